@@ -1,0 +1,1 @@
+"""Retrieval systems from scratch, with as few as ten relevance judgments."""

@@ -1,0 +1,17 @@
+"""Progress bars for people; silence for machines."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yields ``items`` under a progress bar; draws nothing in CI or where standard error is no terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    quiet = bool(os.environ.get("CI")) or not console.is_terminal
+    return track(items, description, total=total, console=console, disable=quiet, transient=True)
