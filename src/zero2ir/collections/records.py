@@ -1,5 +1,7 @@
 """The records that everything else is made of; their field names are the schema of every file."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -39,3 +41,24 @@ class JudgedDocument(NamedTuple):
     query: str
     doc_id: str
     relevance: int
+
+
+@dataclass(frozen=True)
+class RawCollection:
+    """What a source holds, before anything was checked.
+
+    Attributes:
+        source: where it came from, e.g. "ir_datasets beir/scifact" or a folder's name.
+        licence: the licence of the data, or "unknown".
+        notes: counts of what the reader itself had to drop or repair, by reason.
+        places: where a document, query or judgment stands ("qrels.trec:12"), for sources that are files;
+            keys are ("document", doc_id), ("query", query_id) and ("judgment", index in ``judgments``).
+    """
+
+    documents: Sequence[Document]
+    queries: Sequence[Query]
+    judgments: Sequence[Judgment]
+    source: str
+    licence: str = "unknown"
+    notes: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
