@@ -1,0 +1,151 @@
+"""Documents from the running Python's standard library: its docstrings and its language topics.
+
+Documents depend on the Python version alone. So this file imports nothing but the standard library and is run by a
+fresh interpreter that ignores environment variables, site-packages and whatever the caller has imported or patched.
+"""
+
+import importlib
+import inspect
+import json
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+# Top-level modules that are left out, by reason.
+EXCLUDED = frozenset(
+    " ".join(
+        (
+            "antigravity this",  # Easter eggs that act when imported
+            "idlelib test turtledemo pydoc_data ensurepip encodings",  # applications, tests, tables; topics come apart
+            "aifc audioop cgi cgitb chunk crypt imghdr mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau "
+            "telnetlib uu xdrlib asynchat asyncore imp smtpd distutils lib2to3",  # removed in Python 3.12 or 3.13
+            "tkinter turtle curses readline dbm rlcompleter",  # optional parts of an installation
+            "fcntl grp msvcrt nt posix pty pwd resource syslog termios tty winreg winsound",  # of one platform only
+            "posixpath ntpath genericpath nturl2path sre_compile sre_constants sre_parse",  # inside os.path, urllib and re
+            "bdb pyclbr pyexpat symtable xmlrpc zipimport",  # machinery that other modules wrap
+        )
+    ).split()
+)
+# Modules inside packages that people import by name; the other ones are parts that their package hands on.
+SUBMODULES = (
+    "collections.abc concurrent.futures email.generator email.header email.message email.mime.image "
+    "email.mime.multipart email.mime.text email.parser email.policy email.utils html.entities html.parser http.client "
+    "http.cookiejar http.cookies http.server importlib.metadata importlib.resources importlib.util logging.config "
+    "logging.handlers multiprocessing.managers multiprocessing.pool multiprocessing.shared_memory os.path "
+    "unittest.mock urllib.error urllib.parse urllib.request urllib.robotparser wsgiref.simple_server xml.dom.minidom "
+    "xml.etree.ElementTree xml.sax.saxutils"
+).split()
+MINIMUM_WORDS = 4  # "Helper for pickle." says nothing, "Mapping key not found." does
+BARE_SIGNATURE = re.compile(
+    r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)"
+)  # all that a dataclass or named tuple has by default
+UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")  # object representations, which may hold addresses, and absolute paths
+
+
+class Found(NamedTuple):
+    """A documented object; ``own`` is false where the docstring is inherited."""
+
+    own: bool
+    doc_id: str
+    title: str
+    text: str
+
+
+def read_documents() -> tuple[list[tuple[str, str, str]], int]:
+    """Reads the standard library's documents in a fresh interpreter.
+
+    Returns:
+        (doc_id, title, text) in order of doc_id, and how many modules could not be imported.
+
+    Raises:
+        subprocess.CalledProcessError: the interpreter failed; its messages are on standard error.
+    """
+    command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", __file__]
+    answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return [(doc_id, title, text) for doc_id, title, text in answer["documents"]], answer["failed"]
+
+
+def collect() -> tuple[list[tuple[str, str, str]], int]:
+    """What ``read_documents`` returns, from this very interpreter."""
+    found, failed = list(_topics()), 0
+    for name in _module_names():
+        try:
+            module = importlib.import_module(name)
+        except ImportError:  # a part that this build or platform lacks
+            failed += 1
+            continue
+        found += _of_module(module)
+    return _distinct(found), failed
+
+
+def _module_names() -> list[str]:
+    public = {name for name in sys.stdlib_module_names if not name.startswith("_")}
+    return sorted({*public - EXCLUDED, *SUBMODULES})
+
+
+def _topics() -> Iterator[Found]:
+    topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
+    for name, text in topics.items():
+        yield Found(True, f"topics.{name}", f"topics.{name}", text.strip())
+
+
+def _of_module(module: ModuleType) -> Iterator[Found]:
+    name = "os.path" if module.__name__ in ("posixpath", "ntpath") else module.__name__
+    prefix = "" if name == "builtins" else f"{name}."
+    for key in getattr(module, "__all__", dir(module)):
+        value = getattr(module, key, None)
+        if key.startswith("_") or not (inspect.isroutine(value) or inspect.isclass(value)):
+            continue
+        if not (prefix == "" or hasattr(module, "__all__") or _defined_in(value, name)):
+            continue
+        yield from _of_object(prefix + key, value)
+        if inspect.isclass(value):
+            yield from _of_members(prefix + key, value)
+    yield from _of_object(name, module)
+
+
+def _defined_in(value: Any, module: str) -> bool:
+    """Whether the object belongs to the module's package or its C part, and was not merely imported there."""
+    home = getattr(value, "__module__", None) or ""
+    return home.partition(".")[0].lstrip("_") == module.partition(".")[0]
+
+
+def _of_members(prefix: str, owner: type) -> Iterator[Found]:
+    for key, value in vars(owner).items():
+        if not key.startswith("_") and (inspect.isroutine(value) or inspect.isdatadescriptor(value)):
+            yield from _of_object(f"{prefix}.{key}", value)
+
+
+def _of_object(doc_id: str, value: Any) -> Iterator[Found]:
+    text = (inspect.getdoc(value) or "").strip()
+    if len(text.split()) >= MINIMUM_WORDS and not BARE_SIGNATURE.fullmatch(text):
+        yield Found(getattr(value, "__doc__", None) is not None, doc_id, doc_id + _signature(value), text)
+
+
+def _signature(value: Any) -> str:
+    """The object's signature, or nothing where it has none or one that differs between runs or machines."""
+    callee = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+    try:
+        text = str(inspect.signature(callee))
+    except (TypeError, ValueError):  # not callable; written in C without a signature
+        return ""
+    return "" if UNSTABLE.search(text) else text
+
+
+def _distinct(found: list[Found]) -> list[tuple[str, str, str]]:
+    """One document a text and an id; where names share a text, the defining and then the shortest name stands."""
+    by_text: dict[str, Found] = {}
+    for item in sorted(found, key=lambda item: (not item.own, len(item.doc_id), item.doc_id)):
+        by_text.setdefault(item.text, item)
+    by_id = {item.doc_id: item for item in reversed(by_text.values())}
+    return [(item.doc_id, item.title, item.text) for _, item in sorted(by_id.items())]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # deprecated modules are read too
+    documents, failed = collect()
+    json.dump({"documents": documents, "failed": failed}, sys.stdout)
