@@ -1,0 +1,1 @@
+"""Measures, intervals, significance, calibration, and the results folder of one evaluated system."""

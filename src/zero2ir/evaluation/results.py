@@ -1,0 +1,190 @@
+"""What one evaluation leaves behind: a folder that anybody can measure again, and its reading."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from zero2ir.collections.records import Judgment
+from zero2ir.errors import InputError
+from zero2ir.evaluation.calibration import calibration_figures
+from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.evaluation.measures import (
+    DEFAULT_MEASURES,
+    QueryScore,
+    Run,
+    parse_measures,
+    score_run,
+    top_relevant,
+    write_trec_run,
+)
+from zero2ir.files import finished_folder, write_json
+
+
+class EvaluationSettings(BaseModel):
+    """How every system is measured; the keys of conf/evaluation/default.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    depth: Annotated[int, Field(ge=1)] = 1000
+    resamples: Annotated[int, Field(ge=100)] = 10_000
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+    @field_validator("measures")
+    @classmethod
+    def _known(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        parse_measures(measures)
+        return measures
+
+    @model_validator(mode="after")
+    def _deep_enough(self) -> "EvaluationSettings":
+        for measure in parse_measures(self.measures):
+            if measure.params.get("cutoff", 0) > self.depth:
+                raise InputError(f"depth: {self.depth} is less than {measure} looks at; raise it")
+        return self
+
+
+class SystemIdentity(BaseModel):
+    """Which system was measured; ``notes`` is free text such as what was chosen, why, and the code revision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    strategy: str
+    seed: int
+    dataset: str
+    notes: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """model-strategy-seed, as its folder is called."""
+        return f"{self.model}-{self.strategy}-seed{self.seed}"
+
+
+class Confidence(NamedTuple):
+    """The stated probability that a query's first document is relevant, and whether it is."""
+
+    query_id: str
+    confidence: float
+    correct: bool
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder, read back; ``per_query`` maps a measure to query id → value."""
+
+    system: SystemIdentity
+    metrics: dict[str, Any]
+    per_query: dict[str, dict[str, float]]
+    confidence: list[Confidence]
+
+
+def write_results(
+    folder: Path,
+    *,
+    system: SystemIdentity,
+    run: Run,
+    qrels: Sequence[Judgment],
+    confidence: Mapping[str, float],
+    cost: Mapping[str, float],
+    settings: EvaluationSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """Measures a run and writes the whole results folder, or nothing; the same inputs give the same bytes.
+
+    Args:
+        folder: replaced if it exists; holds run.trec.gz, per_query.parquet, confidence.parquet, system.json and
+            metrics.json.
+        qrels: the judgments of the test queries, never those that training saw.
+        confidence: query id → probability that its first document is relevant; empty for a system that states none.
+        cost: what the system took, by name and unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
+        seed: of the resampling.
+
+    Returns:
+        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``.
+
+    Raises:
+        InputError: the run is malformed, or a judged query has no confidence while others have.
+    """
+    scores = score_run(run, qrels, settings.measures)
+    stated = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
+    options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
+    metrics: dict[str, Any] = {
+        name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
+        for name in settings.measures
+    }
+    metrics["confidence"] = (
+        calibration_figures([row.confidence for row in stated], [row.correct for row in stated], **options)
+        if stated
+        else {}
+    )
+    metrics["cost"] = dict(cost)
+    with finished_folder(folder) as part:
+        write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
+        _write_parquet(part / "per_query.parquet", scores, QueryScore)
+        _write_parquet(part / "confidence.parquet", stated, Confidence)
+        write_json(part / "system.json", system.model_dump())
+        write_json(part / "metrics.json", metrics)
+    return metrics
+
+
+def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[Confidence]:
+    missing = [query_id for query_id in correct if query_id not in confidence]
+    if missing:
+        raise InputError(f"confidence: none for {len(missing)} judged queries, e.g. {missing[0]}; give one for each")
+    return [Confidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
+
+
+def _write_parquet(path: Path, rows: Sequence[Any], record: type) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in record.__annotations__.items()])
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows], schema=schema), path)
+
+
+def read_results(folder: Path) -> Results:
+    """Reads a results folder.
+
+    Raises:
+        InputError: a file of it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        system = SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        scores = [QueryScore(**row) for row in pq.read_table(folder / "per_query.parquet").to_pylist()]
+        confidence = [Confidence(**row) for row in pq.read_table(folder / "confidence.parquet").to_pylist()]
+    except (OSError, ValidationError, json.JSONDecodeError, pa.ArrowInvalid, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: not a whole results folder ({reason}); run evaluate again") from error
+    per_query: dict[str, dict[str, float]] = {}
+    for row in scores:
+        per_query.setdefault(row.measure, {})[row.query_id] = row.value
+    return Results(system, metrics, per_query, confidence)
+
+
+def read_all(results: Path) -> list[Results]:
+    """Reads every results folder below ``results``, ordered by model, strategy and seed.
+
+    Raises:
+        InputError: there is none, two name the same system, or they are not all of one dataset.
+    """
+    found = [read_results(path.parent) for path in sorted(results.glob("*/system.json"))]
+    if not found:
+        raise InputError(f"{results}: no results here; run evaluate first")
+    datasets = sorted({each.system.dataset for each in found})
+    if len(datasets) > 1:
+        raise InputError(f"{results}: results of several datasets ({', '.join(datasets)}); remove those of the others")
+    names = [each.system.name for each in found]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{results}: two folders hold {twice}; remove one")
+    return sorted(found, key=lambda each: (each.system.model, each.system.strategy, each.system.seed))
