@@ -25,20 +25,27 @@ EXCLUDED = frozenset(
             "telnetlib uu xdrlib asynchat asyncore imp smtpd distutils lib2to3",  # removed in Python 3.12 or 3.13
             "tkinter turtle curses readline dbm rlcompleter",  # optional parts of an installation
             "fcntl grp msvcrt nt posix pty pwd resource syslog termios tty winreg winsound",  # of one platform only
-            "posixpath ntpath genericpath nturl2path sre_compile sre_constants sre_parse",  # inside os.path, urllib and re
+            "posixpath ntpath genericpath nturl2path sre_compile sre_constants sre_parse",  # inside os.path, re
             "bdb pyclbr pyexpat symtable xmlrpc zipimport",  # machinery that other modules wrap
         )
     ).split()
 )
 # Modules inside packages that people import by name; the other ones are parts that their package hands on.
-SUBMODULES = (
-    "collections.abc concurrent.futures email.generator email.header email.message email.mime.image "
-    "email.mime.multipart email.mime.text email.parser email.policy email.utils html.entities html.parser http.client "
-    "http.cookiejar http.cookies http.server importlib.metadata importlib.resources importlib.util logging.config "
-    "logging.handlers multiprocessing.managers multiprocessing.pool multiprocessing.shared_memory os.path "
-    "unittest.mock urllib.error urllib.parse urllib.request urllib.robotparser wsgiref.simple_server xml.dom.minidom "
-    "xml.etree.ElementTree xml.sax.saxutils"
-).split()
+SUBMODULES = [
+    "collections.abc",
+    "concurrent.futures",
+    *(f"email.{part}" for part in ("header", "message", "mime.image", "mime.multipart", "mime.text", "utils")),
+    *(f"html.{part}" for part in ("entities", "parser")),
+    *(f"http.{part}" for part in ("client", "cookiejar", "cookies", "server")),
+    *(f"importlib.{part}" for part in ("metadata", "resources", "util")),
+    *(f"logging.{part}" for part in ("config", "handlers")),
+    *(f"multiprocessing.{part}" for part in ("managers", "pool", "shared_memory")),
+    "os.path",
+    "unittest.mock",
+    *(f"urllib.{part}" for part in ("error", "parse", "request", "robotparser")),
+    "wsgiref.simple_server",
+    *(f"xml.{part}" for part in ("dom.minidom", "etree.ElementTree", "sax.saxutils")),
+]
 MINIMUM_WORDS = 4  # "Helper for pickle." says nothing, "Mapping key not found." does
 BARE_SIGNATURE = re.compile(
     r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)"
@@ -47,12 +54,12 @@ UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")  # object representations, which ma
 
 
 class Found(NamedTuple):
-    """A documented object; ``own`` is false where the docstring is inherited."""
+    """A documented object; ``depth`` counts the classes that it may have inherited its docstring from."""
 
-    own: bool
+    depth: int
     doc_id: str
-    title: str
     text: str
+    value: object
 
 
 def read_documents() -> tuple[list[tuple[str, str, str]], int]:
@@ -90,7 +97,7 @@ def _module_names() -> list[str]:
 def _topics() -> Iterator[Found]:
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     for name, text in topics.items():
-        yield Found(True, f"topics.{name}", f"topics.{name}", text.strip())
+        yield Found(0, f"topics.{name}", text.strip(), text)
 
 
 def _of_module(module: ModuleType) -> Iterator[Found]:
@@ -100,30 +107,39 @@ def _of_module(module: ModuleType) -> Iterator[Found]:
         value = getattr(module, key, None)
         if key.startswith("_") or not (inspect.isroutine(value) or inspect.isclass(value)):
             continue
-        if not (prefix == "" or hasattr(module, "__all__") or _defined_in(value, name)):
-            continue
-        yield from _of_object(prefix + key, value)
-        if inspect.isclass(value):
-            yield from _of_members(prefix + key, value)
+        if prefix == "" or hasattr(module, "__all__") or _defined_in(value, name):
+            yield from _of_class(prefix + key, value) if inspect.isclass(value) else _of_object(prefix + key, value)
     yield from _of_object(name, module)
 
 
-def _defined_in(value: Any, module: str) -> bool:
+def _defined_in(value: object, module: str) -> bool:
     """Whether the object belongs to the module's package or its C part, and was not merely imported there."""
     home = getattr(value, "__module__", None) or ""
     return home.partition(".")[0].lstrip("_") == module.partition(".")[0]
 
 
-def _of_members(prefix: str, owner: type) -> Iterator[Found]:
-    for key, value in vars(owner).items():
-        if not key.startswith("_") and (inspect.isroutine(value) or inspect.isdatadescriptor(value)):
-            yield from _of_object(f"{prefix}.{key}", value)
+def _of_class(doc_id: str, owner: type) -> Iterator[Found]:
+    depth = len(owner.__mro__)
+    yield from _of_object(doc_id, owner, depth)
+    members = {key: value for base in reversed(owner.__mro__) for key, value in vars(base).items()}
+    for key, value in members.items():
+        if not key.startswith("_") and (inspect.isroutine(value) or isinstance(value, property)):
+            yield from _of_object(f"{doc_id}.{key}", value, depth)
 
 
-def _of_object(doc_id: str, value: Any) -> Iterator[Found]:
+def _of_object(doc_id: str, value: object, depth: int = 0) -> Iterator[Found]:
     text = (inspect.getdoc(value) or "").strip()
     if len(text.split()) >= MINIMUM_WORDS and not BARE_SIGNATURE.fullmatch(text):
-        yield Found(getattr(value, "__doc__", None) is not None, doc_id, doc_id + _signature(value), text)
+        yield Found(depth, doc_id, text, value)
+
+
+def _distinct(found: list[Found]) -> list[tuple[str, str, str]]:
+    """One document a text and an id; where names share a text, the defining and then the shortest name stands."""
+    by_text: dict[str, Found] = {}
+    for item in sorted(found, key=lambda item: (item.depth, len(item.doc_id), item.doc_id)):
+        by_text.setdefault(item.text, item)
+    by_id = {item.doc_id: item for item in reversed(by_text.values())}
+    return [(doc_id, doc_id + _signature(item.value), item.text) for doc_id, item in sorted(by_id.items())]
 
 
 def _signature(value: Any) -> str:
@@ -131,18 +147,9 @@ def _signature(value: Any) -> str:
     callee = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
     try:
         text = str(inspect.signature(callee))
-    except (TypeError, ValueError):  # not callable; written in C without a signature
-        return ""
+    except (TypeError, ValueError, AttributeError, NameError):
+        return ""  # not callable; in C without one; with a default or an annotation that is not defined where it stands
     return "" if UNSTABLE.search(text) else text
-
-
-def _distinct(found: list[Found]) -> list[tuple[str, str, str]]:
-    """One document a text and an id; where names share a text, the defining and then the shortest name stands."""
-    by_text: dict[str, Found] = {}
-    for item in sorted(found, key=lambda item: (not item.own, len(item.doc_id), item.doc_id)):
-        by_text.setdefault(item.text, item)
-    by_id = {item.doc_id: item for item in reversed(by_text.values())}
-    return [(item.doc_id, item.title, item.text) for _, item in sorted(by_id.items())]
 
 
 if __name__ == "__main__":
