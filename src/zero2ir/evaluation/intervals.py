@@ -64,4 +64,5 @@ def _weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator
 
 def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> Floats:
     """How often each of ``n`` items stands in each of ``resamples`` samples with replacement, [resamples, n]."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    cells = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=resamples * n).reshape(resamples, n).astype(float)

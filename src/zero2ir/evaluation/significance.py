@@ -1,0 +1,132 @@
+"""Paired comparisons of two systems on the same queries.
+
+Scores of one system come as seed → query id → value. A query is paired with itself under the same seed only, because
+with another seed it met another draw of the judgments.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+
+Floats = npt.NDArray[np.floating[Any]]
+Scores = Mapping[int, Mapping[str, float]]
+
+EXACT_BELOW = 17  # 2^16 sign patterns take a moment; beyond, they are drawn
+_SAME = 1e-9  # closer means differ by rounding only
+_BATCH_CELLS = 4_000_000
+
+
+class Comparison(NamedTuple):
+    """System minus the system it is compared with; a query counts once, by its mean over the seeds.
+
+    ``effect_size`` is the mean difference over its standard deviation ``sd`` (Cohen's d for pairs); both are NaN where
+    one query, or queries that all differ by the same amount, leave them undefined.
+    """
+
+    difference: Interval
+    p_value: float
+    effect_size: float
+    sd: float
+    wins: int
+    ties: int
+    losses: int
+
+
+def score_table(scores: Scores) -> Floats:
+    """One system's values as [seeds, queries], in sorted order; NaN where a seed did not test a query."""
+    queries = sorted({query_id for values in scores.values() for query_id in values})
+    return np.array([[scores[seed].get(query_id, math.nan) for query_id in queries] for seed in sorted(scores)])
+
+
+def paired_differences(system: Scores, other: Scores) -> Floats:
+    """System minus other, [seeds, queries], over the seeds and queries that both have.
+
+    Raises:
+        InputError: they share no query under any seed.
+    """
+    differences = {
+        seed: {query_id: system[seed][query_id] - other[seed][query_id] for query_id in shared}
+        for seed in system.keys() & other.keys()
+        if (shared := system[seed].keys() & other[seed].keys())
+    }
+    if not differences:
+        raise InputError("comparison: the two systems share no query under the same seed; evaluate both alike")
+    return score_table(differences)
+
+
+def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed: int) -> Comparison:
+    """Compares two systems pair by pair.
+
+    The interval accounts for queries and seeds. The test flips whole queries, each with all its seeds, since the
+    seeds of a query are no independent evidence: its p-value speaks about these draws of the judgments.
+
+    Raises:
+        InputError: they share no query under any seed.
+    """
+    table = paired_differences(system, other)
+    by_query = np.nanmean(table, axis=0)
+    sd = float(by_query.std(ddof=1)) if len(by_query) > 1 else math.nan
+    sd = sd if sd > _SAME else math.nan
+    return Comparison(
+        difference=bootstrap_interval(table, resamples=resamples, level=level, seed=seed),
+        p_value=sign_flip_p(by_query, resamples=resamples, seed=seed),
+        effect_size=float(by_query.mean()) / sd,
+        sd=sd,
+        wins=int((by_query > _SAME).sum()),
+        ties=int((np.abs(by_query) <= _SAME).sum()),
+        losses=int((by_query < -_SAME).sum()),
+    )
+
+
+def sign_flip_p(differences: npt.ArrayLike, *, resamples: int, seed: int) -> float:
+    """Two-sided p-value of the paired randomisation test (Fisher 1935; for IR: Smucker et al. 2007).
+
+    Under the null hypothesis each difference could as well have the other sign. With up to 16 differences other than
+    zero every sign pattern is counted, so that p is exact; with more, ``resamples`` patterns are drawn, and the
+    observed one counts among them (Phipson and Smyth 2010), so that p is never 0.
+    """
+    values = np.asarray(differences, dtype=float)
+    values = values[np.abs(values) > _SAME]
+    if not values.size:
+        return 1.0
+    extreme = abs(values.sum()) - _SAME
+    if len(values) < EXACT_BELOW:
+        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(values))))
+        return float((np.abs(signs @ values) >= extreme).mean())
+    rng = np.random.default_rng(seed)
+    hits, batch = 0, max(1, _BATCH_CELLS // len(values))
+    for start in range(0, resamples, batch):
+        flips = rng.integers(0, 2, size=(min(batch, resamples - start), len(values)), dtype=np.int8)
+        hits += int((np.abs((2.0 * flips - 1.0) @ values) >= extreme).sum())
+    return (hits + 1) / (resamples + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for all comparisons of one family (Holm 1979), in the order given."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]
+
+
+def detectable_difference(sd: float, queries: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true mean difference that a two-sided paired test finds with this power (normal approximation).
+
+    Args:
+        sd: standard deviation of the differences per query.
+        queries: how many there are.
+        level: the test's level, divided by the number of comparisons for a whole family.
+        power: the probability of finding it.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * sd / math.sqrt(queries)
