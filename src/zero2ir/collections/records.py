@@ -62,3 +62,28 @@ class RawCollection:
     licence: str = "unknown"
     notes: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A checked collection: ids are unique, texts are not empty, and each judgment is of a known query and document.
+
+    Attributes:
+        facts: "source" and "licence" of the data.
+    """
+
+    documents: Sequence[Document]
+    queries: Sequence[Query]
+    judgments: Sequence[Judgment]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of flaw: how often it was found, and up to five examples."""
+
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+DataQuality = Mapping[str, Finding]  # every flaw that was looked for, by name

@@ -1,0 +1,136 @@
+"""A plain folder of documents, and of queries and qrels where there are some."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of
+from zero2ir.collections.records import Document, Judgment, Query, RawCollection
+from zero2ir.errors import InputError
+
+Record = TypeVar("Record", Document, Query)
+Row = tuple[str, dict[str, Any]]  # place and fields
+
+
+def read(folder: Path, document_language: str | None = None, query_language: str | None = None) -> RawCollection:
+    """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
+
+    - ``docs``: doc_id, title (may be missing), text
+    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing)
+    - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
+
+    A .tsv file whose first field is "doc_id" or "query_id" starts with a header, and its columns may stand in any
+    order. Without a header they stand as above; documents of two columns have no title. Nothing is quoted. Other
+    keys and columns are ignored.
+
+    Args:
+        folder: where the files are.
+        document_language: reads ``docs.<language>`` in place of ``docs``.
+        query_language: reads ``queries.<language>`` in place of ``queries``.
+
+    Raises:
+        InputError: no documents file, two files of one kind, or a line that cannot be read; names file and line.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; set dataset.path=<your folder>")
+    places: dict[tuple[str, str | int], str] = {}
+    documents = list(_noted(_documents(folder, document_language), "document", places))
+    queries = list(_noted(_queries(folder, query_language), "query", places))
+    judgments = []
+    for index, (place, judgment) in enumerate(_judgments(folder)):
+        places["judgment", index] = place
+        judgments.append(judgment)
+    return RawCollection(documents, queries, judgments, source=f"folder {folder.resolve().name}", places=places)
+
+
+def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str, str | int], str]) -> Iterator[Record]:
+    """Yields the records and notes where each id stands: every place of an id that is there twice."""
+    for place, record in rows:
+        key = (kind, record[0])
+        places[key] = f"{places[key]} and {place}" if key in places else place
+        yield record
+
+
+def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
+    path = _the_file(folder, _stem("docs", language), (".jsonl", ".tsv"))
+    if path is None:
+        others = sorted(path.name for path in folder.glob("docs.*"))
+        hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
+        raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}")
+    for place, row in _rows(path, "doc_id", _document_columns):
+        title = text_of(row, "title", place) if row.get("title") is not None else ""
+        yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+
+
+def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
+    path = _the_file(folder, _stem("queries", language), (".jsonl", ".tsv"))
+    if path is None and language is not None:
+        raise InputError(f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language")
+    for place, row in _rows(path, "query_id", _query_columns) if path else ():
+        split = row.get("split", "test")
+        if split not in ("train", "test"):
+            raise InputError(f"{place}: split {split!r}; write train or test")
+        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split)
+
+
+def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:
+    path = _the_file(folder, "qrels", (".trec", ".tsv"))
+    if path is None:
+        return
+    rows = _trec_rows(path) if path.suffix == ".trec" else _rows(path, "query_id", _judgment_columns)
+    for place, row in rows:
+        grade = grade_of(row.get("grade"), place)
+        yield place, Judgment(text_of(row, "query_id", place), text_of(row, "doc_id", place), grade)
+
+
+def _stem(name: str, language: str | None) -> str:
+    return name if language is None else f"{name}.{language}"
+
+
+def _the_file(folder: Path, stem: str, suffixes: tuple[str, str]) -> Path | None:
+    """The one file of that name, or None."""
+    there = [path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()]
+    if len(there) > 1:
+        raise InputError(f"{folder}: both {there[0].name} and {there[1].name} are there; keep one")
+    return there[0] if there else None
+
+
+def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+    return read_json_lines(path) if path.suffix == ".jsonl" else _tab_rows(path, id_key, columns_of)
+
+
+def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+    """Rows of tab-separated fields under their column names: the header's, or the usual ones for their number."""
+    columns: tuple[str, ...] | None = None
+    for place, line in read_lines(path):
+        fields = line.split("\t")
+        if columns is None:
+            header = fields[0] == id_key
+            columns = tuple(fields) if header else columns_of(len(fields))
+            if columns is None:
+                raise InputError(f"{place}: {len(fields)} tab-separated fields; name them in a header, {id_key} first")
+            if header:
+                continue
+        if len(fields) != len(columns):
+            raise InputError(f"{place}: {len(fields)} tab-separated fields in place of {len(columns)}; mend the line")
+        yield place, dict(zip(columns, fields, strict=True))
+
+
+def _document_columns(n: int) -> tuple[str, ...] | None:
+    return {2: ("doc_id", "text"), 3: ("doc_id", "title", "text")}.get(n)
+
+
+def _query_columns(n: int) -> tuple[str, ...] | None:
+    return {2: ("query_id", "text"), 3: ("query_id", "text", "split")}.get(n)
+
+
+def _judgment_columns(n: int) -> tuple[str, ...] | None:
+    return {3: ("query_id", "doc_id", "grade")}.get(n)
+
+
+def _trec_rows(path: Path) -> Iterator[Row]:
+    for place, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != 4:
+            raise InputError(f"{place}: {len(fields)} fields in place of 4; write: query 0 document grade")
+        yield place, {"query_id": fields[0], "doc_id": fields[2], "grade": fields[3]}

@@ -1,0 +1,102 @@
+"""A collection on disk: three Parquet files and a manifest."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from zero2ir.collections.records import Collection, DataQuality, Document, Judgment, Query
+from zero2ir.errors import InputError
+from zero2ir.files import finished_folder, sha256, write_json
+
+_FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
+Record = TypeVar("Record", Document, Query, Judgment)
+
+
+def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
+    """Writes the whole folder or nothing; the same collection gives the same bytes.
+
+    Args:
+        collection: what the checks let through.
+        quality: what they found; goes into ``manifest.json`` beside counts, source, licence and digests.
+        folder: replaced where it exists.
+    """
+    rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
+        "documents.parquet": collection.documents,
+        "queries.parquet": collection.queries,
+        "qrels.parquet": collection.judgments,
+    }
+    with finished_folder(folder) as part:
+        for name, records in rows.items():
+            _write_parquet(records, _FILES[name], part / name)
+        manifest = {
+            **collection.facts,
+            "counts": _counts(collection),
+            "quality": {flaw: asdict(finding) for flaw, finding in quality.items()},
+            "sha256": {name: sha256(part / name) for name in rows},
+        }
+        write_json(part / "manifest.json", manifest)
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """Reads the documents and opens nothing else: training stages see neither queries nor qrels.
+
+    Raises:
+        InputError: there is no collection.
+    """
+    return _read_parquet(_there(folder / "documents.parquet"), Document)
+
+
+def read_collection(folder: Path) -> Collection:
+    """Reads all of a collection, for drawing judgments and for evaluation.
+
+    Raises:
+        InputError: there is no collection, or a file is not the one that was written.
+    """
+    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    for name in _FILES:
+        if sha256(_there(folder / name)) != manifest["sha256"][name]:
+            raise InputError(f"{folder / name}: altered since it was written; run the ingest stage again")
+    return Collection(
+        documents=read_documents(folder),
+        queries=_read_parquet(folder / "queries.parquet", Query),
+        judgments=_read_parquet(folder / "qrels.parquet", Judgment),
+        facts={key: manifest[key] for key in ("source", "licence")},
+    )
+
+
+def _counts(collection: Collection) -> dict[str, int]:
+    splits = Counter(query.split for query in collection.queries)
+    return {
+        "documents": len(collection.documents),
+        "train queries": splits["train"],
+        "test queries": splits["test"],
+        "judgments": len(collection.judgments),
+        "relevant judgments": sum(judgment.relevance > 0 for judgment in collection.judgments),
+    }
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: not there; run the ingest stage first")
+    return path
+
+
+def _write_parquet(records: Iterable[tuple[str | int, ...]], kind: type, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {str: pa.string(), int: pa.int64()}
+    schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
+    columns = list(zip(*records, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+
+
+def _read_parquet(path: Path, kind: type[Record]) -> list[Record]:
+    import pyarrow.parquet as pq
+
+    columns = [column.to_pylist() for column in pq.read_table(path).columns]
+    return [kind(*row) for row in zip(*columns, strict=True)]
