@@ -1,0 +1,250 @@
+"""The figures of the report, as SVG and PNG; strategies keep their colour and marker from figure to figure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zero2ir.evaluation.calibration import reliability, risk_coverage
+from zero2ir.report.tables import STRATEGIES, Summary, System, words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito (2008), told apart by all common kinds of colour vision, less its yellow.
+_COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_MARKERS = "osD^vPX"
+_GREY = "#6b6b6b"
+_COST = "train_seconds"
+_STYLE: Any = {
+    "svg.hashsalt": "zero2ir",  # otherwise ids in the SVG are random
+    "text.parse_math": False,  # names may hold a dollar sign
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+}
+
+
+class Drawn(NamedTuple):
+    """A figure on disk with what it says in words."""
+
+    name: str  # of <name>.svg and <name>.png
+    caption: str
+    alt: str
+
+
+class Look(NamedTuple):
+    colour: str
+    marker: str
+
+
+def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
+    """Draws every figure that the results allow into ``folder``; the same summary gives the same SVG."""
+    drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
+    if len(summary.measures) > 1:
+        drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
+    if any(each.confidence for system in summary.systems for each in system.results):
+        drawn.append(_draw_reliability(summary, folder))
+        drawn.append(_draw_risk_coverage(summary, folder))
+    if any(_COST in system.cost for system in summary.systems):
+        drawn.append(_draw_cost(summary, folder))
+    return drawn
+
+
+@contextmanager
+def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["Figure"]:
+    """A figure of this size in inches, saved when the block ends. No pyplot: nothing global is touched."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}.png", dpi=200)
+
+
+def _looks(summary: Summary) -> dict[str, Look]:
+    """Strategy → how it is drawn, the same whichever strategies were evaluated."""
+    others = sorted({system.strategy for system in summary.systems} - set(STRATEGIES))
+    names = [*STRATEGIES, *others]
+    present = {system.strategy for system in summary.systems}
+    return {
+        name: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, name in enumerate(names)
+        if name in present
+    }
+
+
+def _models(summary: Summary) -> list[str]:
+    return list(dict.fromkeys(system.model for system in summary.systems))
+
+
+def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder: Path) -> Drawn:
+    """One row for each system, grouped by model, one panel for each measure."""
+    looks, rows = _looks(summary), _rows(summary)
+    height = 0.9 + 0.22 * (rows[-1][0] + 1)
+    with _canvas(folder, name, 7.5 if len(measures) == 1 else 10, height) as figure:
+        panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for axes, measure in zip(panels, measures, strict=True):
+            for y, system in rows:
+                _whisker(axes, system.measures[measure], y, looks[system.strategy])
+            baseline = next(system for system in summary.systems if system.name == summary.baseline)
+            axes.axvline(baseline.measures[measure].mean, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.set_xlabel(measure)
+            axes.grid(axis="y", visible=False)
+        panels[0].set_yticks([y for y, _ in rows], [words(system.strategy) for _, system in rows])
+        panels[0].set_ylim(rows[-1][0] + 0.7, -1.6)
+        for axes in panels:
+            axes.tick_params(axis="y", length=0)
+        for model in _models(summary):
+            top = min(y for y, system in rows if system.model == model)
+            panels[0].text(
+                0.01, top - 0.95, words(model), transform=panels[0].get_yaxis_transform(), va="center", weight="bold"
+            )
+    named = ", ".join(measures)
+    best = max(summary.systems, key=lambda system: system.measures[measures[0]].mean)
+    return Drawn(
+        name,
+        f"{named} of every system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
+        f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
+        f"at {best.measures[measures[0]].mean:.3f}. The table of systems holds the same figures.",
+    )
+
+
+def _rows(summary: Summary) -> list[tuple[float, System]]:
+    """Systems with their y, downwards; a gap with room for the model's name before each model."""
+    rows: list[tuple[float, System]] = []
+    y = -1.0
+    for model in _models(summary):
+        y += 1.0 if rows else 0.0
+        for system in (each for each in summary.systems if each.model == model):
+            y += 1.0
+            rows.append((y, system))
+    return rows
+
+
+def _whisker(axes: "Axes", interval: Any, y: float, look: Look) -> None:
+    axes.plot([interval.ci_low, interval.ci_high], [y, y], color=look.colour, linewidth=1.6, solid_capstyle="butt")
+    axes.plot(interval.mean, y, look.marker, color=look.colour, markersize=5.5)
+
+
+def _small_multiples(
+    summary: Summary, folder: Path, name: str, draw: Callable[["Axes", str], None], x: str, y: str, **shape: Any
+) -> None:
+    """One panel for each model, sharing axes, with one legend of strategies above."""
+    from matplotlib.lines import Line2D
+
+    models = _models(summary)
+    columns = min(len(models), 4)
+    rows = -(-len(models) // columns)
+    with _canvas(folder, name, max(4.5, 2.5 * columns), 0.7 + 2.3 * rows) as figure:
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        panels = list(grid.flat)
+        for axes, model in zip(panels, models, strict=False):
+            axes.set_title(words(model), fontsize=9, weight="bold", loc="left")
+            axes.set(**shape)
+            draw(axes, model)
+        for axes in panels[len(models) :]:
+            axes.set_visible(False)
+        for column in range(columns):  # the lowest visible panel of each column carries the labels
+            grid[(len(models) - 1 - column) // columns, column].tick_params(labelbottom=True)
+        figure.supxlabel(x, fontsize=9)
+        figure.supylabel(y, fontsize=9)
+        handles = [
+            Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=words(strategy))
+            for strategy, look in _looks(summary).items()
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def _stated(system: System) -> tuple[list[float], list[bool]]:
+    """Confidence and correctness of all seeds together."""
+    rows = [row for each in system.results for row in each.confidence]
+    return [row.confidence for row in rows], [row.correct for row in rows]
+
+
+def _with_confidence(summary: Summary, model: str) -> list[System]:
+    return [system for system in summary.systems if system.model == model and _stated(system)[0]]
+
+
+def _draw_reliability(summary: Summary, folder: Path) -> Drawn:
+    looks = _looks(summary)
+
+    def draw(axes: "Axes", model: str) -> None:
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+        for system in _with_confidence(summary, model):
+            points = reliability(*_stated(system))
+            look = looks[system.strategy]
+            axes.plot(points.confidence, points.accuracy, look.marker + "-", color=look.colour, markersize=4, lw=1.2)
+
+    limits = (-0.02, 1.02)
+    _small_multiples(
+        summary, folder, "reliability", draw, "stated confidence", "first document relevant", xlim=limits, ylim=limits
+    )
+    return Drawn(
+        "reliability",
+        "Reliability: how often the first document is relevant, at the confidence that the system states. On the "
+        "dashed line confidence can be taken at its word; below it, the system is overconfident.",
+        "Reliability diagrams, one panel for each model type. The calibration table holds the figures.",
+    )
+
+
+def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
+    looks = _looks(summary)
+
+    def draw(axes: "Axes", model: str) -> None:
+        for system in _with_confidence(summary, model):
+            coverage, risk = risk_coverage(*_stated(system))
+            look = looks[system.strategy]
+            every = (0.0, 0.25)
+            axes.plot(coverage, risk, color=look.colour, lw=1.2, marker=look.marker, markevery=every, markersize=4)
+
+    limits = (-0.02, 1.02)
+    _small_multiples(
+        summary,
+        folder,
+        "risk-coverage",
+        draw,
+        "coverage: share of queries answered, most confident first",
+        "risk: share of them wrong",
+        xlim=limits,
+        ylim=limits,
+    )
+    return Drawn(
+        "risk-coverage",
+        "Risk and coverage: if a system answers only the queries that it is most confident of, how many of its "
+        "first documents are not relevant. A useful confidence makes the curve rise from left to right.",
+        "Risk–coverage curves, one panel for each model type. The calibration table holds the areas below them.",
+    )
+
+
+def _draw_cost(summary: Summary, folder: Path) -> Drawn:
+    looks, measure = _looks(summary), summary.main_measure
+
+    def draw(axes: "Axes", model: str) -> None:
+        for system in (each for each in summary.systems if _COST in each.cost):
+            interval, seconds = system.measures[measure], system.cost[_COST]
+            if system.model != model:  # the others stay in sight, for comparison
+                axes.plot(seconds, interval.mean, ".", color="#cfcfcf", markersize=5, zorder=1)
+                continue
+            look = looks[system.strategy]
+            axes.plot([seconds, seconds], [interval.ci_low, interval.ci_high], color=look.colour, lw=1.2)
+            axes.plot(seconds, interval.mean, look.marker, color=look.colour, markersize=5.5)
+        axes.set_xscale("symlog", linthresh=1)  # untrained systems take 0 seconds
+        axes.set_xlim(left=-0.3)
+
+    _small_multiples(summary, folder, "cost", draw, "training seconds (0 to 1 linear, then logarithmic)", measure)
+    return Drawn(
+        "cost",
+        f"{measure} against training time, one panel for each model type; the systems of the other panels in grey.",
+        f"Scatter plots of {measure} against training seconds. The cost table holds the same figures.",
+    )

@@ -1,0 +1,383 @@
+"""The numbers of the report, and their tables in Markdown, LaTeX and CSV."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.results import Results
+from zero2ir.evaluation.significance import (
+    Comparison,
+    Scores,
+    compare,
+    detectable_difference,
+    holm,
+    score_table,
+)
+
+UNTRAINED = "zero_shot"
+MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
+STRATEGIES = (UNTRAINED, "fine_tune", "fixed_prompt", "prompt", "meta", "hybrid")  # both in the order of reading
+LEVEL = 0.05  # of the tests, after Holm's correction
+
+
+@dataclass(frozen=True)
+class System:
+    """One model type trained by one strategy, over all its seeds; ``cost`` is the mean over the seeds."""
+
+    model: str
+    strategy: str
+    results: Sequence[Results]
+    measures: dict[str, Interval]
+    cost: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.strategy}"
+
+    def scores(self, measure: str) -> Scores:
+        return {each.system.seed: each.per_query[measure] for each in self.results}
+
+
+class Compared(NamedTuple):
+    """A comparison within its family: all comparisons of one kind on one measure, corrected together."""
+
+    family: str
+    measure: str
+    system: str
+    other: str
+    comparison: Comparison
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that the report says in numbers."""
+
+    dataset: str
+    measures: Sequence[str]  # the first is the main one
+    level: float  # of the intervals
+    baseline: str
+    notes: Sequence[str]  # what a reader has to know before reading the tables
+    systems: Sequence[System]
+    against_baseline: Sequence[Compared]
+    against_untrained: Sequence[Compared]
+
+    @property
+    def main_measure(self) -> str:
+        return self.measures[0]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({each.system.seed for system in self.systems for each in system.results})
+
+    @property
+    def comparisons(self) -> list[Compared]:
+        return [*self.against_baseline, *self.against_untrained]
+
+    def versus_baseline(self, system: str, measure: str) -> Compared | None:
+        """The system's comparison with the baseline; None for the baseline itself."""
+        found = (row for row in self.against_baseline if (row.system, row.measure) == (system, measure))
+        return next(found, None)
+
+
+class Table(NamedTuple):
+    """Headers and rows of text, ready to be written; the first ``labels`` columns are names, the others figures."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    labels: int
+
+
+def summarise(results: Sequence[Results], *, baseline: str, resamples: int, level: float, seed: int) -> Summary:
+    """Puts the seeds of each system together and compares the systems.
+
+    Two families are declared, each on each measure: every system against the baseline, and every trained system
+    against the same model type untrained.
+
+    Args:
+        results: of one dataset.
+        baseline: "model/strategy"; where it was not evaluated, the first system takes its place and a note says so.
+        resamples: of each bootstrap and randomisation test.
+        level: coverage of the intervals.
+        seed: of the resampling.
+
+    Raises:
+        InputError: there are no results, or they were not measured alike.
+    """
+    measures = _shared_measures(results)
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    grouped: dict[tuple[str, str], list[Results]] = {}
+    for each in sorted(results, key=_reading_order):
+        grouped.setdefault((each.system.model, each.system.strategy), []).append(each)
+    systems = {f"{key[0]}/{key[1]}": _system(*key, found, measures, options) for key, found in grouped.items()}
+    notes = []
+    if baseline not in systems:
+        first = next(iter(systems))
+        notes.append(f"The declared baseline {baseline} was not evaluated; {first} stands in for it.")
+        baseline = first
+    seeds = {name: [each.system.seed for each in system.results] for name, system in systems.items()}
+    if len({tuple(each) for each in seeds.values()}) > 1:
+        notes.append("The systems have different seeds; each comparison uses the seeds that both systems have.")
+    with_baseline = [(name, baseline) for name in systems if name != baseline]
+    untrained = [(name, f"{system.model}/{UNTRAINED}") for name, system in systems.items()]
+    with_untrained = [(name, other) for name, other in untrained if name != other and other in systems]
+    for name, other in sorted({*with_baseline, *with_untrained}):
+        if not set(seeds[name]) & set(seeds[other]):
+            raise InputError(f"report: {name} and {other} have no seed in common; evaluate both with the same seeds")
+    return Summary(
+        dataset=results[0].system.dataset,
+        measures=measures,
+        level=level,
+        baseline=baseline,
+        notes=notes,
+        systems=list(systems.values()),
+        against_baseline=_family(f"against {baseline}", with_baseline, systems, measures, options),
+        against_untrained=_family(f"against {UNTRAINED}", with_untrained, systems, measures, options),
+    )
+
+
+def _reading_order(results: Results) -> tuple[int, str, int, str, int]:
+    """Simple to elaborate; names from elsewhere come last, by the alphabet."""
+    model, strategy = results.system.model, results.system.strategy
+    return (*_place(model, MODELS), *_place(strategy, STRATEGIES), results.system.seed)
+
+
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return order.index(name) if name in order else len(order), name
+
+
+def _shared_measures(results: Sequence[Results]) -> list[str]:
+    if not results:
+        raise InputError("report: no results; run evaluate first")
+    measures = list(results[0].per_query)
+    for each in results:
+        if list(each.per_query) != measures:
+            differing = f"{each.system.name} has {list(each.per_query)}, {results[0].system.name} has {measures}"
+            raise InputError(f"report: systems were not measured alike ({differing}); run evaluate again for all")
+    return measures
+
+
+def _system(
+    model: str, strategy: str, results: Sequence[Results], measures: Sequence[str], options: dict[str, Any]
+) -> System:
+    scores = {measure: {each.system.seed: each.per_query[measure] for each in results} for measure in measures}
+    intervals = {measure: bootstrap_interval(score_table(scores[measure]), **options) for measure in measures}
+    costs: dict[str, list[float]] = {}
+    for each in results:
+        for name, value in each.metrics["cost"].items():
+            costs.setdefault(name, []).append(value)
+    mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
+    return System(model, strategy, results, intervals, mean_cost)
+
+
+def _family(
+    family: str,
+    pairs: Sequence[tuple[str, str]],
+    systems: dict[str, System],
+    measures: Sequence[str],
+    options: dict[str, Any],
+) -> list[Compared]:
+    rows = []
+    for measure in measures:
+        compared = [compare(systems[a].scores(measure), systems[b].scores(measure), **options) for a, b in pairs]
+        adjusted = holm([each.p_value for each in compared])
+        rows += [
+            Compared(family, measure, *pair, comparison, p)
+            for pair, comparison, p in zip(pairs, compared, adjusted, strict=True)
+        ]
+    return rows
+
+
+class Power(NamedTuple):
+    """What the test queries can show, on the main measure against the baseline."""
+
+    queries: int
+    single: float  # smallest difference that one planned comparison finds with 80 % power
+    family: float  # the same at the strictest level that Holm's correction applies
+    comparisons: int
+
+
+def power(summary: Summary) -> Power | None:
+    """Computed from the median spread of the observed differences; None where there is nothing to compare."""
+    rows = [row.comparison for row in summary.against_baseline if row.measure == summary.main_measure]
+    spreads = sorted(row.sd for row in rows if not math.isnan(row.sd))
+    if not spreads:
+        return None
+    sd, queries = spreads[len(spreads) // 2], min(row.difference.n for row in rows)
+    single = detectable_difference(sd, queries, level=LEVEL)
+    return Power(queries, single, detectable_difference(sd, queries, level=LEVEL / len(rows)), len(rows))
+
+
+def figure(value: float) -> str:
+    """Three decimals, as retrieval measures are reported; an en dash where there is no value."""
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign; a true minus."""
+    return "–" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def amount(value: float) -> str:
+    """Up to three significant digits, thousands apart, no needless decimals."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def words(key: str) -> str:
+    """A key as a heading: ``train_seconds`` → "train seconds"."""
+    return key.replace("_", " ")
+
+
+def interval_text(interval: Interval) -> str:
+    return f"{figure(interval.mean)} [{figure(interval.ci_low)}, {figure(interval.ci_high)}]"
+
+
+def difference_text(interval: Interval) -> str:
+    return f"{signed(interval.mean)} [{signed(interval.ci_low)}, {signed(interval.ci_high)}]"
+
+
+def cost_names(summary: Summary) -> list[str]:
+    """Every cost that any system states, in the order met."""
+    return list(dict.fromkeys(name for system in summary.systems for name in system.cost))
+
+
+def systems_table(summary: Summary) -> Table:
+    """One row for each model type and strategy: measures, difference to the baseline, cost."""
+    main, costs = summary.main_measure, cost_names(summary)
+    headers = ["Model", "Strategy", "Seeds", *summary.measures, f"Δ {main}", "p (Holm)", "Effect size"]
+    headers += ["Wins/ties/losses", *map(words, costs)]
+    rows = []
+    for system in summary.systems:
+        row = [system.model, system.strategy, str(len(system.results))]
+        row += [interval_text(system.measures[measure]) for measure in summary.measures]
+        row += _difference_cells(summary, system)
+        row += [amount(system.cost[name]) if name in system.cost else "–" for name in costs]
+        rows.append(row)
+    return Table(headers, rows, labels=2)
+
+
+def _difference_cells(summary: Summary, system: System) -> list[str]:
+    found = summary.versus_baseline(system.name, summary.main_measure)
+    if found is None:
+        return ["baseline", "–", "–", "–"]
+    each = found.comparison
+    record = f"{each.wins}/{each.ties}/{each.losses}"
+    return [difference_text(each.difference), probability(found.p_holm), signed(each.effect_size), record]
+
+
+def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:
+    """One row for each comparison; ``family`` says whether to name what they are corrected with."""
+    headers = ["Measure", "System", "Against", "Queries", "Difference", "p", "p (Holm)", "Effect size"]
+    headers += ["Wins/ties/losses"]
+    cells = [
+        [
+            row.measure,
+            row.system,
+            row.other,
+            str(row.comparison.difference.n),
+            difference_text(row.comparison.difference),
+            probability(row.comparison.p_value),
+            probability(row.p_holm),
+            signed(row.comparison.effect_size),
+            f"{row.comparison.wins}/{row.comparison.ties}/{row.comparison.losses}",
+        ]
+        for row in rows
+    ]
+    if family:
+        headers, cells = ["Family", *headers], [[row.family, *cell] for row, cell in zip(rows, cells, strict=True)]
+    return Table(headers, cells, labels=4 if family else 3)
+
+
+def markdown(table: Table) -> str:
+    """A GitHub table; names cannot break out of their cell."""
+    marks = [":--" if column < table.labels else "--:" for column in range(len(table.headers))]
+    lines = [[_markdown_cell(cell) for cell in table.headers], marks]
+    lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _markdown_cell(text: str) -> str:
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"\\([\[\]])", r"\1", escaped)  # brackets without a link behind them are only brackets
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "Δ": r"$\Delta$",
+    "−": r"$-$",
+    "–": "--",
+    **{special: "\\" + special for special in "&%$#_{}"},
+}
+
+
+def latex(table: Table, caption: str) -> str:
+    r"""A booktabs table; the document needs ``\usepackage{booktabs,graphicx}``."""
+    columns = "l" * table.labels + "r" * (len(table.headers) - table.labels)
+    lines = [" & ".join(map(_latex_cell, row)) + r" \\" for row in [table.headers, *table.rows]]
+    head = [r"\begin{table}", r"\centering", rf"\caption{{{_latex_cell(caption)}}}"]
+    head += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
+    return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+
+
+def _latex_cell(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def systems_csv(summary: Summary) -> str:
+    """The systems as plain numbers, for plots."""
+    costs, main = cost_names(summary), summary.main_measure
+    headers = ["model", "strategy", "seeds"]
+    headers += [f"{measure}{part}" for measure in summary.measures for part in ("", "_low", "_high")]
+    headers += ["difference", "difference_low", "difference_high", "p", "p_holm", "effect_size", "wins", "ties"]
+    headers += ["losses", *costs]
+    rows = []
+    for system in summary.systems:
+        found = summary.versus_baseline(system.name, main)
+        rows.append(
+            [system.model, system.strategy, len(system.results)]
+            + [value for measure in summary.measures for value in system.measures[measure][:3]]
+            + (_plain(found) if found else [""] * 9)
+            + [system.cost.get(name, "") for name in costs]
+        )
+    return _csv(headers, rows)
+
+
+def comparisons_csv(rows: Sequence[Compared]) -> str:
+    """The comparisons as plain numbers."""
+    headers = ["family", "measure", "system", "against", "queries", "difference", "difference_low"]
+    headers += ["difference_high", "p", "p_holm", "effect_size", "wins", "ties", "losses"]
+    return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row)] for row in rows])
+
+
+def _plain(row: Compared) -> list[Any]:
+    each = row.comparison
+    return [*each.difference[:3], each.p_value, row.p_holm, each.effect_size, each.wins, each.ties, each.losses]
+
+
+def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headers)
+    for row in rows:
+        writer.writerow([_csv_cell(cell) for cell in row])
+    return text.getvalue()
+
+
+def _csv_cell(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else f"{cell:.6g}"
+    return cell
