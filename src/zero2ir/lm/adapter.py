@@ -1,0 +1,134 @@
+"""Prompts that small models can follow, and answers that need no second call."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+import pydantic
+from dspy.adapters.utils import apply_output_field_defaults, serialize_for_json
+from dspy.utils.exceptions import AdapterParseError
+
+# What chat templates mark turns with: <|im_start|>, <start_of_turn>, </s>, [INST]. A space inside makes it plain text.
+_CONTROL = re.compile(
+    r"<(?=[|｜])|(?<=[|｜])(?=>)|(?<=<)(?=/?(?:s|bos|eos|pad|unk|mask|\w+_\w+)>)|(?<=\[)(?=/?INST\])", re.I
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff]")
+_QUOTES = "\"'`*“”‘’«»"
+
+
+class CompactAdapter(dspy.Adapter):
+    """A DSPy adapter for small language models.
+
+    Instructions come first, then each demonstration as a user and an assistant turn, then the input: everything but
+    the last message is the same from call to call, and the server's prompt cache reuses it. A signature with one
+    string output is answered with a bare line; any other is answered in JSON, and its schema travels with the request
+    (llama.cpp makes a grammar of it). A malformed answer raises ``AdapterParseError``; nothing is asked twice.
+    """
+
+    def __call__(
+        self,
+        lm: dspy.BaseLM,
+        lm_kwargs: dict[str, Any],
+        signature: type[dspy.Signature],
+        demos: list[dict[str, Any]],
+        inputs: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Asks once and parses; see ``dspy.Adapter``."""
+        limits = {"stop": ["\n"]} if _answers_with_a_line(signature) else {"response_format": _answer_model(signature)}
+        return super().__call__(lm, {**limits, **lm_kwargs}, signature, demos, inputs)
+
+    def format(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """The messages: system, demonstrations in turns, and the input as the only message that varies."""
+        messages = [{"role": "system", "content": _instructions(signature)}]
+        for demo in demos:
+            if all(name in demo for name in signature.output_fields):
+                messages.append({"role": "user", "content": _input_text(signature, demo)})
+                messages.append({"role": "assistant", "content": _output_text(signature, demo)})
+        messages.append({"role": "user", "content": _input_text(signature, inputs)})
+        return messages
+
+    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """The output fields of one answer.
+
+        Raises:
+            AdapterParseError: the line is empty, or the JSON does not fit the signature.
+        """
+        if _answers_with_a_line(signature):
+            (name,) = signature.output_fields
+            line = bare_line(completion, name)
+            if not line:
+                raise AdapterParseError(type(self).__name__, signature, completion, "The answer is empty.")
+            return {name: line}
+        try:
+            answer = _answer_model(signature).model_validate_json(
+                completion[completion.find("{") : completion.rfind("}") + 1]
+            )
+        except pydantic.ValidationError as error:
+            raise AdapterParseError(type(self).__name__, signature, completion, str(error)) from None
+        return apply_output_field_defaults(signature, {name: getattr(answer, name) for name in signature.output_fields})
+
+
+def as_data(text: str) -> str:
+    """Untrusted text as one line that can neither end a turn nor start one."""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be sent
+    text = _UNPRINTABLE.sub("", text)
+    return " ".join(_CONTROL.sub(lambda match: match.group() + " ", text).split())
+
+
+def bare_line(answer: str, name: str) -> str:
+    """The first line of an answer that says something, without label, quotes and mark-up."""
+    label = re.compile(rf"^\W*(?:search |output )?(?:answer|{re.escape(_label(name))})\W*:\s*", re.I)
+    for line in answer.splitlines():
+        line = " ".join(label.sub("", line).strip().strip(_QUOTES).split())
+        if line:
+            return line
+    return ""
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _answers_with_a_line(signature: type[dspy.Signature]) -> bool:
+    return [field.annotation for field in signature.output_fields.values()] == [str]
+
+
+def _answer_model(signature: type[dspy.Signature]) -> type[pydantic.BaseModel]:
+    fields: dict[str, Any] = {name: (field.annotation, ...) for name, field in signature.output_fields.items()}
+    return pydantic.create_model("Answer", **fields)
+
+
+def _instructions(signature: type[dspy.Signature]) -> str:
+    """The task, what the fields mean where the signature says so, and the JSON keys where there are any."""
+    lines = [signature.instructions]
+    for name, field in signature.fields.items():
+        description = (field.json_schema_extra or {}).get("desc", "")
+        if description and description != f"${{{name}}}":  # DSPy's placeholder for "no description"
+            lines.append(f"{_label(name)}: {description}")
+    if not _answers_with_a_line(signature):
+        lines.append(f"Answer with a JSON object with the keys {', '.join(signature.output_fields)}.")
+    return "\n".join(lines)
+
+
+def _input_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{_label(name)}: {_as_text(values[name])}" for name in signature.input_fields if name in values)
+
+
+def _output_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+    if _answers_with_a_line(signature):
+        (name,) = signature.output_fields
+        return as_data(str(values[name]))
+    return json.dumps({name: serialize_for_json(values[name]) for name in signature.output_fields}, ensure_ascii=False)
+
+
+def _as_text(value: Any) -> str:
+    """A string as one line, a list as numbered lines, anything else as JSON."""
+    if isinstance(value, str):
+        return as_data(value)
+    if isinstance(value, list | tuple):
+        return "".join(f"\n[{number}] {_as_text(item)}" for number, item in enumerate(value, start=1))
+    return as_data(json.dumps(serialize_for_json(value), ensure_ascii=False))

