@@ -46,7 +46,7 @@ SUBMODULES = [
     "wsgiref.simple_server",
     *(f"xml.{part}" for part in ("dom.minidom", "etree.ElementTree", "sax.saxutils")),
 ]
-MINIMUM_WORDS = 4  # "Helper for pickle." says nothing, "Mapping key not found." does
+MINIMUM_WORDS = 3  # "Greatest Common Divisor." says something
 BARE_SIGNATURE = re.compile(
     r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)"
 )  # all that a dataclass or named tuple has by default
@@ -122,7 +122,8 @@ def _of_class(doc_id: str, owner: type) -> Iterator[Found]:
     depth = len(owner.__mro__)
     yield from _of_object(doc_id, owner, depth)
     members = {key: value for base in reversed(owner.__mro__) for key, value in vars(base).items()}
-    for key, value in members.items():
+    for key, member in members.items():
+        value = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         if not key.startswith("_") and (inspect.isroutine(value) or isinstance(value, property)):
             yield from _of_object(f"{doc_id}.{key}", value, depth)
 
@@ -144,9 +145,8 @@ def _distinct(found: list[Found]) -> list[tuple[str, str, str]]:
 
 def _signature(value: Any) -> str:
     """The object's signature, or nothing where it has none or one that differs between runs or machines."""
-    callee = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
     try:
-        text = str(inspect.signature(callee))
+        text = str(inspect.signature(value))
     except (TypeError, ValueError, AttributeError, NameError):
         return ""  # not callable; in C without one; with a default or an annotation that is not defined where it stands
     return "" if UNSTABLE.search(text) else text
