@@ -1,7 +1,8 @@
 """How far a system's stated confidence can be trusted.
 
-Throughout, ``confidence`` [n] is the stated probability that a query's first document is relevant, and ``correct``
-[n] whether it is. Equal confidences are never told apart: the figures do not depend on the order of the queries.
+Throughout, ``confidence`` is the stated probability that a query's first document is relevant, and ``correct`` is 1
+where it is, else 0: both [queries], or [seeds, queries] with NaN where a seed did not test a query. Equal confidences
+are never told apart: no figure depends on the order of the queries.
 """
 
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval, resample_counts
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -25,34 +26,38 @@ class Reliability(NamedTuple):
     queries: npt.NDArray[np.integer[Any]]  # how many fell into the bin
 
 
-def checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Both as float arrays [n].
+def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Both as [seeds, queries].
 
     Raises:
-        InputError: they are empty, differ in length, or a confidence lies outside [0, 1].
+        InputError: they are empty, differ in shape, or a confidence lies outside [0, 1].
     """
-    stated, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
-    if stated.ndim != 1 or stated.shape != right.shape or not stated.size:
-        raise InputError(f"confidence: shapes {stated.shape} and {right.shape}; give one confidence for each query")
-    if not ((stated >= 0) & (stated <= 1)).all():  # also false for NaN
-        raise InputError("confidence: a value lies outside 0 to 1; give probabilities")
+    stated = np.atleast_2d(np.asarray(confidence, dtype=float))
+    right = np.atleast_2d(np.asarray(correct, dtype=float))
+    if stated.shape != right.shape or not stated.size or (np.isnan(stated) != np.isnan(right)).any():
+        raise InputError("confidence: give one for each query whose first document is known to be right or wrong")
+    known = stated[~np.isnan(stated)]
+    if not known.size or known.min() < 0 or known.max() > 1:
+        raise InputError("confidence: a value is missing or lies outside 0 to 1; give probabilities")
     return stated, right
 
 
 def _membership(stated: Floats) -> Floats:
-    """One-hot bin of each query, [n, bins]; edges at quantiles, equal confidences share a bin."""
-    edges = np.unique(np.quantile(stated, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
-    bins = np.searchsorted(edges, stated, side="left")
-    member = bins[:, None] == np.unique(bins)[None, :]
-    return member.astype(float)
+    """One-hot bin of each value, [bins, *shape of stated]; edges at quantiles, equal confidences share a bin."""
+    known = stated[~np.isnan(stated)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+    used = np.unique(np.searchsorted(edges, known))
+    bins = np.where(np.isnan(stated), -1, np.searchsorted(edges, stated))
+    return np.stack([bins == each for each in used]).astype(float)
 
 
 def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Reliability:
     """The points of the reliability diagram."""
-    stated, right = checked(confidence, correct)
+    stated, right = _checked(confidence, correct)
     member = _membership(stated)
-    count = member.sum(axis=0)
-    return Reliability(stated @ member / count, right @ member / count, count.astype(int))
+    count = member.sum(axis=(1, 2))
+    sums = [(member * np.nan_to_num(values)).sum(axis=(1, 2)) for values in (stated, right)]
+    return Reliability(sums[0] / count, sums[1] / count, count.astype(int))
 
 
 def expected_calibration_error(
@@ -63,52 +68,81 @@ def expected_calibration_error(
     The figure is never negative, so noise raises it, and resampling raises it once more. The interval is therefore
     the basic bootstrap (2 × estimate − quantile), which takes that second rise off again; it is cut at 0.
     """
-    stated, right = checked(confidence, correct)
-    gaps = (stated - right)[:, None] * _membership(stated)
-    estimate = float(np.abs(gaps.sum(axis=0)).sum() / len(stated))
-    weights = resample_counts(len(stated), resamples, np.random.default_rng(seed))
-    errors = np.abs(weights @ gaps).sum(axis=1) / len(stated)
-    high, low = 2 * estimate - np.quantile(errors, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, max(0.0, float(low)), max(0.0, float(high)), len(stated))
+    stated, right = _checked(confidence, correct)
+    known = (~np.isnan(stated)).astype(float)
+    gaps = _membership(stated) * np.nan_to_num(stated - right)
+    estimate = float(np.abs(gaps.sum(axis=(1, 2))).sum() / known.sum())
+    errors = []
+    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+        counts = ((draws @ known) * picks).sum(axis=1)
+        total = sum(np.abs(((draws @ each) * picks).sum(axis=1)) for each in gaps)
+        errors.append(total[counts > 0] / counts[counts > 0])
+    high, low = 2 * estimate - np.quantile(np.concatenate(errors), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, max(0.0, float(low)), max(0.0, float(high)), stated.shape[1])
 
 
 def error_if_calibrated(confidence: npt.ArrayLike, *, resamples: int, seed: int) -> float:
     """The calibration error to expect from as many queries if every confidence were true.
 
-    An error near this floor is no sign of bad calibration (consistency resampling, Bröcker and Smith 2007).
+    An error near this floor is no sign of bad calibration (consistency resampling, Bröcker and Smith 2007). A query
+    that is right for one seed tends to be right for another: its seeds share one random number.
     """
-    stated, _ = checked(confidence, confidence)
-    drawn = np.random.default_rng(seed).random((resamples, len(stated))) < stated
-    return float(np.abs((stated - drawn) @ _membership(stated)).sum(axis=1).mean() / len(stated))
+    stated, _ = _checked(confidence, confidence)
+    member, rng = _membership(stated), np.random.default_rng(seed)
+    errors = []
+    for _ in range(resamples):
+        gaps = np.nan_to_num(stated - (rng.random(stated.shape[1]) < stated))
+        errors.append(np.abs((member * gaps).sum(axis=(1, 2))).sum())
+    return float(np.mean(errors) / member.sum())
 
 
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Coverage and risk [n]: the share of wrong first documents among the most confident share of the queries.
+    """Coverage and risk [values]: the share of wrong first documents among the most confident share of the queries.
 
     Within equal confidences the risk is the one to expect from answering them in random order.
     """
-    stated, right = checked(confidence, correct)
-    _, group, size = np.unique(-stated, return_inverse=True, return_counts=True)
-    error = (np.bincount(group, weights=1 - right) / size)[np.sort(group)]
-    answered = np.arange(1, len(stated) + 1)
-    return answered / len(stated), np.cumsum(error) / answered
+    stated, right = _checked(confidence, correct)
+    known = ~np.isnan(stated)
+    _, group, size = np.unique(-stated[known], return_inverse=True, return_counts=True)
+    error = (np.bincount(group, weights=1 - right[known]) / size)[np.sort(group)]
+    answered = np.arange(1, len(error) + 1)
+    return answered / len(error), np.cumsum(error) / answered
 
 
-def calibration_figures(
+class Calibration(NamedTuple):
+    """Everything that is reported of a system's confidence."""
+
+    accuracy: Interval  # share of queries whose first document is relevant
+    brier: Interval  # mean squared error of the confidence (Brier 1950)
+    ece: Interval
+    ece_if_calibrated: float
+    aurc: float  # area under the risk–coverage curve, lower is better (Geifman et al. 2019)
+
+    def rounded(self) -> dict[str, Any]:
+        """As it stands in metrics.json."""
+        return {
+            "accuracy": self.accuracy.rounded(),
+            "Brier": self.brier.rounded(),
+            "ECE": self.ece.rounded(),
+            "ECE_if_calibrated": round(self.ece_if_calibrated, 6),
+            "AURC": round(self.aurc, 6),
+        }
+
+
+def calibration(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int, level: float, seed: int
-) -> dict[str, Any]:
-    """Everything that metrics.json says of the confidence.
+) -> Calibration:
+    """All figures at once.
 
-    Returns:
-        ``accuracy``, ``Brier`` (mean squared error, Brier 1950) and ``ECE`` with their intervals, ``ECE_if_calibrated``
-        and ``AURC``, the area under the risk–coverage curve (Geifman et al. 2019; lower is better).
+    Raises:
+        InputError: a confidence is missing or no probability.
     """
-    stated, right = checked(confidence, correct)
+    stated, right = _checked(confidence, correct)
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
-    return {
-        "accuracy": bootstrap_interval(right, **options).rounded(),
-        "Brier": bootstrap_interval((stated - right) ** 2, **options).rounded(),
-        "ECE": expected_calibration_error(stated, right, **options).rounded(),
-        "ECE_if_calibrated": round(error_if_calibrated(stated, resamples=resamples, seed=seed), 6),
-        "AURC": round(float(risk_coverage(stated, right)[1].mean()), 6),
-    }
+    return Calibration(
+        accuracy=bootstrap_interval(right, **options),
+        brier=bootstrap_interval((stated - right) ** 2, **options),
+        ece=expected_calibration_error(stated, right, **options),
+        ece_if_calibrated=error_if_calibrated(stated, resamples=min(resamples, 1000), seed=seed),
+        aurc=float(risk_coverage(stated, right)[1].mean()),
+    )

@@ -45,7 +45,7 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
     means = []
-    for draws, picks in _weights(*table.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
         counts = ((draws @ known) * picks).sum(axis=1)
         sums = ((draws @ filled) * picks).sum(axis=1)
         means.append(sums[counts > 0] / counts[counts > 0])  # a resample may hold untested pairs only
@@ -53,7 +53,7 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     return Interval(float(filled.sum() / known.sum()), float(low), float(high), table.shape[1])
 
 
-def _weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
     """Batches of how often each resample holds each seed, [batch, seeds], and each query, [batch, queries]."""
     rng = np.random.default_rng(seed)
     batch = max(1, _BATCH_CELLS // queries)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.evaluation.calibration import calibration_figures
+from zero2ir.evaluation.calibration import calibration
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
@@ -117,11 +117,7 @@ def write_results(
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
         for name in settings.measures
     }
-    metrics["confidence"] = (
-        calibration_figures([row.confidence for row in stated], [row.correct for row in stated], **options)
-        if stated
-        else {}
-    )
+    metrics["confidence"] = _calibration(stated, options)
     metrics["cost"] = dict(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
@@ -137,6 +133,12 @@ def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) ->
     if missing:
         raise InputError(f"confidence: none for {len(missing)} judged queries, e.g. {missing[0]}; give one for each")
     return [Confidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
+
+
+def _calibration(stated: Sequence[Confidence], options: dict[str, Any]) -> dict[str, Any]:
+    if not stated:
+        return {}
+    return calibration([row.confidence for row in stated], [row.correct for row in stated], **options).rounded()
 
 
 def _write_parquet(path: Path, rows: Sequence[Any], record: type) -> None:

@@ -27,8 +27,9 @@ _BATCH_CELLS = 4_000_000
 class Comparison(NamedTuple):
     """System minus the system it is compared with.
 
-    Everything beside the difference counts a query once, by its mean over the seeds. ``effect_size`` is the mean difference over its standard deviation ``sd`` (Cohen's d for pairs); both are NaN where
-    one query, or queries that all differ by the same amount, leave them undefined.
+    Everything beside the difference counts a query once, by its mean over the seeds. ``effect_size`` is the mean
+    difference over its standard deviation ``sd`` (Cohen's d for pairs); both are NaN where one query, or queries
+    that all differ by the same amount, leave them undefined.
     """
 
     difference: Interval

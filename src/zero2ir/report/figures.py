@@ -1,12 +1,13 @@
 """The figures of the report, as SVG and PNG; strategies keep their colour and marker from figure to figure."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.evaluation.calibration import reliability, risk_coverage
-from zero2ir.report.tables import STRATEGIES, Summary, System, words
+from zero2ir.report.tables import STRATEGIES, Summary, System, amount, stated, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vPX"
 _GREY = "#6b6b6b"
+_UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
 _COST = "train_seconds"
 _STYLE: Any = {
     "svg.hashsalt": "zero2ir",  # otherwise ids in the SVG are random
@@ -50,7 +52,7 @@ def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
         drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
-    if any(each.confidence for system in summary.systems for each in system.results):
+    if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
     if any(_COST in system.cost for system in summary.systems):
@@ -144,8 +146,8 @@ def _small_multiples(
     from matplotlib.lines import Line2D
 
     models = _models(summary)
-    columns = min(len(models), 4)
-    rows = -(-len(models) // columns)
+    rows = math.ceil(len(models) / 4)
+    columns = math.ceil(len(models) / rows)
     with _canvas(folder, name, max(4.5, 2.5 * columns), 0.7 + 2.3 * rows) as figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         panels = list(grid.flat)
@@ -166,14 +168,8 @@ def _small_multiples(
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
-def _stated(system: System) -> tuple[list[float], list[bool]]:
-    """Confidence and correctness of all seeds together."""
-    rows = [row for each in system.results for row in each.confidence]
-    return [row.confidence for row in rows], [row.correct for row in rows]
-
-
 def _with_confidence(summary: Summary, model: str) -> list[System]:
-    return [system for system in summary.systems if system.model == model and _stated(system)[0]]
+    return [system for system in summary.systems if system.model == model and system.calibration]
 
 
 def _draw_reliability(summary: Summary, folder: Path) -> Drawn:
@@ -182,14 +178,11 @@ def _draw_reliability(summary: Summary, folder: Path) -> Drawn:
     def draw(axes: "Axes", model: str) -> None:
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)))
         for system in _with_confidence(summary, model):
-            points = reliability(*_stated(system))
+            points = reliability(*stated(system.results))
             look = looks[system.strategy]
             axes.plot(points.confidence, points.accuracy, look.marker + "-", color=look.colour, markersize=4, lw=1.2)
 
-    limits = (-0.02, 1.02)
-    _small_multiples(
-        summary, folder, "reliability", draw, "stated confidence", "first document relevant", xlim=limits, ylim=limits
-    )
+    _small_multiples(summary, folder, "reliability", draw, "stated confidence", "first document relevant", **_UNIT)
     return Drawn(
         "reliability",
         "Reliability: how often the first document is relevant, at the confidence that the system states. On the "
@@ -203,12 +196,11 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
 
     def draw(axes: "Axes", model: str) -> None:
         for system in _with_confidence(summary, model):
-            coverage, risk = risk_coverage(*_stated(system))
+            coverage, risk = risk_coverage(*stated(system.results))
             look = looks[system.strategy]
             every = (0.0, 0.25)
             axes.plot(coverage, risk, color=look.colour, lw=1.2, marker=look.marker, markevery=every, markersize=4)
 
-    limits = (-0.02, 1.02)
     _small_multiples(
         summary,
         folder,
@@ -216,8 +208,7 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
         draw,
         "coverage: share of queries answered, most confident first",
         "risk: share of them wrong",
-        xlim=limits,
-        ylim=limits,
+        **_UNIT,
     )
     return Drawn(
         "risk-coverage",
@@ -229,6 +220,7 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
 
 def _draw_cost(summary: Summary, folder: Path) -> Drawn:
     looks, measure = _looks(summary), summary.main_measure
+    longest = max(1.0, *(system.cost.get(_COST, 0.0) for system in summary.systems))
 
     def draw(axes: "Axes", model: str) -> None:
         for system in (each for each in summary.systems if _COST in each.cost):
@@ -240,7 +232,8 @@ def _draw_cost(summary: Summary, folder: Path) -> Drawn:
             axes.plot([seconds, seconds], [interval.ci_low, interval.ci_high], color=look.colour, lw=1.2)
             axes.plot(seconds, interval.mean, look.marker, color=look.colour, markersize=5.5)
         axes.set_xscale("symlog", linthresh=1)  # untrained systems take 0 seconds
-        axes.set_xlim(left=-0.3)
+        axes.set_xlim(-0.4, 2.5 * longest)
+        axes.xaxis.set_major_formatter(lambda seconds, _: amount(seconds))
 
     _small_multiples(summary, folder, "cost", draw, "training seconds (0 to 1 linear, then logarithmic)", measure)
     return Drawn(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.calibration import Calibration, calibration
+from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results
 from zero2ir.evaluation.significance import (
     Comparison,
@@ -35,6 +36,7 @@ class System:
     results: Sequence[Results]
     measures: dict[str, Interval]
     cost: dict[str, float]
+    calibration: Calibration | None  # None where the system states no confidence
 
     @property
     def name(self) -> str:
@@ -173,7 +175,16 @@ def _system(
         for name, value in each.metrics["cost"].items():
             costs.setdefault(name, []).append(value)
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
-    return System(model, strategy, results, intervals, mean_cost)
+    stating = any(each.confidence for each in results)
+    trust = calibration(*stated(results), **options) if stating else None
+    return System(model, strategy, results, intervals, mean_cost, trust)
+
+
+def stated(results: Sequence[Results]) -> tuple[Floats, Floats]:
+    """Confidence and correctness, each [seeds, queries]; NaN where a seed did not test a query."""
+    confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
+    correct = {each.system.seed: {row.query_id: float(row.correct) for row in each.confidence} for each in results}
+    return score_table(confidence), score_table(correct)
 
 
 def _family(
@@ -201,6 +212,7 @@ class Power(NamedTuple):
     single: float  # smallest difference that one planned comparison finds with 80 % power
     family: float  # the same at the strictest level that Holm's correction applies
     comparisons: int
+    ten: float  # what ten queries with the same spread would find, one comparison
 
 
 def power(summary: Summary) -> Power | None:
@@ -210,8 +222,13 @@ def power(summary: Summary) -> Power | None:
     if not spreads:
         return None
     sd, queries = spreads[len(spreads) // 2], min(row.difference.n for row in rows)
-    single = detectable_difference(sd, queries, level=LEVEL)
-    return Power(queries, single, detectable_difference(sd, queries, level=LEVEL / len(rows)), len(rows))
+    return Power(
+        queries=queries,
+        single=detectable_difference(sd, queries, level=LEVEL),
+        family=detectable_difference(sd, queries, level=LEVEL / len(rows)),
+        comparisons=len(rows),
+        ten=detectable_difference(sd, 10, level=LEVEL),
+    )
 
 
 def figure(value: float) -> str:
@@ -251,9 +268,9 @@ def cost_names(summary: Summary) -> list[str]:
     return list(dict.fromkeys(name for system in summary.systems for name in system.cost))
 
 
-def systems_table(summary: Summary) -> Table:
-    """One row for each model type and strategy: measures, difference to the baseline, cost."""
-    main, costs = summary.main_measure, cost_names(summary)
+def systems_table(summary: Summary, *, cost: bool = True) -> Table:
+    """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
+    main, costs = summary.main_measure, cost_names(summary) if cost else []
     headers = ["Model", "Strategy", "Seeds", *summary.measures, f"Δ {main}", "p (Holm)", "Effect size"]
     headers += ["Wins/ties/losses", *map(words, costs)]
     rows = []
@@ -273,6 +290,28 @@ def _difference_cells(summary: Summary, system: System) -> list[str]:
     each = found.comparison
     record = f"{each.wins}/{each.ties}/{each.losses}"
     return [difference_text(each.difference), probability(found.p_holm), signed(each.effect_size), record]
+
+
+def cost_table(summary: Summary) -> Table:
+    """What each system took, the mean over its seeds."""
+    costs = cost_names(summary)
+    rows = [
+        [system.model, system.strategy, *(amount(system.cost[name]) if name in system.cost else "–" for name in costs)]
+        for system in summary.systems
+    ]
+    return Table(["Model", "Strategy", *map(words, costs)], rows, labels=2)
+
+
+def calibration_table(summary: Summary) -> Table:
+    """How far each system's confidence can be trusted; systems that state none are left out."""
+    headers = ["Model", "Strategy", "First document relevant", "Brier score", "Calibration error", "If calibrated"]
+    rows = []
+    for system in summary.systems:
+        if system.calibration is not None:
+            accuracy, brier, ece, floor, area = system.calibration
+            figures = [*map(interval_text, (accuracy, brier, ece)), figure(floor), figure(area)]
+            rows.append([system.model, system.strategy, *figures])
+    return Table([*headers, "Risk–coverage area"], rows, labels=2)
 
 
 def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:

@@ -1,0 +1,185 @@
+"""The report as one folder: page, tables and figures."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zero2ir.evaluation.results import read_all
+from zero2ir.files import finished_file, finished_folder
+from zero2ir.report.figures import draw_figures
+from zero2ir.report.tables import (
+    LEVEL,
+    UNTRAINED,
+    Compared,
+    Summary,
+    System,
+    Table,
+    calibration_table,
+    comparisons_csv,
+    comparisons_table,
+    cost_table,
+    difference_text,
+    figure,
+    interval_text,
+    latex,
+    markdown,
+    power,
+    probability,
+    summarise,
+    systems_csv,
+    systems_table,
+)
+
+
+def build_report(
+    results: Path,
+    output: Path,
+    *,
+    manifest: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    baseline: str = "sparse/zero_shot",
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Path:
+    """Writes the whole report folder, or nothing: index.html, tables and figures.
+
+    Args:
+        results: the folder with one results folder for each system.
+        output: replaced where it exists.
+        manifest: the collection's manifest.json.
+        settings: the choices behind the results, as in params.yaml.
+        baseline: "model/strategy" that every system is compared with.
+        resamples: of each bootstrap and randomisation test.
+        level: coverage of the intervals.
+        seed: of the resampling; the same seed and results give the same page.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: there are no results, or they cannot be compared.
+    """
+    summary = summarise(read_all(results), baseline=baseline, resamples=resamples, level=level, seed=seed)
+    with finished_folder(output) as part:
+        for name, text in _tables(summary).items():
+            _write(part / name, text)
+        figures = [
+            {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
+            for drawn in draw_figures(summary, part / "figures")
+        ]
+        _write(part / "index.html", _page(summary, figures, manifest, settings))
+    return output / "index.html"
+
+
+def _write(path: Path, text: str) -> None:
+    with finished_file(path) as file:
+        file.write(text)
+
+
+def _tables(summary: Summary) -> dict[str, str]:
+    systems, compared = systems_table(summary), comparisons_table(summary.comparisons)
+    caption = (
+        f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals; differences to {summary.baseline}, "
+        "paired randomisation test, Holm-corrected."
+    )
+    return {
+        "systems.md": markdown(systems),
+        "systems.tex": latex(systems, caption),
+        "systems.csv": systems_csv(summary),
+        "comparisons.md": markdown(compared),
+        "comparisons.csv": comparisons_csv(summary.comparisons),
+    }
+
+
+def _data_uri(folder: Path, name: str) -> str:
+    """The SVG inside the page, so that the page can be sent around alone."""
+    encoded = base64.b64encode((folder / "figures" / f"{name}.svg").read_bytes()).decode("ascii")
+    return f"data:image/svg+xml;base64,{encoded}"
+
+
+def _page(
+    summary: Summary, figures: Sequence[Mapping[str, str]], manifest: Mapping[str, Any], settings: Mapping[str, Any]
+) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("zero2ir.report", "."),
+        autoescape=True,  # names, documents and LM outputs are nobody's promise
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    main = summary.main_measure
+    return environment.get_template("page.html.j2").render(
+        summary=summary,
+        figures={drawn["name"]: drawn for drawn in figures},
+        best=_best(summary),
+        gains=[_gains(rows) for rows in (summary.against_baseline, summary.against_untrained)],
+        systems=systems_table(summary, cost=False),
+        against_baseline=_comparisons(summary.against_baseline, main),
+        against_untrained=_comparisons(summary.against_untrained, main),
+        untrained=UNTRAINED,
+        calibration=calibration_table(summary),
+        cost=cost_table(summary),
+        power=power(summary),
+        level=LEVEL,
+        counts=dict(manifest.get("counts", {})),
+        data=dict(_flat({key: value for key, value in manifest.items() if key not in ("quality", "sha256")})),
+        quality=_quality(manifest.get("quality", {})),
+        settings=dict(_flat(settings)),
+        choices=_choices(summary.systems),
+        figure=figure,
+    )
+
+
+def _comparisons(rows: Sequence[Compared], measure: str) -> Table:
+    return comparisons_table([row for row in rows if row.measure == measure], family=False)
+
+
+def _best(summary: Summary) -> dict[str, str]:
+    """The system with the highest mean of the main measure, in words."""
+    best = max(summary.systems, key=lambda system: system.measures[summary.main_measure].mean)
+    found = summary.versus_baseline(best.name, summary.main_measure)
+    return {
+        "name": best.name,
+        "value": interval_text(best.measures[summary.main_measure]),
+        "difference": difference_text(found.comparison.difference) if found else "",
+        "p": probability(found.p_holm) if found else "",
+    }
+
+
+def _gains(rows: Sequence[Compared]) -> dict[str, int]:
+    """How many comparisons of a family's main measure came out which way, after correction."""
+    main = [row for row in rows if row.measure == rows[0].measure]
+    found = [row.comparison.difference.mean for row in main if row.p_holm < LEVEL]
+    better, worse = sum(value > 0 for value in found), sum(value < 0 for value in found)
+    return {"all": len(main), "better": better, "worse": worse, "open": len(main) - better - worse}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted keys and texts."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{prefix}{key}", ", ".join(map(str, value))
+        else:
+            yield f"{prefix}{key}", "none" if value is None else str(value)
+
+
+def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = [
+        [flaw.replace("_", " "), str(finding["count"]), ", ".join(map(str, finding["examples"])) or "–"]
+        for flaw, finding in findings.items()
+    ]
+    return Table(["Looked for", "Found", "Examples"], rows, labels=1)
+
+
+def _choices(systems: Sequence[System]) -> Table:
+    """What each system's training noted, e.g. what it chose and why."""
+    found = [each for system in systems for each in system.results if each.system.notes]
+    keys = list(dict.fromkeys(key for each in found for key in each.system.notes))
+    rows = [[each.system.name, *(each.system.notes.get(key, "–") for key in keys)] for each in found]
+    return Table(["System", *(key.replace("_", " ") for key in keys)], rows, labels=len(keys) + 1)
