@@ -109,9 +109,8 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
             axes.tick_params(axis="y", length=0)
         for model in _models(summary):
             top = min(y for y, system in rows if system.model == model)
-            panels[0].text(
-                0.01, top - 0.95, words(model), transform=panels[0].get_yaxis_transform(), va="center", weight="bold"
-            )
+            place = {"transform": panels[0].get_yaxis_transform(), "va": "center"}
+            panels[0].text(0.01, top - 0.95, words(model), weight="bold", bbox={"color": "white", "pad": 1}, **place)
     named = ", ".join(measures)
     best = max(summary.systems, key=lambda system: system.measures[measures[0]].mean)
     return Drawn(

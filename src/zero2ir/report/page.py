@@ -1,6 +1,7 @@
 """The report as one folder: page, tables and figures."""
 
 import base64
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,12 +151,10 @@ def _best(summary: Summary) -> dict[str, str]:
     }
 
 
-def _gains(rows: Sequence[Compared]) -> dict[str, int]:
-    """How many comparisons of a family's main measure came out which way, after correction."""
-    main = [row for row in rows if row.measure == rows[0].measure]
-    found = [row.comparison.difference.mean for row in main if row.p_holm < LEVEL]
-    better, worse = sum(value > 0 for value in found), sum(value < 0 for value in found)
-    return {"all": len(main), "better": better, "worse": worse, "open": len(main) - better - worse}
+def _gains(rows: Sequence[Compared]) -> Counter[str]:
+    """How many comparisons of a family's main measure came out which way, and ``all`` of them."""
+    verdicts = Counter(row.verdict for row in rows if row.measure == rows[0].measure)
+    return verdicts + Counter(all=verdicts.total())
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

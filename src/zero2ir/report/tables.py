@@ -56,6 +56,18 @@ class Compared(NamedTuple):
     comparison: Comparison
     p_holm: float
 
+    @property
+    def verdict(self) -> str:
+        """ "better" or "worse" where the corrected test and the interval both say so, else "undecided".
+
+        The test alone would not do: it takes the draws of the judgments as given, which the interval does not.
+        """
+        if self.p_holm < LEVEL and self.comparison.difference.ci_low > 0:
+            return "better"
+        if self.p_holm < LEVEL and self.comparison.difference.ci_high < 0:
+            return "worse"
+        return "undecided"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -272,7 +284,7 @@ def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
     headers = ["Model", "Strategy", "Seeds", *summary.measures, f"Δ {main}", "p (Holm)", "Effect size"]
-    headers += ["Wins/ties/losses", *map(words, costs)]
+    headers += ["Wins / ties / losses", *map(words, costs)]
     rows = []
     for system in summary.systems:
         row = [system.model, system.strategy, str(len(system.results))]
@@ -315,14 +327,14 @@ def calibration_table(summary: Summary) -> Table:
 
 
 def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:
-    """One row for each comparison; ``family`` says whether to name what they are corrected with."""
-    headers = ["Measure", "System", "Against", "Queries", "Difference", "p", "p (Holm)", "Effect size"]
-    headers += ["Wins/ties/losses"]
+    """One row for each comparison; ``family`` says whether to name measure and family, by which they are corrected."""
+    headers = ["System", "Against", "Verdict", "Queries", "Difference", "p", "p (Holm)", "Effect size"]
+    headers += ["Wins / ties / losses"]
     cells = [
         [
-            row.measure,
             row.system,
             row.other,
+            row.verdict,
             str(row.comparison.difference.n),
             difference_text(row.comparison.difference),
             probability(row.comparison.p_value),
@@ -333,8 +345,9 @@ def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table
         for row in rows
     ]
     if family:
-        headers, cells = ["Family", *headers], [[row.family, *cell] for row, cell in zip(rows, cells, strict=True)]
-    return Table(headers, cells, labels=4 if family else 3)
+        named = [[row.family, row.measure, *cell] for row, cell in zip(rows, cells, strict=True)]
+        return Table(["Family", "Measure", *headers], named, labels=5)
+    return Table(headers, cells, labels=3)
 
 
 def markdown(table: Table) -> str:
@@ -398,8 +411,8 @@ def systems_csv(summary: Summary) -> str:
 def comparisons_csv(rows: Sequence[Compared]) -> str:
     """The comparisons as plain numbers."""
     headers = ["family", "measure", "system", "against", "queries", "difference", "difference_low"]
-    headers += ["difference_high", "p", "p_holm", "effect_size", "wins", "ties", "losses"]
-    return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row)] for row in rows])
+    headers += ["difference_high", "p", "p_holm", "effect_size", "wins", "ties", "losses", "verdict"]
+    return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row), row.verdict] for row in rows])
 
 
 def _plain(row: Compared) -> list[Any]:
