@@ -2,20 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from zero2ir.collections.records import Document, Judgment, Query, RawCollection
 from zero2ir.errors import InputError
 
-# Cranfield's qrels hold Cleverdon's codes, from 1, "a complete answer", to 4, "of minimum interest" (cranqrel.readme
-# in the source file). ir_datasets hands the codes on as grades, which rewards the least relevant documents most.
-_BEST_IS_ONE = {"cranfield": 4}  # id -> its worst positive code
-
 
 def read(train: str | None, test: str) -> RawCollection:
     """Reads the documents once, and the queries and qrels of both ids.
 
-    Cranfield's codes are turned into grades, 4 being best; its -1 stays for the checks to count and set to 0.
+    Cranfield's codes become grades, 4 being best; the notes count the judgments left out on the way.
 
     Args:
         train: ir_datasets id of the train queries, over the same documents; None where there is none.
@@ -27,27 +24,33 @@ def read(train: str | None, test: str) -> RawCollection:
     """
     import ir_datasets
 
-    splits = {name: _dataset(key) for name, key in (("train", train), ("test", test)) if key is not None}
+    splits = {split: _dataset(key) for split, key in (("train", train), ("test", test)) if key is not None}
     if train is not None and ir_datasets.docs_parent_id(train) != ir_datasets.docs_parent_id(test):
         raise InputError(f"dataset.train={train} and dataset.test={test} have different documents; choose a pair")
-    ids = [key for key in (train, test) if key is not None]
-    try:
+    ids = ", ".join(dataset.dataset_id() for dataset in splits.values())
+    with _sources_of(ids):
         documents = [_document(record) for record in splits["test"].docs_iter()]
-        queries = [query for name, dataset in splits.items() for query in _queries(dataset, name)]
+        queries = [query for split, dataset in splits.items() for query in _queries(dataset, split)]
         judgments = [judgment for dataset in splits.values() for judgment in _judgments(dataset)]
+    notes = {}
+    if test == "cranfield":
+        graded = _cranfield_grades(judgments)
+        notes = {"judgments of the paper a Cranfield question came from": len(judgments) - len(graded)}
+        judgments = graded
+    source = f"ir_datasets {ir_datasets.__version__}: {ids}"
+    return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes)
+
+
+@contextmanager
+def _sources_of(ids: str) -> Iterator[None]:
+    """Says in one line what to do where the source files cannot be had."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:  # requests' errors are OSErrors, several failed addresses a RuntimeError
         raise InputError(
-            f"ir_datasets {', '.join(ids)}: the source files are not here and cannot be fetched "
-            f"({type(error).__name__}); connect to the network, "
-            "or run make data MIRROR=<folder with a mirror of the source files>"
+            f"ir_datasets {ids}: the source files are not here and cannot be fetched ({type(error).__name__}); "
+            "connect to the network, or run make data MIRROR=<folder with a mirror of the source files>"
         ) from error
-    return RawCollection(
-        documents=documents,
-        queries=queries,
-        judgments=judgments,
-        source=f"ir_datasets {ir_datasets.__version__}: {', '.join(ids)}",
-        licence=_licence(splits["test"]),
-    )
 
 
 def _dataset(key: str) -> Any:
@@ -59,7 +62,7 @@ def _dataset(key: str) -> Any:
         raise InputError(f"ir_datasets has no {key!r}; its ids are listed at https://ir-datasets.com") from error
     for part in ("docs", "queries", "qrels"):
         if not getattr(dataset, f"has_{part}")():
-            raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has, such as {key}/test")
+            raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has")
     return dataset
 
 
@@ -75,10 +78,19 @@ def _queries(dataset: Any, split: str) -> Iterator[Query]:
 
 
 def _judgments(dataset: Any) -> Iterator[Judgment]:
-    worst = _BEST_IS_ONE.get(dataset.dataset_id())
-    for row in dataset.qrels_iter():
-        grade = row.relevance if worst is None or row.relevance < 1 else worst + 1 - row.relevance
-        yield Judgment(row.query_id, row.doc_id, grade)
+    return (Judgment(row.query_id, row.doc_id, row.relevance) for row in dataset.qrels_iter())
+
+
+def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:
+    """Cleverdon's codes as grades, 4 being best, without the papers that the questions came from.
+
+    The codes run from 1, "a complete answer", to 4, "of minimum interest" (cranqrel.readme in the source file).
+    ir_datasets hands them on as they are, which rewards the least relevant documents most. The code -1 stands once
+    for each of the 225 questions, beside a paper on the question's very subject (BM25 ranks it second in the median)
+    whose number rises with the question's: the paper that the question was asked for. Grade 0 would teach a model
+    to avoid it, so it counts as unjudged.
+    """
+    return [judgment._replace(relevance=5 - judgment.relevance) for judgment in judgments if judgment.relevance > 0]
 
 
 def _licence(dataset: Any) -> str:

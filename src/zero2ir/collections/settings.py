@@ -39,11 +39,11 @@ class DatasetSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _say_what_is_missing(cls, values: Any) -> Any:
-        """Hydra writes "???" for a value that only the user can give; say here how to give it."""
+        """What only the user can know is null in ``conf/dataset``; say how to give it."""
         if not isinstance(values, dict) or values.get("source") not in _NEEDED:
             return values
         key, what = _NEEDED[values["source"]]
-        if values.get(key) in (None, "", "???"):
+        if not values.get(key):
             raise ValueError(f"dataset.{key} is missing; add dataset.{key}=<{what}>")
         return values
 
