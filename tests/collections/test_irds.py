@@ -78,7 +78,7 @@ def test_cranfield(ingested):
     assert [grade for grade, _ in grades.most_common()] == [2, 3, 1, 4]
     # cranqrel begins "1 184 2": a code of high, not of slight, relevance.
     assert ("1", "184", 3) in collection.judgments
-    # "1 486 -1" is the paper that question 1 was asked for.
+    # "1 486 -1" is left out: neither relevant nor a document to be taught to avoid.
     assert not any(judgment[:2] == ("1", "486") for judgment in collection.judgments)
 
 

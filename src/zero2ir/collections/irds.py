@@ -35,7 +35,7 @@ def read(train: str | None, test: str) -> RawCollection:
     notes = {}
     if test == "cranfield":
         graded = _cranfield_grades(judgments)
-        notes = {"judgments of the paper a Cranfield question came from": len(judgments) - len(graded)}
+        notes = {"Cranfield judgments of code -1, left out": len(judgments) - len(graded)}
         judgments = graded
     source = f"ir_datasets {ir_datasets.__version__}: {ids}"
     return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes)
@@ -82,13 +82,13 @@ def _judgments(dataset: Any) -> Iterator[Judgment]:
 
 
 def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:
-    """Cleverdon's codes as grades, 4 being best, without the papers that the questions came from.
+    """Cleverdon's codes as grades, 4 being best; the code -1 counts as unjudged.
 
     The codes run from 1, "a complete answer", to 4, "of minimum interest" (cranqrel.readme in the source file).
-    ir_datasets hands them on as they are, which rewards the least relevant documents most. The code -1 stands once
-    for each of the 225 questions, beside a paper on the question's very subject (BM25 ranks it second in the median)
-    whose number rises with the question's: the paper that the question was asked for. Grade 0 would teach a model
-    to avoid it, so it counts as unjudged.
+    ir_datasets hands them on as they are, which rewards the least relevant documents most. What -1 means is not
+    written down. It stands once for each of the 225 questions, beside a paper on the question's very subject (BM25
+    ranks it second in the median), so most likely beside the paper that the question was asked for. Measures come
+    out the same as with grade 0, which would teach a model to avoid these papers.
     """
     return [judgment._replace(relevance=5 - judgment.relevance) for judgment in judgments if judgment.relevance > 0]
 
