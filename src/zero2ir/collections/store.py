@@ -30,7 +30,7 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
     }
     with finished_folder(folder) as part:
         for name, records in rows.items():
-            _write_parquet(records, _FILES[name], part / name)
+            write_records(records, _FILES[name], part / name)
         manifest = {
             **collection.facts,
             "counts": _counts(collection),
@@ -46,7 +46,7 @@ def read_documents(folder: Path) -> list[Document]:
     Raises:
         InputError: there is no collection.
     """
-    return _read_parquet(_there(folder / "documents.parquet"), Document)
+    return read_records(_there(folder / "documents.parquet"), Document)
 
 
 def read_collection(folder: Path) -> Collection:
@@ -61,8 +61,8 @@ def read_collection(folder: Path) -> Collection:
             raise InputError(f"{folder / name}: altered since it was written; run the ingest stage again")
     return Collection(
         documents=read_documents(folder),
-        queries=_read_parquet(folder / "queries.parquet", Query),
-        judgments=_read_parquet(folder / "qrels.parquet", Judgment),
+        queries=read_records(folder / "queries.parquet", Query),
+        judgments=read_records(folder / "qrels.parquet", Judgment),
         facts={key: manifest[key] for key in ("source", "licence")},
     )
 
@@ -84,7 +84,8 @@ def _there(path: Path) -> Path:
     return path
 
 
-def _write_parquet(records: Iterable[tuple[str | int, ...]], kind: type, path: Path) -> None:
+def write_records(records: Iterable[tuple[str | int, ...]], kind: type, path: Path) -> None:
+    """Writes records of one kind as Parquet, a column a field; the same records give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -95,7 +96,8 @@ def _write_parquet(records: Iterable[tuple[str | int, ...]], kind: type, path: P
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
 
 
-def _read_parquet(path: Path, kind: type[Record]) -> list[Record]:
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Reads what ``write_records`` wrote."""
     import pyarrow.parquet as pq
 
     columns = [column.to_pylist() for column in pq.read_table(path).columns]

@@ -1,0 +1,139 @@
+"""What every model type is: a retriever, or a reranker."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.files import write_json
+
+NO_DOCUMENT = -1
+STATE = "retriever.json"
+
+
+class Ranking(NamedTuple):
+    """The best documents of each query, best first; equal scores stand in the order of their numbers.
+
+    Attributes:
+        numbers: (n_queries, k) int64 document numbers, -1 where fewer than k documents were found.
+        scores: (n_queries, k) float32, higher is better, -inf where there is no document.
+    """
+
+    numbers: np.ndarray
+    scores: np.ndarray
+
+
+class Example(NamedTuple):
+    """One thing to learn from: this query should find ``positive`` rather than ``negatives``.
+
+    Attributes:
+        query: the query's text.
+        positive: a document number.
+        negatives: document numbers, possibly none.
+        weight: how much it counts beside the other examples, at least 0.
+    """
+
+    query: str
+    positive: int
+    negatives: tuple[int, ...] = ()
+    weight: float = 1.0
+
+
+class Retriever(ABC):
+    """Ranks a whole collection for a query.
+
+    The constructor stores its settings under their own names; ``index`` makes it ready to search. What can be tuned is
+    stated by ``settings`` and ``alternatives``; how it learns, by ``learn``. A strategy needs to know no more.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def index(self, corpus: Corpus) -> Self:
+        """Prepares the search of ``corpus`` and returns itself."""
+
+    @abstractmethod
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        """The best ``k`` documents of each query; fewer where fewer exist or match."""
+
+    @abstractmethod
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The present value of everything that can be tuned; JSON."""
+
+    @abstractmethod
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        """An indexed copy with other settings; what does not depend on them is shared."""
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        """Settings worth trying beside the present ones; none where nothing can be tuned."""
+        return []
+
+    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+        """Searches with the present settings first, then with each of the alternatives."""
+        yield self.settings(), self.search(queries, k)
+        for settings in self.alternatives():
+            yield settings, self.with_settings(settings).search(queries, k)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """An indexed copy that has learned from examples; None where there is nothing that could learn."""
+        del examples, seed
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes everything that search needs, without pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """Opens what ``save`` wrote, ready to search."""
+
+
+class Reranker(ABC):
+    """Scores the candidates that a retriever found."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
+
+
+def write_state(folder: Path, retriever: Retriever, **more: Any) -> None:
+    """Writes a retriever's kind, its settings and what else its constructor needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / STATE, {"kind": retriever.kind, "settings": retriever.settings(), **more})
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Reads what ``write_state`` wrote."""
+    return json.loads((folder / STATE).read_text(encoding="utf-8"))
+
+
+def best(scores: np.ndarray, k: int, found: np.ndarray | None = None) -> Ranking:
+    """Cuts full score rows down to a ranking.
+
+    Args:
+        scores: (n_queries, n_documents) float, higher is better.
+        k: the length of the ranking, at least 1.
+        found: (n_queries, n_documents) bool, the documents that may be returned; all where None.
+    """
+    numbers = np.full((len(scores), k), NO_DOCUMENT, dtype=np.int64)
+    kept = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    for row, values in enumerate(scores):
+        candidates = np.arange(len(values)) if found is None else np.flatnonzero(found[row])
+        if len(candidates) > k:  # everything that ties with the k-th best stays in, so that ties fall by number
+            least = np.partition(values[candidates], -k)[-k]
+            candidates = candidates[values[candidates] >= least]
+        order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
+        numbers[row, : len(order)] = order
+        kept[row, : len(order)] = values[order]
+    return Ranking(numbers, kept)

@@ -1,0 +1,132 @@
+"""Dense retrieval: one vector a text, exact search by inner product."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder, load_embeddings, save_embeddings
+from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
+from zero2ir.models.base import Example, Ranking, Retriever, best, read_state, write_state
+from zero2ir.training import FitSettings, fit
+
+BLOCK = 1 << 26  # scores held at once
+
+
+class Dense(Retriever):
+    """Ranks documents by the cosine of their embedding and the query's.
+
+    Args:
+        encoder: the role of the encoder, "pretrained" or "static".
+        learning: what learns from examples: "adapter" is a linear map on the queries' side, which leaves the
+            documents' embeddings as they are and takes seconds; "encoder" trains the whole network and encodes every
+            document again.
+        adapter: how the adapter learns.
+        fit: how the encoder learns.
+    """
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        encoder: str = "pretrained",
+        learning: Literal["adapter", "encoder"] = "adapter",
+        adapter: AdapterSettings | Mapping[str, Any] | None = None,
+        fit: FitSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.learning = learning
+        self.adapter = AdapterSettings.model_validate(adapter or {})
+        self.fit = FitSettings.model_validate(fit or {})
+        self.map: np.ndarray | None = None
+
+    def index(self, corpus: Corpus) -> Self:
+        self.network: Encoder = corpus.encoder(self.encoder)
+        self.vectors = corpus.embeddings(self.encoder)
+        self.corpus = corpus
+        return self
+
+    def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
+        """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
+        vectors = self.network.encode(queries)
+        return vectors if self.map is None else adapt(vectors, self.map)
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        encoded = self.encode_queries(queries)
+        rows = max(1, BLOCK // max(1, len(self.vectors)))
+        parts = [best(encoded[at : at + rows] @ self.vectors.T, k) for at in range(0, len(encoded), rows)]
+        if not parts:
+            return best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
+        return Ranking(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        encoded = self.encode_queries(queries)
+        distinct = sorted({text for texts in candidates for text in texts})
+        place = {text: number for number, text in enumerate(distinct)}
+        vectors = self.network.encode(distinct)
+        return [
+            vectors[[place[text] for text in texts]] @ query if texts else np.zeros(0, dtype=np.float32)
+            for query, texts in zip(encoded, candidates, strict=True)
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Learns by contrast with the other examples' positives and with each one's negatives."""
+        if not examples:
+            return None
+        return (
+            self._learn_adapter(examples, seed) if self.learning == "adapter" else self._learn_encoder(examples, seed)
+        )
+
+    def _like(self) -> Self:
+        return type(self)(self.encoder, self.learning, self.adapter, self.fit)
+
+    def _learn_adapter(self, examples: Sequence[Example], seed: int) -> Self:
+        learned = self._like().index(self.corpus)
+        queries = self.network.encode([example.query for example in examples])
+        learned.map = fit_adapter(queries, self.vectors, examples, self.adapter, seed)
+        return learned
+
+    def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
+        columns = self._columns(examples, np.random.default_rng(seed))
+        trained = Encoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        learned = self._like()
+        learned.network, learned.corpus = trained, self.corpus
+        learned.vectors = trained.encode(self.corpus.contents)
+        return learned
+
+    def _columns(self, examples: Sequence[Example], rng: np.random.Generator) -> dict[str, list[str]]:
+        """Rows of text; an example comes in a share of the epochs that is proportional to its weight."""
+        most = max(example.weight for example in examples)
+        passes = [examples[number] for _ in range(self.fit.epochs) for number in rng.permutation(len(examples))]
+        rows = [row for row in passes if rng.random() * most < row.weight]
+        contents = self.corpus.contents
+        columns = {"anchor": [row.query for row in rows], "positive": [contents[row.positive] for row in rows]}
+        if all(row.negatives for row in rows):
+            columns["negative"] = [contents[row.negatives[rng.integers(len(row.negatives))]] for row in rows]
+        return columns
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, encoder=self.encoder, learning=self.learning, rows=len(self.vectors))
+        self.network.save(folder / "encoder")
+        save_embeddings(folder / "embeddings.npy", self.vectors)
+        if self.map is not None:
+            save_embeddings(folder / "adapter.npy", self.map)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        state = read_state(folder)
+        retriever = cls(state["encoder"], state["learning"])
+        retriever.network = Encoder.load(folder / "encoder")
+        retriever.vectors = load_embeddings(folder / "embeddings.npy", state["rows"])
+        if (folder / "adapter.npy").is_file():
+            retriever.map = np.load(folder / "adapter.npy", allow_pickle=False)
+        return retriever

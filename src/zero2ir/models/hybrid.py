@@ -1,0 +1,165 @@
+"""Several retrievers as one: a weighted sum of their scores, made comparable."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, read_state, write_state
+
+Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
+RECIPROCAL_RANK_CONSTANT = 60.0
+
+
+class Hybrid(Retriever):
+    """Adds up the normalised scores of several retrievers.
+
+    A document that one of them did not return gets the lowest normalised score which that one gave for the query
+    (0 for reciprocal ranks): it stood below the depth, and no more is known. A retriever that finds nothing for a
+    query adds nothing to it.
+
+    Args:
+        retrievers: two or more.
+        weights: one a retriever, at least 0; they are divided by their sum.
+        normalization: "z-score", "min-max" or "reciprocal-rank".
+        depth: how many documents each retriever contributes.
+        steps: the grid of weights worth trying has multiples of 1 / ``steps``.
+
+    Source: z-score and min-max fusion as in Montague and Aslam, CIKM 2001, doi:10.1145/502585.502657; reciprocal rank
+    fusion (k = 60) by Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114.
+    """
+
+    kind = "hybrid"
+
+    def __init__(
+        self,
+        retrievers: Sequence[Retriever],
+        weights: Sequence[float] | None = None,
+        normalization: Normalization = "z-score",
+        depth: int = 1000,
+        steps: int = 10,
+    ) -> None:
+        if normalization not in get_args(Normalization):
+            raise ValueError(f"normalization={normalization!r}; choose one of {', '.join(get_args(Normalization))}")
+        self.retrievers = list(retrievers)
+        self.weights = list(weights) if weights is not None else [1 / len(self.retrievers)] * len(self.retrievers)
+        self.normalization: Normalization = normalization
+        self.depth = depth
+        self.steps = steps
+
+    def index(self, corpus: Corpus) -> Self:
+        for retriever in self.retrievers:
+            retriever.index(corpus)
+        self.n_documents = len(corpus.documents)
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        return self._fuse(self._found(queries), k)
+
+    def _found(self, queries: Sequence[str]) -> list[Ranking]:
+        depth = min(self.depth, self.n_documents)
+        return [retriever.search(queries, depth) for retriever in self.retrievers]
+
+    def _fuse(self, rankings: Sequence[Ranking], k: int) -> Ranking:
+        n_queries = len(rankings[0].numbers)
+        numbers = np.full((n_queries, k), NO_DOCUMENT, dtype=np.int64)
+        scores = np.full((n_queries, k), -np.inf, dtype=np.float32)
+        for row in range(n_queries):
+            total = np.zeros(self.n_documents)
+            found = np.zeros(self.n_documents, dtype=bool)
+            for weight, ranking in zip(self.weights, rankings, strict=True):
+                kept = ranking.numbers[row] != NO_DOCUMENT
+                if kept.any():
+                    total += weight * self._spread(ranking.numbers[row][kept], ranking.scores[row][kept])
+                    found[ranking.numbers[row][kept]] |= weight > 0
+            fused = best((total / sum(self.weights))[None], k, found[None])
+            numbers[row], scores[row] = fused.numbers[0], fused.scores[0]
+        return Ranking(numbers, scores)
+
+    def _spread(self, numbers: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """(n_documents,) the normalised scores of one ranking, with the least of them where a document is missing."""
+        normal = normalize(scores, self.normalization)
+        least = 0.0 if self.normalization == "reciprocal-rank" else normal.min()
+        spread = np.full(self.n_documents, least)
+        spread[numbers] = normal
+        return spread
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        totals = [np.zeros(len(texts), dtype=np.float32) for texts in candidates]
+        for weight, retriever in zip(self.weights, self.retrievers, strict=True):
+            for total, scores in zip(totals, retriever.score(queries, candidates), strict=True):
+                if len(scores):
+                    total += weight / sum(self.weights) * normalize(scores, self.normalization)
+        return totals
+
+    def settings(self) -> dict[str, Any]:
+        return {"weights": list(self.weights), "normalization": self.normalization}
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        present = self.settings()
+        grid = [
+            [step / self.steps for step in steps]
+            for steps in product(range(self.steps + 1), repeat=len(self.retrievers))
+            if sum(steps) == self.steps
+        ]
+        every = ({"weights": weights, "normalization": name} for weights in grid for name in get_args(Normalization))
+        return [settings for settings in every if settings != present]
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        copy = type(self)(self.retrievers, settings["weights"], settings["normalization"], self.depth, self.steps)
+        copy.n_documents = self.n_documents
+        return copy
+
+    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+        """As every sweep, but the retrievers search once for all settings."""
+        rankings = self._found(queries)
+        for settings in [self.settings(), *self.alternatives()]:
+            yield settings, self.with_settings(settings)._fuse(rankings, k)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Lets each retriever learn that can."""
+        learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
+        if all(one is None for one in learned):
+            return None
+        copy = self.with_settings(self.settings())
+        copy.retrievers = [new or old for new, old in zip(learned, self.retrievers, strict=True)]
+        return copy
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, depth=self.depth, n_documents=self.n_documents, retrievers=len(self.retrievers))
+        for number, retriever in enumerate(self.retrievers):
+            retriever.save(folder / str(number))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        from zero2ir.models import load_retriever
+
+        state = read_state(folder)
+        retrievers = [load_retriever(folder / str(number)) for number in range(state["retrievers"])]
+        hybrid = cls(retrievers, **state["settings"], depth=state["depth"])
+        hybrid.n_documents = state["n_documents"]
+        return hybrid
+
+
+def normalize(scores: np.ndarray, how: Normalization) -> np.ndarray:
+    """Makes one query's scores comparable with another retriever's.
+
+    Args:
+        scores: (n,) at least one, higher is better.
+        how: z-score to mean 0 and deviation 1, min-max to 0..1, reciprocal-rank to 1 / (60 + rank).
+
+    Returns:
+        (n,) float; equal scores all become 0 by z-score, 1 by min-max.
+    """
+    if how == "reciprocal-rank":
+        ranks = np.empty(len(scores))
+        ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+        return 1.0 / (RECIPROCAL_RANK_CONSTANT + ranks)
+    if how == "min-max":
+        span = scores.max() - scores.min()
+        return (scores - scores.min()) / span if span > 0 else np.ones(len(scores))
+    deviation = scores.std()
+    return (scores - scores.mean()) / deviation if deviation > 0 else np.zeros(len(scores))

@@ -1,0 +1,205 @@
+"""The DSPy program that a training run ends in: a fitted retriever that says how sure it is."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dspy
+import numpy as np
+
+from zero2ir.collections import Document
+from zero2ir.collections.store import read_records, write_records
+from zero2ir.confidence import DEPTH, Confidence
+from zero2ir.errors import InputError
+from zero2ir.files import files_below, finished_folder, sha256, write_json
+from zero2ir.models import Ranking, Retriever, load_retriever
+from zero2ir.models.base import NO_DOCUMENT
+
+FORMAT = 1
+PROGRAM = "program.json"
+
+
+class Program(dspy.Module):
+    """A trained retrieval system.
+
+    ``program(query=...)`` searches the collection; ``program(query=..., documents=[...])`` ranks given texts.
+
+    Attributes:
+        retriever: fitted and indexed.
+        documents: the collection, in the order of the retriever's document numbers.
+        confidence: says how sure an answer is; None where there were too few judgments to tell.
+        about: model, strategy, what was chosen and because of what; JSON.
+    """
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        documents: Sequence[Document],
+        confidence: Confidence | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.retriever = retriever
+        self.documents = documents
+        self.confidence = confidence
+        self.about = dict(about or {})
+
+    def forward(self, query: str, documents: Sequence[str] | None = None, k: int = 10) -> dspy.Prediction:
+        """Ranks the collection, or the given texts, for one query.
+
+        Args:
+            query: any text.
+            documents: texts to rank instead of the collection; their ids are their places, "0", "1", ...
+            k: how many to return, at least 1.
+
+        Returns:
+            ``docids`` (list of str, best first), ``scores`` (list of float) and ``confidence`` (the probability that
+            the first one is relevant; None where it is unknown, as for given texts).
+
+        Raises:
+            InputError: k is less than 1.
+        """
+        if k < 1:
+            raise InputError(f"k={k}: ask for at least one document")
+        if documents is not None:
+            return self._rank(query, documents, k)
+        ranking, confidence = self.search([query], k)
+        found = ranking.numbers[0] != NO_DOCUMENT
+        return dspy.Prediction(
+            docids=[self.documents[number].doc_id for number in ranking.numbers[0][found]],
+            scores=[float(score) for score in ranking.scores[0][found]],
+            confidence=None if confidence is None else float(confidence[0]),
+        )
+
+    def _rank(self, query: str, documents: Sequence[str], k: int) -> dspy.Prediction:
+        scores = self.retriever.score([query], [documents])[0]
+        order = np.argsort(-scores, kind="stable")[:k]
+        return dspy.Prediction(
+            docids=[str(number) for number in order],
+            scores=[float(scores[number]) for number in order],
+            confidence=None,
+        )
+
+    def search(self, queries: Sequence[str], k: int) -> tuple[Ranking, np.ndarray | None]:
+        """Many queries at once: their rankings, and the confidence in each, (n_queries,), where it is known."""
+        ranking = self.retriever.search(queries, max(k, DEPTH))
+        confidence = None if self.confidence is None else self.confidence.predict(ranking.scores)
+        return Ranking(ranking.numbers[:, :k], ranking.scores[:, :k]), confidence
+
+    def document(self, doc_id: str) -> Document:
+        """One document of the collection.
+
+        Raises:
+            InputError: there is none with this id.
+        """
+        for document in self.documents:
+            if document.doc_id == doc_id:
+                return document
+        raise InputError(f"no document has the id {doc_id!r}")
+
+    def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
+        """Writes the program as a folder of JSON, safetensors, npy and Parquet, without pickle; ``load`` opens it.
+
+        ``save_program=True`` is DSPy's own, pickled form of the same bytes, which ``mlflow.dspy`` asks for.
+        """
+        if save_program:
+            super().save(str(path), save_program=True, modules_to_serialize=modules_to_serialize)
+            return
+        with finished_folder(Path(path)) as folder:
+            self._write(folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles as the archive of its folder, so that even then every file is checked when it is opened."""
+        with TemporaryDirectory() as folder:
+            self._write(Path(folder))
+            return _unpack, (_pack(Path(folder)),)
+
+    def _write(self, folder: Path) -> None:
+        self.retriever.save(folder / "retriever")
+        write_records(self.documents, Document, folder / "documents.parquet")
+        state: dict[str, Any] = {
+            "format": FORMAT,
+            "about": self.about,
+            "confidence": None if self.confidence is None else self.confidence.as_dict(),
+            "files": {
+                path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in files_below(folder)
+            },
+        }
+        write_json(folder / PROGRAM, state | {"digest": _digest(state)})
+
+
+def load_program(folder: str | Path) -> Program:
+    """Opens a saved program, after checking every file of it.
+
+    Raises:
+        InputError: it is no program, is of a newer version, or a file is missing, truncated or altered.
+    """
+    folder = Path(folder)
+    state = _checked_state(folder)
+    confidence = state["confidence"]
+    return Program(
+        load_retriever(folder / "retriever"),
+        read_records(folder / "documents.parquet", Document),
+        None if confidence is None else Confidence(**confidence),
+        state["about"],
+    )
+
+
+def program_digest(folder: Path) -> str:
+    """Identifies a saved program: equal digests give equal answers. Hexadecimal."""
+    return _state(folder)["digest"]
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    path = folder / PROGRAM
+    if not path.is_file():
+        raise InputError(f"{folder}: not a saved program (it has no {PROGRAM}); give the folder that save() wrote")
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        version = int(state["format"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: truncated or altered; save the program again") from None
+    if version > FORMAT:
+        raise InputError(f"{path}: format {version} is newer than {FORMAT}, which this zero2ir reads; upgrade zero2ir")
+    if state.pop("digest", None) != (digest := _digest(state)):
+        raise InputError(f"{path}: truncated or altered; save the program again")
+    return state | {"digest": digest}
+
+
+def _checked_state(folder: Path) -> dict[str, Any]:
+    state = _state(folder)
+    for name, known in state["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: missing; the program is not whole, save it again")
+        if path.stat().st_size != known["bytes"]:
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes instead of {known['bytes']}; truncated, save the program again"
+            )
+        if sha256(path) != known["sha256"]:
+            raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
+    return state
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _pack(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in files_below(folder):
+            archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
+    return buffer.getvalue()
+
+
+def _unpack(archive: bytes) -> Program:
+    with TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(folder)
+        return load_program(folder)

@@ -1,0 +1,122 @@
+"""What every training strategy is given, and what it gives back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from zero2ir.collections import JudgedDocument, Judgment
+from zero2ir.corpus import Corpus
+from zero2ir.models import Example, Retriever, Sparse
+from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.synthetic.negatives import hard_negatives
+from zero2ir.synthetic.queries import SyntheticQuery
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Everything that training may see; no test query and no test judgment is among it.
+
+    Attributes:
+        corpus: the documents, the encoders and the embeddings.
+        judgments: the few.
+        synthetic: queries that an LM wrote; empty where there are none.
+        selection: how to choose on few judgments.
+        seed: of everything that draws.
+    """
+
+    corpus: Corpus
+    judgments: Sequence[JudgedDocument]
+    synthetic: Sequence[SyntheticQuery] = ()
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    seed: int = 0
+
+    @cached_property
+    def queries(self) -> dict[str, str]:
+        """The judged queries' texts by id, in the order of the judgments."""
+        return {row.query_id: row.query for row in self.judgments}
+
+    @cached_property
+    def qrels(self) -> list[Judgment]:
+        """The judgments as qrels."""
+        return [Judgment(row.query_id, row.doc_id, row.relevance) for row in self.judgments]
+
+    def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
+        """What the judgments of some queries teach: each relevant document before those judged not relevant, and
+        before unjudged ones that BM25 ranks high."""
+        numbers = self.corpus.number_of
+        chosen = [row for row in self.judgments if row.query_id in set(query_ids)]
+        relevant = [row for row in chosen if row.relevance > 0]
+        judged: dict[str, set[int]] = {}
+        for row in chosen:
+            judged.setdefault(row.query_id, set()).add(numbers[row.doc_id])
+        drawn = hard_negatives(
+            self._sparse,
+            [row.query for row in relevant],
+            [judged[row.query_id] for row in relevant],
+            number=self.selection.negatives,
+            ranks=self.selection.negatives_from,
+            rng=np.random.default_rng(self.seed),
+        )
+        known = [
+            [numbers[other.doc_id] for other in chosen if other.query_id == row.query_id and other.relevance <= 0]
+            for row in relevant
+        ]
+        return [
+            Example(row.query, numbers[row.doc_id], tuple(bad + more), float(row.relevance))
+            for row, bad, more in zip(relevant, known, drawn, strict=True)
+        ]
+
+    def synthetic_examples(self) -> list[Example]:
+        """What the accepted synthetic queries teach."""
+        numbers = self.corpus.number_of
+        return [
+            Example(row.query, numbers[row.doc_id], tuple(numbers[doc_id] for doc_id in row.negatives))
+            for row in self.synthetic
+            if not row.rejected
+        ]
+
+    @cached_property
+    def _sparse(self) -> Sparse:
+        return Sparse().index(self.corpus)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a strategy ends in.
+
+    Attributes:
+        retriever: indexed and ready.
+        chosen: what was chosen, in words, e.g. "zero_shot" or "learned from synthetic queries".
+        because: why, in one sentence with its figures.
+        values: (n_queries,) the selection's measure on the judged queries; empty where nothing was measured.
+        report: further figures for the record, JSON; e.g. the cross-validated measure.
+        labels: how many judged documents decided anything about the ranking.
+    """
+
+    retriever: Retriever
+    chosen: str
+    because: str
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    report: Mapping[str, Any] = field(default_factory=dict)
+    labels: int = 0
+
+    def renamed(self, because: str) -> "Fitted":
+        """The same with another reason, for a strategy that falls back to this one."""
+        return replace(self, because=because)
+
+
+class Strategy(Protocol):
+    """A way to train; it knows no model's internals."""
+
+    needs_synthetic: bool
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        """Trains a model that is not yet indexed.
+
+        Raises:
+            InputError: something that this strategy needs is missing.
+        """
+        ...

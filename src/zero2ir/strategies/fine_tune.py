@@ -1,0 +1,102 @@
+"""fine_tune: fit what the ten judgments alone can fit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zero2ir.errors import InputError
+from zero2ir.models import Retriever
+from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.selection import Candidate, Choice, choose, judged_values
+
+DEFAULT = "the default settings"
+TUNED = "settings fitted to the judgments"
+LEARNED = "learned from the judgments"
+
+
+class FineTune:
+    """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default."""
+
+    needs_synthetic = False
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        require_judgments(inputs, "fine_tune")
+        base = model.index(inputs.corpus)
+        candidates = [*tuned(base, inputs), *cross_validated(base, inputs)]
+        choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
+        chosen = candidates[choice.index]
+        retriever = base
+        if chosen.name == LEARNED:
+            retriever = base.learn(inputs.judged_examples(list(inputs.queries)), inputs.seed) or base
+        retriever = retriever.with_settings(chosen.settings)
+        return Fitted(
+            retriever,
+            "zero_shot" if choice.index == 0 else chosen.name,
+            explain(choice, len(candidates), inputs),
+            chosen.values,
+            {"selection": choice.as_dict(), "settings": dict(chosen.settings), "candidates": len(candidates)},
+            labels=len(inputs.judgments),
+        )
+
+
+def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
+    """Refuses to fit on nothing.
+
+    Raises:
+        InputError: there are no judgments.
+    """
+    if not inputs.judgments:
+        raise InputError(
+            f"strategy={strategy} needs judgments, and there are none; give some, or use strategy=zero_shot"
+        )
+
+
+def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
+    """The retriever with each setting worth trying, measured on the judged queries; its present settings first."""
+    swept = sweep_values(retriever, inputs, list(inputs.queries))
+    return [Candidate(TUNED if number else DEFAULT, *pair) for number, pair in enumerate(swept)]
+
+
+def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
+    """The retriever after learning from judgments, measured on queries that it did not learn from."""
+    query_ids = list(inputs.queries)
+    folds = min(inputs.selection.folds, len(query_ids))
+    if folds < 2:
+        return []
+    place = np.random.default_rng(inputs.seed).permutation(len(query_ids)) % folds
+    values: dict[str, np.ndarray] = {}
+    settings: list[Mapping[str, Any]] = []
+    for fold in range(folds):
+        held_out = [query_id for query_id, part in zip(query_ids, place, strict=True) if part == fold]
+        rest = [query_id for query_id, part in zip(query_ids, place, strict=True) if part != fold]
+        learned = retriever.learn(inputs.judged_examples(rest), inputs.seed)
+        if learned is None:
+            return []
+        swept = sweep_values(learned, inputs, held_out)
+        settings = [one for one, _ in swept]
+        values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
+    table = np.stack([values[query_id] for query_id in query_ids]).T  # -> (n_settings, n_queries)
+    return [Candidate(LEARNED, one, row) for one, row in zip(settings, table, strict=True)]
+
+
+def sweep_values(
+    retriever: Retriever, inputs: TrainingInputs, query_ids: Sequence[str]
+) -> list[tuple[Mapping[str, Any], np.ndarray]]:
+    """Each setting of the retriever with its measure on some judged queries."""
+    texts = [inputs.queries[query_id] for query_id in query_ids]
+    return [
+        (settings, judged_values(ranking, inputs.corpus, query_ids, inputs.qrels, inputs.selection.measure))
+        for settings, ranking in retriever.sweep(texts, inputs.selection.depth)
+    ]
+
+
+def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
+    """One sentence: how the choice stood on the judgments."""
+    measure, queries = inputs.selection.measure, len(inputs.queries)
+    if choice.index == 0:
+        return f"none of {candidates - 1} others is expected to gain {measure} on the {queries} judged queries"
+    return (
+        f"{measure} {choice.observed:.3f} against {choice.default:.3f} of the default on the {queries} judged queries, "
+        f"an expected gain of {choice.expected_gain:.3f}; {choice.cross_validated:.3f} when cross-validated"
+    )

@@ -1,0 +1,61 @@
+"""fixed_prompt: learn from the synthetic queries of one fixed prompt, unless the judgments object."""
+
+import numpy as np
+
+from zero2ir.errors import InputError
+from zero2ir.models import Retriever
+from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, sweep_values
+from zero2ir.strategies.selection import choose, expected_gains
+
+SYNTHETIC = "learned from synthetic queries"
+
+
+class FixedPrompt:
+    """Learns from the synthetic queries, tunes the settings, and keeps the result if the judgments do not object.
+
+    They object when a loss is to be expected beside what fine_tune makes of the same model. The synthetic queries hold
+    no judged query, so what was learned from them is measured honestly on the judgments.
+    """
+
+    needs_synthetic = True
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        simple = FineTune().fit(model, inputs)
+        examples = inputs.synthetic_examples()
+        if not examples:
+            raise InputError(
+                "strategy=fixed_prompt needs synthetic queries, and there are none; "
+                "run with an LM (lm=smollm2), or raise pretraining.synthetic.documents"
+            )
+        learned = model.learn(examples, inputs.seed)
+        if learned is None:
+            return simple.renamed(f"this model learns nothing from examples; {simple.because}")
+
+        swept = sweep_values(learned, inputs, list(inputs.queries))
+        table = np.stack([values for _, values in swept])
+        choice = choose(table, inputs.selection.prior_deviation)
+        settings, values = swept[choice.index]
+        gain = float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
+        report = {
+            "selection": choice.as_dict(),
+            "settings": dict(settings),
+            "examples": len(examples),
+            "gain_of_synthetic": round(gain, 4),
+        }
+        measure = inputs.selection.measure
+        compared = (
+            f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
+        )
+        if gain < 0:
+            return simple.renamed(
+                f"the judgments object to learning from {len(examples)} synthetic queries: {compared}"
+            )
+        return Fitted(
+            learned.with_settings(settings),
+            SYNTHETIC,
+            f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
+            values,
+            report,
+            labels=len(inputs.judgments),
+        )
