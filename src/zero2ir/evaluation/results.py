@@ -1,6 +1,7 @@
 """What one evaluation leaves behind: a folder that anybody can measure again, and its reading."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def write_results(
         What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``.
 
     Raises:
-        InputError: the run is malformed, or a judged query has no confidence while others have.
+        InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
     """
     scores = score_run(run, qrels, settings.measures)
     stated = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
@@ -118,7 +119,7 @@ def write_results(
         for name in settings.measures
     }
     metrics["confidence"] = _calibration(stated, options)
-    metrics["cost"] = dict(cost)
+    metrics["cost"] = _checked_cost(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
         _write_parquet(part / "per_query.parquet", scores, QueryScore)
@@ -133,6 +134,13 @@ def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) ->
     if missing:
         raise InputError(f"confidence: none for {len(missing)} judged queries, e.g. {missing[0]}; give one for each")
     return [Confidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
+
+
+def _checked_cost(cost: Mapping[str, float]) -> dict[str, float]:
+    for name, value in cost.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"cost: {name} is {value}; give a finite number, 0 or more, or leave it out")
+    return dict(cost)
 
 
 def _calibration(stated: Sequence[Confidence], options: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from zero2ir.report.tables import (
     cost_table,
     difference_text,
     figure,
+    heading,
     interval_text,
     latex,
     markdown,
@@ -170,7 +171,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = [
-        [flaw.replace("_", " "), str(finding["count"]), ", ".join(map(str, finding["examples"])) or "–"]
+        [heading(flaw), str(finding["count"]), ", ".join(map(str, finding["examples"])) or "–"]
         for flaw, finding in findings.items()
     ]
     return Table(["Looked for", "Found", "Examples"], rows, labels=1)
@@ -181,4 +182,4 @@ def _choices(systems: Sequence[System]) -> Table:
     found = [each for system in systems for each in system.results if each.system.notes]
     keys = list(dict.fromkeys(key for each in found for key in each.system.notes))
     rows = [[each.system.name, *(each.system.notes.get(key, "–") for key in keys)] for each in found]
-    return Table(["System", *(key.replace("_", " ") for key in keys)], rows, labels=len(keys) + 1)
+    return Table(["System", *map(heading, keys)], rows, labels=len(keys) + 1)

@@ -263,8 +263,14 @@ def amount(value: float) -> str:
 
 
 def words(key: str) -> str:
-    """A key as a heading: ``train_seconds`` → "train seconds"."""
+    """A name without underscores: ``late_interaction`` → "late interaction"."""
     return key.replace("_", " ")
+
+
+def heading(key: str) -> str:
+    """A key as a column's head: ``lm_calls`` → "LM calls"."""
+    spaced = " ".join("LM" if word == "lm" else word for word in key.split("_"))
+    return spaced[:1].upper() + spaced[1:]
 
 
 def interval_text(interval: Interval) -> str:
@@ -284,7 +290,7 @@ def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
     headers = ["Model", "Strategy", "Seeds", *summary.measures, f"Δ {main}", "p (Holm)", "Effect size"]
-    headers += ["Wins / ties / losses", *map(words, costs)]
+    headers += ["Wins / ties / losses", *map(heading, costs)]
     rows = []
     for system in summary.systems:
         row = [system.model, system.strategy, str(len(system.results))]
@@ -311,7 +317,7 @@ def cost_table(summary: Summary) -> Table:
         [system.model, system.strategy, *(amount(system.cost[name]) if name in system.cost else "–" for name in costs)]
         for system in summary.systems
     ]
-    return Table(["Model", "Strategy", *map(words, costs)], rows, labels=2)
+    return Table(["Model", "Strategy", *map(heading, costs)], rows, labels=2)
 
 
 def calibration_table(summary: Summary) -> Table:

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.calibration import (
+    calibration,
+    error_if_calibrated,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
+
+OPTIONS = {"resamples": 300, "level": 0.95, "seed": 0}
+PAIRS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=30)
+
+
+def test_by_hand():
+    confidence, correct = [0.1, 0.3, 0.5, 0.7, 0.9], [False, False, True, True, True]
+    found = calibration(confidence, correct, **OPTIONS)
+    assert found.accuracy.mean == pytest.approx(0.6)
+    assert found.brier.mean == pytest.approx((0.01 + 0.09 + 0.25 + 0.09 + 0.01) / 5)
+    assert found.ece.mean == pytest.approx((0.1 + 0.3 + 0.5 + 0.3 + 0.1) / 5)  # five bins of one
+    assert found.aurc == pytest.approx((0 + 0 + 0 + 1 / 4 + 2 / 5) / 5)
+
+
+def test_equal_confidences_share_a_bin():
+    points = reliability([0.4] * 10, [True] * 4 + [False] * 6)
+    assert (points.confidence.tolist(), points.accuracy.tolist()) == ([pytest.approx(0.4)], [0.4])
+    assert points.queries.tolist() == [10]
+    found = expected_calibration_error([0.4] * 10, [True] * 4 + [False] * 6, **OPTIONS)
+    assert found.mean == pytest.approx(0, abs=1e-12)
+
+
+@given(PAIRS, st.randoms())
+def test_no_figure_depends_on_the_order(pairs, random):
+    shuffled = random.sample(pairs, len(pairs))
+    one, two = (calibration(*map(list, zip(*rows, strict=True)), **OPTIONS) for rows in (pairs, shuffled))
+    assert one.ece.mean == pytest.approx(two.ece.mean)
+    assert one.aurc == pytest.approx(two.aurc)
+    assert 0 <= one.ece.ci_low <= one.ece.ci_high <= 1.5
+    assert 0 <= one.aurc <= 1
+
+
+def test_risk_rises_to_the_share_of_errors():
+    coverage, risk = risk_coverage([0.9, 0.5, 0.5, 0.1], [True, True, False, False])
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk.tolist() == pytest.approx([0, 0.25, 1 / 3, 0.5])  # the tie counts half an error at each place
+
+
+def test_true_confidences_err_by_the_floor_and_false_ones_by_more():
+    rng = np.random.default_rng(0)
+    stated = rng.random(100)
+    floor = error_if_calibrated(stated, resamples=1000, seed=0)
+    honest = [expected_calibration_error(stated, rng.random(100) < stated, **OPTIONS).mean for _ in range(100)]
+    assert np.mean(honest) == pytest.approx(floor, rel=0.1)
+    boastful = expected_calibration_error(stated, rng.random(100) < stated / 3, **OPTIONS)
+    assert boastful.ci_low > floor
+
+
+def test_several_draws_are_taken_together():
+    confidence = [[0.2, 0.8, np.nan], [0.2, np.nan, 0.9]]
+    correct = [[0, 1, np.nan], [1, np.nan, 1]]
+    found = calibration(confidence, correct, **OPTIONS)
+    assert found.accuracy.mean == pytest.approx(3 / 4)
+    assert found.accuracy.n == 3
+    assert found.ece.mean == pytest.approx((abs(0.4 - 1) + 0.2 + 0.1) / 4)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "correct"),
+    [([], []), ([0.5], [True, False]), ([1.2], [True]), ([-0.1], [True]), ([float("nan")], [True])],
+)
+def test_what_is_no_probability_is_an_error(confidence, correct):
+    with pytest.raises(InputError, match=r"^confidence: "):
+        calibration(confidence, correct, **OPTIONS)

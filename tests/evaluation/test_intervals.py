@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.evaluation.intervals import bootstrap_interval, resample_counts
+
+OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
+VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+def test_it_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        interval = bootstrap_interval(rng.beta(0.5, 1.0, size=60), **OPTIONS)  # skewed, as nDCG is; mean 1/3
+        hits += interval.ci_low <= 1 / 3 <= interval.ci_high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_with_several_draws_it_covers_where_queries_alone_would_not():
+    rng = np.random.default_rng(0)
+    crossed = queries_only = 0
+    for _ in range(300):
+        table = 0.5 + 0.1 * rng.normal(size=(8, 1)) + 0.1 * rng.normal(size=(1, 60)) + 0.05 * rng.normal(size=(8, 60))
+        wide, narrow = bootstrap_interval(table, **OPTIONS), bootstrap_interval(table.mean(axis=0), **OPTIONS)
+        crossed += wide.ci_low <= 0.5 <= wide.ci_high
+        queries_only += narrow.ci_low <= 0.5 <= narrow.ci_high
+    assert crossed / 300 > 0.85
+    assert queries_only / 300 < 0.7
+
+
+@given(VALUES)
+def test_it_holds_the_mean_and_stays_within_the_values(values):
+    interval = bootstrap_interval(values, **OPTIONS)
+    assert interval.n == len(values)
+    assert interval.mean == pytest.approx(np.mean(values))
+    assert min(values) - 1e-9 <= interval.ci_low <= interval.mean + 1e-9
+    assert interval.mean - 1e-9 <= interval.ci_high <= max(values) + 1e-9
+
+
+@given(VALUES, st.integers(2, 4))
+def test_equal_draws_add_nothing(values, seeds):
+    one = bootstrap_interval(values, **OPTIONS)
+    many = bootstrap_interval([values] * seeds, **OPTIONS)
+    assert many.mean == pytest.approx(one.mean)
+    assert many.n == one.n
+
+
+def test_untested_pairs_are_left_out():
+    table = [[1.0, np.nan, 0.0], [1.0, 0.5, np.nan], [np.nan] * 3]
+    interval = bootstrap_interval(table, **OPTIONS)
+    assert interval.mean == pytest.approx(2.5 / 4)
+    assert interval.n == 3
+    assert not np.isnan([interval.ci_low, interval.ci_high]).any()
+
+
+def test_the_seed_decides():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_interval(values, **OPTIONS) == bootstrap_interval(values, **OPTIONS)
+    assert bootstrap_interval(values, **OPTIONS) != bootstrap_interval(values, **{**OPTIONS, "seed": 1})
+
+
+def test_large_sets_of_queries_go_in_batches():
+    interval = bootstrap_interval(np.tile([0.0, 1.0], 50_000), resamples=100, level=0.95, seed=0)
+    assert interval.ci_high - interval.ci_low == pytest.approx(2 * 1.96 * 0.5 / 100_000**0.5, rel=0.3)
+
+
+def test_resamples_are_samples_with_replacement():
+    counts = resample_counts(7, 300, np.random.default_rng(0))
+    assert counts.shape == (300, 7)
+    assert (counts.sum(axis=1) == 7).all()
+    assert counts.var() == pytest.approx(6 / 7, abs=0.1)

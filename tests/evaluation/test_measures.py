@@ -1,0 +1,156 @@
+import gzip
+import math
+
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections.records import Judgment
+from zero2ir.errors import InputError
+from zero2ir.evaluation.measures import (
+    DEFAULT_MEASURES,
+    Run,
+    parse_measures,
+    rankings,
+    read_trec_run,
+    run_of,
+    score_run,
+    top_relevant,
+    write_trec_run,
+)
+
+QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 1), Judgment("q1", "c", 0), Judgment("q2", "d", 1)]
+# A few ids and few distinct scores, so that ties are the rule.
+SCORED = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.sampled_from([0.0, 0.5, 0.5 + 1e-10, 1.0, -3.25, 16777217.0]), max_size=8
+)
+RUNS = st.dictionaries(st.sampled_from(["q1", "q2", "q3"]), SCORED, min_size=1)
+
+
+def as_run(scored):
+    return run_of({query_id: list(pairs.items()) for query_id, pairs in scored.items()})
+
+
+def values(run, *measures):
+    return {(row.query_id, row.measure): row.value for row in score_run(run, QRELS, measures)}
+
+
+def test_measures_by_hand():
+    run = Run(["q1", "q2"], [["c", "a", "b"], ["x", "d", ""]], [[3, 2, 1], [3, 2, 9]])
+    found = values(run, "nDCG@10", "R@2", "AP", "RR@10")
+    ideal = 2 + 1 / math.log2(3)
+    assert found["q1", "nDCG@10"] == pytest.approx((2 / math.log2(3) + 1 / 2) / ideal)
+    assert found["q1", "R@2"] == 0.5
+    assert found["q1", "AP"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert found["q2", "RR@10"] == 0.5
+
+
+def test_a_missed_query_counts_zero_and_an_unjudged_one_not_at_all():
+    run = Run(["q1", "q9"], [["a"], ["a"]], [[1], [1]])
+    rows = score_run(run, QRELS, ["AP", "RR@10"])
+    assert [(row.measure, row.query_id) for row in rows] == [(m, q) for m in ("AP", "RR@10") for q in ("q1", "q2")]
+    assert [row.value for row in rows] == [0.5, 0, 1, 0]
+
+
+def test_equal_scores_go_by_document_id_last_first_in_every_measure():
+    run = Run(["q1"], [["a", "b", "z"]], [[1.0, 1.0, 1.0 + 1e-12]])  # equal in single precision
+    assert next(rankings(run)).doc_ids == ["z", "b", "a"]
+    assert values(run, "RR@10", "RR")["q1", "RR@10"] == values(run, "RR")["q1", "RR"] == 0.5
+
+
+@given(RUNS)
+def test_measures_agree_with_trec_eval_on_runs_full_of_ties(scored):
+    judged = {"q1": {"a": 2, "b": 1, "c": 0}, "q2": {"d": 1}}
+    names = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "RR": "recip_rank"}
+    theirs = pytrec_eval.RelevanceEvaluator(judged, set(names.values())).evaluate(scored)
+    for (query_id, measure), value in values(as_run(scored), *names).items():
+        expected = theirs[query_id][names[measure]] if scored.get(query_id) else 0.0
+        assert value == pytest.approx(expected, abs=1e-9)
+
+
+@given(RUNS)
+def test_a_written_run_reads_back_ranked_alike(tmp_path_factory, scored):
+    path = tmp_path_factory.mktemp("run") / "run.trec.gz"
+    write_trec_run(path, as_run(scored), tag="t")
+    before = [ranking for ranking in rankings(as_run(scored)) if ranking.doc_ids]
+    after = list(rankings(read_trec_run(path)))
+    assert [(r.query_id, r.doc_ids, r.scores.tolist()) for r in after] == [
+        (r.query_id, r.doc_ids, r.scores.tolist()) for r in before
+    ]
+
+
+def test_a_written_run_is_trec_and_its_bytes_repeat(tmp_path):
+    run = Run(["q1"], [["a", "b", ""]], [[0.1, 2.5, 0]])
+    for name in ("one.gz", "two.gz"):
+        write_trec_run(tmp_path / name, run, tag="sparse-prompt-seed0", depth=2)
+    assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "one.gz").read_bytes()).decode() == (
+        "q1 Q0 b 1 2.5 sparse-prompt-seed0\nq1 Q0 a 2 0.1 sparse-prompt-seed0\n"
+    )
+
+
+def test_depth_cuts_the_run(tmp_path):
+    write_trec_run(tmp_path / "run.gz", Run(["q"], [["a", "b", "c"]], [[1, 2, 3]]), tag="t", depth=2)
+    assert read_trec_run(tmp_path / "run.gz").doc_ids.tolist() == [["c", "b"]]
+
+
+def test_the_first_document_is_right_only_if_judged_relevant():
+    run = Run(["q1", "q2"], [["c", "a"], ["", ""]], [[2, 1], [0, 0]])
+    assert top_relevant(run, QRELS) == {"q1": False, "q2": False}
+    assert top_relevant(Run(["q1"], [["c", "a"]], [[1, 2]]), QRELS) == {"q1": True, "q2": False}
+
+
+@pytest.mark.parametrize("name", ["nDGC@10", "R", "nDCG@", "__import__('os')", "P@5 P@10", ""])
+def test_a_bad_measure_is_named_with_examples(name):
+    with pytest.raises(InputError, match=r"cannot compute .*nDCG@10, R@100, AP"):
+        parse_measures([name])
+
+
+def test_measures_must_be_given_and_each_once():
+    for names in ([], ["AP", "AP"]):
+        with pytest.raises(InputError, match="each once"):
+            parse_measures(names)
+    assert [str(measure) for measure in parse_measures(DEFAULT_MEASURES)] == list(DEFAULT_MEASURES)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (Run(["q"], [["a", "a"]], [[1, 2]]), "query q: a document stands twice"),
+        (Run(["q"], [["a", "b"]], [[1, math.nan]]), "query q: a score is not a finite number"),
+        (Run(["q"], [["a", "b"]], [[1]]), "query q: 2 doc_ids but 1 scores"),
+        (Run(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query_id stands twice"),
+        (Run(["q"], [], []), "1 query_ids, 0 rows"),
+    ],
+)
+def test_a_malformed_run_says_where(run, message):
+    with pytest.raises(InputError, match=message):
+        score_run(run, QRELS)
+
+
+def test_no_judgments_is_an_error():
+    with pytest.raises(InputError, match="no judgments"):
+        score_run(Run(["q"], [["a"]], [[1]]), [])
+
+
+def test_ids_with_white_space_do_not_go_into_a_run(tmp_path):
+    with pytest.raises(InputError, match=r"run\.gz: 'my file' .*white space"):
+        write_trec_run(tmp_path / "run.gz", Run(["q"], [["my file"]], [[1]]), tag="t")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_runs_say_where(tmp_path):
+    path = tmp_path / "run.gz"
+    path.write_bytes(gzip.compress(b"q Q0 a 1 1.0 t\nq Q0 b one\n"))
+    with pytest.raises(InputError, match=r"run\.gz:2: expected"):
+        read_trec_run(path)
+    path.write_bytes(b"no gzip")
+    with pytest.raises(InputError, match="cannot be read as a gzipped TREC run"):
+        read_trec_run(path)
+
+
+def test_arrays_are_taken_as_they_come():
+    run = Run(["q1"], np.array([["a", "b"]], dtype=object), np.array([[1.0, 2.0]], dtype=np.float32))
+    assert next(rankings(run)).doc_ids == ["b", "a"]

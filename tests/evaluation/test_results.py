@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from zero2ir.collections.records import Judgment
+from zero2ir.errors import InputError
+from zero2ir.evaluation.measures import Run, score_run
+from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
+from zero2ir.files import files_below, sha256
+
+CONF = Path(__file__).parents[2] / "conf" / "evaluation" / "default.yaml"
+QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 0), Judgment("q2", "c", 1), Judgment("q3", "a", 1)]
+RUN = Run(["q1", "q2"], [["a", "b"], ["b", "c"]], [[2.0, 1.0], [2.0, 1.0]])
+SETTINGS = EvaluationSettings(resamples=200)
+SYSTEM = SystemIdentity(
+    model="dense", strategy="prompt", seed=3, dataset="pydocs", notes={"because": "it ranked first"}
+)
+
+
+def write(folder, system=SYSTEM, **changes):
+    arguments = {
+        "run": RUN,
+        "qrels": QRELS,
+        "confidence": {"q1": 0.9, "q2": 0.4, "q3": 0.0},
+        "cost": {"train_seconds": 1.5, "lm_calls": 0},
+        "settings": SETTINGS,
+        "seed": 0,
+    }
+    return write_results(folder, system=system, **{**arguments, **changes})
+
+
+def test_round_trip(tmp_path):
+    metrics = write(tmp_path / "one")
+    found = read_results(tmp_path / "one")
+    assert found.system == SYSTEM
+    assert found.metrics == metrics == json.loads((tmp_path / "one" / "metrics.json").read_text())
+    expected = {(row.measure, row.query_id): row.value for row in score_run(RUN, QRELS)}
+    assert {(m, q): v for m, values in found.per_query.items() for q, v in values.items()} == expected
+    assert list(found.per_query) == list(SETTINGS.measures)
+    assert [tuple(row) for row in found.confidence] == [("q1", 0.9, True), ("q2", 0.4, False), ("q3", 0.0, False)]
+
+
+def test_metrics_keep_their_contract(tmp_path):
+    metrics = write(tmp_path / "one")
+    assert set(metrics) == {"nDCG@10", "R@100", "AP", "RR@10", "confidence", "cost"}
+    assert set(metrics["RR@10"]) == {"mean", "ci_low", "ci_high", "n"}
+    assert metrics["RR@10"]["mean"] == 0.5  # 1, 1/2, and 0 for the query that the run misses
+    assert metrics["RR@10"]["n"] == 3
+    assert metrics["confidence"]["accuracy"]["mean"] == pytest.approx(1 / 3, abs=1e-6)
+    assert metrics["cost"] == {"train_seconds": 1.5, "lm_calls": 0}
+
+
+def test_same_inputs_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / name)
+    one, two = ([sha256(path) for path in files_below(tmp_path / name)] for name in ("one", "two"))
+    assert one == two
+    assert sorted(path.name for path in files_below(tmp_path / "one")) == [
+        "confidence.parquet",
+        "metrics.json",
+        "per_query.parquet",
+        "run.trec.gz",
+        "system.json",
+    ]
+
+
+def test_a_system_may_state_no_confidence(tmp_path):
+    assert write(tmp_path / "one", confidence={})["confidence"] == {}
+    assert read_results(tmp_path / "one").confidence == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"confidence": {"q1": 0.9, "q2": 0.4}}, "none for 1 judged queries, e.g. q3"),
+        ({"confidence": {"q1": 0.9, "q2": 0.4, "q3": 1.1}}, "outside 0 to 1"),
+        ({"cost": {"train_seconds": float("nan")}}, "train_seconds is nan"),
+        ({"run": Run(["q 1"], [["a"]], [[1]])}, "white space"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        write(tmp_path / "one", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_results_come_in_order(tmp_path):
+    for model, seed in (("sparse", 1), ("dense", 10), ("dense", 2)):
+        system = SYSTEM.model_copy(update={"model": model, "seed": seed})
+        write(tmp_path / system.name, system)
+    found = [(each.system.model, each.system.seed) for each in read_all(tmp_path)]
+    assert found == [("dense", 2), ("dense", 10), ("sparse", 1)]
+
+
+def test_results_that_do_not_belong_together_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no results here; run evaluate first"):
+        read_all(tmp_path)
+    write(tmp_path / "one")
+    write(tmp_path / "copy")
+    with pytest.raises(InputError, match="two folders hold dense-prompt-seed3"):
+        read_all(tmp_path)
+    write(tmp_path / "copy", SYSTEM.model_copy(update={"dataset": "cranfield"}))
+    with pytest.raises(InputError, match=r"several datasets \(cranfield, pydocs\)"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["system.json", "metrics.json", "per_query.parquet", "confidence.parquet"])
+@pytest.mark.parametrize("damage", [b"", b"{}"])
+def test_a_damaged_folder_is_named(tmp_path, name, damage):
+    write(tmp_path / "one")
+    if damage == b"{}" and name == "metrics.json":
+        damage = b"{"
+    (tmp_path / "one" / name).write_bytes(damage)
+    with pytest.raises(InputError, match=r"one: not a whole results folder .*run evaluate again"):
+        read_results(tmp_path / "one")
+
+
+def test_the_configuration_is_the_schema():
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    settings = instantiate(OmegaConf.load(CONF))
+    assert settings == EvaluationSettings()
+    assert set(OmegaConf.load(CONF)) - {"_target_", "_convert_"} == set(EvaluationSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"measures": ["nDGC@10"]}, "cannot compute 'nDGC@10'"),
+        ({"measures": ["R@1000"], "depth": 100}, "depth: 100 is less than R@1000 looks at"),
+        ({"resample": 10}, "Extra inputs are not permitted"),
+        ({"confidence_level": 95}, "less than 1"),
+    ],
+)
+def test_settings_are_checked(values, message):
+    with pytest.raises(ValidationError, match=message):
+        EvaluationSettings(**values)

@@ -1,0 +1,108 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import permutation_test
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.significance import (
+    compare,
+    detectable_difference,
+    holm,
+    paired_differences,
+    score_table,
+    sign_flip_p,
+)
+
+OPTIONS = {"resamples": 2000, "level": 0.95, "seed": 0}
+DIFFERENCES = st.lists(st.integers(-4, 4).map(lambda n: n / 4), min_size=1, max_size=9)
+
+
+@given(DIFFERENCES)
+def test_the_exact_test_counts_every_sign_pattern(differences):
+    observed = abs(sum(differences))
+    patterns = list(itertools.product((-1, 1), repeat=len(differences)))
+    extreme = sum(abs(sum(s * d for s, d in zip(p, differences, strict=True))) >= observed - 1e-9 for p in patterns)
+    assert sign_flip_p(differences, resamples=10, seed=0) == pytest.approx(extreme / len(patterns))
+
+
+def test_the_drawn_test_agrees_with_scipy():
+    differences = np.random.default_rng(3).normal(0.15, 1, size=80)
+    theirs = permutation_test(
+        (differences,), lambda d, axis: d.mean(axis=axis), permutation_type="samples", n_resamples=20_000, rng=0
+    )
+    assert sign_flip_p(differences, resamples=20_000, seed=1) == pytest.approx(theirs.pvalue, abs=0.015)
+
+
+def test_p_is_never_zero_and_one_without_a_difference():
+    assert sign_flip_p(np.ones(100), resamples=999, seed=0) == 1 / 1000
+    assert sign_flip_p(np.zeros(100), resamples=999, seed=0) == 1.0
+
+
+def test_it_rejects_a_true_null_as_often_as_its_level_says():
+    rng = np.random.default_rng(0)
+    p = [sign_flip_p(rng.normal(size=40), resamples=400, seed=i) for i in range(400)]
+    assert 0.025 <= np.mean(np.array(p) < 0.05) <= 0.08
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_only_raises_and_keeps_the_order(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
+    ranked = [a for _, a in sorted(zip(p_values, adjusted, strict=True))]
+    assert ranked == sorted(ranked)
+
+
+def test_queries_are_paired_within_a_seed_only():
+    system = {0: {"a": 1.0, "b": 0.5}, 1: {"a": 0.0, "c": 1.0}, 2: {"a": 1.0}}
+    other = {0: {"a": 0.5, "b": 0.5, "c": 9.0}, 1: {"b": 9.0, "c": 0.5}}
+    assert np.array_equal(paired_differences(system, other), [[0.5, 0.0, np.nan], [np.nan, np.nan, 0.5]], True)
+    with pytest.raises(InputError, match="share no query"):
+        paired_differences({0: {"a": 1.0}}, {1: {"a": 1.0}})
+
+
+def test_a_comparison_by_hand():
+    found = compare({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
+    assert (found.wins, found.ties, found.losses) == (1, 1, 1)
+    assert found.difference.mean == pytest.approx(0.25 / 3)
+    assert found.sd == pytest.approx(np.std([0.5, 0, -0.25], ddof=1))
+    assert found.effect_size == pytest.approx(0.25 / 3 / found.sd)
+    assert found.p_value == 1.0  # of four patterns of .5 and -.25 all sum to at least .25
+
+
+def test_seeds_of_a_query_are_no_further_evidence():
+    rng = np.random.default_rng(0)
+    gains = {f"q{i}": float(value) for i, value in enumerate(rng.normal(0.1, 0.5, size=12))}
+    nothing = dict.fromkeys(gains, 0.0)
+    once = compare({0: gains}, {0: nothing}, **OPTIONS)
+    often = compare(dict.fromkeys(range(5), gains), dict.fromkeys(range(5), nothing), **OPTIONS)
+    assert often.p_value == pytest.approx(once.p_value)
+    assert often.effect_size == pytest.approx(once.effect_size)
+
+
+def test_no_spread_leaves_the_effect_size_undefined():
+    found = compare({0: {"a": 1.0, "b": 1.0}}, {0: {"a": 0.5, "b": 0.5}}, **OPTIONS)
+    assert math.isnan(found.effect_size)
+    assert math.isnan(found.sd)
+
+
+def test_the_score_table_is_sorted_and_marks_what_is_missing():
+    table = score_table({1: {"b": 0.2}, 0: {"b": 0.1, "a": 0.3}})
+    assert np.array_equal(table, [[0.3, 0.1], [np.nan, 0.2]], equal_nan=True)
+
+
+def test_the_detectable_difference_is_detected_as_often_as_said():
+    difference = detectable_difference(0.3, 64)
+    assert difference == pytest.approx((1.95996 + 0.84162) * 0.3 / 8, rel=1e-4)
+    rng = np.random.default_rng(0)
+    found = [sign_flip_p(rng.normal(difference, 0.3, 64), resamples=400, seed=i) < 0.05 for i in range(300)]
+    assert 0.73 <= np.mean(found) <= 0.87
