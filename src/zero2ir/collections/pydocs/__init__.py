@@ -5,7 +5,7 @@ It needs no network and no download, so that everything can be tried and tested 
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from zero2ir.collections.pydocs.documents import read_documents
@@ -15,14 +15,17 @@ FOLDER = Path(__file__).parent
 
 
 def read() -> RawCollection:
-    """Reads documents from the running Python, and the questions whose answers it has.
+    """Reads documents from the running Python, and the questions that they answer.
 
-    What a Python version lacks is left out and counted in the collection's notes.
+    What this Python version lacks is left out and counted in the collection's notes.
+
+    Raises:
+        subprocess.CalledProcessError: the interpreter that reads the documents failed; it says why on standard error.
     """
-    found, failed = read_documents()
-    documents = [Document(*row) for row in found]
+    rows, failed = read_documents()
+    documents = [Document(*row) for row in rows]
     version = ".".join(map(str, sys.version_info[:3]))
-    queries, judgments, lacking = _known_only({document.doc_id for document in documents}, version)
+    queries, judgments, lacking = questions({document.doc_id for document in documents}, version)
     return RawCollection(
         documents=documents,
         queries=queries,
@@ -33,21 +36,18 @@ def read() -> RawCollection:
     )
 
 
-def _known_only(doc_ids: set[str], version: str) -> tuple[list[Query], list[Judgment], dict[str, int]]:
-    """The questions and judgments that ``doc_ids`` can answer, and counts of what is left out."""
+def questions(doc_ids: Set[str], version: str) -> tuple[list[Query], list[Judgment], dict[str, int]]:
+    """The questions that ``doc_ids`` answer, their judgments, and counts of what is left out, by reason."""
     all_queries, all_judgments = list(_read_queries()), list(_read_judgments())
     known = [judgment for judgment in all_judgments if judgment.doc_id in doc_ids]
     answered = {judgment.query_id for judgment in known if judgment.relevance > 0}
     queries = [query for query in all_queries if query.query_id in answered]
     judgments = [judgment for judgment in known if judgment.query_id in answered]
-    return (
-        queries,
-        judgments,
-        {
-            f"judgments of documents that Python {version} lacks": len(all_judgments) - len(known),
-            f"queries with no relevant document in Python {version}": len(all_queries) - len(queries),
-        },
-    )
+    lacking = {
+        f"judgments of documents that Python {version} lacks": len(all_judgments) - len(known),
+        f"queries with no relevant document in Python {version}": len(all_queries) - len(queries),
+    }
+    return queries, judgments, lacking
 
 
 def _read_queries() -> Iterator[Query]:
