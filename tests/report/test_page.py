@@ -1,0 +1,155 @@
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from zero2ir.collections.records import Judgment
+from zero2ir.errors import InputError
+from zero2ir.evaluation.measures import Run
+from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
+from zero2ir.files import files_below, sha256
+from zero2ir.report.page import build_report
+
+EVIL = "<script>alert('x')</script>"
+QUERIES = [f"q{i}" for i in range(12)]
+QRELS = [Judgment(query_id, "d1", 1) for query_id in QUERIES]
+MANIFEST = {
+    "source": f"a folder {EVIL}",
+    "licence": "unknown",
+    "counts": {"documents": 3200, "test queries": 12},
+    "quality": {"duplicate_text": {"count": 1, "examples": [EVIL]}, "empty_text": {"count": 0, "examples": []}},
+    "sha256": {"documents.parquet": "0" * 64},
+}
+SETTINGS = {"dataset": "local", "lm": EVIL, "encoder": "minilm", "budget": {"queries": 10}, "seeds": [0, 1]}
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and whether each closes what was opened last."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.balanced = [], [], True
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        self.balanced &= bool(self.open) and self.open.pop() == tag
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.seen if tag == name]
+
+
+def write_systems(folder: Path, *, confident: bool = True) -> None:
+    for number, (model, strategy, seed) in enumerate(
+        [("sparse", "zero_shot", 0), ("sparse", "zero_shot", 1), ("a$b_<i>", "prompt", 0), ("a$b_<i>", "prompt", 1)]
+    ):
+        ranked = [["d1", "d2"] if (i + number) % (number + 2) else ["d2", "d1"] for i in range(len(QUERIES))]
+        write_results(
+            folder / str(number),
+            system=SystemIdentity(model=model, strategy=strategy, seed=seed, dataset=EVIL, notes={"because": EVIL}),
+            run=Run(QUERIES, ranked, [[2.0, 1.0]] * len(QUERIES)),
+            qrels=QRELS,
+            confidence={q: i / 12 for i, q in enumerate(QUERIES)} if confident else {},
+            cost={"train_seconds": 10.0 * number, "lm_calls": number} if confident else {},
+            settings=EvaluationSettings(resamples=100),
+            seed=0,
+        )
+
+
+def build(folder: Path, name: str = "report", **changes) -> Path:
+    options = {"manifest": MANIFEST, "settings": SETTINGS, "baseline": "sparse/zero_shot", "seed": 0, "resamples": 100}
+    return build_report(folder / "results", folder / name, **{**options, **changes})
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reported")
+    write_systems(folder / "results")
+    return build(folder)
+
+
+def test_the_folder_is_whole(report):
+    names = {str(path.relative_to(report.parent)) for path in files_below(report.parent)}
+    drawn = ("quality", "other-measures", "reliability", "risk-coverage", "cost")
+    tables = {"systems.md", "systems.tex", "systems.csv", "comparisons.md", "comparisons.csv"}
+    assert names == {"index.html", *tables, *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png"))}
+
+
+def test_nothing_untrusted_becomes_markup(report):
+    page = report.read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert not tags.all("script")
+    assert not tags.all("i")
+    assert page.count("&lt;script&gt;") >= 5  # title, heading, source, quality example, language model, notes
+    for name in ("systems.md", "comparisons.md", "systems.tex"):
+        assert "<script>" not in (report.parent / name).read_text(encoding="utf-8")
+
+
+def test_the_page_is_self_contained_and_accessible(report):
+    page = report.read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert tags.balanced
+    assert tags.open == []
+    assert tags.all("html") == [{"lang": "en"}]
+    assert "://" not in page
+    assert len(tags.all("img")) == 5
+    assert all(image["alt"] and image["src"].startswith("data:image/svg+xml;base64,") for image in tags.all("img"))
+    assert all(header["scope"] in ("col", "row") for header in tags.all("th"))
+    ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in (attributes for _, attributes in tags.seen):
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+        elif "href" in attributes:
+            assert (report.parent / attributes["href"]).is_file()
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in ids
+
+
+def test_the_page_says_what_was_run(report):
+    page = " ".join(report.read_text(encoding="utf-8").split())
+    assert "2 systems, 3,200 documents, 12 test queries, 2 draws of the judgments" in page
+    assert "budget.queries" in page
+    assert "over queries and draws of the judgments" in page
+    assert "Ten judged queries with the same spread" in page
+
+
+def test_figures_are_drawings_without_a_date(report):
+    for path in (report.parent / "figures").glob("*.svg"):
+        ElementTree.parse(path)
+        assert "dc:date" not in path.read_text(encoding="utf-8")
+
+
+def test_same_results_same_bytes(report):
+    again = build(report.parents[1], "again")
+    one, two = ([sha256(path) for path in files_below(page.parent)] for page in (report, again))
+    assert one == two
+
+
+def test_a_single_system_without_confidence_or_cost_has_a_report_too(tmp_path):
+    write_systems(tmp_path / "all", confident=False)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "all" / "0").rename(tmp_path / "results" / "0")
+    page = build(tmp_path, manifest={}, settings={})
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert Tags(text).balanced
+    assert "There is one system only" in text
+    assert "1 system, 12 test queries, 1 draw of the judgments." in text
+    assert sorted(path.name for path in (page.parent / "figures").glob("*.svg")) == [
+        "other-measures.svg",
+        "quality.svg",
+    ]
+
+
+def test_no_results_leave_no_report(tmp_path):
+    (tmp_path / "results").mkdir()
+    with pytest.raises(InputError, match="run evaluate first"):
+        build(tmp_path)
+    assert not (tmp_path / "report").exists()

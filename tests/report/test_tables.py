@@ -1,0 +1,158 @@
+import csv
+import io
+import math
+
+import pytest
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.results import Confidence, Results, SystemIdentity
+from zero2ir.evaluation.significance import holm
+from zero2ir.report.tables import (
+    Table,
+    calibration_table,
+    comparisons_csv,
+    comparisons_table,
+    cost_table,
+    latex,
+    markdown,
+    power,
+    summarise,
+    systems_csv,
+    systems_table,
+)
+
+OPTIONS = {"baseline": "sparse/zero_shot", "resamples": 200, "level": 0.95, "seed": 0}
+QUERIES = [f"q{i}" for i in range(20)]
+
+
+def result(model, strategy, gain=0.0, seed=0, measures=("nDCG@10", "AP"), **cost):
+    """A system that scores ``gain`` more than the plain one on each query, give or take a little."""
+    values = {q: 0.2 + 0.02 * i + gain * (1 + i % 3) / 2 for i, q in enumerate(QUERIES)}
+    confidence = [Confidence(q, 0.5, i % 2 == 0) for i, q in enumerate(QUERIES)]
+    system = SystemIdentity(model=model, strategy=strategy, seed=seed, dataset="d")
+    return Results(system, {"cost": cost}, {measure: dict(values) for measure in measures}, confidence)
+
+
+ALL = [
+    result("sparse", "zero_shot", train_seconds=0.0),
+    result("dense", "prompt", 0.2, train_seconds=12.34, lm_calls=1200),
+    result("dense", "zero_shot", -0.1),
+]
+
+
+def test_systems_come_in_reading_order_with_their_figures():
+    summary = summarise(ALL, **OPTIONS)
+    assert [system.name for system in summary.systems] == ["sparse/zero_shot", "dense/zero_shot", "dense/prompt"]
+    assert summary.systems[0].measures["AP"].mean == pytest.approx(0.2 + 0.02 * 9.5)
+    rows = systems_table(summary).rows
+    assert [row[:3] for row in rows] == [
+        ["sparse", "zero_shot", "1"],
+        ["dense", "zero_shot", "1"],
+        ["dense", "prompt", "1"],
+    ]
+    assert rows[0][5:9] == ["baseline", "–", "–", "–"]
+    assert rows[2][5].startswith("+0.195 [+")
+    assert rows[1][5].startswith("−0.098 [−")
+    assert rows[1][8] == "0/0/20"
+    assert cost_table(summary).rows[2][2:] == ["12.3", "1,200"]
+
+
+def test_both_families_are_corrected_on_their_own():
+    summary = summarise(ALL, **OPTIONS)
+    against = [(row.measure, row.system, row.other) for row in summary.against_baseline]
+    assert against == [
+        (m, s, "sparse/zero_shot") for m in ("nDCG@10", "AP") for s in ("dense/zero_shot", "dense/prompt")
+    ]
+    assert [row.p_holm for row in summary.against_baseline[:2]] == holm(
+        [row.comparison.p_value for row in summary.against_baseline[:2]]
+    )
+    assert [(row.system, row.other) for row in summary.against_untrained] == [("dense/prompt", "dense/zero_shot")] * 2
+    assert [row.p_holm for row in summary.against_untrained] == [
+        r.comparison.p_value for r in summary.against_untrained
+    ]
+    assert [row.verdict for row in summary.comparisons] == ["worse", "better", "worse", "better", "better", "better"]
+
+
+def test_a_gain_that_hangs_on_the_draw_is_undecided():
+    results = [result("sparse", "zero_shot", seed=seed) for seed in range(3)]
+    results += [result("dense", "meta", gain, seed=seed) for seed, gain in enumerate((0.3, -0.05, -0.02))]
+    (row, _) = summarise(results, **OPTIONS).against_baseline
+    assert row.p_holm < 0.05
+    assert row.comparison.difference.ci_low < 0 < row.comparison.difference.mean
+    assert row.verdict == "undecided"
+
+
+def test_seeds_are_put_together():
+    summary = summarise([result("sparse", "zero_shot"), result("sparse", "zero_shot", 0.2, seed=1)], **OPTIONS)
+    (system,) = summary.systems
+    assert system.measures["AP"].mean == pytest.approx(0.39 + 0.195 / 2)
+    assert system.measures["AP"].n == 20
+    assert summary.seeds == [0, 1]
+
+
+def test_an_absent_baseline_is_replaced_and_said_so():
+    summary = summarise(ALL[1:], **OPTIONS)
+    assert summary.baseline == "dense/zero_shot"
+    assert summary.notes == [
+        "The declared baseline sparse/zero_shot was not evaluated; dense/zero_shot stands in for it."
+    ]
+
+
+def test_different_seeds_are_said():
+    summary = summarise([*ALL, result("dense", "prompt", 0.2, seed=1)], **OPTIONS)
+    assert "different seeds" in summary.notes[0]
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(InputError, match="no results"):
+        summarise([], **OPTIONS)
+    with pytest.raises(InputError, match="not measured alike"):
+        summarise([*ALL, result("dense", "meta", measures=("AP",))], **OPTIONS)
+    with pytest.raises(InputError, match="dense/prompt and sparse/zero_shot have no seed in common"):
+        summarise([result("sparse", "zero_shot"), result("dense", "prompt", seed=1)], **OPTIONS)
+
+
+def test_power_shrinks_with_the_family_and_vanishes_with_one_system():
+    found = power(summarise(ALL, **OPTIONS))
+    assert (found.queries, found.comparisons) == (20, 2)
+    assert found.single < found.family
+    assert found.ten == pytest.approx(found.single * math.sqrt(2))
+    assert power(summarise(ALL[:1], **OPTIONS)) is None
+
+
+def test_csv_holds_plain_numbers():
+    summary = summarise(ALL, **OPTIONS)
+    rows = list(csv.DictReader(io.StringIO(systems_csv(summary))))
+    assert [row["nDCG@10"] for row in rows] == ["0.39", "0.2925", "0.585"]
+    assert (rows[0]["difference"], rows[2]["difference"], rows[1]["losses"]) == ("", "0.195", "20")
+    assert (rows[2]["lm_calls"], rows[1]["lm_calls"]) == ("1200", "")
+    compared = list(csv.DictReader(io.StringIO(comparisons_csv(summary.comparisons))))
+    assert len(compared) == 6
+    assert {row["family"] for row in compared} == {"against sparse/zero_shot", "against zero_shot"}
+
+
+def test_calibration_is_reported_where_it_is_stated():
+    silent = result("dense", "zero_shot")
+    silent.confidence.clear()
+    table = calibration_table(summarise([ALL[0], silent], **OPTIONS))
+    assert [row[:2] for row in table.rows] == [["sparse", "zero_shot"]]
+    assert table.rows[0][2].startswith("0.500 [")
+
+
+def test_names_cannot_break_out_of_a_table():
+    table = Table(["Name", "Value"], [["a|b\n<script>_x_", "50% & −1"]], labels=1)
+    assert markdown(table).splitlines() == [
+        "| Name | Value |",
+        "| :-- | --: |",
+        r"| a\|b \<script\>\_x\_ | 50% \& −1 |",
+    ]
+    assert r"a|b \textless{}script\textgreater{}\_x\_ & 50\% \& $-$1 \\" in latex(table, "100%")
+    assert r"\caption{100\%}" in latex(table, "100%")
+    assert r"\begin{tabular}{lr}" in latex(table, "100%")
+
+
+def test_the_long_comparisons_table_names_its_families():
+    summary = summarise(ALL, **OPTIONS)
+    long, short = comparisons_table(summary.comparisons), comparisons_table(summary.comparisons, family=False)
+    assert [row[2:] for row in long.rows] == short.rows
+    assert {len(row) for row in long.rows} == {len(long.headers)}
