@@ -47,14 +47,14 @@ SUBMODULES = [
     *(f"xml.{part}" for part in ("dom.minidom", "etree.ElementTree", "sax.saxutils")),
 ]
 MINIMUM_WORDS = 3  # "Greatest Common Divisor." says something
-BARE_SIGNATURE = re.compile(
-    r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)"
-)  # all that a dataclass or named tuple has by default
-UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")  # object representations, which may hold addresses, and absolute paths
+# All the text that a dataclass or a named tuple has by default.
+BARE_SIGNATURE = re.compile(r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)")
+# Object representations, which may hold addresses, and absolute paths.
+UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")
 
 
 class Found(NamedTuple):
-    """A documented object; ``depth`` counts the classes that it may have inherited its docstring from."""
+    """A documented object; ``depth`` counts the classes from which its docstring may come, 0 outside of classes."""
 
     depth: int
     doc_id: str
