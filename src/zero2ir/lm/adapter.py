@@ -15,7 +15,7 @@ _CONTROL = re.compile(
     r"<(?=[|｜])|(?<=[|｜])(?=>)|(?<=<)(?=/?(?:s|bos|eos|pad|unk|mask|\w+_\w+)>)|(?<=\[)(?=/?INST\])", re.I
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff]")
-_QUOTES = "\"'`*“”‘’«»"
+_QUOTES = "'’\"`*“”‘«»"
 
 
 class CompactAdapter(dspy.Adapter):
@@ -81,11 +81,12 @@ def as_data(text: str) -> str:
 
 def bare_line(answer: str, name: str) -> str:
     """The first line of an answer that says something, without label, quotes and mark-up."""
-    label = re.compile(rf"^\W*(?:search |output )?(?:answer|{re.escape(_label(name))})\W*:\s*", re.I)
+    label = re.compile(rf"^\W*(?:search |output )?(?:answer|{re.escape(_label(name))})\W*:[\s*_`]*", re.I)
     for line in answer.splitlines():
-        line = " ".join(label.sub("", line).strip().strip(_QUOTES).split())
-        if line:
-            return line
+        line = " ".join(label.sub("", line).split())
+        inner = line.strip(_QUOTES + " ")
+        if inner:
+            return line if any(quote in inner for quote in _QUOTES[2:]) else inner  # how to print "a" keeps its quotes
     return ""
 
 

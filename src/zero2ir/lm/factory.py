@@ -193,7 +193,10 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
 def _embedded(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
     """The embedded server's model name and connection; the name holds the weights, as DSPy's cache key needs."""
     weights = _weights_path(settings)
-    with embedded_server(weights, settings.context, settings.slots, threads=os.cpu_count() or 1) as url:
+    # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one that has to share its core
+    # holds up all of them (two threads on two busy cores took five times as long as one).
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    with embedded_server(weights, settings.context, settings.slots, threads) as url:
         yield f"openai/{settings.name}-{sha256(weights)[:12]}", {"api_base": f"{url}/v1", "api_key": "unused"}
 
 

@@ -45,6 +45,9 @@ def embedded_server(weights: Path, context: int, slots: int, threads: int) -> It
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.ui = False
+    # Flash attention rounds differently for every batch shape, and the shape depends on what the prompt cache held:
+    # the same request then gets another text after other requests. Without it, texts depend on the request alone.
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.verbosity = -1  # silences llama.cpp's own log; a model that cannot be loaded still raises
     params.cache_ram_mib = 0  # no second prompt cache in main memory: the slot's own is what is reused
     try:

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from zero2ir.lm.settings import LMSettings
+
+CONF = Path(__file__).parents[2] / "conf" / "lm"
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_choice_fits_the_schema_and_is_named_after_its_file(path: Path) -> None:
+    assert LMSettings(**yaml.safe_load(path.read_text())).name == path.stem
+
+
+def test_the_defaults_are_the_embedded_smollm2() -> None:
+    written = yaml.safe_load((CONF / "smollm2.yaml").read_text())
+    assert LMSettings(name="smollm2") == LMSettings(**written)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"api_key": "sk-123"}, "api_key"),  # keys have no place in a configuration file
+        ({"provider": "litellm"}, "model"),
+        ({"weights": "no-colon"}, "package:file"),
+        ({"provider": "llamacpp"}, "provider"),
+        ({"concurrency": 0}, "concurrency"),
+    ],
+)
+def test_a_wrong_setting_is_named(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        LMSettings(**{"name": "x", **wrong})
