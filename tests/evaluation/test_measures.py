@@ -86,6 +86,7 @@ def test_a_written_run_is_trec_and_its_bytes_repeat(tmp_path):
     for name in ("one.gz", "two.gz"):
         write_trec_run(tmp_path / name, run, tag="sparse-prompt-seed0", depth=2)
     assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
+    assert (tmp_path / "one.gz").read_bytes()[4:8] == bytes(4)  # gzip's time stamp
     assert gzip.decompress((tmp_path / "one.gz").read_bytes()).decode() == (
         "q1 Q0 b 1 2.5 sparse-prompt-seed0\nq1 Q0 a 2 0.1 sparse-prompt-seed0\n"
     )

@@ -48,7 +48,7 @@ class Tags(HTMLParser):
 
 def write_systems(folder: Path, *, confident: bool = True) -> None:
     for number, (model, strategy, seed) in enumerate(
-        [("sparse", "zero_shot", 0), ("sparse", "zero_shot", 1), ("a$b_<i>", "prompt", 0), ("a$b_<i>", "prompt", 1)]
+        [("sparse", "zero_shot", 0), ("sparse", "zero_shot", 1), ("$_{$<i>", "prompt", 0), ("$_{$<i>", "prompt", 1)]
     ):
         ranked = [["d1", "d2"] if (i + number) % (number + 2) else ["d2", "d1"] for i in range(len(QUERIES))]
         write_results(
