@@ -142,10 +142,10 @@ class LanguageModel:
                 except AdapterParseError:
                     self.usage.add(retries=1)
                     return ask(second_lm, values)
-            except (AdapterParseError, ContextWindowExceededError) as error:
-                self.usage.add(failures=1)
-                return LMFailure(_one_line(error))
-            except LMError as error:
+            except (AdapterParseError, LMError) as error:
+                if isinstance(error, AdapterParseError) or _is_too_long(error):
+                    self.usage.add(failures=1)
+                    return LMFailure(_one_line(error))
                 raise InputError(f"lm={self.settings.name}: {_without_key(_one_line(error), lm)}") from None
 
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
@@ -287,6 +287,11 @@ def _quiet_logs() -> Iterator[None]:
     finally:
         for logger, level in former.items():
             logger.setLevel(level)
+
+
+def _is_too_long(error: LMError) -> bool:
+    """Whether the prompt did not fit; DSPy knows most servers' way to say so, but not llama.cpp's."""
+    return isinstance(error, ContextWindowExceededError) or "exceeds the available context size" in str(error)
 
 
 def _one_line(error: Exception) -> str:
