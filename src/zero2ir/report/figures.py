@@ -147,7 +147,7 @@ def _small_multiples(
     models = _models(summary)
     rows = math.ceil(len(models) / 4)
     columns = math.ceil(len(models) / rows)
-    with _canvas(folder, name, max(4.5, 2.5 * columns), 0.7 + 2.3 * rows) as figure:
+    with _canvas(folder, name, max(4.5, 2.5 * columns), 1.0 + 2.3 * rows) as figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         panels = list(grid.flat)
         for axes, model in zip(panels, models, strict=False):
@@ -164,7 +164,7 @@ def _small_multiples(
             Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=words(strategy))
             for strategy, look in _looks(summary).items()
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), max(3, 2 * columns)))
 
 
 def _with_confidence(summary: Summary, model: str) -> list[System]:
