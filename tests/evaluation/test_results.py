@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import Run, score_run
+from zero2ir.evaluation.measures import DEFAULT_MEASURES, Run, score_run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
 from zero2ir.files import files_below, sha256
 
@@ -118,12 +118,13 @@ def test_a_damaged_folder_is_named(tmp_path, name, damage):
 
 
 def test_the_configuration_is_the_schema():
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    settings = instantiate(OmegaConf.load(CONF))
-    assert settings == EvaluationSettings()
-    assert set(OmegaConf.load(CONF)) - {"_target_", "_convert_"} == set(EvaluationSettings.model_fields)
+    whole = OmegaConf.create({"task": {"measures": list(DEFAULT_MEASURES)}, "evaluation": OmegaConf.load(CONF)})
+    values = OmegaConf.to_container(whole, resolve=True)["evaluation"]
+    stated = {key: value for key, value in values.items() if not key.startswith("_")}  # less Hydra's own keys
+    assert set(stated) == set(EvaluationSettings.model_fields)
+    assert EvaluationSettings(**stated) == EvaluationSettings()
 
 
 @pytest.mark.parametrize(
