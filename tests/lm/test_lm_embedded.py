@@ -64,8 +64,11 @@ def test_a_second_asking_comes_from_the_cache_and_is_counted_so(smollm2: Languag
     assert smollm2.usage.as_dict() == {**usage, "cached": len(INPUTS), "seconds": smollm2.usage.seconds}
 
 
-def test_another_server_in_another_order_writes_the_same(smollm2: LanguageModel, tmp_path: Path) -> None:
+def test_another_server_in_another_order_writes_the_same(
+    smollm2: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = queries(smollm2, INPUTS)  # the first server still runs, on a port of its own
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing listens there; loopback must not go that way
     with open_lm(SETTINGS, tmp_path, seed=1) as again:
         assert queries(again, INPUTS[::-1]) == expected[::-1]
         assert again.usage.calls == len(INPUTS)

