@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 FILE = "encoder.json"
+EMBEDDINGS = "embeddings.npy"
 
 
 class EncoderSettings(BaseModel):
@@ -223,3 +224,20 @@ def load_embeddings(path: Path, rows: int) -> np.ndarray:
     if vectors.ndim != 2 or len(vectors) != rows:
         raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; write it again")
     return vectors
+
+
+def save_encoded(encoder: Encoder, vectors: np.ndarray, folder: Path) -> None:
+    """Writes an encoder with the documents' embeddings by it."""
+    encoder.save(folder)
+    save_embeddings(folder / EMBEDDINGS, vectors)
+
+
+def load_encoded(folder: Path, documents: int) -> tuple[Encoder, np.ndarray]:
+    """Reads an encoder with the embeddings of so many documents.
+
+    Raises:
+        InputError: they are not there, damaged, or of other documents.
+    """
+    if not (folder / FILE).is_file():
+        raise InputError(f"{folder}: no encoder there; run the stage pretrain-synthetic first")
+    return Encoder.load(folder), load_embeddings(folder / EMBEDDINGS, documents)

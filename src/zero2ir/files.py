@@ -20,9 +20,9 @@ def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with part.open(mode, **text) as file:
+        with open(part, mode, **text) as file:
             yield file
         os.replace(part, path)
     finally:

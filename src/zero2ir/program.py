@@ -13,12 +13,12 @@ import dspy
 import numpy as np
 
 from zero2ir.collections import Document
-from zero2ir.collections.store import read_records, write_records
 from zero2ir.confidence import DEPTH, Confidence
 from zero2ir.errors import InputError
 from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.models import Ranking, Retriever, load_retriever
 from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.parquet import read_records, write_records
 
 FORMAT = 1
 PROGRAM = "program.json"

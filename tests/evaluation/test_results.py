@@ -90,20 +90,20 @@ def test_all_results_come_in_order(tmp_path):
     for model, seed in (("sparse", 1), ("dense", 10), ("dense", 2)):
         system = SYSTEM.model_copy(update={"model": model, "seed": seed})
         write(tmp_path / system.name, system)
-    found = [(each.system.model, each.system.seed) for each in read_all(tmp_path)]
+    found = [(each.system.model, each.system.seed) for each in read_all(sorted(tmp_path.iterdir()))]
     assert found == [("dense", 2), ("dense", 10), ("sparse", 1)]
 
 
 def test_results_that_do_not_belong_together_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no results here; run evaluate first"):
-        read_all(tmp_path)
+    with pytest.raises(InputError, match="no results to read; run evaluate first"):
+        read_all(sorted(tmp_path.iterdir()))
     write(tmp_path / "one")
     write(tmp_path / "copy")
-    with pytest.raises(InputError, match="two folders hold dense-prompt-seed3"):
-        read_all(tmp_path)
+    with pytest.raises(InputError, match="two results folders hold dense-prompt-seed3"):
+        read_all(sorted(tmp_path.iterdir()))
     write(tmp_path / "copy", SYSTEM.model_copy(update={"dataset": "cranfield"}))
     with pytest.raises(InputError, match=r"several datasets \(cranfield, pydocs\)"):
-        read_all(tmp_path)
+        read_all(sorted(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("name", ["system.json", "metrics.json", "per_query.parquet", "confidence.parquet"])

@@ -65,7 +65,7 @@ def write_systems(folder: Path, *, confident: bool = True) -> None:
 
 def build(folder: Path, name: str = "report", **changes) -> Path:
     options = {"manifest": MANIFEST, "settings": SETTINGS, "baseline": "sparse/zero_shot", "seed": 0, "resamples": 100}
-    return build_report(folder / "results", folder / name, **{**options, **changes})
+    return build_report(sorted((folder / "results").glob("*")), folder / name, **{**options, **changes})
 
 
 @pytest.fixture(scope="module")

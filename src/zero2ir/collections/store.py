@@ -2,17 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
 from zero2ir.collections.records import Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.files import finished_folder, sha256, write_json
+from zero2ir.parquet import read_records, write_records
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
-Record = TypeVar("Record", Document, Query, Judgment)
 
 
 def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
@@ -82,23 +81,3 @@ def _there(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: not there; run the ingest stage first")
     return path
-
-
-def write_records(records: Iterable[tuple[str | int, ...]], kind: type, path: Path) -> None:
-    """Writes records of one kind as Parquet, a column a field; the same records give the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {str: pa.string(), int: pa.int64()}
-    schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
-    columns = list(zip(*records, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
-
-
-def read_records(path: Path, kind: type[Record]) -> list[Record]:
-    """Reads what ``write_records`` wrote."""
-    import pyarrow.parquet as pq
-
-    columns = [column.to_pylist() for column in pq.read_table(path).columns]
-    return [kind(*row) for row in zip(*columns, strict=True)]

@@ -23,6 +23,7 @@ from zero2ir.evaluation.measures import (
     write_trec_run,
 )
 from zero2ir.files import finished_folder, write_json
+from zero2ir.parquet import read_records, write_records
 
 
 class EvaluationSettings(BaseModel):
@@ -122,8 +123,8 @@ def write_results(
     metrics["cost"] = _checked_cost(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
-        _write_parquet(part / "per_query.parquet", scores, QueryScore)
-        _write_parquet(part / "confidence.parquet", stated, Confidence)
+        write_records(scores, QueryScore, part / "per_query.parquet")
+        write_records(stated, Confidence, part / "confidence.parquet")
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
     return metrics
@@ -149,30 +150,18 @@ def _calibration(stated: Sequence[Confidence], options: dict[str, Any]) -> dict[
     return calibration([row.confidence for row in stated], [row.correct for row in stated], **options).rounded()
 
 
-def _write_parquet(path: Path, rows: Sequence[Any], record: type) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in record.__annotations__.items()])
-    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows], schema=schema), path)
-
-
 def read_results(folder: Path) -> Results:
     """Reads a results folder.
 
     Raises:
         InputError: a file of it is missing or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         system = SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        scores = [QueryScore(**row) for row in pq.read_table(folder / "per_query.parquet").to_pylist()]
-        confidence = [Confidence(**row) for row in pq.read_table(folder / "confidence.parquet").to_pylist()]
-    except (OSError, ValidationError, json.JSONDecodeError, pa.ArrowInvalid, TypeError) as error:
+        scores = read_records(folder / "per_query.parquet", QueryScore)
+        confidence = read_records(folder / "confidence.parquet", Confidence)
+    except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a whole results folder ({reason}); run evaluate again") from error
     per_query: dict[str, dict[str, float]] = {}
@@ -181,20 +170,20 @@ def read_results(folder: Path) -> Results:
     return Results(system, metrics, per_query, confidence)
 
 
-def read_all(results: Path) -> list[Results]:
-    """Reads every results folder below ``results``, ordered by model, strategy and seed.
+def read_all(folders: Sequence[Path]) -> list[Results]:
+    """Reads results folders, ordered by model, strategy and seed.
 
     Raises:
         InputError: there is none, two name the same system, or they are not all of one dataset.
     """
-    found = [read_results(path.parent) for path in sorted(results.glob("*/system.json"))]
+    found = [read_results(folder) for folder in folders]
     if not found:
-        raise InputError(f"{results}: no results here; run evaluate first")
+        raise InputError("no results to read; run evaluate first")
     datasets = sorted({each.system.dataset for each in found})
     if len(datasets) > 1:
-        raise InputError(f"{results}: results of several datasets ({', '.join(datasets)}); remove those of the others")
+        raise InputError(f"results of several datasets ({', '.join(datasets)}); leave out those of the others")
     names = [each.system.name for each in found]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{results}: two folders hold {twice}; remove one")
+        raise InputError(f"two results folders hold {twice}; leave one out")
     return sorted(found, key=lambda each: (each.system.model, each.system.strategy, each.system.seed))

@@ -35,7 +35,7 @@ from zero2ir.report.tables import (
 
 
 def build_report(
-    results: Path,
+    results: Sequence[Path],
     output: Path,
     *,
     manifest: Mapping[str, Any],
@@ -48,7 +48,7 @@ def build_report(
     """Writes the whole report folder, or nothing: index.html, tables and figures.
 
     Args:
-        results: the folder with one results folder for each system.
+        results: one results folder for each system.
         output: replaced where it exists.
         manifest: the collection's manifest.json.
         settings: the choices behind the results, as in params.yaml.

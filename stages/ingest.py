@@ -1,0 +1,23 @@
+"""Reads a collection, checks it, stores it, and draws the judgments of every seed."""
+
+from dataclasses import replace
+
+from zero2ir import collections, paths
+from zero2ir.collections.judgments import write_judgments
+from zero2ir.config import IngestConfig, stage
+from zero2ir.files import finished_folder
+
+
+def main(config: IngestConfig) -> None:
+    collection, quality = collections.check(collections.load(config.dataset))
+    collections.require_judged_queries(collection)
+    draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
+    named = replace(collection, facts={**collection.facts, "name": config.dataset.name})
+    collections.write_collection(named, quality, paths.COLLECTION)
+    with finished_folder(paths.JUDGMENTS) as folder:
+        for seed, judgments in draws.items():
+            write_judgments(judgments, folder / paths.judgments(seed).name)
+
+
+if __name__ == "__main__":
+    stage(main, "ingest")
