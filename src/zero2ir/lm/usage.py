@@ -49,5 +49,4 @@ class Usage:
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON and MLflow."""
         with self._lock:
-            values = {name: getattr(self, name) for name in self.__dataclass_fields__ if not name.startswith("_")}
-        return values
+            return {name: getattr(self, name) for name in self.__dataclass_fields__ if not name.startswith("_")}
