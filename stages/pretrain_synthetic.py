@@ -50,7 +50,7 @@ def static_encoder(config: PretrainConfig, corpus: Corpus, seed: int, folder: Pa
     """Trains and writes one seed's encoder from scratch, with the documents' embeddings."""
     encoder, seconds = timed(lambda: train_static(corpus.documents, config.pretraining.static, seed))
     save_encoded(encoder, embed(encoder, corpus.contents, EMBEDDINGS), folder)
-    write_json(folder / paths.COST, {"pretrain_seconds": seconds, "peak_memory_mb": peak_memory_mb()})
+    write_json(folder / paths.COST, {"pretrain_seconds": seconds, "pretrain_peak_memory_mb": peak_memory_mb()})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Trains one model by one strategy with one draw of judgments, and logs the program to MLflow."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
@@ -19,8 +20,9 @@ from zero2ir.tracking import log_training
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
-    trained = train_program(model, strategy, training_inputs(config), names)
-    cost = {**trained.cost, **synthetic_cost(config.seed, strategy.needs_synthetic)}
+    roles = model.encoder_roles()
+    trained = train_program(model, strategy, training_inputs(config, roles), names)
+    cost = trained.cost | pretraining_cost(config.seed, strategy.needs_synthetic, "static" in roles)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
@@ -44,15 +46,10 @@ def main(config: TrainConfig) -> None:
     )
 
 
-def training_inputs(config: TrainConfig) -> TrainingInputs:
+def training_inputs(config: TrainConfig, roles: set[str]) -> TrainingInputs:
     """Reads all that training may see, and opens nothing else: neither test queries nor their judgments."""
     documents = read_documents(paths.COLLECTION)
-    static = load_encoded(paths.static_encoder(config.seed), len(documents))
-    pretrained = paths.pretrained_encoder()
-    loaded = {
-        "static": static,
-        "pretrained": load_encoded(pretrained, len(documents)) if pretrained.exists() else static,
-    }
+    loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in sorted(roles)}
     corpus = Corpus(
         documents,
         encoders={role: encoder for role, (encoder, _) in loaded.items()},
@@ -67,11 +64,19 @@ def training_inputs(config: TrainConfig) -> TrainingInputs:
     )
 
 
-def synthetic_cost(seed: int, used: bool) -> dict[str, Any]:
-    """What writing the synthetic queries took, for a strategy that uses them."""
-    if not used:
-        return {}
-    cost = json.loads((paths.synthetic(seed) / paths.COST).read_text(encoding="utf-8"))
+def encoder_folder(role: str, seed: int) -> Path:
+    """Where the encoder of a role lies; for encoder=static, the one from scratch plays both roles."""
+    pretrained = paths.pretrained_encoder()
+    return pretrained if role == "pretrained" and pretrained.exists() else paths.static_encoder(seed)
+
+
+def pretraining_cost(seed: int, synthetic: bool, static: bool) -> dict[str, Any]:
+    """What was spent before training on things that this system uses: synthetic queries, the encoder from scratch."""
+    cost: dict[str, Any] = {}
+    if synthetic:
+        cost |= json.loads((paths.synthetic(seed) / paths.COST).read_text(encoding="utf-8"))
+    if static:
+        cost |= json.loads((paths.static_encoder(seed) / paths.COST).read_text(encoding="utf-8"))
     return {key: value for key, value in cost.items() if value is not None}
 
 

@@ -52,6 +52,10 @@ class Retriever(ABC):
 
     kind: ClassVar[str]
 
+    def encoder_roles(self) -> set[str]:
+        """The roles of the encoders that it asks the corpus for: "pretrained", "static"; none where it needs none."""
+        return set()
+
     @abstractmethod
     def index(self, corpus: Corpus) -> Self:
         """Prepares the search of ``corpus`` and returns itself."""

@@ -43,6 +43,9 @@ class Dense(Retriever):
         self.fit = FitSettings.model_validate(fit or {})
         self.map: np.ndarray | None = None
 
+    def encoder_roles(self) -> set[str]:
+        return {self.encoder}
+
     def index(self, corpus: Corpus) -> Self:
         self.network: Encoder = corpus.encoder(self.encoder)
         self.vectors = corpus.embeddings(self.encoder)

@@ -50,6 +50,9 @@ class Hybrid(Retriever):
         self.depth = depth
         self.steps = steps
 
+    def encoder_roles(self) -> set[str]:
+        return {role for retriever in self.retrievers for role in retriever.encoder_roles()}
+
     def index(self, corpus: Corpus) -> Self:
         for retriever in self.retrievers:
             retriever.index(corpus)

@@ -55,7 +55,8 @@ def query_writer(demonstrations: Sequence[tuple[str, str]]) -> "dspy.Predict":
         document: str = dspy.InputField()
         query: str = dspy.OutputField()
 
-    writer = dspy.Predict(WriteQuery)
+    # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
+    writer = dspy.Predict(WriteQuery, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=32)
     writer.demos = [
         dspy.Example(document=document, query=query).with_inputs("document") for document, query in demonstrations
     ]

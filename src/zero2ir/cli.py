@@ -1,0 +1,171 @@
+"""The command ``zero2ir``, for people who have documents and judgments but no pipeline."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zero2ir import library
+from zero2ir.config import one_line_errors
+from zero2ir.errors import InputError
+
+FOLDER = """\
+FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, and for training queries.jsonl (query_id, text) or
+queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; errors are one line, and ZERO2IR_TRACEBACK=1 shows where they came from."""
+    given = parser().parse_args(arguments)
+    one_line_errors(lambda: given.run(given))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="zero2ir",
+        description="Train a searcher on your documents with ten judged queries, and know how far to trust it.",
+        epilog="example: zero2ir train my-folder --output my-searcher && zero2ir search my-searcher 'how do I ...'",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    train = _command(
+        commands, "train", _train, "train a searcher and save it", "zero2ir train my-folder --output my-searcher"
+    )
+    train.add_argument("folder", type=Path, metavar="FOLDER", help="documents, queries and judgments")
+    train.add_argument("--model", default="hybrid", help="a file of conf/model (default: %(default)s)")
+    train.add_argument("--strategy", default="fine_tune", help="a file of conf/strategy (default: %(default)s)")
+    train.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the searcher is saved")
+    _choices(train)
+
+    search = _command(
+        commands,
+        "search",
+        _search,
+        "search with a saved searcher",
+        "zero2ir search my-searcher 'remove white space' -k 5",
+    )
+    search.add_argument("program", type=Path, metavar="SEARCHER", help="the folder that train wrote")
+    search.add_argument("queries", nargs="+", metavar="QUERY")
+    search.add_argument("-k", type=int, default=10, help="how many documents (default: %(default)s)")
+    search.add_argument("--json", action="store_true", help="one JSON object a query instead of a table")
+
+    example = "zero2ir compare my-folder --models sparse hybrid --strategies zero_shot fine_tune"
+    compare = _command(commands, "compare", _compare, "compare systems on your judgments by cross-validation", example)
+    compare.add_argument("folder", type=Path, metavar="FOLDER", help="documents, queries and judgments")
+    compare.add_argument("--models", nargs="+", default=["sparse", "dense", "hybrid"], help="default: %(default)s")
+    compare.add_argument("--strategies", nargs="+", default=["zero_shot", "fine_tune"], help="default: %(default)s")
+    compare.add_argument("--folds", type=int, default=5, help="parts of the judged queries (default: %(default)s)")
+    _choices(compare)
+    return top
+
+
+def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
+    reads_folder = name != "search"
+    command = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.\n\n{FOLDER if reads_folder else ''}",
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--encoder", default="minilm", help="a file of conf/encoder (default: %(default)s)")
+    command.add_argument("--lm", default=None, help="a file of conf/lm, e.g. smollm2 (default: no LM)")
+    command.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
+    command.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="further settings")
+
+
+def _train(given: argparse.Namespace) -> None:
+    documents, judgments = _read(given.folder)
+    program = library.train(
+        documents,
+        judgments,
+        model=given.model,
+        strategy=given.strategy,
+        encoder=given.encoder,
+        lm=given.lm,
+        seed=given.seed,
+        settings=given.set,
+    )
+    program.save(given.output)
+    about = program.about
+    print(f"{len(documents)} documents, {about['labels']} judged documents used")
+    print(f"chosen: {about['chosen']}, because {about['because']}")
+    print(f"saved in {given.output}; try: zero2ir search {given.output} 'your query'")
+
+
+def _search(given: argparse.Namespace) -> None:
+    program = library.load(given.program)
+    for query in given.queries:
+        answer = program(query=query, k=given.k)
+        if given.json:
+            print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=False))
+        else:
+            _print_answer(program, query, answer)
+
+
+def _print_answer(program: Any, query: str, answer: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    sure = "unknown: too few judgments" if answer.confidence is None else f"{answer.confidence:.0%}"
+    table = Table("", "score", "document", "text", title=Text(query), caption=f"first one relevant: {sure}")
+    for place, (doc_id, score) in enumerate(zip(answer.docids, answer.scores, strict=True), 1):
+        document = program.document(doc_id)
+        start = " ".join(f"{document.title} {document.text}".split())[:160]
+        table.add_row(str(place), f"{score:.3f}", Text(doc_id), Text(start))  # Text: a document is no markup
+    Console().print(table)
+
+
+def _compare(given: argparse.Namespace) -> None:
+    documents, judgments = _read(given.folder)
+    rows = library.compare(
+        documents,
+        judgments,
+        models=given.models,
+        strategies=given.strategies,
+        encoder=given.encoder,
+        lm=given.lm,
+        folds=given.folds,
+        seed=given.seed,
+        settings=given.set,
+    )
+    _print_comparison(rows)
+
+
+def _print_comparison(rows: Sequence[library.Compared]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from zero2ir.evaluation.significance import holm
+
+    adjusted = iter(holm([row.difference.p_value for row in rows if row.difference is not None]))
+    table = Table("system", "nDCG@10", "95 % interval", "difference", "95 % interval", "p (Holm)")
+    for row in rows:
+        cells = [row.system, f"{row.measure.mean:.3f}", f"{row.measure.ci_low:.3f} to {row.measure.ci_high:.3f}"]
+        if row.difference is not None:
+            gain = row.difference.difference
+            cells += [f"{gain.mean:+.3f}", f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}", f"{next(adjusted):.3f}"]
+        table.add_row(*cells)
+    console = Console()
+    console.print(table)
+    console.print(f"cross-validated on {rows[0].measure.n} judged queries; differences are to {rows[0].system}")
+
+
+def _read(folder: Path) -> tuple[list[dict[str, str]], list[tuple[str, str, int]]]:
+    """A folder's documents and (query, doc_id, grade) rows, checked as the pipeline checks them."""
+    from zero2ir.collections import check
+    from zero2ir.collections.local import read
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give the one that holds docs.jsonl or docs.tsv")
+    collection, _ = check(read(folder))
+    text = {query.query_id: query.text for query in collection.queries}
+    judgments = [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]
+    return [document._asdict() for document in collection.documents], judgments

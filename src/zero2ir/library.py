@@ -1,0 +1,280 @@
+"""zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zero2ir.errors import InputError
+
+if TYPE_CHECKING:
+    from zero2ir.collections import Document, JudgedDocument
+    from zero2ir.config import LibraryConfig
+    from zero2ir.corpus import Corpus
+    from zero2ir.evaluation.intervals import Interval
+    from zero2ir.evaluation.significance import Comparison
+    from zero2ir.program import Program
+    from zero2ir.strategies import TrainingInputs
+
+Documents = Sequence[str | Mapping[str, Any]]
+Judgments = Sequence[tuple[str, str, int]]
+
+
+def train(
+    documents: Documents,
+    judgments: Judgments = (),
+    *,
+    model: str = "hybrid",
+    strategy: str = "fine_tune",
+    encoder: str = "minilm",
+    lm: str | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> "Program":
+    """Trains a searcher on your documents with a few judgments.
+
+    Args:
+        documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
+        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
+        model: a file of conf/model: sparse, dense, static, hybrid, static_hybrid.
+        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, fixed_prompt (needs an LM).
+        encoder: a file of conf/encoder: minilm, hub, static.
+        lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
+        seed: of everything that draws; the same seed gives the same searcher.
+        settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
+
+    Returns:
+        A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
+
+    Raises:
+        InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
+    """
+    from zero2ir.config import build
+    from zero2ir.experiment import train_program
+
+    config = _config(model, strategy, encoder, lm, settings)
+    chosen = build(config.model, "model")
+    corpus = _corpus(as_documents(documents), config, chosen.encoder_roles(), seed)
+    rows = as_judgments(judgments, corpus)
+    fit = build(config.strategy, "strategy")
+    inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
+    return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
+
+
+def load(folder: str | Path) -> "Program":
+    """Opens a searcher that ``save`` wrote, after checking every file of it.
+
+    Raises:
+        InputError: it is not whole, was altered, or was written by a newer version.
+    """
+    from zero2ir.program import load_program
+
+    return load_program(folder)
+
+
+class Compared(NamedTuple):
+    """One system's cross-validated result.
+
+    Attributes:
+        system: "model/strategy".
+        measure: mean and 95 % interval over the judged queries, each measured by a program that did not train on it.
+        difference: to the first system; None for that one.
+    """
+
+    system: str
+    measure: "Interval"
+    difference: "Comparison | None"
+
+
+def compare(
+    documents: Documents,
+    judgments: Judgments,
+    *,
+    models: Sequence[str] = ("sparse", "dense", "hybrid"),
+    strategies: Sequence[str] = ("zero_shot", "fine_tune"),
+    encoder: str = "minilm",
+    lm: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> list[Compared]:
+    """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
+
+    Args:
+        documents: as for ``train``.
+        judgments: as for ``train``; at least two judged queries with a relevant document.
+        models: files of conf/model.
+        strategies: files of conf/strategy.
+        encoder: a file of conf/encoder.
+        lm: a file of conf/lm, or None.
+        folds: parts of the judged queries.
+        seed: of everything that draws.
+        settings: further Hydra overrides.
+
+    Returns:
+        One row a system, in the order given, compared with the first one.
+
+    Raises:
+        InputError: as ``train``; or too few judged queries.
+    """
+    import numpy as np
+
+    from zero2ir.config import build
+    from zero2ir.evaluation.intervals import bootstrap_interval
+    from zero2ir.evaluation.significance import compare as compare_scores
+
+    configs = {
+        f"{model}/{strategy}": _config(model, strategy, encoder, lm, settings)
+        for model in models
+        for strategy in strategies
+    }
+    roles = {role for config in configs.values() for role in build(config.model, "model").encoder_roles()}
+    first = next(iter(configs.values()))
+    corpus = _corpus(as_documents(documents), first, roles, seed)
+    rows = as_judgments(judgments, corpus)
+    query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
+    if len(query_ids) < 2:
+        raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
+    fold_of = dict(
+        zip(
+            query_ids, np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids)), strict=True
+        )
+    )
+    options: dict[str, Any] = {
+        "resamples": first.evaluation.resamples,
+        "level": first.evaluation.confidence_level,
+        "seed": seed,
+    }
+    scores = {name: {0: _held_out(config, corpus, rows, fold_of, seed)} for name, config in configs.items()}
+    baseline = next(iter(scores.values()))
+    return [
+        Compared(
+            name,
+            bootstrap_interval(list(values[0].values()), **options),
+            None if values is baseline else compare_scores(values, baseline, **options),
+        )
+        for name, values in scores.items()
+    ]
+
+
+def _held_out(
+    config: "LibraryConfig", corpus: "Corpus", rows: Sequence["JudgedDocument"], fold_of: Mapping[str, int], seed: int
+) -> dict[str, float]:
+    """The first measure of each judged query, by a program that was trained without it."""
+    from zero2ir.collections import Judgment
+    from zero2ir.config import build
+    from zero2ir.strategies.selection import judged_values
+
+    measure = config.task.measures[0]
+    qrels = [Judgment(row.query_id, row.doc_id, row.relevance) for row in rows]
+    text = {row.query_id: row.query for row in rows}
+    values: dict[str, float] = {}
+    for fold in sorted(set(fold_of.values())):
+        held_out = [query_id for query_id, place in fold_of.items() if place == fold]
+        seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
+        strategy = build(config.strategy, "strategy")
+        inputs = _inputs(corpus, seen, config, strategy.needs_synthetic, seed)
+        retriever = strategy.fit(build(config.model, "model"), inputs).retriever
+        ranking = retriever.search([text[query_id] for query_id in held_out], config.evaluation.depth)
+        values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
+    return dict(sorted(values.items()))
+
+
+def as_documents(documents: Documents) -> list["Document"]:
+    """Turns what people have into documents.
+
+    Raises:
+        InputError: none at all, a missing key, or an id that comes twice; names the place in the sequence.
+    """
+    from zero2ir.collections import Document
+
+    made: list[Document] = []
+    seen: dict[str, int] = {}
+    for number, given in enumerate(documents):
+        if isinstance(given, str):
+            document = Document(str(number), "", given)
+        else:
+            missing = [key for key in ("doc_id", "text") if key not in given]
+            if missing:
+                raise InputError(
+                    f"documents[{number}]: no key {missing[0]!r}; a document has doc_id, text, maybe title"
+                )
+            document = Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
+        if document.doc_id in seen:
+            first = seen[document.doc_id]
+            raise InputError(
+                f"documents[{number}]: the id {document.doc_id!r} is that of documents[{first}]; change one"
+            )
+        seen[document.doc_id] = number
+        made.append(document)
+    if not made:
+        raise InputError("documents: none given; give at least one")
+    return made
+
+
+def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument"]:
+    """Turns (query, doc_id, grade) rows into judgments; equal query texts are one query.
+
+    Raises:
+        InputError: an unknown document, a grade that is no whole number, or two grades for one pair; names the row.
+    """
+    from zero2ir.collections import JudgedDocument
+
+    query_ids: dict[str, str] = {}
+    made: dict[tuple[str, str], JudgedDocument] = {}
+    for number, row in enumerate(judgments):
+        if isinstance(row, str) or len(row) != 3:
+            raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
+        query, doc_id, grade = str(row[0]), str(row[1]), row[2]
+        if doc_id not in corpus.number_of:
+            raise InputError(f"judgments[{number}]: no document has the id {doc_id!r}; correct it or leave the row out")
+        if isinstance(grade, bool) or not isinstance(grade, int):
+            raise InputError(
+                f"judgments[{number}]: grade {grade!r} is not a whole number; use 0 for not relevant, 1, 2, ..."
+            )
+        query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
+        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0))
+        if made.setdefault((query_id, doc_id), judged) != judged:
+            raise InputError(
+                f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
+            )
+    return list(made.values())
+
+
+def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]) -> "LibraryConfig":
+    from zero2ir.config import LibraryConfig, compose
+
+    choices = {"model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
+    return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
+
+
+def _corpus(documents: Sequence["Document"], config: "LibraryConfig", roles: set[str], seed: int) -> "Corpus":
+    """The documents with the encoders that are asked for, and no others: one of them has to be trained first."""
+    from zero2ir.corpus import Corpus
+    from zero2ir.encoders import Encoder, check_available
+    from zero2ir.static import train_static
+
+    check_available(config.encoder)
+    encoders: dict[str, Encoder] = {}
+    if "static" in roles or (roles and config.encoder.source == "static"):
+        encoders["static"] = train_static(documents, config.pretraining.static, seed)
+    if "pretrained" in roles:
+        encoders["pretrained"] = encoders["static"] if config.encoder.source == "static" else Encoder(config.encoder)
+    return Corpus(documents, encoders)
+
+
+def _inputs(
+    corpus: "Corpus", rows: Sequence["JudgedDocument"], config: "LibraryConfig", synthetic: bool, seed: int
+) -> "TrainingInputs":
+    from zero2ir import paths
+    from zero2ir.strategies import TrainingInputs
+
+    if not synthetic:
+        return TrainingInputs(corpus, rows, (), config.selection, seed)
+    from zero2ir.lm.factory import open_lm
+    from zero2ir.synthetic.queries import write_queries
+
+    with ExitStack() as stack:
+        language_model = stack.enter_context(open_lm(config.lm, paths.CACHE / "lm", seed))
+        written, _ = write_queries(corpus, rows, language_model, config.pretraining.synthetic, seed)
+    return TrainingInputs(corpus, rows, written, config.selection, seed)
