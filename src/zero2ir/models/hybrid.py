@@ -102,14 +102,12 @@ class Hybrid(Retriever):
         return {"weights": list(self.weights), "normalization": self.normalization}
 
     def alternatives(self) -> list[dict[str, Any]]:
-        present = self.settings()
         grid = [
             [step / self.steps for step in steps]
             for steps in product(range(self.steps + 1), repeat=len(self.retrievers))
             if sum(steps) == self.steps
         ]
-        every = ({"weights": weights, "normalization": name} for weights in grid for name in get_args(Normalization))
-        return [settings for settings in every if settings != present]
+        return [{**self.settings(), "weights": weights} for weights in grid if weights != self.weights]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         copy = type(self)(self.retrievers, settings["weights"], settings["normalization"], self.depth, self.steps)

@@ -94,8 +94,13 @@ def sweep_values(
 def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
     """One sentence: how the choice stood on the judgments."""
     measure, queries = inputs.selection.measure, len(inputs.queries)
-    if choice.index == 0:
+    if choice.expected_gain == 0:
         return f"none of {candidates - 1} others is expected to gain {measure} on the {queries} judged queries"
+    if choice.index == 0:
+        return (
+            f"fitting the {queries} judged queries does not pay when cross-validated: "
+            f"{measure} {choice.cross_validated:.3f} against {choice.default:.3f} of the default"
+        )
     return (
         f"{measure} {choice.observed:.3f} against {choice.default:.3f} of the default on the {queries} judged queries, "
         f"an expected gain of {choice.expected_gain:.3f}; {choice.cross_validated:.3f} when cross-validated"

@@ -4,6 +4,11 @@ Ten queries cannot tell apart systems that differ by less than about 16 points o
 toward "no better than the default": with a normal prior of deviation tau around 0 for a candidate's true gain, and n
 paired differences of mean m and variance s2, the expected gain is m * tau^2 / (tau^2 + s2 / n). A candidate close to
 the default differs from it by little on every query and may win on little evidence; a wild one needs much.
+
+Then the whole way of choosing is cross-validated: where leaving each query out in turn does not beat the default on the
+queries left out, the default stays. Ten queries drawn 300 times from the train queries of pydocs, scifact and nfcorpus,
+with the weights of a hybrid to choose, lost 0.022 to 0.027 nDCG@10 in the worst tenth of the draws without this guard,
+0.000 to 0.017 with it, for about the same mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +39,7 @@ class SelectionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     measure: str = "nDCG@10"
-    prior_deviation: Annotated[float, Field(gt=0)] = 0.03
+    prior_deviation: Annotated[float, Field(gt=0)] = 0.02
     folds: Annotated[int, Field(ge=2)] = 5
     depth: Annotated[int, Field(ge=1)] = 100
     negatives: Annotated[int, Field(ge=0)] = 4
@@ -61,11 +66,11 @@ class Choice:
     """Which candidate, and how sure.
 
     Attributes:
-        index: of the candidate.
-        expected_gain: over the first candidate, after shrinking; 0 for the first itself.
-        observed: the chosen candidate's mean on the judged queries: optimistic, since it was chosen for it.
-        cross_validated: the mean over queries of what would have been chosen without them: honest.
-        default: the first candidate's mean.
+        index: of the candidate; 0 is the default.
+        expected_gain: of the best candidate over the default, after shrinking; 0 where that is the default itself.
+        observed: the best candidate's mean on the judged queries: optimistic, since it was chosen for it.
+        cross_validated: the mean over queries of what is best without them: honest.
+        default: the default's mean.
     """
 
     index: int
@@ -105,26 +110,23 @@ def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
 
 
 def choose(values: np.ndarray, prior_deviation: float) -> Choice:
-    """Chooses the candidate with the highest expected gain; the first, simplest one wins ties.
+    """Chooses the candidate with the highest expected gain, unless choosing so does not pay when cross-validated.
+
+    The first, simplest candidate wins ties.
 
     Args:
         values: (n_candidates, n_queries) the measure of each candidate, the default first.
         prior_deviation: tau.
     """
     gains = expected_gains(values, prior_deviation)
-    index = int(gains.argmax())
-    n = values.shape[1]
+    best = int(gains.argmax())
     held_out = [
         values[int(expected_gains(np.delete(values, query, axis=1), prior_deviation).argmax()), query]
-        for query in range(n)
+        for query in range(values.shape[1])
     ]
-    return Choice(
-        index,
-        float(gains[index]),
-        float(values[index].mean()),
-        float(np.mean(held_out)),
-        float(values[0].mean()),
-    )
+    default, cross_validated = float(values[0].mean()), float(np.mean(held_out))
+    index = best if cross_validated > default else 0
+    return Choice(index, float(gains[best]), float(values[best].mean()), cross_validated, default)
 
 
 def judged_values(
