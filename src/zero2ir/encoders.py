@@ -3,8 +3,6 @@
 import hashlib
 import importlib.util
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file, sha256, write_json
+from zero2ir.progress import watched
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -78,7 +77,7 @@ class Encoder:
         vectors = self.model.encode(
             list(texts),
             batch_size=self.settings.batch_size,
-            show_progress_bar=_long(texts, self.settings),
+            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
             convert_to_numpy=True,
             normalize_embeddings=True,
         )
@@ -169,7 +168,9 @@ def _open(settings: EncoderSettings) -> "SentenceTransformer":
 
 def _network(place: str | Path, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of reading the weights: a blink
     return SentenceTransformer(str(place), local_files_only=local, device=_device())
 
 
@@ -177,11 +178,6 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _long(texts: Sequence[str], settings: EncoderSettings) -> bool:
-    """Whether encoding takes long enough for a progress bar, and somebody watches."""
-    return len(texts) > 2 * settings.batch_size and sys.stderr.isatty() and not os.environ.get("CI")
 
 
 def embed(encoder: Encoder, texts: Sequence[str], cache: Path | None) -> np.ndarray:

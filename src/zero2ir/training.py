@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from zero2ir.progress import watched
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -47,11 +49,13 @@ def fit(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
     from torch.utils.data import BatchSampler, SequentialSampler
+    from transformers import PrinterCallback
 
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
         return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
     rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
+    model.model_card_data.generate_widget_examples = False  # it would encode samples for a card that nobody writes
     steps = -(-len(rows) // settings.batch_size)
     with TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
@@ -67,9 +71,11 @@ def fit(
             save_strategy="no",
             logging_strategy="no",
             report_to="none",
-            disable_tqdm=True,
+            disable_tqdm=not watched(),
             dataloader_pin_memory=torch.cuda.is_available(),
         )
         loss = MultipleNegativesRankingLoss(model, scale=settings.scale)
-        SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss).train()
+        trainer = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     return model.eval()
