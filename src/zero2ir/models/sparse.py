@@ -119,6 +119,7 @@ class Sparse(Retriever):
             scores = load_file(folder / "weights.safetensors")
             retriever.weights.scores = {**scores, "num_docs": retriever.n_documents}
             retriever.weights.vocab_dict = retriever.vocabulary
+            retriever.weights.nonoccurrence_array = None  # Lucene's variant gives an absent term no score
         return retriever
 
 
