@@ -75,7 +75,7 @@ class Encoder:
         if not texts:
             return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         vectors = self.model.encode(
-            list(texts),
+            [text.encode("utf-8", "replace").decode("utf-8") for text in texts],  # tokenizers refuse lone surrogates
             batch_size=self.settings.batch_size,
             show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
             convert_to_numpy=True,
