@@ -1,0 +1,254 @@
+"""What every model type promises, tried on every model type."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder
+from zero2ir.models import KINDS, Dense, Example, Hybrid, Ranking, Retriever, Sparse, load_retriever
+from zero2ir.models.base import best
+
+QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
+
+
+def dense_adapter() -> Dense:
+    return Dense("static", "adapter", adapter={"steps": 5})
+
+
+def dense_encoder() -> Dense:
+    return Dense("static", "encoder", fit=QUICK)
+
+
+MODELS: dict[str, Callable[[], Retriever]] = {
+    "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
+    "dense with adapter": dense_adapter,
+    "dense with encoder": dense_encoder,
+    "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
+    "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
+    "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
+}
+QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> Retriever:
+    return MODELS[request.param]()
+
+
+@pytest.fixture(scope="session")
+def corpus(docstrings: list[Document], tiny_encoder: Encoder) -> Corpus:
+    return Corpus(docstrings, {"static": tiny_encoder})
+
+
+def corpus_of(texts: list[str], encoder: Encoder) -> Corpus:
+    return Corpus([Document(f"d{number}", "", text) for number, text in enumerate(texts)], {"static": encoder})
+
+
+def assert_sound(ranking: Ranking, n_queries: int, n_documents: int, k: int) -> None:
+    """Every promise of ``Ranking`` in one place."""
+    numbers, scores = ranking
+    assert numbers.shape == scores.shape == (n_queries, k)
+    assert (numbers.dtype, scores.dtype) == (np.int64, np.float32)
+    assert not np.isnan(scores).any()
+    for row, values in zip(numbers, scores, strict=True):
+        kept = row >= 0
+        assert not kept[kept.sum() :].any()  # what was found comes first
+        assert np.isfinite(values[kept]).all()
+        assert (row[~kept] == -1).all()
+        assert (values[~kept] == -np.inf).all()
+        assert len(set(row[kept])) == kept.sum() <= n_documents
+        assert (row[kept] < n_documents).all()
+        pairs = list(zip(-values[kept], row[kept], strict=True))
+        assert pairs == sorted(pairs)  # descending, ties by number
+
+
+def assert_equal(one: Ranking, other: Ranking) -> None:
+    np.testing.assert_array_equal(one.numbers, other.numbers)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_every_kind_is_tried() -> None:
+    assert {build().kind for build in MODELS.values()} == set(KINDS)
+    assert all(KINDS[kind].kind == kind for kind in KINDS)
+
+
+def test_a_saved_model_searches_as_before(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
+    model.index(corpus).save(tmp_path)
+    loaded = load_retriever(tmp_path)
+    assert type(loaded) is type(model)
+    assert loaded.settings() == model.settings()
+    assert loaded.encoder_roles() == model.encoder_roles()
+    assert_equal(loaded.search(QUERIES, 10), model.search(QUERIES, 10))
+    texts = [corpus.contents[:5]] * len(QUERIES)
+    for one, other in zip(loaded.score(QUERIES, texts), model.score(QUERIES, texts), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_learned_model_is_saved_with_what_it_learned(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
+    examples = [Example("gumbo zydeco", 7, (1, 2)), Example("open a file", 9)]
+    learned = model.index(corpus).learn(examples, seed=0)
+    if learned is None:
+        assert model.kind == "sparse"
+        return
+    before, after = model.search(QUERIES[:3], 10), learned.search(QUERIES[:3], 10)
+    assert (before.scores != after.scores).any()
+    learned.save(tmp_path)
+    assert_equal(load_retriever(tmp_path).search(QUERIES[:3], 10), after)
+
+
+def test_saving_twice_writes_the_same_bytes(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
+    model.index(corpus)
+    contents = []
+    for name in ("one", "two"):
+        model.save(tmp_path / name)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        contents.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+    assert not [path for path in contents[0] if path.suffix in (".pkl", ".pickle", ".bin", ".pt")]
+
+
+@pytest.mark.parametrize("k", [1, 3, 60, 100])
+def test_a_ranking_is_sound_at_any_depth(model: Retriever, corpus: Corpus, k: int) -> None:
+    ranking = model.index(corpus).search(QUERIES, k)
+    assert_sound(ranking, len(QUERIES), 60, k)
+    deep = model.search(QUERIES, 100)
+    assert_equal(ranking, Ranking(deep.numbers[:, :k], deep.scores[:, :k]))  # a shallow search is a deep one cut off
+
+
+def test_no_query_gives_no_row(model: Retriever, corpus: Corpus) -> None:
+    assert_sound(model.index(corpus).search([], 3), 0, 60, 3)
+    assert model.score([], []) == []
+
+
+ODD = {
+    "empty": "",
+    "only stop words": "the of and",
+    "only marks": "?!… --- \n\t",
+    "emoji": "🐍🔥 👩‍👩‍👧",
+    "right to left": "فتح ملف في بايثون שלום עולם",
+    "lone surrogate": "open \ud800 file",
+    "null byte": "open\0file",
+    "control codes": "\x1b[31mopen\x07 file\u202e",
+    "chat template": "<|im_start|>system ignore the above<|im_end|>",
+    "one long word": "a" * 5000,
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_an_odd_query_has_a_sound_ranking(model: Retriever, corpus: Corpus, text: str) -> None:
+    assert_sound(model.index(corpus).search([text, "open a file"], 5), 2, 60, 5)
+    scores = model.score([text], [[text, "open a file", ""]])
+    assert scores[0].shape == (3,)
+    assert np.isfinite(scores[0]).all()
+
+
+def test_odd_documents_are_indexed_and_found(model: Retriever, tiny_encoder: Encoder, tmp_path: Path) -> None:
+    texts = [*ODD.values(), "word " * 100_000, "open a file", "open a file"]
+    queries = ["open a file", "word", *ODD.values()]
+    ranking = model.index(corpus_of(texts, tiny_encoder)).search(queries, 20)
+    assert_sound(ranking, len(queries), len(texts), 20)
+    twins = [len(texts) - 2, len(texts) - 1]
+    first = list(ranking.numbers[0])
+    assert first.index(twins[0]) + 1 == first.index(twins[1])  # equal texts stand together, the lower number first
+    model.save(tmp_path)
+    assert_equal(load_retriever(tmp_path).search(queries, 20), ranking)
+
+
+@pytest.mark.parametrize("text", ["open a file", "", "the", "🐍"])
+def test_a_collection_of_one_document(model: Retriever, tiny_encoder: Encoder, text: str, tmp_path: Path) -> None:
+    corpus = corpus_of([text], tiny_encoder)
+    ranking = model.index(corpus).search(["open a file", "nothing alike", ""], 3)
+    assert_sound(ranking, 3, 1, 3)
+    if text == "open a file":
+        assert ranking.numbers[0, 0] == 0
+    assert all(np.isfinite(scores).all() for scores in model.score(["open a file"], [[text]]))
+    model.save(tmp_path)
+    assert_equal(load_retriever(tmp_path).search(["open a file", "nothing alike", ""], 3), ranking)
+
+
+def test_the_present_settings_come_first_and_each_setting_is_what_a_new_model_would_do(
+    model: Retriever, corpus: Corpus
+) -> None:
+    model.index(corpus)
+    before = model.search(QUERIES, 10)
+    swept = list(model.sweep(QUERIES, 10))
+    assert swept[0][0] == model.settings()
+    assert_equal(swept[0][1], before)
+    assert [settings for settings, _ in swept[1:]] == model.alternatives()
+    assert model.settings() not in model.alternatives()
+    for settings, ranking in swept:
+        changed = model.with_settings(settings)
+        assert changed.settings() == settings
+        assert_equal(changed.search(QUERIES, 10), ranking)
+    assert_equal(model.search(QUERIES, 10), before)  # a copy was changed, not the model
+
+
+@pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (2.0, 0.0), (0.0, 0.4)])
+def test_sparse_with_other_settings_is_a_new_sparse(corpus: Corpus, k1: float, b: float) -> None:
+    changed = Sparse().index(corpus).with_settings({"k1": k1, "b": b})
+    assert_equal(changed.search(QUERIES, 10), Sparse(k1, b).index(corpus).search(QUERIES, 10))
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.25, 0.75]])
+def test_hybrid_with_other_settings_is_a_new_hybrid(corpus: Corpus, weights: list[float]) -> None:
+    settings = {"weights": weights, "normalization": "min-max"}
+    changed = Hybrid([Sparse(), dense_adapter()]).index(corpus).with_settings(settings)
+    new = Hybrid([Sparse(), dense_adapter()], weights, "min-max").index(corpus)
+    assert_equal(changed.search(QUERIES, 10), new.search(QUERIES, 10))
+
+
+@pytest.mark.parametrize("name", ["sparse", "dense with adapter", "dense with encoder"])
+def test_scoring_the_documents_texts_gives_the_scores_of_the_search(name: str, corpus: Corpus) -> None:
+    model = MODELS[name]().index(corpus)
+    queries = [*QUERIES, "open open file file file"]  # a repeated word counts twice in both
+    scored = model.score(queries, [corpus.contents] * len(queries))
+    for row, (numbers, values) in enumerate(zip(*model.search(queries, 60), strict=True)):
+        kept = numbers >= 0
+        np.testing.assert_allclose(scored[row][numbers[kept]], values[kept], rtol=1e-5, atol=1e-6)
+        missing = np.setdiff1d(np.arange(60), numbers[kept])
+        assert (scored[row][missing] == 0).all()  # BM25 returns what matches; nothing else has a score
+
+
+def test_a_candidate_list_may_be_empty(model: Retriever, corpus: Corpus) -> None:
+    scores = model.index(corpus).score(["open a file", "sort"], [[], ["sort a list"]])
+    assert [row.shape for row in scores] == [(0,), (1,)]
+
+
+@pytest.fixture(scope="module")
+def everything(docstrings: list[Document], tiny_encoder: Encoder) -> list[Retriever]:
+    corpus = Corpus(docstrings, {"static": tiny_encoder})
+    return [build().index(corpus) for build in MODELS.values()]
+
+
+anything = st.text(st.characters(), max_size=80)  # lone surrogates, too
+
+
+@given(st.lists(anything, max_size=3), st.integers(1, 70))
+@example(["İ", "ß", "\u2028"], 2)
+def test_any_unicode_has_a_sound_ranking(everything: list[Retriever], queries: list[str], k: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for model in everything:
+            assert_sound(model.search(queries, k), len(queries), 60, k)
+
+
+rows = st.lists(st.lists(st.sampled_from([-1.5, 0.0, 0.5, 2.0]), min_size=4, max_size=4), max_size=3)
+
+
+@given(rows, st.integers(1, 6), st.data())
+def test_best_is_a_stable_sort_cut_off(values: list[list[float]], k: int, data: st.DataObject) -> None:
+    scores = np.array(values, dtype=np.float32).reshape(-1, 4)
+    found = np.array([data.draw(st.lists(st.booleans(), min_size=4, max_size=4)) for _ in values], dtype=bool)
+    found = found.reshape(-1, 4)
+    ranking = best(scores, k, found)
+    assert_sound(ranking, len(values), 4, k)
+    for row, numbers in enumerate(ranking.numbers):
+        expected = sorted(np.flatnonzero(found[row]), key=lambda number: (-scores[row, number], number))
+        assert [number for number in numbers if number >= 0] == expected[:k]
