@@ -13,12 +13,12 @@ from zero2ir.tracking import log_evaluation
 
 
 def main(config: EvaluateConfig) -> None:
-    names: dict[str, Any] = {"model": config.model, "strategy": config.strategy, "seed": config.seed}
+    names = config.system.model_dump()
     trained, results = paths.trained(**names), paths.results(**names)
     program = load_program(trained / paths.PROGRAM)
     training = json.loads((trained / paths.TRAINING).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION)
-    queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.seed)))
+    queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.system.seed)))
 
     (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth))
     system = SystemIdentity(
@@ -34,7 +34,7 @@ def main(config: EvaluateConfig) -> None:
         confidence=confidence,
         cost={**training["cost"], "milliseconds_per_query": round(1000 * seconds / len(queries), 2)},
         settings=config.evaluation,
-        seed=config.seed,
+        seed=config.system.seed,
     )
     log_evaluation(
         config.tracking,

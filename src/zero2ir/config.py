@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
@@ -60,9 +60,9 @@ class Panel(Settings):
     lm: str
     encoder: str
     budget: JudgmentBudget
-    models: tuple[str, ...]
-    strategies: tuple[str, ...]
-    seeds: tuple[int, ...]
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    strategies: Annotated[tuple[str, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 class IngestConfig(Settings):
@@ -94,15 +94,21 @@ class TrainConfig(Settings):
     seed: int
 
 
+class SystemName(Settings):
+    """Which trained system."""
+
+    model: str
+    strategy: str
+    seed: int
+
+
 class EvaluateConfig(Settings):
     """conf/evaluate.yaml."""
 
     task: TaskSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
-    model: str
-    strategy: str
-    seed: int
+    system: SystemName
 
 
 class ReportConfig(Settings):
@@ -154,6 +160,7 @@ def compose(name: str, schema: type[Schema], overrides: list[str]) -> Schema:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     _register_panel()
     backup = copy.copy(GlobalHydra.instance().hydra)  # a stage composes more while Hydra runs it
@@ -161,7 +168,9 @@ def compose(name: str, schema: type[Schema], overrides: list[str]) -> Schema:
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             return checked(hydra_compose(name, overrides), schema)
-    except (HydraException, OmegaConfBaseException) as error:
+    except InputError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # model=0 is a ValueError to Hydra
         raise InputError(_explained(error, name, overrides)) from error
     finally:
         GlobalHydra.instance().hydra = backup
@@ -196,7 +205,7 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
     target = _class(choice.get("_target_"), where)
     parameters = {name: p for name, p in inspect.signature(target).parameters.items() if name != "self"}
     fields: Any = {
-        name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
+        name: (_typed(p.annotation), ... if p.default is inspect.Parameter.empty else p.default)
         for name, p in parameters.items()
     }
     schema = create_model(
@@ -207,6 +216,12 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
     except ValidationError as error:
         raise InputError(f"{where}.{_first_mistake(error, schema)}") from None
     return target(**made)
+
+
+def _typed(annotation: Any) -> Any:
+    """The schema alone where a mapping would do as well: its keys are checked, too."""
+    schema = _schema_in(annotation)
+    return annotation if schema is annotation else schema | None
 
 
 def _build_nested(value: Any, where: str) -> Any:
@@ -266,13 +281,14 @@ def read_panel() -> Panel:
         InputError: it is not there, or a key is unknown or bad.
     """
     from omegaconf import OmegaConf
+    from yaml import YAMLError
 
     if not PANEL.is_file():
         raise InputError(f"{PANEL}: not here; run in the project's folder")
     try:
         return checked(OmegaConf.load(PANEL), Panel)
-    except InputError as error:
-        raise InputError(f"{PANEL}: {error}") from None
+    except (InputError, YAMLError) as error:
+        raise InputError(f"{PANEL}: {_one_line(error)}") from None
 
 
 def stage(work: Callable[[Any], None], name: str) -> None:
@@ -295,7 +311,7 @@ def stage(work: Callable[[Any], None], name: str) -> None:
         check_experiment()
         try:
             run()
-        except HydraException as error:
+        except (HydraException, ValueError) as error:
             raise InputError(_explained(error, name, sys.argv[1:])) from error
 
     one_line_errors(checked_run)
@@ -369,7 +385,8 @@ def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key; valid keys are {', '.join(_keys(schema, first['loc'][:-1]))}"
+        valid = ", ".join(_keys(schema, first["loc"][:-1]))
+        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{schema.__name__} takes none'}"
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
     return f"{where}: {message}{given}" if where else message

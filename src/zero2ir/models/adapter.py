@@ -23,7 +23,7 @@ class AdapterSettings(BaseModel):
 
     steps: Annotated[int, Field(ge=1)] = 60
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    penalty: Annotated[float, Field(ge=0)] = 0.1
+    penalty: Annotated[float, Field(ge=0)] = 1.0
     scale: Annotated[float, Field(gt=0)] = 20.0
 
 

@@ -398,7 +398,7 @@ def _latex_cell(text: str) -> str:
 def systems_csv(summary: Summary) -> str:
     """The systems as plain numbers, for plots."""
     costs, main = cost_names(summary), summary.main_measure
-    headers = ["model", "strategy", "seeds"]
+    headers = ["system", "model", "strategy", "seeds"]
     headers += [f"{measure}{part}" for measure in summary.measures for part in ("", "_low", "_high")]
     headers += ["difference", "difference_low", "difference_high", "p", "p_holm", "effect_size", "wins", "ties"]
     headers += ["losses", *costs]
@@ -406,7 +406,7 @@ def systems_csv(summary: Summary) -> str:
     for system in summary.systems:
         found = summary.versus_baseline(system.name, main)
         rows.append(
-            [system.model, system.strategy, len(system.results)]
+            [system.name, system.model, system.strategy, len(system.results)]
             + [value for measure in summary.measures for value in system.measures[measure][:3]]
             + (_plain(found) if found else [""] * 9)
             + [system.cost.get(name, "") for name in costs]
