@@ -1,5 +1,9 @@
 """What several test files share: small real documents and an encoder trained on them in a second."""
 
+import inspect
+import shutil
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -26,3 +30,39 @@ def tiny_encoder(docstrings: list[Document]) -> Encoder:
     """A real static encoder of 16 dimensions."""
     fit = FitSettings(epochs=1, batch_size=32, learning_rate=0.02)
     return train_static(docstrings[:20], StaticSettings(dimension=16, fit=fit), seed=0)
+
+
+@pytest.fixture(scope="session")
+def string_methods() -> list[dict[str, str]]:
+    """What people bring: the docstrings of str's methods, 40 to 50 of them, as mappings."""
+    public = sorted(name for name in vars(str) if not name.startswith("_"))
+    return [{"doc_id": name, "text": inspect.getdoc(getattr(str, name)) or name} for name in public]
+
+
+@pytest.fixture(scope="session")
+def string_judgments() -> list[tuple[str, str, int]]:
+    """Six judged questions about ``string_methods``, as (query, doc_id, grade) rows."""
+    return [
+        ("my input has spaces before and after it, how do I get rid of them", "strip", 2),
+        ("my input has spaces before and after it, how do I get rid of them", "lstrip", 1),
+        ("my input has spaces before and after it, how do I get rid of them", "center", 0),
+        ("cut a sentence into a list of words", "split", 2),
+        ("cut a sentence into a list of words", "join", 0),
+        ("glue a list of strings together with commas between them", "join", 2),
+        ("pad a number with zeros on the left", "zfill", 2),
+        ("case-insensitive comparison that also works for German", "casefold", 2),
+        ("case-insensitive comparison that also works for German", "lower", 1),
+        ("does the file name end in .txt or .csv", "endswith", 2),
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of everything that stages read besides the package, as the current folder."""
+    here = Path(__file__).parent.parent
+    folder = tmp_path / "project"
+    for name in ("stages", "conf"):
+        shutil.copytree(here / name, folder / name)
+    shutil.copy(here / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    return folder
