@@ -162,5 +162,6 @@ def normalize(scores: np.ndarray, how: Normalization) -> np.ndarray:
     if how == "min-max":
         span = scores.max() - scores.min()
         return (scores - scores.min()) / span if span > 0 else np.ones(len(scores))
-    deviation = scores.std()
-    return (scores - scores.mean()) / deviation if deviation > 0 else np.zeros(len(scores))
+    exact = scores.astype(np.float64)  # in float32, the mean of equal scores may differ from them
+    deviation = exact.std()
+    return (exact - exact.mean()) / deviation if deviation > 0 else np.zeros(len(scores))
