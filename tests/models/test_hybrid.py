@@ -1,0 +1,180 @@
+"""Fusion against calculations by hand, on rankings that are given."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder
+from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
+from zero2ir.models.base import best
+from zero2ir.models.hybrid import Normalization, normalize
+
+FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
+HOW: list[Normalization] = ["z-score", "min-max", "reciprocal-rank"]
+
+
+class Given(Retriever):
+    """Returns the same documents for each query."""
+
+    kind = "given"
+
+    def __init__(self, scores: Mapping[int, float]) -> None:
+        self.scores = scores
+
+    def index(self, corpus: Corpus) -> Self:
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        rows = np.array([[self.scores.get(number, -np.inf) for number in range(4)]] * len(queries), dtype=np.float32)
+        return best(rows, k, np.isfinite(rows))
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        return [np.array([self.scores[int(text)] for text in texts], dtype=np.float32) for texts in candidates]
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self
+
+    def save(self, folder: Path) -> None: ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        raise NotImplementedError
+
+
+def fused(*scores: Mapping[int, float], **options: Any) -> tuple[list[int], list[float]]:
+    hybrid = Hybrid([Given(one) for one in scores], **options).index(FOUR)
+    ranking = hybrid.search(["any"], 4)
+    kept = ranking.numbers[0] >= 0
+    return ranking.numbers[0][kept].tolist(), ranking.scores[0][kept].tolist()
+
+
+ONE = {0: 3.0, 1: 1.0}  # z-scores 1 and -1; min-max 1 and 0; ranks 1 and 2
+OTHER = {1: 5.0, 2: 5.0, 3: 2.0}  # z-scores 1/sqrt(2) twice and -sqrt(2); min-max 1, 1 and 0; ranks 1, 2 and 3
+ROOT = 2**0.5
+
+
+def test_z_scores_add_up_and_a_missing_document_gets_the_lowest() -> None:
+    numbers, scores = fused(ONE, OTHER, normalization="z-score")
+    assert numbers == [1, 2, 0, 3]
+    assert scores == pytest.approx([(-1 + 1 / ROOT) / 2, (-1 + 1 / ROOT) / 2, (1 - ROOT) / 2, (-1 - ROOT) / 2])
+
+
+def test_min_max_adds_up() -> None:
+    assert fused(ONE, OTHER, normalization="min-max") == ([0, 1, 2, 3], pytest.approx([0.5, 0.5, 0.5, 0.0]))
+
+
+def test_reciprocal_ranks_add_up_and_a_missing_document_gets_nothing() -> None:
+    numbers, scores = fused(ONE, OTHER, normalization="reciprocal-rank")
+    assert numbers == [1, 0, 2, 3]
+    assert scores == pytest.approx([(1 / 62 + 1 / 61) / 2, 1 / 61 / 2, 1 / 62 / 2, 1 / 63 / 2])
+
+
+def test_only_the_proportion_of_the_weights_matters() -> None:
+    assert fused(ONE, OTHER, weights=[1, 3]) == fused(ONE, OTHER, weights=[0.25, 0.75])
+    assert fused(ONE, OTHER) == fused(ONE, OTHER, weights=[0.5, 0.5])
+    assert fused(ONE, OTHER, weights=[0.9, 0.1])[0] != fused(ONE, OTHER, weights=[0.1, 0.9])[0]
+
+
+def test_each_retriever_contributes_its_depth_and_no_more() -> None:
+    numbers, _ = fused(ONE, OTHER, depth=1)
+    assert numbers == [0, 1]
+
+
+found = st.dictionaries(st.integers(0, 3), st.floats(-100, 100, width=32), max_size=4)
+
+
+@pytest.mark.parametrize("how", HOW)
+@given(found, found)
+def test_the_whole_weight_gives_the_ranking_of_that_retriever(
+    how: Normalization, one: dict[int, float], other: dict[int, float]
+) -> None:
+    numbers, scores = fused(one, other, weights=[1, 0], normalization=how)
+    assert sorted(numbers) == sorted(one)
+    assert all(one[above] >= one[below] - 1e-3 for above, below in pairwise(numbers))
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("how", HOW)
+@given(found)
+def test_a_retriever_that_finds_nothing_changes_nothing(how: Normalization, one: dict[int, float]) -> None:
+    assert fused(one, {}, normalization=how)[0] == fused({}, one, normalization=how)[0]
+    alone, _ = fused(one, one, normalization=how)
+    assert fused(one, {}, normalization=how)[0] == alone
+
+
+@pytest.mark.parametrize("how", HOW)
+@given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=9))
+def test_normalising_keeps_the_order_and_the_range(how: Normalization, values: list[float]) -> None:
+    scores = np.array(values, dtype=np.float32)
+    normal = normalize(scores, how)
+    assert np.isfinite(normal).all()
+    order = np.argsort(-scores, kind="stable")
+    assert (np.diff(normal[order]) <= 1e-6).all()
+    if how == "min-max":
+        assert normal.min() >= 0
+        assert normal.max() == 1
+    if how == "reciprocal-rank":
+        assert sorted(normal) == sorted(1 / (60 + rank) for rank in range(1, len(scores) + 1))
+
+
+@given(st.floats(-100, 100, width=32), st.integers(1, 200))
+def test_equal_scores_say_nothing(score: float, n: int) -> None:
+    same = np.full(n, score, dtype=np.float32)
+    assert normalize(same, "z-score").tolist() == [0] * n
+    assert normalize(same, "min-max").tolist() == [1] * n
+
+
+def test_scoring_texts_fuses_their_normalised_scores() -> None:
+    whole = {0: 3.0, 1: 1.0, 2: 1.0, 3: 1.0}
+    hybrid = Hybrid([Given(whole), Given({0: 0.0, 1: 4.0, 2: 2.0, 3: 2.0})], [3, 1], "min-max").index(FOUR)
+    (scores,) = hybrid.score(["any"], [["0", "1", "2"]])
+    assert scores.tolist() == pytest.approx([0.75, 0.25, 0.125])
+
+
+def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
+    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2)
+    weights = [settings["weights"] for settings in hybrid.alternatives()]
+    assert sorted(weights) == [[0, 0, 1], [0, 0.5, 0.5], [0, 1, 0], [0.5, 0, 0.5], [1, 0, 0]]
+    assert {settings["normalization"] for settings in hybrid.alternatives()} == {"z-score"}
+    assert len(Hybrid([Given({}), Given({})], steps=10).alternatives()) == 10
+
+
+def test_an_unknown_normalisation_is_refused_with_the_choices() -> None:
+    with pytest.raises(ValueError, match="'zscore'; choose one of z-score, min-max, reciprocal-rank"):
+        Hybrid([Given({}), Given({})], normalization="zscore")  # type: ignore[arg-type]
+
+
+def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document], tiny_encoder: Encoder) -> None:
+    corpus = Corpus(docstrings, {"static": tiny_encoder})
+    hybrid = Hybrid([Sparse(), Dense("static")], [0.25, 0.75], "min-max", depth=30, steps=4).index(corpus)
+    before = hybrid.search(["gumbo zydeco"], 10)
+    learned = hybrid.learn([Example("gumbo zydeco", 7)], seed=0)
+    assert isinstance(learned, Hybrid)
+    sparse, dense = learned.retrievers
+    assert sparse is hybrid.retrievers[0]
+    assert isinstance(dense, Dense)
+    assert dense.map is not None
+    assert isinstance(hybrid.retrievers[1], Dense)
+    assert hybrid.retrievers[1].map is None
+    assert (learned.settings(), learned.depth, learned.steps) == (hybrid.settings(), 30, 4)
+    after = learned.search(["gumbo zydeco"], 10)
+    assert (after.scores != before.scores).any()
+    again = hybrid.search(["gumbo zydeco"], 10)
+    np.testing.assert_array_equal(again.numbers, before.numbers)
+    np.testing.assert_array_equal(again.scores, before.scores)
+
+
+def test_where_nothing_can_learn_none_is_said(docstrings: list[Document]) -> None:
+    hybrid = Hybrid([Sparse(), Sparse(k1=2.0)]).index(Corpus(docstrings))
+    assert hybrid.learn([Example("open a file", 0)], seed=0) is None
