@@ -53,7 +53,7 @@ stored = st.builds(
     st.lists(st.builds(Document, text, text, text), max_size=4),
     st.lists(st.builds(Query, text, text, st.sampled_from(["train", "test"])), max_size=4),
     st.lists(st.builds(Judgment, text, text, st.integers(0, 9)), max_size=4),
-    st.just({"source": "a test", "licence": "unknown"}),
+    st.just({"source": "a test", "licence": "unknown", "name": "small"}),  # ingest adds the name
 )
 
 

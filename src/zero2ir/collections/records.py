@@ -69,7 +69,7 @@ class Collection:
     """A checked collection: ids are unique, texts are not empty, and each judgment is of a known query and document.
 
     Attributes:
-        facts: "source" and "licence" of the data.
+        facts: "source" and "licence" of the data; in the pipeline, its "name", too.
     """
 
     documents: Sequence[Document]

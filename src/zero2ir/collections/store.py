@@ -12,6 +12,7 @@ from zero2ir.files import finished_folder, sha256, write_json
 from zero2ir.parquet import read_records, write_records
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
+_FOUND = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
 
 
 def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
@@ -62,7 +63,7 @@ def read_collection(folder: Path) -> Collection:
         documents=read_documents(folder),
         queries=read_records(folder / "queries.parquet", Query),
         judgments=read_records(folder / "qrels.parquet", Judgment),
-        facts={key: manifest[key] for key in ("source", "licence")},
+        facts={key: value for key, value in manifest.items() if key not in _FOUND},
     )
 
 
