@@ -347,7 +347,7 @@ def unchanged(project: Path) -> Iterator[None]:
     [
         ("ingest", "dataset=nope", "error: dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ("train", "model.k9=1", "error: model.k9: unknown key; valid keys are _target_, depth, normalization, "),
-        ("evaluate", "seed=soon", "error: seed: Input should be a valid integer"),
+        ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],
 )
 def test_a_stage_refuses_in_one_line_and_writes_nothing(project: Path, stage: str, override: str, message: str) -> None:
