@@ -83,11 +83,10 @@ class Dense(Retriever):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        if not examples:
+        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
+        if not counted:
             return None
-        return (
-            self._learn_adapter(examples, seed) if self.learning == "adapter" else self._learn_encoder(examples, seed)
-        )
+        return self._learn_adapter(counted, seed) if self.learning == "adapter" else self._learn_encoder(counted, seed)
 
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.fit)
