@@ -138,7 +138,7 @@ def load_program(folder: str | Path) -> Program:
     """Opens a saved program, after checking every file of it.
 
     Raises:
-        InputError: it is no program, is of a newer version, or a file is missing, truncated or altered.
+        InputError: it is no program, is of a newer version, or a file is missing, truncated, altered or foreign.
     """
     folder = Path(folder)
     state = _checked_state(folder)
@@ -184,6 +184,10 @@ def _checked_state(folder: Path) -> dict[str, Any]:
             )
         if sha256(path) != known["sha256"]:
             raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
+    for path in files_below(folder):  # an adapter laid beside a program would change its answers
+        name = path.relative_to(folder).as_posix()
+        if name not in state["files"] and name != PROGRAM and not path.name.startswith("."):
+            raise InputError(f"{path}: does not belong to the program; remove it")
     return state
 
 
