@@ -1,0 +1,294 @@
+"""A program answers the same wherever it is opened, and is refused where it is not whole."""
+
+import copy
+import io
+import json
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections import Document, JudgedDocument
+from zero2ir.confidence import Confidence
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder
+from zero2ir.errors import InputError
+from zero2ir.experiment import train_program
+from zero2ir.models import Dense, Hybrid, Retriever, Sparse
+from zero2ir.program import PROGRAM, Program, load_program, program_digest
+from zero2ir.strategies import TrainingInputs, ZeroShot
+
+QUERIES = ["list of the words in the string", "all letters in lower case", "zzz qqq", ""]
+
+
+@pytest.fixture(scope="module")
+def corpus(string_methods: list[dict[str, str]], tiny_encoder: Encoder) -> Corpus:
+    documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
+    return Corpus(documents, {"static": tiny_encoder})
+
+
+def learned_dense(corpus: Corpus, judgments: list[tuple[str, str, int]]) -> Retriever:
+    """A dense retriever whose adapter has learned, so that it has every kind of file."""
+    rows = [JudgedDocument(f"q{number}", *row) for number, row in enumerate(judgments)]
+    inputs = TrainingInputs(corpus, rows)
+    learned = Dense("static").index(corpus).learn(inputs.judged_examples(list(inputs.queries)), seed=0)
+    assert learned is not None
+    return learned
+
+
+@pytest.fixture(scope="module", params=["sparse", "dense", "hybrid"])
+def program(request: pytest.FixtureRequest, corpus: Corpus, string_judgments: list[tuple[str, str, int]]) -> Program:
+    made: dict[str, Callable[[], Retriever]] = {
+        "sparse": lambda: Sparse().index(corpus),
+        "dense": lambda: learned_dense(corpus, string_judgments),
+        "hybrid": lambda: Hybrid([Sparse(), Dense("static")], [0.75, 0.25]).index(corpus),
+    }
+    return Program(made[request.param](), corpus.documents, Confidence(1.0, 0.5, 2.0, 0.4), {"model": request.param})
+
+
+@pytest.fixture(scope="module")
+def sparse(corpus: Corpus) -> Program:
+    return Program(Sparse().index(corpus), corpus.documents, None, {"model": "sparse"})
+
+
+@pytest.fixture
+def saved(sparse: Program, tmp_path: Path) -> Path:
+    sparse.save(tmp_path / "searcher")
+    return tmp_path / "searcher"
+
+
+def answers(program: Program) -> list[dict[str, object]]:
+    found = [program(query=query, k=7).toDict() for query in QUERIES]
+    return [*found, program(query=QUERIES[0], documents=["cut into words", "sing a song", ""]).toDict()]
+
+
+# Saving and opening.
+
+
+def test_opened_program_answers_the_same(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "searcher")
+    opened = load_program(tmp_path / "searcher")
+    assert answers(opened) == answers(program)
+    assert opened.about == program.about
+    assert list(opened.documents) == list(program.documents)
+    opened.save(tmp_path / "again")
+    assert program_digest(tmp_path / "again") == program_digest(tmp_path / "searcher")
+
+
+def test_saving_twice_gives_the_same_bytes(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "one")
+    program.save(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_programs_that_differ_have_other_digests(sparse: Program, corpus: Corpus, saved: Path, tmp_path: Path) -> None:
+    digests = {program_digest(saved)}
+    others = [
+        Program(Sparse(k1=1.2).index(corpus), corpus.documents, None, sparse.about),
+        Program(sparse.retriever, corpus.documents, Confidence(0.0, 0.0, 0.0, 1.0), sparse.about),
+        Program(sparse.retriever, [*corpus.documents[:-1], Document("z", "", "")], None, sparse.about),
+    ]
+    for number, other in enumerate(others):
+        other.save(tmp_path / str(number))
+        digests.add(program_digest(tmp_path / str(number)))
+    assert len(digests) == 1 + len(others)
+
+
+def test_copies_answer_the_same(program: Program) -> None:
+    assert answers(pickle.loads(pickle.dumps(program))) == answers(program)
+    assert answers(copy.deepcopy(program)) == answers(program)
+
+
+def test_a_pickled_program_is_checked_when_it_is_opened(sparse: Program) -> None:
+    opened, (archive,) = sparse.__reduce__()
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        files = {name: packed.read(name) for name in packed.namelist()}
+    files["retriever/retriever.json"] = files["retriever/retriever.json"].replace(b"0.9", b"1.9")
+    altered = io.BytesIO()
+    with zipfile.ZipFile(altered, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    with pytest.raises(InputError, match="altered since it was saved"):
+        opened(altered.getvalue())
+
+
+def test_no_file_is_a_pickle(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "searcher")
+    for path in (tmp_path / "searcher").rglob("*"):
+        if path.is_dir():
+            continue
+        assert path.suffix in {".json", ".safetensors", ".npy", ".parquet", ".txt"}, path
+        start = path.read_bytes()[:2]
+        assert start != b"PK", f"{path} is an archive, as torch.save writes it"
+        assert start[:1] != pickle.PROTO, f"{path} starts as a pickle does"
+        if path.suffix == ".npy":
+            assert np.load(path, allow_pickle=False).dtype == np.float32
+        else:
+            with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, AttributeError)):
+                pickle.load(io.BytesIO(path.read_bytes()))
+
+
+def test_saving_over_a_program_leaves_the_old_one_or_the_new_one(
+    sparse: Program, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (saved / "stray.txt").write_text("left by somebody", encoding="utf-8")
+    before = contents(saved)
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("zero2ir.program.write_json", full_disk)  # the last file of all
+        with pytest.raises(OSError, match="No space"):
+            sparse.save(saved)
+    assert contents(saved) == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+    sparse.save(saved)
+    assert answers(load_program(saved)) == answers(sparse)
+    assert not (saved / "stray.txt").exists()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# Refusals.
+
+
+def flip(path: Path, place: int, bits: int = 0xFF) -> None:
+    changed = bytearray(path.read_bytes())
+    changed[place] ^= bits
+    path.write_bytes(changed)
+
+
+def state_with(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / PROGRAM
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+    return change
+
+
+def cut(name: str, size: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size]) and None
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (shutil.rmtree, "not a saved program"),
+        (lambda folder: (folder / PROGRAM).unlink(), "not a saved program"),
+        (cut(PROGRAM, 100), "truncated or altered"),
+        (cut(PROGRAM, 0), "truncated or altered"),
+        (lambda folder: (folder / PROGRAM).write_bytes(b"\xff\xfe"), "truncated or altered"),
+        (lambda folder: (folder / PROGRAM).write_text("[]"), "truncated or altered"),
+        (state_with(about={"model": "better"}), "truncated or altered"),
+        (state_with(files={}), "truncated or altered"),
+        (state_with(format=2), "format 2 is newer than 1.*upgrade zero2ir"),
+        (state_with(format="new"), "truncated or altered"),
+        (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
+        (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .* truncated"),
+        (lambda folder: flip(folder / "documents.parquet", 30), "documents.parquet: altered since it was saved"),
+        (lambda folder: flip(folder / "retriever/weights.safetensors", -1), "weights.safetensors: altered since"),
+        (lambda folder: (folder / "retriever/retriever.json").unlink(), "retriever.json: missing"),
+    ],
+)
+def test_what_is_not_whole_is_refused(saved: Path, damage: Callable[[Path], None], reason: str) -> None:
+    damage(saved)
+    with pytest.raises(InputError, match=reason) as refused:
+        load_program(saved)
+    assert "\n" not in str(refused.value)
+    assert str(saved) in str(refused.value)
+
+
+def test_a_file_that_does_not_belong_there_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    Program(Dense("static").index(corpus), corpus.documents).save(tmp_path / "searcher")
+    (tmp_path / "searcher" / ".DS_Store").write_bytes(b"a file manager's, which nothing reads")
+    load_program(tmp_path / "searcher")
+    np.save(tmp_path / "searcher" / "retriever" / "adapter.npy", -np.eye(16, dtype=np.float32))  # turns answers round
+    with pytest.raises(InputError, match=r"retriever/adapter\.npy: does not belong to the program"):
+        load_program(tmp_path / "searcher")
+
+
+@given(which=st.integers(0), place=st.integers(0), bits=st.integers(1, 255))
+def test_no_altered_byte_changes_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, which: int, place: int, bits: int
+) -> None:
+    folder = tmp_path_factory.mktemp("altered") / "searcher"
+    documents = [Document("a", "", "one two three"), Document("b", "", "two four")]
+    Program(Sparse().index(Corpus(documents)), documents).save(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    path = files[which % len(files)]
+    before = path.read_bytes()
+    flip(path, place % len(before), bits)
+    try:
+        load_program(folder)
+    except InputError:
+        return
+    assert json.loads(path.read_bytes()) == json.loads(before)  # a line break for a space, say
+
+
+# Answers.
+
+
+def test_answers_are_plain_python(program: Program) -> None:
+    for answer in answers(program):
+        assert json.loads(json.dumps(answer)) == answer
+        assert answer.keys() == {"docids", "scores", "confidence"}
+
+
+def test_the_best_come_first(program: Program) -> None:
+    answer = program(query=QUERIES[0], k=5)
+    assert len(answer.docids) == len(set(answer.docids)) == 5
+    assert answer.scores == sorted(answer.scores, reverse=True)
+    assert 0 < answer.confidence < 1
+    assert program(query=QUERIES[0], k=2).docids == answer.docids[:2]
+    assert program(query=QUERIES[0], k=2).confidence == answer.confidence  # it does not depend on how many are shown
+
+
+def test_more_are_asked_for_than_there_are(sparse: Program) -> None:
+    assert len(sparse(query="list of words", k=10_000).docids) <= len(sparse.documents)
+
+
+def test_nothing_found_is_no_error(sparse: Program) -> None:
+    assert sparse(query="zzz qqq").toDict() == {"docids": [], "scores": [], "confidence": None}
+    sure = Program(sparse.retriever, sparse.documents, Confidence(1.0, 5.0, 0.0, 1.0))
+    assert sure(query="zzz qqq").confidence == 0.0
+
+
+@pytest.mark.parametrize("k", [0, -3])
+@pytest.mark.parametrize("documents", [None, ["a text"]])
+def test_less_than_one_document_cannot_be_asked_for(sparse: Program, k: int, documents: list[str] | None) -> None:
+    with pytest.raises(InputError, match=f"k={k}: ask for at least one"):
+        sparse(query="words", documents=documents, k=k)
+
+
+def test_given_texts_are_ranked(program: Program) -> None:
+    texts = ["padded with zeros", "Return a list of the words in the string", "nothing of the kind"]
+    answer = program(query="list of words in a string", documents=texts)
+    assert answer.docids[0] == "1"
+    assert sorted(answer.docids) == ["0", "1", "2"]
+    assert answer.scores == sorted(answer.scores, reverse=True)
+    assert answer.confidence is None
+    assert program(query="list of words in a string", documents=texts, k=1).docids == ["1"]
+    assert program(query="words", documents=[]).toDict() == {"docids": [], "scores": [], "confidence": None}
+
+
+def test_documents_are_found_by_id(sparse: Program) -> None:
+    assert sparse.document("split").text.startswith("Return a list")
+    with pytest.raises(InputError, match="no document has the id 'nope'"):
+        sparse.document("nope")
+
+
+def test_a_trained_program_says_how_it_came_about(corpus: Corpus, string_judgments: list[tuple[str, str, int]]) -> None:
+    rows = [JudgedDocument(row[0], *row) for row in string_judgments]
+    trained = train_program(Sparse(), ZeroShot(), TrainingInputs(corpus, rows), {"model": "sparse"})
+    assert trained.program.about["model"] == "sparse"
+    assert trained.program.about.keys() == {"model", "chosen", "because", "labels"}
