@@ -32,20 +32,27 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
     columns = list(zip(*records, strict=True)) or [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     with finished_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """Reads what ``write_records`` wrote.
 
     Raises:
-        InputError: the file is not there or damaged.
+        InputError: the file is not there, damaged, or of another kind of record.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        columns = [column.to_pylist() for column in pq.read_table(path).columns]
-    except (OSError, pa.ArrowInvalid) as error:
+        table = pq.read_table(path, page_checksum_verification=True)
+        columns = [column.to_pylist() for column in table.columns]
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: altered text that is no UTF-8
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); write it again") from None
+    expected = list(kind.__annotations__)
+    if table.column_names != expected:
+        raise InputError(
+            f"{path}: has the columns {', '.join(table.column_names)} instead of {', '.join(expected)}; write it again"
+        )
     return [kind(*row) for row in zip(*columns, strict=True)]
