@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 
 @contextmanager
 def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a temporary sibling of ``path``; it becomes ``path`` only if the block succeeds.
 
+    Processes that write one file at the same time do not disturb each other; the last one to finish stays.
+
     Args:
         path: the final name; its folder is made where it is missing.
         mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{uuid4().hex[:12]}.part")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(part, mode, **text) as file:
