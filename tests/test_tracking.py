@@ -1,0 +1,211 @@
+"""What MLflow is told, and that the program which it keeps works where nothing else of ours is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections import Document
+from zero2ir.confidence import Confidence
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder
+from zero2ir.models import Dense, Hybrid, Sparse
+from zero2ir.program import Program
+from zero2ir.tracking import TrackingSettings, flat, log_evaluation, log_report, log_training, metric_name
+
+KEY = "sk-secret-test-4711"
+NAME = "hybrid/fine_tune/seed0"
+DIGEST = "d1" * 32
+QUERY = "list of the words in the string"
+
+# Opens the logged program without the installed package: only what lies among its artifacts is left to import.
+ELSEWHERE = """
+import json, sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+sys.path = [path for path in sys.path if path not in json.loads(sys.argv[3])]
+try:
+    import zero2ir
+except ImportError:
+    pass
+else:
+    raise SystemExit(f"zero2ir is still there: {zero2ir.__file__}")
+import mlflow
+program = mlflow.dspy.load_model(sys.argv[1])
+served = mlflow.pyfunc.load_model(sys.argv[1])
+import zero2ir
+answers = {
+    "program": program(query=sys.argv[2]).toDict(),
+    "served": served.predict(sys.argv[2]),
+    "code": zero2ir.__file__,
+}
+print("ANSWERS", json.dumps(answers))
+"""
+
+
+class Store(NamedTuple):
+    """A tracking store in a folder of its own, in which one training, its evaluation and a report were logged."""
+
+    folder: Path
+    settings: TrackingSettings
+    program: Program
+
+    def runs(self) -> list[Any]:
+        import mlflow
+
+        client = mlflow.MlflowClient(self.settings.uri)
+        experiment = client.get_experiment_by_name(self.settings.experiment)
+        assert experiment is not None
+        return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+    def run(self, name: str) -> Any:
+        (found,) = (run for run in self.runs() if run.info.run_name == name)
+        return found
+
+    def delete(self, run: Any) -> None:
+        import mlflow
+
+        mlflow.MlflowClient(self.settings.uri).delete_run(run.info.run_id)
+
+    def artifacts(self, run: Any) -> Path:
+        return Path(run.info.artifact_uri.removeprefix("file://"))
+
+    def log_evaluation(self, name: str, digest: str, folder: Path) -> None:
+        log_evaluation(self.settings, name, digest, metrics={"nDCG@10": 0.5}, folder=folder, tags={"test queries": "7"})
+
+
+@pytest.fixture(scope="module")
+def store(
+    tmp_path_factory: pytest.TempPathFactory, string_methods: list[dict[str, str]], tiny_encoder: Encoder
+) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("store")
+    documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
+    retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
+    program = Program(retriever, documents, Confidence(1.0, 0.5, 2.0, 0.4), {"model": "hybrid"})
+    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial")
+    made = Store(folder, settings, program)
+    results = folder / "results"
+    results.mkdir()
+    (results / "metrics.json").write_text('{"nDCG@10": 0.5}', encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # MLflow keeps artifacts below the current folder
+        patch.setenv("OPENAI_API_KEY", KEY)
+        log_training(
+            settings,
+            NAME,
+            program,
+            DIGEST,
+            parameters={"choice": {"model": "hybrid"}, "model": {"weights": [0.5, 0.5], "why": "x" * 9000}, "seed": 0},
+            metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
+            tags={"because": "y" * 9000},
+            artifacts={"training.json": {"chosen": "zero_shot"}},
+            seconds=3600.0,
+        )
+        made.log_evaluation(NAME, DIGEST, results)
+        log_report(settings, results, {"dataset": "pydocs"})
+        yield made
+
+
+def test_run_holds_names_parameters_and_figures(store: Store) -> None:
+    run = store.run(NAME)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["choice.model"] == "hybrid"
+    assert run.data.params["model.weights"] == "[0.5, 0.5]"
+    assert run.data.params["seed"] == "0"
+    assert run.data.params["model.why"].startswith("xxx")  # cut, where it is longer than MLflow takes
+    assert run.data.metrics["cost/train_seconds"] == 1.5
+    assert run.data.tags["program"] == DIGEST
+    assert run.data.tags["because"].startswith("yyy")
+    assert json.loads((store.artifacts(run) / "training.json").read_text()) == {"chosen": "zero_shot"}
+
+
+def test_run_lasts_as_long_as_the_training(store: Store) -> None:
+    info = store.run(NAME).info
+    assert 3600 <= (info.end_time - info.start_time) / 1000 < 3600 + 300
+
+
+def test_evaluation_is_added_to_the_run_that_trained(store: Store) -> None:
+    run = store.run(NAME)
+    assert run.data.metrics["nDCG.10"] == 0.5  # the evaluation's, not the training's 0.25
+    assert run.data.tags["test queries"] == "7"
+    assert (store.artifacts(run) / "results" / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(("name", "digest"), [(NAME, "e2" * 32), ("dense/fine_tune/seed0", DIGEST)])
+def test_evaluation_of_another_program_or_system_is_a_run_of_its_own(store: Store, name: str, digest: str) -> None:
+    before = {run.info.run_id for run in store.runs()}
+    store.log_evaluation(name, digest, store.folder / "results")
+    store.log_evaluation(name, digest, store.folder / "results")  # once more: the same run
+    (made,) = (run for run in store.runs() if run.info.run_id not in before)
+    assert (made.info.run_name, made.info.status) == (name, "FINISHED")
+    assert made.data.metrics == {"nDCG.10": 0.5}
+    assert made.data.tags["program"] == digest
+    store.delete(made)
+
+
+def test_report_is_a_run(store: Store) -> None:
+    run = store.run("report")
+    assert run.data.tags["dataset"] == "pydocs"
+    assert (store.artifacts(run) / "report" / "metrics.json").is_file()
+
+
+def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:
+    ours = [path for path in sys.path if path and (Path(path) / "zero2ir").is_dir()]
+    environment = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}
+    models = {output.model_id for output in store.run(NAME).outputs.model_outputs}
+    assert len(models) == 1
+    ended = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, f"models:/{models.pop()}", QUERY, json.dumps(ours)],
+        cwd=tmp_path,
+        env=environment | {"HOME": str(tmp_path), "MLFLOW_TRACKING_URI": store.settings.uri},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (line,) = (line for line in ended.stdout.splitlines() if line.startswith("ANSWERS "))
+    answers = json.loads(line.removeprefix("ANSWERS "))
+    expected = store.program(query=QUERY).toDict()
+    assert answers["program"] == expected
+    assert answers["served"] == expected
+    assert Path(answers["code"]).is_relative_to(store.folder)
+
+
+def test_no_key_is_kept(store: Store) -> None:
+    holding = [path for path in store.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert holding == []
+
+
+def test_logged_program_names_what_it_needs(store: Store) -> None:
+    import mlflow
+
+    (output,) = store.run(NAME).outputs.model_outputs
+    model = mlflow.MlflowClient(store.settings.uri).get_logged_model(output.model_id)
+    needed = (Path(model.artifact_location.removeprefix("file://")) / "requirements.txt").read_text().split()
+    names = {line.partition("==")[0] for line in needed}
+    assert {"dspy", "bm25s", "sentence-transformers", "torch"} <= {name.partition("[")[0] for name in names}
+    assert all("==" in line and "+" not in line for line in needed)
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [("nDCG@10", "nDCG.10"), ("AP", "AP"), ("P(rel=2)@5", "P.rel.2.5"), ("nDCG@10 ci_low", "nDCG.10 ci_low")],
+)
+def test_measures_get_names_that_mlflow_takes(measure: str, name: str) -> None:
+    assert metric_name(measure) == name
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("ab", min_size=1), inner, min_size=1)))
+def test_flat_keeps_every_leaf(values: Any) -> None:
+    def leaves(value: Any) -> int:
+        return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
+
+    made = flat({"top": values})
+    assert len(made) == leaves(values)
+    assert all(isinstance(value, str) for value in made.values())
