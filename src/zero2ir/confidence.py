@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-LEAST_QUERIES = 4
-DEPTH = 10  # how many scores the feature looks at
+LEAST = 4  # fewer judged examples tell nothing
+DEPTH = 10  # how many scores the lead looks at
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Confidence:
     """Maps the lead of the first document to the probability that it is relevant, by Platt scaling.
 
     Attributes:
-        slope: of the log-odds in the standardised lead; 0 where the judgments are too few to tell.
+        slope: of the log-odds in the standardised lead; 0 where all judged documents were alike.
         intercept: of the log-odds.
-        centre: mean lead on the judged queries.
-        spread: standard deviation of the lead on the judged queries.
+        centre: mean lead of the judged documents.
+        spread: standard deviation of their lead.
 
     Source: Platt 1999, "Probabilistic outputs for support vector machines"; the lead is the NQC idea (Shtok et al.,
     TOIS 2012, doi:10.1145/2180868.2180873) without the corpus score.
@@ -29,34 +29,38 @@ class Confidence:
     spread: float
 
     @classmethod
-    def fit(cls, scores: np.ndarray, correct: np.ndarray) -> Self | None:
-        """Fits on judged queries, with a unit normal prior on the slope, since they are few.
+    def fit(cls, leads: np.ndarray, relevant: np.ndarray) -> Self | None:
+        """Fits on judged documents, with a unit normal prior on the slope, since they are few.
 
         Args:
-            scores: (n_queries, k) of the best documents, -inf where there are fewer.
-            correct: (n_queries,) bool, whether the first document is judged relevant.
+            leads: (n,) of judged documents over the best ones of their queries, as ``lead`` gives them.
+            relevant: (n,) bool, whether each is judged relevant.
 
         Returns:
-            None for fewer than four queries: nothing can be said.
+            None for fewer than four: nothing can be said.
         """
-        n = len(correct)
-        if n < LEAST_QUERIES:
+        n = len(relevant)
+        if n < LEAST:
             return None
-        features = lead(scores)
-        centre, spread = float(features.mean()), float(features.std()) or 1.0
-        if correct.all() or not correct.any():
-            share = (correct.sum() + 1) / (n + 2)  # Laplace's rule: one class tells nothing about a slope
+        centre, spread = float(leads.mean()), float(leads.std()) or 1.0
+        if relevant.all() or not relevant.any():
+            share = (relevant.sum() + 1) / (n + 2)  # Laplace's rule: one class tells nothing about a slope
             return cls(0.0, float(np.log(share / (1 - share))), centre, spread)
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=1.0).fit(((features - centre) / spread)[:, None], correct)
+        model = LogisticRegression(C=1.0).fit(((leads - centre) / spread)[:, None], relevant)
         return cls(float(model.coef_[0, 0]), float(model.intercept_[0]), centre, spread)
 
     def predict(self, scores: np.ndarray) -> np.ndarray:
-        """(n_queries,) the probability that the first document is relevant; 0 where nothing was found."""
-        logits = self.slope * (lead(scores) - self.centre) / self.spread + self.intercept
-        found = np.isfinite(scores[:, 0]) if scores.shape[1] else np.zeros(len(scores), dtype=bool)
-        return np.where(found, 1 / (1 + np.exp(-logits)), 0.0)
+        """(n_queries,) the probability that the first document is relevant; 0 where nothing was found.
+
+        Args:
+            scores: (n_queries, k), descending, -inf where there is no document.
+        """
+        if not scores.shape[1]:
+            return np.zeros(len(scores))
+        logits = self.slope * (lead(scores)[:, 0] - self.centre) / self.spread + self.intercept
+        return np.where(np.isfinite(scores[:, 0]), 1 / (1 + np.exp(-logits)), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON."""
@@ -64,18 +68,21 @@ class Confidence:
 
 
 def lead(scores: np.ndarray) -> np.ndarray:
-    """By how many standard deviations the first score stands above the mean of the best ten.
+    """By how many standard deviations each score stands above the mean of its query's best ten.
 
     Args:
         scores: (n_queries, k), descending, -inf where there is no document.
 
     Returns:
-        (n_queries,) at least 0; it does not depend on the scale of the scores. 0 where at most one document was found.
+        (n_queries, k); it does not depend on the scale of the scores, and that of the first document is at least 0.
+        0 where at most one document was found, or where the best ten are all alike; -inf where there is no document.
     """
     if not scores.shape[1]:
-        return np.zeros(len(scores))
+        return np.zeros(scores.shape)
     top = np.where(np.isfinite(scores[:, :DEPTH]), scores[:, :DEPTH].astype(np.float64), np.nan)
-    enough = np.isfinite(top).sum(axis=1) > 1
-    top[~enough] = 0.0
-    deviation = np.nanstd(top, axis=1)
-    return np.where(deviation > 0, (top[:, 0] - np.nanmean(top, axis=1)) / np.maximum(deviation, 1e-12), 0.0)
+    alone = np.isfinite(top).sum(axis=1) < 2
+    top[alone] = 0.0
+    deviation = np.nanstd(top, axis=1, keepdims=True)
+    above = scores - np.nanmean(top, axis=1, keepdims=True)
+    leads = np.where(deviation > 0, above / np.maximum(deviation, 1e-12), 0.0)
+    return np.where(np.isfinite(scores), leads, -np.inf)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zero2ir.confidence import DEPTH, Confidence
-from zero2ir.evaluation.measures import Run, top_relevant
+from zero2ir.confidence import LEAST, Confidence, lead
+from zero2ir.evaluation.measures import Run
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.strategies import Fitted, Strategy, TrainingInputs
@@ -64,16 +64,31 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    """Fits the confidence on the judged queries; None where there are too few of them.
+    """Fits the confidence on the judged documents that the retriever finds; None where there are too few of them.
 
-    An unjudged first document counts as not relevant, as in evaluation, so confidence errs on the careful side.
+    Where hardly any of them was judged not relevant, the first document of each judged query counts as well: one that
+    is unjudged as not relevant, which errs on the careful side.
     """
     if not inputs.queries:
         return None
-    ranking = retriever.search(list(inputs.queries.values()), DEPTH)
-    run = as_run(ranking, list(inputs.queries), inputs.corpus.documents)
-    right = top_relevant(run, inputs.qrels)
-    return Confidence.fit(ranking.scores, np.array([right[query_id] for query_id in inputs.queries]))
+    ranking = retriever.search(list(inputs.queries.values()), inputs.selection.depth)
+    leads = lead(ranking.scores)
+    grades = {(row.query_id, inputs.corpus.number_of[row.doc_id]): row.relevance for row in inputs.judgments}
+    pairs = [
+        (leads[row, column], grades.get((query_id, int(number)), 0) > 0)
+        for row, query_id in enumerate(inputs.queries)
+        for column, number in enumerate(ranking.numbers[row])
+        if (query_id, int(number)) in grades
+    ]
+    if sum(not relevant for _, relevant in pairs) < LEAST:
+        pairs += [
+            (leads[row, 0], False)
+            for row, query_id in enumerate(inputs.queries)
+            if ranking.numbers[row, 0] != NO_DOCUMENT and (query_id, int(ranking.numbers[row, 0])) not in grades
+        ]
+    return Confidence.fit(
+        np.array([above for above, _ in pairs]), np.array([relevant for _, relevant in pairs], dtype=bool)
+    )
 
 
 def rank(program: "Program", queries: Sequence["Query"], depth: int) -> tuple[Run, dict[str, float]]:

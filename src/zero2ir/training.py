@@ -51,11 +51,14 @@ def fit(
     from torch.utils.data import BatchSampler, SequentialSampler
     from transformers import PrinterCallback
 
+    class Trainer(SentenceTransformerTrainer):
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            """Writes no model card, and so encodes no samples for one."""
+
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
         return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
     rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
-    model.model_card_data.generate_widget_examples = False  # it would encode samples for a card that nobody writes
     steps = -(-len(rows) // settings.batch_size)
     with TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
@@ -75,7 +78,7 @@ def fit(
             dataloader_pin_memory=torch.cuda.is_available(),
         )
         loss = MultipleNegativesRankingLoss(model, scale=settings.scale)
-        trainer = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+        trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=loss)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     return model.eval()
