@@ -1,0 +1,160 @@
+"""A whole project in a folder of its own, small enough that the real pipeline with the real LM takes about a minute."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zero2ir.collections import pydocs
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore")
+DOCUMENTS = 80
+QUERIES = 12  # of each split
+MODELS = ("sparse", "static_hybrid")
+STRATEGIES = ("zero_shot", "fixed_prompt")
+SYSTEMS = [(model, strategy) for model in MODELS for strategy in STRATEGIES]
+DVC_SETTINGS = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder; every command runs in it as a user would type it there."""
+
+    folder: Path
+
+    def run(self, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end; ``changes`` go into its environment."""
+        environment = self.environment() | changes
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600)
+
+    def done(self, *command: str) -> str:
+        """What a command that must succeed prints."""
+        finished = self.run(*command)
+        assert finished.returncode == 0, f"{command}\n{finished.stdout[-3000:]}\n{finished.stderr[-3000:]}"
+        return finished.stdout
+
+    def environment(self) -> dict[str, str]:
+        """This process's own, with this project's code first and nothing that points elsewhere."""
+        foreign = ("MLFLOW_TRACKING_URI", "ZERO2IR_TRACEBACK")
+        return {key: value for key, value in os.environ.items() if key not in foreign} | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder / "src"),
+            "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "site"),
+            "CI": "1",
+        }
+
+    def interrupted(self, how: signal.Signals, when: Callable[[], bool], *command: str) -> tuple[int, str]:
+        """Signals a command and all that it started as soon as ``when`` holds; its exit status and standard error."""
+        with (self.folder.parent / "stderr.txt").open("w+") as stderr:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                process_group=0,
+                preexec_fn=lambda: signal.signal(
+                    signal.SIGINT, signal.default_int_handler
+                ),  # a background job ignores it
+            )
+            while process.poll() is None and not when():
+                time.sleep(0.002)
+            assert process.returncode is None, f"{command} ended before it could be interrupted"
+            os.killpg(process.pid, how)
+            status = process.wait(60)
+            stderr.seek(0)
+            return status, stderr.read()
+
+    def copy(self, folder: Path, *without: str) -> "Project":
+        """The same project elsewhere, with what it made so far but for the parts named by ``without``."""
+        left_out = {self.folder / part for part in without}
+        shutil.copytree(
+            self.folder,
+            folder,
+            symlinks=True,
+            ignore=lambda place, names: [name for name in names if Path(place) / name in left_out],
+        )
+        return Project(folder)
+
+    def edit(self, file: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        """Changes a YAML file in place."""
+        path = self.folder / file
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def metrics(self) -> dict[str, Any]:
+        """Every system's metrics.json without its cost, which no two runs share."""
+        found = {}
+        for path in sorted((self.folder / "results").glob("*/metrics.json")):
+            found[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+            del found[path.parent.name]["cost"]
+        return found
+
+    def unfinished(self) -> list[Path]:
+        """Files and folders that were being written."""
+        return sorted(self.folder.rglob("*.part"))
+
+
+def hear_ctrl_c() -> None:
+    """A shell's background job, as the tests themselves may be, hands down that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def new_project(folder: Path) -> Project:
+    """A fresh project on a small part of the embedded collection, with choices that make it quick."""
+    project = Project(folder)
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        options = {"symlinks": True, "ignore": shutil.ignore_patterns("__pycache__", ".mypy_cache")}
+        copy(ROOT / name, folder / name, **(options if copy is shutil.copytree else {}))
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text(DVC_SETTINGS, encoding="utf-8")
+    write_collection(folder / "my-collection")
+    project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
+    project.edit("conf/pretraining/default.yaml", shrink)
+    project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
+    choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
+    project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))
+    return project
+
+
+def shrink(pretraining: dict[str, Any]) -> None:
+    """Few synthetic queries, a small encoder."""
+    pretraining["synthetic"]["documents"] = 8
+    pretraining["static"]["dimension"] = 32
+    pretraining["static"]["fit"]["epochs"] = 2
+
+
+def write_collection(folder: Path) -> None:
+    """Writes train and test queries of the embedded collection and their judged documents as a local collection."""
+    whole = pydocs.read()
+    queries = [
+        query
+        for split in ("train", "test")
+        for query in [query for query in whole.queries if query.split == split][:QUERIES]
+    ]
+    judged = [row for row in whole.judgments if row.query_id in {query.query_id for query in queries}]
+    best = sorted(judged, key=lambda row: -row.relevance)  # a document that answers each query comes first
+    kept = set(list(dict.fromkeys(row.doc_id for row in best))[:DOCUMENTS])
+    documents = [document for document in whole.documents if document.doc_id in kept]
+    folder.mkdir()
+    write_lines(folder / "docs.jsonl", (json.dumps(document._asdict()) for document in documents))
+    write_lines(folder / "queries.jsonl", (json.dumps(query._asdict()) for query in queries))
+    rows = (f"{row.query_id} 0 {row.doc_id} {row.relevance}" for row in judged if row.doc_id in kept)
+    write_lines(folder / "qrels.trec", rows)
+
+
+def write_lines(path: Path, lines: Any) -> None:
+    """Writes text lines."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,98 @@
+"""The whole pipeline by `dvc repro`: what it leaves behind, and what makes a stage run again."""
+
+import json
+
+import pytest
+import yaml
+from small_project import SYSTEMS, Project
+
+pytestmark = pytest.mark.slow
+NAMES = [f"{model}/{strategy}" for model, strategy in SYSTEMS]
+LOAD = """
+import sys, mlflow
+program = mlflow.dspy.load_model(sys.argv[1])
+print(*program(query=sys.argv[2], k=3).docids)
+"""
+
+
+def running(output: str) -> list[str]:
+    """The stages that `dvc repro` said to run."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+@pytest.fixture(scope="module")
+def runs(finished: Project):
+    """The runs of the project's MLflow store."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
+    return client.search_runs([client.get_experiment_by_name("zero2ir").experiment_id])
+
+
+def test_every_declared_output_is_there_and_nothing_is_half_written(finished):
+    stages = yaml.safe_load((finished.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    outputs = [out["path"] for stage in stages.values() for out in stage["outs"]]
+    assert len(stages) == 3 + 2 * len(SYSTEMS)
+    assert [path for path in outputs if not (finished.folder / path).exists()] == []
+    assert finished.unfinished() == []
+
+
+def test_the_report_tells_of_every_system(finished):
+    page = (finished.folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert [name for name in NAMES if name not in page] == []
+
+
+def test_dvc_shows_metrics_and_plots_of_every_system(finished):
+    metrics = json.loads(finished.done("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert sorted(metrics) == sorted(f"results/{name.replace('/', '-')}-seed0/metrics.json" for name in NAMES)
+    finished.done("dvc", "plots", "show", "--out", ".dvc/tmp/plots")
+    plots = (finished.folder / ".dvc/tmp/plots/index.html").read_text(encoding="utf-8")
+    assert [name for name in NAMES if name not in plots] == []
+
+
+def test_mlflow_holds_one_finished_run_a_system(finished, runs):
+    trained = {run.info.run_name: run for run in runs if run.info.run_name != "report"}
+    assert sorted(trained) == sorted(f"{name}/seed0" for name in NAMES)
+    assert len(runs) == len(trained) + 1
+    for name, run in trained.items():
+        folder = name.replace("/", "-")
+        program = json.loads((finished.folder / "models" / folder / "program" / "program.json").read_text("utf-8"))
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["nDCG.10"] == finished.metrics()[folder]["nDCG@10"]["mean"]
+        assert "/".join(run.data.params[f"choice.{key}"] for key in ("model", "strategy")) in name
+        assert run.data.tags["program"] == program["digest"]
+        assert run.data.tags["dataset"] == "local"
+        assert run.data.tags["because"]
+
+
+def test_a_logged_program_answers_in_a_new_process(finished, runs):
+    run = next(run for run in runs if run.info.run_name == "static_hybrid/fixed_prompt/seed0")
+    loaded = finished.run(
+        *("python", "-c", LOAD, f"runs:/{run.info.run_id}/program", "split a string at every comma"),
+        MLFLOW_TRACKING_URI="sqlite:///mlflow.db",
+        PYTHONPATH="",  # the code comes with the program
+    )
+    assert loaded.returncode == 0, loaded.stderr[-2000:]
+    lines = (finished.folder / "my-collection" / "docs.jsonl").read_text(encoding="utf-8").splitlines()
+    found = loaded.stdout.split()
+    assert len(found) == 3
+    assert set(found) <= {json.loads(line)["doc_id"] for line in lines}
+
+
+def test_a_second_repro_runs_nothing(finished):
+    output = finished.done("dvc", "repro")
+    assert running(output) == []
+    assert "up to date" in output
+
+
+def test_editing_a_model_reruns_that_model_alone(copy):
+    copy.edit("conf/model/static_hybrid.yaml", lambda model: model.update(depth=50))
+    mine = [f"static_hybrid-{strategy}-0" for model, strategy in SYSTEMS if model == "static_hybrid"]
+    expected = [f"{stage}@{system}" for stage in ("train", "evaluate") for system in mine]
+    assert running(copy.done("dvc", "repro", "--dry", "--force-downstream")) == [*expected, "report"]
+
+
+def test_editing_a_comment_reruns_nothing(copy):
+    path = copy.folder / "conf" / "model" / "static_hybrid.yaml"
+    path.write_text("# another remark\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert running(copy.done("dvc", "repro", "--dry")) == []
