@@ -115,7 +115,7 @@ def compare(
         One row a system, in the order given, compared with the first one.
 
     Raises:
-        InputError: as ``train``; or too few judged queries.
+        InputError: as ``train``; or nothing to compare, too few judged queries or folds.
     """
     import numpy as np
 
@@ -123,6 +123,9 @@ def compare(
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare as compare_scores
 
+    for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
+        if given < least:
+            raise InputError(f"{name}: {given} given; comparing needs at least {least}")
     configs = {
         f"{model}/{strategy}": _config(model, strategy, encoder, lm, settings)
         for model in models
@@ -186,20 +189,12 @@ def as_documents(documents: Documents) -> list["Document"]:
     Raises:
         InputError: none at all, a missing key, or an id that comes twice; names the place in the sequence.
     """
-    from zero2ir.collections import Document
-
+    if isinstance(documents, str):
+        raise InputError("documents: one string is no sequence of documents; give a list")
     made: list[Document] = []
     seen: dict[str, int] = {}
     for number, given in enumerate(documents):
-        if isinstance(given, str):
-            document = Document(str(number), "", given)
-        else:
-            missing = [key for key in ("doc_id", "text") if key not in given]
-            if missing:
-                raise InputError(
-                    f"documents[{number}]: no key {missing[0]!r}; a document has doc_id, text, maybe title"
-                )
-            document = Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
+        document = _document(given, number)
         if document.doc_id in seen:
             first = seen[document.doc_id]
             raise InputError(
@@ -212,26 +207,47 @@ def as_documents(documents: Documents) -> list["Document"]:
     return made
 
 
+def _document(given: str | Mapping[str, Any], number: int) -> "Document":
+    from zero2ir.collections import Document
+
+    if isinstance(given, str):
+        return Document(str(number), "", given)
+    if not isinstance(given, Mapping):
+        raise InputError(f"documents[{number}]: neither a string nor a mapping with doc_id, text, maybe title")
+    for key in ("doc_id", "text"):
+        if key not in given:
+            raise InputError(f"documents[{number}]: no key {key!r}; a document has doc_id, text, maybe title")
+        if given[key] is None:
+            raise InputError(f"documents[{number}]: {key} is None; give one, or leave the document out")
+    return Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
+
+
 def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument"]:
-    """Turns (query, doc_id, grade) rows into judgments; equal query texts are one query.
+    """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
 
     Raises:
-        InputError: an unknown document, a grade that is no whole number, or two grades for one pair; names the row.
+        InputError: an empty query, an unknown document, a grade that is no whole number, or two grades for one pair;
+            names the row.
     """
     from zero2ir.collections import JudgedDocument
+    from zero2ir.collections.judgments import normalised
 
+    texts: dict[str, str] = {}  # normalised to as it was first given
     query_ids: dict[str, str] = {}
     made: dict[tuple[str, str], JudgedDocument] = {}
     for number, row in enumerate(judgments):
         if isinstance(row, str) or len(row) != 3:
             raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
         query, doc_id, grade = str(row[0]), str(row[1]), row[2]
+        if not query.strip():
+            raise InputError(f"judgments[{number}]: the query is empty; write one or leave the row out")
         if doc_id not in corpus.number_of:
             raise InputError(f"judgments[{number}]: no document has the id {doc_id!r}; correct it or leave the row out")
         if isinstance(grade, bool) or not isinstance(grade, int):
             raise InputError(
                 f"judgments[{number}]: grade {grade!r} is not a whole number; use 0 for not relevant, 1, 2, ..."
             )
+        query = texts.setdefault(normalised(query), query)
         query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
         judged = JudgedDocument(query_id, query, doc_id, max(grade, 0))
         if made.setdefault((query_id, doc_id), judged) != judged:
