@@ -1,0 +1,219 @@
+"""The library as people call it: documents and a few judgments in, a searcher out."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zero2ir
+from zero2ir.errors import InputError
+from zero2ir.program import program_digest
+from zero2ir.strategies import FineTune, Fitted, TrainingInputs
+
+Rows = list[tuple[str, str, int]]
+Mappings = list[dict[str, str]]
+SMALL = ["pretraining.static.dimension=16", "pretraining.static.fit.epochs=1"]
+QUERY = "remove whitespace from both ends"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no project around
+
+
+def refusal(documents: Any, judgments: Any = (), **options: Any) -> str:
+    """The one line that training is refused with."""
+    with pytest.raises(InputError) as refused:
+        zero2ir.train(documents, judgments, **{"model": "sparse", "strategy": "zero_shot", **options})
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+# train, save, load
+
+
+@pytest.mark.parametrize("model", ["sparse", "hybrid"])
+@pytest.mark.parametrize("strategy", ["zero_shot", "fine_tune"])
+def test_train_save_load(
+    string_methods: Mappings, string_judgments: Rows, tmp_path: Path, model: str, strategy: str
+) -> None:
+    options: dict[str, Any] = {"model": model, "strategy": strategy, "encoder": "static", "settings": SMALL}
+    program = zero2ir.train(string_methods, string_judgments, **options)
+    answer = program(query=QUERY)
+    assert "strip" in answer.docids
+    assert 0 <= answer.confidence <= 1
+    assert (program.about["model"], program.about["strategy"]) == (model, strategy)
+    assert program.about["labels"] == (0 if strategy == "zero_shot" else len(string_judgments))
+
+    program.save(tmp_path / "one")
+    assert zero2ir.load(str(tmp_path / "one"))(query=QUERY).toDict() == answer.toDict()
+    zero2ir.train(string_methods, string_judgments, **options).save(tmp_path / "two")
+    assert program_digest(tmp_path / "two") == program_digest(tmp_path / "one")  # the same seed, the same searcher
+
+
+def test_another_seed_gives_another_encoder(string_methods: Mappings, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        program = zero2ir.train(string_methods, model="static", strategy="zero_shot", settings=SMALL, seed=seed)
+        program.save(tmp_path / str(seed))
+    vectors = [np.load(tmp_path / str(seed) / "retriever" / "embeddings.npy") for seed in (0, 1)]
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.1
+
+
+def test_pretrained_encoder(string_methods: Mappings) -> None:
+    program = zero2ir.train(string_methods[:12], model="dense", strategy="zero_shot", encoder="minilm")
+    assert program(query="make the first letter big", k=1).docids == ["capitalize"]
+
+
+def test_strings_are_documents_by_their_place() -> None:
+    program = zero2ir.train(["apples and pears", "cats and dogs"], model="sparse", strategy="zero_shot")
+    assert program(query="dogs").docids == ["1"]
+    assert program(query="dogs").confidence is None  # no judgments: nothing is known about it
+
+
+def test_what_was_given_is_not_changed(string_methods: Mappings, string_judgments: Rows) -> None:
+    before = copy.deepcopy((string_methods, string_judgments))
+    zero2ir.train(string_methods, string_judgments, model="sparse")
+    assert (string_methods, string_judgments) == before
+
+
+def test_nothing_is_written_where_it_runs(string_methods: Mappings, string_judgments: Rows, tmp_path: Path) -> None:
+    zero2ir.train(string_methods, string_judgments, model="sparse")
+    zero2ir.compare(string_methods, string_judgments, models=["sparse"])
+    assert list(tmp_path.iterdir()) == []
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ([], "documents: none given"),
+        ([{"text": "no id"}], r"documents[0]: no key 'doc_id'"),
+        (["fine", {"doc_id": "a"}], r"documents[1]: no key 'text'"),
+        (
+            [{"doc_id": 1, "text": "x"}, {"doc_id": "1", "text": "y"}],
+            "documents[1]: the id '1' is that of documents[0]",
+        ),
+        (["first", {"doc_id": "0", "text": "y"}], "documents[1]: the id '0' is that of documents[0]"),
+        ([None], "documents[0]: neither a string nor a mapping"),
+        ([{"doc_id": "a", "text": None}], "documents[0]: text is None"),
+        ("one long text", "documents: one string"),
+    ],
+)
+def test_bad_documents(documents: Any, message: str) -> None:
+    assert refusal(documents).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("judgments", "message"),
+    [
+        ([("q", "0")], "judgments[0]: ('q', '0') is not (query, doc_id, grade)"),
+        (["abc"], "judgments[0]: 'abc' is not (query, doc_id, grade)"),
+        ([("q", "9", 1)], "judgments[0]: no document has the id '9'"),
+        ([("q", "0", 1), ("q", "1", "good")], "judgments[1]: grade 'good' is not a whole number"),
+        ([("q", "0", 0.5)], "judgments[0]: grade 0.5 is not a whole number"),
+        ([("q", "0", True)], "judgments[0]: grade True is not a whole number"),
+        ([("q", "0", 1), ("q", "0", 2)], "judgments[1]: document '0' has another grade for this query above"),
+        ([(" ", "0", 1)], "judgments[0]: the query is empty"),
+    ],
+)
+def test_bad_judgments(judgments: Any, message: str) -> None:
+    assert refusal(["one text", "two texts"], judgments).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "desne"}, "model=desne: unknown choice; valid choices are dense, hybrid, "),
+        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
+        ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, static"),
+        ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are none, ollama, "),
+        ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
+        ({"settings": ["selection.folds=1"]}, "selection.folds: "),
+        ({"settings": ["folds=1"]}, "folds: unknown key; valid keys are encoder, evaluation, lm, "),
+        ({"settings": ["folds"]}, "Error parsing override 'folds' missing EQUAL"),
+    ],
+)
+def test_bad_choices(options: dict[str, Any], message: str) -> None:
+    assert refusal(["one text", "two texts"], **options).startswith(message)
+
+
+def test_a_strategy_that_needs_an_lm_says_so(string_methods: Mappings, string_judgments: Rows) -> None:
+    message = refusal(string_methods, string_judgments, strategy="fixed_prompt")
+    assert "needs a language model" in message
+    assert "lm=smollm2" in message
+
+
+def test_equal_rows_and_equal_queries_are_one(string_methods: Mappings) -> None:
+    rows = [("cut it", "split", 1), ("cut it", "split", 1), ("cut it", "join", 0), ("Cut it?", "rsplit", 1)]
+    program = zero2ir.train(string_methods, rows, model="sparse")
+    assert program.about["labels"] == 3
+    assert program.confidence is None  # one query, where it takes four
+
+
+# compare
+
+
+def test_compare_gives_rows_in_order_with_intervals(string_methods: Mappings, string_judgments: Rows) -> None:
+    options: dict[str, Any] = {"models": ["sparse", "hybrid"], "encoder": "static", "settings": SMALL, "folds": 2}
+    rows = zero2ir.compare(string_methods, string_judgments, **options)
+    names = ["sparse/zero_shot", "sparse/fine_tune", "hybrid/zero_shot", "hybrid/fine_tune"]
+    assert [row.system for row in rows] == names
+    assert rows[0].difference is None
+    for row in rows:
+        assert row.measure.n == 6
+        assert 0 <= row.measure.ci_low <= row.measure.mean <= row.measure.ci_high <= 1
+    for row in rows[1:]:
+        assert row.difference is not None
+        assert row.difference.difference.mean == pytest.approx(row.measure.mean - rows[0].measure.mean)
+        assert 0 < row.difference.p_value <= 1
+    assert str(zero2ir.compare(string_methods, string_judgments, **options)) == str(rows)
+
+
+def test_no_query_is_measured_by_what_was_trained_on_it(
+    string_methods: Mappings, string_judgments: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zero2ir.strategies import selection
+
+    trained: list[set[str]] = []
+    measured: list[set[str]] = []
+    fit, judged_values = FineTune.fit, selection.judged_values
+
+    def watched_fit(self: FineTune, model: Any, inputs: TrainingInputs) -> Fitted:
+        trained.append(set(inputs.queries))
+        return fit(self, model, inputs)
+
+    def watched_values(ranking: Any, corpus: Any, query_ids: Sequence[str], *rest: Any) -> np.ndarray:
+        measured.append(set(query_ids))
+        return judged_values(ranking, corpus, query_ids, *rest)
+
+    monkeypatch.setattr(FineTune, "fit", watched_fit)
+    monkeypatch.setattr(selection, "judged_values", watched_values)  # the library's; strategies hold the original
+    reworded = [*string_judgments, ("Cut a sentence into a list of words?", "rsplit", 1)]
+    zero2ir.compare(string_methods, reworded, models=["sparse"], strategies=["fine_tune"], folds=3)
+    assert len(trained) == len(measured) == 3
+    assert all(not seen & held_out for seen, held_out in zip(trained, measured, strict=True))
+    assert set().union(*measured) == {f"q{number}" for number in range(6)}  # the reworded one is no seventh
+
+
+def test_compare_needs_two_judged_queries(string_methods: Mappings) -> None:
+    rows = [("cut it", "split", 1), ("glue it", "join", 0)]
+    with pytest.raises(InputError, match="judgments: 1 queries have a relevant document; comparing needs 2 or more"):
+        zero2ir.compare(string_methods, rows, models=["sparse"])
+
+
+@pytest.mark.parametrize("options", [{"folds": 1}, {"folds": -2}, {"models": []}, {"strategies": []}])
+def test_compare_refuses_what_cannot_be_compared(
+    string_methods: Mappings, string_judgments: Rows, options: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(options))}: .* given; comparing needs at least"):
+        zero2ir.compare(string_methods, string_judgments, **{"models": ["sparse"], **options})
+
+
+def test_more_folds_than_queries_leave_one_out(string_methods: Mappings, string_judgments: Rows) -> None:
+    (row,) = zero2ir.compare(string_methods, string_judgments, models=["sparse"], strategies=["zero_shot"], folds=99)
+    assert row.measure.n == 6
