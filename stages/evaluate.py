@@ -40,22 +40,21 @@ def main(config: EvaluateConfig) -> None:
         config.tracking,
         paths.run_name(**names),
         program_digest(trained / paths.PROGRAM),
-        metrics=figures(metrics, config.evaluation.measures),
+        metrics=figures(metrics),
         folder=results,
         tags={"test queries": str(len(queries))},
     )
 
 
-def figures(metrics: dict[str, Any], measures: tuple[str, ...]) -> dict[str, float]:
-    """The measures, their intervals and the calibration as flat figures."""
-    flat = {name: metrics[name]["mean"] for name in measures}
-    flat |= {f"{name} {end}": metrics[name][end] for name in measures for end in ("ci_low", "ci_high")}
-    return flat | {f"confidence/{key}": value for key, value in metrics["confidence"].items() if is_figure(value)}
-
-
-def is_figure(value: Any) -> bool:
-    """Whether MLflow can plot it."""
-    return isinstance(value, int | float)
+def figures(metrics: dict[str, Any]) -> dict[str, float]:
+    """The measures with their intervals, and the calibration, as flat figures; costs are in the run already."""
+    flat: dict[str, float] = {}
+    for name, value in (metrics | {f"confidence/{key}": value for key, value in metrics["confidence"].items()}).items():
+        if isinstance(value, dict) and "mean" in value:
+            flat |= {name: value["mean"], f"{name} ci_low": value["ci_low"], f"{name} ci_high": value["ci_high"]}
+        elif isinstance(value, float):
+            flat[name] = value
+    return flat
 
 
 if __name__ == "__main__":

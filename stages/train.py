@@ -32,10 +32,12 @@ def main(config: TrainConfig) -> None:
         paths.run_name(**names),
         trained.program,
         program_digest(paths.trained(**names) / paths.PROGRAM),
-        parameters={"choice": names, **config.model_dump(mode="json", exclude={"tracking", "seed"})},
-        metrics={f"cost/{key}": value for key, value in cost.items()} | trained.fitted.report.get("selection", {}),
+        parameters=names
+        | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "budget"})
+        | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
+        metrics={f"cost/{key}": value for key, value in cost.items()}
+        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()},
         tags={
-            "dataset": config.panel.dataset,
             "documents": sha256(paths.COLLECTION / "documents.parquet"),
             "code": code_revision(),
             "chosen": trained.fitted.chosen,
