@@ -146,16 +146,16 @@ def _print_comparison(rows: Sequence[library.Compared]) -> None:
     from zero2ir.evaluation.significance import holm
 
     adjusted = iter(holm([row.difference.p_value for row in rows if row.difference is not None]))
-    table = Table("system", "nDCG@10", "95 % interval", "difference", "95 % interval", "p (Holm)")
+    table = Table("system", rows[0].measure, "95 % interval", "difference", "95 % interval", "p (Holm)")
     for row in rows:
-        cells = [row.system, f"{row.measure.mean:.3f}", f"{row.measure.ci_low:.3f} to {row.measure.ci_high:.3f}"]
+        cells = [row.system, f"{row.value.mean:.3f}", f"{row.value.ci_low:.3f} to {row.value.ci_high:.3f}"]
         if row.difference is not None:
             gain = row.difference.difference
             cells += [f"{gain.mean:+.3f}", f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}", f"{next(adjusted):.3f}"]
         table.add_row(*cells)
     console = Console()
     console.print(table)
-    console.print(f"cross-validated on {rows[0].measure.n} judged queries; differences are to {rows[0].system}")
+    console.print(f"cross-validated on {rows[0].value.n} judged queries; differences are to {rows[0].system}")
 
 
 def _read(folder: Path) -> tuple[list[dict[str, str]], list[tuple[str, str, int]]]:

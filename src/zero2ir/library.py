@@ -77,12 +77,14 @@ class Compared(NamedTuple):
 
     Attributes:
         system: "model/strategy".
-        measure: mean and 95 % interval over the judged queries, each measured by a program that did not train on it.
+        measure: its ir-measures name, the first of the task's.
+        value: mean and 95 % interval over the judged queries, each measured by a program that did not train on it.
         difference: to the first system; None for that one.
     """
 
     system: str
-    measure: "Interval"
+    measure: str
+    value: "Interval"
     difference: "Comparison | None"
 
 
@@ -153,6 +155,7 @@ def compare(
     return [
         Compared(
             name,
+            first.task.measures[0],
             bootstrap_interval(list(values[0].values()), **options),
             None if values is baseline else compare_scores(values, baseline, **options),
         )
