@@ -15,7 +15,7 @@ from zero2ir.strategies import FineTune, Fitted, TrainingInputs
 
 Rows = list[tuple[str, str, int]]
 Mappings = list[dict[str, str]]
-SMALL = ["pretraining.static.dimension=16", "pretraining.static.fit.epochs=1"]
+SMALL = ["pretraining.static.dimension=16", "pretraining.static.fit.epochs=1", "selection.folds=2"]
 QUERY = "remove whitespace from both ends"
 
 
@@ -152,7 +152,7 @@ def test_equal_rows_and_equal_queries_are_one(string_methods: Mappings) -> None:
     rows = [("cut it", "split", 1), ("cut it", "split", 1), ("cut it", "join", 0), ("Cut it?", "rsplit", 1)]
     program = zero2ir.train(string_methods, rows, model="sparse")
     assert program.about["labels"] == 3
-    assert program.confidence is None  # one query, where it takes four
+    assert program.confidence is None  # three judged documents, where it takes four
 
 
 # compare
@@ -165,11 +165,11 @@ def test_compare_gives_rows_in_order_with_intervals(string_methods: Mappings, st
     assert [row.system for row in rows] == names
     assert rows[0].difference is None
     for row in rows:
-        assert row.measure.n == 6
-        assert 0 <= row.measure.ci_low <= row.measure.mean <= row.measure.ci_high <= 1
+        assert (row.measure, row.value.n) == ("nDCG@10", 6)
+        assert 0 <= row.value.ci_low <= row.value.mean <= row.value.ci_high <= 1
     for row in rows[1:]:
         assert row.difference is not None
-        assert row.difference.difference.mean == pytest.approx(row.measure.mean - rows[0].measure.mean)
+        assert row.difference.difference.mean == pytest.approx(row.value.mean - rows[0].value.mean)
         assert 0 < row.difference.p_value <= 1
     assert str(zero2ir.compare(string_methods, string_judgments, **options)) == str(rows)
 
@@ -216,4 +216,4 @@ def test_compare_refuses_what_cannot_be_compared(
 
 def test_more_folds_than_queries_leave_one_out(string_methods: Mappings, string_judgments: Rows) -> None:
     (row,) = zero2ir.compare(string_methods, string_judgments, models=["sparse"], strategies=["zero_shot"], folds=99)
-    assert row.measure.n == 6
+    assert row.value.n == 6

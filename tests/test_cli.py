@@ -1,0 +1,190 @@
+"""The command line: what people type, and what they read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zero2ir import cli
+
+Rows = list[tuple[str, str, int]]
+MARKUP = "[red]not[/red] markup [/] [bold"
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, string_methods: list[dict[str, str]], string_judgments: Rows, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder as people bring it, below the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    made = tmp_path / "my-folder"
+    made.mkdir()
+    documents = [*string_methods, {"doc_id": "[b]odd[/b]", "text": f"{MARKUP} xylophone"}]
+    queries = list(dict.fromkeys(query for query, _, _ in string_judgments))
+    (made / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents), encoding="utf-8")
+    (made / "queries.tsv").write_text(
+        "".join(f"q{number}\t{query}\n" for number, query in enumerate(queries)), encoding="utf-8"
+    )
+    (made / "qrels.trec").write_text(
+        "".join(f"q{queries.index(query)} 0 {doc_id} {grade}\n" for query, doc_id, grade in string_judgments),
+        encoding="utf-8",
+    )
+    return made
+
+
+@pytest.fixture
+def searcher(folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    cli.main(["train", str(folder), "--model", "sparse", "--output", "searcher"])
+    capsys.readouterr()
+    return folder.parent / "searcher"
+
+
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command ends with."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    printed = capsys.readouterr()
+    assert ended.value.code == 1
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_help_as_a_process() -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("zero2ir"), "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0
+    assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
+
+
+@pytest.mark.parametrize("command", ["train", "search", "compare"])
+def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example: zero2ir {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "search", "compare"])
+def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import shlex
+
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    example = capsys.readouterr().out.rpartition("example: zero2ir ")[2]
+    assert cli.parser().parse_args(shlex.split(example)).run is not None
+
+
+def test_help_needs_no_heavy_import() -> None:
+    heavy = ["torch", "sentence_transformers", "mlflow", "dspy", "sklearn", "matplotlib", "ir_datasets", "hydra"]
+    script = (
+        "import sys; from zero2ir import cli; cli.parser().format_help();"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_train_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["train", str(folder), "--model", "sparse", "--strategy", "zero_shot", "--output", "my-searcher"])
+    printed = capsys.readouterr().out
+    assert "documents, 0 judged documents used" in printed
+    assert "chosen: zero_shot, because this strategy trains nothing" in printed
+    assert "saved in my-searcher; try: zero2ir search my-searcher" in printed
+    assert (folder.parent / "my-searcher" / "program.json").is_file()
+
+
+def test_search_as_a_process(searcher: Path) -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("zero2ir"), "search", searcher.name, "cut into a list of words", "-k", "2"],
+        cwd=searcher.parent,
+        env=os.environ | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert "cut into a list of words" in ended.stdout
+    assert "split" in ended.stdout
+    assert "first one relevant: " in ended.stdout
+    assert ended.stdout.count("│ 1 │") == ended.stdout.count("│ 2 │") == 1
+    assert "│ 3 │" not in ended.stdout
+
+
+def test_search_prints_documents_literally(searcher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["search", str(searcher), "xylophone", "[red]xylophone[/] [/blue]"])
+    printed = capsys.readouterr().out
+    assert printed.count(f"{MARKUP} xylophone") == 2
+    assert printed.count("[b]odd[/b]") == 2
+    assert "[red]xylophone[/] [/blue]" in printed
+
+
+def test_search_prints_json(searcher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queries = ["xylophone", "Wörter in Großbuchstaben\n", "zzz"]
+    cli.main(["search", str(searcher), *queries, "--json", "-k", "3"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["query"] for row in rows] == queries
+    assert rows[0]["docids"] == ["[b]odd[/b]"]
+    assert all(row.keys() == {"query", "docids", "scores", "confidence"} for row in rows)
+    assert (rows[2]["docids"], rows[2]["confidence"]) == ([], 0.0)
+
+
+def test_compare_prints_a_row_a_system(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["compare", str(folder), "--models", "sparse", "--strategies", "zero_shot", "fine_tune", "--folds", "3"])
+    printed = capsys.readouterr().out
+    assert "sparse/zero_shot" in printed
+    assert "sparse/fine_tune" in printed
+    assert "cross-validated on 6 judged queries; differences are to sparse/zero_shot" in printed
+
+
+def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--models", "sparse", "--strategies", "zero_shot", "--set", "task.measures=[RR@10]"]
+    cli.main(["compare", str(folder), *options])
+    printed = capsys.readouterr().out
+    assert "RR@10" in printed
+    assert "nDCG@10" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "nowhere", "q"], "error: nowhere: not a saved program"),
+        (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
+        (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
+        (["train", ".", "--output", "out"], "error: .: neither docs.jsonl nor .tsv is there"),
+        (["train", "my-folder", "--output", "out", "--model", "m"], "error: model=m: unknown choice; valid choices"),
+        (["train", "my-folder", "--output", "out", "--set", "selection.x=1"], "error: selection.x: unknown key"),
+        (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
+        (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
+    ],
+)
+def test_errors_are_one_line(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sparse = ["--model", "sparse"] if arguments[0] == "train" and "--model" not in arguments else []
+    assert refusal([*arguments, *sparse], capsys).startswith(message)
+    assert not (folder.parent / "out").exists()
+
+
+def test_asking_for_no_document_is_an_error(searcher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        refusal(["search", str(searcher), "words", "-k", "0"], capsys) == "error: k=0: ask for at least one document\n"
+    )
+
+
+def test_a_bad_line_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "qrels.trec").open("a", encoding="utf-8") as file:
+        file.write("q0 strip 1\n")
+    assert "qrels.trec:11: 3 fields in place of 4" in refusal(["train", str(folder), "--output", "out"], capsys)
+
+
+def test_traceback_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZERO2IR_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="not a saved program"):
+        cli.main(["search", "nowhere", "q"])

@@ -1,0 +1,106 @@
+"""The steps that stages and library share: train, calibrate, rank."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zero2ir.collections import Document, JudgedDocument, Query
+from zero2ir.corpus import Corpus
+from zero2ir.experiment import as_run, calibrate, code_revision, peak_memory_mb, rank, timed, train_program
+from zero2ir.models import Ranking, Sparse
+from zero2ir.strategies import FineTune, TrainingInputs, ZeroShot
+
+Rows = list[tuple[str, str, int]]
+
+
+@pytest.fixture(scope="module")
+def inputs(string_methods: list[dict[str, str]], string_judgments: Rows) -> TrainingInputs:
+    documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
+    return TrainingInputs(Corpus(documents), [JudgedDocument(row[0], *row) for row in string_judgments])
+
+
+@pytest.mark.parametrize(("strategy", "labels"), [(ZeroShot(), 0), (FineTune(), 10)])
+def test_training_states_its_cost(inputs: TrainingInputs, strategy: ZeroShot | FineTune, labels: int) -> None:
+    trained = train_program(Sparse(), strategy, inputs, {"model": "sparse"})
+    assert trained.cost.keys() == {"train_seconds", "peak_memory_mb", "labels"}
+    assert trained.cost["labels"] == labels
+    assert 0 <= trained.cost["train_seconds"] < 60
+    assert trained.program.about["chosen"] == trained.fitted.chosen
+    assert trained.program.confidence is not None
+
+
+def test_confidence_is_higher_where_the_lead_is(inputs: TrainingInputs) -> None:
+    """Enough judged documents of both kinds: every other method is judged not relevant for one of the queries."""
+    queries = list(inputs.queries)
+    judged = {row.doc_id for row in inputs.judgments}
+    poor = [
+        JudgedDocument(queries[number % len(queries)], queries[number % len(queries)], document.doc_id, 0)
+        for number, document in enumerate(inputs.corpus.documents)
+        if document.doc_id not in judged
+    ]
+    confidence = calibrate(Sparse().index(inputs.corpus), TrainingInputs(inputs.corpus, [*inputs.judgments, *poor]))
+    assert confidence is not None
+    assert confidence.slope > 0
+    clear, unclear = confidence.predict(np.array([[9.0] + [1.0] * 9, [2.0] + [1.9] * 5 + [1.0] * 4]))
+    assert 0 < unclear < clear < 1
+
+
+def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
+    retriever = Sparse().index(inputs.corpus)
+    assert calibrate(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None
+    assert calibrate(retriever, TrainingInputs(inputs.corpus, ())) is None
+
+
+def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInputs) -> None:
+    program = train_program(Sparse(), ZeroShot(), inputs, {}).program
+    queries = [Query("a", "list of words"), Query("b", "zzz qqq"), Query("c", "upper case")]
+    run, stated = rank(program, queries, depth=4)
+    assert list(run.query_ids) == list(stated) == ["a", "b", "c"]
+    for query, row in zip(queries, run.doc_ids, strict=True):
+        answer = program(query=query.text, k=4)
+        assert [doc_id for doc_id in row if doc_id] == answer.docids
+        assert stated[query.query_id] == pytest.approx(answer.confidence)
+    assert stated["b"] == 0.0  # nothing found
+
+
+def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
+    program = train_program(Sparse(), ZeroShot(), TrainingInputs(inputs.corpus, ()), {}).program
+    assert rank(program, [Query("a", "words")], depth=3)[1] == {}
+
+
+def test_run_has_ids_for_numbers_and_no_infinity() -> None:
+    ranking = Ranking(np.array([[1, 0], [0, -1]]), np.array([[2.0, 1.0], [3.0, -np.inf]], dtype=np.float32))
+    run = as_run(ranking, ["p", "q"], [Document("x", "", ""), Document("y", "", "")])
+    assert [list(row) for row in run.doc_ids] == [["y", "x"], ["x", ""]]
+    assert np.isfinite(run.scores).all()
+
+
+def test_timed_and_memory() -> None:
+    result, seconds = timed(lambda: sum(range(1000)))
+    assert (result, seconds >= 0) == (499500, True)
+    held = np.ones(64 << 17)  # 64 MiB
+    assert held.nbytes / (1 << 20) <= peak_memory_mb() < 1 << 20
+
+
+def test_revision_tells_of_changes_to_the_code_only(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+        return subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert code_revision(tmp_path) == "unknown"
+    git("init", "-q")
+    assert code_revision(tmp_path) == "unknown"  # no commit yet
+    for folder in ("src", "conf"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a").write_text("1")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "results.txt").write_text("not code")
+    assert code_revision(tmp_path) == commit
+    (tmp_path / "conf" / "a").write_text("2")
+    assert code_revision(tmp_path) == f"{commit}+changes"
