@@ -213,7 +213,7 @@ def load_embeddings(path: Path, rows: int) -> np.ndarray:
     """
     try:
         vectors: Any = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"{path}: not a whole embeddings file ({error}); run the stage pretrain-synthetic again"
         ) from None
