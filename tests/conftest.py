@@ -1,6 +1,7 @@
 """What several test files share: small real documents and an encoder trained on them in a second."""
 
 import inspect
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zero2ir.encoders import Encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.training import FitSettings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
 settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the first example pays for imports
 settings.load_profile("zero2ir")
 

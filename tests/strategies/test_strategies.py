@@ -1,0 +1,293 @@
+"""The strategies: what they keep, what they refuse, and which queries they look at."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+
+from zero2ir.collections import JudgedDocument
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import Encoder
+from zero2ir.errors import InputError
+from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
+from zero2ir.models.base import best
+from zero2ir.strategies import FineTune, Fitted, FixedPrompt, SelectionSettings, TrainingInputs, ZeroShot
+from zero2ir.strategies.fine_tune import LEARNED, TUNED
+from zero2ir.strategies.fixed_prompt import SYNTHETIC
+from zero2ir.synthetic.queries import SyntheticQuery
+
+ADAPTER = {"steps": 40, "learning_rate": 0.02, "penalty": 0.001}
+QUICK = {"epochs": 10, "batch_size": 10, "learning_rate": 0.05}
+TWO_FOLDS = SelectionSettings(folds=2)
+
+
+def judgments(corpus: Corpus, words: slice = slice(8), number: int = 8) -> list[JudgedDocument]:
+    """Known-item queries in a document's own words, each with a second document that is judged not relevant."""
+    rows = []
+    for place, document in enumerate(corpus.documents[:number]):
+        query, other = " ".join(document.text.split()[words]), corpus.documents[place + 20]
+        rows.append(JudgedDocument(f"q{place}", query, document.doc_id, 1))
+        rows.append(JudgedDocument(f"q{place}", query, other.doc_id, 0))
+    return rows
+
+
+def synthetic(corpus: Corpus, shift: int, rejected: str = "") -> list[SyntheticQuery]:
+    """A query in each document's own words; with a shift, it is given to another document."""
+    rows = []
+    for place, document in enumerate(corpus.documents):
+        query = " ".join(document.text.split()[3:14])
+        target = corpus.documents[(place + shift) % len(corpus.documents)]
+        rows.append(SyntheticQuery(f"s{place}", query, target.doc_id, [], 1, rejected, "none", "", 0))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def corpus(docstrings: list[Document], tiny_encoder: Encoder) -> Corpus:
+    return Corpus(docstrings, {"static": tiny_encoder})
+
+
+def dense(learning: str = "adapter") -> Dense:
+    return Dense("static", learning, ADAPTER, QUICK)  # type: ignore[arg-type]
+
+
+def nickname(place: int) -> str:
+    """Two words that no document has, and that differ from document to document."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return f"{letters[place]}{letters[(7 * place + 3) % 26]}zz gumbo"
+
+
+def same_search(one: Retriever, other: Retriever) -> bool:
+    rankings = [model.search(["open a file", "sort a list"], 20) for model in (one, other)]
+    return bool((rankings[0].numbers == rankings[1].numbers).all())
+
+
+class Scripted(Retriever):
+    """Finds the relevant document of a query last, or first once it has learned; ``unlearn`` the other way round."""
+
+    kind = "scripted"
+
+    def __init__(self, qrels: Mapping[str, int], unlearn: bool = False, learned_from: Sequence[str] = ()) -> None:
+        self.qrels = qrels
+        self.unlearn = unlearn
+        self.learned_from = learned_from
+
+    def index(self, corpus: Corpus) -> Self:
+        self.n_documents = len(corpus.documents)
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
+        sign = 1 if bool(self.learned_from) != self.unlearn else -1
+        for row, query in zip(scores, queries, strict=True):
+            row[self.qrels[query]] = sign
+        return best(scores, k)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self:
+        copy = type(self)(self.qrels, self.unlearn, [example.query for example in examples])
+        copy.n_documents = self.n_documents
+        return copy
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        raise NotImplementedError
+
+
+def scripted(inputs: TrainingInputs, unlearn: bool) -> Scripted:
+    number = inputs.corpus.number_of
+    return Scripted({row.query: number[row.doc_id] for row in inputs.judgments if row.relevance}, unlearn)
+
+
+def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
+    fitted = ZeroShot().fit(dense(), TrainingInputs(corpus, []))
+    assert same_search(fitted.retriever, dense().index(corpus))
+    assert (fitted.chosen, fitted.labels, len(fitted.values)) == ("zero_shot", 0, 0)
+
+
+@pytest.mark.parametrize(("strategy", "name"), [(FineTune(), "fine_tune"), (FixedPrompt(), "fine_tune")])
+def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus, strategy: FineTune | FixedPrompt, name: str) -> None:
+    with pytest.raises(InputError, match="needs judgments, and there are none; give some, or use strategy=zero_shot"):
+        strategy.fit(Sparse(), TrainingInputs(corpus, [], synthetic(corpus, 0)))
+
+
+@pytest.mark.parametrize("rejected", [None, "duplicate"])
+def test_without_accepted_synthetic_queries_fixed_prompt_has_no_sense(corpus: Corpus, rejected: str | None) -> None:
+    rows = [] if rejected is None else synthetic(corpus, 0, rejected)
+    with pytest.raises(InputError, match="needs synthetic queries, and there are none; run with an LM"):
+        FixedPrompt().fit(Sparse(), TrainingInputs(corpus, judgments(corpus), rows))
+
+
+def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, judgments(corpus))
+    fitted = FineTune().fit(scripted(inputs, unlearn=False), inputs)
+    assert fitted.chosen == LEARNED
+    assert isinstance(fitted.retriever, Scripted)
+    assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
+    assert fitted.values.tolist() == [1.0] * 8
+    assert fitted.labels == 16
+    assert "1.000 against 0.000 of the default on the 8 judged queries" in fitted.because
+
+
+def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, judgments(corpus))
+    fitted = FineTune().fit(scripted(inputs, unlearn=True), inputs)
+    assert fitted.chosen == "zero_shot"
+    assert fitted.because == "none of 1 others is expected to gain nDCG@10 on the 8 judged queries"
+    assert isinstance(fitted.retriever, Scripted)
+    assert not fitted.retriever.learned_from
+    assert fitted.report["candidates"] == 2
+
+
+def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> None:
+    class Backwards(Sparse):
+        """Ranks what matches upside down."""
+
+        def search(self, queries: Sequence[str], k: int) -> Ranking:
+            scores = np.stack([-self._row(query) for query in queries])
+            return best(scores, k)
+
+        def _row(self, query: str) -> np.ndarray:
+            numbers, values = (part[0] for part in super().search([query], self.n_documents))
+            row = np.zeros(self.n_documents, dtype=np.float32)
+            row[numbers[numbers >= 0]] = values[numbers >= 0]
+            return row
+
+    inputs = TrainingInputs(corpus, judgments(corpus))
+    fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2), inputs)
+    assert fitted.chosen == TUNED
+    assert fitted.report["settings"]["weights"] in ([1.0, 0.0], [0.5, 0.5])
+    assert fitted.retriever.settings() == fitted.report["settings"]
+    assert fitted.values.mean() > 0.9
+
+
+@pytest.mark.parametrize("build", [Sparse, dense, lambda: dense("encoder")], ids=["sparse", "adapter", "encoder"])
+def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, build: Callable[[], Retriever]) -> None:
+    judged = judgments(corpus, slice(3, 15, 4))
+    inputs = TrainingInputs(corpus, judged, synthetic(corpus, shift=31), TWO_FOLDS)
+    simple, fitted = FineTune().fit(build(), inputs), FixedPrompt().fit(build(), inputs)
+    assert same_search(fitted.retriever, simple.retriever)
+    assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
+    if build is Sparse:
+        assert fitted.because.startswith("this model learns nothing from examples; ")
+    else:
+        assert fitted.because.startswith("the judgments object to learning from 60 synthetic queries: nDCG@10 0.")
+
+
+def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
+    written = [row._replace(query=f"about {nickname(n)}") for n, row in enumerate(synthetic(corpus, 0)[:20])]
+    judged = [
+        JudgedDocument(f"q{n}", f"{nickname(n)} please", document.doc_id, 1)
+        for n, document in enumerate(corpus.documents[:8])
+    ]
+    fitted = FixedPrompt().fit(dense("encoder"), TrainingInputs(corpus, judged, written, TWO_FOLDS))
+    assert fitted.chosen == SYNTHETIC
+    assert fitted.because.startswith("the judgments do not object to 20 synthetic queries: nDCG@10 ")
+    assert fitted.values.mean() > 0.5
+    assert not same_search(fitted.retriever, dense().index(corpus))
+    assert (fitted.report["examples"], fitted.labels) == (20, 8)
+    assert fitted.report["gain_of_synthetic"] > 0
+
+
+Event = tuple[str, frozenset[str], frozenset[str]]
+
+
+def spy(events: list[Event], learning: str) -> Dense:
+    """A dense model that writes down which queries it learns from, and which it searches after learning from what."""
+
+    class Spy(Dense):
+        learned_from: frozenset[str] = frozenset()
+
+        def search(self, queries: Sequence[str], k: int) -> Ranking:
+            events.append(("search", frozenset(queries), self.learned_from))
+            return super().search(queries, k)
+
+        def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+            queries = frozenset(example.query for example in examples)
+            events.append(("learn", queries, self.learned_from))
+            learned = super().learn(examples, seed)
+            if learned is not None:
+                learned.learned_from = queries
+            return learned
+
+    return Spy("static", learning, ADAPTER, {**QUICK, "epochs": 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("learning", ["adapter", "encoder"])
+def test_what_learned_from_judgments_is_measured_on_others(corpus: Corpus, learning: str) -> None:
+    inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(folds=3), seed=5)
+    events: list[Event] = []
+    FineTune().fit(spy(events, learning), inputs)
+    every = frozenset(inputs.queries.values())
+    measured = [(queries, learned) for kind, queries, learned in events if kind == "search" and learned]
+    assert len(measured) == 3
+    assert frozenset().union(*(queries for queries, _ in measured)) == every  # each query is held out once
+    assert sum(len(queries) for queries, _ in measured) == len(every)
+    for queries, learned in measured:
+        assert not queries & learned
+        assert queries | learned == every
+
+
+def test_nothing_but_the_judged_and_the_accepted_synthetic_queries_is_looked_at(corpus: Corpus) -> None:
+    accepted, dropped = synthetic(corpus, 0)[:30], synthetic(corpus, 0, "round trip")[30:]
+    inputs = TrainingInputs(corpus, judgments(corpus), accepted + dropped)
+    events: list[Event] = []
+    FixedPrompt().fit(spy(events, "adapter"), inputs)
+    judged = frozenset(inputs.queries.values())
+    written = frozenset(row.query for row in accepted)
+    for kind, queries, _ in events:
+        assert queries <= (judged if kind == "search" else judged | written)
+    assert ("learn", written, frozenset()) in events
+
+
+def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(negatives=3, negatives_from=(1, 50)))
+    numbers = corpus.number_of
+    examples = inputs.judged_examples(["q0", "q3"])
+    assert [example.query for example in examples] == [inputs.queries["q0"], inputs.queries["q3"]]
+    for example, place in zip(examples, (0, 3), strict=True):
+        assert example.positive == numbers[corpus.documents[place].doc_id]
+        assert example.negatives[0] == numbers[corpus.documents[place + 20].doc_id]
+        assert len(example.negatives) == 4
+        assert example.positive not in example.negatives
+        assert example.negatives.count(example.negatives[0]) == 1
+    assert examples == TrainingInputs(corpus, judgments(corpus), selection=inputs.selection).judged_examples(
+        ["q3", "q0"]
+    )
+    graded = [row._replace(relevance=row.relevance * 2) for row in inputs.judgments]
+    assert {example.weight for example in TrainingInputs(corpus, graded).judged_examples(["q0"])} == {2.0}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_or_two_judged_queries_choose_nothing_by_luck(corpus: Corpus, number: int) -> None:
+    inputs = TrainingInputs(corpus, judgments(corpus, number=number))
+    fitted = FineTune().fit(Hybrid([Sparse(), dense("adapter")]), inputs)
+    assert len(fitted.values) == number
+    if number == 1:
+        assert fitted.chosen == "zero_shot"
+
+
+@pytest.mark.parametrize("strategy", [FineTune(), FixedPrompt()])
+def test_the_same_seed_fits_the_same(corpus: Corpus, strategy: FineTune | FixedPrompt) -> None:
+    def fit() -> Fitted:
+        inputs = TrainingInputs(corpus, judgments(corpus), synthetic(corpus, 0)[:20], TWO_FOLDS, seed=2)
+        return strategy.fit(Hybrid([Sparse(), dense("encoder")], steps=2), inputs)
+
+    one, other = fit(), fit()
+    assert (one.chosen, one.because, one.report) == (other.chosen, other.because, other.report)
+    np.testing.assert_array_equal(one.values, other.values)
+    for first, second in zip(*(fitted.retriever.search(["open a file"], 60) for fitted in (one, other)), strict=True):
+        np.testing.assert_array_equal(first, second)

