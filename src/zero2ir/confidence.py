@@ -14,7 +14,7 @@ class Confidence:
     """Maps the lead of the first document to the probability that it is relevant, by Platt scaling.
 
     Attributes:
-        slope: of the log-odds in the standardised lead; 0 where all judged documents were alike.
+        slope: of the log-odds in the standardised lead; at least 0; 0 where the judgments show none.
         intercept: of the log-odds.
         centre: mean lead of the judged documents.
         spread: standard deviation of their lead.
@@ -43,13 +43,14 @@ class Confidence:
         if n < LEAST:
             return None
         centre, spread = float(leads.mean()), float(leads.std()) or 1.0
-        if relevant.all() or not relevant.any():
-            share = (relevant.sum() + 1) / (n + 2)  # Laplace's rule: one class tells nothing about a slope
-            return cls(0.0, float(np.log(share / (1 - share))), centre, spread)
-        from sklearn.linear_model import LogisticRegression
+        if not relevant.all() and relevant.any():
+            from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=1.0).fit(((leads - centre) / spread)[:, None], relevant)
-        return cls(float(model.coef_[0, 0]), float(model.intercept_[0]), centre, spread)
+            model = LogisticRegression(C=1.0).fit(((leads - centre) / spread)[:, None], relevant)
+            if model.coef_[0, 0] >= 0:
+                return cls(float(model.coef_[0, 0]), float(model.intercept_[0]), centre, spread)
+        share = (relevant.sum() + 1) / (n + 2)  # Laplace's rule, where the judgments tell nothing about a slope
+        return cls(0.0, float(np.log(share / (1 - share))), centre, spread)
 
     def predict(self, scores: np.ndarray) -> np.ndarray:
         """(n_queries,) the probability that the first document is relevant; 0 where nothing was found.

@@ -145,8 +145,9 @@ STAGES: dict[str, type[Settings]] = {
 
 
 def conf_folder() -> Path:
-    """The folder of all configuration files; it travels with the package."""
-    return Path(str(files("zero2ir"))) / "conf"
+    """The configuration files of the project that the current folder is; elsewhere those that the package brings."""
+    project = Path("conf").resolve()
+    return project if (project / "library.yaml").is_file() else Path(str(files("zero2ir"))) / "conf"
 
 
 def compose(name: str, schema: type[Schema], overrides: list[str]) -> Schema:
@@ -303,7 +304,7 @@ def stage(work: Callable[[Any], None], name: str) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise Hydra prints and exits before we can put it in one line
     _register_panel()
 
-    @hydra.main(version_base="1.3", config_path=str(Path("conf").resolve()), config_name=name)
+    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=name)
     def run(config: DictConfig) -> None:
         one_line_errors(lambda: work(checked(config, STAGES[name])))  # inside: Hydra adds lines to errors it sees
 
