@@ -81,14 +81,14 @@ def test_an_altered_byte_is_noticed_or_harmless(tmp_path: Path, whole: bytes) ->
     path = tmp_path / "rows.parquet"
     path.write_bytes(whole)
     records, refused, changed = read_records(path, Row), 0, 0
-    for place in range(len(whole)):
+    for place in range(0, len(whole), 4):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
             changed += read_records(path, Row) != records
         except InputError:
             refused += 1
-    assert refused > len(whole) / 2
-    assert changed < len(whole) / 200  # in headers, which Parquet's checksums leave out
+    assert refused > len(whole) / 8
+    assert changed < len(whole) / 800  # in headers, which Parquet's checksums leave out
 
 
 def test_records_of_another_kind_are_refused(tmp_path: Path) -> None:
