@@ -143,11 +143,17 @@ def test_scoring_texts_fuses_their_normalised_scores() -> None:
 
 
 def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
-    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2)
+    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, least_weight=0.0)
     weights = [settings["weights"] for settings in hybrid.alternatives()]
     assert sorted(weights) == [[0, 0, 1], [0, 0.5, 0.5], [0, 1, 0], [0.5, 0, 0.5], [1, 0, 0]]
     assert {settings["normalization"] for settings in hybrid.alternatives()} == {"z-score"}
-    assert len(Hybrid([Given({}), Given({})], steps=10).alternatives()) == 10
+
+
+@pytest.mark.parametrize(("least", "number"), [(0.0, 10), (0.1, 8), (0.2, 6), (0.3, 4), (0.5, 0)])
+def test_no_retriever_gets_less_than_the_least_weight(least: float, number: int) -> None:
+    settings = Hybrid([Given({}), Given({})], least_weight=least).alternatives()
+    assert len(settings) == number
+    assert all(least <= weight <= 1 - least for each in settings for weight in each["weights"])
 
 
 def test_an_unknown_normalisation_is_refused_with_the_choices() -> None:

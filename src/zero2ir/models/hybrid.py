@@ -1,5 +1,6 @@
 """Several retrievers as one: a weighted sum of their scores, made comparable."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -27,6 +28,9 @@ class Hybrid(Retriever):
         normalization: "z-score", "min-max" or "reciprocal-rank".
         depth: how many documents each retriever contributes.
         steps: the grid of weights worth trying has multiples of 1 / ``steps``.
+        least_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
+            of pydocs, scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and
+            lost more where the draw misled.
 
     Source: z-score and min-max fusion as in Montague and Aslam, CIKM 2001, doi:10.1145/502585.502657; reciprocal rank
     fusion (k = 60) by Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114.
@@ -41,6 +45,7 @@ class Hybrid(Retriever):
         normalization: Normalization = "z-score",
         depth: int = 1000,
         steps: int = 10,
+        least_weight: float = 0.2,
     ) -> None:
         if normalization not in get_args(Normalization):
             raise ValueError(f"normalization={normalization!r}; choose one of {', '.join(get_args(Normalization))}")
@@ -49,6 +54,7 @@ class Hybrid(Retriever):
         self.normalization: Normalization = normalization
         self.depth = depth
         self.steps = steps
+        self.least_weight = least_weight
 
     def encoder_roles(self) -> set[str]:
         return {role for retriever in self.retrievers for role in retriever.encoder_roles()}
@@ -102,15 +108,18 @@ class Hybrid(Retriever):
         return {"weights": list(self.weights), "normalization": self.normalization}
 
     def alternatives(self) -> list[dict[str, Any]]:
+        least = math.ceil(self.least_weight * self.steps - 1e-9)
         grid = [
             [step / self.steps for step in steps]
-            for steps in product(range(self.steps + 1), repeat=len(self.retrievers))
+            for steps in product(range(least, self.steps + 1), repeat=len(self.retrievers))
             if sum(steps) == self.steps
         ]
         return [{**self.settings(), "weights": weights} for weights in grid if weights != self.weights]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(self.retrievers, settings["weights"], settings["normalization"], self.depth, self.steps)
+        copy = type(self)(
+            self.retrievers, settings["weights"], settings["normalization"], self.depth, self.steps, self.least_weight
+        )
         copy.n_documents = self.n_documents
         return copy
 
