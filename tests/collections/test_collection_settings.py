@@ -28,7 +28,7 @@ def test_every_choice_is_valid(choice):
     [
         ("local", {}, r"dataset\.path is missing; add dataset\.path=<your folder>"),
         ("ir_datasets", {}, r"dataset\.test is missing; add dataset\.test=<an ir_datasets id>"),
-        ("scifact", {"path": "x"}, r"dataset\.path does not belong to source 'ir_datasets'; remove it"),
+        ("beir/scifact", {"path": "x"}, r"dataset\.path does not belong to source 'ir_datasets'; remove it"),
         ("pydocs", {"test": "x"}, r"dataset\.test does not belong to source 'pydocs'"),
         ("cranfield", {"train": "cranfield"}, r"dataset\.train and dataset\.test are both 'cranfield'"),
         ("pydocs", {"source": "web"}, r"source"),
