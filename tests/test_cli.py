@@ -140,7 +140,9 @@ def test_compare_prints_a_row_a_system(folder: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "sparse/zero_shot" in printed
     assert "sparse/fine_tune" in printed
-    assert "cross-validated on 6 judged queries; differences are to sparse/zero_shot" in printed
+    assert "Cross-validated on 6 judged queries." in printed
+    assert "Differences are to sparse/zero_shot." in printed
+    assert max(map(len, printed.splitlines())) <= 80  # a row a system, unbroken, in an ordinary terminal
 
 
 def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,15 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zero2ir import library
 from zero2ir.config import one_line_errors
 from zero2ir.errors import InputError
+from zero2ir.evaluation.intervals import Interval
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 FOLDER = """\
 FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, and for training queries.jsonl (query_id, text) or
@@ -140,22 +144,30 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _print_comparison(rows: Sequence[library.Compared]) -> None:
+    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     from zero2ir.evaluation.significance import holm
 
     adjusted = iter(holm([row.difference.p_value for row in rows if row.difference is not None]))
-    table = Table("system", rows[0].measure, "95 % interval", "difference", "95 % interval", "p (Holm)")
+    table = Table(Column("system", no_wrap=True), rows[0].measure, "difference", "p (Holm)", box=box.SIMPLE_HEAD)
     for row in rows:
-        cells = [row.system, f"{row.value.mean:.3f}", f"{row.value.ci_low:.3f} to {row.value.ci_high:.3f}"]
+        cells = [Text(row.system), _with_interval(row.value, ".3f")]
         if row.difference is not None:
-            gain = row.difference.difference
-            cells += [f"{gain.mean:+.3f}", f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}", f"{next(adjusted):.3f}"]
+            cells += [_with_interval(row.difference.difference, "+.3f"), Text(f"{next(adjusted):.3f}")]
         table.add_row(*cells)
     console = Console()
     console.print(table)
-    console.print(f"cross-validated on {rows[0].value.n} judged queries; differences are to {rows[0].system}")
+    console.print(f"Cross-validated on {rows[0].value.n} judged queries. Brackets: 95 % intervals.")
+    console.print(f"Differences are to {rows[0].system}.")
+
+
+def _with_interval(value: Interval, form: str) -> "Text":
+    from rich.text import Text
+
+    return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
 
 
 def _read(folder: Path) -> tuple[list[dict[str, str]], list[tuple[str, str, int]]]:
