@@ -66,28 +66,25 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
     """Fits the confidence on the judged documents that the retriever finds; None where there are too few of them.
 
-    Where hardly any of them was judged not relevant, the first document of each judged query counts as well: one that
-    is unjudged as not relevant, which errs on the careful side.
+    Where hardly any was judged not relevant, the relevant ones alone would make it sure of everything. Then the first
+    document of each judged query decides, and one that is unjudged counts as not relevant, as it does in evaluation.
     """
     if not inputs.queries:
         return None
     ranking = retriever.search(list(inputs.queries.values()), inputs.selection.depth)
     leads = lead(ranking.scores)
     grades = {(row.query_id, inputs.corpus.number_of[row.doc_id]): row.relevance for row in inputs.judgments}
-    pairs = [
-        (leads[row, column], grades.get((query_id, int(number)), 0) > 0)
+    found = [
+        (leads[row, column], grades.get((query_id, int(number))), column)
         for row, query_id in enumerate(inputs.queries)
         for column, number in enumerate(ranking.numbers[row])
-        if (query_id, int(number)) in grades
+        if number != NO_DOCUMENT
     ]
-    if sum(not relevant for _, relevant in pairs) < LEAST:
-        pairs += [
-            (leads[row, 0], False)
-            for row, query_id in enumerate(inputs.queries)
-            if ranking.numbers[row, 0] != NO_DOCUMENT and (query_id, int(ranking.numbers[row, 0])) not in grades
-        ]
+    judged = [(above, grade > 0) for above, grade, _ in found if grade is not None]
+    if sum(not relevant for _, relevant in judged) < LEAST:
+        judged = [(above, (grade or 0) > 0) for above, grade, column in found if column == 0]
     return Confidence.fit(
-        np.array([above for above, _ in pairs]), np.array([relevant for _, relevant in pairs], dtype=bool)
+        np.array([above for above, _ in judged]), np.array([relevant for _, relevant in judged], dtype=bool)
     )
 
 
