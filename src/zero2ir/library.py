@@ -124,6 +124,7 @@ def compare(
     from zero2ir.config import build
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare as compare_scores
+    from zero2ir.progress import progress
 
     for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if given < least:
@@ -150,7 +151,10 @@ def compare(
         "level": first.evaluation.confidence_level,
         "seed": seed,
     }
-    scores = {name: {0: _held_out(config, corpus, rows, fold_of, seed)} for name, config in configs.items()}
+    scores = {
+        name: {0: _held_out(config, corpus, rows, fold_of, seed)}
+        for name, config in progress(configs.items(), "comparing", total=len(configs))
+    }
     baseline = next(iter(scores.values()))
     return [
         Compared(

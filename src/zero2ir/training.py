@@ -49,11 +49,15 @@ def fit(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import BatchSampler, SequentialSampler
-    from transformers import PrinterCallback
+    from transformers import PrinterCallback, ProgressCallback
 
     class Trainer(SentenceTransformerTrainer):
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             """Writes no model card, and so encodes no samples for one."""
+
+    class Bar(ProgressCallback):
+        def on_log(self, *arguments: Any, **options: Any) -> None:
+            """Shows how far training is, and prints no figures between the bars."""
 
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
         return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
@@ -74,11 +78,13 @@ def fit(
             save_strategy="no",
             logging_strategy="no",
             report_to="none",
-            disable_tqdm=not watched(),
+            disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
         )
         loss = MultipleNegativesRankingLoss(model, scale=settings.scale)
         trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=loss)
         trainer.remove_callback(PrinterCallback)
+        if watched():
+            trainer.add_callback(Bar)
         trainer.train()
     return model.eval()

@@ -24,6 +24,7 @@ from zero2ir.evaluation.measures import (
 )
 from zero2ir.files import finished_folder, write_json
 from zero2ir.parquet import read_records, write_records
+from zero2ir.progress import progress
 
 
 class EvaluationSettings(BaseModel):
@@ -117,7 +118,7 @@ def write_results(
     options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
     metrics: dict[str, Any] = {
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
-        for name in settings.measures
+        for name in progress(settings.measures, "intervals")
     }
     metrics["confidence"] = _calibration(stated, options)
     metrics["cost"] = _checked_cost(cost)

@@ -20,6 +20,7 @@ from zero2ir.evaluation.significance import (
     holm,
     score_table,
 )
+from zero2ir.progress import progress
 
 UNTRAINED = "zero_shot"
 MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
@@ -129,7 +130,10 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     grouped: dict[tuple[str, str], list[Results]] = {}
     for each in sorted(results, key=_reading_order):
         grouped.setdefault((each.system.model, each.system.strategy), []).append(each)
-    systems = {f"{key[0]}/{key[1]}": _system(*key, found, measures, options) for key, found in grouped.items()}
+    systems = {
+        f"{key[0]}/{key[1]}": _system(*key, found, measures, options)
+        for key, found in progress(grouped.items(), "intervals", total=len(grouped))
+    }
     notes = []
     if baseline not in systems:
         first = next(iter(systems))
@@ -208,7 +212,10 @@ def _family(
 ) -> list[Compared]:
     rows = []
     for measure in measures:
-        compared = [compare(systems[a].scores(measure), systems[b].scores(measure), **options) for a, b in pairs]
+        compared = [
+            compare(systems[a].scores(measure), systems[b].scores(measure), **options)
+            for a, b in progress(pairs, f"{family}: {measure}")
+        ]
         adjusted = holm([each.p_value for each in compared])
         rows += [
             Compared(family, measure, *pair, comparison, p)

@@ -7,6 +7,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
+from zero2ir.progress import progress
 from zero2ir.strategies.base import Fitted, TrainingInputs
 from zero2ir.strategies.selection import Candidate, Choice, choose, judged_values
 
@@ -67,7 +68,7 @@ def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candid
     place = np.random.default_rng(inputs.seed).permutation(len(query_ids)) % folds
     values: dict[str, np.ndarray] = {}
     settings: list[Mapping[str, Any]] = []
-    for fold in range(folds):
+    for fold in progress(range(folds), "cross-validating"):
         held_out = [query_id for query_id, part in zip(query_ids, place, strict=True) if part == fold]
         rest = [query_id for query_id, part in zip(query_ids, place, strict=True) if part != fold]
         learned = retriever.learn(inputs.judged_examples(rest), inputs.seed)
