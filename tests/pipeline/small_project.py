@@ -69,11 +69,14 @@ class Project:
             )
             while process.poll() is None and not when():
                 time.sleep(0.002)
-            assert process.returncode is None, f"{command} ended before it could be interrupted"
-            os.killpg(process.pid, how)
-            status = process.wait(60)
+            ended = process.returncode is not None
+            if not ended:
+                os.killpg(process.pid, how)
+                process.wait(60)
             stderr.seek(0)
-            return status, stderr.read()
+            message = stderr.read()
+            assert not ended, f"{command} ended before it could be interrupted: {message[-2000:]}"
+            return process.returncode, message
 
     def copy(self, folder: Path, *without: str) -> "Project":
         """The same project elsewhere, with what it made so far but for the parts named by ``without``."""

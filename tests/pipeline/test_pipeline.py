@@ -59,9 +59,9 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
         program = json.loads((finished.folder / "models" / folder / "program" / "program.json").read_text("utf-8"))
         assert run.info.status == "FINISHED"
         assert run.data.metrics["nDCG.10"] == finished.metrics()[folder]["nDCG@10"]["mean"]
-        assert "/".join(run.data.params[f"choice.{key}"] for key in ("model", "strategy")) in name
+        assert "{model}/{strategy}/seed{seed}".format(**run.data.params) == name
+        assert run.data.params["dataset"] == "local"
         assert run.data.tags["program"] == program["digest"]
-        assert run.data.tags["dataset"] == "local"
         assert run.data.tags["because"]
 
 
