@@ -34,17 +34,23 @@ def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def finished_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary sibling of ``path``; it replaces ``path`` only if the block succeeds."""
+    """Yields an empty temporary sibling of ``path``; it replaces ``path`` only if the block succeeds.
+
+    The folder that stood there is renamed before it is deleted: at no moment is there half of one under its name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old.part")
+    for rest in (part, old):
+        shutil.rmtree(rest, ignore_errors=True)
     part.mkdir()
     try:
         yield part
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            os.replace(path, old)
         os.replace(part, path)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        for rest in (part, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
