@@ -346,7 +346,11 @@ def unchanged(project: Path) -> Iterator[None]:
     ("stage", "override", "message"),
     [
         ("ingest", "dataset=nope", "error: dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
-        ("train", "model.k9=1", "error: model.k9: unknown key; valid keys are _target_, depth, normalization, "),
+        (
+            "train",
+            "model.k9=1",
+            "error: model.k9: unknown key; valid keys are _target_, depth, least_weight, normalization, ",
+        ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],
 )

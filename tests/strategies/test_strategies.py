@@ -167,7 +167,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
             return row
 
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2), inputs)
+    fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, least_weight=0.0), inputs)
     assert fitted.chosen == TUNED
     assert fitted.report["settings"]["weights"] in ([1.0, 0.0], [0.5, 0.5])
     assert fitted.retriever.settings() == fitted.report["settings"]
