@@ -19,14 +19,6 @@ settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the firs
 settings.load_profile("zero2ir")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps what shares costly fixtures in one process: each file, and all of the pipeline's tests."""
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "pipeline" else item.path
-        item.add_marker(pytest.mark.xdist_group(together.stem))
-
-
 @pytest.fixture(scope="session")
 def docstrings() -> list[Document]:
     """Sixty docstrings of the standard library, 20 to 120 words each."""
