@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zero2ir import paths
 from zero2ir.errors import InputError
 from zero2ir.files import write_json
 from zero2ir.parquet import read_records, write_records
 from zero2ir.synthetic.queries import SyntheticQuery
-
-COST = "cost.json"
 
 
 def write_synthetic(
@@ -18,7 +17,7 @@ def write_synthetic(
     """Writes ``queries.parquet``, ``provenance.json`` (prompt and counts) and ``cost.json`` (seconds and LM usage)."""
     write_records(rows, SyntheticQuery, folder / "queries.parquet")
     write_json(folder / "provenance.json", provenance)
-    write_json(folder / COST, cost)
+    write_json(folder / paths.COST, cost)
 
 
 def read_synthetic(folder: Path) -> list[SyntheticQuery]:
