@@ -71,7 +71,9 @@ def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
 
 
 def test_run_has_ids_for_numbers_and_no_infinity() -> None:
-    ranking = Ranking(np.array([[1, 0], [0, -1]]), np.array([[2.0, 1.0], [3.0, -np.inf]], dtype=np.float32))
+    ranking = Ranking(
+        np.array([[1, 0], [0, -1]]), np.array([[2.0, 1.0], [3.0, -np.inf]], dtype=np.float32), *np.ones((2, 2))
+    )
     run = as_run(ranking, ["p", "q"], [Document("x", "", ""), Document("y", "", "")])
     assert [list(row) for row in run.doc_ids] == [["y", "x"], ["x", ""]]
     assert np.isfinite(run.scores).all()

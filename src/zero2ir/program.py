@@ -89,7 +89,7 @@ class Program(dspy.Module):
         """Many queries at once: their rankings, and the confidence in each, (n_queries,), where it is known."""
         ranking = self.retriever.search(queries, max(k, DEPTH))
         confidence = None if self.confidence is None else self.confidence.predict(ranking.scores)
-        return Ranking(ranking.numbers[:, :k], ranking.scores[:, :k]), confidence
+        return ranking.cut(k), confidence
 
     def document(self, doc_id: str) -> Document:
         """One document of the collection.

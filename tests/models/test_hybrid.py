@@ -15,7 +15,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import Encoder
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
 from zero2ir.models.base import best
-from zero2ir.models.hybrid import Normalization, normalize
+from zero2ir.models.hybrid import Normalization, Reference
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
 HOW: list[Normalization] = ["z-score", "min-max", "reciprocal-rank"]
@@ -59,15 +59,24 @@ def fused(*scores: Mapping[int, float], **options: Any) -> tuple[list[int], list
     return ranking.numbers[0][kept].tolist(), ranking.scores[0][kept].tolist()
 
 
-ONE = {0: 3.0, 1: 1.0}  # z-scores 1 and -1; min-max 1 and 0; ranks 1 and 2
-OTHER = {1: 5.0, 2: 5.0, 3: 2.0}  # z-scores 1/sqrt(2) twice and -sqrt(2); min-max 1, 1 and 0; ranks 1, 2 and 3
-ROOT = 2**0.5
+ONE = {0: 3.0, 1: 1.0}  # over four documents mean 1, variance 1.5; min-max 1 and 0; ranks 1 and 2
+OTHER = {1: 5.0, 2: 5.0, 3: 2.0}  # over four documents mean 3, variance 4.5; min-max 1, 1 and 0; ranks 1, 1 and 3
 
 
-def test_z_scores_add_up_and_a_missing_document_gets_the_lowest() -> None:
+def test_z_scores_add_up_and_a_document_that_does_not_match_counts_as_zero() -> None:
     numbers, scores = fused(ONE, OTHER, normalization="z-score")
-    assert numbers == [1, 2, 0, 3]
-    assert scores == pytest.approx([(-1 + 1 / ROOT) / 2, (-1 + 1 / ROOT) / 2, (1 - ROOT) / 2, (-1 - ROOT) / 2])
+    one, other = 1.5**0.5, 4.5**0.5
+    assert numbers == [1, 0, 2, 3]
+    assert scores == pytest.approx(
+        [(0 / one + 2 / other) / 2, (2 / one - 3 / other) / 2, (-1 / one + 2 / other) / 2, (-1 / one - 1 / other) / 2]
+    )
+
+
+def test_below_the_depth_a_document_gets_the_mean_of_those_below() -> None:
+    numbers, scores = fused({0: 4.0, 1: 2.0, 2: 1.0, 3: 1.0}, {1: 3.0}, weights=[1, 1], depth=1)
+    assert numbers == [1, 0]
+    one, other = 1.5**0.5, (27 / 16) ** 0.5  # means 2 and 3/4
+    assert scores == pytest.approx([((4 / 3 - 2) / one + 9 / 4 / other) / 2, (2 / one - 3 / 4 / other) / 2])
 
 
 def test_min_max_adds_up() -> None:
@@ -77,7 +86,7 @@ def test_min_max_adds_up() -> None:
 def test_reciprocal_ranks_add_up_and_a_missing_document_gets_nothing() -> None:
     numbers, scores = fused(ONE, OTHER, normalization="reciprocal-rank")
     assert numbers == [1, 0, 2, 3]
-    assert scores == pytest.approx([(1 / 62 + 1 / 61) / 2, 1 / 61 / 2, 1 / 62 / 2, 1 / 63 / 2])
+    assert scores == pytest.approx([(1 / 62 + 1 / 61) / 2, 1 / 61 / 2, 1 / 61 / 2, 1 / 63 / 2])
 
 
 def test_only_the_proportion_of_the_weights_matters() -> None:
@@ -117,7 +126,7 @@ def test_a_retriever_that_finds_nothing_changes_nothing(how: Normalization, one:
 @given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=9))
 def test_normalising_keeps_the_order_and_the_range(how: Normalization, values: list[float]) -> None:
     scores = np.array(values, dtype=np.float32)
-    normal = normalize(scores, how)
+    normal = reference(scores).normalize(scores, how)
     assert np.isfinite(normal).all()
     order = np.argsort(-scores, kind="stable")
     assert (np.diff(normal[order]) <= 1e-6).all()
@@ -125,14 +134,28 @@ def test_normalising_keeps_the_order_and_the_range(how: Normalization, values: l
         assert normal.min() >= 0
         assert normal.max() == 1
     if how == "reciprocal-rank":
-        assert sorted(normal) == sorted(1 / (60 + rank) for rank in range(1, len(scores) + 1))
+        assert normal.max() == 1 / 61
+        assert normal.min() >= 1 / (60 + len(scores))
 
 
 @given(st.floats(-100, 100, width=32), st.integers(1, 200))
 def test_equal_scores_say_nothing(score: float, n: int) -> None:
     same = np.full(n, score, dtype=np.float32)
-    assert normalize(same, "z-score").tolist() == [0] * n
-    assert normalize(same, "min-max").tolist() == [1] * n
+    assert reference(same).normalize(same, "z-score").tolist() == [0] * n
+    assert reference(same).normalize(same, "min-max").tolist() == [1] * n
+
+
+def reference(scores: np.ndarray) -> Reference:
+    return Reference.of(best(scores[None], len(scores)), 0)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_text_of_the_collection_scores_as_in_the_search(how: Normalization) -> None:
+    whole = {0: 3.0, 1: 1.0, 2: 7.0, 3: 2.0}
+    hybrid = Hybrid([Given(whole), Given({0: 0.0, 1: 4.0, 2: 2.0, 3: 2.0})], [3, 1], how).index(FOUR)
+    ranking = hybrid.search(["any"], 4)
+    (scores,) = hybrid.score(["any"], [[str(number) for number in ranking.numbers[0]]])
+    np.testing.assert_allclose(scores, ranking.scores[0], rtol=1e-6)
 
 
 def test_scoring_texts_fuses_their_normalised_scores() -> None:

@@ -42,7 +42,7 @@ def test_scores_are_lucenes(k1: float, b: float) -> None:
         "unknown": {},
     }
     sparse = Sparse(k1, b).index(CORPUS)
-    numbers, scores = sparse.search(list(expected), 3)
+    numbers, scores, *_ = sparse.search(list(expected), 3)
     for row, found in enumerate(expected.values()):
         assert {int(n): float(s) for n, s in zip(numbers[row], scores[row], strict=True) if n >= 0} == pytest.approx(
             found, rel=1e-5

@@ -101,7 +101,9 @@ def test_a_constant_for_all_changes_nothing(values: np.ndarray, eighths: int, pr
 
 def test_judged_values_stand_in_the_order_of_the_queries() -> None:
     corpus = Corpus([Document(f"d{number}", "", "text") for number in range(3)])
-    ranking = Ranking(np.array([[1, 0], [2, -1], [-1, -1]]), np.array([[2, 1], [1, -np.inf], [-np.inf] * 2]))
+    ranking = Ranking(
+        np.array([[1, 0], [2, -1], [-1, -1]]), np.array([[2, 1], [1, -np.inf], [-np.inf] * 2]), *np.zeros((2, 3))
+    )
     qrels = [Judgment("a", "d2", 1), Judgment("b", "d0", 1), Judgment("b", "d1", 0), Judgment("c", "d0", 1)]
     qrels.append(Judgment("elsewhere", "d0", 1))
     values = judged_values(ranking, corpus, ["b", "a", "c"], qrels, "nDCG@10")

@@ -161,7 +161,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
             return best(scores, k)
 
         def _row(self, query: str) -> np.ndarray:
-            numbers, values = (part[0] for part in super().search([query], self.n_documents))
+            numbers, values = (part[0] for part in super().search([query], self.n_documents)[:2])
             row = np.zeros(self.n_documents, dtype=np.float32)
             row[numbers[numbers >= 0]] = values[numbers >= 0]
             return row

@@ -39,7 +39,7 @@ def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def fit_adapter(
-    queries: np.ndarray, documents: np.ndarray, examples: Sequence[Example], settings: AdapterSettings, seed: int
+    queries: np.ndarray, documents: np.ndarray, examples: Sequence[Example], settings: AdapterSettings
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
 
@@ -47,15 +47,13 @@ def fit_adapter(
         queries: (n_examples, dimension) unit vectors of the examples' queries.
         documents: (n_documents, dimension) unit vectors.
         examples: their positives and negatives are rows of ``documents``.
-        settings: steps, learning rate, penalty.
-        seed: kept for models that draw; this fit starts from zero and draws nothing.
+        settings: steps, learning rate, penalty; the fit starts from zero and draws nothing.
 
     Returns:
         (dimension, dimension) float32.
     """
     import torch
 
-    del seed
     pool = sorted({number for example in examples for number in (example.positive, *example.negatives)})
     place = {number: column for column, number in enumerate(pool)}
     candidates = torch.from_numpy(documents[pool])

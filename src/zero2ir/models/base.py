@@ -21,10 +21,18 @@ class Ranking(NamedTuple):
     Attributes:
         numbers: (n_queries, k) int64 document numbers, -1 where fewer than k documents were found.
         scores: (n_queries, k) float32, higher is better, -inf where there is no document.
+        mean: (n_queries,) mean score of all documents of the collection; one that does not match at all counts as 0.
+        deviation: (n_queries,) standard deviation of the same.
     """
 
     numbers: np.ndarray
     scores: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def cut(self, k: int) -> "Ranking":
+        """The best ``k`` alone."""
+        return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
 
 
 class Example(NamedTuple):
@@ -132,7 +140,9 @@ def best(scores: np.ndarray, k: int, found: np.ndarray | None = None) -> Ranking
     """
     numbers = np.full((len(scores), k), NO_DOCUMENT, dtype=np.int64)
     kept = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    mean, deviation = np.zeros(len(scores)), np.zeros(len(scores))
     for row, values in enumerate(scores):
+        mean[row], deviation[row] = moments(values if found is None else np.where(found[row], values, 0.0))
         candidates = np.arange(len(values)) if found is None else np.flatnonzero(found[row])
         if len(candidates) > k:  # everything that ties with the k-th best stays in, so that ties fall by number
             least = np.partition(values[candidates], -k)[-k]
@@ -140,4 +150,16 @@ def best(scores: np.ndarray, k: int, found: np.ndarray | None = None) -> Ranking
         order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
         numbers[row, : len(order)] = order
         kept[row, : len(order)] = values[order]
-    return Ranking(numbers, kept)
+    return Ranking(numbers, kept, mean, deviation)
+
+
+def moments(scores: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of one query's scores, (n_documents,); exactly 0 deviation where all are equal."""
+    if not len(scores) or np.ptp(scores) == 0:  # rounding would leave a deviation that is not quite 0
+        return (float(scores[0]) if len(scores) else 0.0), 0.0
+    return float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
+
+
+def joined(rankings: Sequence[Ranking]) -> Ranking:
+    """The rankings of several batches of queries as one."""
+    return Ranking(*map(np.concatenate, zip(*rankings, strict=True)))

@@ -10,7 +10,7 @@ import numpy as np
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import Encoder, load_embeddings, save_embeddings
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
-from zero2ir.models.base import Example, Ranking, Retriever, best, read_state, write_state
+from zero2ir.models.base import Example, Ranking, Retriever, best, joined, read_state, write_state
 from zero2ir.training import FitSettings, fit
 
 BLOCK = 1 << 26  # scores held at once
@@ -63,7 +63,7 @@ class Dense(Retriever):
         parts = [best(encoded[at : at + rows] @ self.vectors.T, k) for at in range(0, len(encoded), rows)]
         if not parts:
             return best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
-        return Ranking(*map(np.concatenate, zip(*parts, strict=True)))
+        return joined(parts)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
@@ -86,15 +86,15 @@ class Dense(Retriever):
         counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
         if not counted:
             return None
-        return self._learn_adapter(counted, seed) if self.learning == "adapter" else self._learn_encoder(counted, seed)
+        return self._learn_adapter(counted) if self.learning == "adapter" else self._learn_encoder(counted, seed)
 
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.fit)
 
-    def _learn_adapter(self, examples: Sequence[Example], seed: int) -> Self:
+    def _learn_adapter(self, examples: Sequence[Example]) -> Self:
         learned = self._like().index(self.corpus)
         queries = self.network.encode([example.query for example in examples])
-        learned.map = fit_adapter(queries, self.vectors, examples, self.adapter, seed)
+        learned.map = fit_adapter(queries, self.vectors, examples, self.adapter)
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -130,5 +130,5 @@ class Dense(Retriever):
         retriever.network = Encoder.load(folder / "encoder")
         retriever.vectors = load_embeddings(folder / "embeddings.npy", state["rows"])
         if (folder / "adapter.npy").is_file():
-            retriever.map = np.load(folder / "adapter.npy", allow_pickle=False)
+            retriever.map = load_embeddings(folder / "adapter.npy", retriever.vectors.shape[1])
         return retriever

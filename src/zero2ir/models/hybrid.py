@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, moments, read_state, write_state
 
 Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
 RECIPROCAL_RANK_CONSTANT = 60.0
@@ -18,9 +18,9 @@ RECIPROCAL_RANK_CONSTANT = 60.0
 class Hybrid(Retriever):
     """Adds up the normalised scores of several retrievers.
 
-    A document that one of them did not return gets the lowest normalised score which that one gave for the query
-    (0 for reciprocal ranks): it stood below the depth, and no more is known. A retriever that finds nothing for a
-    query adds nothing to it.
+    A document that one of them did not return gets, by z-score, the mean score of all documents that this one did not
+    return: 0 where they do not match at all, else what is to be expected below the depth; by min-max and reciprocal
+    rank it gets 0. A retriever that finds nothing for a query adds nothing to it.
 
     Args:
         retrievers: two or more.
@@ -74,34 +74,35 @@ class Hybrid(Retriever):
 
     def _fuse(self, rankings: Sequence[Ranking], k: int) -> Ranking:
         n_queries = len(rankings[0].numbers)
-        numbers = np.full((n_queries, k), NO_DOCUMENT, dtype=np.int64)
-        scores = np.full((n_queries, k), -np.inf, dtype=np.float32)
+        fused = []
         for row in range(n_queries):
             total = np.zeros(self.n_documents)
             found = np.zeros(self.n_documents, dtype=bool)
             for weight, ranking in zip(self.weights, rankings, strict=True):
-                kept = ranking.numbers[row] != NO_DOCUMENT
-                if kept.any():
-                    total += weight * self._spread(ranking.numbers[row][kept], ranking.scores[row][kept])
-                    found[ranking.numbers[row][kept]] |= weight > 0
-            fused = best((total / sum(self.weights))[None], k, found[None])
-            numbers[row], scores[row] = fused.numbers[0], fused.scores[0]
-        return Ranking(numbers, scores)
+                reference = Reference.of(ranking, row)
+                if len(reference.found):
+                    total += weight * self._spread(reference)
+                    found[reference.numbers] |= weight > 0
+            total /= sum(self.weights)
+            mean, deviation = moments(total)  # also of documents that nobody found
+            ranking = best(total[None], k, found[None])
+            fused.append(ranking._replace(mean=np.array([mean]), deviation=np.array([deviation])))
+        return joined(fused) if fused else best(np.zeros((0, self.n_documents)), k)
 
-    def _spread(self, numbers: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """(n_documents,) the normalised scores of one ranking, with the least of them where a document is missing."""
-        normal = normalize(scores, self.normalization)
-        least = 0.0 if self.normalization == "reciprocal-rank" else normal.min()
-        spread = np.full(self.n_documents, least)
-        spread[numbers] = normal
+    def _spread(self, reference: "Reference") -> np.ndarray:
+        """(n_documents,) the normalised scores of one ranking, with those of the documents that it left out."""
+        spread = np.full(self.n_documents, reference.missing(self.n_documents, self.normalization))
+        spread[reference.numbers] = reference.normalize(reference.found, self.normalization)
         return spread
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
         totals = [np.zeros(len(texts), dtype=np.float32) for texts in candidates]
-        for weight, retriever in zip(self.weights, self.retrievers, strict=True):
-            for total, scores in zip(totals, retriever.score(queries, candidates), strict=True):
-                if len(scores):
-                    total += weight / sum(self.weights) * normalize(scores, self.normalization)
+        for weight, retriever, ranking in zip(self.weights, self.retrievers, self._found(queries), strict=True):
+            for row, (total, scores) in enumerate(zip(totals, retriever.score(queries, candidates), strict=True)):
+                reference = Reference.of(ranking, row)
+                if len(reference.found):
+                    total += weight / sum(self.weights) * reference.normalize(scores, self.normalization)
         return totals
 
     def settings(self) -> dict[str, Any]:
@@ -154,23 +155,50 @@ class Hybrid(Retriever):
         return hybrid
 
 
-def normalize(scores: np.ndarray, how: Normalization) -> np.ndarray:
-    """Makes one query's scores comparable with another retriever's.
+class Reference(NamedTuple):
+    """What one retriever found for one query: that which scores are compared with.
 
-    Args:
-        scores: (n,) at least one, higher is better.
-        how: z-score to mean 0 and deviation 1, min-max to 0..1, reciprocal-rank to 1 / (60 + rank).
-
-    Returns:
-        (n,) float; equal scores all become 0 by z-score, 1 by min-max.
+    Attributes:
+        numbers: (n_found,) document numbers.
+        found: (n_found,) float64 scores, descending.
+        mean: of the scores of all documents.
+        deviation: of the same.
     """
-    if how == "reciprocal-rank":
-        ranks = np.empty(len(scores))
-        ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
-        return 1.0 / (RECIPROCAL_RANK_CONSTANT + ranks)
-    if how == "min-max":
-        span = scores.max() - scores.min()
-        return (scores - scores.min()) / span if span > 0 else np.ones(len(scores))
-    exact = scores.astype(np.float64)  # in float32, the mean of equal scores may differ from them
-    deviation = exact.std()
-    return (exact - exact.mean()) / deviation if deviation > 0 else np.zeros(len(scores))
+
+    numbers: np.ndarray
+    found: np.ndarray
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, ranking: Ranking, row: int) -> "Reference":
+        """One row of a ranking."""
+        kept = ranking.numbers[row] != NO_DOCUMENT
+        scores = ranking.scores[row][kept].astype(np.float64)
+        return cls(ranking.numbers[row][kept], scores, float(ranking.mean[row]), float(ranking.deviation[row]))
+
+    def normalize(self, scores: np.ndarray, how: Normalization) -> np.ndarray:
+        """Makes scores comparable with another retriever's.
+
+        Args:
+            scores: (n,) higher is better.
+            how: z-score to deviations above the mean of the collection, min-max so that the found ones lie in 0..1,
+                reciprocal-rank to 1 / (60 + rank among the found); equal scores share the best rank.
+
+        Returns:
+            (n,) float64; where all scores of the collection are equal 0 by z-score, where all found are, 1 by min-max.
+        """
+        if how == "reciprocal-rank":
+            return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.found, -scores.astype(np.float64)))
+        if how == "min-max":
+            low, span = self.found[-1], self.found[0] - self.found[-1]
+            return np.maximum((scores - low) / span, 0.0) if span > 0 else (scores >= low).astype(float)
+        return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
+
+    def missing(self, n_documents: int, how: Normalization) -> float:
+        """The normalised score of a document that was not returned."""
+        left_out = n_documents - len(self.numbers)
+        if how != "z-score" or not left_out:
+            return 0.0
+        mean = (self.mean * n_documents - self.found.sum()) / left_out
+        return float(self.normalize(np.array([mean]), how)[0])
