@@ -4,17 +4,17 @@ from pathlib import Path
 
 from zero2ir import paths
 from zero2ir.collections import read_documents, read_judgments
-from zero2ir.config import PretrainConfig, needs_synthetic, stage
+from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, stage
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder, check_available, embed, save_encoded
+from zero2ir.encoders import check_available, embed, save_encoded
 from zero2ir.experiment import peak_memory_mb, timed
 from zero2ir.files import finished_folder, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.static import train_static
+from zero2ir.pretraining import make_encoder
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import write_synthetic
 
-EMBEDDINGS = paths.CACHE / "embeddings"
+ENCODED = paths.CACHE / "embeddings"
 
 
 def main(config: PretrainConfig) -> None:
@@ -24,12 +24,9 @@ def main(config: PretrainConfig) -> None:
         for seed in config.seeds:
             synthetic_queries(config, corpus, seed, folder / paths.synthetic(seed).name)
     with finished_folder(paths.ENCODERS) as folder:
-        for seed in config.seeds:
-            static_encoder(config, corpus, seed, folder / paths.static_encoder(seed).name)
-        if config.encoder.source != "static":
-            encoder = Encoder(config.encoder)
-            vectors = embed(encoder, corpus.contents, EMBEDDINGS)
-            save_encoded(encoder, vectors, folder / paths.pretrained_encoder().name)
+        for role in needed_encoders(config.models, config.encoder):
+            for seed in config.seeds[:1] if role == "pretrained" else config.seeds:  # what is given has no seed
+                encoder(config, corpus, role, seed, folder / paths.encoder(role, seed).name)
 
 
 def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
@@ -46,11 +43,13 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     write_synthetic(rows, provenance, {"synthetic_seconds": seconds, **usage}, folder)
 
 
-def static_encoder(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
-    """Trains and writes one seed's encoder from scratch, with the documents' embeddings."""
-    encoder, seconds = timed(lambda: train_static(corpus.documents, config.pretraining.static, seed))
-    save_encoded(encoder, embed(encoder, corpus.contents, EMBEDDINGS), folder)
-    write_json(folder / paths.COST, {"pretrain_seconds": seconds, "pretrain_peak_memory_mb": peak_memory_mb()})
+def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, folder: Path) -> None:
+    """Makes and writes the encoder that plays a role, with the documents that it encoded."""
+    made, seconds = timed(lambda: make_encoder(role, corpus, config.encoder, config.pretraining, seed))
+    rows, encoding_seconds = timed(lambda: embed(made, corpus.contents, ENCODED))
+    save_encoded(made, rows, folder)
+    cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
+    write_json(folder / paths.COST, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Trains one model by one strategy with one draw of judgments, and logs the program to MLflow."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
 from zero2ir.experiment import code_revision, train_program
 from zero2ir.files import finished_folder, sha256, write_json
+from zero2ir.pretraining import encoder_roles
 from zero2ir.program import program_digest
 from zero2ir.strategies import TrainingInputs
 from zero2ir.synthetic.store import read_synthetic
@@ -20,9 +22,9 @@ from zero2ir.tracking import log_training
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
-    roles = model.encoder_roles()
+    roles = encoder_roles(model.needs())
     trained = train_program(model, strategy, training_inputs(config, roles), names)
-    cost = trained.cost | pretraining_cost(config.seed, strategy.needs_synthetic, "static" in roles)
+    cost = trained.cost | pretraining_cost(config.seed, strategy.needs_synthetic, roles)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
@@ -48,14 +50,14 @@ def main(config: TrainConfig) -> None:
     )
 
 
-def training_inputs(config: TrainConfig, roles: set[str]) -> TrainingInputs:
+def training_inputs(config: TrainConfig, roles: Sequence[str]) -> TrainingInputs:
     """Reads all that training may see, and opens nothing else: neither test queries nor their judgments."""
     documents = read_documents(paths.COLLECTION)
-    loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in sorted(roles)}
+    loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
     corpus = Corpus(
         documents,
         encoders={role: encoder for role, (encoder, _) in loaded.items()},
-        embeddings={role: vectors for role, (_, vectors) in loaded.items()},
+        encoded={role: vectors for role, (_, vectors) in loaded.items()},
     )
     return TrainingInputs(
         corpus,
@@ -68,18 +70,24 @@ def training_inputs(config: TrainConfig, roles: set[str]) -> TrainingInputs:
 
 def encoder_folder(role: str, seed: int) -> Path:
     """Where the encoder of a role lies; for encoder=static, the one from scratch plays both roles."""
-    pretrained = paths.pretrained_encoder()
-    return pretrained if role == "pretrained" and pretrained.exists() else paths.static_encoder(seed)
+    folder = paths.encoder(role, seed)
+    return paths.encoder("static", seed) if role == "pretrained" and not folder.exists() else folder
 
 
-def pretraining_cost(seed: int, synthetic: bool, static: bool) -> dict[str, Any]:
-    """What was spent before training on things that this system uses: synthetic queries, the encoder from scratch."""
+def pretraining_cost(seed: int, synthetic: bool, roles: Sequence[str]) -> dict[str, Any]:
+    """What was spent before training on things that this system uses: synthetic queries, encoders, encoding."""
     cost: dict[str, Any] = {}
     if synthetic:
-        cost |= json.loads((paths.synthetic(seed) / paths.COST).read_text(encoding="utf-8"))
-    if static:
-        cost |= json.loads((paths.static_encoder(seed) / paths.COST).read_text(encoding="utf-8"))
+        cost |= read_cost(paths.synthetic(seed))
+    encoders = [read_cost(encoder_folder(role, seed)) for role in roles]
+    for key in ("pretrain_seconds", "encode_seconds"):
+        cost[key] = sum(one[key] for one in encoders)
     return {key: value for key, value in cost.items() if value is not None}
+
+
+def read_cost(folder: Path) -> dict[str, Any]:
+    """What making the things in a folder took."""
+    return json.loads((folder / paths.COST).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

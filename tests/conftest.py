@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.training import FitSettings
 
@@ -28,7 +28,7 @@ def docstrings() -> list[Document]:
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(docstrings: list[Document]) -> Encoder:
+def tiny_encoder(docstrings: list[Document]) -> DenseEncoder:
     """A real static encoder of 16 dimensions."""
     fit = FitSettings(epochs=1, batch_size=32, learning_rate=0.02)
     return train_static(docstrings[:20], StaticSettings(dimension=16, fit=fit), seed=0)

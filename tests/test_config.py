@@ -186,8 +186,8 @@ def test_defaults_agree_with_the_models() -> None:
     assert sparse.settings() == Sparse().settings()
     assert dense.adapter == Dense().adapter
     assert (dense.encoder, dense.learning) == (Dense().encoder, Dense().learning)
-    default = Hybrid([Sparse(), Dense()])
-    assert hybrid.settings() == default.settings()
+    default = Hybrid([Sparse(), Dense()])  # whose weights are even
+    assert hybrid.normalization == default.normalization
     assert (hybrid.depth, hybrid.steps) == (default.depth, default.steps)
 
 
@@ -255,7 +255,11 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("choice", "override", "message"),
     [
-        ("model=sparse", "+model.k2=1", r"^model\.k2: unknown key; valid keys are alternatives, b, k1$"),
+        (
+            "model=sparse",
+            "+model.k2=1",
+            r"^model\.k2: unknown key; valid keys are alternatives, b, feedback_terms, k1$",
+        ),
         ("model=sparse", "model.k1=much", r"^model\.k1: .*number.*not 'much'"),
         ("model=dense", "model.learning=fast", r"^model\.learning: .*'adapter' or 'encoder', not 'fast'"),
         ("model=dense", "+model.adapter.rate=1", r"^model\.adapter\.rate: unknown key; valid keys are learning_rate, "),

@@ -8,11 +8,11 @@ import pytest
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 
 
-class Counting(Encoder):
+class Counting(DenseEncoder):
     """An encoder that counts how often it works."""
 
     calls = 0
@@ -23,7 +23,7 @@ class Counting(Encoder):
 
 
 @pytest.fixture
-def encoder(tiny_encoder: Encoder) -> Counting:
+def encoder(tiny_encoder: DenseEncoder) -> Counting:
     return Counting(tiny_encoder.settings, tiny_encoder.model)
 
 
@@ -36,26 +36,26 @@ def test_documents_have_numbers_and_contents() -> None:
 def test_embeddings_are_computed_at_the_first_use_and_once(docstrings: list[Document], encoder: Counting) -> None:
     corpus = Corpus(docstrings, {"static": encoder})
     assert encoder.calls == 0
-    vectors = corpus.embeddings("static")
-    assert corpus.embeddings("static") is vectors
+    vectors = corpus.encoded("static")
+    assert corpus.encoded("static") is vectors
     assert encoder.calls == 1
     np.testing.assert_array_equal(vectors, encoder.encode(corpus.contents))
 
 
 def test_given_embeddings_are_not_computed_again(docstrings: list[Document], encoder: Counting) -> None:
     given = np.eye(60, 16, dtype=np.float32)
-    assert Corpus(docstrings, {"static": encoder}, {"static": given}).embeddings("static") is given
+    assert Corpus(docstrings, {"static": encoder}, {"static": given}).encoded("static") is given
     assert encoder.calls == 0
 
 
 def test_the_cache_serves_the_same_texts_and_no_others(
     docstrings: list[Document], encoder: Counting, tmp_path: Path
 ) -> None:
-    first = Corpus(docstrings, {"static": encoder}, cache=tmp_path).embeddings("static")
-    again = Corpus(docstrings, {"static": encoder}, cache=tmp_path).embeddings("static")
+    first = Corpus(docstrings, {"static": encoder}, cache=tmp_path).encoded("static")
+    again = Corpus(docstrings, {"static": encoder}, cache=tmp_path).encoded("static")
     np.testing.assert_array_equal(first, again)
     assert encoder.calls == 1
-    others = Corpus(docstrings[::-1], {"static": encoder}, cache=tmp_path).embeddings("static")
+    others = Corpus(docstrings[::-1], {"static": encoder}, cache=tmp_path).encoded("static")
     np.testing.assert_allclose(others, first[::-1], atol=1e-6)
     assert encoder.calls == 2
     assert len(list(tmp_path.glob("*.npy"))) == 2
@@ -64,11 +64,11 @@ def test_the_cache_serves_the_same_texts_and_no_others(
 def test_texts_that_join_alike_are_told_apart(encoder: Counting, tmp_path: Path) -> None:
     for texts in (["open file", "sort"], ["open", "file sort"], ["open filesort", ""]):
         corpus = Corpus([Document(str(n), "", text) for n, text in enumerate(texts)], {"s": encoder}, cache=tmp_path)
-        np.testing.assert_array_equal(corpus.embeddings("s"), encoder.encode(texts))
+        np.testing.assert_array_equal(corpus.encoded("s"), encoder.encode(texts))
     assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize(("have", "named"), [({}, "there is none"), ({"static": None}, "there is static")])
-def test_a_role_that_nobody_plays_is_an_input_error(have: dict[str, Encoder], named: str) -> None:
+def test_a_role_that_nobody_plays_is_an_input_error(have: dict[str, DenseEncoder], named: str) -> None:
     with pytest.raises(InputError, match=f"'pretrained', but {named}; run pretrain-synthetic first"):
-        Corpus([Document("a", "", "text")], have).embeddings("pretrained")
+        Corpus([Document("a", "", "text")], have).encoded("pretrained")

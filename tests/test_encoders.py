@@ -7,11 +7,12 @@ import pytest
 
 from zero2ir.collections.records import Document
 from zero2ir.encoders import (
-    Encoder,
+    DenseEncoder,
     EncoderSettings,
     check_available,
     load_embeddings,
     load_encoded,
+    load_encoder,
     package_folder,
     save_embeddings,
     save_encoded,
@@ -28,7 +29,7 @@ MINILM = EncoderSettings(
 )
 
 
-def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encoder: Encoder) -> None:
+def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encoder: DenseEncoder) -> None:
     vectors = tiny_encoder.encode(["open a file", "", " \n", "🐍", "a \ud800 b", "word " * 100_000])
     assert (vectors.shape, vectors.dtype) == ((6, 16), np.float32)
     lengths = np.linalg.norm(vectors, axis=1)
@@ -36,7 +37,9 @@ def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encod
     assert tiny_encoder.encode([]).shape == (0, 16)
 
 
-def test_the_order_and_the_company_of_a_text_do_not_matter(tiny_encoder: Encoder, docstrings: list[Document]) -> None:
+def test_the_order_and_the_company_of_a_text_do_not_matter(
+    tiny_encoder: DenseEncoder, docstrings: list[Document]
+) -> None:
     texts = [document.content for document in docstrings]
     whole = tiny_encoder.encode(texts)
     np.testing.assert_allclose(tiny_encoder.encode(texts[::-1])[::-1], whole, atol=1e-6)
@@ -45,21 +48,21 @@ def test_the_order_and_the_company_of_a_text_do_not_matter(tiny_encoder: Encoder
     )
 
 
-def test_a_saved_encoder_gives_the_same_vectors_and_digest(tiny_encoder: Encoder, tmp_path: Path) -> None:
+def test_a_saved_encoder_gives_the_same_vectors_and_digest(tiny_encoder: DenseEncoder, tmp_path: Path) -> None:
     texts = ["open a file", "sort a list", ""]
     tiny_encoder.save(tmp_path)
-    loaded = Encoder.load(tmp_path)
+    loaded = load_encoder(tmp_path)
     np.testing.assert_array_equal(loaded.encode(texts), tiny_encoder.encode(texts))
     assert loaded.digest() == tiny_encoder.digest()
     assert loaded.trained
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".bin", ".pkl", ".pt")]
 
 
-def test_the_digest_tells_weights_and_settings_apart(tiny_encoder: Encoder, docstrings: list[Document]) -> None:
+def test_the_digest_tells_weights_and_settings_apart(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
     small = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
     other = train_static(docstrings[:20], small, seed=1)
-    renamed = Encoder(tiny_encoder.settings.model_copy(update={"max_tokens": 64}), tiny_encoder.model)
-    assert len({tiny_encoder.digest(), other.digest(), renamed.digest(), Encoder(MINILM).digest()}) == 4
+    renamed = DenseEncoder(tiny_encoder.settings.model_copy(update={"max_tokens": 64}), tiny_encoder.model)
+    assert len({tiny_encoder.digest(), other.digest(), renamed.digest(), DenseEncoder(MINILM).digest()}) == 4
 
 
 def test_embeddings_come_back(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
         load_embeddings(tmp_path / "e.npy", rows=1)
 
 
-def test_embeddings_of_another_collection_are_refused(tmp_path: Path, tiny_encoder: Encoder) -> None:
+def test_embeddings_of_another_collection_are_refused(tmp_path: Path, tiny_encoder: DenseEncoder) -> None:
     save_encoded(tiny_encoder, tiny_encoder.encode(["one", "two"]), tmp_path)
     encoder, vectors = load_encoded(tmp_path, documents=2)
     np.testing.assert_array_equal(encoder.encode(["one", "two"]), vectors)
@@ -117,19 +120,19 @@ def test_a_package_is_found_without_importing_it() -> None:
 
 def test_a_static_encoder_has_no_weights_to_open() -> None:
     with pytest.raises(InputError, match="encoder=scratch is trained on a collection and has no weights of its own"):
-        Encoder(EncoderSettings(name="scratch", source="static")).encode(["text"])
+        DenseEncoder(EncoderSettings(name="scratch", source="static")).encode(["text"])
 
 
 def test_a_folder_that_holds_no_model_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"encoder=mine: cannot load .*choose encoder=minilm"):
-        Encoder(EncoderSettings(name="mine", source="hub", model=str(tmp_path))).encode(["text"])
+        DenseEncoder(EncoderSettings(name="mine", source="hub", model=str(tmp_path))).encode(["text"])
 
 
 def test_minilm_understands_and_is_saved_by_reference(tmp_path: Path) -> None:
-    encoder = Encoder(MINILM)
+    encoder = DenseEncoder(MINILM)
     encoder.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["encoder.json"]
-    loaded = Encoder.load(tmp_path)
+    loaded = load_encoder(tmp_path)
     assert loaded.digest() == encoder.digest()
     query, near, far = loaded.encode(["how to arrange items by size", "sort a list", "open a network socket"])
     assert query @ near > query @ far + 0.1

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from zero2ir.collections import Document, JudgedDocument
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.experiment import train_program
 from zero2ir.models import Dense, Hybrid, Retriever, Sparse
@@ -28,7 +28,7 @@ QUERIES = ["list of the words in the string", "all letters in lower case", "zzz 
 
 
 @pytest.fixture(scope="module")
-def corpus(string_methods: list[dict[str, str]], tiny_encoder: Encoder) -> Corpus:
+def corpus(string_methods: list[dict[str, str]], tiny_encoder: DenseEncoder) -> Corpus:
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
     return Corpus(documents, {"static": tiny_encoder})
 
@@ -109,7 +109,7 @@ def test_a_pickled_program_is_checked_when_it_is_opened(sparse: Program) -> None
     opened, (archive,) = sparse.__reduce__()
     with zipfile.ZipFile(io.BytesIO(archive)) as packed:
         files = {name: packed.read(name) for name in packed.namelist()}
-    files["retriever/retriever.json"] = files["retriever/retriever.json"].replace(b"0.9", b"1.9")
+    files["retriever/model.json"] = files["retriever/model.json"].replace(b"0.9", b"1.9")
     altered = io.BytesIO()
     with zipfile.ZipFile(altered, "w") as packed:
         for name, content in files.items():
@@ -197,7 +197,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .* truncated"),
         (lambda folder: flip(folder / "documents.parquet", 30), "documents.parquet: altered since it was saved"),
         (lambda folder: flip(folder / "retriever/weights.safetensors", -1), "weights.safetensors: altered since"),
-        (lambda folder: (folder / "retriever/retriever.json").unlink(), "retriever.json: missing"),
+        (lambda folder: (folder / "retriever/model.json").unlink(), "model.json: missing"),
     ],
 )
 def test_what_is_not_whole_is_refused(saved: Path, damage: Callable[[Path], None], reason: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.static import StaticSettings, _random_table, train_static
 from zero2ir.synthetic.pretext import sentences
 from zero2ir.training import FitSettings
@@ -37,10 +37,10 @@ def test_training_finds_sentences_that_it_has_not_seen() -> None:
     held_out, documents = held_out[:400], documents[:400]
     settings = StaticSettings(dimension=64, fit=FitSettings(epochs=8, batch_size=64, learning_rate=0.02))
 
-    def reciprocal_rank(encoder: Encoder) -> float:
+    def reciprocal_rank(encoder: DenseEncoder) -> float:
         scores = encoder.encode(held_out) @ encoder.encode([document.content for document in documents]).T
         return float((1 / (1 + (scores > scores.diagonal()[:, None]).sum(axis=1))).mean())
 
     trained = train_static(documents, settings, seed=0)
-    untrained = Encoder(trained.settings, _random_table(settings, seed=0))
+    untrained = DenseEncoder(trained.settings, _random_table(settings, seed=0))
     assert reciprocal_rank(trained) > reciprocal_rank(untrained) + 0.1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from zero2ir.collections import Document
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Hybrid, Sparse
 from zero2ir.program import Program
 from zero2ir.tracking import TrackingSettings, flat, log_evaluation, log_report, log_training, metric_name
@@ -82,7 +82,7 @@ class Store(NamedTuple):
 
 @pytest.fixture(scope="module")
 def store(
-    tmp_path_factory: pytest.TempPathFactory, string_methods: list[dict[str, str]], tiny_encoder: Encoder
+    tmp_path_factory: pytest.TempPathFactory, string_methods: list[dict[str, str]], tiny_encoder: DenseEncoder
 ) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("store")
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]

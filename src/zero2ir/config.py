@@ -21,9 +21,8 @@ from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
-from zero2ir.static import StaticSettings
+from zero2ir.pretraining import PretrainingSettings, encoder_roles, made_as
 from zero2ir.strategies.selection import SelectionSettings
-from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking import TrackingSettings
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
@@ -43,13 +42,6 @@ class TaskSettings(Settings):
 
     name: str
     measures: tuple[str, ...]
-
-
-class PretrainingSettings(Settings):
-    """What is made from the documents alone."""
-
-    synthetic: SyntheticSettings
-    static: StaticSettings
 
 
 class Panel(Settings):
@@ -80,6 +72,7 @@ class PretrainConfig(Settings):
     encoder: EncoderSettings
     pretraining: PretrainingSettings
     seeds: tuple[int, ...]
+    models: tuple[str, ...]
     strategies: tuple[str, ...]
 
 
@@ -266,6 +259,13 @@ def needs_synthetic(strategies: Sequence[str]) -> bool:
     """Whether any of these strategies learns from synthetic queries."""
     configs = (compose("train", TrainConfig, [f"strategy={name}"]) for name in strategies)
     return any(build(config.strategy, "strategy").needs_synthetic for config in configs)
+
+
+def needed_encoders(models: Sequence[str], encoder: EncoderSettings) -> list[str]:
+    """The roles of the encoders that any of these models asks for."""
+    configs = (compose("train", TrainConfig, [f"model={name}"]) for name in models)
+    roles = encoder_roles(need for config in configs for need in build(config.model, "model").needs())
+    return sorted({made_as(role, encoder) for role in roles})
 
 
 def chosen(group: str) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from zero2ir.collections.records import Document
-from zero2ir.encoders import Encoder, embed
+from zero2ir.encoders import TextEncoder, embed
 from zero2ir.errors import InputError
+
+if TYPE_CHECKING:
+    from zero2ir.lm.factory import LanguageModel
 
 
 class Corpus:
@@ -16,27 +18,31 @@ class Corpus:
 
     Attributes:
         documents: a document's number is its place in this sequence.
-        encoders: by the role that models ask for: "pretrained" and "static".
+        encoders: by the role that models ask for, e.g. "pretrained", "static".
+        language_model: for the models that ask one; None where there is none.
     """
 
     def __init__(
         self,
         documents: Sequence[Document],
-        encoders: Mapping[str, Encoder] | None = None,
-        embeddings: Mapping[str, np.ndarray] | None = None,
+        encoders: Mapping[str, TextEncoder] | None = None,
+        encoded: Mapping[str, Any] | None = None,
         cache: Path | None = None,
+        language_model: "LanguageModel | None" = None,
     ) -> None:
-        """Stores what is given; embeddings that are not given are computed at the first use, once.
+        """Stores what is given; documents are encoded at the first use, once, where they are not given encoded.
 
         Args:
             documents: at least one.
             encoders: role to encoder.
-            embeddings: role to (n_documents, dimension) unit vectors, where they were computed before.
-            cache: a folder that keeps embeddings between processes.
+            encoded: role to the encoded documents, where they were encoded before.
+            cache: a folder that keeps encoded documents between processes.
+            language_model: open, for the models that ask one.
         """
         self.documents = documents
         self.encoders = dict(encoders or {})
-        self._embeddings = dict(embeddings or {})
+        self.language_model = language_model
+        self._encoded = dict(encoded or {})
         self._cache = cache
 
     @cached_property
@@ -49,7 +55,7 @@ class Corpus:
         """A document's number by its id."""
         return {document.doc_id: number for number, document in enumerate(self.documents)}
 
-    def encoder(self, role: str) -> Encoder:
+    def encoder(self, role: str) -> Any:
         """The encoder that plays ``role``.
 
         Raises:
@@ -60,8 +66,18 @@ class Corpus:
             raise InputError(f"the model needs the encoder {role!r}, but there is {have}; run pretrain-synthetic first")
         return self.encoders[role]
 
-    def embeddings(self, role: str) -> np.ndarray:
-        """(n_documents, dimension) float32 unit vectors by the encoder that plays ``role``."""
-        if role not in self._embeddings:
-            self._embeddings[role] = embed(self.encoder(role), self.contents, self._cache)
-        return self._embeddings[role]
+    def encoded(self, role: str) -> Any:
+        """The documents as the encoder that plays ``role`` encodes them, a row a document."""
+        if role not in self._encoded:
+            self._encoded[role] = embed(self.encoder(role), self.contents, self._cache)
+        return self._encoded[role]
+
+    def require_language_model(self) -> "LanguageModel":
+        """The language model.
+
+        Raises:
+            InputError: there is none, or it is lm=none.
+        """
+        if self.language_model is None or not self.language_model.available:
+            raise InputError("the model needs a language model, and there is none; choose one, e.g. lm=smollm2")
+        return self.language_model

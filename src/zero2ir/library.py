@@ -54,7 +54,7 @@ def train(
 
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
-    corpus = _corpus(as_documents(documents), config, chosen.encoder_roles(), seed)
+    corpus = _corpus(as_documents(documents), config, chosen.needs(), seed)
     rows = as_judgments(judgments, corpus)
     fit = build(config.strategy, "strategy")
     inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
@@ -134,7 +134,7 @@ def compare(
         for model in models
         for strategy in strategies
     }
-    roles = {role for config in configs.values() for role in build(config.model, "model").encoder_roles()}
+    roles = {role for config in configs.values() for role in build(config.model, "model").needs()}
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, roles, seed)
     rows = as_judgments(judgments, corpus)
@@ -271,19 +271,20 @@ def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: S
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 
-def _corpus(documents: Sequence["Document"], config: "LibraryConfig", roles: set[str], seed: int) -> "Corpus":
-    """The documents with the encoders that are asked for, and no others: one of them has to be trained first."""
+def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: set[str], seed: int) -> "Corpus":
+    """The documents with the encoders that are asked for, and no others: some have to be trained first."""
     from zero2ir.corpus import Corpus
-    from zero2ir.encoders import Encoder, check_available
-    from zero2ir.static import train_static
+    from zero2ir.encoders import TextEncoder, check_available
+    from zero2ir.pretraining import encoder_roles, made_as, make_encoder
 
     check_available(config.encoder)
-    encoders: dict[str, Encoder] = {}
-    if "static" in roles or (roles and config.encoder.source == "static"):
-        encoders["static"] = train_static(documents, config.pretraining.static, seed)
-    if "pretrained" in roles:
-        encoders["pretrained"] = encoders["static"] if config.encoder.source == "static" else Encoder(config.encoder)
-    return Corpus(documents, encoders)
+    corpus = Corpus(documents)
+    made: dict[str, TextEncoder] = {}
+    for role in encoder_roles(needs):
+        source = made_as(role, config.encoder)
+        made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
+        corpus.encoders[role] = made[source]
+    return corpus
 
 
 def _inputs(

@@ -24,14 +24,9 @@ def synthetic(seed: int) -> Path:
     return SYNTHETIC / f"seed{seed}"
 
 
-def pretrained_encoder() -> Path:
-    """The general-purpose encoder with the documents' embeddings."""
-    return ENCODERS / "pretrained"
-
-
-def static_encoder(seed: int) -> Path:
-    """The encoder from scratch with the documents' embeddings."""
-    return ENCODERS / f"static-seed{seed}"
+def encoder(role: str, seed: int) -> Path:
+    """The encoder that plays a role, with the encoded documents; what is trained is trained once a seed."""
+    return ENCODERS / (role if role == "pretrained" else f"{role}-seed{seed}")
 
 
 def system(model: str, strategy: str, seed: int) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from zero2ir.collections import Document
 from zero2ir.confidence import DEPTH, Confidence
+from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.models import Ranking, Retriever, load_retriever
@@ -143,9 +144,10 @@ def load_program(folder: str | Path) -> Program:
     folder = Path(folder)
     state = _checked_state(folder)
     confidence = state["confidence"]
+    documents = read_records(folder / "documents.parquet", Document)
     return Program(
-        load_retriever(folder / "retriever"),
-        read_records(folder / "documents.parquet", Document),
+        load_retriever(folder / "retriever", Corpus(documents)),
+        documents,
         None if confidence is None else Confidence(**confidence),
         state["about"],
     )

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.collections.records import Document
-from zero2ir.encoders import Encoder, EncoderSettings, package_folder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, package_folder
 from zero2ir.synthetic.pretext import pretext_pairs
 from zero2ir.training import FitSettings, fit
 
@@ -34,7 +34,7 @@ class StaticSettings(BaseModel):
     fit: FitSettings = FitSettings(epochs=6, batch_size=256, learning_rate=0.02)
 
 
-def train_static(documents: Sequence[Document], settings: StaticSettings, seed: int) -> Encoder:
+def train_static(documents: Sequence[Document], settings: StaticSettings, seed: int) -> DenseEncoder:
     """Trains a static encoder from random initialisation on inverse cloze and title pairs; no label, no LM.
 
     A text's vector is the mean of its tokens' vectors, so training and encoding take seconds on a CPU.
@@ -49,7 +49,7 @@ def train_static(documents: Sequence[Document], settings: StaticSettings, seed: 
     if pairs:
         anchors, positives = zip(*pairs, strict=True)
         fit(model, {"anchor": anchors, "positive": positives}, settings.fit, seed)
-    return Encoder(EncoderSettings(name=f"static-seed{seed}", source="static", batch_size=256), model)
+    return DenseEncoder(EncoderSettings(name=f"static-seed{seed}", source="static", batch_size=256), model)
 
 
 def _pairs(documents: Sequence[Document], epochs: int, rng: np.random.Generator) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder
+from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
@@ -16,7 +16,7 @@ QUERIES = [f"{word} gumbo" for word in ("zydeco", "bayou", "okra", "crawfish", "
 
 
 @pytest.fixture(scope="module")
-def corpus(docstrings: list[Document], tiny_encoder: Encoder) -> Corpus:
+def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
     return Corpus(docstrings, {"static": tiny_encoder})
 
 
@@ -72,7 +72,7 @@ def test_the_original_stays_as_it_was(learning: str, corpus: Corpus) -> None:
     assert learned is not None
     assert (vectors(dense).tobytes(), dense.vectors.tobytes(), dense.network.digest()) == before
     assert vectors(learned).tobytes() != before[0]
-    assert corpus.embeddings("static").tobytes() == before[1]
+    assert corpus.encoded("static").tobytes() == before[1]
     assert (learned.vectors.tobytes() == before[1]) == (learning == "adapter")  # it moves the queries alone
     assert (learned.network.digest() == before[2]) == (learning == "adapter")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.models import Sparse, load_retriever
@@ -65,7 +66,7 @@ def test_only_the_given_alternatives_other_than_the_present_are_offered() -> Non
 
 def test_it_learns_nothing_and_needs_no_encoder() -> None:
     assert Sparse().index(CORPUS).learn([], seed=0) is None
-    assert Sparse().encoder_roles() == set()
+    assert Sparse().needs() == set()
 
 
 SAVE = """
@@ -79,20 +80,22 @@ Sparse().index(Corpus([Document(*row) for row in read_documents()[0][:300]])).sa
 
 
 def test_the_saved_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    documents = [Document(*row) for row in read_documents()[0][:300]]
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / seed)], check=True, env=environment)
-    for name in ("retriever.json", "weights.safetensors"):
+    for name in ("model.json", "weights.safetensors"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
     weights = load_file(tmp_path / "1" / "weights.safetensors")
-    assert set(weights) == {"data", "indices", "indptr"}
+    assert set(weights) == {f"{part}{name}" for part in ("", "counts.") for name in ("data", "indices", "indptr")}
     assert len(weights["data"]) > 1000
-    assert load_retriever(tmp_path / "1").search(["open a file"], 3).numbers[0, 0] >= 0
+    assert load_retriever(tmp_path / "1", Corpus(documents)).search(["open a file"], 3).numbers[0, 0] >= 0
 
 
 def test_a_collection_without_a_single_term_finds_nothing(tmp_path: Path) -> None:
-    sparse = Sparse().index(Corpus([Document("d0", "", ""), Document("d1", "", "the")]))
+    nothing = Corpus([Document("d0", "", ""), Document("d1", "", "the")])
+    sparse = Sparse().index(nothing)
     sparse.save(tmp_path)
-    for one in (sparse, load_retriever(tmp_path)):
+    for one in (sparse, load_retriever(tmp_path, nothing)):
         assert (one.search(["the", "apple"], 2).numbers == -1).all()
         assert not np.concatenate(one.score(["the", "apple"], [["the", "apple"]] * 2)).any()

@@ -2,16 +2,39 @@
 
 from pathlib import Path
 
+from zero2ir.corpus import Corpus
 from zero2ir.models.base import Example, Ranking, Reranker, Retriever, read_state
 from zero2ir.models.dense import Dense
+from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
 
-KINDS: dict[str, type[Retriever]] = {model.kind: model for model in (Sparse, Dense, Hybrid)}
+RETRIEVERS: dict[str, type[Retriever]] = {model.kind: model for model in (Sparse, Dense, Hybrid, Feedback, Reranked)}
+RERANKERS: dict[str, type[Reranker]] = {}
 
-__all__ = ["KINDS", "Dense", "Example", "Hybrid", "Ranking", "Reranker", "Retriever", "Sparse", "load_retriever"]
+__all__ = [
+    "RERANKERS",
+    "RETRIEVERS",
+    "Dense",
+    "Example",
+    "Feedback",
+    "Hybrid",
+    "Ranking",
+    "Reranked",
+    "Reranker",
+    "Retriever",
+    "Sparse",
+    "load_reranker",
+    "load_retriever",
+]
 
 
-def load_retriever(folder: Path) -> Retriever:
-    """Opens any saved retriever, ready to search."""
-    return KINDS[read_state(folder)["kind"]].load(folder)
+def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
+    """Opens any saved retriever, ready to search the documents of ``corpus``."""
+    return RETRIEVERS[read_state(folder)["kind"]].load(folder, corpus)
+
+
+def load_reranker(folder: Path, corpus: Corpus) -> Reranker:
+    """Opens any saved reranker."""
+    return RERANKERS[read_state(folder)["kind"]].load(folder, corpus)

@@ -12,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.files import write_json
 
 NO_DOCUMENT = -1
-STATE = "retriever.json"
+STATE = "model.json"
 
 
 class Ranking(NamedTuple):
@@ -60,9 +60,18 @@ class Retriever(ABC):
 
     kind: ClassVar[str]
 
-    def encoder_roles(self) -> set[str]:
-        """The roles of the encoders that it asks the corpus for: "pretrained", "static"; none where it needs none."""
-        return set()
+    def needs(self) -> set[str]:
+        """What it asks the corpus for: encoders by their roles ("pretrained", "static", ...), and "lm"."""
+        return {need for part in self.parts() for need in part.needs()}
+
+    def parts(self) -> list["Retriever"]:
+        """The retrievers that it is made of; none for one that stands alone."""
+        return []
+
+    def with_parts(self, parts: Sequence["Retriever"]) -> Self:
+        """An indexed copy made of other parts, in the order of ``parts``."""
+        assert not parts
+        return self
 
     @abstractmethod
     def index(self, corpus: Corpus) -> Self:
@@ -71,6 +80,17 @@ class Retriever(ABC):
     @abstractmethod
     def search(self, queries: Sequence[str], k: int) -> Ranking:
         """The best ``k`` documents of each query; fewer where fewer exist or match."""
+
+    @abstractmethod
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Searches with each query moved toward some documents: pseudo-relevance feedback.
+
+        Args:
+            queries: n_queries texts.
+            documents: (n_queries, m) document numbers, -1 where there are fewer.
+            weight: of the documents, 0 (the query as it is) to 1 (the documents alone).
+            k: the length of the ranking.
+        """
 
     @abstractmethod
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -89,7 +109,10 @@ class Retriever(ABC):
         return []
 
     def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """Searches with the present settings first, then with each of the alternatives."""
+        """Searches with the present settings first, then with each of the alternatives.
+
+        The first are what a choice falls back to, so a costly part that can be switched off comes first switched off.
+        """
         yield self.settings(), self.search(queries, k)
         for settings in self.alternatives():
             yield settings, self.with_settings(settings).search(queries, k)
@@ -105,24 +128,51 @@ class Retriever(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path) -> Self:
-        """Opens what ``save`` wrote, ready to search."""
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        """Opens what ``save`` wrote, ready to search the documents of ``corpus``; it needs no encoders of it."""
 
 
 class Reranker(ABC):
-    """Scores the candidates that a retriever found."""
+    """Scores the candidates that a retriever found, seeing query and text together."""
 
     kind: ClassVar[str]
 
+    def needs(self) -> set[str]:
+        """As ``Retriever.needs``."""
+        return set()
+
+    @abstractmethod
+    def index(self, corpus: Corpus) -> Self:
+        """Takes what it needs from the corpus and returns itself."""
+
     @abstractmethod
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
+        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better.
+
+        Candidates come in the order of the retriever. A candidate that could not be scored is NaN; the one who asks
+        leaves it where it stood.
+        """
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """An indexed copy that has learned from examples; None where there is nothing that could learn."""
+        del examples, seed
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes everything that scoring needs, without pickle; ``read_state`` tells its kind."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        """Opens what ``save`` wrote."""
 
 
-def write_state(folder: Path, retriever: Retriever, **more: Any) -> None:
-    """Writes a retriever's kind, its settings and what else its constructor needs."""
+def write_state(folder: Path, model: Retriever | Reranker, **state: Any) -> None:
+    """Writes a model's kind, a retriever's settings, and what else ``load`` needs; JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / STATE, {"kind": retriever.kind, "settings": retriever.settings(), **more})
+    settings = {"settings": model.settings()} if isinstance(model, Retriever) else {}
+    write_json(folder / STATE, {"kind": model.kind, **settings, **state})
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import Encoder, load_embeddings, save_embeddings
+from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
-from zero2ir.models.base import Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
 from zero2ir.training import FitSettings, fit
 
 BLOCK = 1 << 26  # scores held at once
@@ -43,12 +43,12 @@ class Dense(Retriever):
         self.fit = FitSettings.model_validate(fit or {})
         self.map: np.ndarray | None = None
 
-    def encoder_roles(self) -> set[str]:
+    def needs(self) -> set[str]:
         return {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
-        self.network: Encoder = corpus.encoder(self.encoder)
-        self.vectors = corpus.embeddings(self.encoder)
+        self.network: DenseEncoder = corpus.encoder(self.encoder)
+        self.vectors = corpus.encoded(self.encoder)
         self.corpus = corpus
         return self
 
@@ -58,7 +58,21 @@ class Dense(Retriever):
         return vectors if self.map is None else adapt(vectors, self.map)
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
+        return self._nearest(self.encode_queries(queries), k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Rocchio's move: the query's vector and the mean of the documents', by weight.
+
+        Source: Rocchio 1971; for dense retrieval Li et al., ACM TOIS 2023, doi:10.1145/3570724, section 3.3.
+        """
         encoded = self.encode_queries(queries)
+        for row, numbers in enumerate(documents):
+            if len(kept := numbers[numbers != NO_DOCUMENT]):
+                moved = (1 - weight) * encoded[row] + weight * self.vectors[kept].mean(axis=0)
+                encoded[row] = moved / max(float(np.linalg.norm(moved)), 1e-12)
+        return self._nearest(encoded, k)
+
+    def _nearest(self, encoded: np.ndarray, k: int) -> Ranking:
         rows = max(1, BLOCK // max(1, len(self.vectors)))
         parts = [best(encoded[at : at + rows] @ self.vectors.T, k) for at in range(0, len(encoded), rows)]
         if not parts:
@@ -99,7 +113,7 @@ class Dense(Retriever):
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         columns = self._columns(examples, np.random.default_rng(seed))
-        trained = Encoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         learned = self._like()
         learned.network, learned.corpus = trained, self.corpus
         learned.vectors = trained.encode(self.corpus.contents)
@@ -124,10 +138,13 @@ class Dense(Retriever):
             save_embeddings(folder / "adapter.npy", self.map)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
         retriever = cls(state["encoder"], state["learning"])
-        retriever.network = Encoder.load(folder / "encoder")
+        retriever.corpus = corpus
+        network = load_encoder(folder / "encoder")
+        assert isinstance(network, DenseEncoder)
+        retriever.network = network
         retriever.vectors = load_embeddings(folder / "embeddings.npy", state["rows"])
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.vectors.shape[1])

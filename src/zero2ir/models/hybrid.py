@@ -56,8 +56,13 @@ class Hybrid(Retriever):
         self.steps = steps
         self.least_weight = least_weight
 
-    def encoder_roles(self) -> set[str]:
-        return {role for retriever in self.retrievers for role in retriever.encoder_roles()}
+    def parts(self) -> list[Retriever]:
+        return list(self.retrievers)
+
+    def with_parts(self, parts: Sequence[Retriever]) -> Self:
+        copy = self.with_settings(self.settings())
+        copy.retrievers = list(parts)
+        return copy
 
     def index(self, corpus: Corpus) -> Self:
         for retriever in self.retrievers:
@@ -67,6 +72,11 @@ class Hybrid(Retriever):
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
         return self._fuse(self._found(queries), k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Moves each retriever's query, and fuses."""
+        depth = min(self.depth, self.n_documents)
+        return self._fuse([part.search_toward(queries, documents, weight, depth) for part in self.retrievers], k)
 
     def _found(self, queries: Sequence[str]) -> list[Ranking]:
         depth = min(self.depth, self.n_documents)
@@ -135,9 +145,7 @@ class Hybrid(Retriever):
         learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
         if all(one is None for one in learned):
             return None
-        copy = self.with_settings(self.settings())
-        copy.retrievers = [new or old for new, old in zip(learned, self.retrievers, strict=True)]
-        return copy
+        return self.with_parts([new or old for new, old in zip(learned, self.retrievers, strict=True)])
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, depth=self.depth, n_documents=self.n_documents, retrievers=len(self.retrievers))
@@ -145,11 +153,11 @@ class Hybrid(Retriever):
             retriever.save(folder / str(number))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
         from zero2ir.models import load_retriever
 
         state = read_state(folder)
-        retrievers = [load_retriever(folder / str(number)) for number in range(state["retrievers"])]
+        retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
         hybrid = cls(retrievers, **state["settings"], depth=state["depth"])
         hybrid.n_documents = state["n_documents"]
         return hybrid

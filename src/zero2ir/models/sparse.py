@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import bm25s
 import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Ranking, Retriever, best, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, best, read_state, write_state
 
 STOP_WORDS = "en"
 STEMMER = "english"  # Snowball's Porter2
@@ -22,24 +25,41 @@ class Sparse(Retriever):
         k1: saturation of term frequency, at least 0.
         b: normalisation by document length, 0 to 1.
         alternatives: other (k1, b) worth trying when judgments are there.
+        feedback_terms: how many terms of the documents join a query that is moved toward them.
 
     Source: Robertson and Zaragoza 2009, doi:10.1561/1500000019; Kamphuis et al., ECIR 2020, for the variants.
     """
 
     kind = "sparse"
 
-    def __init__(self, k1: float = 0.9, b: float = 0.4, alternatives: Sequence[Sequence[float]] = ()) -> None:
+    def __init__(
+        self,
+        k1: float = 0.9,
+        b: float = 0.4,
+        alternatives: Sequence[Sequence[float]] = (),
+        feedback_terms: int = 20,
+    ) -> None:
         self.k1 = k1
         self.b = b
+        self.feedback_terms = feedback_terms
         self._alternatives = [tuple(pair) for pair in alternatives]
 
     def index(self, corpus: Corpus) -> Self:
         tokens = tokenize(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
-        self.ids = [[self.vocabulary[token] for token in text] for text in tokens]
-        self.n_documents = len(tokens)
-        self.mean_length = sum(map(len, tokens)) / max(1, len(tokens))
+        ids = [[self.vocabulary[token] for token in text] for text in tokens]
+        self.counts = _counts(ids, len(self.vocabulary))
         return self._weighted()
+
+    @property
+    def n_documents(self) -> int:
+        """How many documents are indexed."""
+        return self.counts.shape[0]
+
+    @property
+    def mean_length(self) -> float:
+        """Of the documents, in tokens."""
+        return float(self.counts.sum()) / max(1, self.n_documents)
 
     def _weighted(self) -> Self:
         """Computes the weight of each term in each document; a collection without a single term stays empty."""
@@ -47,7 +67,10 @@ class Sparse(Retriever):
         if not self.vocabulary:
             return self
         self.weights = bm25s.BM25(k1=self.k1, b=self.b, method="lucene")
-        self.weights.index((self.ids, self.vocabulary), show_progress=False, create_empty_token=False)
+        pointers, tokens = self.counts.indptr, np.repeat(self.counts.indices, self.counts.data)
+        ends = np.concatenate([[0], np.cumsum(self.counts.data)])[pointers]
+        ids = [tokens[start:end] for start, end in pairwise(ends)]
+        self.weights.index((ids, self.vocabulary), show_progress=False, create_empty_token=False)
         return self
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
@@ -57,6 +80,35 @@ class Sparse(Retriever):
             if known and self.weights is not None:
                 scores[row] = self.weights.get_scores_from_ids(known)
         return best(scores, k, found=scores > 0)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """RM3: the query's terms by their share in it, and the documents' most frequent ones by their mean share.
+
+        Source: Abdul-Jaleel et al., TREC 2004, "UMass at TREC 2004: Novelty and HARD", with equal document weights.
+        """
+        if self.weights is None or not queries:
+            return self.search(queries, k)
+        terms = vstack([self._model(*pair, weight) for pair in zip(tokenize(queries), documents, strict=True)])
+        index = self.weights.scores
+        matrix = csc_matrix(
+            (index["data"], index["indices"], index["indptr"]), shape=(self.n_documents, len(self.vocabulary))
+        )
+        scores = np.asarray((terms @ matrix.T).todense(), dtype=np.float32)  # -> (n_queries, n_documents)
+        return best(scores, k, found=scores > 0)
+
+    def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
+        """(1, n_terms) the weights of a moved query's terms; they sum to the number of its tokens."""
+        known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
+        own = np.bincount(known, minlength=len(self.vocabulary)) / max(1, len(known))
+        near = np.zeros(len(self.vocabulary))
+        for number in documents[documents != NO_DOCUMENT]:
+            row = self.counts[[number]]
+            near[row.indices] += row.data / max(1, row.data.sum())
+        if len(self.vocabulary) > self.feedback_terms:
+            near[np.argsort(-near, kind="stable")[self.feedback_terms :]] = 0.0
+        near /= max(near.sum(), 1e-12)
+        moved = (1 - weight) * own + weight * near if near.any() else own
+        return csr_matrix((moved * max(1, len(known)))[None])
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [
@@ -86,9 +138,8 @@ class Sparse(Retriever):
         return [{"k1": k1, "b": b} for k1, b in self._alternatives if (k1, b) != (self.k1, self.b)]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(**settings, alternatives=self._alternatives)
-        copy.vocabulary, copy.ids = self.vocabulary, self.ids
-        copy.n_documents, copy.mean_length = self.n_documents, self.mean_length
+        copy = type(self)(**settings, alternatives=self._alternatives, feedback_terms=self.feedback_terms)
+        copy.vocabulary, copy.counts = self.vocabulary, self.counts
         return copy._weighted()
 
     def save(self, folder: Path) -> None:
@@ -97,30 +148,38 @@ class Sparse(Retriever):
             self,
             vocabulary=sorted(self.vocabulary),
             n_documents=self.n_documents,
-            mean_length=self.mean_length,
+            feedback_terms=self.feedback_terms,
         )
         if self.weights is not None:
             scores = {name: np.asarray(self.weights.scores[name]) for name in ("data", "indices", "indptr")}
-            from safetensors.numpy import save_file
-
-            save_file(scores, folder / "weights.safetensors")
+            counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in scores}
+            save_file(scores | counts, folder / "weights.safetensors")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        from safetensors.numpy import load_file
-
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(**state["settings"])
+        retriever = cls(**state["settings"], feedback_terms=state["feedback_terms"])
         retriever.vocabulary = {token: number for number, token in enumerate(state["vocabulary"])}
-        retriever.n_documents, retriever.mean_length = state["n_documents"], state["mean_length"]
+        retriever.counts = csr_matrix((state["n_documents"], len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None
         if retriever.vocabulary:
             retriever.weights = bm25s.BM25(k1=retriever.k1, b=retriever.b, method="lucene")
             scores = load_file(folder / "weights.safetensors")
+            parts = tuple(scores.pop(f"counts.{name}") for name in ("data", "indices", "indptr"))
+            retriever.counts = csr_matrix(parts, shape=retriever.counts.shape)
             retriever.weights.scores = {**scores, "num_docs": retriever.n_documents}
             retriever.weights.vocab_dict = retriever.vocabulary
             retriever.weights.nonoccurrence_array = None  # Lucene's variant gives an absent term no score
         return retriever
+
+
+def _counts(ids: Sequence[Sequence[int]], n_terms: int) -> csr_matrix:
+    """(n_documents, n_terms) int32, how often each term stands in each document."""
+    pointers = np.concatenate([[0], np.cumsum([len(one) for one in ids])]).astype(np.int64)
+    flat = np.fromiter((number for one in ids for number in one), dtype=np.int32, count=int(pointers[-1]))
+    counts = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointers), shape=(len(ids), n_terms))
+    counts.sum_duplicates()
+    return counts
 
 
 def tokenize(texts: Sequence[str]) -> list[list[str]]:

@@ -23,7 +23,8 @@ class FineTune:
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
-        base = model.index(inputs.corpus)
+        base = tune_parts(model.index(inputs.corpus), inputs)
+        given = settings_of(model)
         candidates = [*tuned(base, inputs), *cross_validated(base, inputs)]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
@@ -33,10 +34,10 @@ class FineTune:
         retriever = retriever.with_settings(chosen.settings)
         return Fitted(
             retriever,
-            "zero_shot" if choice.index == 0 else chosen.name,
+            named(chosen.name, retriever, given),
             explain(choice, len(candidates), inputs),
             chosen.values,
-            {"selection": choice.as_dict(), "settings": dict(chosen.settings), "candidates": len(candidates)},
+            {"selection": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
             labels=len(inputs.judgments),
         )
 
@@ -53,10 +54,39 @@ def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
         )
 
 
+def tune_parts(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
+    """The retriever with the settings of its parts fitted to the judgments, from the inside out, each on its own."""
+    parts = [tune(part, inputs) for part in retriever.parts()]
+    return retriever.with_parts(parts) if parts else retriever
+
+
+def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
+    """The retriever with all its settings fitted to the judgments, from the inside out."""
+    retriever = tune_parts(retriever, inputs)
+    if not retriever.alternatives():
+        return retriever
+    candidates = tuned(retriever, inputs)
+    choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
+    return retriever.with_settings(candidates[choice.index].settings)
+
+
+def named(name: str, retriever: Retriever, given: Mapping[str, Any]) -> str:
+    """What was chosen, in words; "zero_shot" where nothing came out other than it was given."""
+    if name == LEARNED:
+        return LEARNED
+    return "zero_shot" if settings_of(retriever) == given else TUNED
+
+
+def settings_of(retriever: Retriever) -> dict[str, Any]:
+    """What is set in a retriever and in its parts; JSON."""
+    parts = [settings_of(part) for part in retriever.parts()]
+    return {**retriever.settings(), **({"parts": parts} if any(parts) else {})}
+
+
 def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
-    """The retriever with each setting worth trying, measured on the judged queries; its present settings first."""
+    """The retriever with each setting worth trying, measured on the judged queries; what to fall back to first."""
     swept = sweep_values(retriever, inputs, list(inputs.queries))
-    return [Candidate(TUNED if number else DEFAULT, *pair) for number, pair in enumerate(swept)]
+    return [Candidate(DEFAULT if number == 0 else TUNED, *pair) for number, pair in enumerate(swept)]
 
 
 def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:

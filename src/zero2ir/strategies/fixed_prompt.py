@@ -5,7 +5,7 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.strategies.base import Fitted, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, sweep_values
+from zero2ir.strategies.fine_tune import FineTune, settings_of, sweep_values, tune_parts
 from zero2ir.strategies.selection import choose, expected_gains
 
 SYNTHETIC = "learned from synthetic queries"
@@ -32,6 +32,7 @@ class FixedPrompt:
         if learned is None:
             return simple.renamed(f"this model learns nothing from examples; {simple.because}")
 
+        learned = tune_parts(learned, inputs)
         swept = sweep_values(learned, inputs, list(inputs.queries))
         table = np.stack([values for _, values in swept])
         choice = choose(table, inputs.selection.prior_deviation)
@@ -39,7 +40,7 @@ class FixedPrompt:
         gain = float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
         report = {
             "selection": choice.as_dict(),
-            "settings": dict(settings),
+            "settings": settings_of(learned.with_settings(settings)),
             "examples": len(examples),
             "gain_of_synthetic": round(gain, 4),
         }

@@ -1,0 +1,117 @@
+"""Dense encoders: one unit vector a text, with numpy at the border and torch inside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.settings import EncoderSettings, checked_weights
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file
+from zero2ir.progress import watched
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class DenseEncoder(TextEncoder):
+    """A sentence-transformers model that maps texts to unit vectors.
+
+    Attributes:
+        settings: where it comes from.
+        model: the sentence-transformers model, loaded at the first use.
+        trained: whether its weights are its own (trained here) rather than those that ``settings`` point to.
+    """
+
+    kind = "dense"
+    encoded = "embeddings.npy"
+
+    def __init__(self, settings: EncoderSettings, model: "SentenceTransformer | None" = None) -> None:
+        """Takes a network that was trained here; without one, the settings tell where it is."""
+        self.settings = settings
+        self.trained = model is not None
+        self._model = model
+
+    @property
+    def model(self) -> "SentenceTransformer":
+        """The network itself, for those who train it."""
+        if self._model is None:
+            self._model = _open(self.settings)
+        return self._model
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Encodes texts, longest first so that batches hold little padding.
+
+        Returns:
+            (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
+        """
+        if not texts:
+            return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
+        vectors = self.model.encode(
+            readable(texts),
+            batch_size=self.settings.batch_size,
+            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+        )
+        return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
+
+    @classmethod
+    def opened(cls, settings: EncoderSettings, weights: Path | None) -> "DenseEncoder":
+        return cls(settings, None if weights is None else _network(weights, local=True))
+
+    def write(self, path: Path, rows: np.ndarray) -> None:
+        save_embeddings(path, rows)
+
+    def read(self, path: Path, number: int) -> np.ndarray:
+        return load_embeddings(path, number)
+
+
+def _open(settings: EncoderSettings) -> "SentenceTransformer":
+    if settings.source == "static":
+        raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")
+    place = checked_weights(settings) if settings.source == "package" else settings.model
+    try:
+        model = _network(place, local=settings.source == "package" or Path(place).is_dir())
+    except Exception as error:  # the hub raises many types; each means that this encoder cannot be had
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"encoder={settings.name}: cannot load {settings.model!r} ({reason}); "
+            "check the name and the network, or choose encoder=minilm"
+        ) from error
+    if np.isfinite(model.max_seq_length or np.inf):
+        model.max_seq_length = settings.max_tokens
+    return model
+
+
+def _network(place: str | Path, local: bool) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of reading the weights: a blink
+    return SentenceTransformer(str(place), local_files_only=local, device=device())
+
+
+def save_embeddings(path: Path, vectors: np.ndarray) -> None:
+    """Writes vectors as plain ``.npy``."""
+    with finished_file(path, "wb") as file:
+        np.save(file, vectors, allow_pickle=False)
+
+
+def load_embeddings(path: Path, rows: int) -> np.ndarray:
+    """Reads vectors back.
+
+    Raises:
+        InputError: the file is damaged or does not hold ``rows`` vectors.
+    """
+    try:
+        vectors: Any = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{path}: not a whole embeddings file ({error}); run the stage pretrain-synthetic again"
+        ) from None
+    if vectors.ndim != 2 or len(vectors) != rows:
+        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; write it again")
+    return vectors

@@ -1,0 +1,77 @@
+"""Where an encoder comes from, and whether it can be had."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.errors import InputError
+from zero2ir.files import sha256
+
+
+class EncoderSettings(BaseModel):
+    """The schema of ``conf/encoder/*.yaml``: where a general-purpose encoder comes from.
+
+    Attributes:
+        name: what logs and reports call it.
+        source: "package" (weights inside an installed Python package), "hub" (a sentence-transformers name or a
+            folder) or "static" (none is given: the one trained from scratch on the collection stands in).
+        model: for "package" ``package:folder``, for "hub" the model's name or path.
+        sha256: what ``model.safetensors`` must hash to, for "package".
+        max_tokens: texts are cut after so many tokens.
+        batch_size: texts per forward pass.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    source: Literal["package", "hub", "static"]
+    model: str = ""
+    sha256: str = ""
+    max_tokens: Annotated[int, Field(ge=8)] = 256
+    batch_size: Annotated[int, Field(ge=1)] = 32
+
+
+def check_available(settings: EncoderSettings) -> None:
+    """Fails at once where the encoder cannot be had.
+
+    Raises:
+        InputError: the package is not installed or its weights differ from ``sha256``.
+    """
+    if settings.source == "package":
+        checked_weights(settings)
+
+
+def package_folder(place: str) -> Path:
+    """Finds ``package:folder`` without importing the package.
+
+    Raises:
+        InputError: the package is not installed, or has no such folder.
+    """
+    package, _, inside = place.partition(":")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise InputError(f"the package {package} is not installed; pip install {package.replace('_', '-')}")
+    folder = Path(found.submodule_search_locations[0]) / inside
+    if not folder.is_dir():
+        raise InputError(f"the package {package} has no folder {inside!r}; reinstall it")
+    return folder
+
+
+def checked_weights(settings: EncoderSettings) -> Path:
+    """The folder of the package's weights, which must be the publisher's.
+
+    Raises:
+        InputError: the package is not installed or its weights differ from ``sha256``.
+    """
+    folder = package_folder(settings.model)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise InputError(f"encoder={settings.name}: {settings.model} has no model.safetensors; reinstall the package")
+    if settings.sha256 and sha256(weights) != settings.sha256:
+        raise InputError(
+            f"encoder={settings.name}: the model.safetensors of {settings.model} is not the publisher's "
+            f"(its sha256 differs from {settings.sha256[:12]}…); reinstall the package"
+        )
+    return folder

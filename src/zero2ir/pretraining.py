@@ -1,0 +1,54 @@
+"""Makes the networks that models ask for, from the documents alone."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
+from zero2ir.errors import InputError
+from zero2ir.static import StaticSettings, train_static
+from zero2ir.synthetic.settings import SyntheticSettings
+
+ROLES = ("pretrained", "static")
+
+
+class PretrainingSettings(BaseModel):
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    synthetic: SyntheticSettings
+    static: StaticSettings
+
+
+def make_encoder(
+    role: str, corpus: Corpus, pretrained: EncoderSettings, settings: PretrainingSettings, seed: int
+) -> TextEncoder:
+    """The network that plays a role in models.
+
+    Args:
+        role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation.
+        corpus: the documents.
+        pretrained: the general-purpose encoder.
+        settings: how the others are made.
+        seed: of their initial weights and of what they are shown.
+
+    Raises:
+        InputError: there is no such role.
+    """
+    if role not in ROLES:
+        raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
+    if role == "static":
+        return train_static(corpus.documents, settings.static, seed)
+    return DenseEncoder(pretrained)
+
+
+def made_as(role: str, pretrained: EncoderSettings) -> str:
+    """The role that an encoder is made for: with encoder=static, the one from scratch plays "pretrained", too."""
+    return "static" if role == "pretrained" and pretrained.source == "static" else role
+
+
+def encoder_roles(needs: Iterable[str]) -> list[str]:
+    """The roles among what models need, sorted."""
+    return sorted(set(needs) - {"lm"})

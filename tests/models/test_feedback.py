@@ -1,0 +1,96 @@
+"""Feedback: the second search is the first one's, moved toward what it found."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder
+from zero2ir.models import Dense, Feedback, Hybrid, Sparse, load_retriever
+from zero2ir.models.sparse import tokenize
+
+QUERIES = ["open a file", "sort the items of a list"]
+
+
+@pytest.fixture(scope="module")
+def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
+    return Corpus(docstrings, {"static": tiny_encoder})
+
+
+def test_rocchio_is_the_weighted_mean_of_query_and_documents(corpus: Corpus) -> None:
+    dense = Dense("static").index(corpus)
+    first = dense.search(QUERIES, 3).numbers
+    moved = 0.6 * dense.encode_queries(QUERIES) + 0.4 * dense.vectors[first].mean(axis=1)
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    expected = np.sort(moved @ dense.vectors.T, axis=1)[:, ::-1][:, :10]
+    ranking = Feedback(dense, documents=3, weight=0.4).index(corpus).search(QUERIES, 10)
+    np.testing.assert_allclose(ranking.scores, expected, rtol=1e-5)
+
+
+def test_rm3_by_hand() -> None:
+    corpus = Corpus([Document("0", "", "apple pear pear"), Document("1", "", "pear plum"), Document("2", "", "fig")])
+    sparse = Sparse().index(corpus)
+    term = {name: sparse.vocabulary[tokenize([name])[0][0]] for name in ("apple", "pear", "plum")}
+    alone = {name: sparse.search([name], 3) for name in term}
+    weight = {name: np.zeros(3) for name in term}
+    for name, ranking in alone.items():
+        kept = ranking.numbers[0] >= 0
+        weight[name][ranking.numbers[0][kept]] = ranking.scores[0][kept]
+    moved = sparse.search_toward(["apple"], np.array([[0, -1]]), 0.5, 3)
+    expected = (0.5 + 0.5 / 3) * weight["apple"] + 0.5 * 2 / 3 * weight["pear"]
+    assert moved.numbers[0].tolist() == [0, 1, -1]
+    assert moved.scores[0, :2].tolist() == pytest.approx([expected[0], expected[1]])
+
+
+def test_only_the_most_frequent_terms_join(corpus: Corpus) -> None:
+    few, all_terms = Sparse(feedback_terms=1).index(corpus), Sparse(feedback_terms=10_000).index(corpus)
+    near = np.array([[3], [4]])
+    assert (few.search_toward(QUERIES, near, 0.5, 60).numbers >= 0).sum() < (
+        all_terms.search_toward(QUERIES, near, 0.5, 60).numbers >= 0
+    ).sum()
+
+
+@pytest.mark.parametrize("build", [Sparse, lambda: Dense("static"), lambda: Hybrid([Sparse(), Dense("static")])])
+def test_weight_nought_and_no_document_are_the_plain_search(build, corpus: Corpus) -> None:
+    plain = build().index(corpus).search(QUERIES, 20)
+    off = Feedback(build(), weight=0.0).index(corpus).search(QUERIES, 20)
+    nothing = build().index(corpus).search_toward(QUERIES, np.full((2, 3), -1), 0.4, 20)
+    np.testing.assert_array_equal(off.numbers, plain.numbers)
+    np.testing.assert_array_equal(nothing.numbers, plain.numbers)
+    np.testing.assert_allclose(nothing.scores, plain.scores, rtol=1e-5)
+
+
+def test_each_part_of_a_hybrid_moves_toward_what_the_whole_found(corpus: Corpus) -> None:
+    hybrid = Hybrid([Sparse(), Dense("static")], [0.0, 1.0]).index(corpus)
+    first = hybrid.search(QUERIES, 4).numbers
+    alone = Dense("static").index(corpus).search_toward(QUERIES, first, 0.3, 10)
+    ranking = Feedback(hybrid, documents=4, weight=0.3).search(QUERIES, 10)
+    np.testing.assert_array_equal(ranking.numbers, alone.numbers)
+
+
+def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
+    feedback = Feedback(Sparse(), 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
+    swept = list(feedback.sweep(QUERIES, 10))
+    assert [settings for settings, _ in swept] == [
+        {"documents": 3, "weight": 0.2},
+        {"documents": 5, "weight": 0.4},
+        {"documents": 1, "weight": 0.0},
+    ]
+    for settings, ranking in swept:
+        np.testing.assert_array_equal(ranking.numbers, feedback.with_settings(settings).search(QUERIES, 10).numbers)
+
+
+def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
+    feedback = Feedback(Sparse(feedback_terms=3), 2, 0.25).index(corpus)
+    feedback.save(tmp_path)
+    loaded = load_retriever(tmp_path, corpus)
+    assert loaded.settings() == {"documents": 2, "weight": 0.25}
+    np.testing.assert_array_equal(loaded.search(QUERIES, 9).scores, feedback.search(QUERIES, 9).scores)
+
+
+@pytest.mark.parametrize("wrong", [{"documents": 0}, {"weight": 1.5}, {"weight": -0.1}])
+def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="at least 1 document, and a weight of 0 to 1"):
+        Feedback(Sparse(), **wrong)  # type: ignore[arg-type]
