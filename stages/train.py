@@ -12,7 +12,6 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
 from zero2ir.experiment import code_revision, train_program
 from zero2ir.files import finished_folder, sha256, write_json
-from zero2ir.pretraining import encoder_roles
 from zero2ir.program import program_digest
 from zero2ir.strategies import TrainingInputs
 from zero2ir.synthetic.store import read_synthetic
@@ -22,7 +21,7 @@ from zero2ir.tracking import log_training
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
-    roles = encoder_roles(model.needs())
+    roles = model.encoder_roles()
     trained = train_program(model, strategy, training_inputs(config, roles), names)
     cost = trained.cost | pretraining_cost(config.seed, strategy.needs_synthetic, roles)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}

@@ -27,7 +27,7 @@ STAGES: dict[str, Any] = read_yaml(PROJECT / "dvc.yaml")["stages"]
 PANEL: dict[str, Any] = read_yaml(PROJECT / "params.yaml")
 PRIMARY = {name: PROJECT / "conf" / f"{name.replace('-', '_')}.yaml" for name in STAGES}
 SCRIPT = {name: PROJECT / "stages" / f"{name.replace('-', '_')}.py" for name in STAGES}
-CHECKS = {"stage", "build", "chosen", "needs_synthetic"}
+CHECKS = {"stage", "build", "chosen", "needed_encoders", "needs_synthetic"}
 
 
 # What the sources say.

@@ -21,7 +21,7 @@ from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
-from zero2ir.pretraining import PretrainingSettings, encoder_roles, made_as
+from zero2ir.pretraining import PretrainingSettings, made_as
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.tracking import TrackingSettings
 
@@ -264,7 +264,7 @@ def needs_synthetic(strategies: Sequence[str]) -> bool:
 def needed_encoders(models: Sequence[str], encoder: EncoderSettings) -> list[str]:
     """The roles of the encoders that any of these models asks for."""
     configs = (compose("train", TrainConfig, [f"model={name}"]) for name in models)
-    roles = encoder_roles(need for config in configs for need in build(config.model, "model").needs())
+    roles = {role for config in configs for role in build(config.model, "model").encoder_roles()}
     return sorted({made_as(role, encoder) for role in roles})
 
 

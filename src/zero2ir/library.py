@@ -1,6 +1,6 @@
 """zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,7 +54,7 @@ def train(
 
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
-    corpus = _corpus(as_documents(documents), config, chosen.needs(), seed)
+    corpus = _corpus(as_documents(documents), config, chosen.encoder_roles(), seed)
     rows = as_judgments(judgments, corpus)
     fit = build(config.strategy, "strategy")
     inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
@@ -134,7 +134,7 @@ def compare(
         for model in models
         for strategy in strategies
     }
-    roles = {role for config in configs.values() for role in build(config.model, "model").needs()}
+    roles = {role for config in configs.values() for role in build(config.model, "model").encoder_roles()}
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, roles, seed)
     rows = as_judgments(judgments, corpus)
@@ -271,16 +271,16 @@ def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: S
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 
-def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: set[str], seed: int) -> "Corpus":
+def _corpus(documents: Sequence["Document"], config: "LibraryConfig", roles: Collection[str], seed: int) -> "Corpus":
     """The documents with the encoders that are asked for, and no others: some have to be trained first."""
     from zero2ir.corpus import Corpus
     from zero2ir.encoders import TextEncoder, check_available
-    from zero2ir.pretraining import encoder_roles, made_as, make_encoder
+    from zero2ir.pretraining import made_as, make_encoder
 
     check_available(config.encoder)
     corpus = Corpus(documents)
     made: dict[str, TextEncoder] = {}
-    for role in encoder_roles(needs):
+    for role in sorted(roles):
         source = made_as(role, config.encoder)
         made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
         corpus.encoders[role] = made[source]

@@ -1,7 +1,5 @@
 """Makes the networks that models ask for, from the documents alone."""
 
-from collections.abc import Iterable
-
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.corpus import Corpus
@@ -47,8 +45,3 @@ def make_encoder(
 def made_as(role: str, pretrained: EncoderSettings) -> str:
     """The role that an encoder is made for: with encoder=static, the one from scratch plays "pretrained", too."""
     return "static" if role == "pretrained" and pretrained.source == "static" else role
-
-
-def encoder_roles(needs: Iterable[str]) -> list[str]:
-    """The roles among what models need, sorted."""
-    return sorted(set(needs) - {"lm"})

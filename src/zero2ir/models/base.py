@@ -64,6 +64,10 @@ class Retriever(ABC):
         """What it asks the corpus for: encoders by their roles ("pretrained", "static", ...), and "lm"."""
         return {need for part in self.parts() for need in part.needs()}
 
+    def encoder_roles(self) -> list[str]:
+        """The encoders among what it needs, sorted."""
+        return sorted(self.needs() - {"lm"})
+
     def parts(self) -> list["Retriever"]:
         """The retrievers that it is made of; none for one that stands alone."""
         return []
