@@ -12,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
 from zero2ir.experiment import code_revision, train_program
 from zero2ir.files import finished_folder, sha256, write_json
-from zero2ir.program import program_digest
+from zero2ir.program import index_bytes, program_digest
 from zero2ir.strategies import TrainingInputs
 from zero2ir.synthetic.store import read_synthetic
 from zero2ir.tracking import log_training
@@ -27,6 +27,7 @@ def main(config: TrainConfig) -> None:
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
+        cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)
         write_json(folder / paths.TRAINING, record)
     log_training(
         config.tracking,

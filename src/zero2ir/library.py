@@ -184,7 +184,7 @@ def _held_out(
         seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
         inputs = _inputs(corpus, seen, config, strategy.needs_synthetic, seed)
-        retriever = strategy.fit(build(config.model, "model"), inputs).retriever
+        retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         ranking = retriever.search([text[query_id] for query_id in held_out], config.evaluation.depth)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))

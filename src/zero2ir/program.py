@@ -158,6 +158,15 @@ def program_digest(folder: Path) -> str:
     return _state(folder)["digest"]
 
 
+def index_bytes(folder: Path) -> int:
+    """The size of a saved program's indexes: its files without the documents' texts and the networks."""
+    return sum(
+        path.stat().st_size
+        for path in files_below(folder / "retriever")
+        if not {"encoder", "weights"} & set(path.relative_to(folder).parts[:-1])
+    )
+
+
 def _state(folder: Path) -> dict[str, Any]:
     path = folder / PROGRAM
     if not path.is_file():

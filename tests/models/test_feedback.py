@@ -71,7 +71,7 @@ def test_each_part_of_a_hybrid_moves_toward_what_the_whole_found(corpus: Corpus)
 
 
 def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
-    feedback = Feedback(Sparse(), 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
+    feedback = Feedback(Sparse(), None, 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
     swept = list(feedback.sweep(QUERIES, 10))
     assert [settings for settings, _ in swept] == [
         {"documents": 3, "weight": 0.2},
@@ -83,7 +83,7 @@ def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
 
 
 def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
-    feedback = Feedback(Sparse(feedback_terms=3), 2, 0.25).index(corpus)
+    feedback = Feedback(Sparse(feedback_terms=3), None, 2, 0.25).index(corpus)
     feedback.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert loaded.settings() == {"documents": 2, "weight": 0.25}
@@ -94,3 +94,10 @@ def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1 document, and a weight of 0 to 1"):
         Feedback(Sparse(), **wrong)  # type: ignore[arg-type]
+
+
+def test_the_documents_may_come_from_another_retriever(corpus: Corpus) -> None:
+    sparse, dense = Sparse().index(corpus), Dense("static").index(corpus)
+    ranking = Feedback(dense, sparse, documents=2, weight=0.4).search(QUERIES, 10)
+    expected = dense.search_toward(QUERIES, sparse.search(QUERIES, 2).numbers, 0.4, 10)
+    np.testing.assert_array_equal(ranking.numbers, expected.numbers)

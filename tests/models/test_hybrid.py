@@ -15,7 +15,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
 from zero2ir.models.base import best
-from zero2ir.models.hybrid import Normalization, Reference
+from zero2ir.models.hybrid import Normalization, Reference, learned_weights
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
 HOW: list[Normalization] = ["z-score", "min-max", "reciprocal-rank"]
@@ -210,3 +210,40 @@ def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document]
 def test_where_nothing_can_learn_none_is_said(docstrings: list[Document]) -> None:
     hybrid = Hybrid([Sparse(), Sparse(k1=2.0)]).index(Corpus(docstrings))
     assert hybrid.learn([Example("open a file", 0)], seed=0) is None
+
+
+def test_learned_weights_go_where_the_positives_stand_out_and_stay_near_the_given_ones() -> None:
+    table = np.array([[3.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.5]])  # the first retriever knows the positive
+    given = np.array([0.5, 0.5])
+    free = learned_weights([table] * 4, np.ones(4), given, penalty=1e-3)
+    near = learned_weights([table] * 4, np.ones(4), given, penalty=2.0)
+    assert free[0] > near[0] > 0.5
+    assert sum(free) == pytest.approx(1)
+    assert learned_weights([table], np.ones(1), given, penalty=1e6) == pytest.approx([0.5, 0.5], abs=1e-4)
+    assert learned_weights([table], np.zeros(1), given, penalty=1.0) == pytest.approx([0.5, 0.5])
+
+
+def test_the_slope_of_the_logistic_loss_is_right() -> None:
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(size=(6, 3)) for _ in range(5)]
+    weights = learned_weights(tables, np.ones(5), np.full(3, 1 / 3), penalty=0.5)
+
+    def loss(weights: np.ndarray) -> float:
+        fits = sum(np.log(np.exp(table @ weights)[0] / np.exp(table @ weights).sum()) for table in tables) / 5
+        return 0.5 * np.square(weights - 1 / 3).sum() - fits
+
+    scales = np.linspace(0, 3, 601)  # the weights are the minimum's direction
+    best_scale = min(scales, key=lambda scale: loss(scale * np.array(weights)))
+    at = best_scale * np.array(weights)
+    for step in 0.02 * rng.normal(size=(50, 3)):
+        assert loss(np.maximum(at + step, 0)) >= loss(at) - 1e-4
+
+
+def test_a_hybrid_learns_its_weights_from_examples() -> None:
+    strong, weak = Given({0: 9.0, 1: 1.0, 2: 1.0, 3: 0.5}), Given({0: 0.1, 1: 3.0, 2: 2.0, 3: 1.0})
+    hybrid = Hybrid([strong, weak], [0.5, 0.5], learning="weights", penalty=0.01).index(FOUR)
+    learned = hybrid.learn([Example("any", 0)], seed=0)
+    assert isinstance(learned, Hybrid)
+    assert learned.weights[0] > 0.6
+    assert hybrid.weights == [0.5, 0.5]
+    assert Hybrid([strong, weak]).index(FOUR).learn([Example("any", 0)], seed=0) is None

@@ -116,7 +116,7 @@ def scripted(inputs: TrainingInputs, unlearn: bool) -> Scripted:
 
 
 def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
-    fitted = ZeroShot().fit(dense(), TrainingInputs(corpus, []))
+    fitted = ZeroShot().fit(dense().index(corpus), TrainingInputs(corpus, []))
     assert same_search(fitted.retriever, dense().index(corpus))
     assert (fitted.chosen, fitted.labels, len(fitted.values)) == ("zero_shot", 0, 0)
 
@@ -124,19 +124,19 @@ def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
 @pytest.mark.parametrize(("strategy", "name"), [(FineTune(), "fine_tune"), (FixedPrompt(), "fine_tune")])
 def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus, strategy: FineTune | FixedPrompt, name: str) -> None:
     with pytest.raises(InputError, match="needs judgments, and there are none; give some, or use strategy=zero_shot"):
-        strategy.fit(Sparse(), TrainingInputs(corpus, [], synthetic(corpus, 0)))
+        strategy.fit(Sparse().index(corpus), TrainingInputs(corpus, [], synthetic(corpus, 0)))
 
 
 @pytest.mark.parametrize("rejected", [None, "duplicate"])
 def test_without_accepted_synthetic_queries_fixed_prompt_has_no_sense(corpus: Corpus, rejected: str | None) -> None:
     rows = [] if rejected is None else synthetic(corpus, 0, rejected)
     with pytest.raises(InputError, match="needs synthetic queries, and there are none; run with an LM"):
-        FixedPrompt().fit(Sparse(), TrainingInputs(corpus, judgments(corpus), rows))
+        FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, judgments(corpus), rows))
 
 
 def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune().fit(scripted(inputs, unlearn=False), inputs)
+    fitted = FineTune().fit(scripted(inputs, unlearn=False).index(corpus), inputs)
     assert fitted.chosen == LEARNED
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
@@ -147,7 +147,7 @@ def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus
 
 def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune().fit(scripted(inputs, unlearn=True), inputs)
+    fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == "zero_shot"
     assert fitted.because == "none of 1 others is expected to gain nDCG@10 on the 8 judged queries"
     assert isinstance(fitted.retriever, Scripted)
@@ -170,7 +170,9 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
             return row
 
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, least_weight=0.0), inputs)
+    fitted = FineTune().fit(
+        Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, least_weight=0.0).index(corpus), inputs
+    )
     assert fitted.chosen == TUNED
     assert fitted.report["settings"]["weights"] in ([1.0, 0.0], [0.5, 0.5])
     assert fitted.retriever.settings()["weights"] == fitted.report["settings"]["weights"]
@@ -181,7 +183,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
 def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, build: Callable[[], Retriever]) -> None:
     judged = judgments(corpus, slice(3, 15, 4))
     inputs = TrainingInputs(corpus, judged, synthetic(corpus, shift=31), TWO_FOLDS)
-    simple, fitted = FineTune().fit(build(), inputs), FixedPrompt().fit(build(), inputs)
+    simple, fitted = FineTune().fit(build().index(corpus), inputs), FixedPrompt().fit(build().index(corpus), inputs)
     assert same_search(fitted.retriever, simple.retriever)
     assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
     if build is Sparse:
@@ -196,7 +198,7 @@ def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
         JudgedDocument(f"q{n}", f"{nickname(n)} please", document.doc_id, 1)
         for n, document in enumerate(corpus.documents[:8])
     ]
-    fitted = FixedPrompt().fit(dense("encoder"), TrainingInputs(corpus, judged, written, TWO_FOLDS))
+    fitted = FixedPrompt().fit(dense("encoder").index(corpus), TrainingInputs(corpus, judged, written, TWO_FOLDS))
     assert fitted.chosen == SYNTHETIC
     assert fitted.because.startswith("the judgments do not object to 20 synthetic queries: nDCG@10 ")
     assert fitted.values.mean() > 0.5
@@ -233,7 +235,7 @@ def spy(events: list[Event], learning: str) -> Dense:
 def test_what_learned_from_judgments_is_measured_on_others(corpus: Corpus, learning: str) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(folds=3), seed=5)
     events: list[Event] = []
-    FineTune().fit(spy(events, learning), inputs)
+    FineTune().fit(spy(events, learning).index(corpus), inputs)
     every = frozenset(inputs.queries.values())
     measured = [(queries, learned) for kind, queries, learned in events if kind == "search" and learned]
     assert len(measured) == 3
@@ -248,7 +250,7 @@ def test_nothing_but_the_judged_and_the_accepted_synthetic_queries_is_looked_at(
     accepted, dropped = synthetic(corpus, 0)[:30], synthetic(corpus, 0, "round trip")[30:]
     inputs = TrainingInputs(corpus, judgments(corpus), accepted + dropped)
     events: list[Event] = []
-    FixedPrompt().fit(spy(events, "adapter"), inputs)
+    FixedPrompt().fit(spy(events, "adapter").index(corpus), inputs)
     judged = frozenset(inputs.queries.values())
     written = frozenset(row.query for row in accepted)
     for kind, queries, _ in events:
@@ -277,7 +279,7 @@ def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus)
 @pytest.mark.parametrize("number", [1, 2])
 def test_one_or_two_judged_queries_choose_nothing_by_luck(corpus: Corpus, number: int) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus, number=number))
-    fitted = FineTune().fit(Hybrid([Sparse(), dense("adapter")]), inputs)
+    fitted = FineTune().fit(Hybrid([Sparse(), dense("adapter")]).index(corpus), inputs)
     assert len(fitted.values) == number
     if number == 1:
         assert fitted.chosen == "zero_shot"
@@ -287,7 +289,7 @@ def test_one_or_two_judged_queries_choose_nothing_by_luck(corpus: Corpus, number
 def test_the_same_seed_fits_the_same(corpus: Corpus, strategy: FineTune | FixedPrompt) -> None:
     def fit() -> Fitted:
         inputs = TrainingInputs(corpus, judgments(corpus), synthetic(corpus, 0)[:20], TWO_FOLDS, seed=2)
-        return strategy.fit(Hybrid([Sparse(), dense("encoder")], steps=2), inputs)
+        return strategy.fit(Hybrid([Sparse(), dense("encoder")], steps=2).index(corpus), inputs)
 
     one, other = fit(), fit()
     assert (one.chosen, one.because, one.report) == (other.chosen, other.because, other.report)

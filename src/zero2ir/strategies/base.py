@@ -114,7 +114,7 @@ class Strategy(Protocol):
     needs_synthetic: bool
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
-        """Trains a model that is not yet indexed.
+        """Trains a model that is indexed on ``inputs.corpus``.
 
         Raises:
             InputError: something that this strategy needs is missing.

@@ -23,18 +23,18 @@ class FineTune:
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
-        base = tune_parts(model.index(inputs.corpus), inputs)
-        given = settings_of(model)
+        base = tune_parts(model, inputs)
         candidates = [*tuned(base, inputs), *cross_validated(base, inputs)]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
         retriever = base
         if chosen.name == LEARNED:
             retriever = base.learn(inputs.judged_examples(list(inputs.queries)), inputs.seed) or base
-        retriever = retriever.with_settings(chosen.settings)
+        if chosen.settings is not None:
+            retriever = retriever.with_settings(chosen.settings)
         return Fitted(
             retriever,
-            named(chosen.name, retriever, given),
+            named(chosen.name, retriever, model),
             explain(choice, len(candidates), inputs),
             chosen.values,
             {"selection": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
@@ -67,14 +67,15 @@ def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
         return retriever
     candidates = tuned(retriever, inputs)
     choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
-    return retriever.with_settings(candidates[choice.index].settings)
+    settings = candidates[choice.index].settings
+    return retriever if settings is None else retriever.with_settings(settings)
 
 
-def named(name: str, retriever: Retriever, given: Mapping[str, Any]) -> str:
+def named(name: str, fitted: Retriever, given: Retriever) -> str:
     """What was chosen, in words; "zero_shot" where nothing came out other than it was given."""
     if name == LEARNED:
         return LEARNED
-    return "zero_shot" if settings_of(retriever) == given else TUNED
+    return "zero_shot" if settings_of(fitted) == settings_of(given) else TUNED
 
 
 def settings_of(retriever: Retriever) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candid
         return []
     place = np.random.default_rng(inputs.seed).permutation(len(query_ids)) % folds
     values: dict[str, np.ndarray] = {}
-    settings: list[Mapping[str, Any]] = []
+    settings: list[Mapping[str, Any] | None] = []
     for fold in progress(range(folds), "cross-validating"):
         held_out = [query_id for query_id, part in zip(query_ids, place, strict=True) if part == fold]
         rest = [query_id for query_id, part in zip(query_ids, place, strict=True) if part != fold]
@@ -105,7 +106,7 @@ def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candid
         if learned is None:
             return []
         swept = sweep_values(learned, inputs, held_out)
-        settings = [one for one, _ in swept]
+        settings = [None if one == learned.settings() else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
     table = np.stack([values[query_id] for query_id in query_ids]).T  # -> (n_settings, n_queries)
     return [Candidate(LEARNED, one, row) for one, row in zip(settings, table, strict=True)]

@@ -52,12 +52,12 @@ class Candidate:
 
     Attributes:
         name: in words.
-        settings: of the model.
+        settings: of the model; None for those that it has, or gets when it learns.
         values: (n_queries,) the measure.
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] | None
     values: np.ndarray
 
 

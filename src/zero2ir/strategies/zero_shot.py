@@ -10,4 +10,4 @@ class ZeroShot:
     needs_synthetic = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
-        return Fitted(model.index(inputs.corpus), "zero_shot", "this strategy trains nothing")
+        return Fitted(model, "zero_shot", "this strategy trains nothing")
