@@ -62,16 +62,18 @@ def test_weight_nought_and_no_document_are_the_plain_search(build, corpus: Corpu
     np.testing.assert_allclose(nothing.scores, plain.scores, rtol=1e-5)
 
 
-def test_each_part_of_a_hybrid_moves_toward_what_the_whole_found(corpus: Corpus) -> None:
-    hybrid = Hybrid([Sparse(), Dense("static")], [0.0, 1.0]).index(corpus)
-    first = hybrid.search(QUERIES, 4).numbers
-    alone = Dense("static").index(corpus).search_toward(QUERIES, first, 0.3, 10)
-    ranking = Feedback(hybrid, documents=4, weight=0.3).search(QUERIES, 10)
-    np.testing.assert_array_equal(ranking.numbers, alone.numbers)
+def test_each_part_of_a_hybrid_moves_as_far_as_it_takes_part(corpus: Corpus) -> None:
+    sparse, dense = Sparse().index(corpus), Dense("static").index(corpus)
+    hybrid = Hybrid([sparse, dense], [0.5, 0.5], depth=60, moves=[0.0, 0.5]).index(corpus)
+    near = hybrid.search(QUERIES, 4).numbers
+    fused = hybrid._fuse([sparse.search(QUERIES, 60), dense.search_toward(QUERIES, near, 0.2, 60)], 10)
+    ranking = Feedback(hybrid, documents=4, weight=0.4).search(QUERIES, 10)
+    np.testing.assert_array_equal(ranking.numbers, fused.numbers)
+    np.testing.assert_allclose(ranking.scores, fused.scores, rtol=1e-6)
 
 
 def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
-    feedback = Feedback(Sparse(), None, 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
+    feedback = Feedback(Sparse(), 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
     swept = list(feedback.sweep(QUERIES, 10))
     assert [settings for settings, _ in swept] == [
         {"documents": 3, "weight": 0.2},
@@ -83,7 +85,7 @@ def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
 
 
 def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
-    feedback = Feedback(Sparse(feedback_terms=3), None, 2, 0.25).index(corpus)
+    feedback = Feedback(Sparse(feedback_terms=3), 2, 0.25).index(corpus)
     feedback.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert loaded.settings() == {"documents": 2, "weight": 0.25}
@@ -94,10 +96,3 @@ def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1 document, and a weight of 0 to 1"):
         Feedback(Sparse(), **wrong)  # type: ignore[arg-type]
-
-
-def test_the_documents_may_come_from_another_retriever(corpus: Corpus) -> None:
-    sparse, dense = Sparse().index(corpus), Dense("static").index(corpus)
-    ranking = Feedback(dense, sparse, documents=2, weight=0.4).search(QUERIES, 10)
-    expected = dense.search_toward(QUERIES, sparse.search(QUERIES, 2).numbers, 0.4, 10)
-    np.testing.assert_array_equal(ranking.numbers, expected.numbers)

@@ -33,8 +33,8 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
-    "feedback on sparse": lambda: Feedback(Sparse(), None, 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
-    "feedback from another": lambda: Feedback(dense_encoder(), Hybrid([Sparse(), dense_adapter()]), 3, 0.4),
+    "feedback on sparse": lambda: Feedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
+    "feedback on a hybrid": lambda: Feedback(Hybrid([Sparse(), dense_encoder()], moves=[0.5, 1]), 3, 0.4),
 }
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
 

@@ -18,9 +18,7 @@ class Feedback(Retriever):
 
     Args:
         retriever: any.
-        first: whose best documents are taken for relevant, e.g. a hybrid for a dense retriever's feedback; the
-            retriever itself where None.
-        documents: how many of them, at least 1.
+        documents: how many of the first search are taken for relevant, at least 1.
         weight: of the documents beside the query, 0 (no feedback) to 1.
         alternatives: other (documents, weight) worth trying when judgments are there; weight 0 switches it off.
     """
@@ -30,7 +28,6 @@ class Feedback(Retriever):
     def __init__(
         self,
         retriever: Retriever,
-        first: Retriever | None = None,
         documents: int = 5,
         weight: float = 0.3,
         alternatives: Sequence[Sequence[float]] = (),
@@ -40,36 +37,30 @@ class Feedback(Retriever):
                 f"documents={documents}, weight={weight}; take at least 1 document, and a weight of 0 to 1"
             )
         self.retriever = retriever
-        self.first = first
         self.documents = documents
         self.weight = weight
         self._alternatives = [(int(documents), float(weight)) for documents, weight in alternatives]
 
     def parts(self) -> list[Retriever]:
-        return [self.retriever, *([self.first] if self.first else [])]
+        return [self.retriever]
 
     def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        retriever, first = parts[0], parts[1] if self.first else None
-        return type(self)(retriever, first, self.documents, self.weight, self._alternatives)
+        (retriever,) = parts
+        return type(self)(retriever, self.documents, self.weight, self._alternatives)
 
     def index(self, corpus: Corpus) -> Self:
-        for part in self.parts():
-            part.index(corpus)
+        self.retriever.index(corpus)
         return self
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
         if not self.weight:
             return self.retriever.search(queries, k)
-        return self._second(queries, self._relevant(queries, self.documents), k)
+        return self._second(queries, self.retriever.search(queries, self.documents).numbers, k)
 
-    def _relevant(self, queries: Sequence[str], documents: int) -> np.ndarray:
-        """(n_queries, documents) what is taken for relevant."""
-        return (self.first or self.retriever).search(queries, documents).numbers
-
-    def _second(self, queries: Sequence[str], relevant: np.ndarray, k: int) -> Ranking:
+    def _second(self, queries: Sequence[str], first: np.ndarray, k: int) -> Ranking:
         if not self.weight:
             return self.retriever.search(queries, k)
-        return self.retriever.search_toward(queries, relevant[:, : self.documents], self.weight, k)
+        return self.retriever.search_toward(queries, first[:, : self.documents], self.weight, k)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         """One move, toward the documents given."""
@@ -90,31 +81,26 @@ class Feedback(Retriever):
         ]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return type(self)(self.retriever, self.first, **settings, alternatives=self._alternatives)
+        return type(self)(self.retriever, **settings, alternatives=self._alternatives)
 
     def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the first search is shared."""
         tried = [self.settings(), *self.alternatives()]
-        relevant = self._relevant(queries, max(settings["documents"] for settings in tried))
+        first = self.retriever.search(queries, max(settings["documents"] for settings in tried)).numbers
         for settings in tried:
-            yield settings, self.with_settings(settings)._second(queries, relevant, k)
+            yield settings, self.with_settings(settings)._second(queries, first, k)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets both learn."""
-        learned = [part.learn(examples, seed) for part in self.parts()]
-        if all(one is None for one in learned):
-            return None
-        return self.with_parts([new or old for new, old in zip(learned, self.parts(), strict=True)])
+        """Lets the retriever learn."""
+        learned = self.retriever.learn(examples, seed)
+        return None if learned is None else self.with_parts([learned])
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, parts=len(self.parts()))
-        for number, part in enumerate(self.parts()):
-            part.save(folder / str(number))
+        write_state(folder, self)
+        self.retriever.save(folder / "retriever")
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from zero2ir.models import load_retriever
 
-        state = read_state(folder)
-        parts = [load_retriever(folder / str(number), corpus) for number in range(state["parts"])]
-        return cls(parts[0], parts[1] if len(parts) > 1 else None, **state["settings"])
+        return cls(load_retriever(folder / "retriever", corpus), **read_state(folder)["settings"])

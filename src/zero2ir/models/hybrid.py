@@ -32,6 +32,7 @@ class Hybrid(Retriever):
         least_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
             of pydocs, scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and
             lost more where the draw misled.
+        moves: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
         learning: what learns from examples: "retrievers", each one by itself, or "weights", too, by logistic regression
             on the normalised scores.
         penalty: of the squared distance between learned and given weights, for "weights". Ten queries learn little
@@ -51,6 +52,7 @@ class Hybrid(Retriever):
         depth: int = 1000,
         steps: int = 10,
         least_weight: float = 0.2,
+        moves: Sequence[float] | None = None,
         learning: Literal["retrievers", "weights"] = "retrievers",
         penalty: float = 2.0,
     ) -> None:
@@ -62,6 +64,7 @@ class Hybrid(Retriever):
         self.depth = depth
         self.steps = steps
         self.least_weight = least_weight
+        self.moves = list(moves) if moves is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
 
@@ -83,9 +86,13 @@ class Hybrid(Retriever):
         return self._fuse(self._found(queries), k)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
-        """Moves each retriever's query, and fuses."""
+        """Moves each retriever's query as far as that one takes part, and fuses."""
         depth = min(self.depth, self.n_documents)
-        return self._fuse([part.search_toward(queries, documents, weight, depth) for part in self.retrievers], k)
+        rankings = [
+            part.search_toward(queries, documents, weight * share, depth) if share else part.search(queries, depth)
+            for part, share in zip(self.retrievers, self.moves, strict=True)
+        ]
+        return self._fuse(rankings, k)
 
     def _found(self, queries: Sequence[str]) -> list[Ranking]:
         depth = min(self.depth, self.n_documents)
@@ -148,6 +155,7 @@ class Hybrid(Retriever):
             self.depth,
             self.steps,
             self.least_weight,
+            self.moves,
             self.learning,
             self.penalty,
         )
@@ -192,7 +200,14 @@ class Hybrid(Retriever):
         ]
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, depth=self.depth, n_documents=self.n_documents, retrievers=len(self.retrievers))
+        write_state(
+            folder,
+            self,
+            depth=self.depth,
+            moves=self.moves,
+            n_documents=self.n_documents,
+            retrievers=len(self.retrievers),
+        )
         for number, retriever in enumerate(self.retrievers):
             retriever.save(folder / str(number))
 
@@ -202,7 +217,7 @@ class Hybrid(Retriever):
 
         state = read_state(folder)
         retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        hybrid = cls(retrievers, **state["settings"], depth=state["depth"])
+        hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"])
         hybrid.n_documents = state["n_documents"]
         return hybrid
 
