@@ -7,7 +7,7 @@ from zero2ir import paths
 from zero2ir.collections import read_collection, read_judgments, test_queries
 from zero2ir.config import EvaluateConfig, stage
 from zero2ir.evaluation.results import SystemIdentity, write_results
-from zero2ir.experiment import code_revision, rank, timed
+from zero2ir.experiment import code_revision, lm_cost, rank, timed
 from zero2ir.program import load_program, program_digest
 from zero2ir.tracking import log_evaluation
 
@@ -32,7 +32,9 @@ def main(config: EvaluateConfig) -> None:
         run=run,
         qrels=qrels,
         confidence=confidence,
-        cost={**training["cost"], "milliseconds_per_query": round(1000 * seconds / len(queries), 2)},
+        cost=training["cost"]
+        | {"milliseconds_per_query": round(1000 * seconds / len(queries), 2)}
+        | lm_cost(program.language_model, "search_lm_"),
         settings=config.evaluation,
         seed=config.system.seed,
     )

@@ -1,7 +1,8 @@
 """Trains one model by one strategy with one draw of judgments, and logs the program to MLflow."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
 from zero2ir.experiment import code_revision, train_program
 from zero2ir.files import finished_folder, sha256, write_json
+from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program import index_bytes, program_digest
 from zero2ir.strategies import TrainingInputs
 from zero2ir.synthetic.store import read_synthetic
@@ -22,8 +24,10 @@ def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = model.encoder_roles()
-    trained = train_program(model, strategy, training_inputs(config, roles), names)
-    cost = trained.cost | pretraining_cost(config.seed, strategy.needs_synthetic, roles)
+    asks = "lm" in model.needs()
+    with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
+        trained = train_program(model, strategy, training_inputs(config, roles, language_model), names)
+    cost = total(pretraining_cost(config.seed, strategy.needs_synthetic, roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
@@ -50,7 +54,7 @@ def main(config: TrainConfig) -> None:
     )
 
 
-def training_inputs(config: TrainConfig, roles: Sequence[str]) -> TrainingInputs:
+def training_inputs(config: TrainConfig, roles: Sequence[str], language_model: LanguageModel | None) -> TrainingInputs:
     """Reads all that training may see, and opens nothing else: neither test queries nor their judgments."""
     documents = read_documents(paths.COLLECTION)
     loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
@@ -58,6 +62,7 @@ def training_inputs(config: TrainConfig, roles: Sequence[str]) -> TrainingInputs
         documents,
         encoders={role: encoder for role, (encoder, _) in loaded.items()},
         encoded={role: vectors for role, (_, vectors) in loaded.items()},
+        language_model=language_model,
     )
     return TrainingInputs(
         corpus,
@@ -83,6 +88,11 @@ def pretraining_cost(seed: int, synthetic: bool, roles: Sequence[str]) -> dict[s
     for key in ("pretrain_seconds", "encode_seconds"):
         cost[key] = sum(one[key] for one in encoders)
     return {key: value for key, value in cost.items() if value is not None}
+
+
+def total(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
+    """Costs of two steps as one; what both state is added up."""
+    return {**before, **training} | {key: before[key] + training[key] for key in before.keys() & training.keys()}
 
 
 def read_cost(folder: Path) -> dict[str, Any]:

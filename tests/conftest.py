@@ -1,17 +1,24 @@
 """What several test files share: small real documents and an encoder trained on them in a second."""
 
+import hashlib
 import inspect
+import json
 import os
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder
-from zero2ir.static import StaticSettings, train_static
+from zero2ir.encoders import DenseEncoder, EncoderSettings, package_folder
+from zero2ir.lm.factory import LanguageModel, MeteredLM
+from zero2ir.lm.settings import LMSettings
+from zero2ir.lm.usage import Usage
+from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
@@ -32,6 +39,60 @@ def tiny_encoder(docstrings: list[Document]) -> DenseEncoder:
     """A real static encoder of 16 dimensions."""
     fit = FitSettings(epochs=1, batch_size=32, learning_rate=0.02)
     return train_static(docstrings[:20], StaticSettings(dimension=16, fit=fit), seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
+    """A real transformer of 16 dimensions and one layer with the default encoder's vocabulary, random as it is."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("transformer")
+    tokenizer = AutoTokenizer.from_pretrained(package_folder(TOKENIZER))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    model = SentenceTransformer(modules=[Transformer(str(folder)), Pooling(16)], device="cpu")
+    return DenseEncoder(EncoderSettings(name="tiny", source="hub"), model)
+
+
+class Oracle:
+    """An engine whose answers have the right form and whose content follows from nothing but the request."""
+
+    def complete(self, request: Any) -> Any:
+        from dspy.lm15 import Message, Response, TextPart, Usage
+
+        asked = [message.text or "" for message in request.messages]
+        digest = hashlib.sha256("\0".join([str(request.system), *asked]).encode()).digest()
+        places = re.findall(r"^\[(\d+)\]", asked[-1], re.MULTILINE)
+        if places:
+            answer = " > ".join(f"[{place}]" for place in sorted(places, key=lambda place: digest[int(place)]))
+        elif "\nDocument:" in asked[-1]:
+            answer = json.dumps({"grade": digest[0] % 4})
+        else:
+            answer = f"file list string {digest[0] % 4}"
+        return Response(
+            id=None,
+            model=request.model,
+            message=Message.assistant([TextPart(answer)]),
+            finish_reason="stop",
+            usage=Usage(input_tokens=1, output_tokens=1, total_tokens=2),
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Oracle":
+        return self
+
+
+@pytest.fixture(scope="session")
+def oracle() -> LanguageModel:
+    """A language model that is no network: for what needs many answers and not good ones."""
+    usage = Usage()
+    client = MeteredLM("oracle/1", usage, seed=0, engine=Oracle(), cache=False, temperature=0.0)
+    return LanguageModel(LMSettings(name="oracle"), usage=usage, connect=lambda: client)
 
 
 @pytest.fixture(scope="session")

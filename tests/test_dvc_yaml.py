@@ -214,4 +214,4 @@ def test_the_report_tracks_all_of_params() -> None:
 def test_the_search_for_used_files_finds_what_is_plain_to_see() -> None:
     used = used_files(SCRIPT["train"], {"zero2ir.models.Dense"})
     assert {f"src/zero2ir/{name}.py" for name in ("program", "models/dense", "training", "files", "errors")} <= used
-    assert not {f"src/zero2ir/{name}.py" for name in ("library", "cli", "report/page", "lm/factory")} & used
+    assert not {f"src/zero2ir/{name}.py" for name in ("library", "cli", "report/page")} & used

@@ -79,6 +79,7 @@ class PretrainConfig(Settings):
 class TrainConfig(Settings):
     """conf/train.yaml."""
 
+    lm: LMSettings
     model: Choice
     strategy: Choice
     selection: SelectionSettings

@@ -18,6 +18,7 @@ from zero2ir.strategies import Fitted, Strategy, TrainingInputs
 
 if TYPE_CHECKING:
     from zero2ir.collections import Document, Query
+    from zero2ir.lm.factory import LanguageModel
     from zero2ir.program import Program
 
 
@@ -29,7 +30,7 @@ class Trained:
         program: ready to search.
         fitted: what the strategy chose.
         cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents that decided about
-            the ranking).
+            the ranking), and what the language model took where one was asked, ``lm_calls`` and so on.
     """
 
     program: "Program"
@@ -59,6 +60,7 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         inputs.corpus.documents,
         calibrate(fitted.retriever, inputs),
         {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
+        inputs.corpus.language_model,
     )
     seconds = time.perf_counter() - start
     cost = {
@@ -67,7 +69,15 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
-    return Trained(program, fitted, cost)
+    return Trained(program, fitted, cost | lm_cost(inputs.corpus.language_model))
+
+
+def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict[str, Any]:
+    """What a language model took so far, as costs; nothing where there is none. An unknown price is left out."""
+    if language_model is None or not language_model.available:
+        return {}
+    figures = language_model.usage.as_dict()
+    return {f"{prefix}{name}": value for name, value in figures.items() if value is not None}
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:

@@ -1,7 +1,6 @@
 """zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,7 +53,7 @@ def train(
 
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
-    corpus = _corpus(as_documents(documents), config, chosen.encoder_roles(), seed)
+    corpus = _corpus(as_documents(documents), config, chosen.needs(), seed)
     rows = as_judgments(judgments, corpus)
     fit = build(config.strategy, "strategy")
     inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
@@ -134,9 +133,9 @@ def compare(
         for model in models
         for strategy in strategies
     }
-    roles = {role for config in configs.values() for role in build(config.model, "model").encoder_roles()}
+    needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
     first = next(iter(configs.values()))
-    corpus = _corpus(as_documents(documents), first, roles, seed)
+    corpus = _corpus(as_documents(documents), first, needs, seed)
     rows = as_judgments(judgments, corpus)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -271,16 +270,23 @@ def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: S
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 
-def _corpus(documents: Sequence["Document"], config: "LibraryConfig", roles: Collection[str], seed: int) -> "Corpus":
-    """The documents with the encoders that are asked for, and no others: some have to be trained first."""
+def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Collection[str], seed: int) -> "Corpus":
+    """The documents with the encoders that are asked for, and no others: some have to be trained first.
+
+    The language model stays open as long as a program holds it.
+    """
+    from zero2ir import paths
     from zero2ir.corpus import Corpus
     from zero2ir.encoders import TextEncoder, check_available
+    from zero2ir.lm.factory import lasting_lm
     from zero2ir.pretraining import made_as, make_encoder
 
     check_available(config.encoder)
-    corpus = Corpus(documents)
+    corpus = Corpus(documents, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
+    if "lm" in needs:
+        _ = corpus.require_language_model().lm  # what is missing shall be said before any work
     made: dict[str, TextEncoder] = {}
-    for role in sorted(roles):
+    for role in sorted(set(needs) - {"lm"}):
         source = made_as(role, config.encoder)
         made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
         corpus.encoders[role] = made[source]
@@ -290,15 +296,12 @@ def _corpus(documents: Sequence["Document"], config: "LibraryConfig", roles: Col
 def _inputs(
     corpus: "Corpus", rows: Sequence["JudgedDocument"], config: "LibraryConfig", synthetic: bool, seed: int
 ) -> "TrainingInputs":
-    from zero2ir import paths
     from zero2ir.strategies import TrainingInputs
 
     if not synthetic:
         return TrainingInputs(corpus, rows, (), config.selection, seed)
-    from zero2ir.lm.factory import open_lm
     from zero2ir.synthetic.queries import write_queries
 
-    with ExitStack() as stack:
-        language_model = stack.enter_context(open_lm(config.lm, paths.CACHE / "lm", seed))
-        written, _ = write_queries(corpus, rows, language_model, config.pretraining.synthetic, seed)
+    assert corpus.language_model is not None
+    written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
     return TrainingInputs(corpus, rows, written, config.selection, seed)

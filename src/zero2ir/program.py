@@ -7,11 +7,12 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 import numpy as np
 
+from zero2ir import paths
 from zero2ir.collections import Document
 from zero2ir.confidence import DEPTH, Confidence
 from zero2ir.corpus import Corpus
@@ -20,6 +21,9 @@ from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.models import Ranking, Retriever, load_retriever
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.parquet import read_records, write_records
+
+if TYPE_CHECKING:
+    from zero2ir.lm.factory import LanguageModel
 
 FORMAT = 1
 PROGRAM = "program.json"
@@ -35,6 +39,7 @@ class Program(dspy.Module):
         documents: the collection, in the order of the retriever's document numbers.
         confidence: says how sure an answer is; None where there were too few judgments to tell.
         about: model, strategy, what was chosen and because of what; JSON.
+        language_model: the one that the retriever asks; None where it asks none.
     """
 
     def __init__(
@@ -43,12 +48,14 @@ class Program(dspy.Module):
         documents: Sequence[Document],
         confidence: Confidence | None = None,
         about: Mapping[str, Any] | None = None,
+        language_model: "LanguageModel | None" = None,
     ) -> None:
         super().__init__()
         self.retriever = retriever
         self.documents = documents
         self.confidence = confidence
         self.about = dict(about or {})
+        self.language_model = language_model if "lm" in retriever.needs() else None
 
     def forward(self, query: str, documents: Sequence[str] | None = None, k: int = 10) -> dspy.Prediction:
         """Ranks the collection, or the given texts, for one query.
@@ -127,6 +134,7 @@ class Program(dspy.Module):
             "format": FORMAT,
             "about": self.about,
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
+            "lm": _described(self.language_model),
             "files": {
                 path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
                 for path in files_below(folder)
@@ -138,6 +146,9 @@ class Program(dspy.Module):
 def load_program(folder: str | Path) -> Program:
     """Opens a saved program, after checking every file of it.
 
+    A language model that it asks is opened at the first question to it, by the settings that it was trained with; its
+    answers are kept below the current folder.
+
     Raises:
         InputError: it is no program, is of a newer version, or a file is missing, truncated, altered or foreign.
     """
@@ -145,12 +156,30 @@ def load_program(folder: str | Path) -> Program:
     state = _checked_state(folder)
     confidence = state["confidence"]
     documents = read_records(folder / "documents.parquet", Document)
+    language_model = _lasting(state.get("lm"))
     return Program(
-        load_retriever(folder / "retriever", Corpus(documents)),
+        load_retriever(folder / "retriever", Corpus(documents, language_model=language_model)),
         documents,
         None if confidence is None else Confidence(**confidence),
         state["about"],
+        language_model,
     )
+
+
+def _described(language_model: "LanguageModel | None") -> dict[str, Any] | None:
+    """What opens the same language model again: its settings, which name the variable of a key and never hold one."""
+    if language_model is None:
+        return None
+    return {"settings": language_model.settings.model_dump(), "seed": language_model.seed}
+
+
+def _lasting(described: Mapping[str, Any] | None) -> "LanguageModel | None":
+    if described is None:
+        return None
+    from zero2ir.lm.factory import lasting_lm
+    from zero2ir.lm.settings import LMSettings
+
+    return lasting_lm(LMSettings(**described["settings"]), paths.CACHE / "lm", described["seed"])
 
 
 def program_digest(folder: Path) -> str:

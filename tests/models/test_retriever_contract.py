@@ -12,10 +12,28 @@ from hypothesis import strategies as st
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
-from zero2ir.models import RETRIEVERS, Dense, Example, Feedback, Hybrid, Ranking, Retriever, Sparse, load_retriever
+from zero2ir.lm.factory import LanguageModel
+from zero2ir.models import (
+    RERANKERS,
+    RETRIEVERS,
+    CrossEncoder,
+    Dense,
+    Example,
+    Feedback,
+    Hybrid,
+    Listwise,
+    Pointwise,
+    Ranking,
+    Reranked,
+    Retriever,
+    Rewritten,
+    Sparse,
+    load_retriever,
+)
 from zero2ir.models.base import best
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
+CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 
 
 def dense_adapter() -> Dense:
@@ -35,6 +53,10 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
     "feedback on sparse": lambda: Feedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
     "feedback on a hybrid": lambda: Feedback(Hybrid([Sparse(), dense_encoder()], moves=[0.5, 1]), 3, 0.4),
+    "reranked by a cross-encoder": lambda: Reranked(dense_adapter(), CrossEncoder(max_tokens=32, fit=CROSS), 4),
+    "reranked pointwise": lambda: Reranked(dense_adapter(), Pointwise(words=20), 3),
+    "reranked listwise": lambda: Reranked(Sparse(), Listwise(words=10, window=3, step=2), 4, alternatives=[0.2]),
+    "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
 }
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
 
@@ -45,12 +67,22 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 
 @pytest.fixture(scope="session")
-def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
-    return Corpus(docstrings, {"static": tiny_encoder})
+def encoders(tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder) -> dict[str, DenseEncoder]:
+    return {"static": tiny_encoder, "pretrained": tiny_transformer}
 
 
-def corpus_of(texts: list[str], encoder: DenseEncoder) -> Corpus:
-    return Corpus([Document(f"d{number}", "", text) for number, text in enumerate(texts)], {"static": encoder})
+@pytest.fixture(scope="session")
+def corpus(docstrings: list[Document], encoders: dict[str, DenseEncoder], oracle: LanguageModel) -> Corpus:
+    return Corpus(docstrings, encoders, language_model=oracle)
+
+
+@pytest.fixture
+def corpus_of(encoders: dict[str, DenseEncoder], oracle: LanguageModel) -> Callable[[list[str]], Corpus]:
+    def make(texts: list[str]) -> Corpus:
+        documents = [Document(f"d{number}", "", text) for number, text in enumerate(texts)]
+        return Corpus(documents, encoders, language_model=oracle)
+
+    return make
 
 
 def assert_sound(ranking: Ranking, n_queries: int, n_documents: int, k: int) -> None:
@@ -78,6 +110,9 @@ def assert_equal(one: Ranking, other: Ranking) -> None:
 
 def test_every_kind_is_tried() -> None:
     assert {build().kind for build in MODELS.values()} == set(RETRIEVERS)
+    assert {model.reranker.kind for model in (build() for build in MODELS.values()) if isinstance(model, Reranked)} == {
+        *RERANKERS
+    }
     assert all(RETRIEVERS[kind].kind == kind for kind in RETRIEVERS)
 
 
@@ -151,10 +186,12 @@ def test_an_odd_query_has_a_sound_ranking(model: Retriever, corpus: Corpus, text
     assert np.isfinite(scores[0]).all()
 
 
-def test_odd_documents_are_indexed_and_found(model: Retriever, tiny_encoder: DenseEncoder, tmp_path: Path) -> None:
+def test_odd_documents_are_indexed_and_found(
+    model: Retriever, corpus_of: Callable[[list[str]], Corpus], tmp_path: Path
+) -> None:
     texts = [*ODD.values(), "word " * 100_000, "open a file", "open a file"]
     queries = ["open a file", "word", *ODD.values()]
-    ranking = model.index(corpus_of(texts, tiny_encoder)).search(queries, 20)
+    ranking = model.index(corpus := corpus_of(texts)).search(queries, 20)
     assert_sound(ranking, len(queries), len(texts), 20)
     twins = [len(texts) - 2, len(texts) - 1]
     first = list(ranking.numbers[0])
@@ -164,8 +201,10 @@ def test_odd_documents_are_indexed_and_found(model: Retriever, tiny_encoder: Den
 
 
 @pytest.mark.parametrize("text", ["open a file", "", "the", "🐍"])
-def test_a_collection_of_one_document(model: Retriever, tiny_encoder: DenseEncoder, text: str, tmp_path: Path) -> None:
-    corpus = corpus_of([text], tiny_encoder)
+def test_a_collection_of_one_document(
+    model: Retriever, corpus_of: Callable[[list[str]], Corpus], text: str, tmp_path: Path
+) -> None:
+    corpus = corpus_of([text])
     ranking = model.index(corpus).search(["open a file", "nothing alike", ""], 3)
     assert_sound(ranking, 3, 1, 3)
     if text == "open a file":
@@ -175,15 +214,18 @@ def test_a_collection_of_one_document(model: Retriever, tiny_encoder: DenseEncod
     assert_equal(load_retriever(tmp_path, corpus).search(["open a file", "nothing alike", ""], 3), ranking)
 
 
+OFF = {"reranked": {"weight": 0.0}, "rewritten": {"style": "off"}}  # what costs something comes switched off first
+
+
 def test_the_present_settings_come_first_and_each_setting_is_what_a_new_model_would_do(
     model: Retriever, corpus: Corpus
 ) -> None:
     model.index(corpus)
     before = model.search(QUERIES, 10)
     swept = list(model.sweep(QUERIES, 10))
-    assert swept[0][0] == model.settings()
-    assert_equal(swept[0][1], before)
-    assert [settings for settings, _ in swept[1:]] == model.alternatives()
+    first = [OFF[model.kind]] if model.kind in OFF else []
+    assert [settings for settings, _ in swept] == [*first, model.settings(), *model.alternatives()]
+    assert_equal(swept[len(first)][1], before)
     assert model.settings() not in model.alternatives()
     for settings, ranking in swept:
         changed = model.with_settings(settings)
@@ -224,8 +266,7 @@ def test_a_candidate_list_may_be_empty(model: Retriever, corpus: Corpus) -> None
 
 
 @pytest.fixture(scope="module")
-def everything(docstrings: list[Document], tiny_encoder: DenseEncoder) -> list[Retriever]:
-    corpus = Corpus(docstrings, {"static": tiny_encoder})
+def everything(corpus: Corpus) -> list[Retriever]:
     return [build().index(corpus) for build in MODELS.values()]
 
 

@@ -57,7 +57,7 @@ class Script:
 def scripted(script: Script) -> LanguageModel:
     usage = lm_usage.Usage()
     client = MeteredLM("script/1", usage, seed=0, engine=script, cache=False, temperature=0.0)
-    return LanguageModel(LMSettings(name="script"), usage=usage, client=client)
+    return LanguageModel(LMSettings(name="script"), usage=usage, connect=lambda: client)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,19 @@ import logging
 import os
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.error import HTTPError, URLError
 
 import dspy
+from dspy.clients.cache import Cache
 from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
 from zero2ir.errors import InputError
@@ -29,6 +33,8 @@ from zero2ir.progress import progress
 
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
 CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
+CACHE_BYTES = 10 << 30
+NOT_IN_KEY = ["api_key", "api_base", "timeout"]  # what does not change an answer
 
 
 @dataclass(frozen=True)
@@ -39,74 +45,94 @@ class LMFailure:
 
 
 class MeteredLM(dspy.LM):
-    """A ``dspy.LM`` that fills a ``Usage`` and seeds each sampled request from its content.
+    """A ``dspy.LM`` that fills a ``Usage``, seeds each sampled request from its content, and keeps its own answers.
 
     The seed of a request depends on nothing but the experiment's seed and the request, so neither order, concurrency
     nor an interruption changes an answer. Greedy requests carry no seed: their cached answers serve every seed.
+
+    Attributes:
+        usage: what is counted.
+        seed: the experiment's.
+        answers: by the content of their requests; DSPy's own cache, which the whole process shares, stays unused.
     """
 
-    def __init__(self, model: str, usage: Usage, seed: int, **options: Any) -> None:
+    def __init__(self, model: str, usage: Usage, seed: int, answers: Cache | None = None, **options: Any) -> None:
         super().__init__(model, **options)
         self.usage = usage
         self.seed = seed
+        self.answers = answers
 
     def __call__(
         self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
     ) -> Any:
         """Asks, or answers from the cache; see ``dspy.LM``."""
-        request = {**self.kwargs, **options}
+        request = {**self.kwargs, **options, "model": self.model, "prompt": prompt, "messages": messages}
         if (request.get("temperature") or 0) > 0 and "seed" not in request and "seed" in self.supported_params:
             content = [self.seed, self.model, prompt, messages, request.get("rollout_id")]
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
-            options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every server takes them
+            request["seed"] = options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # every server takes 31 bits
+        answers = self.answers if self.cache else None
+        if answers is not None and (known := answers.get(request, NOT_IN_KEY)) is not None:
+            self.usage.add(cached=1)
+            return known
         start = time.perf_counter()
         try:
-            return super().__call__(prompt, messages=messages, **options)
+            outputs = super().__call__(prompt, messages=messages, cache=False, **options)
         finally:
             self.usage.add(seconds=time.perf_counter() - start)
+        if answers is not None:
+            answers.put(request, outputs, NOT_IN_KEY)
+        return outputs
 
     def update_history(self, entry: dict[str, Any]) -> None:
-        """Counts the finished request. DSPy empties the usage of an answer that came from its cache."""
-        tokens = entry["usage"]
-        if tokens:
-            self.usage.add_call(tokens.get("prompt_tokens", 0), tokens.get("completion_tokens", 0), entry["cost"])
-        else:
-            self.usage.add(cached=1)
+        """Counts the finished request."""
+        tokens = entry["usage"] or {}
+        self.usage.add_call(tokens.get("prompt_tokens", 0), tokens.get("completion_tokens", 0), entry["cost"])
         super().update_history(entry)
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """An open language model; get one from ``open_lm``.
+    """A language model; get one from ``open_lm`` or ``lasting_lm``.
 
     Attributes:
         settings: what was asked for.
+        seed: the experiment's, for answers that are sampled.
         usage: what it cost so far.
         adapter: turns signatures into prompts; use it with ``dspy.context(lm=..., adapter=...)``.
+        connect: gives the DSPy client, at the first use; None for ``lm=none``.
     """
 
     settings: LMSettings
+    seed: int = 0
     usage: Usage = field(default_factory=Usage)
     adapter: CompactAdapter = field(default_factory=CompactAdapter)
-    client: MeteredLM | None = field(default=None, repr=False)
+    connect: Callable[[], MeteredLM] | None = field(default=None, repr=False)
+    _lock: Any = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @property
     def available(self) -> bool:
         """Whether there is a model to ask; false only for ``lm=none``."""
-        return self.client is not None
+        return self.connect is not None
 
     @property
     def lm(self) -> MeteredLM:
         """The DSPy client.
 
         Raises:
-            InputError: the settings say "none".
+            InputError: the settings say "none", or the model cannot be had.
         """
-        if self.client is None:
+        if self.connect is None:
             raise InputError(
                 "this step needs a language model, but lm=none; choose another with lm=smollm2 (see conf/lm)"
             )
-        return self.client
+        with self._lock:  # one server, whoever asks first
+            return self._client
+
+    @cached_property
+    def _client(self) -> MeteredLM:
+        assert self.connect is not None
+        return self.connect()
 
     def map(
         self, module: dspy.Module, inputs: Sequence[Mapping[str, Any]], description: str
@@ -166,27 +192,51 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
         InputError: a package, file, environment variable or endpoint is missing.
     """
     with ExitStack() as stack:
-        if settings.provider == "none":
-            yield LanguageModel(settings)
-            return
+        language_model = _opened_into(stack, settings, cache_folder, seed)
+        if language_model.available:
+            _ = language_model.lm  # what is missing shall be said before any work
+        yield language_model
+
+
+def lasting_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
+    """A language model that is opened at its first use, and closed when nobody holds it or the process ends.
+
+    Args:
+        settings: which model, and how to call it.
+        cache_folder: as for ``open_lm``.
+        seed: as for ``open_lm``.
+    """
+    stack = ExitStack()
+    language_model = _opened_into(stack, settings, cache_folder, seed)
+    weakref.finalize(language_model, stack.close)
+    return language_model
+
+
+def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
+    """The language model, unopened yet; what its use opens, the stack closes."""
+    if settings.provider == "none":
+        return LanguageModel(settings, seed)
+    usage = Usage()
+
+    def connect() -> MeteredLM:
         stack.enter_context(_quiet_logs())
         # LiteLLM would otherwise download its price list when it is first imported.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        connect = _embedded if settings.provider == "embedded" else _remote
-        model, connection = stack.enter_context(connect(settings))
-        stack.enter_context(_answer_cache(cache_folder))
-        usage = Usage()
-        client = MeteredLM(
+        open_connection = _embedded if settings.provider == "embedded" else _remote
+        model, connection = stack.enter_context(open_connection(settings))
+        return MeteredLM(
             model,
             usage,
             seed,
+            stack.enter_context(_answer_cache(cache_folder)),
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             num_retries=settings.retries,
             timeout=settings.timeout,
             **connection,
         )
-        yield LanguageModel(settings, usage=usage, client=client)
+
+    return LanguageModel(settings, seed, usage, connect=connect)
 
 
 @contextmanager
@@ -273,20 +323,14 @@ def _loopback_without_proxy() -> Iterator[None]:
 
 
 @contextmanager
-def _answer_cache(folder: Path) -> Iterator[None]:
-    """DSPy's answer cache in ``folder``, without unpickling of foreign types; the former cache comes back after."""
+def _answer_cache(folder: Path) -> Iterator[Cache]:
+    """Answers by the content of their requests, in ``folder`` and in memory, without unpickling of foreign types."""
     folder.mkdir(parents=True, exist_ok=True)
-    former = vars(dspy).get("cache")  # not getattr, which would build the default one in the home folder
-    dspy.configure_cache(disk_cache_dir=str(folder), restrict_pickle=True)
-    ours = dspy.cache
+    answers = Cache(True, True, str(folder), disk_size_limit_bytes=CACHE_BYTES, restrict_pickle=True)
     try:
-        yield
+        yield answers
     finally:
-        if former is None:
-            del dspy.cache
-        else:
-            dspy.cache = former
-        ours.disk_cache.close()
+        answers.disk_cache.close()
 
 
 @contextmanager

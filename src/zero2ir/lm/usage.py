@@ -18,6 +18,7 @@ class Usage:
         cost: US dollars; None as soon as one call has no known price.
         failures: inputs without a usable answer.
         retries: second requests after an answer that could not be parsed.
+        repaired: answers that were put right, e.g. an order that left something out.
     """
 
     calls: int = 0
@@ -28,6 +29,7 @@ class Usage:
     cost: float | None = 0.0
     failures: int = 0
     retries: int = 0
+    repaired: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def add_call(self, prompt_tokens: int, completion_tokens: int, cost: float | None) -> None:
@@ -38,12 +40,15 @@ class Usage:
             self.completion_tokens += completion_tokens
             self.cost = None if self.cost is None or cost is None else self.cost + cost
 
-    def add(self, *, cached: int = 0, failures: int = 0, retries: int = 0, seconds: float = 0.0) -> None:
+    def add(
+        self, *, cached: int = 0, failures: int = 0, retries: int = 0, repaired: int = 0, seconds: float = 0.0
+    ) -> None:
         """Adds to the counters named."""
         with self._lock:
             self.cached += cached
             self.failures += failures
             self.retries += retries
+            self.repaired += repaired
             self.seconds += seconds
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,26 +4,35 @@ from pathlib import Path
 
 from zero2ir.corpus import Corpus
 from zero2ir.models.base import Example, Ranking, Reranker, Retriever, read_state
+from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.reranked import Reranked
+from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 
-RETRIEVERS: dict[str, type[Retriever]] = {model.kind: model for model in (Sparse, Dense, Hybrid, Feedback, Reranked)}
-RERANKERS: dict[str, type[Reranker]] = {}
+RETRIEVERS: dict[str, type[Retriever]] = {
+    model.kind: model for model in (Sparse, Dense, Hybrid, Feedback, Reranked, Rewritten)
+}
+RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
 
 __all__ = [
     "RERANKERS",
     "RETRIEVERS",
+    "CrossEncoder",
     "Dense",
     "Example",
     "Feedback",
     "Hybrid",
+    "Listwise",
+    "Pointwise",
     "Ranking",
     "Reranked",
     "Reranker",
     "Retriever",
+    "Rewritten",
     "Sparse",
     "load_reranker",
     "load_retriever",

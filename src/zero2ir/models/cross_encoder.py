@@ -1,0 +1,239 @@
+"""A cross-encoder: a network that reads query and text together and says how well they fit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import device, readable
+from zero2ir.errors import InputError
+from zero2ir.models.base import Example, Reranker, read_state, write_state
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder as Network
+    from torch.nn import Module
+
+WEIGHTS = "weights"
+
+
+class CrossEncoderSettings(BaseModel):
+    """How a cross-encoder learns: its stated budget.
+
+    Attributes:
+        loss: "lambda" (listwise, NDCGLoss2++ of LambdaLoss), "listnet" (listwise) or "ranknet" (pairwise).
+        candidates: texts that a query is shown at once: its relevant ones, its negatives, then other queries' relevant
+            ones.
+        epochs: passes over the queries.
+        batch_size: queries a step.
+        learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
+        max_pairs: the most (query, text) pairs that all epochs may take together; further ones are left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loss: Literal["lambda", "listnet", "ranknet"] = "lambda"
+    candidates: Annotated[int, Field(ge=2)] = 8
+    epochs: Annotated[int, Field(ge=1)] = 2
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    max_pairs: Annotated[int, Field(ge=2)] = 1500
+
+
+class CandidateList(BaseModel):
+    """One row of training: a query, texts, and how relevant each is."""
+
+    query: str
+    texts: list[str]
+    labels: list[float]
+
+
+class CrossEncoder(Reranker):
+    """Scores (query, text) pairs by a transformer whose body is an encoder's and whose head is trained here.
+
+    An untrained head knows nothing: until something is learned, no candidate is scored, and the order stays.
+
+    Args:
+        encoder: the role of the encoder whose body it starts from; a transformer.
+        max_tokens: query and text together are cut after so many tokens.
+        fit: how it learns.
+
+    Source: Nogueira and Cho 2019, arXiv 1901.04085; losses as in Wang et al., CIKM 2018 (LambdaLoss), Cao et al., ICML
+    2007 (ListNet), Burges et al., ICML 2005 (RankNet).
+    """
+
+    kind = "cross_encoder"
+
+    def __init__(
+        self,
+        encoder: str = "pretrained",
+        max_tokens: int = 192,
+        fit: CrossEncoderSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        if max_tokens < 8:
+            raise ValueError(f"max_tokens={max_tokens}; give at least 8")
+        self.encoder = encoder
+        self.max_tokens = max_tokens
+        self.fit = CrossEncoderSettings.model_validate(fit or {})
+        self.network: Network | None = None
+
+    def needs(self) -> set[str]:
+        return {self.encoder}
+
+    def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
+        return self
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        if self.network is None:
+            return [np.full(len(texts), np.nan, dtype=np.float32) for texts in candidates]
+        pairs = [
+            (query, text)
+            for query, texts in zip(readable(queries), candidates, strict=True)
+            for text in readable(texts)
+        ]
+        scores = np.zeros(0, dtype=np.float32)
+        if pairs:
+            import torch
+
+            scores = np.asarray(
+                self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False),
+                dtype=np.float32,
+            )
+        return np.split(scores, np.cumsum([len(texts) for texts in candidates])[:-1]) if candidates else []
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Learns to put the relevant texts of each query before its hard negatives and others' relevant texts."""
+        rows = candidate_lists(examples, self.corpus.contents, self.fit, np.random.default_rng(seed))
+        if not rows:
+            return None
+        learned = type(self)(self.encoder, self.max_tokens, self.fit).index(self.corpus)
+        learned.network = train(self._new_network(seed), rows, self.fit, seed)
+        return learned
+
+    def _new_network(self, seed: int) -> "Network":
+        """The encoder's body under a new head.
+
+        Raises:
+            InputError: the encoder has no transformer.
+        """
+        import torch
+        from sentence_transformers import CrossEncoder as Network
+
+        body = self.corpus.encoder(self.encoder).model[0]
+        if not hasattr(body, "tokenizer") or not hasattr(body, "save"):
+            raise InputError("")
+        with TemporaryDirectory() as folder, torch.random.fork_rng():
+            torch.manual_seed(seed)
+            body.save(folder)
+            return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, encoder=self.encoder, max_tokens=self.max_tokens, learned=self.network is not None)
+        if self.network is not None:
+            self.network.save(str(folder / WEIGHTS), create_model_card=False)
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        from sentence_transformers import CrossEncoder as Network
+
+        state = read_state(folder)
+        reranker = cls(state["encoder"], state["max_tokens"]).index(corpus)
+        if state["learned"]:
+            reranker.network = Network(str(folder / WEIGHTS), local_files_only=True, device=device())
+        return reranker
+
+
+def candidate_lists(
+    examples: Sequence[Example], contents: Sequence[str], settings: CrossEncoderSettings, rng: np.random.Generator
+) -> list[CandidateList]:
+    """A list for each query and epoch, as far as the budget goes: relevant texts, hard negatives, random others.
+
+    Args:
+        examples: those of weight 0 teach nothing and are no candidates.
+        contents: the documents' texts.
+        settings: the budget.
+        rng: draws the candidates and the order of queries.
+    """
+    relevant: dict[str, dict[int, float]] = {}
+    negatives: dict[str, set[int]] = {}
+    for example in examples:
+        if example.weight > 0:
+            relevant.setdefault(example.query, {})[example.positive] = example.weight
+            negatives.setdefault(example.query, set()).update(example.negatives)
+    queries = list(relevant)
+    pool = sorted({number for grades in relevant.values() for number in grades})
+    rows: list[CandidateList] = []
+    pairs = 0
+    for _ in range(settings.epochs):
+        for place in rng.permutation(len(queries)):
+            query = queries[place]
+            grades = relevant[query]
+            chosen = _drawn(list(grades), settings.candidates // 2, rng)
+            for more in (sorted(negatives[query] - set(grades)), [number for number in pool if number not in grades]):
+                new = [number for number in more if number not in chosen]
+                chosen += _drawn(new, settings.candidates - len(chosen), rng)
+            pairs += len(chosen)
+            if len(chosen) < 2 or pairs > settings.max_pairs:
+                continue
+            labels = [grades.get(number, 0.0) for number in chosen]
+            rows.append(CandidateList(query=query, texts=[contents[number] for number in chosen], labels=labels))
+    return rows
+
+
+def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[int]:
+    return [numbers[place] for place in rng.permutation(len(numbers))[:most]]
+
+
+def train(network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int) -> "Network":
+    """Trains a cross-encoder in place on lists in the given order, and returns it."""
+    import torch
+    from datasets import Dataset
+    from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from torch.utils.data import BatchSampler, SequentialSampler
+    from transformers import PrinterCallback
+
+    class Trainer(CrossEncoderTrainer):
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            """Writes no model card."""
+
+    def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
+        return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
+
+    dataset = Dataset.from_dict(
+        {
+            "query": readable([row.query for row in rows]),
+            "texts": [readable(row.texts) for row in rows],
+            "label": [row.labels for row in rows],
+        }
+    )
+    steps = -(-len(rows) // settings.batch_size)
+    with TemporaryDirectory() as folder:
+        arguments = CrossEncoderTrainingArguments(
+            output_dir=folder,
+            num_train_epochs=1,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=steps // 10,
+            batch_sampler=in_order,  # type: ignore[arg-type]  # any batch sampler works, as documented
+            seed=seed,
+            optim="adamw_torch_fused",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+        trainer = Trainer(model=network, args=arguments, train_dataset=dataset, loss=_loss(network, settings.loss))
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return network.eval()
+
+
+def _loss(network: "Network", name: str) -> "Module":
+    from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, RankNetLoss
+
+    return {"lambda": LambdaLoss, "listnet": ListNetLoss, "ranknet": RankNetLoss}[name](network, mini_batch_size=-1)

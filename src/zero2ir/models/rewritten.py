@@ -1,0 +1,195 @@
+"""Query rewriting around any retriever: a language model writes a passage that would answer, and that is searched."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.models.base import Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.llm_reranker import excerpt
+
+if TYPE_CHECKING:
+    import dspy
+
+Style = Literal["off", "query2doc", "hyde"]
+
+
+class Rewritten(Retriever):
+    """Searches with what a language model would expect to find.
+
+    "query2doc" searches with the query, repeated so that its terms keep their weight, and the passage; "hyde" with the
+    passage alone; "off" with the query alone, and asks nothing. A query without a usable answer stays as it is.
+
+    Args:
+        retriever: any.
+        style: "off", "query2doc" or "hyde".
+        repeat: how often "query2doc" repeats the query.
+        max_tokens: the passage's length.
+        words: a demonstrated passage is cut after so many words.
+        demonstrations: (query, relevant document) pairs that are shown once something was learned; before, none is.
+        alternatives: other styles worth trying when judgments are there. Whether it pays at all is always tried: every
+            choice starts from "off".
+
+    Source: Wang, Yang and Wei 2023 (Query2doc), arXiv 2303.07678, section 2; Gao et al. 2022 (HyDE), arXiv 2212.10496,
+    section 3, with one passage.
+    """
+
+    kind = "rewritten"
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        style: Style = "query2doc",
+        repeat: int = 5,
+        max_tokens: int = 64,
+        words: int = 50,
+        demonstrations: int = 4,
+        alternatives: Sequence[Style] = ("query2doc", "hyde"),
+    ) -> None:
+        for one in (style, *alternatives):
+            if one not in get_args(Style):
+                raise ValueError(f"style={one!r}; choose one of {', '.join(get_args(Style))}")
+        if min(repeat, max_tokens, words) < 1 or demonstrations < 0:
+            raise ValueError(
+                f"repeat={repeat}, max_tokens={max_tokens}, words={words}, demonstrations={demonstrations}; "
+                "give at least 1, and no fewer than 0 demonstrations"
+            )
+        self.retriever = retriever
+        self.style: Style = style
+        self.repeat = repeat
+        self.max_tokens = max_tokens
+        self.words = words
+        self.demonstrations = demonstrations
+        self._alternatives = list(alternatives)
+        self.shown: list[dict[str, str]] = []
+
+    def needs(self) -> set[str]:
+        return self.retriever.needs() | {"lm"}
+
+    def parts(self) -> list[Retriever]:
+        return [self.retriever]
+
+    def with_parts(self, parts: Sequence[Retriever]) -> Self:
+        (retriever,) = parts
+        return self._of(retriever, self.style, self.shown)
+
+    def _of(self, retriever: Retriever, style: Style, shown: Sequence[Mapping[str, str]]) -> Self:
+        copy = type(self)(retriever, style, **self._budget(), alternatives=self._alternatives)
+        copy.corpus, copy.shown = self.corpus, [dict(row) for row in shown]
+        return copy
+
+    def _budget(self) -> dict[str, int]:
+        return {
+            "repeat": self.repeat,
+            "max_tokens": self.max_tokens,
+            "words": self.words,
+            "demonstrations": self.demonstrations,
+        }
+
+    def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
+        self.retriever.index(corpus)
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        return self.retriever.search(self.rewrite(queries), k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Moves the rewritten query."""
+        return self.retriever.search_toward(self.rewrite(queries), documents, weight, k)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        return self.retriever.score(self.rewrite(queries), candidates)
+
+    def rewrite(self, queries: Sequence[str]) -> list[str]:
+        """What is searched with instead of each query."""
+        if self.style == "off":
+            return list(queries)
+        return self._combined(queries, self._passages(queries))
+
+    def _passages(self, queries: Sequence[str]) -> list[str]:
+        """A passage for each query, asked for once where queries are equal; empty where there is no usable answer."""
+        distinct = sorted({query for query in queries if query.strip()})
+        inputs = [{"query": excerpt(query, self.words)} for query in distinct]
+        writer = passage_writer(self.shown, self.max_tokens)
+        answers = self.corpus.require_language_model().map(writer, inputs, "rewriting")
+        passage = {query: str(getattr(answer, "passage", "")) for query, answer in zip(distinct, answers, strict=True)}
+        return [passage.get(query, "") for query in queries]
+
+    def _combined(self, queries: Sequence[str], passages: Sequence[str]) -> list[str]:
+        times = self.repeat if self.style == "query2doc" else 0
+        return [
+            " ".join([*[query] * times, passage]) if passage and self.style != "off" else query
+            for query, passage in zip(queries, passages, strict=True)
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        return {"style": self.style}
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        return [{"style": style} for style in self._alternatives if style != self.style]
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self._of(self.retriever, settings["style"], self.shown)
+
+    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+        """The plain query first, then each style; the language model is asked once for all of them."""
+        yield {"style": "off"}, self.retriever.search(queries, k)
+        passages = self._passages(queries)
+        for settings in [self.settings(), *self.alternatives()]:
+            if settings["style"] != "off":
+                changed = self.with_settings(settings)
+                yield settings, self.retriever.search(changed._combined(queries, passages), k)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Lets the retriever learn, and shows queries with their relevant documents as demonstrations."""
+        retriever = self.retriever.learn(examples, seed)
+        shown = self._drawn([example for example in examples if example.weight > 0], np.random.default_rng(seed))
+        if retriever is None and not shown:
+            return None
+        return self._of(retriever or self.retriever, self.style, shown)
+
+    def _drawn(self, examples: Sequence[Example], rng: np.random.Generator) -> list[dict[str, str]]:
+        """One relevant document of each of some queries."""
+        of_query: dict[str, int] = {}
+        for place in rng.permutation(len(examples)):
+            of_query.setdefault(examples[place].query, examples[place].positive)
+        return [
+            {"query": excerpt(query, self.words), "passage": excerpt(self.corpus.contents[number], self.words)}
+            for query, number in list(of_query.items())[: self.demonstrations]
+        ]
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, budget=self._budget(), shown=self.shown)
+        self.retriever.save(folder / "retriever")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        from zero2ir.models import load_retriever
+
+        state = read_state(folder)
+        rewritten = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
+        rewritten.corpus, rewritten.shown = corpus, state["shown"]
+        return rewritten
+
+
+def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int) -> "dspy.Predict":
+    """The DSPy program that writes a passage for a query.
+
+    Args:
+        shown: demonstrations with query and passage.
+        max_tokens: the passage's length.
+    """
+    import dspy
+
+    class WritePassage(dspy.Signature):
+        """Write a passage that answers the query."""
+
+        query: str = dspy.InputField()
+        passage: str = dspy.OutputField()
+
+    writer = dspy.Predict(WritePassage, max_tokens=max_tokens)
+    writer.demos = [dspy.Example(**row).with_inputs("query") for row in shown]
+    return writer
