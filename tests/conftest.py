@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,39 +62,55 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
     return DenseEncoder(EncoderSettings(name="tiny", source="hub"), model)
 
 
-class Oracle:
-    """An engine whose answers have the right form and whose content follows from nothing but the request."""
+@dataclass
+class Script:
+    """An engine that answers what a function makes of the messages: no network, and every request is kept."""
+
+    answer: Callable[[Sequence[str]], str]
+    requests: list[list[str]] = field(default_factory=list)
 
     def complete(self, request: Any) -> Any:
         from dspy.lm15 import Message, Response, TextPart, Usage
 
-        asked = [message.text or "" for message in request.messages]
-        digest = hashlib.sha256("\0".join([str(request.system), *asked]).encode()).digest()
-        places = re.findall(r"^\[(\d+)\]", asked[-1], re.MULTILINE)
-        if places:
-            answer = " > ".join(f"[{place}]" for place in sorted(places, key=lambda place: digest[int(place)]))
-        elif "\nDocument:" in asked[-1]:
-            answer = json.dumps({"grade": digest[0] % 4})
-        else:
-            answer = f"file list string {digest[0] % 4}"
+        messages = [str(request.system or ""), *(message.text or "" for message in request.messages)]
+        self.requests.append(messages)
         return Response(
             id=None,
             model=request.model,
-            message=Message.assistant([TextPart(answer)]),
+            message=Message.assistant([TextPart(self.answer(messages))]),
             finish_reason="stop",
             usage=Usage(input_tokens=1, output_tokens=1, total_tokens=2),
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Oracle":
-        return self
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Script":
+        return self  # a copied client shares the script, so that every request is seen
+
+
+def scripted(answer: Callable[[Sequence[str]], str]) -> tuple[LanguageModel, Script]:
+    usage, script = Usage(), Script(answer)
+    client = MeteredLM("script/1", usage, seed=0, engine=script, cache=False, temperature=0.0)
+    return LanguageModel(LMSettings(name="script"), usage=usage, connect=lambda: client), script
+
+
+@pytest.fixture(scope="session")
+def script_lm() -> Callable[[Callable[[Sequence[str]], str]], tuple[LanguageModel, Script]]:
+    """Makes a language model that follows a script, and what keeps its requests."""
+    return scripted
 
 
 @pytest.fixture(scope="session")
 def oracle() -> LanguageModel:
-    """A language model that is no network: for what needs many answers and not good ones."""
-    usage = Usage()
-    client = MeteredLM("oracle/1", usage, seed=0, engine=Oracle(), cache=False, temperature=0.0)
-    return LanguageModel(LMSettings(name="oracle"), usage=usage, connect=lambda: client)
+    """A language model whose answers have the right form, and whose content follows from the request alone."""
+
+    def answer(messages: Sequence[str]) -> str:
+        digest = hashlib.sha256("\0".join(messages).encode()).digest()
+        if places := re.findall(r"^\[(\d+)\]", messages[-1], re.MULTILINE):
+            return " > ".join(f"[{place}]" for place in sorted(places, key=lambda place: digest[int(place)]))
+        if "\nDocument:" in messages[-1]:
+            return json.dumps({"grade": digest[0] % 4})
+        return f"file list string {digest[0] % 4}"
+
+    return scripted(answer)[0]
 
 
 @pytest.fixture(scope="session")
