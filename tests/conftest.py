@@ -10,8 +10,9 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder
-from zero2ir.static import StaticSettings, train_static
+from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, package_folder
+from zero2ir.projection import ProjectionSettings, projected_encoder
+from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
@@ -32,6 +33,32 @@ def tiny_encoder(docstrings: list[Document]) -> DenseEncoder:
     """A real static encoder of 16 dimensions."""
     fit = FitSettings(epochs=1, batch_size=32, learning_rate=0.02)
     return train_static(docstrings[:20], StaticSettings(dimension=16, fit=fit), seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> EncoderSettings:
+    """A real transformer of one layer and 32 dimensions, with random weights and the default encoder's tokenizer."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = str(tmp_path_factory.mktemp("transformer"))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(folder)
+    SentenceTransformer(modules=[Transformer(folder), Pooling(32)], device="cpu").save(folder)
+    return EncoderSettings(name="tiny", source="hub", model=folder, max_tokens=64)
+
+
+@pytest.fixture(scope="session")
+def tiny_token_encoder(docstrings: list[Document], tiny_transformer: EncoderSettings) -> TokenEncoder:
+    """A real late-interaction encoder of 16 dimensions."""
+    return projected_encoder(
+        [document.content for document in docstrings], tiny_transformer, ProjectionSettings(dimension=16)
+    )
 
 
 @pytest.fixture(scope="session")

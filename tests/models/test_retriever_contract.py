@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,19 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder
-from zero2ir.models import RETRIEVERS, Dense, Example, Feedback, Hybrid, Ranking, Retriever, Sparse, load_retriever
+from zero2ir.encoders import DenseEncoder, TextEncoder, TokenEncoder
+from zero2ir.models import (
+    RETRIEVERS,
+    Dense,
+    Example,
+    Feedback,
+    Hybrid,
+    LateInteraction,
+    Ranking,
+    Retriever,
+    Sparse,
+    load_retriever,
+)
 from zero2ir.models.base import best
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
@@ -26,10 +38,18 @@ def dense_encoder() -> Dense:
     return Dense("static", "encoder", fit=QUICK)
 
 
+def late_interaction(**options: Any) -> LateInteraction:
+    return LateInteraction(adapter={"steps": 5}, **options)
+
+
 MODELS: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
+    "late interaction with adapter": late_interaction,
+    "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
+    "late interaction after a first stage": lambda: late_interaction(first=dense_adapter(), depth=20),
+    "late interaction by a graph": lambda: late_interaction(lookup="graph", depth=10),
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
@@ -45,12 +65,17 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 
 @pytest.fixture(scope="session")
-def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
-    return Corpus(docstrings, {"static": tiny_encoder})
+def encoders(tiny_encoder: DenseEncoder, tiny_token_encoder: TokenEncoder) -> dict[str, TextEncoder]:
+    return {"static": tiny_encoder, "late_interaction": tiny_token_encoder}
 
 
-def corpus_of(texts: list[str], encoder: DenseEncoder) -> Corpus:
-    return Corpus([Document(f"d{number}", "", text) for number, text in enumerate(texts)], {"static": encoder})
+@pytest.fixture(scope="session")
+def corpus(docstrings: list[Document], encoders: dict[str, TextEncoder]) -> Corpus:
+    return Corpus(docstrings, encoders)
+
+
+def corpus_of(texts: list[str], encoders: dict[str, TextEncoder]) -> Corpus:
+    return Corpus([Document(f"d{number}", "", text) for number, text in enumerate(texts)], encoders)
 
 
 def assert_sound(ranking: Ranking, n_queries: int, n_documents: int, k: int) -> None:
@@ -151,10 +176,12 @@ def test_an_odd_query_has_a_sound_ranking(model: Retriever, corpus: Corpus, text
     assert np.isfinite(scores[0]).all()
 
 
-def test_odd_documents_are_indexed_and_found(model: Retriever, tiny_encoder: DenseEncoder, tmp_path: Path) -> None:
+def test_odd_documents_are_indexed_and_found(
+    model: Retriever, encoders: dict[str, TextEncoder], tmp_path: Path
+) -> None:
     texts = [*ODD.values(), "word " * 100_000, "open a file", "open a file"]
     queries = ["open a file", "word", *ODD.values()]
-    ranking = model.index(corpus_of(texts, tiny_encoder)).search(queries, 20)
+    ranking = model.index(corpus_of(texts, encoders)).search(queries, 20)
     assert_sound(ranking, len(queries), len(texts), 20)
     twins = [len(texts) - 2, len(texts) - 1]
     first = list(ranking.numbers[0])
@@ -164,8 +191,10 @@ def test_odd_documents_are_indexed_and_found(model: Retriever, tiny_encoder: Den
 
 
 @pytest.mark.parametrize("text", ["open a file", "", "the", "🐍"])
-def test_a_collection_of_one_document(model: Retriever, tiny_encoder: DenseEncoder, text: str, tmp_path: Path) -> None:
-    corpus = corpus_of([text], tiny_encoder)
+def test_a_collection_of_one_document(
+    model: Retriever, encoders: dict[str, TextEncoder], text: str, tmp_path: Path
+) -> None:
+    corpus = corpus_of([text], encoders)
     ranking = model.index(corpus).search(["open a file", "nothing alike", ""], 3)
     assert_sound(ranking, 3, 1, 3)
     if text == "open a file":
@@ -224,8 +253,8 @@ def test_a_candidate_list_may_be_empty(model: Retriever, corpus: Corpus) -> None
 
 
 @pytest.fixture(scope="module")
-def everything(docstrings: list[Document], tiny_encoder: DenseEncoder) -> list[Retriever]:
-    corpus = Corpus(docstrings, {"static": tiny_encoder})
+def everything(docstrings: list[Document], encoders: dict[str, TextEncoder]) -> list[Retriever]:
+    corpus = Corpus(docstrings, encoders)
     return [build().index(corpus) for build in MODELS.values()]
 
 

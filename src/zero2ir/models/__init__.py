@@ -7,10 +7,13 @@ from zero2ir.models.base import Example, Ranking, Reranker, Retriever, read_stat
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
 
-RETRIEVERS: dict[str, type[Retriever]] = {model.kind: model for model in (Sparse, Dense, Hybrid, Feedback, Reranked)}
+RETRIEVERS: dict[str, type[Retriever]] = {
+    model.kind: model for model in (Sparse, Dense, LateInteraction, Hybrid, Feedback, Reranked)
+}
 RERANKERS: dict[str, type[Reranker]] = {}
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "Example",
     "Feedback",
     "Hybrid",
+    "LateInteraction",
     "Ranking",
     "Reranked",
     "Reranker",
