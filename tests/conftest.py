@@ -16,10 +16,11 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, package_folder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, package_folder
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
+from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
 
@@ -44,22 +45,35 @@ def tiny_encoder(docstrings: list[Document]) -> DenseEncoder:
 
 
 @pytest.fixture(scope="session")
-def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
-    """A real transformer of 16 dimensions and one layer with the default encoder's vocabulary, random as it is."""
+def tiny_transformer_settings(tmp_path_factory: pytest.TempPathFactory) -> EncoderSettings:
+    """A real transformer of one layer and 32 dimensions, with random weights and the default encoder's tokenizer."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("transformer")
-    tokenizer = AutoTokenizer.from_pretrained(package_folder(TOKENIZER))
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    model = SentenceTransformer(modules=[Transformer(str(folder)), Pooling(16)], device="cpu")
-    return DenseEncoder(EncoderSettings(name="tiny", source="hub"), model)
+    folder = str(tmp_path_factory.mktemp("transformer"))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(folder)
+    SentenceTransformer(modules=[Transformer(folder), Pooling(32)], device="cpu").save(folder)
+    return EncoderSettings(name="tiny", source="hub", model=folder, max_tokens=64)
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tiny_transformer_settings: EncoderSettings) -> DenseEncoder:
+    """The dense encoder of ``tiny_transformer_settings``."""
+    return DenseEncoder(tiny_transformer_settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_token_encoder(docstrings: list[Document], tiny_transformer_settings: EncoderSettings) -> TokenEncoder:
+    """A real late-interaction encoder of 16 dimensions."""
+    return projected_encoder(
+        [document.content for document in docstrings], tiny_transformer_settings, ProjectionSettings(dimension=16)
+    )
 
 
 @dataclass

@@ -5,10 +5,11 @@ from pydantic import BaseModel, ConfigDict
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
 from zero2ir.errors import InputError
+from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static")
+ROLES = ("pretrained", "static", "late_interaction")
 
 
 class PretrainingSettings(BaseModel):
@@ -18,6 +19,7 @@ class PretrainingSettings(BaseModel):
 
     synthetic: SyntheticSettings
     static: StaticSettings
+    projection: ProjectionSettings = ProjectionSettings()
 
 
 def make_encoder(
@@ -26,7 +28,8 @@ def make_encoder(
     """The network that plays a role in models.
 
     Args:
-        role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation.
+        role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation;
+            "late_interaction", the general-purpose one's token vectors, projected.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -39,6 +42,8 @@ def make_encoder(
         raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
     if role == "static":
         return train_static(corpus.documents, settings.static, seed)
+    if role == "late_interaction":
+        return projected_encoder(corpus.contents, pretrained, settings.projection)
     return DenseEncoder(pretrained)
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders import DenseEncoder, TextEncoder, TokenEncoder
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -21,6 +22,7 @@ from zero2ir.models import (
     Example,
     Feedback,
     Hybrid,
+    LateInteraction,
     Listwise,
     Pointwise,
     Ranking,
@@ -44,10 +46,18 @@ def dense_encoder() -> Dense:
     return Dense("static", "encoder", fit=QUICK)
 
 
+def late_interaction(**options: Any) -> LateInteraction:
+    return LateInteraction(adapter={"steps": 5}, **options)
+
+
 MODELS: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
+    "late interaction with adapter": late_interaction,
+    "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
+    "late interaction after a first stage": lambda: late_interaction(first=dense_adapter(), depth=20),
+    "late interaction by a graph": lambda: late_interaction(lookup="graph", depth=10),
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
@@ -67,17 +77,19 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 
 @pytest.fixture(scope="session")
-def encoders(tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder) -> dict[str, DenseEncoder]:
-    return {"static": tiny_encoder, "pretrained": tiny_transformer}
+def encoders(
+    tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder, tiny_token_encoder: TokenEncoder
+) -> dict[str, TextEncoder]:
+    return {"static": tiny_encoder, "pretrained": tiny_transformer, "late_interaction": tiny_token_encoder}
 
 
 @pytest.fixture(scope="session")
-def corpus(docstrings: list[Document], encoders: dict[str, DenseEncoder], oracle: LanguageModel) -> Corpus:
+def corpus(docstrings: list[Document], encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Corpus:
     return Corpus(docstrings, encoders, language_model=oracle)
 
 
 @pytest.fixture
-def corpus_of(encoders: dict[str, DenseEncoder], oracle: LanguageModel) -> Callable[[list[str]], Corpus]:
+def corpus_of(encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Callable[[list[str]], Corpus]:
     def make(texts: list[str]) -> Corpus:
         documents = [Document(f"d{number}", "", text) for number, text in enumerate(texts)]
         return Corpus(documents, encoders, language_model=oracle)

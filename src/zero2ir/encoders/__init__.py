@@ -6,14 +6,17 @@ from typing import Any
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
+from zero2ir.encoders.tokens import TokenEncoder, Tokens
 
-ENCODERS: dict[str, type[TextEncoder]] = {encoder.kind: encoder for encoder in (DenseEncoder,)}
+ENCODERS: dict[str, type[TextEncoder]] = {encoder.kind: encoder for encoder in (DenseEncoder, TokenEncoder)}
 
 __all__ = [
     "ENCODERS",
     "DenseEncoder",
     "EncoderSettings",
     "TextEncoder",
+    "TokenEncoder",
+    "Tokens",
     "check_available",
     "device",
     "embed",
