@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from zero2ir.models.base import best
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 
+HNSW = find_spec("usearch") is not None  # the extra hnsw
+
 
 def dense_adapter() -> Dense:
     return Dense("static", "adapter", adapter={"steps": 5})
@@ -30,6 +33,8 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
+    "dense in int8": lambda: Dense("static", adapter={"steps": 5}, vectors="int8"),
+    **({"dense by a graph": lambda: Dense("static", adapter={"steps": 5}, exact_limit=0)} if HNSW else {}),
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
