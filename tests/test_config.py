@@ -302,7 +302,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
         ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),
-        ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, static$"),
+        ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, minilm_int8, static$"),
         ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are ranking"),
         ({"models": []}, r"^params\.yaml: models: .*at least 1"),
         ({"strategies": []}, r"^params\.yaml: strategies: .*at least 1"),

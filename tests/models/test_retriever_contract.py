@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from zero2ir.models.base import best
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 
+HNSW = find_spec("usearch") is not None  # the extra hnsw
+
 
 def dense_adapter() -> Dense:
     return Dense("static", "adapter", adapter={"steps": 5})
@@ -54,6 +57,8 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
+    "dense in int8": lambda: Dense("static", adapter={"steps": 5}, vectors="int8"),
+    **({"dense by a graph": lambda: Dense("static", adapter={"steps": 5}, exact_limit=0)} if HNSW else {}),
     "late interaction with adapter": late_interaction,
     "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
     "late interaction after a first stage": lambda: late_interaction(first=dense_adapter(), depth=20),

@@ -36,7 +36,7 @@ class TokenGraph:
         try:
             from usearch.index import Index
         except ImportError:
-            raise InputError("lookup=graph needs the package usearch; pip install 'zero2ir[graph]'") from None
+            raise InputError("lookup=graph needs the package usearch; pip install 'zero2ir[hnsw]'") from None
         return Index(ndim=documents.vectors.shape[1], metric="ip", dtype="i8", expansion_search=128)
 
     def nearest(self, vectors: np.ndarray, k: int) -> np.ndarray:
