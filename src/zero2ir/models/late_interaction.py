@@ -39,7 +39,7 @@ class LateInteraction(Retriever):
         first: a retriever whose best documents are scored; None for none.
         lookup: without a first stage, "exact" or "graph".
         depth: documents of the first stage, or with "graph" the nearest token vectors of each of the query's.
-        limit: exact search refuses more token vectors; of 128 dimensions, 20 million take 2.5 GB and seconds a query.
+        limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a query.
         adapter: how the adapter learns.
         fit: how the encoder learns.
 
