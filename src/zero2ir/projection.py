@@ -27,7 +27,7 @@ class ProjectionSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dimension: Annotated[int, Field(ge=2)] = 128
+    dimension: Annotated[int, Field(ge=2)] = 192
     whitening: Annotated[float, Field(ge=0, le=0.5)] = 0.5
     documents: Annotated[int, Field(ge=1)] = 300
     pooling: Annotated[float, Field(ge=1)] = 2.0

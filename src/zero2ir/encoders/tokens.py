@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 
+STEPS = 127  # of int8 between 0 and 1
+
+
 class Tokens(NamedTuple):
     """The token vectors of several texts, one text after the other.
 
     Attributes:
-        vectors: (n_tokens, dimension) float16 of documents, float32 of queries.
+        vectors: (n_tokens, dimension) float32; or int8, which are unit vectors in steps of 1/127.
         starts: (n_texts + 1,) int64, where the vectors of each text start, and where the last ones end.
     """
 
@@ -40,13 +43,19 @@ class Tokens(NamedTuple):
         """(n_texts,) how many vectors each text has."""
         return np.diff(self.starts)
 
+    def floats(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, dimension) float32, the vectors from one place to another."""
+        vectors = self.vectors[start:stop].astype(np.float32)
+        return vectors / STEPS if self.vectors.dtype == np.int8 else vectors
+
     def text(self, number: int) -> np.ndarray:
-        """(n_tokens, dimension) the vectors of one text."""
-        return self.vectors[self.starts[number] : self.starts[number + 1]]
+        """(n_tokens, dimension) float32, the vectors of one text."""
+        return self.floats(self.starts[number], self.starts[number + 1])
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> "Tokens":
         """Some texts, in the order of ``numbers``."""
-        return Tokens.joined([self.text(number) for number in numbers], self.vectors)
+        texts = [self.vectors[self.starts[number] : self.starts[number + 1]] for number in numbers]
+        return Tokens.joined(texts, self.vectors)
 
 
 class TokenEncoder(TextEncoder):
@@ -74,15 +83,17 @@ class TokenEncoder(TextEncoder):
         return self._model
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Encodes documents, equal ones once: float16, at least one vector a text."""
+        """Encodes documents, equal ones once: int8, at least one vector a text."""
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        return self._encode(list(place), "document", np.float16).take([place[text] for text in texts])
+        tokens = self._encode(list(place), "document")
+        steps = np.rint(tokens.vectors * STEPS).astype(np.int8)
+        return tokens._replace(vectors=steps).take([place[text] for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
         """Encodes queries: float32, possibly no vector for a text without a word."""
-        return self._encode(texts, "query", np.float32)
+        return self._encode(texts, "query")
 
-    def _encode(self, texts: Sequence[str], task: str, dtype: type[np.floating]) -> Tokens:
+    def _encode(self, texts: Sequence[str], task: str) -> Tokens:
         rows = self.model.encode(
             readable(texts),
             batch_size=self.settings.batch_size,
@@ -90,8 +101,8 @@ class TokenEncoder(TextEncoder):
             convert_to_numpy=True,
             task=task,
         )
-        nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=dtype)
-        return Tokens.joined([row.astype(dtype) for row in rows], nothing)
+        nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
+        return Tokens.joined(list(rows), nothing)
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "TokenEncoder":

@@ -52,7 +52,7 @@ def fit_token_adapter(
         chosen = rng.permutation(usable)[: settings.batch_size]
         batch = [examples[number] for number in chosen]
         pool = sorted({number for example in batch for number in (example.positive, *example.negatives)})
-        candidates = [torch.from_numpy(documents.text(number).astype(np.float32)) for number in pool]
+        candidates = [torch.from_numpy(documents.text(number)) for number in pool]
         anchors = [torch.from_numpy(queries.text(number)) for number in chosen]
         moved = [torch.nn.functional.normalize(anchor + anchor @ weights, dim=1) for anchor in anchors]
         excluded = [[n in relevant[e.query] and n != e.positive for n in pool] for e in batch]  # no negatives of it

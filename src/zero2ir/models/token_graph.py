@@ -28,7 +28,7 @@ class TokenGraph:
             InputError: usearch is not installed.
         """
         graph = cls._empty(documents)
-        graph.add(np.arange(len(documents.vectors)), documents.vectors.astype(np.float32), threads=1)
+        graph.add(np.arange(len(documents.vectors)), documents.floats(0, len(documents.vectors)), threads=1)
         return cls(graph)
 
     @staticmethod
