@@ -14,10 +14,11 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, package_folder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, package_folder
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
+from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
 from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
 
@@ -58,6 +59,14 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
     tokenizer.save_pretrained(folder)
     model = SentenceTransformer(modules=[Transformer(str(folder)), Pooling(16)], device="cpu")
     return DenseEncoder(EncoderSettings(name="tiny", source="hub"), model)
+
+
+@pytest.fixture(scope="session")
+def tiny_sparse_encoder(docstrings: list[Document], tiny_transformer: DenseEncoder) -> SparseEncoder:
+    """A real learned sparse encoder on the body of ``tiny_transformer``."""
+    short = HeadFit(steps=5, batch_size=16, learning_rate=0.01)
+    settings = LearnedSparseSettings(passages=20, max_tokens=32, reconstruction=short, contrast=short)
+    return train_learned_sparse(docstrings, tiny_transformer, settings, seed=0)
 
 
 class Oracle:

@@ -5,10 +5,11 @@ from pydantic import BaseModel, ConfigDict
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
 from zero2ir.errors import InputError
+from zero2ir.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static")
+ROLES = ("pretrained", "static", "learned_sparse")
 
 
 class PretrainingSettings(BaseModel):
@@ -18,6 +19,7 @@ class PretrainingSettings(BaseModel):
 
     synthetic: SyntheticSettings
     static: StaticSettings
+    learned_sparse: LearnedSparseSettings
 
 
 def make_encoder(
@@ -26,7 +28,8 @@ def make_encoder(
     """The network that plays a role in models.
 
     Args:
-        role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation.
+        role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation;
+            "learned_sparse", the general-purpose one's body with a vocabulary head.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -39,6 +42,8 @@ def make_encoder(
         raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
     if role == "static":
         return train_static(corpus.documents, settings.static, seed)
+    if role == "learned_sparse":
+        return train_learned_sparse(corpus.documents, DenseEncoder(pretrained), settings.learned_sparse, seed)
     return DenseEncoder(pretrained)
 
 

@@ -11,6 +11,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.examples import columns
 from zero2ir.training import FitSettings, fit
 
 BLOCK = 1 << 26  # scores held at once
@@ -112,23 +113,12 @@ class Dense(Retriever):
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        columns = self._columns(examples, np.random.default_rng(seed))
-        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        rows = columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
+        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), rows, self.fit, seed))
         learned = self._like()
         learned.network, learned.corpus = trained, self.corpus
         learned.vectors = trained.encode(self.corpus.contents)
         return learned
-
-    def _columns(self, examples: Sequence[Example], rng: np.random.Generator) -> dict[str, list[str]]:
-        """Rows of text; an example comes in a share of the epochs that is proportional to its weight."""
-        most = max(example.weight for example in examples)
-        passes = [examples[number] for _ in range(self.fit.epochs) for number in rng.permutation(len(examples))]
-        rows = [row for row in passes if rng.random() * most < row.weight]
-        contents = self.corpus.contents
-        columns = {"anchor": [row.query for row in rows], "positive": [contents[row.positive] for row in rows]}
-        if all(row.negatives for row in rows):
-            columns["negative"] = [contents[row.negatives[rng.integers(len(row.negatives))]] for row in rows]
-        return columns
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, encoder=self.encoder, learning=self.learning, rows=len(self.vectors))
