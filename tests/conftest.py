@@ -16,10 +16,11 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, package_folder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, TokenEncoder, package_folder
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
+from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
 from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
@@ -74,6 +75,14 @@ def tiny_token_encoder(docstrings: list[Document], tiny_transformer_settings: En
     return projected_encoder(
         [document.content for document in docstrings], tiny_transformer_settings, ProjectionSettings(dimension=16)
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_sparse_encoder(docstrings: list[Document], tiny_transformer: DenseEncoder) -> SparseEncoder:
+    """A real learned sparse encoder on the body of ``tiny_transformer``."""
+    short = HeadFit(steps=5, batch_size=16, learning_rate=0.01)
+    settings = LearnedSparseSettings(passages=20, max_tokens=32, reconstruction=short, contrast=short)
+    return train_learned_sparse(docstrings, tiny_transformer, settings, seed=0)
 
 
 @dataclass

@@ -33,6 +33,7 @@ from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
+from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, Sparse
 from zero2ir.projection import ProjectionSettings
 from zero2ir.static import StaticSettings
@@ -170,6 +171,7 @@ def test_defaults_agree_with_the_schemas() -> None:
     pretrain = compose("pretrain_synthetic", PretrainConfig, [])
     assert pretrain.pretraining.static == StaticSettings()
     assert pretrain.pretraining.projection == ProjectionSettings()
+    assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
     assert pretrain.pretraining.synthetic == SyntheticSettings()
     assert pretrain.lm == LMSettings(name="smollm2")
     assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})
@@ -243,7 +245,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"stattic": {}},
-            "pretraining.stattic: unknown key; valid keys are projection, static, synthetic",
+            "pretraining.stattic: unknown key; valid keys are .*static, synthetic",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are measures, name"),

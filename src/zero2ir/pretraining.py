@@ -5,11 +5,12 @@ from pydantic import BaseModel, ConfigDict
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
 from zero2ir.errors import InputError
+from zero2ir.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static", "late_interaction")
+ROLES = ("pretrained", "static", "learned_sparse", "late_interaction")
 
 
 class PretrainingSettings(BaseModel):
@@ -19,7 +20,8 @@ class PretrainingSettings(BaseModel):
 
     synthetic: SyntheticSettings
     static: StaticSettings
-    projection: ProjectionSettings = ProjectionSettings()
+    learned_sparse: LearnedSparseSettings
+    projection: ProjectionSettings
 
 
 def make_encoder(
@@ -29,7 +31,8 @@ def make_encoder(
 
     Args:
         role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation;
-            "late_interaction", the general-purpose one's token vectors, projected.
+            "learned_sparse", the general-purpose one's body with a vocabulary head; "late_interaction", its token
+            vectors, projected.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -42,6 +45,8 @@ def make_encoder(
         raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
     if role == "static":
         return train_static(corpus.documents, settings.static, seed)
+    if role == "learned_sparse":
+        return train_learned_sparse(corpus.documents, DenseEncoder(pretrained), settings.learned_sparse, seed)
     if role == "late_interaction":
         return projected_encoder(corpus.contents, pretrained, settings.projection)
     return DenseEncoder(pretrained)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, TextEncoder, TokenEncoder
+from zero2ir.encoders import DenseEncoder, SparseEncoder, TextEncoder, TokenEncoder
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -24,6 +24,7 @@ from zero2ir.models import (
     Feedback,
     Hybrid,
     LateInteraction,
+    LearnedSparse,
     Listwise,
     Pointwise,
     Ranking,
@@ -72,6 +73,9 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "reranked pointwise": lambda: Reranked(dense_adapter(), Pointwise(words=20), 3),
     "reranked listwise": lambda: Reranked(Sparse(), Listwise(words=10, window=3, step=2), 4, alternatives=[0.2]),
     "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
+    "learned sparse": LearnedSparse,
+    "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
+    "feedback on learned sparse": lambda: Feedback(LearnedSparse(), 3, 0.4),
 }
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
 
@@ -83,9 +87,17 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 @pytest.fixture(scope="session")
 def encoders(
-    tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder, tiny_token_encoder: TokenEncoder
+    tiny_encoder: DenseEncoder,
+    tiny_transformer: DenseEncoder,
+    tiny_token_encoder: TokenEncoder,
+    tiny_sparse_encoder: SparseEncoder,
 ) -> dict[str, TextEncoder]:
-    return {"static": tiny_encoder, "pretrained": tiny_transformer, "late_interaction": tiny_token_encoder}
+    return {
+        "static": tiny_encoder,
+        "pretrained": tiny_transformer,
+        "late_interaction": tiny_token_encoder,
+        "learned_sparse": tiny_sparse_encoder,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -265,7 +277,7 @@ def test_hybrid_with_other_settings_is_a_new_hybrid(corpus: Corpus, weights: lis
     assert_equal(changed.search(QUERIES, 10), new.search(QUERIES, 10))
 
 
-@pytest.mark.parametrize("name", ["sparse", "dense with adapter", "dense with encoder"])
+@pytest.mark.parametrize("name", ["sparse", "dense with adapter", "dense with encoder", "learned sparse"])
 def test_scoring_the_documents_texts_gives_the_scores_of_the_search(name: str, corpus: Corpus) -> None:
     model = MODELS[name]().index(corpus)
     queries = [*QUERIES, "open open file file file"]  # a repeated word counts twice in both

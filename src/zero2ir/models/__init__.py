@@ -9,13 +9,15 @@ from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.late_interaction import LateInteraction
+from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 
 RETRIEVERS: dict[str, type[Retriever]] = {
-    model.kind: model for model in (Sparse, Dense, LateInteraction, Hybrid, Feedback, Reranked, Rewritten)
+    model.kind: model
+    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Reranked, Rewritten)
 }
 RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
 
@@ -28,6 +30,7 @@ __all__ = [
     "Feedback",
     "Hybrid",
     "LateInteraction",
+    "LearnedSparse",
     "Listwise",
     "Pointwise",
     "Ranking",

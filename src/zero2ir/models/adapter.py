@@ -62,7 +62,7 @@ def fit_adapter(
     target = torch.tensor([place[example.positive] for example in examples])
     share = torch.tensor([example.weight for example in examples], dtype=torch.float32)
     share = share / share.sum()
-    excluded = torch.from_numpy(_other_positives(examples, place))
+    excluded = torch.from_numpy(other_positives(examples, place))
 
     weights = torch.zeros(queries.shape[1], queries.shape[1], requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
@@ -77,7 +77,7 @@ def fit_adapter(
     return weights.detach().numpy()
 
 
-def _other_positives(examples: Sequence[Example], place: dict[int, int]) -> np.ndarray:
+def other_positives(examples: Sequence[Example], place: dict[int, int]) -> np.ndarray:
     """(n_examples, n_pool) bool: further relevant documents of the same query, which are no negatives of it."""
     of_query: dict[str, set[int]] = {}
     for example in examples:

@@ -1,0 +1,235 @@
+"""Learned sparse encoders: a text becomes weights of vocabulary terms, its own ones and those it could have used."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+
+from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file
+from zero2ir.progress import watched
+
+if TYPE_CHECKING:
+    from sentence_transformers import SparseEncoder as Network
+
+LEXICON = "lexicon.safetensors"
+K1, B = 1.2, 0.75  # of the exact matches
+EXPANSION = 0.5  # weight of the network's terms beside a text's own
+KEPT = 128  # of the terms that the network gives a text
+
+
+class Lexicon(NamedTuple):
+    """What the collection tells about the vocabulary's terms.
+
+    Attributes:
+        importance: (n_terms,) float32 the inverse document frequency; 0 for a term that no document has.
+        mean_length: of the documents, in terms.
+    """
+
+    importance: np.ndarray
+    mean_length: float
+
+    @classmethod
+    def of(cls, counts: csr_matrix) -> "Lexicon":
+        """Counts documents as BM25 does.
+
+        Args:
+            counts: (n_documents, n_terms) how often each term stands in each document.
+        """
+        n_documents = counts.shape[0]
+        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+        importance = np.log(1 + (n_documents - frequency + 0.5) / (frequency + 0.5))
+        importance[frequency == 0] = 0.0
+        return cls(importance.astype(np.float32), max(float(counts.sum()) / max(1, n_documents), 1.0))
+
+
+class SparseEncoder(TextEncoder):
+    """A masked-language model that weighs terms for a text, beside the terms that stand in it.
+
+    A term's weight in a document is BM25's saturated frequency of it, plus half the network's: the logarithm of one
+    plus the greatest logit that any position has for the term. A table weighs a query's terms, without the network.
+
+    Attributes:
+        settings: where the network's body comes from.
+        model: the sentence-transformers network.
+        lexicon: of the collection.
+
+    Source: SPLADE-max, Formal et al. 2021, arXiv 2109.10086, section 3; inference-free queries, Geng et al. 2024,
+    arXiv 2411.04403, section 3; lexical beside learned weights, Gao et al., ECIR 2021, arXiv 2004.13969.
+    """
+
+    kind = "sparse"
+    encoded = "terms.safetensors"
+    trained = True
+
+    def __init__(self, settings: EncoderSettings, model: "Network", lexicon: Lexicon) -> None:
+        self.settings = settings
+        self.lexicon = lexicon
+        self._model = model
+
+    @property
+    def model(self) -> "Network":
+        """The network itself, for those who train it."""
+        return self._model
+
+    def with_model(self, model: "Network") -> "SparseEncoder":
+        """The same with a network that has learned."""
+        return SparseEncoder(self.settings, model, self.lexicon)
+
+    def encode(self, texts: Sequence[str]) -> csr_matrix:
+        """Encodes documents; equal texts get equal rows.
+
+        Returns:
+            (n_texts, n_terms) float32 weights, at least 0.
+        """
+        distinct = sorted(set(readable(texts)))
+        place = {text: number for number, text in enumerate(distinct)}
+        rows = self._exact(distinct) + EXPANSION * self._expanded(distinct)
+        return csr_matrix(rows[[place[text] for text in readable(texts)]])
+
+    def encode_queries(self, texts: Sequence[str]) -> csr_matrix:
+        """Weighs the terms that stand in queries by their importance; runs no network.
+
+        Returns:
+            (n_texts, n_terms) float32.
+        """
+        return weighed(term_counts(self.model.tokenizer, texts), self.lexicon.importance)
+
+    def terms(self, numbers: Sequence[int]) -> list[str]:
+        """The vocabulary's terms by their numbers."""
+        return [str(term) for term in self.model.tokenizer.convert_ids_to_tokens([int(one) for one in numbers])]
+
+    def _exact(self, texts: Sequence[str]) -> csr_matrix:
+        """(n_texts, n_terms) the weights of a text's own terms."""
+        return saturated(term_counts(self.model.tokenizer, texts), self.lexicon.mean_length)
+
+    def _expanded(self, texts: Sequence[str]) -> csr_matrix:
+        """(n_texts, n_terms) the network's weights, the greatest ``KEPT`` of each text."""
+        from scipy.sparse import vstack
+
+        n_terms = len(self.lexicon.importance)
+        if not texts:
+            return csr_matrix((0, n_terms), dtype=np.float32)
+        rows = self.model.encode(
+            list(texts),
+            batch_size=self.settings.batch_size,
+            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+            convert_to_tensor=False,
+            max_active_dims=KEPT,
+            save_to_cpu=True,
+        )
+        return csr_matrix(vstack([_row(row, n_terms) for row in rows]), dtype=np.float32)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        save_file(
+            {
+                "importance": self.lexicon.importance,
+                "mean_length": np.array([self.lexicon.mean_length], dtype=np.float64),
+            },
+            folder / "weights" / LEXICON,
+        )
+
+    def digest(self) -> str:
+        lexicon = self.lexicon.importance.tobytes() + np.float64(self.lexicon.mean_length).tobytes()
+        return hashlib.sha256(super().digest().encode() + lexicon).hexdigest()[:16]
+
+    @classmethod
+    def opened(cls, settings: EncoderSettings, weights: Path | None) -> "SparseEncoder":
+        if weights is None:
+            raise InputError(f"encoder={settings.name}: no weights were saved with it; run pretrain-synthetic again")
+        from sentence_transformers import SparseEncoder as Network
+
+        lexicon = load_file(weights / LEXICON)
+        model = Network(str(weights), local_files_only=True, device=device())
+        return cls(settings, model, Lexicon(lexicon["importance"], float(lexicon["mean_length"][0])))
+
+    def write(self, path: Path, rows: csr_matrix) -> None:
+        write_sparse(path, rows)
+
+    def read(self, path: Path, number: int) -> csr_matrix:
+        return read_sparse(path, number)
+
+
+def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
+    """(n_texts, n_terms) float32, how often each term stands in each whole text; special tokens are none."""
+    from itertools import chain
+
+    ids: list[list[int]] = []
+    if texts:
+        ids = tokenizer(readable(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    special = set(tokenizer.all_special_ids)
+    kept = [[number for number in row if number not in special] for row in ids]
+    pointers = np.concatenate([[0], np.cumsum([len(row) for row in kept])]).astype(np.int64)
+    flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32, count=int(pointers[-1]))
+    rows = csr_matrix((np.ones(len(flat), dtype=np.float32), flat, pointers), shape=(len(kept), len(tokenizer)))
+    rows.sum_duplicates()
+    return rows
+
+
+def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:
+    """BM25's part that depends on the text: the saturated frequency of each term, 0 to 1; float32.
+
+    Args:
+        counts: (n_texts, n_terms) how often each term stands in each text.
+        mean_length: of the collection's documents, in terms.
+    """
+    lengths = np.asarray(counts.sum(axis=1)).ravel() / mean_length
+    norms = K1 * (1 - B + B * np.repeat(lengths, np.diff(counts.indptr)))
+    rows = counts.copy()
+    rows.data = (counts.data / (counts.data + norms)).astype(np.float32)
+    return rows
+
+
+def weighed(counts: csr_matrix, importance: np.ndarray) -> csr_matrix:
+    """(n_texts, n_terms) float32, the importance of each term that stands in a text, once however often it does."""
+    rows = counts.copy()
+    rows.data = importance[rows.indices]
+    rows.eliminate_zeros()
+    return rows
+
+
+def _row(row: Any, n_terms: int) -> csr_matrix:
+    """A one-dimensional sparse tensor of torch as a row."""
+    row = row.coalesce()
+    numbers = row.indices()[0].numpy()
+    return csr_matrix((row.values().numpy(), numbers, [0, len(numbers)]), shape=(1, n_terms))
+
+
+def write_sparse(path: Path, rows: csr_matrix) -> None:
+    """Writes a sparse matrix as safetensors."""
+    from safetensors.numpy import save
+
+    rows.sort_indices()
+    parts = {
+        "data": rows.data.astype(np.float32),
+        "indices": rows.indices.astype(np.int32),
+        "indptr": rows.indptr.astype(np.int64),
+        "shape": np.array(rows.shape, dtype=np.int64),
+    }
+    with finished_file(path, "wb") as file:
+        file.write(save(parts))
+
+
+def read_sparse(path: Path, rows: int) -> csr_matrix:
+    """Reads a sparse matrix back.
+
+    Raises:
+        InputError: the file is damaged or does not hold so many rows.
+    """
+    try:
+        parts = load_file(path)
+        shape = tuple(int(length) for length in parts["shape"])
+        matrix = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(f"{path}: not a whole file of term weights ({error}); run pretrain-synthetic again") from None
+    if matrix.shape[0] != rows:
+        raise InputError(f"{path}: {matrix.shape[0]} rows for {rows} documents; write it again")
+    return matrix

@@ -1,0 +1,200 @@
+"""Learned sparse retrieval: weighted vocabulary terms, searched over an inverted index."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csc_matrix, csr_matrix, vstack
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import SparseEncoder, load_encoder
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.examples import text_columns
+from zero2ir.models.term_weights import TermSettings, fit_factors
+from zero2ir.sparse_training import SparseFitSettings, fit_sparse
+
+Queries = Literal["inference-free", "network"]
+BLOCK = 1 << 26  # scores held at once
+FACTORS = "factors.safetensors"
+
+
+class LearnedSparse(Retriever):
+    """Ranks documents by the inner product of their term weights and the query's.
+
+    Args:
+        encoder: the role of the encoder.
+        queries: "inference-free" weighs the terms that stand in a query by a table and runs no network; "network"
+            encodes a query as a document is, and weighs its terms by the same table.
+        learning: what learns from examples: "terms" is a factor for each term of a query, which leaves the documents as
+            they are and takes seconds; "encoder" trains the network and encodes every document again.
+        terms: how the factors learn.
+        fit: how the encoder learns.
+        feedback_terms: how many terms of the documents join a query that is moved toward them.
+
+    Raises:
+        ValueError: there are no such queries.
+    """
+
+    kind = "learned_sparse"
+
+    def __init__(
+        self,
+        encoder: str = "learned_sparse",
+        queries: Queries = "inference-free",
+        learning: Literal["terms", "encoder"] = "terms",
+        terms: TermSettings | Mapping[str, Any] | None = None,
+        fit: SparseFitSettings | Mapping[str, Any] | None = None,
+        feedback_terms: int = 50,
+    ) -> None:
+        if queries not in get_args(Queries):
+            raise ValueError(f"queries={queries!r}; choose one of {', '.join(get_args(Queries))}")
+        self.encoder = encoder
+        self.queries = queries
+        self.learning = learning
+        self.terms = TermSettings.model_validate(terms or {})
+        self.fit = SparseFitSettings.model_validate(fit or {})
+        self.feedback_terms = feedback_terms
+        self.factors: np.ndarray | None = None
+
+    def needs(self) -> set[str]:
+        return {self.encoder}
+
+    def index(self, corpus: Corpus) -> Self:
+        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+
+    def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
+        self.corpus = corpus
+        self.network = network
+        self.rows = rows
+        self.postings: csc_matrix = rows.tocsc()
+        return self
+
+    def encode_queries(self, queries: Sequence[str]) -> csr_matrix:
+        """(n_queries, n_terms) float32 weights, with the factors where they were learned."""
+        if self.queries == "network":
+            weighed = self._as_queries(self.network.encode(queries))
+        else:
+            weighed = self.network.encode_queries(queries)
+        if self.factors is not None:
+            weighed.data *= self.factors[weighed.indices]
+        return weighed
+
+    def _as_queries(self, rows: csr_matrix) -> csr_matrix:
+        """Documents' rows with each weight times the term's importance."""
+        weighed = rows.copy()
+        weighed.data *= self.network.lexicon.importance[weighed.indices]
+        return weighed
+
+    def top_terms(self, text: str, n: int = 20) -> list[tuple[str, float]]:
+        """The terms that a document with this text is found by, the heaviest first, as (term, weight times importance).
+
+        "##" before a term says that it continues a word.
+        """
+        row = self._as_queries(self.network.encode([text]))
+        order = np.lexsort((row.indices, -row.data))[:n]
+        names = self.network.terms(row.indices[order])
+        return [(name, float(row.data[place])) for name, place in zip(names, order, strict=True)]
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        return self._ranked(self.encode_queries(queries), k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Rocchio's move: the query's weights and the mean of the documents', on one scale, by weight.
+
+        Source: Rocchio 1971.
+        """
+        moved = [self._moved(*pair, weight) for pair in zip(self.encode_queries(queries), documents, strict=True)]
+        return self._ranked(csr_matrix(vstack(moved)), k) if moved else self.search(queries, k)
+
+    def _moved(self, query: csr_matrix, documents: np.ndarray, weight: float) -> csr_matrix:
+        """(1, n_terms) a query's weights on their way to its documents' heaviest terms, as long as it was."""
+        kept = documents[documents != NO_DOCUMENT]
+        if not len(kept):
+            return query
+        near = csr_matrix(self._as_queries(self.rows[kept]).mean(axis=0), dtype=np.float32)
+        near.data[np.argsort(-near.data, kind="stable")[self.feedback_terms :]] = 0.0
+        length = float(np.linalg.norm(query.data)) or 1.0
+        return (1 - weight) * query + (weight * length / max(float(np.linalg.norm(near.data)), 1e-12)) * near
+
+    def _ranked(self, queries: csr_matrix, k: int) -> Ranking:
+        n_documents = self.postings.shape[0]
+        rows = max(1, BLOCK // n_documents)
+        parts = []
+        for start in range(0, max(1, queries.shape[0]), rows):
+            scores = self._scores(queries[start : start + rows])
+            parts.append(best(scores, k, found=scores > 0))
+        return joined(parts)
+
+    def _scores(self, queries: csr_matrix) -> np.ndarray:
+        """(n_queries, n_documents) float32, reading the postings of each query's terms alone."""
+        scores = np.zeros((queries.shape[0], self.postings.shape[0]), dtype=np.float32)
+        for row in range(queries.shape[0]):
+            query = queries[[row]]
+            scores[row] = self.postings[:, query.indices] @ query.data
+        return scores
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        distinct = sorted({text for texts in candidates for text in texts})
+        place = {text: number for number, text in enumerate(distinct)}
+        rows, weighed = self.network.encode(distinct), self.encode_queries(queries)
+        return [
+            np.asarray((rows[[place[text] for text in texts]] @ weighed[[number]].T).todense(), np.float32).ravel()
+            for number, texts in enumerate(candidates)
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Learns by contrast with the other examples' positives and with each one's negatives."""
+        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
+        if not counted:
+            return None
+        return self._learn_factors(counted) if self.learning == "terms" else self._learn_encoder(counted, seed)
+
+    def _like(self) -> Self:
+        return type(self)(self.encoder, self.queries, self.learning, self.terms, self.fit, self.feedback_terms)
+
+    def _learn_factors(self, examples: Sequence[Example]) -> Self:
+        learned = self._like()._over(self.corpus, self.network, self.rows)
+        queries = learned.encode_queries([example.query for example in examples])
+        learned.factors = fit_factors(queries, self.rows, examples, self.terms)
+        return learned
+
+    def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
+        rows = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
+        network = deepcopy(self.network.model)
+        trained = self.network.with_model(fit_sparse(network, self.network.lexicon.importance, rows, self.fit, seed))
+        return self._like()._over(self.corpus, trained, trained.encode(self.corpus.contents))
+
+    def save(self, folder: Path) -> None:
+        write_state(
+            folder,
+            self,
+            encoder=self.encoder,
+            queries=self.queries,
+            learning=self.learning,
+            feedback_terms=self.feedback_terms,
+            rows=self.rows.shape[0],
+        )
+        self.network.save(folder / "encoder")
+        self.network.write(folder / self.network.encoded, self.rows)
+        if self.factors is not None:
+            save_file({"factors": self.factors}, folder / FACTORS)
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        state = read_state(folder)
+        network = load_encoder(folder / "encoder")
+        assert isinstance(network, SparseEncoder)
+        retriever = cls(state["encoder"], state["queries"], state["learning"], feedback_terms=state["feedback_terms"])
+        retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
+        if (folder / FACTORS).is_file():
+            retriever.factors = load_file(folder / FACTORS)["factors"]
+        return retriever

@@ -1,0 +1,68 @@
+"""Factors for the terms of queries: they learn in a second, and the documents' term weights stay as they are."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+from scipy.special import log_softmax
+
+from zero2ir.models.adapter import other_positives
+from zero2ir.models.base import Example
+
+
+class TermSettings(BaseModel):
+    """How the factors learn.
+
+    Attributes:
+        penalty: weight of the squared distance of all factors from 1, which is "change nothing".
+        scale: inverse temperature of the softmax over scores.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    penalty: Annotated[float, Field(gt=0)] = 0.1
+    scale: Annotated[float, Field(gt=0)] = 0.3
+
+
+def fit_factors(
+    queries: csr_matrix, documents: csr_matrix, examples: Sequence[Example], settings: TermSettings
+) -> np.ndarray:
+    """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
+
+    Args:
+        queries: (n_examples, n_terms) the weights of the examples' queries.
+        documents: (n_documents, n_terms).
+        examples: their positives and negatives are rows of ``documents``.
+        settings: the problem is convex; the fit starts from 1 and draws nothing.
+
+    Returns:
+        (n_terms,) float32, at least 0; 1 for a term that no query of the examples has.
+    """
+    pool = sorted({number for example in examples for number in (example.positive, *example.negatives)})
+    place = {number: column for column, number in enumerate(pool)}
+    terms = np.unique(queries.indices)
+    anchors = queries[:, terms].toarray().astype(np.float64) * settings.scale
+    candidates = documents[pool][:, terms].toarray().astype(np.float64)
+    target = np.array([place[example.positive] for example in examples])
+    excluded = other_positives(examples, place)
+    share = np.array([example.weight for example in examples])
+    share = share / share.sum()
+    rows = np.arange(len(examples))
+
+    def loss(factors: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = (anchors * factors) @ candidates.T
+        logits[excluded] = -np.inf  # -> (n_examples, n_pool)
+        likelihood = log_softmax(logits, axis=1)
+        error = np.exp(likelihood) * share[:, None]
+        error[rows, target] -= share
+        away = factors - 1
+        value = -(share * likelihood[rows, target]).sum() + settings.penalty * (away**2).sum()
+        return value, (anchors * (error @ candidates)).sum(axis=0) + 2 * settings.penalty * away
+
+    found = minimize(loss, np.ones(len(terms)), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(terms))
+    factors = np.ones(queries.shape[1], dtype=np.float32)
+    factors[terms] = found.x
+    return factors
