@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, package_folder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, TokenEncoder, package_folder
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
+from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import TOKENIZER, StaticSettings, train_static
 from zero2ir.training import FitSettings
 
@@ -43,22 +46,35 @@ def tiny_encoder(docstrings: list[Document]) -> DenseEncoder:
 
 
 @pytest.fixture(scope="session")
-def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
-    """A real transformer of 16 dimensions and one layer with the default encoder's vocabulary, random as it is."""
+def tiny_transformer_settings(tmp_path_factory: pytest.TempPathFactory) -> EncoderSettings:
+    """A real transformer of one layer and 32 dimensions, with random weights and the default encoder's tokenizer."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("transformer")
-    tokenizer = AutoTokenizer.from_pretrained(package_folder(TOKENIZER))
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    model = SentenceTransformer(modules=[Transformer(str(folder)), Pooling(16)], device="cpu")
-    return DenseEncoder(EncoderSettings(name="tiny", source="hub"), model)
+    folder = str(tmp_path_factory.mktemp("transformer"))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(folder)
+    SentenceTransformer(modules=[Transformer(folder), Pooling(32)], device="cpu").save(folder)
+    return EncoderSettings(name="tiny", source="hub", model=folder, max_tokens=64)
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tiny_transformer_settings: EncoderSettings) -> DenseEncoder:
+    """The dense encoder of ``tiny_transformer_settings``."""
+    return DenseEncoder(tiny_transformer_settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_token_encoder(docstrings: list[Document], tiny_transformer_settings: EncoderSettings) -> TokenEncoder:
+    """A real late-interaction encoder of 16 dimensions."""
+    return projected_encoder(
+        [document.content for document in docstrings], tiny_transformer_settings, ProjectionSettings(dimension=16)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -69,39 +85,55 @@ def tiny_sparse_encoder(docstrings: list[Document], tiny_transformer: DenseEncod
     return train_learned_sparse(docstrings, tiny_transformer, settings, seed=0)
 
 
-class Oracle:
-    """An engine whose answers have the right form and whose content follows from nothing but the request."""
+@dataclass
+class Script:
+    """An engine that answers what a function makes of the messages: no network, and every request is kept."""
+
+    answer: Callable[[Sequence[str]], str]
+    requests: list[list[str]] = field(default_factory=list)
 
     def complete(self, request: Any) -> Any:
         from dspy.lm15 import Message, Response, TextPart, Usage
 
-        asked = [message.text or "" for message in request.messages]
-        digest = hashlib.sha256("\0".join([str(request.system), *asked]).encode()).digest()
-        places = re.findall(r"^\[(\d+)\]", asked[-1], re.MULTILINE)
-        if places:
-            answer = " > ".join(f"[{place}]" for place in sorted(places, key=lambda place: digest[int(place)]))
-        elif "\nDocument:" in asked[-1]:
-            answer = json.dumps({"grade": digest[0] % 4})
-        else:
-            answer = f"file list string {digest[0] % 4}"
+        messages = [str(request.system or ""), *(message.text or "" for message in request.messages)]
+        self.requests.append(messages)
         return Response(
             id=None,
             model=request.model,
-            message=Message.assistant([TextPart(answer)]),
+            message=Message.assistant([TextPart(self.answer(messages))]),
             finish_reason="stop",
             usage=Usage(input_tokens=1, output_tokens=1, total_tokens=2),
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Oracle":
-        return self
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Script":
+        return self  # a copied client shares the script, so that every request is seen
+
+
+def scripted(answer: Callable[[Sequence[str]], str]) -> tuple[LanguageModel, Script]:
+    usage, script = Usage(), Script(answer)
+    client = MeteredLM("script/1", usage, seed=0, engine=script, cache=False, temperature=0.0)
+    return LanguageModel(LMSettings(name="script"), usage=usage, connect=lambda: client), script
+
+
+@pytest.fixture(scope="session")
+def script_lm() -> Callable[[Callable[[Sequence[str]], str]], tuple[LanguageModel, Script]]:
+    """Makes a language model that follows a script, and what keeps its requests."""
+    return scripted
 
 
 @pytest.fixture(scope="session")
 def oracle() -> LanguageModel:
-    """A language model that is no network: for what needs many answers and not good ones."""
-    usage = Usage()
-    client = MeteredLM("oracle/1", usage, seed=0, engine=Oracle(), cache=False, temperature=0.0)
-    return LanguageModel(LMSettings(name="oracle"), usage=usage, connect=lambda: client)
+    """A language model whose answers have the right form, and whose content follows from the request alone."""
+
+    def answer(messages: Sequence[str]) -> str:
+        digest = hashlib.sha256("\0".join(messages).encode()).digest()
+        if places := re.findall(r"^\[(\d+)\]", messages[-1], re.MULTILINE):
+            return " > ".join(f"[{place}]" for place in sorted(places, key=lambda place: digest[int(place)]))
+        if "\nDocument:" in messages[-1]:
+            return json.dumps({"grade": digest[0] % 4})
+        return f"file list string {digest[0] % 4}"
+
+    return scripted(answer)[0]
 
 
 @pytest.fixture(scope="session")

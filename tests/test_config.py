@@ -34,7 +34,8 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.masked_language_model import LearnedSparseSettings
-from zero2ir.models import Dense, Hybrid, Sparse
+from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
+from zero2ir.projection import ProjectionSettings
 from zero2ir.static import StaticSettings
 from zero2ir.strategies import SelectionSettings
 from zero2ir.synthetic.settings import SyntheticSettings
@@ -170,6 +171,7 @@ def test_defaults_agree_with_the_schemas() -> None:
     pretrain = compose("pretrain_synthetic", PretrainConfig, [])
     assert pretrain.pretraining.static == StaticSettings()
     assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
+    assert pretrain.pretraining.projection == ProjectionSettings()
     assert pretrain.pretraining.synthetic == SyntheticSettings()
     assert pretrain.lm == LMSettings(name="smollm2")
     assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})
@@ -188,6 +190,8 @@ def test_defaults_agree_with_the_models() -> None:
     assert sparse.settings() == Sparse().settings()
     assert dense.adapter == Dense().adapter
     assert (dense.encoder, dense.learning) == (Dense().encoder, Dense().learning)
+    for name, default_model in {"late_interaction": LateInteraction(), "learned_sparse": LearnedSparse()}.items():
+        assert vars(build(composed(f"model={name}").model, "model")) == vars(default_model)
     default = Hybrid([Sparse(), Dense()])  # whose weights are even
     assert hybrid.normalization == default.normalization
     assert (hybrid.depth, hybrid.steps) == (default.depth, default.steps)
@@ -241,7 +245,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"stattic": {}},
-            "pretraining.stattic: unknown key; valid keys are .*static, synthetic",
+            "pretraining.stattic: unknown key; valid keys are learned_sparse, projection, static, synthetic",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are measures, name"),
@@ -300,7 +304,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
         ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),
-        ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, static$"),
+        ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, minilm_int8, static$"),
         ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are ranking"),
         ({"models": []}, r"^params\.yaml: models: .*at least 1"),
         ({"strategies": []}, r"^params\.yaml: strategies: .*at least 1"),

@@ -1,5 +1,8 @@
 """Encoders: unit vectors, honest digests, weights that are checked; one test with the real MiniLM."""
 
+import sys
+from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +141,112 @@ def test_minilm_understands_and_is_saved_by_reference(tmp_path: Path) -> None:
     assert query @ near > query @ far + 0.1
     cut, longer = loaded.encode(["word " * 1000, "word " * 1000 + "socket " * 1000])
     np.testing.assert_allclose(cut, longer, atol=1e-5)  # both are cut after max_tokens
+
+
+def test_the_cache_key_of_plain_settings_stays_and_each_new_setting_has_its_own() -> None:
+    plain = '{"name":"minilm","source":"package","model":"m","sha256":"","max_tokens":256,"batch_size":32}'
+    settings = EncoderSettings(name="minilm", source="package", model="m")
+    assert settings.identity() == plain
+    changes = [{"query_prompt": "q: "}, {"document_prompt": "q: "}, {"dimensions": 64}, {"backend": "openvino"}]
+    changes.append({"query_prompt": ""})  # not the model's own
+    identities = {settings.model_copy(update=change).identity() for change in changes}
+    assert len(identities | {plain}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(("role", "prompt"), [("query", "query: "), ("document", "passage: ")])
+def test_prompts_stand_in_front_of_queries_and_documents(role: str, prompt: str) -> None:
+    plain = DenseEncoder(MINILM)
+    prompted = DenseEncoder(MINILM.model_copy(update={f"{role}_prompt": prompt}))
+    given = {"query": "", "document": ""} | {role: prompt}
+    assert prompted.prompts == (given["query"], given["document"])
+    np.testing.assert_allclose(
+        prompted.encode_queries(["open a file"]), plain.encode([given["query"] + "open a file"]), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        prompted.encode(["open a file"]), plain.encode([given["document"] + "open a file"]), atol=1e-6
+    )
+
+
+def test_prompts_stay_with_a_network_that_was_trained_here(tiny_encoder: DenseEncoder, tmp_path: Path) -> None:
+    network = deepcopy(tiny_encoder.model)
+    network.prompts["query"] = "sort "
+    DenseEncoder(tiny_encoder.settings, network).save(tmp_path)
+    loaded = load_encoder(tmp_path)
+    assert isinstance(loaded, DenseEncoder)
+    np.testing.assert_array_equal(loaded.encode_queries(["a list"]), tiny_encoder.encode(["sort a list"]))
+    np.testing.assert_array_equal(loaded.encode(["a list"]), tiny_encoder.encode(["a list"]))
+
+
+def test_fewer_dimensions_are_the_first_ones_at_length_one(tiny_encoder: DenseEncoder) -> None:
+    settings = tiny_encoder.settings.model_copy(update={"dimensions": 6})
+    cut, whole = DenseEncoder(settings, tiny_encoder.model), tiny_encoder.encode(["open a file"])
+    expected = whole[:, :6] / np.linalg.norm(whole[:, :6])
+    np.testing.assert_allclose(cut.encode(["open a file"]), expected, atol=1e-6)
+    np.testing.assert_allclose(cut.encode_queries(["open a file"]), expected, atol=1e-6)
+    assert cut.encode([]).shape == cut.encode_queries([]).shape == (0, 6)
+
+
+def test_more_dimensions_than_there_are_are_refused() -> None:
+    with pytest.raises(InputError, match="encoder=minilm: dimensions=385, but its vectors have 384; take fewer"):
+        DenseEncoder(MINILM.model_copy(update={"dimensions": 385})).encode_queries(["text"])
+
+
+def test_a_backend_that_is_not_installed_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = MINILM.model_copy(update={"backend": "openvino"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    for refused in (lambda: check_available(settings), lambda: DenseEncoder(settings).encode(["text"])):
+        with pytest.raises(InputError, match=r"openvino is not installed; pip install 'zero2ir\[openvino\]'"):
+            refused()
+
+
+@pytest.fixture(scope="module")
+def int8() -> DenseEncoder:
+    pytest.importorskip("openvino", reason="the extra openvino, 180 MB, is not installed")
+    return DenseEncoder(MINILM.model_copy(update={"backend": "openvino", "batch_size": 8}))
+
+
+def test_in_int8_documents_stay_near_and_queries_are_the_same(int8: DenseEncoder, docstrings: list[Document]) -> None:
+    texts = [*(document.content for document in docstrings[:8]), "a", "word " * 1000]  # short and cut, in one batch
+    plain = DenseEncoder(MINILM)
+    vectors, exact = int8.encode(texts), plain.encode(texts)
+    cosines = (vectors * exact).sum(axis=1)
+    assert 0.98 < cosines.min() < 0.99999
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(int8.encode_queries(texts[:3]), plain.encode_queries(texts[:3]))
+    assert int8.encode(["", "?!", "a \ud800 b"]).shape == (3, 384)
+    assert int8.digest() != plain.digest()
+
+
+def test_in_int8_the_order_and_the_company_of_a_text_hardly_matter(
+    int8: DenseEncoder, docstrings: list[Document]
+) -> None:
+    texts = [document.content for document in docstrings[:12]]
+    whole = int8.encode(texts)
+    np.testing.assert_array_equal(int8.encode(texts), whole)
+    for again in (int8.encode(texts[::-1])[::-1], np.concatenate([int8.encode([text]) for text in texts])):
+        assert (again * whole).sum(axis=1).min() > 0.998
+
+
+def test_in_int8_a_network_that_was_trained_here_is_encoded_with_its_own_weights(int8: DenseEncoder) -> None:
+    import torch
+
+    network = deepcopy(int8.model)
+    with torch.no_grad():
+        next(network.parameters()).mul_(0.5)  # the embeddings of words, beside those of positions
+    trained = DenseEncoder(int8.settings, network)
+    (vector,), (exact,), (other,) = (
+        one.encode(["open a file"]) for one in (trained, DenseEncoder(MINILM, network), int8)
+    )
+    assert vector @ exact > 0.98 > vector @ other
+
+
+def test_only_transformers_have_an_int8_form(tiny_encoder: DenseEncoder) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino, 180 MB, is not installed")
+    settings = tiny_encoder.settings.model_copy(update={"backend": "openvino"})
+    with pytest.raises(InputError, match="this encoder is a StaticEmbedding; choose backend=torch"):
+        DenseEncoder(settings, tiny_encoder.model).encode(["text"])
+
+
+def test_openvino_reports_nothing_to_its_maker(int8: DenseEncoder) -> None:
+    int8.encode(["text"])
+    assert sys.modules["openvino_telemetry"] is None

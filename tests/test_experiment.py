@@ -1,6 +1,7 @@
 """The steps that stages and library share: train, calibrate, rank."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from zero2ir.collections import Document, JudgedDocument, Query
 from zero2ir.corpus import Corpus
-from zero2ir.experiment import as_run, calibrate, code_revision, peak_memory_mb, rank, timed, train_program
-from zero2ir.models import Ranking, Sparse
+from zero2ir.experiment import as_run, calibrate, code_revision, lm_cost, peak_memory_mb, rank, timed, train_program
+from zero2ir.models import Ranking, Rewritten, Sparse
 from zero2ir.strategies import FineTune, TrainingInputs, ZeroShot
 
 Rows = list[tuple[str, str, int]]
@@ -29,6 +30,18 @@ def test_training_states_its_cost(inputs: TrainingInputs, strategy: ZeroShot | F
     assert 0 <= trained.cost["train_seconds"] < 60
     assert trained.program.about["chosen"] == trained.fitted.chosen
     assert trained.program.confidence is not None
+
+
+def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs, script_lm) -> None:
+    language_model, script = script_lm(lambda messages: "split")
+    corpus = Corpus(inputs.corpus.documents, language_model=language_model)
+    trained = train_program(Rewritten(Sparse()), ZeroShot(), replace(inputs, corpus=corpus), {})
+    assert trained.cost["lm_calls"] == len(script.requests) == len(inputs.queries)  # for calibration
+    assert (trained.cost["lm_failures"], trained.cost["lm_prompt_tokens"]) == (0, len(inputs.queries))
+    assert "lm_cost" not in trained.cost  # nobody knows its price
+    assert trained.program.language_model is language_model
+    assert lm_cost(language_model, "search_lm_")["search_lm_calls"] == len(script.requests)
+    assert lm_cost(None) == {}
 
 
 def test_confidence_is_higher_where_the_lead_is(inputs: TrainingInputs) -> None:

@@ -130,7 +130,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
     [
         ({"model": "desne"}, "model=desne: unknown choice; valid choices are dense, hybrid, "),
         ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
-        ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, static"),
+        ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
         ({"settings": ["selection.folds=1"]}, "selection.folds: "),

@@ -5,6 +5,8 @@ import io
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,9 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.experiment import train_program
-from zero2ir.models import Dense, Hybrid, Retriever, Sparse
+from zero2ir.lm.factory import LanguageModel, open_lm
+from zero2ir.lm.settings import LMSettings
+from zero2ir.models import Dense, Hybrid, Retriever, Rewritten, Sparse
 from zero2ir.program import PROGRAM, Program, load_program, program_digest
 from zero2ir.strategies import TrainingInputs, ZeroShot
 
@@ -292,3 +296,36 @@ def test_a_trained_program_says_how_it_came_about(corpus: Corpus, string_judgmen
     trained = train_program(Sparse(), ZeroShot(), TrainingInputs(corpus, rows), {"model": "sparse"})
     assert trained.program.about["model"] == "sparse"
     assert trained.program.about.keys() == {"model", "chosen", "because", "labels"}
+
+
+def test_a_program_with_a_language_model_opens_it_in_a_new_process_at_its_first_question(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    settings = LMSettings(name="smollm2", context=512)
+    with open_lm(settings, tmp_path / "cache", seed=7) as language_model:
+        asking = Corpus(corpus.documents, language_model=language_model)
+        rewritten = Rewritten(Sparse(), "query2doc", max_tokens=8).index(asking)
+        program = Program(rewritten, asking.documents, language_model=language_model)
+        expected = program(query="cut a sentence into words").toDict()
+        program.save(tmp_path / "searcher")
+    state = json.loads((tmp_path / "searcher" / "program.json").read_text(encoding="utf-8"))
+    assert state["lm"] == {"settings": settings.model_dump(), "seed": 7}
+
+    script = """
+import json
+from zero2ir.program import load_program
+program = load_program("searcher")
+opened = program.language_model.usage.calls
+print(json.dumps([opened, program(query="cut a sentence into words").toDict(), program.language_model.usage.calls]))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == [0, expected, 1]
+    assert (tmp_path / ".cache" / "lm").is_dir()
+
+
+def test_a_program_without_a_language_model_keeps_none(sparse: Program, oracle: LanguageModel, tmp_path: Path) -> None:
+    program = Program(sparse.retriever, sparse.documents, language_model=oracle)
+    program.save(tmp_path / "searcher")
+    assert program.language_model is None
+    assert load_program(tmp_path / "searcher").language_model is None

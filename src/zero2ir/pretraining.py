@@ -6,10 +6,11 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
 from zero2ir.errors import InputError
 from zero2ir.masked_language_model import LearnedSparseSettings, train_learned_sparse
+from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static", "learned_sparse")
+ROLES = ("pretrained", "static", "learned_sparse", "late_interaction")
 
 
 class PretrainingSettings(BaseModel):
@@ -19,7 +20,8 @@ class PretrainingSettings(BaseModel):
 
     synthetic: SyntheticSettings
     static: StaticSettings
-    learned_sparse: LearnedSparseSettings
+    learned_sparse: LearnedSparseSettings = LearnedSparseSettings()
+    projection: ProjectionSettings = ProjectionSettings()
 
 
 def make_encoder(
@@ -29,7 +31,8 @@ def make_encoder(
 
     Args:
         role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation;
-            "learned_sparse", the general-purpose one's body with a vocabulary head.
+            "learned_sparse", the general-purpose one's body with a vocabulary head;
+            "late_interaction", the general-purpose one's token vectors, projected.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -44,6 +47,8 @@ def make_encoder(
         return train_static(corpus.documents, settings.static, seed)
     if role == "learned_sparse":
         return train_learned_sparse(corpus.documents, DenseEncoder(pretrained), settings.learned_sparse, seed)
+    if role == "late_interaction":
+        return projected_encoder(corpus.contents, pretrained, settings.projection)
     return DenseEncoder(pretrained)
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.progress import watched
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
 
 class FitSettings(BaseModel):
@@ -30,13 +30,14 @@ class FitSettings(BaseModel):
     scale: Annotated[float, Field(gt=0)] = 20.0
 
 
-def fit(
-    model: "SentenceTransformer", columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int
-) -> "SentenceTransformer":
+Network = TypeVar("Network", "SentenceTransformer", "MultiVectorEncoder")
+
+
+def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int) -> Network:
     """Trains ``model`` in place on rows in the given order, and returns it.
 
     Args:
-        model: any bi-encoder.
+        model: any bi-encoder, of one vector a text or of several.
         columns: "anchor", "positive" and optionally "negative": lists of equal length. The caller orders the rows, so
             that a batch does not hold one document twice.
         settings: batch size and learning rate.
@@ -46,12 +47,12 @@ def fit(
     """
     import torch
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import BatchSampler, SequentialSampler
     from transformers import PrinterCallback, ProgressCallback
 
-    class Trainer(SentenceTransformerTrainer):
+    trainer_type, arguments_type, loss = _tools(model, settings.scale)
+
+    class Trainer(trainer_type):  # type: ignore[misc, valid-type]
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             """Writes no model card, and so encodes no samples for one."""
 
@@ -65,7 +66,7 @@ def fit(
     rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
     steps = -(-len(rows) // settings.batch_size)
     with TemporaryDirectory() as folder:
-        arguments = SentenceTransformerTrainingArguments(
+        arguments = arguments_type(
             output_dir=folder,
             num_train_epochs=1,
             per_device_train_batch_size=settings.batch_size,
@@ -81,10 +82,25 @@ def fit(
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
         )
-        loss = MultipleNegativesRankingLoss(model, scale=settings.scale)
         trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=loss)
         trainer.remove_callback(PrinterCallback)
         if watched():
             trainer.add_callback(Bar)
         trainer.train()
     return model.eval()
+
+
+def _tools(model: Any, scale: float) -> tuple[Any, Any, Any]:
+    """The trainer, its arguments and the loss for a kind of network."""
+    import sentence_transformers as st
+
+    if not isinstance(model, st.MultiVectorEncoder):
+        from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+        loss: Any = MultipleNegativesRankingLoss(model, scale=scale)
+        return st.SentenceTransformerTrainer, st.SentenceTransformerTrainingArguments, loss
+    from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipleNegativesRankingLoss
+    from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
+
+    loss = MultiVectorMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=mean_colbert_scores)
+    return st.MultiVectorEncoderTrainer, st.MultiVectorEncoderTrainingArguments, loss

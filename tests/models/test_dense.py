@@ -58,7 +58,7 @@ def test_the_same_seed_learns_the_same(learning: str, corpus: Corpus) -> None:
     assert one is not None
     assert same is not None
     assert vectors(one).tobytes() == vectors(same).tobytes()
-    assert one.vectors.tobytes() == same.vectors.tobytes()
+    assert one.nearest.vectors.values.tobytes() == same.nearest.vectors.values.tobytes()
     other = dense.learn(wanted, seed=4)
     assert other is not None
     assert (vectors(other).tobytes() == vectors(one).tobytes()) == (learning == "adapter")  # it draws nothing
@@ -67,13 +67,15 @@ def test_the_same_seed_learns_the_same(learning: str, corpus: Corpus) -> None:
 @pytest.mark.parametrize("learning", ["adapter", "encoder"])
 def test_the_original_stays_as_it_was(learning: str, corpus: Corpus) -> None:
     dense = model(learning, corpus)
-    before = vectors(dense).tobytes(), dense.vectors.tobytes(), dense.network.digest()
+    before = vectors(dense).tobytes(), dense.nearest.vectors.values.tobytes(), dense.network.digest()
     learned = dense.learn(examples(corpus), seed=0)
     assert learned is not None
-    assert (vectors(dense).tobytes(), dense.vectors.tobytes(), dense.network.digest()) == before
+    assert (vectors(dense).tobytes(), dense.nearest.vectors.values.tobytes(), dense.network.digest()) == before
     assert vectors(learned).tobytes() != before[0]
     assert corpus.encoded("static").tobytes() == before[1]
-    assert (learned.vectors.tobytes() == before[1]) == (learning == "adapter")  # it moves the queries alone
+    assert (learned.nearest.vectors.values.tobytes() == before[1]) == (
+        learning == "adapter"
+    )  # it moves the queries alone
     assert (learned.network.digest() == before[2]) == (learning == "adapter")
 
 
@@ -177,7 +179,7 @@ def test_a_missing_encoder_is_named(docstrings: list[Document]) -> None:
 def test_many_queries_are_searched_in_blocks(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     dense = model("adapter", corpus)
     whole = dense.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.dense.BLOCK", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.nearest.BLOCK", 2 * 60)  # two queries at once
     parts = dense.search(QUERIES, 7)
     np.testing.assert_array_equal(parts.numbers, whole.numbers)
     np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5)

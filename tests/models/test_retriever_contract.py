@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, SparseEncoder, TextEncoder
+from zero2ir.encoders import DenseEncoder, SparseEncoder, TextEncoder, TokenEncoder
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -21,6 +23,7 @@ from zero2ir.models import (
     Example,
     Feedback,
     Hybrid,
+    LateInteraction,
     LearnedSparse,
     Listwise,
     Pointwise,
@@ -36,6 +39,8 @@ from zero2ir.models.base import best
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 
+HNSW = find_spec("usearch") is not None  # the extra hnsw
+
 
 def dense_adapter() -> Dense:
     return Dense("static", "adapter", adapter={"steps": 5})
@@ -45,10 +50,20 @@ def dense_encoder() -> Dense:
     return Dense("static", "encoder", fit=QUICK)
 
 
+def late_interaction(**options: Any) -> LateInteraction:
+    return LateInteraction(adapter={"steps": 5}, **options)
+
+
 MODELS: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75), (2.0, 0.0)]),
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
+    "dense in int8": lambda: Dense("static", adapter={"steps": 5}, vectors="int8"),
+    **({"dense by a graph": lambda: Dense("static", adapter={"steps": 5}, exact_limit=0)} if HNSW else {}),
+    "late interaction with adapter": late_interaction,
+    "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
+    "late interaction after a first stage": lambda: late_interaction(first=dense_adapter(), depth=20),
+    "late interaction by a graph": lambda: late_interaction(lookup="graph", depth=10),
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
@@ -72,9 +87,17 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 @pytest.fixture(scope="session")
 def encoders(
-    tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder, tiny_sparse_encoder: SparseEncoder
+    tiny_encoder: DenseEncoder,
+    tiny_transformer: DenseEncoder,
+    tiny_sparse_encoder: SparseEncoder,
+    tiny_token_encoder: TokenEncoder,
 ) -> dict[str, TextEncoder]:
-    return {"static": tiny_encoder, "pretrained": tiny_transformer, "learned_sparse": tiny_sparse_encoder}
+    return {
+        "static": tiny_encoder,
+        "pretrained": tiny_transformer,
+        "learned_sparse": tiny_sparse_encoder,
+        "late_interaction": tiny_token_encoder,
+    }
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,11 @@ from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
 from zero2ir.encoders.sparse import EXPANSION, Lexicon, SparseEncoder, saturated, term_counts, weighed
+from zero2ir.encoders.tokens import TokenEncoder, Tokens
 
-ENCODERS: dict[str, type[TextEncoder]] = {encoder.kind: encoder for encoder in (DenseEncoder, SparseEncoder)}
+ENCODERS: dict[str, type[TextEncoder]] = {
+    encoder.kind: encoder for encoder in (DenseEncoder, SparseEncoder, TokenEncoder)
+}
 
 __all__ = [
     "ENCODERS",
@@ -18,6 +21,8 @@ __all__ = [
     "Lexicon",
     "SparseEncoder",
     "TextEncoder",
+    "TokenEncoder",
+    "Tokens",
     "check_available",
     "device",
     "embed",

@@ -63,7 +63,7 @@ class TextEncoder(ABC):
 
     def digest(self) -> str:
         """Identifies the weights: equal digests give equal rows. Hexadecimal, 16 characters."""
-        parts = hashlib.sha256(self.settings.model_dump_json().encode())
+        parts = hashlib.sha256(self.settings.identity().encode())
         if self.trained:
             for name, tensor in sorted(self.model.state_dict().items()):
                 parts.update(name.encode() + tensor.cpu().numpy().tobytes())

@@ -1,13 +1,15 @@
 """Dense encoders: one unit vector a text, with numpy at the border and torch inside."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, device, readable
-from zero2ir.encoders.settings import EncoderSettings, checked_weights
+from zero2ir.encoders.openvino import in_int8
+from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import watched
@@ -20,7 +22,7 @@ class DenseEncoder(TextEncoder):
     """A sentence-transformers model that maps texts to unit vectors.
 
     Attributes:
-        settings: where it comes from.
+        settings: where it comes from, and how it encodes.
         model: the sentence-transformers model, loaded at the first use.
         trained: whether its weights are its own (trained here) rather than those that ``settings`` point to.
     """
@@ -41,20 +43,42 @@ class DenseEncoder(TextEncoder):
             self._model = _open(self.settings)
         return self._model
 
+    @cached_property
+    def _backend(self) -> "SentenceTransformer":
+        """What encodes documents."""
+        if self.settings.backend == "torch":
+            return self.model
+        check_backend(self.settings)
+        return in_int8(self.model)
+
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """What stands in front of each query, and of each document."""
+        return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encodes texts, longest first so that batches hold little padding.
+        """Encodes documents, longest first so that batches hold little padding.
 
         Returns:
             (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
         """
+        return self._encode(self._backend.encode_document, texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """As ``encode``, but as queries."""
+        return self._encode(self.model.encode_query, texts)
+
+    def _encode(self, encode: Any, texts: Sequence[str]) -> np.ndarray:
         if not texts:
-            return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
-        vectors = self.model.encode(
+            dimension = self.settings.dimensions or self.model.get_embedding_dimension() or 0
+            return np.zeros((0, dimension), dtype=np.float32)
+        vectors = encode(
             readable(texts),
             batch_size=self.settings.batch_size,
             show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
             convert_to_numpy=True,
             normalize_embeddings=True,
+            truncate_dim=self.settings.dimensions,
         )
         return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
 
@@ -83,7 +107,17 @@ def _open(settings: EncoderSettings) -> "SentenceTransformer":
         ) from error
     if np.isfinite(model.max_seq_length or np.inf):
         model.max_seq_length = settings.max_tokens
+    given = {"query": settings.query_prompt, "document": settings.document_prompt}
+    model.prompts.update({name: prompt for name, prompt in given.items() if prompt is not None})
+    _check_dimensions(settings, model.get_embedding_dimension() or 0)
     return model
+
+
+def _check_dimensions(settings: EncoderSettings, dimension: int) -> None:
+    if (settings.dimensions or 0) > dimension:
+        raise InputError(
+            f"encoder={settings.name}: dimensions={settings.dimensions}, but its vectors have {dimension}; take fewer"
+        )
 
 
 def _network(place: str | Path, local: bool) -> "SentenceTransformer":

@@ -21,6 +21,11 @@ class EncoderSettings(BaseModel):
         sha256: what ``model.safetensors`` must hash to, for "package".
         max_tokens: texts are cut after so many tokens.
         batch_size: texts per forward pass.
+        query_prompt: what each query is given in front, e.g. "query: "; the model's own, if it has one, where None.
+        document_prompt: the same for documents.
+        dimensions: vectors are cut after so many, for a model trained so (Matryoshka); whole where None.
+        backend: what encodes documents: "torch" in float32, or "openvino" in int8. Queries, few and short, stay in
+            float32 with both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,16 +36,37 @@ class EncoderSettings(BaseModel):
     sha256: str = ""
     max_tokens: Annotated[int, Field(ge=8)] = 256
     batch_size: Annotated[int, Field(ge=1)] = 32
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    backend: Literal["torch", "openvino"] = "torch"
+
+    def identity(self) -> str:
+        """All that vectors depend on, as JSON; of the settings that came later, those that change something."""
+        later = ("query_prompt", "document_prompt", "dimensions", "backend")
+        same = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump_json(exclude=same)
 
 
 def check_available(settings: EncoderSettings) -> None:
     """Fails at once where the encoder cannot be had.
 
     Raises:
-        InputError: the package is not installed or its weights differ from ``sha256``.
+        InputError: the package is not installed or its weights differ from ``sha256``, or the backend is missing.
     """
     if settings.source == "package":
         checked_weights(settings)
+    check_backend(settings)
+
+
+def check_backend(settings: EncoderSettings) -> None:
+    """Fails where what computes the vectors is not installed.
+
+    Raises:
+        InputError: says what to install.
+    """
+    if settings.backend == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise InputError("backend=openvino: openvino is not installed; pip install 'zero2ir[openvino]'")
 
 
 def package_folder(place: str) -> Path:

@@ -8,6 +8,7 @@ from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.reranked import Reranked
@@ -15,7 +16,8 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 
 RETRIEVERS: dict[str, type[Retriever]] = {
-    model.kind: model for model in (Sparse, Dense, Hybrid, Feedback, Reranked, Rewritten, LearnedSparse)
+    model.kind: model
+    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Reranked, Rewritten)
 }
 RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
 
@@ -27,6 +29,7 @@ __all__ = [
     "Example",
     "Feedback",
     "Hybrid",
+    "LateInteraction",
     "LearnedSparse",
     "Listwise",
     "Pointwise",

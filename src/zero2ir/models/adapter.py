@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.models.base import Example
+from zero2ir.models.nearest import Vectors
 
 
 class AdapterSettings(BaseModel):
@@ -39,7 +40,7 @@ def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def fit_adapter(
-    queries: np.ndarray, documents: np.ndarray, examples: Sequence[Example], settings: AdapterSettings
+    queries: np.ndarray, documents: np.ndarray | Vectors, examples: Sequence[Example], settings: AdapterSettings
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
 

@@ -217,3 +217,8 @@ def moments(scores: np.ndarray) -> tuple[float, float]:
 def joined(rankings: Sequence[Ranking]) -> Ranking:
     """The rankings of several batches of queries as one."""
     return Ranking(*map(np.concatenate, zip(*rankings, strict=True)))
+
+
+def split(scores: np.ndarray, candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """The scores of all candidates in a row, (n,), as one array a query."""
+    return np.split(scores, np.cumsum([len(texts) for texts in candidates])[:-1]) if len(candidates) else []

@@ -1,9 +1,10 @@
 """A cross-encoder: a network that reads query and text together and says how well they fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example, Reranker, read_state, write_state
+from zero2ir.models.base import Example, Reranker, read_state, split, write_state
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
@@ -43,7 +44,7 @@ class CrossEncoderSettings(BaseModel):
     max_pairs: Annotated[int, Field(ge=2)] = 1500
 
 
-class CandidateList(BaseModel):
+class CandidateList(NamedTuple):
     """One row of training: a query, texts, and how relevant each is."""
 
     query: str
@@ -95,15 +96,12 @@ class CrossEncoder(Reranker):
             for query, texts in zip(readable(queries), candidates, strict=True)
             for text in readable(texts)
         ]
-        scores = np.zeros(0, dtype=np.float32)
-        if pairs:
-            import torch
+        if not pairs:
+            return split(np.zeros(0, dtype=np.float32), candidates)
+        import torch
 
-            scores = np.asarray(
-                self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False),
-                dtype=np.float32,
-            )
-        return np.split(scores, np.cumsum([len(texts) for texts in candidates])[:-1]) if candidates else []
+        logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        return split(np.asarray(logits, dtype=np.float32), candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns to put the relevant texts of each query before its hard negatives and others' relevant texts."""
@@ -122,11 +120,15 @@ class CrossEncoder(Reranker):
         """
         import torch
         from sentence_transformers import CrossEncoder as Network
+        from sentence_transformers.sentence_transformer.modules import Transformer
 
         body = self.corpus.encoder(self.encoder).model[0]
-        if not hasattr(body, "tokenizer") or not hasattr(body, "save"):
-            raise InputError("")
-        with TemporaryDirectory() as folder, torch.random.fork_rng():
+        if not isinstance(body, Transformer):
+            raise InputError(
+                f"the encoder {self.encoder!r} is no transformer, and a cross-encoder needs the body of one; "
+                "choose encoder=minilm, or another model"
+            )
+        with TemporaryDirectory() as folder, torch.random.fork_rng(), _quiet():
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
@@ -237,3 +239,16 @@ def _loss(network: "Network", name: str) -> "Module":
     from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, RankNetLoss
 
     return {"lambda": LambdaLoss, "listnet": ListNetLoss, "ranknet": RankNetLoss}[name](network, mini_batch_size=-1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps transformers from reporting that the head is new: it is meant to be."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

@@ -1,20 +1,19 @@
-"""Dense retrieval: one vector a text, exact search by inner product."""
+"""Dense retrieval: one vector a text, search by inner product."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
-from zero2ir.models.examples import columns
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.examples import text_columns
+from zero2ir.models.nearest import Precision, load_nearest, nearest
 from zero2ir.training import FitSettings, fit
-
-BLOCK = 1 << 26  # scores held at once
 
 
 class Dense(Retriever):
@@ -27,6 +26,8 @@ class Dense(Retriever):
             document again.
         adapter: how the adapter learns.
         fit: how the encoder learns.
+        vectors: as what the documents' vectors are kept: "float32", or "int8" in a quarter of the bytes.
+        exact_limit: up to so many documents every one is compared with the query; beyond, a graph is searched.
     """
 
     kind = "dense"
@@ -37,11 +38,17 @@ class Dense(Retriever):
         learning: Literal["adapter", "encoder"] = "adapter",
         adapter: AdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
+        vectors: Precision = "float32",
+        exact_limit: int = 200_000,
     ) -> None:
+        if vectors not in get_args(Precision):
+            raise ValueError(f"vectors={vectors!r}; choose one of {', '.join(get_args(Precision))}")
         self.encoder = encoder
         self.learning = learning
         self.adapter = AdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
+        self.vectors: Precision = vectors
+        self.exact_limit = exact_limit
         self.map: np.ndarray | None = None
 
     def needs(self) -> set[str]:
@@ -49,17 +56,17 @@ class Dense(Retriever):
 
     def index(self, corpus: Corpus) -> Self:
         self.network: DenseEncoder = corpus.encoder(self.encoder)
-        self.vectors = corpus.encoded(self.encoder)
+        self.nearest = nearest(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
-        vectors = self.network.encode(queries)
+        vectors = self.network.encode_queries(queries)
         return vectors if self.map is None else adapt(vectors, self.map)
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self._nearest(self.encode_queries(queries), k)
+        return self.nearest.search(self.encode_queries(queries), k)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         """Rocchio's move: the query's vector and the mean of the documents', by weight.
@@ -69,16 +76,9 @@ class Dense(Retriever):
         encoded = self.encode_queries(queries)
         for row, numbers in enumerate(documents):
             if len(kept := numbers[numbers != NO_DOCUMENT]):
-                moved = (1 - weight) * encoded[row] + weight * self.vectors[kept].mean(axis=0)
+                moved = (1 - weight) * encoded[row] + weight * self.nearest.vectors[kept].mean(axis=0)
                 encoded[row] = moved / max(float(np.linalg.norm(moved)), 1e-12)
-        return self._nearest(encoded, k)
-
-    def _nearest(self, encoded: np.ndarray, k: int) -> Ranking:
-        rows = max(1, BLOCK // max(1, len(self.vectors)))
-        parts = [best(encoded[at : at + rows] @ self.vectors.T, k) for at in range(0, len(encoded), rows)]
-        if not parts:
-            return best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
-        return joined(parts)
+        return self.nearest.search(encoded, k)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
@@ -104,38 +104,48 @@ class Dense(Retriever):
         return self._learn_adapter(counted) if self.learning == "adapter" else self._learn_encoder(counted, seed)
 
     def _like(self) -> Self:
-        return type(self)(self.encoder, self.learning, self.adapter, self.fit)
+        return type(self)(self.encoder, self.learning, self.adapter, self.fit, self.vectors, self.exact_limit)
 
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
-        learned = self._like().index(self.corpus)
-        queries = self.network.encode([example.query for example in examples])
-        learned.map = fit_adapter(queries, self.vectors, examples, self.adapter)
+        learned = self._like()
+        learned.network, learned.corpus, learned.nearest = self.network, self.corpus, self.nearest
+        queries = self.network.encode_queries([example.query for example in examples])
+        learned.map = fit_adapter(queries, self.nearest.vectors, examples, self.adapter)
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        rows = columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
-        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), rows, self.fit, seed))
+        rng = np.random.default_rng(seed)
+        columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
+        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         learned = self._like()
         learned.network, learned.corpus = trained, self.corpus
-        learned.vectors = trained.encode(self.corpus.contents)
+        learned.nearest = nearest(trained.encode(self.corpus.contents), self.vectors, self.exact_limit)
         return learned
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, encoder=self.encoder, learning=self.learning, rows=len(self.vectors))
+        write_state(
+            folder,
+            self,
+            encoder=self.encoder,
+            learning=self.learning,
+            vectors=self.vectors,
+            exact_limit=self.exact_limit,
+            rows=len(self.nearest.vectors),
+        )
         self.network.save(folder / "encoder")
-        save_embeddings(folder / "embeddings.npy", self.vectors)
+        self.nearest.save(folder)
         if self.map is not None:
             save_embeddings(folder / "adapter.npy", self.map)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(state["encoder"], state["learning"])
+        retriever = cls(state["encoder"], state["learning"], vectors=state["vectors"], exact_limit=state["exact_limit"])
         retriever.corpus = corpus
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)
         retriever.network = network
-        retriever.vectors = load_embeddings(folder / "embeddings.npy", state["rows"])
+        retriever.nearest = load_nearest(folder, state["rows"], retriever.vectors, retriever.exact_limit)
         if (folder / "adapter.npy").is_file():
-            retriever.map = load_embeddings(folder / "adapter.npy", retriever.vectors.shape[1])
+            retriever.map = load_embeddings(folder / "adapter.npy", retriever.nearest.vectors.values.shape[1])
         return retriever

@@ -12,7 +12,7 @@ from scipy.sparse import csc_matrix, csr_matrix, vstack
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder, load_encoder
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
-from zero2ir.models.examples import columns
+from zero2ir.models.examples import text_columns
 from zero2ir.models.term_weights import TermSettings, fit_factors
 from zero2ir.sparse_training import SparseFitSettings, fit_sparse
 
@@ -168,7 +168,7 @@ class LearnedSparse(Retriever):
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        rows = columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
+        rows = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
         network = deepcopy(self.network.model)
         trained = self.network.with_model(fit_sparse(network, self.network.lexicon.importance, rows, self.fit, seed))
         return self._like()._over(self.corpus, trained, trained.encode(self.corpus.contents))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Reranker, read_state, write_state
+from zero2ir.models.base import Example, Reranker, read_state, split, write_state
 
 if TYPE_CHECKING:
     import dspy
@@ -335,11 +335,6 @@ def windows(n: int, window: int, step: int) -> list[slice]:
 def excerpt(text: str, words: int) -> str:
     """A text's first words."""
     return " ".join(text[: 2 * LETTERS_A_WORD * words].split()[:words])[: LETTERS_A_WORD * words]
-
-
-def split(scores: np.ndarray, candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """Scores of all candidates in a row, (n,), as one array a query."""
-    return np.split(scores, np.cumsum([len(texts) for texts in candidates])[:-1]) if len(candidates) else []
 
 
 def _falling(order: np.ndarray) -> np.ndarray:

@@ -190,6 +190,7 @@ def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int) -> "dspy
         query: str = dspy.InputField()
         passage: str = dspy.OutputField()
 
-    writer = dspy.Predict(WritePassage, max_tokens=max_tokens)
+    # Without the penalty a small model likes to go on and on in the same words.
+    writer = dspy.Predict(WritePassage, frequency_penalty=0.5, max_tokens=max_tokens)
     writer.demos = [dspy.Example(**row).with_inputs("query") for row in shown]
     return writer

@@ -1,0 +1,129 @@
+"""Late-interaction encoders: several vectors a text, with numpy at the border and torch inside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file
+from zero2ir.progress import watched
+
+if TYPE_CHECKING:
+    from sentence_transformers import MultiVectorEncoder
+
+
+STEPS = 127  # of int8 between 0 and 1
+
+
+class Tokens(NamedTuple):
+    """The token vectors of several texts, one text after the other.
+
+    Attributes:
+        vectors: (n_tokens, dimension) float32; or int8, which are unit vectors in steps of 1/127.
+        starts: (n_texts + 1,) int64, where the vectors of each text start, and where the last ones end.
+    """
+
+    vectors: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def joined(cls, texts: Sequence[np.ndarray], like: np.ndarray) -> "Tokens":
+        """Joins the vectors of texts, (n_tokens, dimension) each; ``like`` has their dimension and type."""
+        starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+        return cls(np.concatenate([like[:0], *texts]), starts)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n_texts,) how many vectors each text has."""
+        return np.diff(self.starts)
+
+    def floats(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, dimension) float32, the vectors from one place to another."""
+        vectors = self.vectors[start:stop].astype(np.float32)
+        return vectors / STEPS if self.vectors.dtype == np.int8 else vectors
+
+    def text(self, number: int) -> np.ndarray:
+        """(n_tokens, dimension) float32, the vectors of one text."""
+        return self.floats(self.starts[number], self.starts[number + 1])
+
+    def take(self, numbers: Sequence[int] | np.ndarray) -> "Tokens":
+        """Some texts, in the order of ``numbers``."""
+        texts = [self.vectors[self.starts[number] : self.starts[number + 1]] for number in numbers]
+        return Tokens.joined(texts, self.vectors)
+
+
+class TokenEncoder(TextEncoder):
+    """A sentence-transformers ``MultiVectorEncoder``: unit vectors, one a token or a cluster of like tokens.
+
+    Attributes:
+        settings: of the encoder that it was made from.
+        model: the network.
+        trained: always; its weights are its own.
+
+    Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
+    """
+
+    kind = "tokens"
+    encoded = "tokens.safetensors"
+
+    def __init__(self, settings: EncoderSettings, model: "MultiVectorEncoder") -> None:
+        self.settings = settings
+        self.trained = True
+        self._model = model
+
+    @property
+    def model(self) -> "MultiVectorEncoder":
+        """The network itself, for those who train it."""
+        return self._model
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Encodes documents, equal ones once: int8, at least one vector a text."""
+        place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        tokens = self._encode(list(place), "document")
+        steps = np.rint(tokens.vectors * STEPS).astype(np.int8)
+        return tokens._replace(vectors=steps).take([place[text] for text in texts])
+
+    def encode_queries(self, texts: Sequence[str]) -> Tokens:
+        """Encodes queries: float32, possibly no vector for a text without a word."""
+        return self._encode(texts, "query")
+
+    def _encode(self, texts: Sequence[str], task: str) -> Tokens:
+        rows = self.model.encode(
+            readable(texts),
+            batch_size=self.settings.batch_size,
+            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+            convert_to_numpy=True,
+            task=task,
+        )
+        nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
+        return Tokens.joined(list(rows), nothing)
+
+    @classmethod
+    def opened(cls, settings: EncoderSettings, weights: Path | None) -> "TokenEncoder":
+        from sentence_transformers import MultiVectorEncoder
+        from transformers.utils.logging import disable_progress_bar
+
+        assert weights is not None  # it always has its own
+        disable_progress_bar()  # of reading the weights: a blink
+        return cls(settings, MultiVectorEncoder(str(weights), local_files_only=True, device=device()))
+
+    def write(self, path: Path, rows: Tokens) -> None:
+        with finished_file(path, "wb") as file:
+            file.write(save(rows._asdict()))
+
+    def read(self, path: Path, number: int) -> Tokens:
+        try:
+            tokens = Tokens(**load_file(path))
+        except (OSError, SafetensorError, TypeError) as error:
+            raise InputError(
+                f"{path}: not a whole file of token vectors ({error}); run the stage pretrain-synthetic again"
+            ) from None
+        if len(tokens.starts) != number + 1 or tokens.starts[-1] != len(tokens.vectors):
+            raise InputError(f"{path}: {len(tokens.starts) - 1} texts for {number} documents; write it again")
+        return tokens

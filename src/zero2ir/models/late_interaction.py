@@ -1,0 +1,291 @@
+"""Late interaction: several vectors a text, and each of the query's looks for the nearest of the document's."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import TokenEncoder, Tokens, load_embeddings, load_encoded, save_embeddings, save_encoded
+from zero2ir.errors import InputError
+from zero2ir.models.adapter import adapt
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.examples import text_columns
+from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
+from zero2ir.models.token_graph import TokenGraph
+from zero2ir.training import FitSettings, fit
+
+Lookup = Literal["exact", "graph"]
+BLOCK = 1 << 22  # inner products held at once
+QUERIES = 32  # that share one pass over the documents
+SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
+CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
+KEPT = 10  # ... of which the rarest count
+
+
+class LateInteraction(Retriever):
+    """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
+
+    Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
+    scored, with ``lookup="graph"`` those that hold one of the token vectors nearest to one of the query's.
+
+    Args:
+        encoder: the role of the encoder.
+        learning: what learns from examples: "adapter" is a linear map of the query's token vectors, which leaves the
+            documents' as they are and takes seconds; "encoder" trains the whole network and encodes every document
+            again.
+        first: a retriever whose best documents are scored; None for none.
+        lookup: without a first stage, "exact" or "graph".
+        depth: documents of the first stage, or with "graph" the nearest token vectors of each of the query's.
+        limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a query.
+        adapter: how the adapter learns.
+        fit: how the encoder learns.
+
+    Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
+    """
+
+    kind = "late_interaction"
+
+    def __init__(
+        self,
+        encoder: str = "late_interaction",
+        learning: Literal["adapter", "encoder"] = "adapter",
+        first: Retriever | None = None,
+        lookup: Lookup = "exact",
+        depth: int = 1000,
+        limit: int = 20_000_000,
+        adapter: TokenAdapterSettings | Mapping[str, Any] | None = None,
+        fit: FitSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        if lookup not in get_args(Lookup):
+            raise ValueError(f"lookup={lookup!r}; choose one of {', '.join(get_args(Lookup))}")
+        if first is not None and lookup != "exact":
+            raise ValueError(
+                f"lookup={lookup!r} stands beside a first stage, which finds the candidates; leave one out"
+            )
+        if depth < 1:
+            raise ValueError(f"depth={depth}; take at least 1")
+        self.encoder = encoder
+        self.learning = learning
+        self.first = first
+        self.lookup = lookup
+        self.depth = depth
+        self.limit = limit
+        self.adapter = TokenAdapterSettings.model_validate(adapter or {})
+        self.fit = FitSettings.model_validate(fit or {})
+        self.map: np.ndarray | None = None
+
+    def needs(self) -> set[str]:
+        return super().needs() | {self.encoder}
+
+    def parts(self) -> list[Retriever]:
+        return [] if self.first is None else [self.first]
+
+    def with_parts(self, parts: Sequence[Retriever]) -> Self:
+        changed = copy(self)
+        changed.first = parts[0] if parts else None
+        return changed
+
+    def index(self, corpus: Corpus) -> Self:
+        for part in self.parts():
+            part.index(corpus)
+        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+
+    def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
+        self.corpus, self.network, self.documents = corpus, network, documents
+        self._check_size()
+        self.graph = TokenGraph.of(documents) if self.lookup == "graph" else None
+        return self._sampled()
+
+    def _check_size(self) -> None:
+        vectors = len(self.documents.vectors)
+        if self.first is None and self.lookup == "exact" and vectors > self.limit:
+            raise InputError(
+                f"late_interaction: {vectors} token vectors, and exact search takes limit={self.limit}; "
+                "give it a first stage, choose lookup=graph, or raise the limit"
+            )
+
+    def _sampled(self) -> Self:
+        chosen = np.linspace(0, len(self.documents.lengths) - 1, SAMPLE).astype(int)
+        self.sample = self.documents.take(np.unique(chosen))
+        return self
+
+    def encode_queries(self, queries: Sequence[str]) -> Tokens:
+        """Token vectors, through the adapter where one was learned; the lengths of a query's add up to 1."""
+        tokens = self.network.encode_queries(queries)
+        vectors = tokens.vectors if self.map is None else adapt(tokens.vectors, self.map)
+        return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        numbers = None if self.first is None else self.first.search(queries, self.depth).numbers
+        return self._nearest(self.encode_queries(queries), numbers, k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Vectors that stand for the documents, and are rare elsewhere, join the query's.
+
+        Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; for its k-means Ward's clusters,
+        which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
+        """
+        numbers = (
+            None if self.first is None else self.first.search_toward(queries, documents, weight, self.depth).numbers
+        )
+        encoded = self.encode_queries(queries)
+        moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
+        return self._nearest(Tokens.joined(moved, encoded.vectors), numbers, k)
+
+    def _moved(self, query: np.ndarray, documents: np.ndarray, weight: float) -> np.ndarray:
+        """(n_vectors, dimension) a query's vectors and those of documents, by weight."""
+        kept = documents[documents != NO_DOCUMENT]
+        if not len(kept):
+            return query
+        centres = clusters(np.concatenate([self.documents.text(number) for number in kept]), CLUSTERS)
+        rarity = 1 - maxsim(Tokens(centres, np.arange(len(centres) + 1)), self.sample).mean(axis=1)
+        order = np.argsort(-rarity, kind="stable")[:KEPT]
+        share = rarity[order] / max(float(rarity[order].sum()), 1e-12)
+        return np.concatenate([(1 - weight) * query, weight * share[:, None] * centres[order]]).astype(np.float32)
+
+    def _nearest(self, encoded: Tokens, candidates: np.ndarray | None, k: int) -> Ranking:
+        """Ranks all documents, or the candidates: (n_queries, n) document numbers, -1 where there are fewer."""
+        rows = range(len(encoded.lengths))
+        number = len(self.documents.lengths)
+        if self.graph is None and candidates is None:
+            parts = [rows[at : at + QUERIES] for at in range(0, len(rows), QUERIES)]
+            found = [best(maxsim(encoded.take(part), self.documents), k) for part in parts]
+        else:
+            found = [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
+        return joined(found) if found else best(np.zeros((0, number), dtype=np.float32), k)
+
+    def _candidates(self, encoded: Tokens, candidates: np.ndarray | None, row: int) -> np.ndarray:
+        if candidates is not None:
+            return np.sort(candidates[row][candidates[row] != NO_DOCUMENT])
+        assert self.graph is not None
+        nearest = self.graph.nearest(encoded.text(row), self.depth)
+        return np.unique(np.searchsorted(self.documents.starts, nearest, side="right") - 1)
+
+    def _ranked(self, query: Tokens, candidates: np.ndarray, k: int) -> Ranking:
+        """Ranks the candidates; what is usual among all documents is measured on a sample of them."""
+        scores = np.zeros((1, len(self.documents.lengths)), dtype=np.float32)
+        found = np.zeros(scores.shape, dtype=bool)
+        if len(candidates):
+            scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
+            found[0, candidates] = True
+        usual = maxsim(query, self.sample)
+        return best(scores, k, found)._replace(mean=usual.mean(axis=1), deviation=usual.std(axis=1))
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        encoded = self.encode_queries(queries)
+        distinct = sorted({text for texts in candidates for text in texts})
+        place = {text: number for number, text in enumerate(distinct)}
+        documents = self.network.encode(distinct)
+        return [
+            maxsim(encoded.take([row]), documents.take([place[text] for text in texts]))[0]
+            for row, texts in enumerate(candidates)
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
+        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
+        if not counted:
+            return None
+        learned = self.with_parts([part.learn(counted, seed) or part for part in self.parts()])
+        if self.learning == "encoder":
+            return learned._learn_encoder(counted, seed)
+        queries = self.network.encode_queries([example.query for example in counted])
+        learned.map = fit_token_adapter(queries, self.documents, counted, self.adapter, seed)
+        return learned
+
+    def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
+        columns = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
+        trained = TokenEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
+
+    def save(self, folder: Path) -> None:
+        write_state(
+            folder,
+            self,
+            options={
+                "encoder": self.encoder,
+                "learning": self.learning,
+                "lookup": self.lookup,
+                "depth": self.depth,
+                "limit": self.limit,
+            },
+            first=self.first is not None,
+            rows=len(self.documents.lengths),
+        )
+        save_encoded(self.network, self.documents, folder / "encoder")
+        if self.first is not None:
+            self.first.save(folder / "first")
+        if self.graph is not None:
+            self.graph.save(folder / "graph.usearch")
+        if self.map is not None:
+            save_embeddings(folder / "adapter.npy", self.map)
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        from zero2ir.models import load_retriever
+
+        state = read_state(folder)
+        retriever = cls(**state["options"], first=load_retriever(folder / "first", corpus) if state["first"] else None)
+        retriever.corpus = corpus
+        network, retriever.documents = load_encoded(folder / "encoder", state["rows"])
+        assert isinstance(network, TokenEncoder)
+        retriever.network = network
+        graph = folder / "graph.usearch"
+        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.lookup == "graph" else None
+        if (folder / "adapter.npy").is_file():
+            retriever.map = load_embeddings(folder / "adapter.npy", retriever.documents.vectors.shape[1])
+        return retriever._sampled()
+
+
+def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
+    """Sums, over each query's vectors, the greatest inner product with a vector of the document.
+
+    The products of all vectors are taken block by block and reduced over the documents' ragged rows: nothing is padded.
+
+    Args:
+        queries: a query without a vector scores 0 everywhere.
+        documents: at least one vector each.
+
+    Returns:
+        (n_queries, n_documents) float32.
+    """
+    owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
+    members = (owner[:, None] == np.arange(len(queries.lengths))).astype(np.float32)  # -> (n_vectors, n_queries)
+    scores = np.zeros((len(queries.lengths), len(documents.lengths)), dtype=np.float32)
+    at, rows = 0, max(1, BLOCK // max(1, len(queries.vectors)))
+    while at < len(documents.lengths):
+        end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
+        end = max(end, at + 1)  # a document that is longer than a block is one
+        start, stop = documents.starts[at], documents.starts[end]
+        products = documents.floats(start, stop) @ queries.vectors.T  # -> (n_block, n_vectors)
+        nearest = np.maximum.reduceat(products, documents.starts[at:end] - start, axis=0)
+        scores[:, at:end] = (nearest @ members).T
+        at = end
+    return scores
+
+
+def clusters(vectors: np.ndarray, most: int) -> np.ndarray:
+    """The means of like vectors, by Ward's method on cosines.
+
+    Args:
+        vectors: (n, dimension) float32 unit vectors.
+        most: clusters.
+
+    Returns:
+        (at most ``most``, dimension) float32 unit vectors.
+    """
+    import torch
+    from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling
+
+    factor = max(1.0, len(vectors) / (most + 0.5))  # it rounds the number of clusters down
+    pooling = HierarchicalTokenPooling(factor, num_protected_tokens=0)
+    return pooling.pool([torch.from_numpy(vectors)])[0].numpy()

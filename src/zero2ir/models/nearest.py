@@ -1,0 +1,233 @@
+"""The documents' vectors, and the nearest of them to a query's: exact search, or a graph for large collections."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from zero2ir.encoders import load_embeddings, save_embeddings
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file, sha256, write_json
+from zero2ir.models.base import NO_DOCUMENT, Ranking, best, joined
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+Precision = Literal["float32", "int8"]
+
+BLOCK = 1 << 26  # scores held at once
+ROWS = 1 << 13  # vectors held as float32 at once, where they are kept as int8
+VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = (
+    "embeddings.npy",
+    "scale.npy",
+    "graph.usearch",
+    "graph.json",
+    "moments.npy",
+)
+CONNECTIVITY = 16  # M, efConstruction and ef of the source: recall@10 is 0.998 on beir/scifact
+EXPANSION_ADD = 128
+EXPANSION_SEARCH = 128
+
+
+class Vectors:
+    """One vector a document, kept as float32 or as int8.
+
+    An int8 vector takes a quarter of the bytes: 1 a dimension. A dimension's scale is its largest magnitude / 127.
+
+    Args:
+        values: (n_documents, dimension) float32, or int8 with a scale.
+        scale: (1, dimension) float32, what int8 values are multiplied with.
+    """
+
+    def __init__(self, values: np.ndarray, scale: np.ndarray | None = None) -> None:
+        self.values = values
+        self.scale = scale
+
+    @classmethod
+    def kept(cls, vectors: np.ndarray, precision: Precision) -> Self:
+        """Keeps (n_documents, dimension) float32 vectors as they are, or rounded to int8."""
+        if precision == "float32":
+            return cls(vectors)
+        scale = np.maximum(np.abs(vectors).max(axis=0, keepdims=True), 1e-12) / np.float32(127)
+        return cls(np.rint(vectors / scale).astype(np.int8), scale)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, numbers: np.ndarray | Sequence[int] | slice) -> np.ndarray:
+        """The vectors of some documents, float32."""
+        rows = self.values[numbers]
+        return rows if self.scale is None else rows * self.scale
+
+    def blocks(self) -> list[slice]:
+        """Slices that cover all documents; each fits into memory as float32."""
+        return [slice(at, at + ROWS) for at in range(0, len(self), ROWS)]
+
+    def products(self, queries: np.ndarray) -> np.ndarray:
+        """(n_queries, n_documents) float32 inner products with each of the queries (n_queries, dimension)."""
+        if self.scale is None:
+            return queries @ self.values.T
+        products = np.empty((len(queries), len(self)), dtype=np.float32)
+        for block in self.blocks():
+            products[:, block] = queries @ self[block].T
+        return products
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (dimension,) and covariance (dimension, dimension) of all vectors, float64."""
+        mean = sum((self[block].sum(axis=0, dtype=np.float64) for block in self.blocks()), np.zeros(1)) / len(self)
+        centred = (self[block] - mean for block in self.blocks())
+        return mean, sum((rows.T @ rows for rows in centred), np.zeros(1)) / len(self)
+
+    def save(self, folder: Path) -> None:
+        """Writes plain ``.npy``."""
+        save_embeddings(folder / VECTORS, self.values)
+        if self.scale is not None:
+            save_embeddings(folder / SCALE, self.scale)
+
+    @classmethod
+    def load(cls, folder: Path, rows: int, precision: Precision) -> Self:
+        """Opens what ``save`` wrote.
+
+        Raises:
+            InputError: a file is damaged or holds another number of vectors.
+        """
+        scale = load_embeddings(folder / SCALE, 1) if precision == "int8" else None
+        return cls(load_embeddings(folder / VECTORS, rows), scale)
+
+
+class Exact:
+    """Compares a query with every document.
+
+    Args:
+        vectors: of the documents.
+    """
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.vectors = vectors
+
+    def search(self, queries: np.ndarray, k: int) -> Ranking:
+        """The ``k`` documents of the highest inner products with each of the queries (n_queries, dimension)."""
+        rows = max(1, BLOCK // max(1, len(self.vectors)))
+        parts = [best(self.vectors.products(queries[at : at + rows]), k) for at in range(0, len(queries), rows)]
+        return joined(parts) if parts else best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
+
+    def save(self, folder: Path) -> None:
+        """Writes the vectors."""
+        self.vectors.save(folder)
+
+
+class Graph(Exact):
+    """Walks a graph of neighbours toward a query: fast, and now and then a near document is missed.
+
+    What it finds is scored as ``Exact`` scores it; the mean and the deviation are those of the whole collection, from
+    the vectors' mean m and covariance C: q'm and the root of q'Cq.
+
+    Args:
+        vectors: of the documents.
+        graph: over the same, in half precision.
+        moments: of the vectors, as ``Vectors.moments`` gives them.
+
+    Source: hierarchical navigable small worlds, Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320, by usearch.
+    """
+
+    def __init__(self, vectors: Vectors, graph: "Index", moments: tuple[np.ndarray, np.ndarray]) -> None:
+        super().__init__(vectors)
+        self.graph = graph
+        self.mean, self.covariance = moments
+
+    @classmethod
+    def built(cls, vectors: Vectors) -> Self:
+        """Builds the graph on one thread: the order of insertions decides what it looks like.
+
+        Raises:
+            InputError: usearch is not installed.
+        """
+        graph = _empty(vectors.values.shape[1], len(vectors))
+        for block in vectors.blocks():
+            rows = vectors[block]
+            graph.add(np.arange(block.start, block.start + len(rows)), rows, threads=1)
+        return cls(vectors, graph, vectors.moments())
+
+    def search(self, queries: np.ndarray, k: int) -> Ranking:
+        if not len(queries):
+            return super().search(queries, k)
+        rows = [self._search(query, k) for query in queries]
+        variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
+        deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # less is the rounding of equal scores
+        return joined(rows)._replace(mean=queries @ self.mean, deviation=deviation)
+
+    def _search(self, query: np.ndarray, k: int) -> Ranking:
+        near = self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys
+        numbers = np.sort(near.astype(np.int64))
+        ranking = best((self.vectors[numbers] @ query)[None], k)
+        return ranking._replace(numbers=np.where(ranking.numbers == NO_DOCUMENT, NO_DOCUMENT, numbers[ranking.numbers]))
+
+    def save(self, folder: Path) -> None:
+        """Writes the vectors, the graph and the moments."""
+        super().save(folder)
+        save_embeddings(folder / MOMENTS, np.vstack([self.mean, self.covariance]))
+        with finished_file(folder / GRAPH, "wb") as file:
+            file.write(self.graph.save())
+        write_json(folder / DIGEST, {"sha256": sha256(folder / GRAPH)})  # usearch trusts what it reads
+
+    @classmethod
+    def load(cls, folder: Path, vectors: Vectors) -> Self:
+        """Opens what ``save`` wrote.
+
+        Raises:
+            InputError: a file is damaged, or usearch is not installed.
+        """
+        dimension = vectors.values.shape[1]
+        moments = load_embeddings(folder / MOMENTS, 1 + dimension)
+        graph = _empty(dimension, len(vectors))
+        digest = json.loads((folder / DIGEST).read_text(encoding="utf-8"))["sha256"]
+        if not (folder / GRAPH).is_file() or sha256(folder / GRAPH) != digest:
+            raise InputError(f"{folder / GRAPH}: missing or damaged; train the model again")
+        graph.load(str(folder / GRAPH))
+        return cls(vectors, graph, (moments[0], moments[1:]))
+
+
+def nearest(vectors: np.ndarray, precision: Precision, exact_limit: int) -> Exact:
+    """What searches so many vectors.
+
+    Args:
+        vectors: (n_documents, dimension) float32.
+        precision: as which they are kept.
+        exact_limit: more documents than that are searched through a graph.
+
+    Raises:
+        InputError: a graph is needed, and usearch is not installed.
+    """
+    kept = Vectors.kept(vectors, precision)
+    return Exact(kept) if len(kept) <= exact_limit else Graph.built(kept)
+
+
+def load_nearest(folder: Path, rows: int, precision: Precision, exact_limit: int) -> Exact:
+    """Opens what ``nearest`` made and ``save`` wrote.
+
+    Raises:
+        InputError: a file is damaged, or usearch is needed and not installed.
+    """
+    kept = Vectors.load(folder, rows, precision)
+    return Exact(kept) if rows <= exact_limit else Graph.load(folder, kept)
+
+
+def _empty(dimension: int, documents: int) -> "Index":
+    try:
+        from usearch.index import Index
+    except ImportError:
+        raise InputError(
+            f"{documents:,} documents are too many for exact search, and usearch is not installed; "
+            "pip install 'zero2ir[hnsw]', or raise the dense model's exact_limit"
+        ) from None
+    return Index(
+        ndim=dimension,
+        metric="ip",
+        dtype="f16",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSION_SEARCH,
+        enable_key_lookups=False,
+    )

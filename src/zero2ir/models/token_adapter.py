@@ -1,0 +1,69 @@
+"""A linear adapter of the query's token vectors: the documents' stay as they are."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from zero2ir.encoders import Tokens
+from zero2ir.models.adapter import AdapterSettings
+from zero2ir.models.base import Example
+
+
+class TokenAdapterSettings(AdapterSettings):
+    """How an adapter of token vectors learns.
+
+    Attributes:
+        batch_size: examples of a step, each one's positive against all positives and negatives of the step.
+    """
+
+    batch_size: Annotated[int, Field(ge=1)] = 16
+
+
+def fit_token_adapter(
+    queries: Tokens, documents: Tokens, examples: Sequence[Example], settings: TokenAdapterSettings, seed: int
+) -> np.ndarray:
+    """Learns the map W of ``adapt`` by weighted contrast of MaxSim.
+
+    Args:
+        queries: of the examples.
+        documents: of the collection.
+        examples: their positives and negatives are documents.
+        settings: steps, learning rate, penalty, batch size; the fit starts from zero.
+        seed: of the batches.
+
+    Returns:
+        (dimension, dimension) float32.
+    """
+    import torch
+    from sentence_transformers.util.similarity import maxsim
+
+    rng = np.random.default_rng(seed)
+    relevant: dict[str, set[int]] = {}
+    for example in examples:
+        relevant.setdefault(example.query, set()).add(example.positive)
+    dimension = queries.vectors.shape[1]
+    weights = torch.zeros(dimension, dimension, requires_grad=True)
+    optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
+    usable = np.flatnonzero(queries.lengths)
+    mean_weight = sum(example.weight for example in examples) / len(examples)
+    for _ in range(settings.steps if len(usable) else 0):
+        chosen = rng.permutation(usable)[: settings.batch_size]
+        batch = [examples[number] for number in chosen]
+        pool = sorted({number for example in batch for number in (example.positive, *example.negatives)})
+        candidates = [torch.from_numpy(documents.text(number)) for number in pool]
+        anchors = [torch.from_numpy(queries.text(number)) for number in chosen]
+        moved = [torch.nn.functional.normalize(anchor + anchor @ weights, dim=1) for anchor in anchors]
+        excluded = [[n in relevant[e.query] and n != e.positive for n in pool] for e in batch]  # no negatives of it
+        target = torch.tensor([pool.index(example.positive) for example in batch])
+        share = torch.tensor([example.weight for example in batch], dtype=torch.float32)
+
+        optimizer.zero_grad()
+        logits = maxsim(moved, candidates, length_normalize=True) * settings.scale  # -> (n_batch, n_pool)
+        logits = logits.masked_fill(torch.tensor(excluded), -torch.inf)
+        losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+        loss = (losses * share).mean() / mean_weight + settings.penalty * weights.square().sum()
+        loss.backward()
+        optimizer.step()
+    return weights.detach().numpy()

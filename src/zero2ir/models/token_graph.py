@@ -1,0 +1,66 @@
+"""An index of token vectors for collections that are too large to score every document."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zero2ir.encoders import Tokens
+from zero2ir.errors import InputError
+
+
+class TokenGraph:
+    """A navigable small-world graph over token vectors, one byte a component, by usearch.
+
+    It is built by one thread, since the links depend on the order in which vectors arrive.
+
+    Source: Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+
+    @classmethod
+    def of(cls, documents: Tokens) -> "TokenGraph":
+        """Builds the graph; a vector's key is its place among ``documents.vectors``.
+
+        Raises:
+            InputError: usearch is not installed.
+        """
+        graph = cls._empty(documents)
+        graph.add(np.arange(len(documents.vectors)), documents.floats(0, len(documents.vectors)), threads=1)
+        return cls(graph)
+
+    @staticmethod
+    def _empty(documents: Tokens) -> Any:
+        try:
+            from usearch.index import Index
+        except ImportError:
+            raise InputError("lookup=graph needs the package usearch; pip install 'zero2ir[hnsw]'") from None
+        return Index(ndim=documents.vectors.shape[1], metric="ip", dtype="i8", expansion_search=128)
+
+    def nearest(self, vectors: np.ndarray, k: int) -> np.ndarray:
+        """The keys of the ``k`` nearest vectors of each of (n, dimension) vectors, all in one row."""
+        if not len(vectors):
+            return np.zeros(0, dtype=np.int64)
+        units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        found = [self._graph.search(unit, min(k, len(self._graph)), threads=1).keys for unit in units]
+        return np.concatenate(found).astype(np.int64)
+
+    def save(self, path: Path) -> None:
+        """Writes the graph."""
+        self._graph.save(str(path))
+
+    @classmethod
+    def load(cls, path: Path, documents: Tokens) -> "TokenGraph":
+        """Opens what ``save`` wrote.
+
+        Raises:
+            InputError: usearch is not installed, or the file is damaged.
+        """
+        graph = cls._empty(documents)
+        try:
+            graph.load(str(path))
+        except RuntimeError as error:
+            raise InputError(f"{path}: not a whole graph of token vectors ({error}); train again") from None
+        return cls(graph)

@@ -1,0 +1,102 @@
+"""A late-interaction encoder from a general-purpose one: its token vectors, projected; no label, no training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, device, readable
+from zero2ir.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers.base.modules.dense import Dense
+
+
+class ProjectionSettings(BaseModel):
+    """How token vectors are projected and pooled.
+
+    Attributes:
+        dimension: of the projected vectors; no more than the encoder's.
+        whitening: each principal component is divided by its variance to this power: 0 leaves it as it is, 0.5 makes
+            all components count alike.
+        documents: so many, spread over the collection, tell the principal components.
+        pooling: a document keeps one vector for so many tokens, at least 1; each is the mean of like ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dimension: Annotated[int, Field(ge=2)] = 192
+    whitening: Annotated[float, Field(ge=0, le=0.5)] = 0.5
+    documents: Annotated[int, Field(ge=1)] = 300
+    pooling: Annotated[float, Field(ge=1)] = 2.0
+
+
+def projected_encoder(
+    contents: Sequence[str], pretrained: EncoderSettings, settings: ProjectionSettings
+) -> TokenEncoder:
+    """Puts a projection onto the documents' principal components behind the network of a general-purpose encoder.
+
+    Args:
+        contents: the documents' texts.
+        pretrained: the encoder; its network must give a vector a token.
+        settings: dimension, whitening and pooling.
+
+    Raises:
+        InputError: the encoder has no vector a token, or fewer dimensions than are asked for.
+
+    Source: token pooling by Clavié et al. 2024, arXiv 2409.14683.
+    """
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
+
+    if pretrained.source == "static":
+        raise InputError("late interaction needs a network that sees words in context; choose encoder=minilm")
+    network = DenseEncoder(pretrained)
+    chosen = np.linspace(0, len(contents) - 1, min(len(contents), settings.documents)).astype(int)
+    tokens = token_vectors(network, [contents[number] for number in chosen])
+    modules = [
+        network.model[0],
+        _projection(tokens, settings),
+        Normalize("token_embeddings"),
+        MultiVectorMask(["[CLS]", "[SEP]"], skiplist_tasks="query"),
+        HierarchicalTokenPooling(settings.pooling),
+    ]
+    return TokenEncoder(pretrained, MultiVectorEncoder(modules=modules, device=device()))
+
+
+def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> "torch.Tensor":
+    """(n_tokens, dimension) the vectors of all tokens of the texts, before any pooling."""
+    import torch
+
+    rows = network.model.encode(
+        readable(texts),
+        batch_size=network.settings.batch_size,
+        output_value="token_embeddings",
+        show_progress_bar=False,
+    )
+    return torch.cat(list(rows)).cpu()
+
+
+def _projection(tokens: "torch.Tensor", settings: ProjectionSettings) -> "Dense":
+    """The map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances."""
+    import torch
+    from sentence_transformers.base.modules.dense import Dense
+
+    width = tokens.shape[1]
+    if settings.dimension > width:
+        raise InputError(f"pretraining.projection.dimension={settings.dimension}: the encoder has {width}; take fewer")
+    mean = tokens.mean(dim=0)
+    variances, components = torch.linalg.eigh(torch.cov(tokens.T))  # ascending
+    kept = variances[-settings.dimension :].clamp(min=variances[-1] * 1e-6)
+    weight = (components[:, -settings.dimension :] * kept**-settings.whitening).T  # -> (dimension, width)
+    return Dense(
+        width,
+        settings.dimension,
+        activation_function=None,
+        init_weight=weight.contiguous(),
+        init_bias=-weight @ mean,
+        module_input_name="token_embeddings",
+    )

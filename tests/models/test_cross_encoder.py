@@ -1,0 +1,96 @@
+"""The cross-encoder: what it is shown, that it learns, and what it costs at most."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder
+from zero2ir.errors import InputError
+from zero2ir.models import CrossEncoder, Example, load_reranker
+from zero2ir.models.cross_encoder import CandidateList, CrossEncoderSettings, candidate_lists
+
+CONTENTS = [f"text {number}" for number in range(20)]
+EXAMPLES = [
+    Example("first", 0, (10, 11)),
+    Example("first", 1, (10, 12), weight=2.0),
+    Example("second", 2),
+    Example("ignored", 3, (13,), weight=0.0),
+]
+
+
+@pytest.fixture(scope="module")
+def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder, tiny_transformer: DenseEncoder) -> Corpus:
+    return Corpus(docstrings, {"static": tiny_encoder, "pretrained": tiny_transformer})
+
+
+def lists(**settings: int) -> list[CandidateList]:
+    return candidate_lists(EXAMPLES, CONTENTS, CrossEncoderSettings(**settings), np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+def test_a_query_is_shown_its_relevant_texts_its_negatives_and_others_relevant_ones() -> None:
+    rows = {row.query: row for row in lists(candidates=8, epochs=1)}
+    assert set(rows) == {"first", "second"}
+    first = dict(zip(rows["first"].texts, rows["first"].labels, strict=True))
+    assert first == {"text 0": 1.0, "text 1": 2.0, "text 10": 0.0, "text 11": 0.0, "text 12": 0.0, "text 2": 0.0}
+    second = dict(zip(rows["second"].texts, rows["second"].labels, strict=True))
+    assert second == {"text 2": 1.0, "text 0": 0.0, "text 1": 0.0}
+
+
+def test_the_budget_holds() -> None:
+    assert {len(row.texts) for row in lists(candidates=3, epochs=4) if row.query == "first"} == {3}
+    assert all(0.0 in row.labels and max(row.labels) > 0 for row in lists(candidates=2, epochs=4))
+    assert len(lists(candidates=8, epochs=4)) == 8
+    assert sum(len(row.texts) for row in lists(candidates=8, epochs=4, max_pairs=20)) <= 20
+
+
+def test_untrained_it_scores_nothing(corpus: Corpus) -> None:
+    scores = CrossEncoder().index(corpus).score(["a", "b"], [["x", "y"], []])
+    assert [row.shape for row in scores] == [(2,), (0,)]
+    assert np.isnan(scores[0]).all()
+
+
+@pytest.mark.parametrize("loss", ["lambda", "listnet", "ranknet"])
+def test_it_learns_to_tell_what_it_was_shown(corpus: Corpus, loss: str, tmp_path: Path) -> None:
+    examples = [Example(f"query {number % 4}", number, (number + 10, number + 20)) for number in range(8)]
+    fit = {"loss": loss, "epochs": 15, "candidates": 4, "learning_rate": 0.003}
+    reranker = CrossEncoder(max_tokens=48, fit=fit).index(corpus)
+    learned = reranker.learn(examples, seed=1)
+    assert learned is not None
+    assert reranker.network is None  # a copy has learned
+    queries = [example.query for example in examples]
+    texts = [[corpus.contents[number] for number in (one.positive, *one.negatives)] for one in examples]
+    scores = learned.score(queries, texts)
+    assert np.mean([row.argmax() == 0 for row in scores]) >= 0.75
+    again = reranker.learn(examples, seed=1)
+    assert again is not None
+    np.testing.assert_array_equal(np.concatenate(again.score(queries, texts)), np.concatenate(scores))
+    learned.save(tmp_path)
+    np.testing.assert_array_equal(
+        np.concatenate(load_reranker(tmp_path, corpus).score(queries, texts)), np.concatenate(scores)
+    )
+
+
+def test_a_score_depends_on_the_first_tokens_alone(corpus: Corpus) -> None:
+    learned = CrossEncoder(max_tokens=16, fit={"epochs": 1}).index(corpus).learn([Example("a file", 0, (1,))], seed=0)
+    assert learned is not None
+    (scores,) = learned.score(["a file"], [["open " * 20, "open " * 20 + "something else"]])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_nothing_to_learn_from_is_none(corpus: Corpus) -> None:
+    reranker = CrossEncoder().index(corpus)
+    assert reranker.learn([], seed=0) is None
+    assert reranker.learn([Example("alone", 0)], seed=0) is None  # one text has no order
+
+
+def test_an_encoder_without_a_transformer_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(InputError, match="the encoder 'static' is no transformer"):
+        CrossEncoder("static").index(corpus).learn([Example("a", 0, (1,))], seed=0)
+
+
+def test_too_few_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_tokens=4; give at least 8"):
+        CrossEncoder(max_tokens=4)

@@ -1,0 +1,161 @@
+"""Vectors as int8, and search through a graph: both beside exact search in float32."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections.pydocs.documents import read_documents
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder
+from zero2ir.errors import InputError
+from zero2ir.models import Dense, Example, load_retriever
+from zero2ir.models.nearest import Exact, Graph, Vectors, load_nearest, nearest
+
+
+@pytest.fixture(scope="module")
+def documents(tiny_encoder: DenseEncoder) -> np.ndarray:
+    """Some three thousand real vectors of 16 dimensions."""
+    return tiny_encoder.encode([Document(*row).content for row in read_documents()[0]])
+
+
+@pytest.fixture(scope="module")
+def queries(tiny_encoder: DenseEncoder) -> np.ndarray:
+    return tiny_encoder.encode_queries([Document(*row).title for row in read_documents()[0][::30]])
+
+
+@pytest.fixture(scope="module")
+def graph(documents: np.ndarray) -> Graph:
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    return Graph.built(Vectors(documents))
+
+
+def recall(found: np.ndarray, expected: np.ndarray) -> float:
+    """The share of the expected numbers, (n_queries, k), that were found."""
+    return float(np.mean([len(set(row) & set(right)) / len(right) for row, right in zip(found, expected, strict=True)]))
+
+
+def test_int8_by_hand() -> None:
+    vectors = np.array([[1.27, 0.0, -0.5], [0.635, 0.0, 1.0], [-0.004, 0.0, 0.25]], dtype=np.float32)
+    kept = Vectors.kept(vectors, "int8")
+    assert kept.values.dtype == np.int8
+    assert kept.values[:, 0].tolist() == [127, 64, 0]  # 63.5 is rounded to the even neighbour
+    assert kept.values[:, 1].tolist() == [0, 0, 0]
+    assert kept.values[:, 2].tolist() == [-64, 127, 32]
+    assert kept[[0]][0].tolist() == pytest.approx([1.27, 0.0, -64 / 127])
+
+
+@given(st.lists(st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3), min_size=1, max_size=9))
+def test_int8_is_off_by_at_most_half_a_step(rows: list[list[float]]) -> None:
+    vectors = np.array(rows, dtype=np.float32)
+    step = np.abs(vectors).max(axis=0) / 127
+    assert (np.abs(Vectors.kept(vectors, "int8")[:] - vectors) <= step * 0.501 + 1e-12).all()
+
+
+def test_int8_takes_a_quarter_and_finds_nearly_the_same(documents: np.ndarray, queries: np.ndarray) -> None:
+    exact, kept = Exact(Vectors(documents)), Exact(Vectors.kept(documents, "int8"))
+    assert kept.vectors.values.nbytes == documents.nbytes // 4
+    one, other = exact.search(queries, 10), kept.search(queries, 10)
+    assert 0.9 < recall(other.numbers, one.numbers) < 1
+    np.testing.assert_allclose(other.scores, one.scores, atol=0.01)
+    np.testing.assert_allclose(other.deviation, one.deviation, rtol=0.01)
+
+
+def test_int8_is_searched_in_blocks(
+    documents: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Vectors.kept(documents, "int8")
+    expected = queries @ kept[:].T
+    monkeypatch.setattr("zero2ir.models.nearest.ROWS", 1000)
+    assert len(kept.blocks()) > 2
+    np.testing.assert_allclose(kept.products(queries), expected, atol=1e-5)
+
+
+def test_the_graph_finds_what_exact_search_finds(graph: Graph, documents: np.ndarray, queries: np.ndarray) -> None:
+    expected, found = Exact(Vectors(documents)).search(queries, 10), graph.search(queries, 10)
+    assert recall(found.numbers, expected.numbers) >= 0.95
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)
+    np.testing.assert_allclose(found.deviation, expected.deviation, rtol=1e-4)
+    same = found.numbers == expected.numbers
+    np.testing.assert_allclose(found.scores[same], expected.scores[same], atol=1e-6)  # not those of half precision
+
+
+def test_moments_by_hand() -> None:
+    mean, covariance = Vectors(np.array([[1, 0], [3, 4]], dtype=np.float32)).moments()
+    assert mean.tolist() == [2, 2]
+    assert covariance.tolist() == [[1, 2], [2, 4]]
+
+
+@pytest.mark.parametrize("row", [[0.3, 0.4], [0.0, 0.0]])
+def test_equal_documents_deviate_by_nothing(row: list[float]) -> None:
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    built = Graph.built(Vectors(np.array([row] * 7, dtype=np.float32)))
+    ranking = built.search(np.array([[0.6, 0.8], [0.0, 0.0]], dtype=np.float32), 3)
+    assert ranking.deviation.tolist() == [0, 0]
+    assert ranking.mean.tolist() == pytest.approx([float(np.dot(row, [0.6, 0.8])), 0])
+    assert ranking.numbers.tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    few = documents[:300]
+    assert type(nearest(few, "float32", exact_limit=300)) is Exact
+    built = [nearest(few, "int8", exact_limit=299) for _ in range(2)]
+    for number, one in enumerate(built):
+        assert type(one) is Graph
+        one.save(tmp_path / str(number))
+    files = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("0", "1")]
+    assert files[0] == files[1]
+    loaded = load_nearest(tmp_path / "0", 300, "int8", exact_limit=299)
+    for one, other in zip(loaded.search(documents[:9], 20), built[0].search(documents[:9], 20), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_graph_is_refused(documents: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    nearest(documents[:50], "float32", exact_limit=10).save(tmp_path)
+    path = tmp_path / "graph.usearch"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged; train the model again"):
+        load_nearest(tmp_path, 50, "float32", exact_limit=10)
+
+
+def test_without_usearch_a_large_collection_is_refused(documents: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    with pytest.raises(InputError, match=r"50 documents are too many.*pip install 'zero2ir\[hnsw\]', or raise"):
+        nearest(documents[:50], "float32", exact_limit=49)
+
+
+@pytest.mark.parametrize("options", [{"vectors": "int8"}, {"exact_limit": 10}, {"vectors": "int8", "exact_limit": 10}])
+def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
+    options: dict, docstrings: list[Document], tiny_encoder: DenseEncoder, tmp_path: Path
+) -> None:
+    if "exact_limit" in options:
+        pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    corpus = Corpus(docstrings, {"static": tiny_encoder})
+    examples, toward = [Example("gumbo zydeco", 7, (1, 2))], np.array([[3, 5, -1]])
+    adapter = {"steps": 40, "learning_rate": 0.05, "penalty": 0.001}
+    plain = Dense("static", adapter=adapter).index(corpus)
+    other = Dense("static", adapter=adapter, **options).index(corpus)
+    learned = [model.learn(examples, seed=0) for model in (plain, other)]
+    assert learned[0] is not None
+    assert learned[1] is not None
+    assert learned[1].nearest is other.nearest  # the documents' side is shared, not built again
+    for one, same in ((plain, other), learned):
+        expected = one.search_toward(["open a file"], toward, 0.5, 10)
+        found = same.search_toward(["open a file"], toward, 0.5, 10)
+        assert recall(found.numbers, expected.numbers) >= 0.9
+        np.testing.assert_allclose(found.scores, expected.scores, atol=0.02)
+        np.testing.assert_allclose([found.mean, found.deviation], [expected.mean, expected.deviation], atol=0.005)
+    learned[1].save(tmp_path)
+    loaded = load_retriever(tmp_path, corpus)
+    np.testing.assert_array_equal(loaded.search(["zydeco"], 5).scores, learned[1].search(["zydeco"], 5).scores)
+
+
+def test_a_precision_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="vectors='int4'; choose one of float32, int8"):
+        Dense(vectors="int4")  # type: ignore[arg-type]
