@@ -35,7 +35,7 @@ def train(
     Args:
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
         judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
-        model: a file of conf/model: sparse, dense, late_interaction, static, hybrid, static_hybrid.
+        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
         strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, fixed_prompt (needs an LM).
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.

@@ -10,7 +10,6 @@ from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, device
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers.base.modules.dense import Dense
 
 
@@ -67,36 +66,39 @@ def projected_encoder(
     return TokenEncoder(pretrained, MultiVectorEncoder(modules=modules, device=device()))
 
 
-def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> "torch.Tensor":
-    """(n_tokens, dimension) the vectors of all tokens of the texts, before any pooling."""
-    import torch
-
+def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
+    """(n_tokens, dimension) float32, the vectors of all tokens of the texts, before any pooling."""
     rows = network.model.encode(
         readable(texts),
         batch_size=network.settings.batch_size,
         output_value="token_embeddings",
         show_progress_bar=False,
     )
-    return torch.cat(list(rows)).cpu()
+    return np.concatenate([row.cpu().numpy() for row in rows])
 
 
-def _projection(tokens: "torch.Tensor", settings: ProjectionSettings) -> "Dense":
-    """The map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances."""
+def _projection(tokens: np.ndarray, settings: ProjectionSettings) -> "Dense":
+    """The map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances.
+
+    The covariance is shrunk toward equal variances by what the number of tokens demands: few tokens do not tell which
+    components vary little, and whitening would blow up just those. Source: oracle approximating shrinkage,
+    Chen et al., IEEE TSP 2010, doi:10.1109/TSP.2010.2053029.
+    """
     import torch
     from sentence_transformers.base.modules.dense import Dense
+    from sklearn.covariance import oas
 
     width = tokens.shape[1]
     if settings.dimension > width:
         raise InputError(f"pretraining.projection.dimension={settings.dimension}: the encoder has {width}; take fewer")
-    mean = tokens.mean(dim=0)
-    variances, components = torch.linalg.eigh(torch.cov(tokens.T))  # ascending
-    kept = variances[-settings.dimension :].clamp(min=variances[-1] * 1e-6)
-    weight = (components[:, -settings.dimension :] * kept**-settings.whitening).T  # -> (dimension, width)
+    variances, components = np.linalg.eigh(oas(tokens)[0])  # ascending
+    kept = components[:, -settings.dimension :] * variances[-settings.dimension :] ** -settings.whitening
+    weight = torch.from_numpy(np.ascontiguousarray(kept.T, dtype=np.float32))  # -> (dimension, width)
     return Dense(
         width,
         settings.dimension,
         activation_function=None,
-        init_weight=weight.contiguous(),
-        init_bias=-weight @ mean,
+        init_weight=weight,
+        init_bias=-weight @ torch.from_numpy(tokens.mean(axis=0)),
         module_input_name="token_embeddings",
     )

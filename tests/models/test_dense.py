@@ -1,5 +1,7 @@
 """Dense retrieval: what the adapter and the encoder learn from examples, and what they leave alone."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -183,3 +185,17 @@ def test_many_queries_are_searched_in_blocks(corpus: Corpus, monkeypatch: pytest
     parts = dense.search(QUERIES, 7)
     np.testing.assert_array_equal(parts.numbers, whole.numbers)
     np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5)
+
+
+def test_a_network_learns_with_its_prompts(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
+    network = deepcopy(tiny_encoder.model)
+    network.prompts.update(query="gumbo ", document="open ")
+    prompted = model("encoder", Corpus(docstrings, {"static": DenseEncoder(tiny_encoder.settings, network)}))
+    written = [Document(document.doc_id, "", "open " + document.content) for document in docstrings]
+    plain = model("encoder", Corpus(written, {"static": tiny_encoder}))
+    one = prompted.learn([Example("zydeco", 7, (1, 2)), Example("okra", 9, (3,))], seed=0)
+    other = plain.learn([Example("gumbo zydeco", 7, (1, 2)), Example("gumbo okra", 9, (3,))], seed=0)
+    assert one is not None
+    assert other is not None
+    np.testing.assert_allclose(one.nearest.vectors.values, other.nearest.vectors.values, atol=1e-6)
+    np.testing.assert_allclose(one.encode_queries(["bayou"]), other.encode_queries(["gumbo bayou"]), atol=1e-6)

@@ -1,6 +1,5 @@
 """Vectors as int8, and search through a graph: both beside exact search in float32."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,19 +114,26 @@ def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.n
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_damaged_graph_is_refused(documents: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["graph.usearch", "graph.json"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_damaged_graph_is_refused(name: str, cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     nearest(documents[:50], "float32", exact_limit=10).save(tmp_path)
-    path = tmp_path / "graph.usearch"
-    path.write_bytes(path.read_bytes()[:-9])
+    path = tmp_path / name
+    content = path.read_bytes()
+    path.unlink()
+    if cut:
+        path.write_bytes(content[:-9] if name == "graph.usearch" else b'{"sha256": ""}')
     with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged; train the model again"):
         load_nearest(tmp_path, 50, "float32", exact_limit=10)
 
 
-def test_without_usearch_a_large_collection_is_refused(documents: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "usearch.index", None)
-    with pytest.raises(InputError, match=r"50 documents are too many.*pip install 'zero2ir\[hnsw\]', or raise"):
-        nearest(documents[:50], "float32", exact_limit=49)
+def test_without_usearch_a_large_collection_is_refused_before_it_is_encoded(
+    docstrings: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"60 documents are too many.*pip install 'zero2ir\[hnsw\]', or raise"):
+        Dense("static", exact_limit=59).index(Corpus(docstrings))
 
 
 @pytest.mark.parametrize("options", [{"vectors": "int8"}, {"exact_limit": 10}, {"vectors": "int8", "exact_limit": 10}])

@@ -12,7 +12,7 @@ from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_e
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, read_state, write_state
 from zero2ir.models.examples import text_columns
-from zero2ir.models.nearest import Precision, load_nearest, nearest
+from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
 from zero2ir.training import FitSettings, fit
 
 
@@ -55,6 +55,7 @@ class Dense(Retriever):
         return {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
+        check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
         self.network: DenseEncoder = corpus.encoder(self.encoder)
         self.nearest = nearest(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
