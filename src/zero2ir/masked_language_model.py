@@ -161,7 +161,7 @@ def read(network: "Network", passages: Sequence[np.ndarray]) -> Iterator[tuple[i
         ids = np.stack([np.pad(passages[number], (0, length - len(passages[number]))) for number in batch])
         mask = np.arange(length) < np.array([[len(passages[number])] for number in batch])
         inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        with torch.inference_mode():
+        with torch.no_grad():
             states = body(**{name: torch.from_numpy(part).to(body.device) for name, part in inputs.items()})[0]
         for number, row in zip(batch, states, strict=True):
             yield int(number), row[: len(passages[number])]
@@ -186,7 +186,7 @@ def chosen_states(
     for number, states in read(network, hidden):
         rows.append(states[torch.from_numpy(places[number])])
         labels.append(passages[number][places[number]])
-    return torch.cat(rows).clone(), np.concatenate(labels)
+    return torch.cat(rows), np.concatenate(labels)
 
 
 def reconstruct(

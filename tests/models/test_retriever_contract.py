@@ -89,14 +89,14 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 def encoders(
     tiny_encoder: DenseEncoder,
     tiny_transformer: DenseEncoder,
-    tiny_token_encoder: TokenEncoder,
     tiny_sparse_encoder: SparseEncoder,
+    tiny_token_encoder: TokenEncoder,
 ) -> dict[str, TextEncoder]:
     return {
         "static": tiny_encoder,
         "pretrained": tiny_transformer,
-        "late_interaction": tiny_token_encoder,
         "learned_sparse": tiny_sparse_encoder,
+        "late_interaction": tiny_token_encoder,
     }
 
 
