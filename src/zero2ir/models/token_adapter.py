@@ -15,10 +15,12 @@ class TokenAdapterSettings(AdapterSettings):
     """How an adapter of token vectors learns.
 
     Attributes:
+        penalty: as of any adapter; cosines of single tokens pull less than those of whole texts, so it is lighter.
         batch_size: examples of a step, each one's positive against all positives and negatives of the step.
     """
 
-    batch_size: Annotated[int, Field(ge=1)] = 16
+    penalty: Annotated[float, Field(ge=0)] = 0.01
+    batch_size: Annotated[int, Field(ge=1)] = 8
 
 
 def fit_token_adapter(
