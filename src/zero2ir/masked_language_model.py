@@ -125,7 +125,7 @@ def with_head(pretrained: DenseEncoder) -> "Network":
     from sentence_transformers.sparse_encoder.modules import SpladePooling
     from transformers import BertForMaskedLM
 
-    transformer = pretrained.model[0]
+    transformer: Any = pretrained.model[0]
     body = getattr(transformer, "auto_model", None)
     if body is None or body.config.model_type != "bert":
         raise InputError(
@@ -143,6 +143,12 @@ def with_head(pretrained: DenseEncoder) -> "Network":
     return Network(modules=[opened, SpladePooling("max")], device=device())
 
 
+def bert(network: "Network") -> Any:
+    """The masked-language model in a network."""
+    transformer: Any = network[0]
+    return transformer.auto_model
+
+
 def tokens(network: "Network", texts: Sequence[str], most: int) -> list[np.ndarray]:
     """Each text's token numbers, (length,) with the two special ones around them."""
     rows = network.tokenizer(readable(texts), truncation=True, max_length=most)["input_ids"]
@@ -153,7 +159,7 @@ def read(network: "Network", passages: Sequence[np.ndarray]) -> Iterator[tuple[i
     """The body's last states of each passage, (length, hidden), with the passage's number; the longest come first."""
     import torch
 
-    body = network[0].auto_model.base_model.eval()
+    body = bert(network).base_model.eval()
     order = np.argsort([-len(passage) for passage in passages], kind="stable")
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
@@ -210,7 +216,7 @@ def reconstruct(
     """
     import torch
 
-    head = network[0].auto_model.cls.predictions
+    head = bert(network).cls.predictions
     known = torch.from_numpy(np.flatnonzero(frequency)).to(states.device)
     target = torch.searchsorted(known, torch.from_numpy(labels).to(states.device))
     with torch.no_grad():
@@ -258,7 +264,7 @@ def calibrate(network: "Network", passages: Sequence[np.ndarray], known: np.ndar
     """
     import torch
 
-    head = network[0].auto_model.cls.predictions
+    head = bert(network).cls.predictions
     with torch.no_grad():
         greatest = torch.stack([head(states).amax(dim=0) for _, states in read(network, passages)])
         deviation = (greatest - greatest.mean(dim=0)).square().mean().sqrt().clamp(min=1e-6)
@@ -288,7 +294,7 @@ def contrast(
     """
     import torch
 
-    head = network[0].auto_model.cls.predictions
+    head = bert(network).cls.predictions
     texts = [text for _, text in pairs]
     states = {number: row.half() for number, row in read(network, tokens(network, texts, settings.max_tokens))}
     exact = saturated(term_counts(network.tokenizer, texts), lexicon.mean_length)

@@ -67,7 +67,8 @@ def fit_sparse(
         return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
     table = SparseStaticEmbedding(network.tokenizer, torch.from_numpy(importance), frozen=True)
-    model = SparseEncoder(modules=[Router.for_query_document([table], list(network))], device=str(network.device))
+    layers: list[Any] = list(network.children())
+    model = SparseEncoder(modules=[Router.for_query_document([table], layers)], device=str(network.device))
     rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
     steps = -(-len(rows) // settings.batch_size)
     with TemporaryDirectory() as folder:
