@@ -51,7 +51,7 @@ class HeadFit(BaseModel):
 
 
 class LearnedSparseSettings(BaseModel):
-    """The learned sparse encoder's budget: about three minutes on one core by default.
+    """The learned sparse encoder's budget: about four minutes on one core by default.
 
     Attributes:
         passages: documents that it learns from, drawn at random; all where the collection has fewer.
