@@ -122,7 +122,7 @@ def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) 
 
 def test_without_usearch_one_line_says_what_to_install(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
-    with pytest.raises(InputError, match=r"^lookup=graph needs the package usearch; pip install 'zero2ir\[graph\]'$"):
+    with pytest.raises(InputError, match=r"^lookup=graph needs the package usearch; pip install 'zero2ir\[hnsw\]'$"):
         LateInteraction(lookup="graph").index(corpus)
 
 
