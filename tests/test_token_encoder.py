@@ -55,16 +55,16 @@ def test_texts_are_taken_in_the_order_asked_for() -> None:
 
 
 def test_without_whitening_the_projection_keeps_what_cosines_it_can(
-    tiny_transformer: EncoderSettings, docstrings: list[Document]
+    tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:
     texts = [document.content for document in docstrings]
-    whole = token_vectors(DenseEncoder(tiny_transformer), texts)
+    whole = token_vectors(DenseEncoder(tiny_transformer_settings), texts)
     centred = whole - whole.mean(axis=0)
     units = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     errors = []
     for dimension in (4, 16, 32):
         settings = ProjectionSettings(dimension=dimension, whitening=0.0, pooling=1.0)
-        tokens = projected_encoder(texts, tiny_transformer, settings).encode(texts[:5])
+        tokens = projected_encoder(texts, tiny_transformer_settings, settings).encode(texts[:5])
         vectors = tokens.floats(0, len(tokens.vectors))
         errors.append(float(np.abs(vectors @ vectors.T - units[: len(vectors)] @ units[: len(vectors)].T).max()))
     assert errors[0] > errors[1] > errors[2]
@@ -72,31 +72,33 @@ def test_without_whitening_the_projection_keeps_what_cosines_it_can(
 
 
 def test_whitening_gives_all_components_one_variance(
-    tiny_transformer: EncoderSettings, docstrings: list[Document]
+    tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:
     texts = [document.content for document in docstrings]
-    encoder = projected_encoder(texts, tiny_transformer, ProjectionSettings(dimension=8, whitening=0.5))
-    vectors = token_vectors(DenseEncoder(tiny_transformer), texts)
+    encoder = projected_encoder(texts, tiny_transformer_settings, ProjectionSettings(dimension=8, whitening=0.5))
+    vectors = token_vectors(DenseEncoder(tiny_transformer_settings), texts)
     projected = encoder.model[1]({"token_embeddings": torch.from_numpy(vectors)})["token_embeddings"].detach().numpy()
     np.testing.assert_allclose(np.cov(projected.T), np.eye(8), atol=0.02)  # but for the shrinkage
     assert projected.mean(axis=0) == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("texts", [[""], ["open a file"], ["open a file", "sort a list"]])
-def test_few_tokens_do_not_blow_up_what_they_do_not_tell(texts: list[str], tiny_transformer: EncoderSettings) -> None:
-    encoder = projected_encoder(texts, tiny_transformer, ProjectionSettings(dimension=32, whitening=0.5))
+def test_few_tokens_do_not_blow_up_what_they_do_not_tell(
+    texts: list[str], tiny_transformer_settings: EncoderSettings
+) -> None:
+    encoder = projected_encoder(texts, tiny_transformer_settings, ProjectionSettings(dimension=32, whitening=0.5))
     stretched = np.linalg.svd(encoder.model[1].linear.weight.detach().numpy(), compute_uv=False)
     assert np.isfinite(stretched).all()
     assert stretched[0] < 10 * stretched[-1]
 
 
 def test_the_same_documents_make_the_same_encoder(
-    tiny_token_encoder: TokenEncoder, tiny_transformer: EncoderSettings, docstrings: list[Document]
+    tiny_token_encoder: TokenEncoder, tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:
     texts = [document.content for document in docstrings]
-    again = projected_encoder(texts, tiny_transformer, ProjectionSettings(dimension=16))
+    again = projected_encoder(texts, tiny_transformer_settings, ProjectionSettings(dimension=16))
     assert again.digest() == tiny_token_encoder.digest()
-    other = projected_encoder(texts[:30], tiny_transformer, ProjectionSettings(dimension=16))
+    other = projected_encoder(texts[:30], tiny_transformer_settings, ProjectionSettings(dimension=16))
     assert other.digest() != again.digest()
 
 
@@ -131,9 +133,9 @@ def test_a_damaged_file_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_be_projected_is_refused(tiny_transformer: EncoderSettings) -> None:
+def test_what_cannot_be_projected_is_refused(tiny_transformer_settings: EncoderSettings) -> None:
     with pytest.raises(InputError, match=r"dimension=64: the encoder has 32; take fewer"):
-        projected_encoder(["open a file"], tiny_transformer, ProjectionSettings(dimension=64))
+        projected_encoder(["open a file"], tiny_transformer_settings, ProjectionSettings(dimension=64))
     with pytest.raises(InputError, match="choose encoder=minilm"):
         projected_encoder(["open a file"], EncoderSettings(name="static", source="static"), ProjectionSettings())
 
