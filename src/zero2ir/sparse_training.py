@@ -1,11 +1,12 @@
 """Trains a learned sparse network on (anchor, positive, negative) texts: in-batch contrast and FLOPS regularisation."""
 
 from collections.abc import Mapping, Sequence
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.training import train_in_order
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
@@ -50,50 +51,26 @@ def fit_sparse(
     Source: Formal et al. 2021, arXiv 2109.10086, section 3; FLOPS by Paria et al., ICLR 2020, arXiv 2004.05665.
     """
     import torch
-    from datasets import Dataset
     from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
     from sentence_transformers.base.modules import Router
     from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import SpladeRegularizerWeightSchedulerCallback
     from sentence_transformers.sparse_encoder.losses import SparseMultipleNegativesRankingLoss, SpladeLoss
     from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
-    from torch.utils.data import BatchSampler, SequentialSampler
-    from transformers import PrinterCallback
-
-    class Trainer(SparseEncoderTrainer):
-        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            """Writes no model card, and so encodes no samples for one."""
-
-    def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
-        return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
     table = SparseStaticEmbedding(network.tokenizer, torch.from_numpy(importance), frozen=True)
     layers: list[Any] = list(network.children())
     model = SparseEncoder(modules=[Router.for_query_document([table], layers)], device=str(network.device))
-    rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
-    steps = -(-len(rows) // settings.batch_size)
-    with TemporaryDirectory() as folder:
-        arguments = SparseEncoderTrainingArguments(
-            output_dir=folder,
-            num_train_epochs=1,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            warmup_steps=steps // 10,
-            batch_sampler=in_order,  # type: ignore[arg-type]  # any batch sampler works, as documented
-            router_mapping={name: "query" if name == "anchor" else "document" for name in columns},
-            seed=seed,
-            optim="adamw_torch_fused",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=torch.cuda.is_available(),
-        )
-        contrast = SparseMultipleNegativesRankingLoss(model, scale=settings.scale)
-        regularised = SpladeLoss(
-            model, contrast, document_regularizer_weight=settings.flops, query_regularizer_weight=0.0
-        )
-        growth = SpladeRegularizerWeightSchedulerCallback(regularised)
-        trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=regularised, callbacks=[growth])
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    contrast = SparseMultipleNegativesRankingLoss(model, scale=settings.scale)
+    loss = SpladeLoss(model, contrast, document_regularizer_weight=settings.flops, query_regularizer_weight=0.0)
+    train_in_order(
+        SparseEncoderTrainer,
+        SparseEncoderTrainingArguments,
+        model,
+        loss,
+        columns,
+        settings,
+        seed,
+        callbacks=[SpladeRegularizerWeightSchedulerCallback(loss)],
+        router_mapping={name: "query" if name == "anchor" else "document" for name in columns},
+    )
     return network.eval()

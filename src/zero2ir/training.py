@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,14 +45,51 @@ def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSetti
 
     Source: the multiple negatives ranking loss of Henderson et al. 2017, arXiv 1705.00652, section 4.4.
     """
+    trainer_type, arguments_type, loss = _tools(model, settings.scale)
+    train_in_order(trainer_type, arguments_type, model, loss, columns, settings, seed, max_grad_norm=0.0)
+    return model.eval()
+
+
+class StepSettings(Protocol):
+    """What every training has to know: rows a step, and the learning rate of AdamW."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+
+def train_in_order(
+    trainer_type: Any,
+    arguments_type: Any,
+    model: Any,
+    loss: Any,
+    columns: Mapping[str, Sequence[Any]],
+    settings: StepSettings,
+    seed: int,
+    callbacks: Sequence[Any] = (),
+    **options: Any,
+) -> None:
+    """Trains a network of any kind in place, one pass over the rows as they stand; nothing is logged or kept.
+
+    Args:
+        trainer_type: the sentence-transformers trainer of the network's kind.
+        arguments_type: the class of its arguments.
+        model: the network.
+        loss: of its kind.
+        columns: lists of equal length, in the order that the loss expects.
+        settings: batch size and learning rate, with linear warm-up over a tenth of the steps and linear decay.
+        seed: seeds dropout and whatever else the network draws.
+        callbacks: of the trainer.
+        options: further arguments.
+    """
     import torch
     from datasets import Dataset
     from torch.utils.data import BatchSampler, SequentialSampler
     from transformers import PrinterCallback, ProgressCallback
 
-    trainer_type, arguments_type, loss = _tools(model, settings.scale)
-
-    class Trainer(trainer_type):  # type: ignore[misc, valid-type]
+    class Trainer(trainer_type):  # type: ignore[misc]
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             """Writes no model card, and so encodes no samples for one."""
 
@@ -72,22 +109,21 @@ def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSetti
             per_device_train_batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             warmup_steps=steps // 10,
-            batch_sampler=in_order,  # type: ignore[arg-type]  # any batch sampler works, as documented
+            batch_sampler=in_order,
             seed=seed,
             optim="adamw_torch_fused",
-            max_grad_norm=0.0,
             save_strategy="no",
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
+            **options,
         )
-        trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+        trainer = Trainer(model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=list(callbacks))
         trainer.remove_callback(PrinterCallback)
         if watched():
             trainer.add_callback(Bar)
         trainer.train()
-    return model.eval()
 
 
 def _tools(model: Any, scale: float) -> tuple[Any, Any, Any]:

@@ -13,6 +13,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reranker, read_state, split, write_state
+from zero2ir.training import train_in_order
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
@@ -192,46 +193,15 @@ def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[
 
 def train(network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int) -> "Network":
     """Trains a cross-encoder in place on lists in the given order, and returns it."""
-    import torch
-    from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-    from torch.utils.data import BatchSampler, SequentialSampler
-    from transformers import PrinterCallback
 
-    class Trainer(CrossEncoderTrainer):
-        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            """Writes no model card."""
-
-    def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
-        return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
-
-    dataset = Dataset.from_dict(
-        {
-            "query": readable([row.query for row in rows]),
-            "texts": [readable(row.texts) for row in rows],
-            "label": [row.labels for row in rows],
-        }
-    )
-    steps = -(-len(rows) // settings.batch_size)
-    with TemporaryDirectory() as folder:
-        arguments = CrossEncoderTrainingArguments(
-            output_dir=folder,
-            num_train_epochs=1,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            warmup_steps=steps // 10,
-            batch_sampler=in_order,  # type: ignore[arg-type]  # any batch sampler works, as documented
-            seed=seed,
-            optim="adamw_torch_fused",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=torch.cuda.is_available(),
-        )
-        trainer = Trainer(model=network, args=arguments, train_dataset=dataset, loss=_loss(network, settings.loss))
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    columns: dict[str, list[Any]] = {
+        "query": readable([row.query for row in rows]),
+        "texts": [readable(row.texts) for row in rows],
+        "label": [row.labels for row in rows],
+    }
+    loss = _loss(network, settings.loss)
+    train_in_order(CrossEncoderTrainer, CrossEncoderTrainingArguments, network, loss, columns, settings, seed)
     return network.eval()
 
 
