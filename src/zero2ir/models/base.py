@@ -51,17 +51,47 @@ class Example(NamedTuple):
     weight: float = 1.0
 
 
-class Retriever(ABC):
+class Model(ABC):
+    """What retrievers and rerankers have in common: they are indexed, score texts, learn, and are saved."""
+
+    kind: ClassVar[str]
+
+    def needs(self) -> set[str]:
+        """What it asks the corpus for: encoders by their roles ("pretrained", "static", ...), and "lm"."""
+        return set()
+
+    @abstractmethod
+    def index(self, corpus: Corpus) -> Self:
+        """Takes what it needs from ``corpus``, prepares its work on it and returns itself."""
+
+    @abstractmethod
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """An indexed copy that has learned from examples; None where there is nothing that could learn."""
+        del examples, seed
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes everything that it needs, without pickle; ``read_state`` tells its kind."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        """Opens what ``save`` wrote, ready to work on the documents of ``corpus``; it needs no encoders of it."""
+
+
+class Retriever(Model):
     """Ranks a whole collection for a query.
 
     The constructor stores its settings under their own names; ``index`` makes it ready to search. What can be tuned is
     stated by ``settings`` and ``alternatives``; how it learns, by ``learn``. A strategy needs to know no more.
     """
 
-    kind: ClassVar[str]
-
     def needs(self) -> set[str]:
-        """What it asks the corpus for: encoders by their roles ("pretrained", "static", ...), and "lm"."""
+        """As every model: all that its parts need."""
         return {need for part in self.parts() for need in part.needs()}
 
     def encoder_roles(self) -> list[str]:
@@ -78,10 +108,6 @@ class Retriever(ABC):
         return self
 
     @abstractmethod
-    def index(self, corpus: Corpus) -> Self:
-        """Prepares the search of ``corpus`` and returns itself."""
-
-    @abstractmethod
     def search(self, queries: Sequence[str], k: int) -> Ranking:
         """The best ``k`` documents of each query; fewer where fewer exist or match."""
 
@@ -96,17 +122,14 @@ class Retriever(ABC):
             k: the length of the ranking.
         """
 
-    @abstractmethod
-    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
-
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """The present value of everything that can be tuned; JSON."""
+        """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""
+        return {}
 
-    @abstractmethod
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """An indexed copy with other settings; what does not depend on them is shared."""
+        del settings
+        return self
 
     def alternatives(self) -> list[dict[str, Any]]:
         """Settings worth trying beside the present ones; none where nothing can be tuned."""
@@ -121,58 +144,16 @@ class Retriever(ABC):
         for settings in self.alternatives():
             yield settings, self.with_settings(settings).search(queries, k)
 
-    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """An indexed copy that has learned from examples; None where there is nothing that could learn."""
-        del examples, seed
-        return None
 
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Writes everything that search needs, without pickle."""
+class Reranker(Model):
+    """Scores the candidates that a retriever found, seeing query and text together.
 
-    @classmethod
-    @abstractmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        """Opens what ``save`` wrote, ready to search the documents of ``corpus``; it needs no encoders of it."""
+    Candidates come to ``score`` in the order of the retriever. A candidate that could not be scored is NaN; the one who
+    asks leaves it where it stood.
+    """
 
 
-class Reranker(ABC):
-    """Scores the candidates that a retriever found, seeing query and text together."""
-
-    kind: ClassVar[str]
-
-    def needs(self) -> set[str]:
-        """As ``Retriever.needs``."""
-        return set()
-
-    @abstractmethod
-    def index(self, corpus: Corpus) -> Self:
-        """Takes what it needs from the corpus and returns itself."""
-
-    @abstractmethod
-    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better.
-
-        Candidates come in the order of the retriever. A candidate that could not be scored is NaN; the one who asks
-        leaves it where it stood.
-        """
-
-    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """An indexed copy that has learned from examples; None where there is nothing that could learn."""
-        del examples, seed
-        return None
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Writes everything that scoring needs, without pickle; ``read_state`` tells its kind."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        """Opens what ``save`` wrote."""
-
-
-def write_state(folder: Path, model: Retriever | Reranker, **state: Any) -> None:
+def write_state(folder: Path, model: Model, **state: Any) -> None:
     """Writes a model's kind, a retriever's settings, and what else ``load`` needs; JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"settings": model.settings()} if isinstance(model, Retriever) else {}
@@ -217,6 +198,18 @@ def moments(scores: np.ndarray) -> tuple[float, float]:
 def joined(rankings: Sequence[Ranking]) -> Ranking:
     """The rankings of several batches of queries as one."""
     return Ranking(*map(np.concatenate, zip(*rankings, strict=True)))
+
+
+def counted(examples: Sequence[Example]) -> list[Example]:
+    """The examples that teach anything: one of weight 0 is no negative of the others, either."""
+    return [example for example in examples if example.weight > 0]
+
+
+def distinct(candidates: Sequence[Sequence[str]]) -> tuple[list[str], list[list[int]]]:
+    """Each text of the candidates once, sorted; and for each query the places of its candidates among them."""
+    texts = sorted({text for row in candidates for text in row})
+    place = {text: number for number, text in enumerate(texts)}
+    return texts, [[place[text] for text in row] for row in candidates]
 
 
 def split(scores: np.ndarray, candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:

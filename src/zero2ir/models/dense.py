@@ -10,7 +10,7 @@ import numpy as np
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, counted, distinct, read_state, write_state
 from zero2ir.models.examples import text_columns
 from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
 from zero2ir.training import FitSettings, fit
@@ -83,26 +83,18 @@ class Dense(Retriever):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
-        distinct = sorted({text for texts in candidates for text in texts})
-        place = {text: number for number, text in enumerate(distinct)}
-        vectors = self.network.encode(distinct)
+        texts, places = distinct(candidates)
+        vectors = self.network.encode(texts)
         return [
-            vectors[[place[text] for text in texts]] @ query if texts else np.zeros(0, dtype=np.float32)
-            for query, texts in zip(encoded, candidates, strict=True)
+            vectors[numbers] @ query if numbers else np.zeros(0, dtype=np.float32)
+            for query, numbers in zip(encoded, places, strict=True)
         ]
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
-        if not counted:
+        if not (useful := counted(examples)):
             return None
-        return self._learn_adapter(counted) if self.learning == "adapter" else self._learn_encoder(counted, seed)
+        return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.fit, self.vectors, self.exact_limit)

@@ -11,7 +11,18 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import TokenEncoder, Tokens, load_embeddings, load_encoded, save_embeddings, save_encoded
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.base import (
+    NO_DOCUMENT,
+    Example,
+    Ranking,
+    Retriever,
+    best,
+    counted,
+    distinct,
+    joined,
+    read_state,
+    write_state,
+)
 from zero2ir.models.examples import text_columns
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
@@ -176,30 +187,19 @@ class LateInteraction(Retriever):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
-        distinct = sorted({text for texts in candidates for text in texts})
-        place = {text: number for number, text in enumerate(distinct)}
-        documents = self.network.encode(distinct)
-        return [
-            maxsim(encoded.take([row]), documents.take([place[text] for text in texts]))[0]
-            for row, texts in enumerate(candidates)
-        ]
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self
+        texts, places = distinct(candidates)
+        documents = self.network.encode(texts)
+        return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
-        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
-        if not counted:
+        if not (useful := counted(examples)):
             return None
-        learned = self.with_parts([part.learn(counted, seed) or part for part in self.parts()])
+        learned = self.with_parts([part.learn(useful, seed) or part for part in self.parts()])
         if self.learning == "encoder":
-            return learned._learn_encoder(counted, seed)
-        queries = self.network.encode_queries([example.query for example in counted])
-        learned.map = fit_token_adapter(queries, self.documents, counted, self.adapter, seed)
+            return learned._learn_encoder(useful, seed)
+        queries = self.network.encode_queries([example.query for example in useful])
+        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed)
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

@@ -11,7 +11,18 @@ from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder, load_encoder
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, read_state, write_state
+from zero2ir.models.base import (
+    NO_DOCUMENT,
+    Example,
+    Ranking,
+    Retriever,
+    best,
+    counted,
+    distinct,
+    joined,
+    read_state,
+    write_state,
+)
 from zero2ir.models.examples import text_columns
 from zero2ir.models.term_weights import TermSettings, fit_factors
 from zero2ir.sparse_training import SparseFitSettings, fit_sparse
@@ -137,26 +148,18 @@ class LearnedSparse(Retriever):
         return scores
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        distinct = sorted({text for texts in candidates for text in texts})
-        place = {text: number for number, text in enumerate(distinct)}
-        rows, weighed = self.network.encode(distinct), self.encode_queries(queries)
+        texts, places = distinct(candidates)
+        rows, weighed = self.network.encode(texts), self.encode_queries(queries)
         return [
-            np.asarray((rows[[place[text] for text in texts]] @ weighed[[number]].T).todense(), np.float32).ravel()
-            for number, texts in enumerate(candidates)
+            np.asarray((rows[numbers] @ weighed[[row]].T).todense(), np.float32).ravel()
+            for row, numbers in enumerate(places)
         ]
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        counted = [example for example in examples if example.weight > 0]  # the others are no negatives, either
-        if not counted:
+        if not (useful := counted(examples)):
             return None
-        return self._learn_factors(counted) if self.learning == "terms" else self._learn_encoder(counted, seed)
+        return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)
 
     def _like(self) -> Self:
         return type(self)(self.encoder, self.queries, self.learning, self.terms, self.fit, self.feedback_terms)

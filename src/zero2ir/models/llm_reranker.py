@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Reranker, read_state, split, write_state
+from zero2ir.models.base import Example, Reranker, counted, read_state, split, write_state
 
 if TYPE_CHECKING:
     import dspy
@@ -56,8 +56,7 @@ class LLMReranker(Reranker):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Shows some of the examples as demonstrations."""
-        counted = [example for example in examples if example.weight > 0]
-        drawn = self._drawn(counted, np.random.default_rng(seed))
+        drawn = self._drawn(counted(examples), np.random.default_rng(seed))
         if not drawn:
             return None
         learned = type(self)(**self._budget()).index(self.corpus)

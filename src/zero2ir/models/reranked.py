@@ -65,17 +65,15 @@ class Reranked(Retriever):
         return self
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:
-        ranking = self.retriever.search(queries, max(k, self.depth + 1))
-        if not self.weight:
-            return ranking.cut(k)
-        return self._reordered(ranking, self._judged(queries, ranking)).cut(k)
+        return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1))).cut(k)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         """Moves the retriever's query; the reranker sees the query as it is."""
-        ranking = self.retriever.search_toward(queries, documents, weight, max(k, self.depth + 1))
-        if not self.weight:
-            return ranking.cut(k)
-        return self._reordered(ranking, self._judged(queries, ranking)).cut(k)
+        moved = self.retriever.search_toward(queries, documents, weight, max(k, self.depth + 1))
+        return self._reranked(queries, moved).cut(k)
+
+    def _reranked(self, queries: Sequence[str], ranking: Ranking) -> Ranking:
+        return self._reordered(ranking, self._judged(queries, ranking)) if self.weight else ranking
 
     def _judged(self, queries: Sequence[str], ranking: Ranking) -> list[np.ndarray]:
         """The reranker's scores of the candidates, a row a query."""

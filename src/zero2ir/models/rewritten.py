@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.base import Example, Ranking, Retriever, counted, read_state, write_state
 from zero2ir.models.llm_reranker import excerpt
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Rewritten(Retriever):
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn, and shows queries with their relevant documents as demonstrations."""
         retriever = self.retriever.learn(examples, seed)
-        shown = self._drawn([example for example in examples if example.weight > 0], np.random.default_rng(seed))
+        shown = self._drawn(counted(examples), np.random.default_rng(seed))
         if retriever is None and not shown:
             return None
         return self._of(retriever or self.retriever, self.style, shown)
