@@ -5,16 +5,15 @@ import pytest
 import torch
 
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, term_counts
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder
+from zero2ir.encoders.sparse import read, term_counts, tokens
 from zero2ir.errors import InputError
 from zero2ir.masked_language_model import (
     HeadFit,
     LearnedSparseSettings,
     calibrate,
     chosen_states,
-    read,
     reconstruct,
-    tokens,
     train_learned_sparse,
     with_head,
 )

@@ -8,16 +8,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.collections.records import Document
-from zero2ir.encoders import (
+from zero2ir.encoders import DenseEncoder, EncoderSettings
+from zero2ir.encoders.base import device
+from zero2ir.encoders.sparse import (
     EXPANSION,
-    DenseEncoder,
-    EncoderSettings,
+    OFF,
     Lexicon,
     SparseEncoder,
-    device,
-    readable,
+    bert,
+    read,
     saturated,
     term_counts,
+    term_weigher,
+    tokens,
     weighed,
 )
 from zero2ir.errors import InputError
@@ -28,10 +31,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
     from torch import Tensor
 
-BATCH = 8  # texts that are read at once: a row of the whole vocabulary for each of their tokens is held
 CALIBRATION = 300  # passages
 SAMPLE = 300  # terms that FLOPS is estimated on
-OFF = -1e4  # the logit of a term that is never given
 
 
 class HeadFit(BaseModel):
@@ -113,7 +114,7 @@ def train_learned_sparse(
     pairs = list(pretext_pairs(drawn, rng))
     if len(pairs) > 1:
         contrast(network, pairs, lexicon, settings, rng)
-    origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static", batch_size=BATCH)
+    origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
     return SparseEncoder(origin, network.eval(), lexicon)
 
 
@@ -141,36 +142,6 @@ def with_head(pretrained: DenseEncoder) -> "Network":
         transformer.tokenizer.save_pretrained(folder)
         opened = Transformer(folder, transformer_task="fill-mask", max_seq_length=transformer.max_seq_length)
     return Network(modules=[opened, SpladePooling("max")], device=device())
-
-
-def bert(network: "Network") -> Any:
-    """The masked-language model in a network."""
-    transformer: Any = network[0]
-    return transformer.auto_model
-
-
-def tokens(network: "Network", texts: Sequence[str], most: int) -> list[np.ndarray]:
-    """Each text's token numbers, (length,) with the two special ones around them."""
-    rows = network.tokenizer(readable(texts), truncation=True, max_length=most)["input_ids"]
-    return [np.array(row) for row in rows]
-
-
-def read(network: "Network", passages: Sequence[np.ndarray]) -> Iterator[tuple[int, "Tensor"]]:
-    """The body's last states of each passage, (length, hidden), with the passage's number; the longest come first."""
-    import torch
-
-    body = bert(network).base_model.eval()
-    order = np.argsort([-len(passage) for passage in passages], kind="stable")
-    for start in range(0, len(order), BATCH):
-        batch = order[start : start + BATCH]
-        length = len(passages[batch[0]])
-        ids = np.stack([np.pad(passages[number], (0, length - len(passages[number]))) for number in batch])
-        mask = np.arange(length) < np.array([[len(passages[number])] for number in batch])
-        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        with torch.no_grad():
-            states = body(**{name: torch.from_numpy(part).to(body.device) for name, part in inputs.items()})[0]
-        for number, row in zip(batch, states, strict=True):
-            yield int(number), row[: len(passages[number])]
 
 
 def chosen_states(
@@ -305,22 +276,10 @@ def contrast(
         batch = rng.permutation(len(pairs))[:size]
         sample = rng.choice(known, SAMPLE)
         terms = np.concatenate([np.unique(queries[batch].indices), sample])
-        learned = _weights(head, [states[number] for number in batch], terms)  # -> (size, n_terms)
+        learned = term_weigher(network, terms)([states[number] for number in batch])  # -> (size, n_terms)
         given = torch.from_numpy(exact[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
         anchors = torch.from_numpy(queries[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
         scores = settings.scale * anchors @ (given + EXPANSION * learned[:, :-SAMPLE]).T
         flops = learned[:, -SAMPLE:].mean(dim=0).square().mean() * len(known)
         target = torch.arange(size, device=learned.device)
         step(torch.nn.functional.cross_entropy(scores, target) + settings.flops * flops)
-
-
-def _weights(head: Any, passages: Sequence["Tensor"], terms: np.ndarray) -> "Tensor":
-    """(n_passages, n_terms) the head's weights of some terms, as SPLADE pools them."""
-    import torch
-
-    columns = torch.from_numpy(terms).to(head.bias.device)
-    padded = torch.nn.utils.rnn.pad_sequence([passage.float() for passage in passages], batch_first=True)
-    lengths = torch.tensor([[len(passage)] for passage in passages], device=padded.device)
-    outside = torch.arange(padded.shape[1], device=padded.device) >= lengths
-    logits = head.transform(padded) @ head.decoder.weight.detach()[columns].T + head.bias[columns]
-    return torch.log1p(torch.relu(logits.masked_fill(outside[..., None], OFF).amax(dim=1)))

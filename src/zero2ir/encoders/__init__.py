@@ -6,7 +6,7 @@ from typing import Any
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
-from zero2ir.encoders.sparse import EXPANSION, Lexicon, SparseEncoder, saturated, term_counts, weighed
+from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 
 ENCODERS: dict[str, type[TextEncoder]] = {
@@ -15,10 +15,8 @@ ENCODERS: dict[str, type[TextEncoder]] = {
 
 __all__ = [
     "ENCODERS",
-    "EXPANSION",
     "DenseEncoder",
     "EncoderSettings",
-    "Lexicon",
     "SparseEncoder",
     "TextEncoder",
     "TokenEncoder",
@@ -31,11 +29,8 @@ __all__ = [
     "load_encoder",
     "package_folder",
     "readable",
-    "saturated",
     "save_embeddings",
     "save_encoded",
-    "term_counts",
-    "weighed",
 ]
 
 

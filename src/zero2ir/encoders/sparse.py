@@ -1,7 +1,7 @@
 """Learned sparse encoders: a text becomes weights of vocabulary terms, its own ones and those it could have used."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,15 +14,18 @@ from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
-from zero2ir.progress import watched
+from zero2ir.progress import progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
+    from torch import Tensor
 
 LEXICON = "lexicon.safetensors"
 K1, B = 1.2, 0.75  # of the exact matches
 EXPANSION = 0.5  # weight of the network's terms beside a text's own
 KEPT = 128  # of the terms that the network gives a text
+BATCH = 8  # texts that the body reads at once
+OFF = -1e4  # the logit of a term that is never given
 
 
 class Lexicon(NamedTuple):
@@ -112,20 +115,22 @@ class SparseEncoder(TextEncoder):
 
     def _expanded(self, texts: Sequence[str]) -> csr_matrix:
         """(n_texts, n_terms) the network's weights, the greatest ``KEPT`` of each text."""
-        from scipy.sparse import vstack
-
-        n_terms = len(self.lexicon.importance)
-        if not texts:
-            return csr_matrix((0, n_terms), dtype=np.float32)
-        rows = self.model.encode(
-            list(texts),
-            batch_size=self.settings.batch_size,
-            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
-            convert_to_tensor=False,
-            max_active_dims=KEPT,
-            save_to_cpu=True,
-        )
-        return csr_matrix(vstack([_row(row, n_terms) for row in rows]), dtype=np.float32)
+        rows, columns, weights = [], [], []
+        known = np.flatnonzero(self.lexicon.importance)
+        weigh = term_weigher(self.model, known)
+        for number, states in read(self.model, tokens(self.model, texts), "weighing terms"):
+            pooled = weigh([states])[0].numpy(force=True)
+            heaviest = np.argsort(-pooled, kind="stable")[:KEPT]
+            rows.append(np.full(len(heaviest), number))
+            columns.append(known[heaviest])
+            weights.append(pooled[heaviest])
+        shape = (len(texts), len(self.lexicon.importance))
+        if not rows:
+            return csr_matrix(shape, dtype=np.float32)
+        places = (np.concatenate(rows), np.concatenate(columns))
+        expanded = csr_matrix((np.concatenate(weights), places), shape=shape, dtype=np.float32)
+        expanded.eliminate_zeros()
+        return expanded
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -196,11 +201,72 @@ def weighed(counts: csr_matrix, importance: np.ndarray) -> csr_matrix:
     return rows
 
 
-def _row(row: Any, n_terms: int) -> csr_matrix:
-    """A one-dimensional sparse tensor of torch as a row."""
-    row = row.coalesce()
-    numbers = row.indices()[0].numpy()
-    return csr_matrix((row.values().numpy(), numbers, [0, len(numbers)]), shape=(1, n_terms))
+def bert(network: "Network") -> Any:
+    """The masked-language model in a network."""
+    transformer: Any = network[0]
+    return transformer.auto_model
+
+
+def tokens(network: "Network", texts: Sequence[str], most: int | None = None) -> list[np.ndarray]:
+    """Each text's first token numbers, (length,) with the two special ones around them; as many as the network reads.
+
+    Args:
+        network: tells how many it reads.
+        texts: any.
+        most: how many instead.
+    """
+    if not texts:
+        return []
+    rows = network.tokenizer(readable(texts), truncation=True, max_length=most or network.max_seq_length)["input_ids"]
+    return [np.array(row) for row in rows]
+
+
+def read(
+    network: "Network", passages: Sequence[np.ndarray], description: str = "reading"
+) -> Iterator[tuple[int, "Tensor"]]:
+    """The body's last states of each passage, (length, hidden), with the passage's number; the longest come first."""
+    import torch
+
+    body = bert(network).base_model.eval()
+    order = np.argsort([-len(passage) for passage in passages], kind="stable")
+    for start in progress(range(0, len(order), BATCH), description):
+        batch = order[start : start + BATCH]
+        length = len(passages[batch[0]])
+        ids = np.stack([np.pad(passages[number], (0, length - len(passages[number]))) for number in batch])
+        mask = np.arange(length) < np.array([[len(passages[number])] for number in batch])
+        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        with torch.no_grad():
+            states = body(**{name: torch.from_numpy(part).to(body.device) for name, part in inputs.items()})[0]
+        for number, row in zip(batch, states, strict=True):
+            yield int(number), row[: len(passages[number])]
+
+
+def term_weigher(network: "Network", terms: np.ndarray) -> Callable[[Sequence["Tensor"]], "Tensor"]:
+    """What gives texts the weights of some terms of the vocabulary, as SPLADE pools them.
+
+    The greatest logit is found before the logarithm is taken, and other terms' logits are not computed.
+
+    Args:
+        network: its head.
+        terms: (n_terms,) their numbers.
+
+    Returns:
+        From the last states of texts, each (length, hidden), to (n_texts, n_terms).
+    """
+    import torch
+
+    head = bert(network).cls.predictions
+    columns = torch.from_numpy(terms).to(head.bias.device)
+    table, bias = head.decoder.weight.detach()[columns].T, head.bias[columns]
+
+    def weigh(texts: Sequence["Tensor"]) -> "Tensor":
+        padded = torch.nn.utils.rnn.pad_sequence([states.float() for states in texts], batch_first=True)
+        lengths = torch.tensor([[len(states)] for states in texts], device=padded.device)
+        outside = torch.arange(padded.shape[1], device=padded.device) >= lengths
+        logits = head.transform(padded) @ table + bias
+        return torch.log1p(torch.relu(logits.masked_fill(outside[..., None], OFF).amax(dim=1)))
+
+    return weigh
 
 
 def write_sparse(path: Path, rows: csr_matrix) -> None:
