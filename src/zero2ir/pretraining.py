@@ -3,14 +3,14 @@
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, EncoderSettings, TextEncoder
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, TextEncoder
 from zero2ir.errors import InputError
 from zero2ir.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static", "learned_sparse", "late_interaction")
+ROLES = ("pretrained", "static", "learned_sparse", "late_interaction", "sentences")
 
 
 class PretrainingSettings(BaseModel):
@@ -32,7 +32,7 @@ def make_encoder(
     Args:
         role: "pretrained", the general-purpose encoder as it is; "static", one from random initialisation;
             "learned_sparse", the general-purpose one's body with a vocabulary head; "late_interaction", its token
-            vectors, projected.
+            vectors, projected; "sentences", itself, a sentence at a time.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -49,6 +49,10 @@ def make_encoder(
         return train_learned_sparse(corpus.documents, DenseEncoder(pretrained), settings.learned_sparse, seed)
     if role == "late_interaction":
         return projected_encoder(corpus.contents, pretrained, settings.projection)
+    if role == "sentences":
+        if pretrained.source == "static":
+            raise InputError("sentences are encoded by a general-purpose encoder; choose encoder=minilm")
+        return SentenceEncoder(pretrained)
     return DenseEncoder(pretrained)
 
 

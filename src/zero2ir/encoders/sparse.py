@@ -115,11 +115,14 @@ class SparseEncoder(TextEncoder):
 
     def _expanded(self, texts: Sequence[str]) -> csr_matrix:
         """(n_texts, n_terms) the network's weights, the greatest ``KEPT`` of each text."""
+        import torch
+
         rows, columns, weights = [], [], []
         known = np.flatnonzero(self.lexicon.importance)
         weigh = term_weigher(self.model, known)
         for number, states in read(self.model, tokens(self.model, texts), "weighing terms"):
-            pooled = weigh([states])[0].numpy(force=True)
+            with torch.no_grad():
+                pooled = weigh([states])[0].cpu().numpy()
             heaviest = np.argsort(-pooled, kind="stable")[:KEPT]
             rows.append(np.full(len(heaviest), number))
             columns.append(known[heaviest])

@@ -43,7 +43,8 @@ class LateInteraction(Retriever):
     scored, with ``lookup="graph"`` those that hold one of the token vectors nearest to one of the query's.
 
     Args:
-        encoder: the role of the encoder.
+        encoder: the role of the encoder, "late_interaction" for token vectors or "sentences" for one vector a sentence
+            and one a query.
         learning: what learns from examples: "adapter" is a linear map of the query's token vectors, which leaves the
             documents' as they are and takes seconds; "encoder" trains the whole network and encodes every document
             again.
@@ -204,7 +205,7 @@ class LateInteraction(Retriever):
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
-        trained = TokenEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:

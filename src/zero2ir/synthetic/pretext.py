@@ -1,13 +1,12 @@
 """Pretext tasks: (query, document) training pairs made from documents alone."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from zero2ir.collections.records import Document
+from zero2ir.encoders.sentences import SENTENCE_END
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 LEAST_WORDS = 3
 
 
