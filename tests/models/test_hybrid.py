@@ -15,7 +15,8 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
 from zero2ir.models.base import best
-from zero2ir.models.hybrid import Normalization, Reference, learned_weights
+from zero2ir.models.hybrid import learned_weights
+from zero2ir.models.normalization import Normalization, Reference
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
 HOW: list[Normalization] = ["z-score", "min-max", "reciprocal-rank"]

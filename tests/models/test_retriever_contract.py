@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, SparseEncoder, TextEncoder, TokenEncoder
+from zero2ir.encoders import DenseEncoder, SentenceEncoder, SparseEncoder, TextEncoder, TokenEncoder
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -31,6 +31,7 @@ from zero2ir.models import (
     Reranked,
     Retriever,
     Rewritten,
+    Smoothed,
     Sparse,
     load_retriever,
 )
@@ -64,11 +65,15 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
     "late interaction after a first stage": lambda: late_interaction(first=dense_adapter(), depth=20),
     "late interaction by a graph": lambda: late_interaction(lookup="graph", depth=10),
+    "sentences": lambda: late_interaction(encoder="sentences"),
+    "sentences with encoder": lambda: LateInteraction("sentences", learning="encoder", fit=QUICK),
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
     "feedback on sparse": lambda: Feedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
     "feedback on a hybrid": lambda: Feedback(Hybrid([Sparse(), dense_encoder()], moves=[0.5, 1]), 3, 0.4),
+    "smoothed": lambda: Smoothed(Hybrid([Sparse(), dense_adapter()]), "static", alternatives=[(3, 0.0), (8, 0.5)]),
+    "smoothed sparse": lambda: Smoothed(Sparse(), "static", weight=0.6, depth=5),
     "reranked by a cross-encoder": lambda: Reranked(dense_adapter(), CrossEncoder(max_tokens=32, fit=CROSS), 4),
     "reranked pointwise": lambda: Reranked(dense_adapter(), Pointwise(words=20), 3),
     "reranked listwise": lambda: Reranked(Sparse(), Listwise(words=10, window=3, step=2), 4, alternatives=[0.2]),
@@ -97,6 +102,7 @@ def encoders(
         "pretrained": tiny_transformer,
         "learned_sparse": tiny_sparse_encoder,
         "late_interaction": tiny_token_encoder,
+        "sentences": SentenceEncoder(tiny_transformer.settings),
     }
 
 

@@ -13,11 +13,12 @@ from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 
 RETRIEVERS: dict[str, type[Retriever]] = {
     model.kind: model
-    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Reranked, Rewritten)
+    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Smoothed, Reranked, Rewritten)
 }
 RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
 
@@ -38,6 +39,7 @@ __all__ = [
     "Reranker",
     "Retriever",
     "Rewritten",
+    "Smoothed",
     "Sparse",
     "load_reranker",
     "load_retriever",

@@ -4,15 +4,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, best, joined, moments, read_state, write_state
+from zero2ir.models.base import Example, Ranking, Retriever, best, joined, moments, read_state, write_state
+from zero2ir.models.normalization import Normalization, Reference
 
-Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
-RECIPROCAL_RANK_CONSTANT = 60.0
 RIVALS = 100  # that an example's positive is compared with when weights are learned
 
 
@@ -106,24 +105,13 @@ class Hybrid(Retriever):
             found = np.zeros(self.n_documents, dtype=bool)
             for weight, ranking in zip(self.weights, rankings, strict=True):
                 reference = Reference.of(ranking, row)
-                total += weight * self._spread(reference)
+                total += weight * reference.spread(self.n_documents, self.normalization)
                 found[reference.numbers] |= weight > 0
             total /= sum(self.weights)
             mean, deviation = moments(total)  # also of documents that nobody found
             ranking = best(total[None], k, found[None])
             fused.append(ranking._replace(mean=np.array([mean]), deviation=np.array([deviation])))
         return joined(fused) if fused else best(np.zeros((0, self.n_documents)), k)
-
-    def _spread(self, reference: "Reference") -> np.ndarray:
-        """(n_documents,) the normalised scores of one ranking, with those of the documents that it left out.
-
-        All are 0 where it found nothing.
-        """
-        if not len(reference.found):
-            return np.zeros(self.n_documents)
-        spread = np.full(self.n_documents, reference.missing(self.n_documents, self.normalization))
-        spread[reference.numbers] = reference.normalize(reference.found, self.normalization)
-        return spread
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
@@ -196,7 +184,8 @@ class Hybrid(Retriever):
         """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
         rankings = self._found(queries)
         return [
-            np.stack([self._spread(Reference.of(ranking, row)) for ranking in rankings]) for row in range(len(queries))
+            np.stack([Reference.of(ranking, row).spread(self.n_documents, self.normalization) for ranking in rankings])
+            for row in range(len(queries))
         ]
 
     def save(self, folder: Path) -> None:
@@ -252,52 +241,3 @@ def learned_weights(tables: Sequence[np.ndarray], counts: np.ndarray, given: np.
 
     found = minimize(loss, given, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(given)).x
     return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else given)]
-
-
-class Reference(NamedTuple):
-    """What one retriever found for one query: that which scores are compared with.
-
-    Attributes:
-        numbers: (n_found,) document numbers.
-        found: (n_found,) float64 scores, descending.
-        mean: of the scores of all documents.
-        deviation: of the same.
-    """
-
-    numbers: np.ndarray
-    found: np.ndarray
-    mean: float
-    deviation: float
-
-    @classmethod
-    def of(cls, ranking: Ranking, row: int) -> "Reference":
-        """One row of a ranking."""
-        kept = ranking.numbers[row] != NO_DOCUMENT
-        scores = ranking.scores[row][kept].astype(np.float64)
-        return cls(ranking.numbers[row][kept], scores, float(ranking.mean[row]), float(ranking.deviation[row]))
-
-    def normalize(self, scores: np.ndarray, how: Normalization) -> np.ndarray:
-        """Makes scores comparable with another retriever's.
-
-        Args:
-            scores: (n,) higher is better.
-            how: z-score to deviations above the mean of the collection, min-max so that the found ones lie in 0..1,
-                reciprocal-rank to 1 / (60 + rank among the found); equal scores share the best rank.
-
-        Returns:
-            (n,) float64; where all scores of the collection are equal 0 by z-score, where all found are, 1 by min-max.
-        """
-        if how == "reciprocal-rank":
-            return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.found, -scores.astype(np.float64)))
-        if how == "min-max":
-            low, span = self.found[-1], self.found[0] - self.found[-1]
-            return np.maximum((scores - low) / span, 0.0) if span > 0 else (scores >= low).astype(float)
-        return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
-
-    def missing(self, n_documents: int, how: Normalization) -> float:
-        """The normalised score of a document that was not returned."""
-        left_out = n_documents - len(self.numbers)
-        if how != "z-score" or not left_out:
-            return 0.0
-        mean = (self.mean * n_documents - self.found.sum()) / left_out
-        return float(self.normalize(np.array([mean]), how)[0])

@@ -1,0 +1,203 @@
+"""Smoothing around any retriever: documents that are alike answer alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import load_embeddings, save_embeddings
+from zero2ir.models.base import Example, Ranking, Retriever, best, joined, moments, read_state, write_state
+from zero2ir.models.nearest import check_searchable, nearest
+from zero2ir.models.normalization import Reference
+
+NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
+ROWS = 1 << 12  # documents whose neighbours are sought at once
+
+
+class Smoothed(Retriever):
+    """Moves each document's score toward the scores of the documents that are nearest to it.
+
+    A document is relevant more likely where its neighbours are. Unlike feedback this trusts no single document, and
+    runs no second search. Scores are z-scores over the collection, as a hybrid's. A neighbour counts by the square of
+    its cosine.
+
+    Args:
+        retriever: any.
+        encoder: the role of the encoder whose vectors tell who is near.
+        neighbours: of each document, at least 1.
+        weight: of the neighbours beside the document itself, 0 (no smoothing) to 1.
+        depth: how many documents of the retriever are seen.
+        alternatives: other (neighbours, weight) worth trying when judgments are there; weight 0 switches it off.
+        exact_limit: in more documents than that neighbours are found through a graph.
+
+    Source: score regularisation, Diaz, CIKM 2005, doi:10.1145/1099554.1099722, one step of its iteration; the cluster
+    hypothesis, van Rijsbergen 1979, chapter 3.
+    """
+
+    kind = "smoothed"
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        encoder: str = "pretrained",
+        neighbours: int = 5,
+        weight: float = 0.3,
+        depth: int = 1000,
+        alternatives: Sequence[Sequence[float]] = (),
+        exact_limit: int = 200_000,
+    ) -> None:
+        if neighbours < 1 or not 0 <= weight <= 1:
+            raise ValueError(
+                f"neighbours={neighbours}, weight={weight}; take at least 1 neighbour, and a weight of 0 to 1"
+            )
+        self.retriever = retriever
+        self.encoder = encoder
+        self.neighbours = neighbours
+        self.weight = weight
+        self.depth = depth
+        self._alternatives = [(int(neighbours), float(weight)) for neighbours, weight in alternatives]
+        self.exact_limit = exact_limit
+
+    def needs(self) -> set[str]:
+        return super().needs() | {self.encoder}
+
+    def parts(self) -> list[Retriever]:
+        return [self.retriever]
+
+    def with_parts(self, parts: Sequence[Retriever]) -> Self:
+        (retriever,) = parts
+        return self._like(retriever, self.neighbours, self.weight)
+
+    def _like(self, retriever: Retriever, neighbours: int, weight: float) -> Self:
+        """An indexed copy."""
+        copy = type(self)(retriever, self.encoder, neighbours, weight, self.depth, self._alternatives, self.exact_limit)
+        copy.near, copy.similarities = self.near, self.similarities
+        return copy
+
+    def index(self, corpus: Corpus) -> Self:
+        check_searchable(len(corpus.documents), self.exact_limit)
+        self.retriever.index(corpus)
+        most = max(self.neighbours, *(neighbours for neighbours, _ in self._alternatives), 0)
+        self.near, self.similarities = neighbours_of(corpus.encoded(self.encoder), most, self.exact_limit)
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        if not self.weight:
+            return self.retriever.search(queries, k)
+        return self._smoothed(self.retriever.search(queries, self._seen()), k)
+
+    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+        """Moves the retriever's query."""
+        if not self.weight:
+            return self.retriever.search_toward(queries, documents, weight, k)
+        return self._smoothed(self.retriever.search_toward(queries, documents, weight, self._seen()), k)
+
+    def _seen(self) -> int:
+        return min(self.depth, len(self.near))
+
+    def _smoothed(self, ranking: Ranking, k: int) -> Ranking:
+        if not len(ranking.numbers):
+            return best(np.zeros((0, len(self.near))), k)
+        near = self.near[:, : self.neighbours]
+        shares = _shares(self.similarities[:, : self.neighbours])
+        return joined(
+            [self._smoothed_row(Reference.of(ranking, row), near, shares, k) for row in range(len(ranking.numbers))]
+        )
+
+    def _smoothed_row(self, reference: Reference, near: np.ndarray, shares: np.ndarray, k: int) -> Ranking:
+        """One query's documents with those whose neighbours were found; none where none was."""
+        own = reference.spread(len(near), "z-score")
+        alone = shares.sum(axis=1) == 0
+        around = np.where(alone, own, np.einsum("dn,dn->d", own[near], shares))
+        total = (1 - self.weight) * own + self.weight * around
+        found = np.zeros(len(near), dtype=bool)
+        found[reference.numbers] = True
+        found |= (found[near] & (shares > 0)).any(axis=1)
+        mean, deviation = moments(total)
+        return best(total[None], k, found[None])._replace(mean=np.array([mean]), deviation=np.array([deviation]))
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores texts without neighbours, on the scale of ``search``."""
+        scores = self.retriever.score(queries, candidates)
+        if not self.weight or not len(queries):
+            return scores
+        ranking = self.retriever.search(queries, self._seen())
+        return [
+            Reference.of(ranking, row).normalize(values, "z-score").astype(np.float32)
+            for row, values in enumerate(scores)
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        return {"neighbours": self.neighbours, "weight": self.weight}
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        return [
+            {"neighbours": neighbours, "weight": weight}
+            for neighbours, weight in self._alternatives
+            if (neighbours, weight) != (self.neighbours, self.weight)
+        ]
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self._like(self.retriever, **settings)
+
+    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+        """As every sweep, but the retriever searches once for all settings."""
+        ranking = self.retriever.search(queries, self._seen())
+        for settings in [self.settings(), *self.alternatives()]:
+            one = self.with_settings(settings)
+            yield settings, one._smoothed(ranking, k) if one.weight else one.search(queries, k)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Lets the retriever learn."""
+        learned = self.retriever.learn(examples, seed)
+        return None if learned is None else self.with_parts([learned])
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, encoder=self.encoder, depth=self.depth)
+        save_embeddings(folder / NEIGHBOURS, self.near)
+        save_embeddings(folder / SIMILARITIES, self.similarities)
+        self.retriever.save(folder / "retriever")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        from zero2ir.models import load_retriever
+
+        state = read_state(folder)
+        retriever = load_retriever(folder / "retriever", corpus)
+        smoothed = cls(retriever, state["encoder"], depth=state["depth"], **state["settings"])
+        smoothed.near = load_embeddings(folder / NEIGHBOURS, len(corpus.documents))
+        smoothed.similarities = load_embeddings(folder / SIMILARITIES, len(corpus.documents))
+        return smoothed
+
+
+def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The documents that are nearest to each document, itself left out.
+
+    Args:
+        vectors: (n_documents, dimension) float32 unit vectors.
+        most: how many.
+        exact_limit: in more documents than that they are found through a graph.
+
+    Returns:
+        (n_documents, most) int32 numbers, the nearest first, and (n_documents, most) float16 cosines, at least 0; where
+        there are fewer, the rest are the document itself with cosine 0.
+    """
+    n_documents = len(vectors)
+    near = np.repeat(np.arange(n_documents, dtype=np.int32)[:, None], most, axis=1)
+    similarities = np.zeros((n_documents, most), dtype=np.float16)
+    index = nearest(vectors, "float32", exact_limit)
+    for start in range(0, n_documents, ROWS):
+        ranking = index.search(vectors[start : start + ROWS], most + 1)
+        for row, (numbers, scores) in enumerate(zip(ranking.numbers, ranking.scores, strict=True), start):
+            kept = np.flatnonzero((numbers != row) & (numbers >= 0) & (scores > 0))[:most]
+            near[row, : len(kept)] = numbers[kept]
+            similarities[row, : len(kept)] = scores[kept]
+    return near, similarities
+
+
+def _shares(similarities: np.ndarray) -> np.ndarray:
+    """(n_documents, n_neighbours) float32, how much each neighbour counts; they sum to 1, or 0 where there is none."""
+    squares = np.square(similarities.astype(np.float32))
+    return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
