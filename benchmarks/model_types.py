@@ -2,8 +2,8 @@
 
     python benchmarks/model_types.py beir/scifact beir/nfcorpus
 
-runs ``dvc repro`` for each collection in a copy of the project (.cache/benchmark/<collection>,
-which shares this project's cache of LM answers and embeddings), and prints a table. A second call reruns only what
+runs ``dvc repro`` for each collection in a copy of the project (.cache/benchmark/<collection>), which shares this
+project's cache of LM answers, but encodes the documents itself, so that the seconds are real; and prints a table. A second call reruns only what
 changed. The collections come from the ir_datasets home (IR_DATASETS_HOME).
 """
 
@@ -22,9 +22,11 @@ MODELS = (
     "static",
     "dense",
     "late_interaction",
+    "sentences",
     "hybrid",
     "static_hybrid",
     "feedback",
+    "smoothed",
     "reranker",
     "llm_reranker",
     "rewritten",
@@ -51,14 +53,15 @@ def main(datasets: list[str]) -> None:
 
 
 def copy_of_the_project(dataset: str) -> Path:
-    """A clone of what is committed, with the cache in common."""
+    """A clone of what is committed, with the cache of LM answers in common."""
     folder = COPIES / dataset.replace("/", "-")
     if folder.exists():
         subprocess.run(["git", "fetch", "--quiet"], cwd=folder, check=True)
         subprocess.run(["git", "reset", "--quiet", "--hard", "@{upstream}"], cwd=folder, check=True)
     else:
         subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
-        (folder / ".cache").symlink_to(PROJECT / ".cache", target_is_directory=True)
+        (folder / ".cache").mkdir()
+        (folder / ".cache" / "lm").symlink_to(PROJECT / ".cache" / "lm", target_is_directory=True)
     return folder
 
 

@@ -237,7 +237,9 @@ def calibrate(network: "Network", passages: Sequence[np.ndarray], known: np.ndar
 
     head = bert(network).cls.predictions
     with torch.no_grad():
-        greatest = torch.stack([head(states).amax(dim=0) for _, states in read(network, passages)])
+        greatest = torch.empty(len(passages), len(known), device=head.bias.device)  # small pieces would fragment memory
+        for number, states in read(network, passages):
+            torch.amax(head(states), dim=0, out=greatest[number])
         deviation = (greatest - greatest.mean(dim=0)).square().mean().sqrt().clamp(min=1e-6)
         head.bias.sub_(greatest.quantile(1 - active, dim=0))
         for part in (head.transform.LayerNorm.weight, head.transform.LayerNorm.bias, head.bias):
