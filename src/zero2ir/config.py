@@ -51,6 +51,7 @@ class Panel(Settings):
     task: str
     lm: str
     encoder: str
+    pretraining: str
     budget: JudgmentBudget
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -71,6 +72,7 @@ class PretrainConfig(Settings):
     lm: LMSettings
     encoder: EncoderSettings
     pretraining: PretrainingSettings
+    tracking: TrackingSettings
     seeds: tuple[int, ...]
     models: tuple[str, ...]
     strategies: tuple[str, ...]
@@ -244,7 +246,8 @@ def check_experiment() -> Panel:
     """
     panel = read_panel()
     compose("ingest", IngestConfig, [f"dataset={panel.dataset}"])
-    compose("pretrain_synthetic", PretrainConfig, [f"lm={panel.lm}", f"encoder={panel.encoder}"])
+    shared = [f"lm={panel.lm}", f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
+    compose("pretrain_synthetic", PretrainConfig, shared)
     for model in panel.models:
         config = compose("train", TrainConfig, [f"model={model}"])
         build(config.model, "model")
