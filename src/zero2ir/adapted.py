@@ -73,10 +73,10 @@ def train_adapted(
     if settings.reconstruction != "none":
         bert_body(start, f"reconstruction={settings.reconstruction}")
     losses: dict[str, Sequence[Loss]] = {}
-    read = start.model.max_seq_length
-    limited = np.isfinite(read or np.inf)  # a static table reads all
+    read = start.model.max_seq_length or np.inf
+    limited = np.isfinite(read)  # a static table reads all
     if limited:
-        start.model.max_seq_length = min(read, settings.max_tokens)
+        start.model.max_seq_length = int(min(read, settings.max_tokens))
     if settings.reconstruction != "none":
         task = RECONSTRUCTIONS[settings.reconstruction]
         losses["reconstruction"] = learn_reconstruction(
@@ -93,7 +93,7 @@ def train_adapted(
         start.prompts,
     )
     if limited:
-        start.model.max_seq_length = read
+        start.model.max_seq_length = int(read)
     origin = pretrained.model_copy(
         update={"name": f"adapted-seed{seed}", "source": "static", "model": "", "sha256": ""}
     )

@@ -59,8 +59,8 @@ def _learned(documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
     )
     tokenizer = _split_into_words(Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]")))
     tokenizer.add_special_tokens(SPECIAL)
-    ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
-    tokenizer.post_processor = processors.BertProcessing(*ends)
+    number = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(*((name, number[name]) for name in ("[SEP]", "[CLS]")))
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
