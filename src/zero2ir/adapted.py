@@ -22,7 +22,7 @@ RECONSTRUCTIONS: dict[str, Reconstruction] = {"masked": Masking(), "denoising": 
 
 
 class AdaptedSettings(BaseModel):
-    """Continued pre-training: a quarter of an hour or more on one core for a thousand documents, seconds on a GPU.
+    """Continued pre-training: a second or more a document on one core, so about twenty minutes for a thousand.
 
     Attributes:
         reconstruction: what comes first: "masked" tokens are told from those around them, or "denoising" writes a text
