@@ -390,20 +390,21 @@ def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        valid = ", ".join(_keys(schema, first["loc"][:-1]))
-        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{schema.__name__} takes none'}"
+        parent = _schema_at(schema, first["loc"][:-1])
+        valid = ", ".join(sorted(parent.model_fields))
+        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} takes none'}"
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
     return f"{where}: {message}{given}" if where else message
 
 
-def _keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
-    """The field names of the schema that stands at ``path`` inside ``schema``."""
+def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
+    """The schema that stands at ``path`` inside ``schema``."""
     for part in path:
         field = schema.model_fields.get(part) if inspect.isclass(schema) and issubclass(schema, BaseModel) else None
         if field is not None:
             schema = _schema_in(field.annotation)
-    return sorted(schema.model_fields)
+    return schema
 
 
 def _schema_in(annotation: Any) -> Any:
