@@ -12,8 +12,8 @@ def main(config: IngestConfig) -> None:
     collection, quality = collections.check(collections.load(config.dataset))
     collections.require_judged_queries(collection)
     draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
-    named = replace(collection, facts={**collection.facts, "name": config.dataset.name})
-    collections.write_collection(named, quality, paths.COLLECTION)
+    facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)

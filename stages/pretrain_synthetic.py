@@ -1,20 +1,26 @@
 """Makes training data and encoders from the documents: synthetic queries, an encoder from scratch, embeddings."""
 
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from zero2ir import paths
-from zero2ir.collections import read_documents, read_judgments
+from zero2ir.collections import is_ordered, read_documents, read_judgments
 from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import check_available, embed, save_encoded
-from zero2ir.experiment import peak_memory_mb, timed
-from zero2ir.files import finished_folder, write_json
+from zero2ir.experiment import code_revision, peak_memory_mb, timed
+from zero2ir.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.pretraining import make_encoder
+from zero2ir.pretraining import PretrainingSettings, digest, make_encoder
 from zero2ir.synthetic.queries import write_queries
-from zero2ir.synthetic.store import write_synthetic
+from zero2ir.synthetic.store import read_synthetic, write_synthetic
+from zero2ir.tracking import log_pretraining
+from zero2ir.training import Loss, write_losses
 
 ENCODED = paths.CACHE / "embeddings"
+CHECKPOINTS = paths.CACHE / "checkpoints"
 
 
 def main(config: PretrainConfig) -> None:
@@ -23,10 +29,15 @@ def main(config: PretrainConfig) -> None:
     with finished_folder(paths.SYNTHETIC) as folder:
         for seed in config.seeds:
             synthetic_queries(config, corpus, seed, folder / paths.synthetic(seed).name)
+    made = []
     with finished_folder(paths.ENCODERS) as folder:
         for role in needed_encoders(config.models, config.encoder):
             for seed in config.seeds[:1] if role == "pretrained" else config.seeds:  # what is given has no seed
-                encoder(config, corpus, role, seed, folder / paths.encoder(role, seed).name)
+                made.append(encoder(config, corpus, role, seed, folder))
+    for one in made:
+        shutil.rmtree(one.checkpoints, ignore_errors=True)  # only now: a kill would have cost finished ones, too
+        if one.losses:
+            log(config, one)
 
 
 def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
@@ -43,13 +54,53 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     write_synthetic(rows, provenance, {"synthetic_seconds": seconds, **usage}, folder)
 
 
-def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, folder: Path) -> None:
-    """Makes and writes the encoder that plays a role, with the documents that it encoded."""
-    made, seconds = timed(lambda: make_encoder(role, corpus, config.encoder, config.pretraining, seed))
+class Made(NamedTuple):
+    """What is left to do for an encoder when all are written."""
+
+    role: str
+    seed: int
+    losses: Mapping[str, Sequence[Loss]]
+    cost: Mapping[str, float]
+    checkpoints: Path
+
+
+def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, encoders: Path) -> Made:
+    """Makes and writes the encoder that plays a role, with the documents that it encoded and its loss curves."""
+    settings = informed(config.pretraining, seed)
+    choices = (role, corpus, config.encoder, settings, seed)
+    checkpoints = CHECKPOINTS / digest(*choices)
+    made, seconds = timed(lambda: make_encoder(*choices, checkpoints))
     rows, encoding_seconds = timed(lambda: embed(made, corpus.contents, ENCODED))
+    folder = encoders / paths.encoder(role, seed).name
     save_encoded(made, rows, folder)
+    for part, curve in made.losses.items():
+        write_losses(curve, encoders / paths.losses(role, seed, part).relative_to(paths.ENCODERS))
     cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
     write_json(folder / paths.COST, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
+    return Made(role, seed, made.losses, cost, checkpoints)
+
+
+def informed(settings: PretrainingSettings, seed: int) -> PretrainingSettings:
+    """The settings with what the pair tasks have to know of the collection."""
+    written = [(row.query, row.doc_id) for row in read_synthetic(paths.synthetic(seed)) if not row.rejected]
+    return settings.model_copy(update={"pairs": settings.pairs.informed(is_ordered(paths.COLLECTION), written)})
+
+
+def log(config: PretrainConfig, made: Made) -> None:
+    """Records the making of an encoder that was trained."""
+    log_pretraining(
+        config.tracking,
+        paths.pretraining_run(made.role, made.seed),
+        made.losses,
+        parameters={
+            "role": made.role,
+            "seed": made.seed,
+            "encoder": config.encoder.name,
+            "pretraining": config.pretraining.model_dump(mode="json", include={"pairs", made.role}),
+        },
+        metrics=made.cost,
+        tags={"documents": sha256(paths.COLLECTION / "documents.parquet"), "code": code_revision()},
+    )
 
 
 if __name__ == "__main__":

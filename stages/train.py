@@ -39,7 +39,7 @@ def main(config: TrainConfig) -> None:
         trained.program,
         program_digest(paths.trained(**names) / paths.PROGRAM),
         parameters=names
-        | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "budget"})
+        | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget"})
         | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()},

@@ -22,7 +22,8 @@ from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
 from zero2ir.projection import ProjectionSettings, projected_encoder
-from zero2ir.static import TOKENIZER, StaticSettings, train_static
+from zero2ir.static import StaticSettings, train_static
+from zero2ir.tokenizer import TOKENIZER
 from zero2ir.training import FitSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other

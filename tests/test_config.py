@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from zero2ir.adapted import AdaptedSettings
 from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.config import (
     STAGES,
@@ -35,7 +36,9 @@ from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
+from zero2ir.pretext import DEFAULT, Adjacency, Cropping, PairTasks
 from zero2ir.projection import ProjectionSettings
+from zero2ir.scratch import ScratchSettings
 from zero2ir.static import StaticSettings
 from zero2ir.strategies import SelectionSettings
 from zero2ir.synthetic.settings import SyntheticSettings
@@ -169,7 +172,10 @@ def test_no_file_holds_a_key(choice: str) -> None:
 
 def test_defaults_agree_with_the_schemas() -> None:
     pretrain = compose("pretrain_synthetic", PretrainConfig, [])
+    assert pretrain.pretraining.pairs == DEFAULT
     assert pretrain.pretraining.static == StaticSettings()
+    assert pretrain.pretraining.scratch == ScratchSettings()
+    assert pretrain.pretraining.adapted == AdaptedSettings()
     assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
     assert pretrain.pretraining.projection == ProjectionSettings()
     assert pretrain.pretraining.synthetic == SyntheticSettings()
@@ -195,6 +201,25 @@ def test_defaults_agree_with_the_models() -> None:
     default = Hybrid([Sparse(), Dense()])  # whose weights are even
     assert hybrid.normalization == default.normalization
     assert (hybrid.depth, hybrid.steps) == (default.depth, default.steps)
+
+
+@pytest.mark.parametrize("task", PairTasks.model_fields)
+def test_each_pair_task_can_be_had_alone(task: str) -> None:
+    settings, default = (composed(f"pretraining={name}").pretraining for name in (task, "default"))
+    own = PairTasks.model_fields[task].annotation.__args__[0]
+    assert settings.pairs == PairTasks(**{task: own()})
+    assert settings.model_copy(update={"pairs": DEFAULT}) == default  # nothing else differs
+
+
+def test_all_pair_tasks_are_those_that_the_documents_alone_give() -> None:
+    pairs = composed("pretraining=all").pretraining.pairs
+    assert pairs == DEFAULT.model_copy(update={"cropping": Cropping(), "adjacency": Adjacency()})
+
+
+def test_the_two_encoders_from_documents_learn_from_judgments_as_the_given_one_does() -> None:
+    dense, *others = (build(composed(f"model={name}").model, "model") for name in ("dense", "scratch", "adapted"))
+    for name, other in zip(("scratch", "adapted"), others, strict=True):
+        assert vars(other) == vars(dense) | {"encoder": name}
 
 
 def test_the_two_static_models_learn_alike() -> None:
@@ -245,7 +270,19 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"stattic": {}},
-            "pretraining.stattic: unknown key; valid keys are learned_sparse, projection, static, synthetic",
+            "pretraining.stattic: unknown key; valid keys are adapted, learned_sparse, pairs, ",
+        ),
+        (
+            "pretraining/default",
+            {"pairs": {"titel": {}}},
+            "pretraining.pairs.titel: unknown key; valid keys are adjacency, cropping, inverse_cloze, title, written",
+        ),
+        ("pretraining/default", {"pairs": {"title": {"keep": 1}}}, "pretraining.pairs.title.keep: unknown key; Title"),
+        ("pretraining/default", {"pairs": {}}, "pretraining.pairs: no task is on; list at least one of inverse_cloze"),
+        (
+            "pretraining/default",
+            {"scratch": {"heads": 3}},
+            "pretraining.scratch: dimension=256 is no multiple of heads",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are measures, name"),
@@ -299,11 +336,15 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": 0}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 1, not 0"),
         ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
-        ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are dense, .*sparse"),
+        ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are adapted, dense, .*sparse"),
         ({"strategies": ["magic"]}, r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, ze"),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
         ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),
+        (
+            {"pretraining": "al"},
+            r"^pretraining=al: unknown choice; valid choices are adjacency, all, cropping, default, ",
+        ),
         ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, minilm_int8, static$"),
         ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are ranking"),
         ({"models": []}, r"^params\.yaml: models: .*at least 1"),

@@ -128,7 +128,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "desne"}, "model=desne: unknown choice; valid choices are dense, feedback, full, hybrid, "),
+        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, dense, feedback, full, hybrid, "),
         ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are none, ollama, "),

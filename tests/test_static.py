@@ -6,8 +6,8 @@ import pytest
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
 from zero2ir.encoders import DenseEncoder
-from zero2ir.static import StaticSettings, _random_table, train_static
-from zero2ir.synthetic.pretext import sentences
+from zero2ir.pretext import sentences
+from zero2ir.static import StaticSettings, random_table, train_static
 from zero2ir.training import FitSettings
 
 SMALL = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
@@ -26,6 +26,15 @@ def test_a_collection_that_teaches_nothing_still_gives_an_encoder(documents: lis
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1.0], abs=1e-5)
 
 
+def test_a_tokenizer_of_the_collection_has_its_own_vocabulary(docstrings: list[Document]) -> None:
+    own = SMALL.model_copy(update={"tokenizer": "collection", "vocabulary": 1000})
+    one, same = (train_static(docstrings, own, seed=0) for _ in range(2))
+    assert one.digest() == same.digest()
+    assert (
+        len(one.model[0].embedding.weight) <= 1000 < len(train_static(docstrings, SMALL, 0).model[0].embedding.weight)
+    )
+
+
 def test_training_finds_sentences_that_it_has_not_seen() -> None:
     """A sentence of each document is kept from training; it should find the rest of its document."""
     held_out, documents = [], []
@@ -42,5 +51,5 @@ def test_training_finds_sentences_that_it_has_not_seen() -> None:
         return float((1 / (1 + (scores > scores.diagonal()[:, None]).sum(axis=1))).mean())
 
     trained = train_static(documents, settings, seed=0)
-    untrained = DenseEncoder(trained.settings, _random_table(settings, seed=0))
+    untrained = DenseEncoder(trained.settings, random_table(documents, settings, seed=0))
     assert reciprocal_rank(trained) > reciprocal_rank(untrained) + 0.1

@@ -12,13 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zero2ir import paths
 from zero2ir.collections import Document
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Hybrid, Sparse
 from zero2ir.program import Program
-from zero2ir.tracking import TrackingSettings, flat, log_evaluation, log_report, log_training, metric_name
+from zero2ir.tracking import (
+    TrackingSettings,
+    flat,
+    log_evaluation,
+    log_pretraining,
+    log_report,
+    log_training,
+    metric_name,
+)
+from zero2ir.training import Loss
 
 KEY = "sk-secret-test-4711"
 NAME = "hybrid/fine_tune/seed0"
@@ -147,6 +157,34 @@ def test_evaluation_of_another_program_or_system_is_a_run_of_its_own(store: Stor
     assert made.data.metrics == {"nDCG.10": 0.5}
     assert made.data.tags["program"] == digest
     store.delete(made)
+
+
+def test_a_pretraining_is_a_run_with_its_loss_curves_by_step(store: Store) -> None:
+    import mlflow
+
+    name = paths.pretraining_run("scratch", 0)
+    log_pretraining(
+        store.settings,
+        name,
+        {"reconstruction": [Loss(5, 9.0, None)], "pairs": [Loss(10, 2.0, 3.0), Loss(20, 1.0, 2.5)]},
+        parameters={"role": "scratch", "pretraining": {"pairs": {"title": {}}, "scratch": {"layers": 4}}},
+        metrics={"pretrain_seconds": 100.0, "encode_seconds": 20.0},
+        tags={"code": "abc"},
+    )
+    run, client = store.run(name), mlflow.MlflowClient(store.settings.uri)
+
+    def curve(key: str) -> list[tuple[int, float]]:
+        return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+
+    assert curve("pairs/loss") == [(10, 2.0), (20, 1.0)]
+    assert curve("pairs/held_out_loss") == [(10, 3.0), (20, 2.5)]
+    assert curve("reconstruction/loss") == [(5, 9.0)]
+    assert curve("reconstruction/held_out_loss") == []
+    assert run.data.metrics["cost/pretrain_seconds"] == 100.0
+    assert run.data.params["pretraining.scratch.layers"] == "4"
+    assert run.info.status == "FINISHED"
+    assert 120 <= (run.info.end_time - run.info.start_time) / 1000 < 120 + 60
+    store.delete(run)
 
 
 def test_report_is_a_run(store: Store) -> None:

@@ -51,6 +51,7 @@ class Panel(Settings):
     task: str
     lm: str
     encoder: str
+    pretraining: str
     budget: JudgmentBudget
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -71,6 +72,7 @@ class PretrainConfig(Settings):
     lm: LMSettings
     encoder: EncoderSettings
     pretraining: PretrainingSettings
+    tracking: TrackingSettings
     seeds: tuple[int, ...]
     models: tuple[str, ...]
     strategies: tuple[str, ...]
@@ -244,7 +246,8 @@ def check_experiment() -> Panel:
     """
     panel = read_panel()
     compose("ingest", IngestConfig, [f"dataset={panel.dataset}"])
-    compose("pretrain_synthetic", PretrainConfig, [f"lm={panel.lm}", f"encoder={panel.encoder}"])
+    shared = [f"lm={panel.lm}", f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
+    compose("pretrain_synthetic", PretrainConfig, shared)
     for model in panel.models:
         config = compose("train", TrainConfig, [f"model={model}"])
         build(config.model, "model")
@@ -387,20 +390,21 @@ def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        valid = ", ".join(_keys(schema, first["loc"][:-1]))
-        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{schema.__name__} takes none'}"
+        parent = _schema_at(schema, first["loc"][:-1])
+        valid = ", ".join(sorted(parent.model_fields))
+        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} takes none'}"
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
     return f"{where}: {message}{given}" if where else message
 
 
-def _keys(schema: Any, path: tuple[Any, ...]) -> list[str]:
-    """The field names of the schema that stands at ``path`` inside ``schema``."""
+def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
+    """The schema that stands at ``path`` inside ``schema``."""
     for part in path:
         field = schema.model_fields.get(part) if inspect.isclass(schema) and issubclass(schema, BaseModel) else None
         if field is not None:
             schema = _schema_in(field.annotation)
-    return sorted(schema.model_fields)
+    return schema
 
 
 def _schema_in(annotation: Any) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.collections.records import Document
 from zero2ir.encoders import DenseEncoder, EncoderSettings
 from zero2ir.encoders.base import device
+from zero2ir.encoders.dense import bert_body
 from zero2ir.encoders.sparse import (
     EXPANSION,
     OFF,
@@ -24,8 +25,8 @@ from zero2ir.encoders.sparse import (
     weighed,
 )
 from zero2ir.errors import InputError
+from zero2ir.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.progress import progress
-from zero2ir.synthetic.pretext import pretext_pairs
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
@@ -79,7 +80,11 @@ class LearnedSparseSettings(BaseModel):
 
 
 def train_learned_sparse(
-    documents: Sequence[Document], pretrained: DenseEncoder, settings: LearnedSparseSettings, seed: int
+    documents: Sequence[Document],
+    pretrained: DenseEncoder,
+    settings: LearnedSparseSettings,
+    seed: int,
+    tasks: PairTasks = DEFAULT,
 ) -> SparseEncoder:
     """Trains a vocabulary head on an encoder's body by masked-token reconstruction, then on pretext pairs.
 
@@ -91,14 +96,16 @@ def train_learned_sparse(
         pretrained: a BERT.
         settings: the budget.
         seed: of the head's initial weights, the passages, the masks and the pairs.
+        tasks: the pairs.
 
     Raises:
-        InputError: the encoder has no BERT.
+        InputError: the encoder has no BERT, or a task makes no sense with these documents.
 
     Source: Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1; Formal et al. 2021, arXiv 2109.10086, section 3.
     """
     import torch
 
+    _check(tasks, documents, settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = with_head(pretrained)
@@ -111,11 +118,21 @@ def train_learned_sparse(
     if len(labels):
         reconstruct(network, states, labels, np.asarray(counts.sum(axis=0)).ravel(), settings.reconstruction, rng)
     calibrate(network, passages[:CALIBRATION], lexicon.importance > 0, settings.active)
-    pairs = list(pretext_pairs(drawn, rng))
+    pairs = list(tasks.pairs(drawn, rng))
     if len(pairs) > 1:
         contrast(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
     return SparseEncoder(origin, network.eval(), lexicon)
+
+
+def _check(tasks: PairTasks, documents: Sequence[Document], settings: LearnedSparseSettings) -> None:
+    tasks.check(documents)
+    next_document = tasks.adjacency is not None and tasks.adjacency.unit == "documents"
+    if next_document and settings.passages < len(documents):
+        raise InputError(
+            f"pairs.adjacency: learned_sparse draws {settings.passages} documents, which do not follow each other; "
+            "take unit: passages"
+        )
 
 
 def with_head(pretrained: DenseEncoder) -> "Network":
@@ -127,12 +144,7 @@ def with_head(pretrained: DenseEncoder) -> "Network":
     from transformers import BertForMaskedLM
 
     transformer: Any = pretrained.model[0]
-    body = getattr(transformer, "auto_model", None)
-    if body is None or body.config.model_type != "bert":
-        raise InputError(
-            f"learned_sparse needs an encoder with a BERT inside, and {pretrained.settings.name} has none; "
-            "choose encoder=minilm"
-        )
+    body = bert_body(pretrained, "learned_sparse")
     model = BertForMaskedLM(body.config)
     weights = {name: tensor for name, tensor in body.state_dict().items() if not name.startswith("pooler.")}
     model.bert.load_state_dict(weights)

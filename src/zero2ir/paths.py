@@ -29,6 +29,16 @@ def encoder(role: str, seed: int) -> Path:
     return ENCODERS / (role if role == "pretrained" else f"{role}-seed{seed}")
 
 
+def losses(role: str, seed: int, part: str) -> Path:
+    """The loss curve of one part of an encoder's training; nothing else lies in its folder, so that DVC plots all."""
+    return ENCODERS / "losses" / f"{role}-seed{seed}-{part}.csv"
+
+
+def pretraining_run(role: str, seed: int) -> str:
+    """What MLflow calls the making of one encoder."""
+    return f"pretraining/{role}/seed{seed}"
+
+
 def system(model: str, strategy: str, seed: int) -> str:
     """The folder name of one trained system."""
     return f"{model}-{strategy}-seed{seed}"

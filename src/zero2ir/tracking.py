@@ -1,7 +1,8 @@
 """The one place that talks to MLflow: what is recorded of a training, an evaluation and a report."""
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from zero2ir.program import Program
+    from zero2ir.training import Loss
 
 PROGRAM_TAG = "program"  # digest of the trained program: an evaluation finds its training by it
 PACKAGE = Path(__file__).parent
@@ -48,6 +50,45 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
+def log_pretraining(
+    settings: TrackingSettings,
+    name: str,
+    losses: Mapping[str, Sequence["Loss"]],
+    *,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+) -> None:
+    """Records the making of an encoder as a run of its own, with its loss curves.
+
+    Args:
+        settings: where.
+        name: of the run, pretraining/role/seed.
+        losses: the curve of each part of the training; logged as <part>/loss and <part>/held_out_loss by step.
+        parameters: nested settings.
+        metrics: what it cost.
+        tags: dataset and code revision.
+    """
+    import mlflow
+    from mlflow.entities import Metric
+
+    client, experiment = _client(settings)
+    now = int(time.time() * 1000)
+    seconds = sum(value for key, value in metrics.items() if key.endswith("_seconds"))
+    run = client.create_run(experiment, start_time=now - int(seconds * 1000), run_name=name, tags=_short(tags))
+    values = [
+        Metric(f"{part}/{key}", value, now, point.step)
+        for part, curve in losses.items()
+        for point in curve
+        for key, value in (("loss", point.loss), ("held_out_loss", point.held_out))
+        if value is not None
+    ]
+    with mlflow.start_run(run_id=run.info.run_id):
+        mlflow.log_params(flat(parameters))
+        mlflow.log_metrics({f"cost/{key}": value for key, value in metrics.items()})
+        client.log_batch(run.info.run_id, metrics=values)
+
+
 def log_training(
     settings: TrackingSettings,
     name: str,
@@ -75,8 +116,6 @@ def log_training(
         artifacts: JSON files by name.
         seconds: how long the training took; dates the start of the run back.
     """
-    import time
-
     import mlflow
 
     client, experiment = _client(settings)

@@ -1,6 +1,7 @@
 """A collection on disk."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from zero2ir.collections import (
     Finding,
     Judgment,
     Query,
+    is_ordered,
     read_collection,
     read_documents,
     write_collection,
@@ -87,7 +89,13 @@ def test_an_altered_file_is_refused(tmp_path, name):
         read_collection(folder)
 
 
-@pytest.mark.parametrize("read", [read_collection, read_documents])
+@pytest.mark.parametrize("facts", [{}, {"ordered": False}, {"ordered": True}])
+def test_the_manifest_says_whether_the_order_means_something(tmp_path, facts):
+    write_collection(replace(COLLECTION, facts={**COLLECTION.facts, **facts}), QUALITY, tmp_path / "collection")
+    assert is_ordered(tmp_path / "collection") is facts.get("ordered", False)
+
+
+@pytest.mark.parametrize("read", [read_collection, read_documents, is_ordered])
 def test_a_missing_collection_names_the_stage_that_makes_it(tmp_path, read):
     with pytest.raises(InputError, match="not there; run the ingest stage first"):
         read(tmp_path)

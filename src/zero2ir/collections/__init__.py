@@ -13,7 +13,7 @@ from zero2ir.collections.records import (
     RawCollection,
 )
 from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
-from zero2ir.collections.store import read_collection, read_documents, write_collection
+from zero2ir.collections.store import is_ordered, read_collection, read_documents, write_collection
 
 __all__ = [
     "Collection",
@@ -28,6 +28,7 @@ __all__ = [
     "RawCollection",
     "check",
     "draw",
+    "is_ordered",
     "load",
     "read_collection",
     "read_documents",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Document(NamedTuple):
@@ -69,13 +69,13 @@ class Collection:
     """A checked collection: ids are unique, texts are not empty, and each judgment is of a known query and document.
 
     Attributes:
-        facts: "source" and "licence" of the data; in the pipeline, its "name", too.
+        facts: "source" and "licence" of the data; in the pipeline, its "name" and whether it is "ordered", too.
     """
 
     documents: Sequence[Document]
     queries: Sequence[Query]
     judgments: Sequence[Judgment]
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

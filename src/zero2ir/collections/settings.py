@@ -24,6 +24,7 @@ class DatasetSettings(BaseModel):
         path: folder of a local collection.
         document_language: a local collection's docs.<language> in place of docs.
         query_language: a local collection's queries.<language> in place of queries.
+        ordered: whether documents that follow one another belong together: chapters, threads, sections.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,7 @@ class DatasetSettings(BaseModel):
     path: Path | None = None
     document_language: str | None = None
     query_language: str | None = None
+    ordered: bool = False
 
     @model_validator(mode="before")
     @classmethod

@@ -49,6 +49,16 @@ def read_documents(folder: Path) -> list[Document]:
     return read_records(_there(folder / "documents.parquet"), Document)
 
 
+def is_ordered(folder: Path) -> bool:
+    """Whether documents that follow one another belong together, as the dataset's settings said.
+
+    Raises:
+        InputError: there is no collection.
+    """
+    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest.get("ordered", False) is True
+
+
 def read_collection(folder: Path) -> Collection:
     """Reads all of a collection, for drawing judgments and for evaluation.
 

@@ -3,13 +3,15 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.files import write_json
+from zero2ir.training import Loss
 
 FILE = "encoder.json"
 
@@ -20,6 +22,7 @@ class TextEncoder(ABC):
     Attributes:
         settings: where it comes from.
         trained: whether its weights are its own (trained here) rather than those that ``settings`` point to.
+        losses: the loss curve of each part of its training; empty where it was not trained in this process.
         model: the network itself, for those who train it.
     """
 
@@ -27,6 +30,7 @@ class TextEncoder(ABC):
     encoded: ClassVar[str]  # the file name of encoded texts
     settings: EncoderSettings
     trained: bool
+    losses: Mapping[str, Sequence[Loss]] = MappingProxyType({})
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """Dense encoders: one unit vector a text, with numpy at the border and torch inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_we
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import watched
+from zero2ir.training import Loss
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,9 +31,15 @@ class DenseEncoder(TextEncoder):
     kind = "dense"
     encoded = "embeddings.npy"
 
-    def __init__(self, settings: EncoderSettings, model: "SentenceTransformer | None" = None) -> None:
-        """Takes a network that was trained here; without one, the settings tell where it is."""
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        model: "SentenceTransformer | None" = None,
+        losses: Mapping[str, Sequence[Loss]] | None = None,
+    ) -> None:
+        """Takes a network that was trained here, and its loss curves; without one, the settings tell where it is."""
         self.settings = settings
+        self.losses = losses or {}
         self.trained = model is not None
         self._model = model
 
@@ -91,6 +98,21 @@ class DenseEncoder(TextEncoder):
 
     def read(self, path: Path, number: int) -> np.ndarray:
         return load_embeddings(path, number)
+
+
+def bert_body(encoder: DenseEncoder, needed_by: str) -> Any:
+    """The BERT inside an encoder.
+
+    Raises:
+        InputError: there is none.
+    """
+    body = getattr(encoder.model[0], "auto_model", None)
+    if body is None or body.config.model_type != "bert":
+        raise InputError(
+            f"{needed_by} needs an encoder with a BERT inside, and {encoder.settings.name} has none; "
+            "choose encoder=minilm"
+        )
+    return body
 
 
 def _open(settings: EncoderSettings) -> "SentenceTransformer":

@@ -20,7 +20,7 @@ class Dense(Retriever):
     """Ranks documents by the cosine of their embedding and the query's.
 
     Args:
-        encoder: the role of the encoder, "pretrained" or "static".
+        encoder: the role of the encoder, "pretrained", "static", "scratch" or "adapted".
         learning: what learns from examples: "adapter" is a linear map on the queries' side, which leaves the
             documents' embeddings as they are and takes seconds; "encoder" trains the whole network and encodes every
             document again.
