@@ -10,7 +10,8 @@ from zero2ir.encoders import check_available, embed, save_encoded
 from zero2ir.experiment import peak_memory_mb, timed
 from zero2ir.files import finished_folder, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.pretraining import make_encoder
+from zero2ir.pretraining import made_as, make_encoder
+from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import write_synthetic
 
@@ -34,13 +35,19 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     if not needs_synthetic(config.strategies):
         write_synthetic([], {"reason": "no strategy in params.yaml learns from synthetic queries"}, {}, folder)
         return
+    settings = config.pretraining.synthetic
+    if settings.negatives_by == "hybrid":
+        role = made_as("pretrained", config.encoder)
+        made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
+        corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
     with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model:
         judgments = read_judgments(paths.judgments(seed))
-        (rows, provenance), seconds = timed(
-            lambda: write_queries(corpus, judgments, language_model, config.pretraining.synthetic, seed)
-        )
+        (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
         usage = {f"lm_{key}": value for key, value in language_model.usage.as_dict().items()}
-    write_synthetic(rows, provenance, {"synthetic_seconds": seconds, **usage}, folder)
+    cost = {"synthetic_seconds": seconds, **usage}
+    write_synthetic(rows, provenance, cost, folder)
+    if rows:
+        write_card(data_card(rows, judgments, settings, cost, seed), seed, folder)
 
 
 def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, folder: Path) -> None:
