@@ -43,7 +43,9 @@ def choose_documents(
 
 
 def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
-    """(n_texts,) the cluster of each text: k-means on latent semantic analysis; each its own where there are too few, or no words.
+    """(n_texts,) the cluster of each text, by k-means on latent semantic analysis.
+
+    Each text is a cluster of its own where there are too few of them, or no words in them.
 
     Args:
         texts: the documents' contents.

@@ -78,8 +78,10 @@ def write_queries(
     drafts = [
         draft
         for style, prompt in prompts.items()
-        for draft in _write(blanks(sample, style, settings, seed), prompt, language_model, settings)
+        for draft in write_drafts(blanks(sample, style, settings, seed), prompt, language_model)
     ]
+    if "likelihood" in settings.filters:
+        _require_likelihoods(drafts, language_model.settings.name)
     sparse = Sparse().index(corpus)
     ranks = round_trip_ranks(
         sparse, corpus, [draft.query for draft in drafts], [draft.document for draft in drafts], settings.round_trip
@@ -154,9 +156,7 @@ def blanks(sample: Sequence[Document], style: str, settings: SyntheticSettings, 
     ]
 
 
-def _write(
-    drafts: Sequence[Draft], prompt: Prompt, language_model: "LanguageModel", settings: SyntheticSettings
-) -> list[Draft]:
+def write_drafts(drafts: Sequence[Draft], prompt: Prompt, language_model: "LanguageModel") -> list[Draft]:
     """The drafts of one style with their queries.
 
     All requests begin with the same prompt, which the server reads once; another query for a passage that had one is
@@ -165,30 +165,26 @@ def _write(
     from zero2ir.lm.adapter import as_data
 
     told = "logprobs" in language_model.lm.supported_params
+    sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature)
     inputs = [
         {"document": draft.passage}
-        if not draft.repeat
-        else {
-            "document": draft.passage,
-            "config": {
-                "rollout_id": draft.repeat,
-                "temperature": max(REPEAT_TEMPERATURE, language_model.settings.temperature),
-            },
-        }
+        | ({"config": {"rollout_id": draft.repeat, "temperature": sampled}} if draft.repeat else {})
         for draft in drafts
     ]
     answers = language_model.map(query_writer(prompt, told), inputs, f"writing queries ({prompt.style})")
-    written = [
+    return [
         draft._replace(query=as_data(str(getattr(answer, "query", ""))), log_likelihood=log_likelihood(answer))
         for draft, answer in zip(drafts, answers, strict=True)
     ]
-    known = [one.log_likelihood for one in written if one.query]
-    if "likelihood" in settings.filters and known and all(map(math.isnan, known)):
+
+
+def _require_likelihoods(drafts: Sequence[Draft], lm: str) -> None:
+    known = [draft.log_likelihood for draft in drafts if draft.query]
+    if known and all(map(math.isnan, known)):
         raise InputError(
-            f"lm={language_model.settings.name} gives no log-probabilities, which the filter likelihood needs; "
+            f"lm={lm} gives no log-probabilities, which the filter likelihood needs; "
             "take it out of pretraining.synthetic.filters, or choose another LM"
         )
-    return written
 
 
 def log_likelihood(answer: Any) -> float:
