@@ -3,8 +3,8 @@
     python benchmarks/model_types.py beir/scifact beir/nfcorpus
 
 runs ``dvc repro`` for each collection in a copy of the project (.cache/benchmark/<collection>), which shares this
-project's cache of LM answers, but encodes the documents itself, so that the seconds are real; and prints a table. A second call reruns only what
-changed. The collections come from the ir_datasets home (IR_DATASETS_HOME).
+project's cache of LM answers, but encodes the documents itself, so that the seconds are real; and prints a table. A
+second call reruns only what changed. The collections come from the ir_datasets home (IR_DATASETS_HOME).
 """
 
 import json

@@ -90,7 +90,7 @@ def duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
 def near_duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
     """Almost the same as an earlier query that is no near duplicate itself."""
     dropped = np.zeros(len(written.queries), dtype=bool)
-    grams = trigrams(written.queries) if len(dropped) else None
+    grams = trigrams(written.queries or [""])
     for start in range(0, len(dropped), CHUNK):
         similar = jaccard(grams[start : start + CHUNK], grams[: start + CHUNK])
         for place, row in enumerate(similar, start=start):

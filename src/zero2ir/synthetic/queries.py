@@ -17,7 +17,7 @@ from zero2ir.synthetic.filters import Written, objections
 from zero2ir.synthetic.negatives import mined_negatives
 from zero2ir.synthetic.passages import drawn_passages
 from zero2ir.synthetic.records import SyntheticQuery
-from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 from zero2ir.synthetic.styles import Prompt, make_prompt, query_writer
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def write_queries(
     teacher = _teacher(corpus, settings)
     sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, seed)
     styles = [style for style, number in settings.styles.items() if number]
-    prompts = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
+    prompts: dict[str, Prompt] = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
     drafts = [
         draft
-        for style, prompt in prompts.items()
-        for draft in write_drafts(blanks(sample, style, settings, seed), prompt, language_model)
+        for style in styles
+        for draft in write_drafts(blanks(sample, style, settings, seed), prompts[style], language_model)
     ]
     if "likelihood" in settings.filters:
         _require_likelihoods(drafts, language_model.settings.name)
@@ -141,7 +141,7 @@ def write_queries(
     return rows, provenance
 
 
-def blanks(sample: Sequence[Document], style: str, settings: SyntheticSettings, seed: int) -> list[Draft]:
+def blanks(sample: Sequence[Document], style: StyleName, settings: SyntheticSettings, seed: int) -> list[Draft]:
     """The queries of one style that are to be written: the first of every document, then the second of every one."""
     number = settings.styles[style]
     shown = []

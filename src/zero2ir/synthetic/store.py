@@ -30,10 +30,10 @@ def read_synthetic(folder: Path) -> list[SyntheticQuery]:
     path = folder / "queries.parquet"
     if not path.is_file():
         raise InputError(f"{path}: not there; run the stage pretrain-synthetic first")
-    return [_with_one_nan(row) for row in read_records(path, SyntheticQuery)]
+    rows = read_records(path, SyntheticQuery)
+    return [row._replace(log_likelihood=_one_nan(row.log_likelihood), grade=_one_nan(row.grade)) for row in rows]
 
 
-def _with_one_nan(row: SyntheticQuery) -> SyntheticQuery:
-    """The row with ``math.nan`` for every NaN: to Python, equal rows are then equal."""
-    unknown = {name: math.nan for name in ("log_likelihood", "grade") if math.isnan(getattr(row, name))}
-    return row._replace(**unknown)
+def _one_nan(value: float) -> float:
+    """``math.nan`` for every NaN: to Python, rows that are alike are then equal."""
+    return math.nan if math.isnan(value) else value
