@@ -48,7 +48,10 @@ ROWS = [
 
 
 def tables(rows: list[SyntheticQuery] = ROWS) -> dict[str, Table]:
-    return {section.title: section.table for section in data_card(rows, JUDGMENTS, SETTINGS, {"lm_calls": 5}, seed=0)}
+    return {
+        section.title: section.table
+        for section in data_card(rows, JUDGMENTS, SETTINGS, {"lm_calls": 1_234_567, "seconds": 5.678}, seed=0)
+    }
 
 
 def test_styles_and_filters_by_hand() -> None:
@@ -63,7 +66,7 @@ def test_styles_and_filters_by_hand() -> None:
         ["round_trip", "2", "40%", "1", "1", "2"],
         ["together", "3", "60%", "", "3", "2"],
     ]
-    assert found["Cost"].rows == [["LM calls", "5"]]
+    assert found["Cost"].rows == [["LM calls", "1,234,567"], ["Seconds", "5.68"]]
 
 
 def test_overlap_by_hand() -> None:

@@ -153,8 +153,14 @@ def _overlap(accepted: Sequence[SyntheticQuery], judgments: Sequence[JudgedDocum
 
 
 def _cost(cost: Mapping[str, Any]) -> Table:
-    rows = [[heading(name), "unknown" if value is None else f"{value:,g}"] for name, value in cost.items()]
+    rows = [[heading(name), _amount(value)] for name, value in cost.items()]
     return Table(["Cost", "Value"], rows, labels=1)
+
+
+def _amount(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def _samples(rows: Sequence[SyntheticQuery]) -> Table:

@@ -1,7 +1,7 @@
 """The typed schema of ``conf/pretraining``'s synthetic queries."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -53,7 +53,7 @@ class SyntheticSettings(BaseModel):
     documents: Count = 200
     choose: Literal["clusters", "random"] = "clusters"
     clusters: Positive = 50
-    styles: Mapping[StyleName, Count] = {"judgments": 1}
+    styles: Mapping[StyleName, Count] = {name: int(name == "judgments") for name in get_args(StyleName)}
     demonstrations: Count = 5
     document_words: Annotated[int, Field(ge=LEAST_WORDS)] = 80
     filters: tuple[FilterName, ...] = (
