@@ -13,7 +13,8 @@ from zero2ir.encoders import check_available, embed, save_encoded
 from zero2ir.experiment import code_revision, peak_memory_mb, timed
 from zero2ir.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.pretraining import PretrainingSettings, digest, make_encoder
+from zero2ir.pretraining import PretrainingSettings, digest, made_as, make_encoder
+from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
 from zero2ir.tracking import log_pretraining
@@ -45,13 +46,19 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     if not needs_synthetic(config.strategies):
         write_synthetic([], {"reason": "no strategy in params.yaml learns from synthetic queries"}, {}, folder)
         return
+    settings = config.pretraining.synthetic
+    if settings.negatives_by == "hybrid":
+        role = made_as("pretrained", config.encoder)
+        made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
+        corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
     with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model:
         judgments = read_judgments(paths.judgments(seed))
-        (rows, provenance), seconds = timed(
-            lambda: write_queries(corpus, judgments, language_model, config.pretraining.synthetic, seed)
-        )
+        (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
         usage = {f"lm_{key}": value for key, value in language_model.usage.as_dict().items()}
-    write_synthetic(rows, provenance, {"synthetic_seconds": seconds, **usage}, folder)
+    cost = {"synthetic_seconds": seconds, **usage}
+    write_synthetic(rows, provenance, cost, folder)
+    if rows:
+        write_card(data_card(rows, judgments, settings, cost, seed), seed, folder)
 
 
 class Made(NamedTuple):

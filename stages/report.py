@@ -6,6 +6,7 @@ from zero2ir import paths
 from zero2ir.config import ReportConfig, stage
 from zero2ir.experiment import code_revision
 from zero2ir.report.page import build_report
+from zero2ir.synthetic.card import read_card
 from zero2ir.tracking import log_report
 
 
@@ -18,6 +19,7 @@ def main(config: ReportConfig) -> None:
             for seed in config.panel.seeds
         ],
         paths.REPORT,
+        cards=[card for seed in config.panel.seeds if (card := read_card(paths.synthetic(seed)))],
         manifest=json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8")),
         settings=config.panel.model_dump(mode="json"),
         baseline=config.baseline,

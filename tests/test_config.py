@@ -167,6 +167,29 @@ def test_no_file_holds_a_key(choice: str) -> None:
     assert settings.api_key_env is None or re.fullmatch("[A-Z0-9_]+", settings.api_key_env)
 
 
+@pytest.mark.parametrize("style", ["question", "keywords", "claim", "title", "description"])
+def test_every_style_of_query_can_be_chosen(style: str) -> None:
+    synthetic = "pretraining.synthetic"
+    chosen = [f"{synthetic}.styles.judgments=0", f"{synthetic}.styles.{style}=2", f"{synthetic}.filters=[empty,grade]"]
+    settings = compose("pretrain_synthetic", PretrainConfig, chosen).pretraining.synthetic
+    assert {name: number for name, number in settings.styles.items() if number} == {style: 2}
+    assert settings.filters == ("empty", "grade")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("styles.judgments=0", "no style gets a query; give one of them at least 1"),
+        ("words=[5,4]", "the fewest, 5, are more than the most, 4"),
+        ("filters=[empti]", "Input should be 'empty', 'too_short'"),
+    ],
+)
+def test_bad_settings_of_synthetic_queries_are_one_line(change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        compose("pretrain_synthetic", PretrainConfig, [f"pretraining.synthetic.{change}"])
+    assert len(str(raised.value).splitlines()) == 1
+
+
 # conf/ and the schemas say the same.
 
 

@@ -11,7 +11,7 @@ Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
 def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) -> None:
-    """Writes records whose fields are str, int, float, bool or lists of str.
+    """Writes records whose fields are str, int, float, bool or lists of str or float.
 
     Args:
         records: in the order in which they are read back.
@@ -27,6 +27,7 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
         float: pa.float64(),
         bool: pa.bool_(),
         list[str]: pa.list_(pa.string()),
+        list[float]: pa.list_(pa.float64()),
     }
     schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
     columns = list(zip(*records, strict=True)) or [()] * len(schema)

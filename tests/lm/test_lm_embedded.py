@@ -64,6 +64,18 @@ def test_a_second_asking_comes_from_the_cache_and_is_counted_so(smollm2: Languag
     assert smollm2.usage.as_dict() == {**usage, "cached": len(INPUTS), "seconds": smollm2.usage.seconds}
 
 
+def test_log_probabilities_come_from_the_disk_as_they_were(tmp_path: Path) -> None:
+    writer = dspy.Predict("document -> query", logprobs=True, top_logprobs=2)
+    told = []
+    for _ in range(2):  # each time with nothing in memory
+        with open_lm(SETTINGS, tmp_path, seed=0) as language_model:
+            (answer,) = language_model.map(writer, INPUTS[:1], "writing")
+            told.append(answer.logprobs["content"][0]["top_logprobs"])
+    assert told[0] == told[1]
+    assert len(told[0]) == 2
+    assert (language_model.usage.calls, language_model.usage.cached) == (0, 1)
+
+
 def test_another_server_in_another_order_writes_the_same(
     smollm2: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
 from zero2ir.files import files_below, sha256
+from zero2ir.markdown import Table
 from zero2ir.report.page import build_report
 
 EVIL = "<script>alert('x')</script>"
@@ -146,6 +147,22 @@ def test_a_single_system_without_confidence_or_cost_has_a_report_too(tmp_path):
         "other-measures.svg",
         "quality.svg",
     ]
+
+
+def test_synthetic_queries_have_a_section_where_there_are_any(report, tmp_path):
+    assert 'id="synthetic"' not in report.read_text(encoding="utf-8")
+    write_systems(tmp_path / "results")
+    section = {"title": "Samples", "caption": EVIL, "table": Table(["Query", "n"], [[EVIL, "1"]], 1)._asdict()}
+    cards = [{"seed": seed, "sections": [section]} for seed in (0, 7)]
+    page = build(tmp_path, cards=cards).read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert tags.balanced
+    assert not tags.all("script")
+    ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {"synthetic", "synthetic-0-samples-caption", "synthetic-7-samples-caption"} <= set(ids)
+    assert "#synthetic" in [attributes.get("href") for attributes in tags.all("a")]
+    assert page.count("<summary>Seed ") == 2
 
 
 def test_no_results_leave_no_report(tmp_path):

@@ -7,14 +7,13 @@ import pytest
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import Confidence, Results, SystemIdentity
 from zero2ir.evaluation.significance import holm
+from zero2ir.markdown import Table, markdown
 from zero2ir.report.tables import (
-    Table,
     calibration_table,
     comparisons_csv,
     comparisons_table,
     cost_table,
     latex,
-    markdown,
     power,
     summarise,
     systems_csv,
@@ -146,6 +145,8 @@ def test_names_cannot_break_out_of_a_table():
         "| :-- | --: |",
         r"| a\|b \<script\>\_x\_ | 50% \& −1 |",
     ]
+    for text in ("[a](b)", "![a](b)", "[a] (b)"):
+        assert "](" not in markdown(Table(["", ""], [[text, ""]], labels=1)).replace(r"\](", "")
     assert r"a|b \textless{}script\textgreater{}\_x\_ & 50\% \& $-$1 \\" in latex(table, "100%")
     assert r"\caption{100\%}" in latex(table, "100%")
     assert r"\begin{tabular}{lr}" in latex(table, "100%")

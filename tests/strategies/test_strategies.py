@@ -17,7 +17,7 @@ from zero2ir.models.base import best
 from zero2ir.strategies import FineTune, Fitted, FixedPrompt, SelectionSettings, TrainingInputs, ZeroShot
 from zero2ir.strategies.fine_tune import LEARNED, TUNED
 from zero2ir.strategies.fixed_prompt import SYNTHETIC
-from zero2ir.synthetic.queries import SyntheticQuery
+from zero2ir.synthetic.records import SyntheticQuery
 
 ADAPTER = {"steps": 40, "learning_rate": 0.02, "penalty": 0.001}
 QUICK = {"epochs": 10, "batch_size": 10, "learning_rate": 0.05}
@@ -40,7 +40,10 @@ def synthetic(corpus: Corpus, shift: int, rejected: str = "") -> list[SyntheticQ
     for place, document in enumerate(corpus.documents):
         query = " ".join(document.text.split()[3:14])
         target = corpus.documents[(place + shift) % len(corpus.documents)]
-        rows.append(SyntheticQuery(f"s{place}", query, target.doc_id, [], 1, rejected, "none", "", 0))
+        known = SyntheticQuery(
+            f"s{place}", query, target.doc_id, [], rejected, "judgments", "", [], [], 1, -1.0, 1.0, "", "", 0
+        )
+        rows.append(known)
     return rows
 
 

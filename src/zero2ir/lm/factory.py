@@ -81,7 +81,7 @@ class MeteredLM(dspy.LM):
         finally:
             self.usage.add(seconds=time.perf_counter() - start)
         if answers is not None:
-            answers.put(request, outputs, NOT_IN_KEY)
+            answers.put(request, _plain(outputs), NOT_IN_KEY)
         return outputs
 
     def update_history(self, entry: dict[str, Any]) -> None:
@@ -347,6 +347,13 @@ def _quiet_logs() -> Iterator[None]:
     finally:
         for logger, level in former.items():
             logger.setLevel(level)
+
+
+def _plain(outputs: Any) -> Any:
+    """Outputs as plain lists and dictionaries: the cache reads no other types, such as DSPy's for log-probabilities."""
+    if isinstance(outputs, dict):
+        return {key: _plain(value) for key, value in outputs.items()}
+    return [_plain(value) for value in outputs] if isinstance(outputs, list) else outputs
 
 
 def _is_too_long(error: LMError) -> bool:

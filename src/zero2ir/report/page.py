@@ -8,6 +8,7 @@ from typing import Any
 
 from zero2ir.evaluation.results import read_all
 from zero2ir.files import finished_file, finished_folder
+from zero2ir.markdown import Table, heading, markdown
 from zero2ir.report.figures import draw_figures
 from zero2ir.report.tables import (
     LEVEL,
@@ -15,17 +16,14 @@ from zero2ir.report.tables import (
     Compared,
     Summary,
     System,
-    Table,
     calibration_table,
     comparisons_csv,
     comparisons_table,
     cost_table,
     difference_text,
     figure,
-    heading,
     interval_text,
     latex,
-    markdown,
     power,
     probability,
     summarise,
@@ -40,6 +38,7 @@ def build_report(
     *,
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
+    cards: Sequence[Mapping[str, Any]] = (),
     baseline: str = "sparse/zero_shot",
     resamples: int = 10_000,
     level: float = 0.95,
@@ -52,6 +51,7 @@ def build_report(
         output: replaced where it exists.
         manifest: the collection's manifest.json.
         settings: the choices behind the results, as in params.yaml.
+        cards: the synthetic queries' data cards, as in card.json.
         baseline: "model/strategy" that every system is compared with.
         resamples: of each bootstrap and randomisation test.
         level: coverage of the intervals.
@@ -71,7 +71,7 @@ def build_report(
             {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
             for drawn in draw_figures(summary, part / "figures")
         ]
-        _write(part / "index.html", _page(summary, figures, manifest, settings))
+        _write(part / "index.html", _page(summary, figures, manifest, settings, cards))
     return output / "index.html"
 
 
@@ -102,7 +102,11 @@ def _data_uri(folder: Path, name: str) -> str:
 
 
 def _page(
-    summary: Summary, figures: Sequence[Mapping[str, str]], manifest: Mapping[str, Any], settings: Mapping[str, Any]
+    summary: Summary,
+    figures: Sequence[Mapping[str, str]],
+    manifest: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    cards: Sequence[Mapping[str, Any]],
 ) -> str:
     import jinja2
 
@@ -131,6 +135,7 @@ def _page(
         data=dict(_flat({key: value for key, value in manifest.items() if key not in ("quality", "sha256")})),
         quality=_quality(manifest.get("quality", {})),
         settings=dict(_flat(settings)),
+        cards=cards,
         choices=_choices(summary.systems),
         figure=figure,
     )

@@ -1,9 +1,8 @@
-"""The numbers of the report, and their tables in Markdown, LaTeX and CSV."""
+"""The numbers of the report, and their tables in LaTeX and CSV."""
 
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from zero2ir.evaluation.significance import (
     holm,
     score_table,
 )
+from zero2ir.markdown import Table, heading
 from zero2ir.progress import progress
 
 UNTRAINED = "zero_shot"
@@ -99,14 +99,6 @@ class Summary:
         """The system's comparison with the baseline; None for the baseline itself."""
         found = (row for row in self.against_baseline if (row.system, row.measure) == (system, measure))
         return next(found, None)
-
-
-class Table(NamedTuple):
-    """Headers and rows of text, ready to be written; the first ``labels`` columns are names, the others figures."""
-
-    headers: list[str]
-    rows: list[list[str]]
-    labels: int
 
 
 def summarise(results: Sequence[Results], *, baseline: str, resamples: int, level: float, seed: int) -> Summary:
@@ -274,12 +266,6 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
-def heading(key: str) -> str:
-    """A key as a column's head: ``lm_calls`` → "LM calls"."""
-    spaced = " ".join("LM" if word == "lm" else word for word in key.split("_"))
-    return spaced[:1].upper() + spaced[1:]
-
-
 def interval_text(interval: Interval) -> str:
     return f"{figure(interval.mean)} [{figure(interval.ci_low)}, {figure(interval.ci_high)}]"
 
@@ -361,19 +347,6 @@ def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table
         named = [[row.family, row.measure, *cell] for row, cell in zip(rows, cells, strict=True)]
         return Table(["Family", "Measure", *headers], named, labels=5)
     return Table(headers, cells, labels=3)
-
-
-def markdown(table: Table) -> str:
-    """A GitHub table; names cannot break out of their cell."""
-    marks = [":--" if column < table.labels else "--:" for column in range(len(table.headers))]
-    lines = [[_markdown_cell(cell) for cell in table.headers], marks]
-    lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _markdown_cell(text: str) -> str:
-    escaped = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"\\([\[\]])", r"\1", escaped)  # brackets without a link behind them are only brackets
 
 
 _LATEX = {

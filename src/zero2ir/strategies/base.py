@@ -12,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.models import Example, Retriever, Sparse
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.synthetic.negatives import hard_negatives
-from zero2ir.synthetic.queries import SyntheticQuery
+from zero2ir.synthetic.records import SyntheticQuery
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,216 @@
-"""Filters that decide which synthetic queries may be used."""
+"""Filters that decide which synthetic queries may be used; each is asked about every query, so each can be measured."""
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
 
 from zero2ir.collections.judgments import normalised
+from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
-MOST_WORDS = 40
+LEAST_COPY = 4  # words; fewer in a row are no sign of copying from the prompt
+LEAST_AGREEMENT = 0.5
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # no space parts the first
+SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK"}  # those that are written side by side
+CHUNK = 512
 
 
-def rejections(queries: Sequence[str], round_trip_ranks: Sequence[int], known: Sequence[str]) -> list[str]:
-    """Why each query is dropped; an empty string where it stays.
+@dataclass(frozen=True)
+class Written:
+    """Queries, and what is known about each; one row a query.
 
-    Args:
-        queries: the texts.
-        round_trip_ranks: the rank at which each finds its own document, 0 where it does not.
-        known: queries that must not come again: the judgments' own, which a small LM likes to copy.
-
-    Returns:
-        One reason a query: "empty", "too long", "copied from the prompt", "duplicate", "round trip" or "".
+    Attributes:
+        queries: n texts.
+        passages: n texts, what the LM saw of their documents.
+        contents: n texts, their whole documents.
+        styles: n names.
+        round_trip_ranks: (n,) the rank at which each finds its own document, 0 where it does not.
+        log_likelihoods: (n,) mean log-probability of its tokens, NaN where unknown.
+        grades: (n,) how well its document answers it, 0 to 1, NaN where unknown.
+        known: queries that must not come again: the prompts' and the judgments', which a small LM likes to copy.
+        shown: the demonstrations' documents.
     """
-    copied = {normalised(query) for query in known}
-    seen: set[str] = set()
-    reasons = []
-    for query, rank in zip(queries, round_trip_ranks, strict=True):
-        text = normalised(query)
-        reasons.append(_reason(text, rank, copied, seen))
+
+    queries: Sequence[str]
+    passages: Sequence[str]
+    contents: Sequence[str]
+    styles: Sequence[str]
+    round_trip_ranks: np.ndarray
+    log_likelihoods: np.ndarray
+    grades: np.ndarray
+    known: Sequence[str] = ()
+    shown: Sequence[str] = ()
+
+
+def objections(written: Written, settings: SyntheticSettings) -> list[list[str]]:
+    """The filters that object to each query, in the order of the settings; none where it may be used."""
+    tables = {name: FILTERS[name](written, settings) for name in settings.filters}
+    return [[name for name, table in tables.items() if table[row]] for row in range(len(written.queries))]
+
+
+def empty(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """The LM gave no usable answer."""
+    return np.array([not normalised(query) for query in written.queries], dtype=bool)
+
+
+def too_short(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """Fewer words than asked for."""
+    return np.array([_length(query) < settings.words[0] for query in written.queries], dtype=bool)
+
+
+def too_long(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """More words than allowed."""
+    return np.array([_length(query) > settings.words[1] for query in written.queries], dtype=bool)
+
+
+def copied(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """As good as a query of the prompts or the judgments, one with more around it, or words of a demonstration."""
+    known = list(dict.fromkeys(words_of(query) for query in written.known))
+    shown = [words_of(text) for text in written.shown]
+    return np.array([_is_copied(words_of(query), known, shown) for query in written.queries], dtype=bool) | (
+        _nearest(written.queries, known) >= settings.near_duplicate
+    )
+
+
+def duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """The same as an earlier query but for case, white space and punctuation at its ends."""
+    seen: set[str] = {""}  # an empty one is not the fault of the others
+    result = []
+    for text in map(normalised, written.queries):
+        result.append(bool(text) and text in seen)
         seen.add(text)
-    return reasons
+    return np.array(result, dtype=bool)
 
 
-def _reason(text: str, rank: int, copied: set[str], seen: set[str]) -> str:
-    if not text:
-        return "empty"
-    if len(text.split()) > MOST_WORDS:
-        return "too long"
-    if text in copied:
-        return "copied from the prompt"
-    if text in seen:
-        return "duplicate"
-    return "" if rank else "round trip"
+def near_duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """Almost the same as an earlier query that is no near duplicate itself."""
+    dropped = np.zeros(len(written.queries), dtype=bool)
+    grams = trigrams(written.queries or [""])
+    for start in range(0, len(dropped), CHUNK):
+        similar = jaccard(grams[start : start + CHUNK], grams[: start + CHUNK])
+        for place, row in enumerate(similar, start=start):
+            dropped[place] = bool((row[:place][~dropped[:place]] >= settings.near_duplicate).any())
+    return dropped
+
+
+def substring(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """Copied out of the document, word by word."""
+    pairs = zip(written.queries, written.contents, strict=True)
+    return np.array([_within(words_of(query), words_of(content)) for query, content in pairs], dtype=bool)
+
+
+def language(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """In another script than what the LM saw, or mostly signs where that is mostly letters."""
+    pairs = zip(written.queries, written.passages, strict=True)
+    return np.array([bool(query) and not _agrees(query, passage) for query, passage in pairs], dtype=bool)
+
+
+def round_trip(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """BM25 does not find the document by the query; Promptagator, arXiv 2209.11755, section 3.1."""
+    ranks = np.asarray(written.round_trip_ranks)
+    return (ranks == 0) | (ranks > settings.round_trip)
+
+
+def likelihood(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """Not among the likeliest of its style; InPars, arXiv 2202.05144, section 3."""
+    kept = np.zeros(len(written.queries), dtype=bool)
+    styles = np.array(written.styles, dtype=object)
+    for style in dict.fromkeys(written.styles):
+        rows = np.flatnonzero((styles == style) & ~np.isnan(written.log_likelihoods))
+        best = rows[np.argsort(-written.log_likelihoods[rows], kind="stable")]
+        kept[best[: round(settings.likelihood * int((styles == style).sum()))]] = True
+    return ~kept
+
+
+def grade(written: Written, settings: SyntheticSettings) -> np.ndarray:
+    """The LM does not think that the document answers the query."""
+    return ~(written.grades >= settings.grade)  # NaN is no grade
+
+
+FILTERS: Mapping[FilterName, Callable[[Written, SyntheticSettings], np.ndarray]] = {
+    "empty": empty,
+    "too_short": too_short,
+    "too_long": too_long,
+    "copied": copied,
+    "duplicate": duplicate,
+    "near_duplicate": near_duplicate,
+    "substring": substring,
+    "language": language,
+    "round_trip": round_trip,
+    "likelihood": likelihood,
+    "grade": grade,
+}
+
+
+def words_of(text: str) -> str:
+    """The text's words in lower case, with one space between them: no signs, no compatibility forms."""
+    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def trigrams(texts: Sequence[str]) -> Any:
+    """(n_texts, n_features) sparse, 1 for each run of three characters within the texts' words."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashed = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 3), binary=True, norm=None, alternate_sign=False, dtype=np.float32
+    )
+    return hashed.transform([words_of(text) for text in texts])
+
+
+def jaccard(one: Any, other: Any) -> np.ndarray:
+    """(n, m) Jaccard similarity of each row of ``one``, (n, n_features) of 0 and 1, and each of ``other``."""
+    common = np.asarray((one @ other.T).todense())
+    sizes = [np.asarray(rows.sum(axis=1)).ravel() for rows in (one, other)]
+    union = sizes[0][:, None] + sizes[1][None] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def _nearest(queries: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """(n_queries,) the similarity of each query's trigrams to those of the most similar known one."""
+    if not queries or not known:
+        return np.zeros(len(queries))
+    return jaccard(trigrams(queries), trigrams(known)).max(axis=1)
+
+
+def _length(text: str) -> int:
+    """In words."""
+    return len(words_of(text).split())
+
+
+def _is_copied(query: str, known: Sequence[str], shown: Sequence[str]) -> bool:
+    if any(query == one or (_length(one) >= LEAST_COPY and _within(one, query)) for one in known):
+        return bool(query)
+    return _length(query) >= LEAST_COPY and any(_within(query, text) for text in shown)
+
+
+def _within(part: str, whole: str) -> bool:
+    """Whether the words of one text stand in the other, side by side."""
+    return bool(part) and f" {part} " in f" {whole} "
+
+
+def _agrees(query: str, document: str) -> bool:
+    """Whether a query's letters are of the document's scripts, and its share of letters not much lower."""
+    (share, scripts), (usual, expected) = _profile(query), _profile(document)
+    if not expected:
+        return True
+    common = sum(min(part, expected.get(script, 0.0)) for script, part in scripts.items())
+    return common >= LEAST_AGREEMENT and share >= LEAST_AGREEMENT * usual
+
+
+def _profile(text: str) -> tuple[float, dict[str, float]]:
+    """The share of letters among all signs but white space, and each script's share of the letters."""
+    signs = [sign for sign in text if not sign.isspace()]
+    scripts = Counter(_script(sign) for sign in signs if sign.isalpha())
+    return scripts.total() / max(1, len(signs)), {name: n / scripts.total() for name, n in scripts.items()}
+
+
+@cache
+def _script(letter: str) -> str:
+    """The first word of a letter's Unicode name, "LATIN", "CYRILLIC", ..."""
+    name = unicodedata.name(letter, "UNKNOWN").replace("-", " ").split()[0]
+    return SAME_SCRIPT.get(name, name)

@@ -1,10 +1,11 @@
 """Hard negatives: documents that rank high for a query without being known to answer it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Retriever
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
 
 
 def hard_negatives(
@@ -38,3 +39,71 @@ def hard_negatives(
         pool = [int(document) for document in row if document != NO_DOCUMENT and int(document) not in known]
         drawn.append([pool[place] for place in rng.permutation(len(pool))[:number]])
     return drawn
+
+
+class Mined(NamedTuple):
+    """One query's negatives.
+
+    Attributes:
+        numbers: document numbers.
+        margins: by how much the query's own document scores above each of them.
+    """
+
+    numbers: list[int]
+    margins: list[float]
+
+
+def mined_negatives(
+    retriever: Retriever,
+    queries: Sequence[str],
+    positives: Sequence[int],
+    contents: Sequence[str],
+    *,
+    number: int,
+    ranks: tuple[int, int],
+    most: float,
+    rng: np.random.Generator,
+) -> list[Mined]:
+    """Draws negatives as ``hard_negatives`` does, but none that scores nearly as high as the query's own document.
+
+    What scores that high may be an answer, too. A share of a score needs a zero: it is the score of a document that
+    does not match at all (BM25) or of the average document (z-scored fusion); where a score is negative, the lowest.
+
+    Args:
+        retriever: who ranks; its scores are the teacher of the margins.
+        queries: n texts.
+        positives: (n,) document numbers.
+        contents: the texts of all documents.
+        number: how many a query, at most.
+        ranks: first and last rank to draw from, counted from 1.
+        most: a negative scores at most so many times the positive.
+        rng: the source of chance.
+
+    Source: NV-Retriever, arXiv 2407.15831, section 3.2 (TopK-PercPos); margins as in GPL, arXiv 2112.07577, section 3.
+    """
+    if not queries or number == 0:
+        return [Mined([], []) for _ in queries]
+    first, last = ranks
+    ranking = retriever.search(queries, last)
+    mined = []
+    own_scores = _positive_scores(retriever, queries, positives, contents, ranking)
+    for numbers, scores, positive, own in zip(ranking.numbers, ranking.scores, positives, own_scores, strict=True):
+        found = (numbers != NO_DOCUMENT) & (numbers != positive)
+        zero = min(0.0, own, float(scores[found].min(initial=0.0)))
+        allowed = found & (scores - zero <= most * (own - zero))
+        pool = np.flatnonzero(allowed[first - 1 :]) + first - 1
+        drawn = pool[rng.permutation(len(pool))[:number]]
+        mined.append(Mined(numbers[drawn].tolist(), [own - float(score) for score in scores[drawn]]))
+    return mined
+
+
+def _positive_scores(
+    retriever: Retriever, queries: Sequence[str], positives: Sequence[int], contents: Sequence[str], ranking: Ranking
+) -> list[float]:
+    """What each query's own document scores: as in the ranking, or on its own where it is not there."""
+    places = ranking.numbers == np.asarray(positives)[:, None]
+    missing = np.flatnonzero(~places.any(axis=1)).tolist()
+    alone = retriever.score([queries[row] for row in missing], [[contents[positives[row]]] for row in missing])
+    scores = ranking.scores[np.arange(len(queries)), places.argmax(axis=1)].astype(float)
+    scores[missing] = [float(one[0]) for one in alone]
+    return scores.tolist()

@@ -1,6 +1,7 @@
-"""Synthetic queries: an LM writes, for a document, a query that it answers."""
+"""Synthetic queries: an LM writes, for a document, queries that it answers."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,59 +9,42 @@ import numpy as np
 
 from zero2ir.collections import Document, JudgedDocument
 from zero2ir.corpus import Corpus
-from zero2ir.models import Sparse
-from zero2ir.synthetic.filters import rejections
-from zero2ir.synthetic.negatives import hard_negatives
-from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
+from zero2ir.errors import InputError
+from zero2ir.models import Dense, Hybrid, Retriever, Sparse
+from zero2ir.models.llm_reranker import relevance, relevance_judge
+from zero2ir.synthetic.coverage import choose_documents
+from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.negatives import mined_negatives
+from zero2ir.synthetic.passages import drawn_passages
+from zero2ir.synthetic.records import SyntheticQuery
+from zero2ir.synthetic.settings import StyleName, SyntheticSettings
+from zero2ir.synthetic.styles import Prompt, make_prompt, query_writer
 
 if TYPE_CHECKING:
-    import dspy
-
     from zero2ir.lm.factory import LanguageModel
 
+HYBRID_WEIGHTS = (0.3, 0.7)  # as in conf/model/hybrid.yaml
+REPEAT_TEMPERATURE = 0.7  # greedy decoding would write the same query for a passage again
 
-class SyntheticQuery(NamedTuple):
-    """A query that an LM wrote for a document, with where it comes from.
+
+class Draft(NamedTuple):
+    """A query before anyone looked at it.
 
     Attributes:
-        query_id: unique in its file.
-        query: the text; empty where the LM gave no usable answer.
-        doc_id: the document it was written for.
-        negatives: ids of BM25's high-ranked other documents.
-        round_trip_rank: the document's BM25 rank for the query, 0 where it is not among the looked-at ones.
-        rejected: why a filter dropped it; empty where it may be used.
-        lm: the LM's name.
-        prompt: digest of the instruction and the demonstrations.
-        seed: of the draws.
+        style: its name.
+        document: the one that it is written for.
+        passage: what of it the LM sees.
+        repeat: how many queries of this style the passage got before.
+        query: what the LM wrote; empty where its answer is of no use.
+        log_likelihood: mean log-probability of the tokens, NaN where the LM does not tell.
     """
 
-    query_id: str
-    query: str
-    doc_id: str
-    negatives: list[str]
-    round_trip_rank: int
-    rejected: str
-    lm: str
-    prompt: str
-    seed: int
-
-
-def query_writer(demonstrations: Sequence[tuple[str, str]]) -> "dspy.Predict":
-    """The DSPy program that writes a query for a document, with its few-shot demonstrations."""
-    import dspy
-
-    class WriteQuery(dspy.Signature):
-        """Write the search query that this document answers."""
-
-        document: str = dspy.InputField()
-        query: str = dspy.OutputField()
-
-    # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
-    writer = dspy.Predict(WriteQuery, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=32)
-    writer.demos = [
-        dspy.Example(document=document, query=query).with_inputs("document") for document, query in demonstrations
-    ]
-    return writer
+    style: str
+    document: Document
+    passage: str
+    repeat: int
+    query: str = ""
+    log_likelihood: float = math.nan
 
 
 def write_queries(
@@ -70,100 +54,185 @@ def write_queries(
     settings: SyntheticSettings,
     seed: int,
 ) -> tuple[list[SyntheticQuery], dict[str, Any]]:
-    """Writes queries for a sample of the documents, few-shot, and filters them.
-
-    The demonstrations are the judgments' own (document, query) pairs, so that the queries sound like the collection's.
+    """Writes queries of several styles for some documents, few-shot, and filters them.
 
     Args:
-        corpus: the documents.
+        corpus: the documents; with the encoder "pretrained" where the settings want it to find the negatives.
         judgments: the few that training may see.
         language_model: who writes.
-        settings: how many, how long, how filtered.
-        seed: of the sample, of the demonstrations' choice and order, and of the negatives.
+        settings: for which documents, how many of which style, how filtered.
+        seed: of the documents' choice, of passages and demonstrations, and of the negatives.
 
     Returns:
-        Every query, the rejected ones, too; and the prompt and the counts, for whoever wants to check them.
+        Every query, the rejected ones, too; and the prompts and the counts, for whoever wants to check them.
 
     Raises:
-        InputError: there is no language model.
+        InputError: there is no language model; or a filter or the negatives need something that is not there.
 
     Source: few-shot generation with a round-trip filter as in Promptagator, arXiv 2209.11755, sections 3.1 and 3.3.
     """
-    rng = np.random.default_rng(seed)
-    demonstrations = draw_demonstrations(corpus, judgments, settings, rng)
-    sample = draw_documents(corpus, {row.doc_id for row in judgments}, settings, rng)
-    writer = query_writer(demonstrations)
-    inputs = [{"document": excerpt(document, settings.document_words)} for document in sample]
-    answers = language_model.map(writer, inputs, "writing queries")
-    queries = [" ".join(str(getattr(answer, "query", "")).split()) for answer in answers]
-
+    teacher = _teacher(corpus, settings)
+    sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, seed)
+    styles = [style for style, number in settings.styles.items() if number]
+    prompts: dict[str, Prompt] = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
+    drafts = [
+        draft
+        for style in styles
+        for draft in write_drafts(blanks(sample, style, settings, seed), prompts[style], language_model)
+    ]
+    if "likelihood" in settings.filters:
+        _require_likelihoods(drafts, language_model.settings.name)
     sparse = Sparse().index(corpus)
-    ranks = round_trip_ranks(sparse, corpus, queries, sample, settings.round_trip)
-    reasons = rejections(queries, ranks, known=[row.query for row in judgments])
-    negatives = hard_negatives(
-        sparse,
-        queries,
-        [{corpus.number_of[document.doc_id]} for document in sample],
+    ranks = round_trip_ranks(
+        sparse, corpus, [draft.query for draft in drafts], [draft.document for draft in drafts], settings.round_trip
+    )
+    grades = _grades(drafts, prompts, language_model, settings)
+    reasons = objections(
+        Written(
+            [draft.query for draft in drafts],
+            [draft.passage for draft in drafts],
+            [draft.document.content for draft in drafts],
+            [draft.style for draft in drafts],
+            np.array(ranks, dtype=np.int64),
+            np.array([draft.log_likelihood for draft in drafts]),
+            np.array(grades),
+            [row.query for row in judgments] + [query for one in prompts.values() for _, query in one.demonstrations],
+            [document for one in prompts.values() for document, _ in one.demonstrations],
+        ),
+        settings,
+    )
+    negatives = mined_negatives(
+        teacher or sparse,
+        [draft.query for draft in drafts],
+        [corpus.number_of[draft.document.doc_id] for draft in drafts],
+        corpus.contents,
         number=settings.negatives,
         ranks=settings.negatives_from,
-        rng=rng,
+        most=settings.negative_margin,
+        rng=np.random.default_rng(seed),
     )
-    prompt = {
-        "instruction": writer.signature.instructions,
-        "demonstrations": [{"document": document, "query": query} for document, query in demonstrations],
-    }
-    digest = hashlib.sha256(repr(prompt).encode()).hexdigest()[:12]
     rows = [
         SyntheticQuery(
             query_id=f"synthetic-{seed}-{number}",
-            query=query,
-            doc_id=document.doc_id,
-            negatives=[corpus.documents[n].doc_id for n in found],
+            query=draft.query,
+            doc_id=draft.document.doc_id,
+            negatives=[corpus.documents[n].doc_id for n in mined.numbers],
+            rejected=reason[0] if reason else "",
+            style=draft.style,
+            passage=draft.passage,
+            margins=[round(margin, 4) for margin in mined.margins],
+            objections=reason,
             round_trip_rank=rank,
-            rejected=reason,
+            log_likelihood=draft.log_likelihood,
+            grade=grade,
             lm=language_model.settings.name,
-            prompt=digest,
+            prompt=prompts[draft.style].digest,
             seed=seed,
         )
-        for number, (query, document, found, rank, reason) in enumerate(
-            zip(queries, sample, negatives, ranks, reasons, strict=True)
+        for number, (draft, mined, rank, grade, reason) in enumerate(
+            zip(drafts, negatives, ranks, grades, reasons, strict=True)
         )
     ]
-    return rows, {"prompt": prompt, "digest": digest, "lm": language_model.settings.name, "counts": counts(rows)}
+    provenance = {
+        "prompts": {style: prompt.as_dict() for style, prompt in prompts.items()},
+        "lm": language_model.settings.name,
+        "counts": counts(rows),
+    }
+    return rows, provenance
 
 
-def draw_demonstrations(
-    corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, rng: np.random.Generator
-) -> list[tuple[str, str]]:
-    """One pair for each of the drawn queries: its most relevant judged document's excerpt, and the query."""
-    best: dict[str, JudgedDocument] = {}
-    for row in judgments:
-        if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
-            best[row.query_id] = row
-    rows = [best[query_id] for query_id in sorted(best)]
-    chosen = rng.permutation(len(rows))[: settings.demonstrations]
-    documents = [corpus.documents[corpus.number_of[rows[number].doc_id]] for number in chosen]
+def blanks(sample: Sequence[Document], style: StyleName, settings: SyntheticSettings, seed: int) -> list[Draft]:
+    """The queries of one style that are to be written: the first of every document, then the second of every one."""
+    number = settings.styles[style]
+    shown = []
+    for document in sample:
+        own = hashlib.sha256(f"{seed} {style} {document.doc_id}".encode("utf-8", "surrogatepass")).digest()
+        rng = np.random.default_rng(int.from_bytes(own[:8], "big"))  # so that other documents change nothing
+        shown.append(drawn_passages(document, settings.document_words, number, rng))
     return [
-        (excerpt(document, settings.document_words), rows[number].query)
-        for number, document in zip(chosen, documents, strict=True)
+        Draft(style, document, texts[turn], texts[:turn].count(texts[turn]))
+        for turn in range(number)
+        for document, texts in zip(sample, shown, strict=True)
     ]
 
 
-def draw_documents(
-    corpus: Corpus, judged: set[str], settings: SyntheticSettings, rng: np.random.Generator
-) -> list[Document]:
-    """A random sample of documents that say something and are not judged already."""
-    worth = [
-        document
-        for document in corpus.documents
-        if document.doc_id not in judged and len(document.content.split()) >= LEAST_WORDS
+def write_drafts(drafts: Sequence[Draft], prompt: Prompt, language_model: "LanguageModel") -> list[Draft]:
+    """The drafts of one style with their queries.
+
+    All requests begin with the same prompt, which the server reads once; another query for a passage that had one is
+    sampled.
+    """
+    from zero2ir.lm.adapter import as_data
+
+    told = "logprobs" in language_model.lm.supported_params
+    sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature)
+    inputs = [
+        {"document": draft.passage}
+        | ({"config": {"rollout_id": draft.repeat, "temperature": sampled}} if draft.repeat else {})
+        for draft in drafts
     ]
-    return [worth[number] for number in sorted(rng.permutation(len(worth))[: settings.documents])]
+    answers = language_model.map(query_writer(prompt, told), inputs, f"writing queries ({prompt.style})")
+    return [
+        draft._replace(query=as_data(str(getattr(answer, "query", ""))), log_likelihood=log_likelihood(answer))
+        for draft, answer in zip(drafts, answers, strict=True)
+    ]
 
 
-def excerpt(document: Document, words: int) -> str:
-    """The document's first words, title included."""
-    return " ".join(document.content.split()[:words])
+def _require_likelihoods(drafts: Sequence[Draft], lm: str) -> None:
+    known = [draft.log_likelihood for draft in drafts if draft.query]
+    if known and all(map(math.isnan, known)):
+        raise InputError(
+            f"lm={lm} gives no log-probabilities, which the filter likelihood needs; "
+            "take it out of pretraining.synthetic.filters, or choose another LM"
+        )
+
+
+def log_likelihood(answer: Any) -> float:
+    """The mean log-probability of an answer's tokens, rounded to 4 digits; NaN where the LM did not tell."""
+    tokens = (getattr(answer, "logprobs", None) or {}).get("content") or []
+    return round(sum(token["logprob"] for token in tokens) / len(tokens), 4) if tokens else math.nan
+
+
+def _grades(
+    drafts: Sequence[Draft],
+    prompts: Mapping[str, Prompt],
+    language_model: "LanguageModel",
+    settings: SyntheticSettings,
+) -> list[float]:
+    """How well each passage answers its query by the LM, 0 to 1; NaN where no filter asks, and without an answer.
+
+    The judge is the reranker's. It is shown the demonstrations of the query's style, in turn with their own query, and
+    with that of the next one.
+    """
+    grades = [math.nan] * len(drafts)
+    if "grade" not in settings.filters:
+        return grades
+    told = "logprobs" in language_model.lm.supported_params
+    for style, prompt in prompts.items():
+        pairs = list(prompt.demonstrations)
+        shown = [
+            {"document": document, "query": query, "relevant": own}
+            for (document, right), (_, wrong) in zip(pairs, pairs[1:] + pairs[:1], strict=True)
+            for query, own in ((right, True), (wrong, False))
+        ]
+        places = [place for place, draft in enumerate(drafts) if draft.style == style and draft.query]
+        inputs = [{"query": drafts[place].query, "document": drafts[place].passage} for place in places]
+        answers = language_model.map(relevance_judge(shown, told), inputs, f"grading queries ({style})")
+        for place, answer in zip(places, answers, strict=True):
+            grades[place] = round(relevance(answer), 4)
+    return grades
+
+
+def _teacher(corpus: Corpus, settings: SyntheticSettings) -> Retriever | None:
+    """Who finds the negatives where it is not BM25 alone."""
+    if settings.negatives_by == "sparse":
+        return None
+    if "pretrained" not in corpus.encoders:
+        raise InputError(
+            "pretraining.synthetic.negatives_by=hybrid needs the encoder 'pretrained', and there is none; "
+            "choose negatives_by=sparse, or a model that uses this encoder, e.g. model=hybrid"
+        )
+    return Hybrid([Sparse(), Dense("pretrained")], weights=HYBRID_WEIGHTS).index(corpus)
 
 
 def round_trip_ranks(
@@ -176,8 +245,8 @@ def round_trip_ranks(
     return [int(row.argmax()) + 1 if row.any() else 0 for row in found]
 
 
-def counts(rows: Sequence[SyntheticQuery]) -> Mapping[str, int]:
-    """How many queries were written, accepted, and rejected by each filter."""
+def counts(rows: Sequence[SyntheticQuery]) -> dict[str, int]:
+    """How many queries were written, accepted, and rejected by each filter first."""
     result = {"written": len(rows), "accepted": sum(not row.rejected for row in rows)}
     for row in rows:
         if row.rejected:

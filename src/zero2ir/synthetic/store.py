@@ -1,5 +1,6 @@
-"""Synthetic queries on disk: a Parquet file, and beside it the prompt, the counts and the cost."""
+"""Synthetic queries on disk: a Parquet file, and beside it the prompts, the counts and the cost."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from zero2ir import paths
 from zero2ir.errors import InputError
 from zero2ir.files import write_json
 from zero2ir.parquet import read_records, write_records
-from zero2ir.synthetic.queries import SyntheticQuery
+from zero2ir.synthetic.records import SyntheticQuery
 
 
 def write_synthetic(
     rows: Sequence[SyntheticQuery], provenance: Mapping[str, Any], cost: Mapping[str, Any], folder: Path
 ) -> None:
-    """Writes ``queries.parquet``, ``provenance.json`` (prompt and counts) and ``cost.json`` (seconds and LM usage)."""
+    """Writes ``queries.parquet``, ``provenance.json`` (prompts and counts) and ``cost.json`` (seconds and LM usage)."""
     write_records(rows, SyntheticQuery, folder / "queries.parquet")
     write_json(folder / "provenance.json", provenance)
     write_json(folder / paths.COST, cost)
@@ -29,4 +30,10 @@ def read_synthetic(folder: Path) -> list[SyntheticQuery]:
     path = folder / "queries.parquet"
     if not path.is_file():
         raise InputError(f"{path}: not there; run the stage pretrain-synthetic first")
-    return read_records(path, SyntheticQuery)
+    rows = read_records(path, SyntheticQuery)
+    return [row._replace(log_likelihood=_one_nan(row.log_likelihood), grade=_one_nan(row.grade)) for row in rows]
+
+
+def _one_nan(value: float) -> float:
+    """``math.nan`` for every NaN: to Python, rows that are alike are then equal."""
+    return math.nan if math.isnan(value) else value

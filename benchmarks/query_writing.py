@@ -1,0 +1,127 @@
+"""Accepted synthetic queries a minute, against the plain way to write them with DSPy.
+
+    python benchmarks/query_writing.py 60
+
+Both ways write for the same passages of the embedded collection, with the same judgments as demonstrations, the same
+embedded SmolLM2, greedily, with the same filters, and no answer from a cache. The plain way is one ``dspy.Predict``
+with DSPy's ChatAdapter, call after call. It has the limit of 48 tokens an answer that conf/lm/smollm2.yaml sets:
+without one, the model goes on and on, and 20 queries take more than five minutes. Rates are by the wall clock, so that
+only their ratio says anything on a machine that does other work; the ways take turns, so that such work disturbs both.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dspy
+import numpy as np
+from dspy.utils.exceptions import AdapterParseError
+
+from zero2ir.collections import JudgedDocument, pydocs
+from zero2ir.collections.judgments import draw
+from zero2ir.collections.records import Collection
+from zero2ir.collections.settings import JudgmentBudget
+from zero2ir.config import LibraryConfig, compose
+from zero2ir.corpus import Corpus
+from zero2ir.lm.factory import LanguageModel, open_lm
+from zero2ir.models import Sparse
+from zero2ir.synthetic.coverage import choose_documents
+from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.queries import Draft, blanks, round_trip_ranks, write_drafts
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.synthetic.styles import Prompt, make_prompt
+
+STYLE = "judgments"
+TURN = 10  # queries until the other way has its turn
+SEED = 0
+
+
+def ours(drafts: Sequence[Draft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
+    """The pipeline's own way."""
+    return [draft.query for draft in write_drafts(drafts, prompt, language_model)]
+
+
+def plain(drafts: Sequence[Draft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
+    """What a first script would do; an answer that cannot be parsed is no query."""
+    writer = dspy.Predict(dspy.Signature("document -> query", prompt.instruction))
+    writer.demos = [dspy.Example(document=document, query=query) for document, query in prompt.demonstrations]
+    queries = []
+    for draft in drafts:
+        try:
+            with dspy.context(lm=language_model.lm, adapter=dspy.ChatAdapter()):
+                queries.append(" ".join(str(writer(document=draft.passage).query).split()))
+        except AdapterParseError:
+            queries.append("")
+    return queries
+
+
+WAYS = {"plain": plain, "zero2ir": ours}
+
+
+@contextmanager
+def servers() -> Iterator[dict[str, LanguageModel]]:
+    """A server for each way, with a prompt cache of its own, and no answers from before."""
+    settings = compose("library", LibraryConfig, ["lm=smollm2"]).lm
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        yield {name: stack.enter_context(open_lm(settings, Path(folder, name), SEED)) for name in WAYS}
+
+
+def accepted(
+    corpus: Corpus,
+    judgments: Sequence[JudgedDocument],
+    drafts: Sequence[Draft],
+    queries: Sequence[str],
+    prompt: Prompt,
+    settings: SyntheticSettings,
+) -> int:
+    """How many of the queries pass the filters."""
+    documents = [draft.document for draft in drafts]
+    ranks = round_trip_ranks(Sparse().index(corpus), corpus, queries, documents, settings.round_trip)
+    unknown = np.full(len(drafts), np.nan)
+    written = Written(
+        queries=queries,
+        passages=[draft.passage for draft in drafts],
+        contents=[document.content for document in documents],
+        styles=[draft.style for draft in drafts],
+        round_trip_ranks=np.array(ranks),
+        log_likelihoods=unknown,
+        grades=unknown,
+        known=[row.query for row in judgments],
+        shown=[document for document, _ in prompt.demonstrations],
+    )
+    return sum(not one for one in objections(written, settings))
+
+
+def main(number: int) -> None:
+    raw = pydocs.read()
+    collection = Collection(raw.documents, raw.queries, raw.judgments)
+    corpus, judgments = Corpus(collection.documents), draw(collection, JudgmentBudget(), SEED)
+    settings = SyntheticSettings(documents=number, styles={STYLE: 1})
+    sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, SEED)
+    prompt, drafts = make_prompt(STYLE, corpus, judgments, settings, SEED), blanks(sample, STYLE, settings, SEED)
+    seconds = dict.fromkeys(WAYS, 0.0)
+    queries: dict[str, list[str]] = {name: [] for name in WAYS}
+    with servers() as models:
+        for start in range(0, len(drafts), TURN):
+            for name, way in WAYS.items():
+                begun = time.perf_counter()
+                queries[name] += way(drafts[start : start + TURN], prompt, models[name])
+                seconds[name] += time.perf_counter() - begun
+        usage = {name: model.usage for name, model in models.items()}
+    print(
+        f"{'':10} {'written':>8} {'accepted':>9} {'seconds':>8} {'calls':>6} {'tokens out':>11} {'accepted / min':>15}"
+    )
+    rates = {}
+    for name in WAYS:
+        good = accepted(corpus, judgments, drafts, queries[name], prompt, settings)
+        rates[name] = 60 * good / seconds[name]
+        figures = f"{sum(map(bool, queries[name])):8} {good:9} {seconds[name]:8.1f} {usage[name].calls:6}"
+        print(f"{name:10} {figures} {usage[name].completion_tokens:11} {rates[name]:15.1f}")
+    print(f"ratio: {rates['zero2ir'] / rates['plain']:.2f}" if rates["plain"] else "the plain way got none accepted")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)

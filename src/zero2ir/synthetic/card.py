@@ -1,0 +1,184 @@
+"""The data card: what was written, what the filters made of it, and what it looks like."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zero2ir.collections import JudgedDocument
+from zero2ir.files import finished_file, write_json
+from zero2ir.markdown import Table, heading, markdown
+from zero2ir.synthetic.filters import jaccard, trigrams, words_of
+from zero2ir.synthetic.records import SyntheticQuery
+from zero2ir.synthetic.settings import SyntheticSettings
+
+SAMPLES = 20
+SAMPLE_WORDS = 30  # of a passage
+BAR = 40  # signs
+LENGTHS = (1, 3, 5, 7, 9, 13, 17, 25, 41)  # the least of each bin, in words
+PASSAGE_LENGTHS = (1, 10, 20, 40, 60, 80, 120, 200)
+ALIKE = (0.5, 0.3)  # similarities of trigrams
+
+
+class Section(NamedTuple):
+    """One table of the card with what stands above it."""
+
+    title: str
+    caption: str
+    table: Table
+
+
+def data_card(
+    rows: Sequence[SyntheticQuery],
+    judgments: Sequence[JudgedDocument],
+    settings: SyntheticSettings,
+    cost: Mapping[str, Any],
+    seed: int,
+) -> list[Section]:
+    """Describes synthetic queries.
+
+    Args:
+        rows: all that were written, at least one.
+        judgments: those that training may see.
+        settings: how they were written.
+        cost: by name, e.g. seconds and tokens.
+        seed: draws the samples.
+    """
+    accepted = [row for row in rows if not row.rejected]
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:SAMPLES])
+    return [
+        Section("Styles", "Queries by style; accepted ones were rejected by no filter.", _styles(rows)),
+        Section(
+            "Filters",
+            "Every filter is asked about every query. “Alone” is how many it objects to, “only” those that nobody else "
+            "objects to, “first” those that no filter above it has rejected already.",
+            _filters(rows, settings),
+        ),
+        Section("Length", "Accepted queries by their words.", _histogram([row.query for row in accepted], LENGTHS)),
+        Section(
+            "Passages",
+            "What the LM saw of the documents, by its words.",
+            _histogram([row.passage for row in rows], PASSAGE_LENGTHS),
+        ),
+        Section("Overlap", "Accepted queries beside the judgments' own.", _overlap(accepted, judgments)),
+        Section("Cost", "What writing took, filters and negatives included.", _cost(cost)),
+        Section(
+            "Samples",
+            f"{len(drawn)} queries, drawn at random. The texts come from documents and an LM, and promise nothing.",
+            _samples([rows[place] for place in drawn]),
+        ),
+    ]
+
+
+def write_card(card: Sequence[Section], seed: int, folder: Path) -> None:
+    """Writes ``card.md`` for people, and ``card.json`` for the report."""
+    with finished_file(folder / "card.md") as file:
+        file.write(f"# Synthetic queries, seed {seed}\n")
+        for section in card:
+            file.write(f"\n## {section.title}\n\n{section.caption}\n\n{markdown(section.table)}")
+    sections = [section._asdict() | {"table": section.table._asdict()} for section in card]
+    write_json(folder / "card.json", {"seed": seed, "sections": sections})
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """What ``write_card`` wrote, as {"seed", "sections"}; None where no queries were written."""
+    path = folder / "card.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _styles(rows: Sequence[SyntheticQuery]) -> Table:
+    table = []
+    for style in dict.fromkeys(row.style for row in rows):
+        own = [row for row in rows if row.style == style]
+        accepted = [row for row in own if not row.rejected]
+        table.append(
+            [
+                style,
+                str(len({row.doc_id for row in own})),
+                str(len(own)),
+                str(len(accepted)),
+                _share(len(accepted), len(own)),
+                _mean([len(row.query.split()) for row in accepted], 1),
+                _mean([row.log_likelihood for row in accepted], 2),
+            ]
+        )
+    headers = ["Style", "Documents", "Written", "Accepted", "Share", "Mean words", "Mean log-likelihood"]
+    return Table(headers, table, labels=1)
+
+
+def _filters(rows: Sequence[SyntheticQuery], settings: SyntheticSettings) -> Table:
+    table, left = [], len(rows)
+    for name in settings.filters:
+        alone = sum(name in row.objections for row in rows)
+        only = sum(row.objections == [name] for row in rows)
+        first = sum(row.rejected == name for row in rows)
+        left -= first
+        table.append([name, str(alone), _share(alone, len(rows)), str(only), str(first), str(left)])
+    together = sum(bool(row.rejected) for row in rows)
+    table.append(["together", str(together), _share(together, len(rows)), "", str(together), str(left)])
+    return Table(["Filter", "Alone", "Share", "Only", "First", "Left after it"], table, labels=1)
+
+
+def _histogram(texts: Sequence[str], bins: Sequence[int]) -> Table:
+    """How many texts have how many words, with bars; the longest is of the fullest bin."""
+    places = np.searchsorted(bins, [max(1, len(text.split())) for text in texts], side="right") - 1
+    numbers = np.bincount(places, minlength=len(bins))
+    names = [f"{low} to {high - 1}" for low, high in pairwise(bins)] + [f"{bins[-1]} and more"]
+    rows = [
+        [name, "█" * round(BAR * int(number) / max(1, int(numbers.max()))), str(number)]
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    return Table(["Words", "", "Texts"], rows, labels=2)
+
+
+def _overlap(accepted: Sequence[SyntheticQuery], judgments: Sequence[JudgedDocument]) -> Table:
+    judged = list(dict.fromkeys(row.query for row in judgments))
+    queries = [row.query for row in accepted]
+    known = {words_of(query) for query in judged}
+    vocabulary = {word for query in known for word in query.split()}
+    words = {word for query in queries for word in words_of(query).split()}
+    near = jaccard(trigrams(queries), trigrams(judged)).max(axis=1) if queries and judged else np.zeros(len(queries))
+    rows = [
+        ["judged queries", str(len(judged))],
+        ["the same as a judged query", str(sum(words_of(query) in known for query in queries))],
+        *([f"trigrams at least {least:.0%} alike", str(int((near >= least).sum()))] for least in ALIKE),
+        ["the most alike", f"{near.max(initial=0.0):.0%}"],
+        ["judged queries' words that occur", _share(len(vocabulary & words), len(vocabulary))],
+        ["words that no judged query has", _share(len(words - vocabulary), len(words))],
+    ]
+    return Table(["Figure", "Value"], rows, labels=1)
+
+
+def _cost(cost: Mapping[str, Any]) -> Table:
+    rows = [[heading(name), _amount(value)] for name, value in cost.items()]
+    return Table(["Cost", "Value"], rows, labels=1)
+
+
+def _amount(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def _samples(rows: Sequence[SyntheticQuery]) -> Table:
+    table = [
+        [row.query or "–", row.rejected or "accepted", row.style, row.doc_id, _excerpt(row.passage)] for row in rows
+    ]
+    return Table(["Query", "Filters", "Style", "Document", "Passage"], table, labels=5)
+
+
+def _excerpt(text: str) -> str:
+    words = text.split()
+    return " ".join(words[:SAMPLE_WORDS]) + (" …" if len(words) > SAMPLE_WORDS else "")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "–"
+
+
+def _mean(values: Sequence[float], digits: int) -> str:
+    known = [value for value in values if not np.isnan(value)]
+    return f"{np.mean(known):.{digits}f}" if known else "–"

@@ -1,0 +1,184 @@
+"""The kinds of queries that an LM is asked for, each with its instruction and demonstrations."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zero2ir.collections import JudgedDocument
+from zero2ir.corpus import Corpus
+from zero2ir.synthetic.passages import answering_passage
+from zero2ir.synthetic.settings import SyntheticSettings
+
+if TYPE_CHECKING:
+    import dspy
+
+Pairs = Sequence[tuple[str, str]]
+
+# A small model writes nonsense without demonstrations. These are about nothing that a collection is likely to be about.
+EXCERPTS = (
+    "Sourdough bread rises without baker's yeast. Wild yeasts and lactic acid bacteria live in a starter of flour and "
+    "water that is fed every day. The bacteria make acids, which give the bread its taste and keep mould away for "
+    "several days.",
+    "Lighthouse of the Northern Cape\nThe tower was lit for the first time in 1871. Until it was automated in 1983, "
+    "three keepers wound up the clockwork that turned the lens every four hours. Ships could see its beam from "
+    "eighteen miles away.",
+    "Tenants may end an open-ended lease at any time with three months' notice in writing. Landlords need a reason, "
+    "such as unpaid rent or their own need of the flat, and the notice period grows with the years that the tenant "
+    "has lived there.",
+    "We followed 412 adults who walked for thirty minutes a day. After one year their systolic blood pressure was "
+    "4 mmHg lower than in the control group, and those who walked in the morning slept longer. Body weight did not "
+    "change.",
+    "How bicycle gears work\nThe chain joins a chainring at the pedals and a sprocket at the rear wheel. A small "
+    "chainring with a large sprocket makes each turn of the pedals easy, which helps uphill; the opposite is fast on "
+    "flat roads.",
+)
+
+
+class Style(NamedTuple):
+    """A kind of query.
+
+    Attributes:
+        instruction: what the LM is told.
+        queries: one for each of ``EXCERPTS``; none for the style whose demonstrations are the judgments.
+        max_tokens: the longest answer.
+    """
+
+    instruction: str
+    queries: tuple[str, ...]
+    max_tokens: int = 32
+
+
+STYLES: Mapping[str, Style] = {
+    "judgments": Style("Write the search query that this document answers.", ()),
+    "question": Style(
+        "Write a question that this document answers.",
+        (
+            "why does sourdough bread rise without added yeast?",
+            "how was the lens of the Northern Cape lighthouse turned before 1983?",
+            "how much notice do I have to give to move out of my flat?",
+            "does walking every day lower blood pressure?",
+            "which bicycle gear should I use to ride uphill?",
+        ),
+    ),
+    "keywords": Style(
+        "Write a few keywords that someone would type into a search engine to find this document.",
+        (
+            "sourdough starter wild yeast bacteria",
+            "northern cape lighthouse history keepers",
+            "lease termination notice period tenant landlord",
+            "daily walking blood pressure trial adults",
+            "bicycle chainring sprocket gear ratio",
+        ),
+        24,
+    ),
+    "claim": Style(
+        "Write a claim in one sentence that this document confirms or refutes.",
+        (
+            "Acids made by bacteria protect sourdough bread from mould.",
+            "The lighthouse of the Northern Cape has always worked without keepers.",
+            "A landlord may end an open-ended lease without giving any reason.",
+            "Half an hour of walking a day reduces systolic blood pressure.",
+            "A large sprocket at the rear wheel makes pedalling uphill harder.",
+        ),
+        48,
+    ),
+    "title": Style(
+        "Write a short title for this document.",
+        (
+            "What makes sourdough rise",
+            "The keepers of the Northern Cape lighthouse",
+            "Ending a residential lease",
+            "Effects of daily walking on blood pressure and sleep",
+            "Choosing bicycle gears for hills and flat roads",
+        ),
+    ),
+    "description": Style(
+        "Describe in one sentence what someone is looking for who needs this document.",
+        (
+            "Someone wants to know how wild yeasts and bacteria in a starter leaven and preserve bread.",
+            "Someone looks for the history of a lighthouse and the work of its keepers.",
+            "Someone wants to know how and when tenants and landlords can end a lease.",
+            "Someone looks for studies of what regular walking does to blood pressure, sleep and weight.",
+            "Someone wants an explanation of how the gears of a bicycle make riding easier or faster.",
+        ),
+        48,
+    ),
+}
+
+
+class Prompt(NamedTuple):
+    """What the LM is shown before each document of a style.
+
+    Attributes:
+        style: its name.
+        demonstrations: (document, query) pairs.
+    """
+
+    style: str
+    demonstrations: Pairs
+
+    @property
+    def instruction(self) -> str:
+        """What the LM is told."""
+        return STYLES[self.style].instruction
+
+    def as_dict(self) -> dict[str, Any]:
+        """All that the LM is shown, and its digest; JSON."""
+        pairs = [{"document": document, "query": query} for document, query in self.demonstrations]
+        return {"instruction": self.instruction, "demonstrations": pairs, "digest": self.digest}
+
+    @property
+    def digest(self) -> str:
+        """Identifies the prompt; hexadecimal, 12 characters."""
+        return hashlib.sha256(repr((self.instruction, tuple(self.demonstrations))).encode()).hexdigest()[:12]
+
+
+def make_prompt(
+    style: str, corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, seed: int
+) -> Prompt:
+    """The prompt of a style; its demonstrations are drawn, and put in order, by the seed.
+
+    Those of the style "judgments" are the judged queries, each with the passage of its most relevant document that
+    holds most of its terms, so that new queries sound like the collection's.
+    """
+    rng = np.random.default_rng(seed)
+    if style != "judgments":
+        pairs = list(zip(EXCERPTS, STYLES[style].queries, strict=True))
+        return Prompt(style, [pairs[number] for number in rng.permutation(len(pairs))[: settings.demonstrations]])
+    best: dict[str, JudgedDocument] = {}
+    for row in judgments:
+        if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
+            best[row.query_id] = row
+    rows = [best[query_id] for query_id in sorted(best)]
+    chosen = [rows[number] for number in rng.permutation(len(rows))[: settings.demonstrations]]
+    documents = [corpus.documents[corpus.number_of[row.doc_id]] for row in chosen]
+    return Prompt(
+        style,
+        [
+            (answering_passage(document, settings.document_words, row.query), row.query)
+            for row, document in zip(chosen, documents, strict=True)
+        ],
+    )
+
+
+def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
+    """The DSPy program that writes a query for a document.
+
+    Args:
+        prompt: its style, and the few shots.
+        logprobs: whether the endpoint shall tell how likely each token was.
+    """
+    import dspy
+
+    signature = dspy.Signature("document -> query", prompt.instruction)
+    # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
+    told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
+    limit = STYLES[prompt.style].max_tokens
+    writer = dspy.Predict(signature, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=limit, **told)
+    writer.demos = [
+        dspy.Example(document=document, query=query).with_inputs("document")
+        for document, query in prompt.demonstrations
+    ]
+    return writer
