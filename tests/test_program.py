@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from zero2ir.collections import Document, JudgedDocument
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders import DenseEncoder, TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.experiment import train_program
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Dense, Hybrid, Retriever, Rewritten, Sparse
-from zero2ir.program import PROGRAM, Program, load_program, program_digest
+from zero2ir.models import Dense, Hybrid, LateInteraction, Retriever, Rewritten, Sparse
+from zero2ir.program import PROGRAM, Program, index_bytes, load_program, program_digest
 from zero2ir.strategies import TrainingInputs, ZeroShot
 
 QUERIES = ["list of the words in the string", "all letters in lower case", "zzz qqq", ""]
@@ -329,3 +329,16 @@ def test_a_program_without_a_language_model_keeps_none(sparse: Program, oracle: 
     program.save(tmp_path / "searcher")
     assert program.language_model is None
     assert load_program(tmp_path / "searcher").language_model is None
+
+
+def test_the_size_of_an_index_counts_vectors_wherever_they_lie_and_no_network(
+    corpus: Corpus, tiny_token_encoder: TokenEncoder, tmp_path: Path
+) -> None:
+    tokens = Corpus(corpus.documents, {"late_interaction": tiny_token_encoder})
+    late = LateInteraction().index(tokens)
+    for name, retriever, vectors in (
+        ("dense", Dense("static").index(corpus), corpus.encoded("static").nbytes),
+        ("late", late, late.documents.vectors.nbytes + late.documents.starts.nbytes),
+    ):
+        Program(retriever, corpus.documents, Confidence(1.0, 0.5, 2.0, 0.4), {}).save(tmp_path / name)
+        assert vectors < index_bytes(tmp_path / name) < vectors + 2000  # the settings
