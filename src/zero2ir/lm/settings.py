@@ -14,7 +14,7 @@ class LMSettings(BaseModel):
         model: a LiteLLM name such as "openai/gpt-4o-mini"; only for "litellm".
         weights: "package:file" of a GGUF file inside an installed package; only for "embedded".
         context: tokens that one prompt and its answer may take together; only for "embedded".
-        slots: sequences that the embedded server works on at once; the texts do not depend on it.
+        slots: sequences that the embedded server works on at once; with several, rounding differs and a text may, too.
         threads: CPU threads of the embedded server; None takes half of the cores; the texts do not depend on it.
         api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1".
         api_key_env: the *name* of the environment variable that holds the key.
