@@ -1,6 +1,7 @@
 """Smoothing around any retriever: documents that are alike answer alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,17 +101,23 @@ class Smoothed(Retriever):
     def _smoothed(self, ranking: Ranking, k: int) -> Ranking:
         if not len(ranking.numbers):
             return best(np.zeros((0, len(self.near))), k)
-        near = self.near[:, : self.neighbours]
-        shares = _shares(self.similarities[:, : self.neighbours])
-        return joined(
-            [self._smoothed_row(Reference.of(ranking, row), near, shares, k) for row in range(len(ranking.numbers))]
-        )
+        return joined([self._smoothed_row(Reference.of(ranking, row), k) for row in range(len(ranking.numbers))])
 
-    def _smoothed_row(self, reference: Reference, near: np.ndarray, shares: np.ndarray, k: int) -> Ranking:
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        """(n_documents, neighbours) float32, how much each neighbour counts; they sum to 1.
+
+        A document that has no neighbour is its own.
+        """
+        squares = np.square(self.similarities[:, : self.neighbours].astype(np.float32))
+        squares[squares.sum(axis=1) == 0, 0] = 1.0
+        return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
+
+    def _smoothed_row(self, reference: Reference, k: int) -> Ranking:
         """One query's documents with those whose neighbours were found; none where none was."""
+        near, shares = self.near[:, : self.neighbours], self._shares
         own = reference.spread(len(near), "z-score")
-        alone = shares.sum(axis=1) == 0
-        around = np.where(alone, own, np.einsum("dn,dn->d", own[near], shares))
+        around = np.einsum("dn,dn->d", own[near], shares)
         total = (1 - self.weight) * own + self.weight * around
         found = np.zeros(len(near), dtype=bool)
         found[reference.numbers] = True
@@ -195,9 +202,3 @@ def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.
             near[row, : len(kept)] = numbers[kept]
             similarities[row, : len(kept)] = scores[kept]
     return near, similarities
-
-
-def _shares(similarities: np.ndarray) -> np.ndarray:
-    """(n_documents, n_neighbours) float32, how much each neighbour counts; they sum to 1, or 0 where there is none."""
-    squares = np.square(similarities.astype(np.float32))
-    return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
