@@ -1,7 +1,6 @@
 """A cross-encoder: a network that reads query and text together and says how well they fit."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
@@ -13,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reranker, read_state, split, write_state
-from zero2ir.training import train_in_order
+from zero2ir.training import quiet, train_in_order
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
@@ -129,7 +128,7 @@ class CrossEncoder(Reranker):
                 f"the encoder {self.encoder!r} is no transformer, and a cross-encoder needs the body of one; "
                 "choose encoder=minilm, or another model"
             )
-        with TemporaryDirectory() as folder, torch.random.fork_rng(), _quiet():
+        with TemporaryDirectory() as folder, torch.random.fork_rng(), quiet():  # it would report that the head is new
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
@@ -209,16 +208,3 @@ def _loss(network: "Network", name: str) -> "Module":
     from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, RankNetLoss
 
     return {"lambda": LambdaLoss, "listnet": ListNetLoss, "ranknet": RankNetLoss}[name](network, mini_batch_size=-1)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps transformers from reporting that the head is new: it is meant to be."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
