@@ -202,7 +202,7 @@ def test_defaults_agree_with_the_schemas() -> None:
     assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
     assert pretrain.pretraining.projection == ProjectionSettings()
     assert pretrain.pretraining.synthetic == SyntheticSettings()
-    assert pretrain.lm == LMSettings(name="smollm2")
+    assert pretrain.lm == LMSettings(name="smollm2", quantization="Q8_0")
     assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})
     assert compose("train", TrainConfig, []).selection == SelectionSettings()
     assert compose("evaluate", EvaluateConfig, []).evaluation == EvaluationSettings()

