@@ -86,9 +86,11 @@ def test_reconstruction_lowers_the_loss_of_tokens_that_it_has_not_seen(
     rng = np.random.default_rng(0)
     states, labels = chosen_states(network, passages, 0.5, rng)
     seen = rng.random(len(labels)) < 0.7
-    reconstruct(
+    curve = reconstruct(
         network, states[seen], labels[seen], frequency, HeadFit(steps=150, batch_size=64, learning_rate=0.01), rng
     )
+    assert (curve[0].step, curve[-1].step) == (3, 150)
+    assert curve[-1].loss < curve[0].loss - 0.25
     unigram = np.log(frequency / frequency.sum(), where=frequency > 0, out=np.full(len(frequency), -np.inf))
     with torch.no_grad():
         known = head(states[~seen])[:, frequency > 0].log_softmax(dim=1)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zero2ir import training
@@ -23,7 +25,7 @@ from zero2ir.pretext.reconstruction import ReconstructionFit
 from zero2ir.pretext.tasks import DEFAULT
 from zero2ir.scratch import ScratchSettings, train_scratch
 from zero2ir.static import StaticSettings, train_static
-from zero2ir.training import Checks, FitSettings, Loss, write_losses
+from zero2ir.training import POINTS, Checks, FitSettings, Loss, averaged, write_losses
 
 CHECKS = Checks(number=6, held_out=0.1, patience=9)
 FIT = FitSettings(epochs=4, batch_size=8, learning_rate=0.01)
@@ -192,6 +194,17 @@ def test_a_single_document_is_not_parted() -> None:
 def test_what_nobody_looks_at_is_not_held_out() -> None:
     with pytest.raises(ValidationError, match=r"held_out=0\.1, but number=0 never looks at it"):
         Checks(held_out=0.1)
+
+
+@given(st.lists(st.floats(0, 10), max_size=400))
+def test_a_curve_of_one_s_own_losses_averages_each_step_once(losses: list[float]) -> None:
+    curve = averaged(losses)
+    steps = [point.step for point in curve]
+    assert len(curve) <= POINTS
+    assert steps == sorted(set(steps))
+    assert steps[-1:] == [len(losses)][: bool(losses)]
+    lengths = np.diff([0, *steps])
+    assert float(lengths @ [point.loss for point in curve]) == pytest.approx(sum(losses))
 
 
 def test_a_curve_is_written_as_plain_columns(tmp_path: Path) -> None:

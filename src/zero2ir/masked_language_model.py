@@ -27,6 +27,7 @@ from zero2ir.encoders.sparse import (
 from zero2ir.errors import InputError
 from zero2ir.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.progress import progress
+from zero2ir.training import Loss, averaged
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
@@ -115,14 +116,16 @@ def train_learned_sparse(
     drawn = [documents[number] for number in np.sort(rng.permutation(len(documents))[: settings.passages])]
     passages = tokens(network, [document.content for document in drawn], settings.max_tokens)
     states, labels = chosen_states(network, passages, settings.chosen, rng)
+    losses: dict[str, list[Loss]] = {}
     if len(labels):
-        reconstruct(network, states, labels, np.asarray(counts.sum(axis=0)).ravel(), settings.reconstruction, rng)
+        frequency = np.asarray(counts.sum(axis=0)).ravel()
+        losses["reconstruction"] = reconstruct(network, states, labels, frequency, settings.reconstruction, rng)
     calibrate(network, passages[:CALIBRATION], lexicon.importance > 0, settings.active)
     pairs = list(tasks.pairs(drawn, rng))
     if len(pairs) > 1:
-        contrast(network, pairs, lexicon, settings, rng)
+        losses["pairs"] = contrast(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
-    return SparseEncoder(origin, network.eval(), lexicon)
+    return SparseEncoder(origin, network.eval(), lexicon, losses)
 
 
 def _check(tasks: PairTasks, documents: Sequence[Document], settings: LearnedSparseSettings) -> None:
@@ -185,7 +188,7 @@ def reconstruct(
     frequency: np.ndarray,
     settings: HeadFit,
     rng: np.random.Generator,
-) -> None:
+) -> list[Loss]:
     """Trains the head in place to tell which token each state belongs to, among the collection's terms.
 
     Args:
@@ -196,6 +199,9 @@ def reconstruct(
             head need learn no more than what the context adds.
         settings: steps, batch size, learning rate.
         rng: draws the batches.
+
+    Returns:
+        The loss curve.
     """
     import torch
 
@@ -205,14 +211,16 @@ def reconstruct(
     with torch.no_grad():
         head.bias.copy_(torch.from_numpy(np.log(np.maximum(frequency, 0.5) / frequency.sum())))
     table = head.decoder.weight.detach()[known]
-    for step in _steps(head, settings, "reconstructing tokens"):
+    losses: list[float] = []
+    for step in _steps(head, settings, "reconstructing tokens", losses):
         batch = torch.from_numpy(rng.integers(len(labels), size=settings.batch_size))
         logits = head.transform(states[batch]) @ table.T + head.bias[known]
         step(torch.nn.functional.cross_entropy(logits, target[batch]))
+    return averaged(losses)
 
 
-def _steps(head: Any, settings: HeadFit, description: str) -> Iterator[Callable[["Tensor"], None]]:
-    """Yields what takes a loss and makes a step of all that learns in a head, as often as there are steps."""
+def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) -> Iterator[Callable[["Tensor"], None]]:
+    """Yields what takes a loss, adds it to ``losses`` and makes a step of all that learns in a head."""
     import torch
     from transformers import get_linear_schedule_with_warmup
 
@@ -226,6 +234,7 @@ def _steps(head: Any, settings: HeadFit, description: str) -> Iterator[Callable[
             parameter.grad = gradient
         optimizer.step()
         schedule.step()
+        losses.append(loss.item())
 
     for _ in progress(range(settings.steps), description):
         yield step
@@ -265,7 +274,7 @@ def contrast(
     lexicon: Lexicon,
     settings: LearnedSparseSettings,
     rng: np.random.Generator,
-) -> None:
+) -> list[Loss]:
     """Trains the head in place so that each query finds its document among a batch, by own and learned terms together.
 
     Only the terms of a batch's queries matter to it, so only their weights are computed, and FLOPS on some others.
@@ -276,6 +285,9 @@ def contrast(
         lexicon: of the collection.
         settings: steps, batch size, learning rate, scale, regularisation.
         rng: draws the batches.
+
+    Returns:
+        The loss curve.
     """
     import torch
 
@@ -286,7 +298,8 @@ def contrast(
     queries = weighed(term_counts(network.tokenizer, [query for query, _ in pairs]), lexicon.importance)
     known = np.flatnonzero(lexicon.importance)
     size = min(settings.contrast.batch_size, len(pairs))
-    for step in _steps(head, settings.contrast, "learning term weights"):
+    losses: list[float] = []
+    for step in _steps(head, settings.contrast, "learning term weights", losses):
         batch = rng.permutation(len(pairs))[:size]
         sample = rng.choice(known, SAMPLE)
         terms = np.concatenate([np.unique(queries[batch].indices), sample])
@@ -297,3 +310,4 @@ def contrast(
         flops = learned[:, -SAMPLE:].mean(dim=0).square().mean() * len(known)
         target = torch.arange(size, device=learned.device)
         step(torch.nn.functional.cross_entropy(scores, target) + settings.flops * flops)
+    return averaged(losses)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zero2ir.files import finished_file, finished_folder, write_json
@@ -304,6 +305,13 @@ def _curve(history: Sequence[Mapping[str, float]]) -> list[Loss]:
     losses = {int(row["step"]): row["loss"] for row in history if "loss" in row}
     held_out = {int(row["step"]): row["eval_loss"] for row in history if "eval_loss" in row}
     return [Loss(step, loss, held_out.get(step)) for step, loss in losses.items()]
+
+
+def averaged(losses: Sequence[float]) -> list[Loss]:
+    """The losses of all steps of a training of one's own, as a curve of some fifty points."""
+    every = max(1, -(-len(losses) // POINTS))
+    runs = [losses[start : start + every] for start in range(0, len(losses), every)]
+    return [Loss(min((n + 1) * every, len(losses)), float(np.mean(run)), None) for n, run in enumerate(runs)]
 
 
 def write_losses(curve: Sequence[Loss], path: Path) -> None:

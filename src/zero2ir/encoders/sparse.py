@@ -1,7 +1,7 @@
 """Learned sparse encoders: a text becomes weights of vocabulary terms, its own ones and those it could have used."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import progress
+from zero2ir.training import Loss
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
@@ -72,9 +73,16 @@ class SparseEncoder(TextEncoder):
     encoded = "terms.safetensors"
     trained = True
 
-    def __init__(self, settings: EncoderSettings, model: "Network", lexicon: Lexicon) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        model: "Network",
+        lexicon: Lexicon,
+        losses: Mapping[str, Sequence[Loss]] | None = None,
+    ) -> None:
         self.settings = settings
         self.lexicon = lexicon
+        self.losses = losses or {}
         self._model = model
 
     @property
