@@ -12,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example
-from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
+from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
 
 QUERIES = [f"{word} gumbo" for word in ("zydeco", "bayou", "okra", "crawfish", "jambalaya", "mardi")]
 
@@ -113,10 +113,24 @@ def test_a_further_relevant_document_is_no_negative() -> None:
     documents = np.eye(3, 4, dtype=np.float32)
     query = np.array([[0.5, 0.5, 0.5, 0.5]], dtype=np.float32)
     both = [Example("q", 0, (2,)), Example("q", 1, (2,))]
-    settings = AdapterSettings(steps=200, learning_rate=0.05, penalty=0.0)
+    settings = DenseAdapterSettings(steps=200, learning_rate=0.05, penalty=0.0)
     moved = adapt(query, fit_adapter(query.repeat(2, axis=0), documents, both, settings))[0]
     assert moved[0] == pytest.approx(moved[1], abs=1e-4)
     assert moved[0] > 0.6 > 0.0 > moved[2]
+
+
+def test_a_teacher_s_margins_are_learned_whatever_their_unit() -> None:
+    documents = np.eye(3, 4, dtype=np.float32)
+    query = np.array([[0.5, 0.5, 0.5, 0.5]], dtype=np.float32)
+    settings = DenseAdapterSettings(steps=300, learning_rate=0.02, penalty=0.0, distillation=1000.0)
+    start = np.array([[0.9, 0.3, 0.1, 0.3]], dtype=np.float32)
+    for unit in (1.0, 50.0):
+        told = [Example("q", 0, (1, 2), margins=(0.1 * unit, 0.2 * unit))]
+        cosines = (documents @ adapt(start, fit_adapter(start, documents, told, settings))[0]).tolist()
+        assert (cosines[0] - cosines[2]) / (cosines[0] - cosines[1]) == pytest.approx(2.0, rel=0.02)
+    untold = [Example("q", 0, (1, 2))]  # without margins it is contrast alone
+    plain = settings.model_copy(update={"distillation": 0.0})
+    assert np.array_equal(fit_adapter(query, documents, untold, settings), fit_adapter(query, documents, untold, plain))
 
 
 def test_negatives_are_pushed_away(corpus: Corpus) -> None:
@@ -132,7 +146,7 @@ def test_a_heavy_penalty_changes_little_and_none_changes_much(corpus: Corpus) ->
     plain = vectors(model("adapter", corpus))
     moved = []
     for penalty in (0.0, 1.0, 1e6):
-        settings = AdapterSettings(steps=100, learning_rate=0.01, penalty=penalty)
+        settings = DenseAdapterSettings(steps=100, learning_rate=0.01, penalty=penalty)
         learned = Dense("static", adapter=settings).index(corpus).learn(wanted, seed=0)
         assert learned is not None
         moved.append(float(np.abs(vectors(learned) - plain).max()))
@@ -142,7 +156,7 @@ def test_a_heavy_penalty_changes_little_and_none_changes_much(corpus: Corpus) ->
 
 
 def test_one_step_moves_by_no_more_than_the_learning_rate(corpus: Corpus) -> None:
-    settings = AdapterSettings(steps=1, learning_rate=1e-3)
+    settings = DenseAdapterSettings(steps=1, learning_rate=1e-3)
     learned = Dense("static", adapter=settings).index(corpus).learn(examples(corpus), seed=0)
     assert learned is not None
     assert learned.map is not None

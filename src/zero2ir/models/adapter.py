@@ -1,13 +1,16 @@
 """A linear adapter on the queries' side: learns in a second, and the documents' embeddings stay as they are."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.models.base import Example
 from zero2ir.models.nearest import Vectors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class AdapterSettings(BaseModel):
@@ -28,6 +31,16 @@ class AdapterSettings(BaseModel):
     scale: Annotated[float, Field(gt=0)] = 20.0
 
 
+class DenseAdapterSettings(AdapterSettings):
+    """How an adapter of whole texts' vectors learns.
+
+    Attributes:
+        distillation: weight of a teacher's margins beside the contrast, where the examples have some.
+    """
+
+    distillation: Annotated[float, Field(ge=0)] = 0.0
+
+
 def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Moves query vectors q to (q + qW) / |q + qW|.
 
@@ -40,9 +53,12 @@ def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def fit_adapter(
-    queries: np.ndarray, documents: np.ndarray | Vectors, examples: Sequence[Example], settings: AdapterSettings
+    queries: np.ndarray, documents: np.ndarray | Vectors, examples: Sequence[Example], settings: DenseAdapterSettings
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
+
+    With distillation the difference of two documents' cosines shall be the teacher's margin, too. A teacher's scores
+    have a unit of their own, so its margins are scaled to have the mean square that the cosines' have at the start.
 
     Args:
         queries: (n_examples, dimension) unit vectors of the examples' queries.
@@ -52,6 +68,9 @@ def fit_adapter(
 
     Returns:
         (dimension, dimension) float32.
+
+    Source: the distillation is MarginMSE, Hofstätter et al. 2020, arXiv 2010.02666, section 4.1, as in GPL, Wang et
+    al., NAACL 2022, arXiv 2112.07577, section 3.
     """
     import torch
 
@@ -64,17 +83,68 @@ def fit_adapter(
     share = share / share.sum()
     excluded = torch.from_numpy(other_positives(examples, place))
 
+    taught = _margins(examples, place) if settings.distillation else None
+    if taught is not None:
+        taught = taught.in_units_of(anchors @ candidates.T)
+
     weights = torch.zeros(queries.shape[1], queries.shape[1], requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
     for _ in range(settings.steps):
         optimizer.zero_grad()
         moved = torch.nn.functional.normalize(anchors + anchors @ weights, dim=1)
-        logits = (moved @ candidates.T * settings.scale).masked_fill(excluded, -torch.inf)  # -> (n_examples, n_pool)
+        cosines = moved @ candidates.T  # -> (n_examples, n_pool)
+        logits = (cosines * settings.scale).masked_fill(excluded, -torch.inf)
         losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
         loss = (losses * share).sum() + settings.penalty * weights.square().sum()
+        if taught is not None:
+            loss = loss + settings.distillation * taught.error(cosines)
         loss.backward()
         optimizer.step()
     return weights.detach().numpy()
+
+
+class _Margins(NamedTuple):
+    """What a teacher says of pairs of documents.
+
+    Attributes:
+        rows: (n,) the examples.
+        positives: (n,) columns of the pool.
+        negatives: (n,) columns of the pool.
+        values: (n,) by how much the positive scores above the negative.
+    """
+
+    rows: "Tensor"
+    positives: "Tensor"
+    negatives: "Tensor"
+    values: "Tensor"
+
+    def of(self, cosines: "Tensor") -> "Tensor":
+        """(n,) the same of (n_examples, n_pool) cosines."""
+        return cosines[self.rows, self.positives] - cosines[self.rows, self.negatives]
+
+    def in_units_of(self, cosines: "Tensor") -> "_Margins":
+        """Scaled to the mean square of the cosines' margins."""
+        own, teacher = self.of(cosines).square().mean(), self.values.square().mean().clamp(min=1e-12)
+        return self._replace(values=self.values * (own / teacher).sqrt())
+
+    def error(self, cosines: "Tensor") -> "Tensor":
+        """The mean squared error, in units of the mean square."""
+        return (self.of(cosines) - self.values).square().mean() / self.values.square().mean().clamp(min=1e-12)
+
+
+def _margins(examples: Sequence[Example], place: Mapping[int, int]) -> _Margins | None:
+    """The teacher's margins of all examples; None where there are none."""
+    import torch
+
+    pairs = [
+        (row, place[example.positive], place[negative], margin)
+        for row, example in enumerate(examples)
+        for negative, margin in zip(example.negatives, example.margins, strict=bool(example.margins))
+    ]
+    if not pairs:
+        return None
+    rows, positives, negatives, values = (torch.tensor(column) for column in zip(*pairs, strict=True))
+    return _Margins(rows, positives, negatives, values.float())
 
 
 def other_positives(examples: Sequence[Example], place: dict[int, int]) -> np.ndarray:

@@ -43,12 +43,14 @@ class Example(NamedTuple):
         positive: a document number.
         negatives: document numbers, possibly none.
         weight: how much it counts beside the other examples, at least 0.
+        margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
     """
 
     query: str
     positive: int
     negatives: tuple[int, ...] = ()
     weight: float = 1.0
+    margins: tuple[float, ...] = ()
 
 
 class Model(ABC):

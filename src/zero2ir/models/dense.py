@@ -9,7 +9,7 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
-from zero2ir.models.adapter import AdapterSettings, adapt, fit_adapter
+from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, counted, distinct, read_state, write_state
 from zero2ir.models.examples import text_columns
 from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
@@ -36,7 +36,7 @@ class Dense(Retriever):
         self,
         encoder: str = "pretrained",
         learning: Literal["adapter", "encoder"] = "adapter",
-        adapter: AdapterSettings | Mapping[str, Any] | None = None,
+        adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
         vectors: Precision = "float32",
         exact_limit: int = 200_000,
@@ -45,7 +45,7 @@ class Dense(Retriever):
             raise ValueError(f"vectors={vectors!r}; choose one of {', '.join(get_args(Precision))}")
         self.encoder = encoder
         self.learning = learning
-        self.adapter = AdapterSettings.model_validate(adapter or {})
+        self.adapter = DenseAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
         self.vectors: Precision = vectors
         self.exact_limit = exact_limit

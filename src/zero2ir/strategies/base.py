@@ -73,7 +73,12 @@ class TrainingInputs:
         """What the accepted synthetic queries teach."""
         numbers = self.corpus.number_of
         return [
-            Example(row.query, numbers[row.doc_id], tuple(numbers[doc_id] for doc_id in row.negatives))
+            Example(
+                row.query,
+                numbers[row.doc_id],
+                tuple(numbers[doc_id] for doc_id in row.negatives),
+                margins=tuple(row.margins),
+            )
             for row in self.synthetic
             if not row.rejected
         ]
