@@ -1,122 +1,151 @@
-"""Confidence: a probability that rises with the lead of the first document."""
+"""Confidence: a probability of relevance that rises with how far a document stands out."""
 
 import json
-import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.confidence import LEAST, Confidence, lead
+from zero2ir.collections import Document
+from zero2ir.confidence import DEPTH, LEAST, Confidence, Judged, signals
+from zero2ir.config import LibraryConfig, compose
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder
+from zero2ir.models import Dense, Ranking
+from zero2ir.models.base import best
 
-scores_row = st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=14).map(lambda row: sorted(row)[::-1])
-
-
-def padded(*rows: list[float], k: int = 14) -> np.ndarray:
-    return np.array([row + [-np.inf] * (k - len(row)) for row in rows], dtype=np.float32)
-
-
-def test_the_lead_by_hand() -> None:
-    deviation = math.sqrt((4 + 1 + 1) / 3)  # of 3, 0 and 0 around 1
-    assert lead(padded([3.0, 0.0, 0.0]))[0, 0] == pytest.approx(2 / deviation)
-    assert lead(padded([3.0, 0.0, 0.0] + [0.0] * 7 + [-50.0]))[0, 0] == pytest.approx(3.0)  # the best ten count
-    alone, none, alike = lead(padded([5.0], [], [2.0, 2.0, 2.0], k=3)).tolist()
-    assert alone == [0, -np.inf, -np.inf]
-    assert none == [-np.inf] * 3
-    assert alike == [0, 0, 0]
-    assert lead(np.zeros((2, 0))).shape == (2, 0)
+PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))
+SCORES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6), min_size=1, max_size=5)
 
 
-@given(scores_row, st.sampled_from([1e-3, 0.5, 4.0, 1000.0]), st.floats(-50, 50, width=32))
-def test_the_lead_depends_on_neither_scale_nor_offset(row: list[float], scale: float, offset: float) -> None:
-    assume(row[0] - row[-1] > 0.1)
-    plain = np.array([row], dtype=np.float64)
-    assert lead(plain * scale + offset) == pytest.approx(lead(plain), rel=1e-6)
+def ranking(rows: Sequence[Sequence[float]], k: int = 6) -> Ranking:
+    return best(np.array(rows, dtype=np.float32), k)
 
 
-@given(scores_row)
-def test_the_lead_is_no_less_than_nought_and_no_more_than_the_depth_allows(row: list[float]) -> None:
-    assert 0 <= lead(padded(row))[0, 0] <= 3 + 1e-6  # sqrt(n - 1) for n scores
+def drawn(n: int, share: float, seed: int, judged: int = 5) -> tuple[Ranking, list[Judged], np.ndarray]:
+    """Rankings of 50 documents, in which relevant ones tend to stand out; of each query some are judged."""
+    rng = np.random.default_rng(seed)
+    relevant = rng.random((n, 50)) < share
+    found = ranking((rng.normal(size=(n, 50)) + 2.0 * relevant).tolist(), DEPTH)
+    known = [Judged(frozenset(rng.permutation(np.flatnonzero(row))[:judged].tolist())) for row in relevant]
+    return found, known, np.take_along_axis(relevant, found.numbers, axis=1)
 
 
-@given(st.floats(0, 5), st.floats(-5, 5), st.lists(scores_row, min_size=2, max_size=5))
-def test_more_lead_is_more_confidence(slope: float, intercept: float, rows: list[list[float]]) -> None:
-    scores = padded(*rows)
-    probabilities = Confidence(slope, intercept, centre=1.0, spread=0.5).predict(scores)
-    assert ((probabilities >= 0) & (probabilities <= 1)).all()
-    assert (np.diff(probabilities[np.argsort(lead(scores)[:, 0], kind="stable")]) >= -1e-12).all()
-    if slope > 0.1 and abs(intercept) < 1 and np.ptp(lead(scores)[:, 0]) > 0.1:
-        assert np.ptp(probabilities) > 0
+def test_the_signals_by_hand() -> None:
+    one = Ranking(np.array([[7, 3, 5]]), np.array([[5.0, 4.0, 1.0]]), np.array([1.0]), np.array([2.0]))
+    assert signals(one)[0] == pytest.approx(
+        np.array([[np.log(3), 0.25], [np.log(2.5), -0.25], [0.0, -1.0]])  # 4, 3 and 0 above the mean, deviation 2
+    )
+    alone = Ranking(np.array([[7, -1]]), np.array([[5.0, -np.inf]]), np.array([1.0]), np.array([0.0]))
+    assert signals(alone)[0] == pytest.approx(np.array([[np.log(5), 1.0], [0.0, 0.0]]))
+    assert signals(Ranking(np.zeros((2, 0), int), np.zeros((2, 0)), np.zeros(2), np.zeros(2))).shape == (2, 0, 2)
+
+
+@given(SCORES, st.sampled_from([0.5, 4.0, 64.0]), st.integers(-8, 8))
+def test_the_signals_depend_on_neither_scale_nor_offset(rows: list[list[float]], scale: float, offset: int) -> None:
+    rows = [[float(round(value)) for value in row] for row in rows]
+    moved = [[value * scale + offset for value in row] for row in rows]
+    assert signals(ranking(moved)) == pytest.approx(signals(ranking(rows)), abs=1e-4)
+
+
+@given(SCORES)
+def test_probabilities_fall_along_a_ranking(rows: list[list[float]]) -> None:
+    probabilities = PLAIN.probabilities(ranking(rows))
+    assert ((probabilities > 0) & (probabilities < 1)).all()
+    assert (np.diff(probabilities, axis=1) <= 1e-9).all()
+
+
+@given(SCORES, st.integers(2, 6))
+def test_probabilities_do_not_depend_on_how_many_are_shown(rows: list[list[float]], k: int) -> None:
+    found = ranking(rows)
+    assert np.array_equal(PLAIN.probabilities(found.cut(k)), PLAIN.probabilities(found)[:, :k])
 
 
 def test_nothing_found_is_no_confidence() -> None:
-    sure = Confidence(1.0, 5.0, 0.0, 1.0)
-    probabilities = sure.predict(padded([], [1.0], [2.0, 1.0]))
-    assert probabilities[0] == 0
-    assert (probabilities[1:] > 0.9).all()
-    assert sure.predict(np.zeros((2, 0))).tolist() == [0, 0]
+    nothing = best(np.zeros((1, 4), dtype=np.float32), 3, np.zeros((1, 4), dtype=bool))
+    assert PLAIN.probabilities(nothing).tolist() == [[0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("n", range(LEAST))
-def test_below_four_judged_documents_nothing_can_be_said(n: int) -> None:
-    assert LEAST == 4
-    assert Confidence.fit(np.ones(n), np.ones(n, dtype=bool)) is None
+def test_below_four_judged_queries_nothing_can_be_said(n: int) -> None:
+    found, judged, _ = drawn(6, 0.2, 0)
+    few = Ranking(*(part[:n] for part in found))
+    assert Confidence.fit(few, judged[:n]) is None
+    lost = found._replace(numbers=np.where(np.arange(6)[:, None] < n, found.numbers, -1))
+    assert Confidence.fit(lost, judged) is None  # the others found nothing
 
 
-@pytest.mark.parametrize(("correct", "share"), [(True, 6 / 7), (False, 1 / 7)])
-def test_judgments_of_one_class_give_laplaces_share(correct: bool, share: float) -> None:
-    scores = np.sort(np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32), axis=1)[:, ::-1]
-    confidence = Confidence.fit(lead(scores)[:, 0], np.full(5, correct))
+def test_a_collection_of_more_relevant_documents_makes_more_confident() -> None:
+    stated = []
+    for share in (0.02, 0.1, 0.4):
+        found, judged, _ = drawn(60, share, 1, judged=50)
+        confidence = Confidence.fit(found, judged)
+        assert confidence is not None
+        stated.append(float(confidence.probabilities(found)[:, 0].mean()))
+    assert stated[0] < stated[1] - 0.1 < stated[2] - 0.2
+
+
+@pytest.mark.parametrize(("intercept", "slope"), [(-2.0, 1.5), (0.5, 0.7)])
+def test_with_many_complete_judgments_it_finds_the_probabilities_that_made_them(intercept: float, slope: float) -> None:
+    rng = np.random.default_rng(2)
+    found = ranking(rng.normal(size=(1500, 50)).tolist(), DEPTH)
+    first = signals(found)[:, 0]
+    truth = Confidence(intercept, slope, tuple(first.mean(axis=0)), tuple(first.std(axis=0))).probabilities(found)
+    relevant = rng.random(truth.shape) < truth
+    judged = [
+        Judged(frozenset(row[is_so].tolist()), frozenset(row[~is_so].tolist()))
+        for row, is_so in zip(found.numbers, relevant, strict=True)
+    ]
+    confidence = Confidence.fit(found, judged)
     assert confidence is not None
-    assert confidence.slope == 0
-    assert confidence.predict(scores) == pytest.approx([share] * 5)
+    assert confidence.probabilities(found)[:, 0].mean() == pytest.approx(truth[:, 0].mean(), abs=0.05)
+    assert np.abs(confidence.probabilities(found) - truth).mean() < 0.05
 
 
-def judged(n: int, seed: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
-    """Queries whose first document is right where its lead is large (``sign`` 1) or small (-1)."""
-    rng = np.random.default_rng(seed)
-    head = rng.uniform(0, 3, n)
-    rest = np.sort(rng.uniform(-1, 0, (n, 9)), axis=1)[:, ::-1]
-    return np.column_stack([head, rest]).astype(np.float32), (head > 1.5) == (sign > 0)
+def test_unjudged_documents_do_not_count_as_not_relevant() -> None:
+    """Of about twenty relevant documents a query, five are judged."""
+    found, judged, relevant = drawn(200, 0.4, 4, judged=5)
+    everything = [
+        Judged(one.relevant, frozenset(row.tolist()) - one.relevant)
+        for one, row in zip(judged, found.numbers, strict=True)
+    ]
+    fitted, told = Confidence.fit(found, judged), Confidence.fit(found, everything)
+    assert fitted is not None
+    assert told is not None
+    truth = relevant[:, 0].mean()
+    assert abs(fitted.probabilities(found)[:, 0].mean() - truth) < abs(told.probabilities(found)[:, 0].mean() - truth)
 
 
-def test_the_slope_follows_the_judgments() -> None:
-    scores, correct = judged(40, 0, 1)
-    confidence = Confidence.fit(lead(scores)[:, 0], correct)
+def test_what_is_judged_not_relevant_lowers_it() -> None:
+    found, judged, _ = drawn(10, 0.2, 5)
+    bad = [
+        Judged(one.relevant, frozenset(row[:5].tolist()) - one.relevant)
+        for one, row in zip(judged, found.numbers, strict=True)
+    ]
+    before, after = Confidence.fit(found, judged), Confidence.fit(found, bad)
+    assert before is not None
+    assert after is not None
+    assert after.probabilities(found)[:, 0].mean() < before.probabilities(found)[:, 0].mean()
+
+
+def test_questions_about_something_else_are_met_with_less_confidence(docstrings: list[Document]) -> None:
+    """No document of the collection answers the latter; each of the former stands in one, word for word."""
+    minilm = DenseEncoder(compose("library", LibraryConfig, []).encoder)
+    retriever = Dense().index(Corpus(docstrings[:60], {"pretrained": minilm}))
+    texts = [" ".join(document.text.split()[:9]) for document in docstrings[:40]]
+    judged = [Judged(frozenset({number})) for number in range(10)]
+    confidence = Confidence.fit(retriever.search(texts[:10], DEPTH), judged)
     assert confidence is not None
-    assert confidence.slope > 0.5
-    fresh, right = judged(40, 1, 1)
-    probabilities = confidence.predict(fresh)
-    assert probabilities[right].mean() > probabilities[~right].mean() + 0.3
-
-
-def test_more_lead_is_never_less_confidence_whatever_the_judgments_say() -> None:
-    scores, correct = judged(40, 0, -1)
-    confidence = Confidence.fit(lead(scores)[:, 0], correct)
-    assert confidence is not None
-    assert confidence.slope == 0
-    assert confidence.predict(scores) == pytest.approx([(correct.sum() + 1) / 42] * 40)
-
-
-@pytest.mark.parametrize("n", [4, 10, 200])
-def test_on_what_it_was_fitted_to_it_is_right_on_average(n: int) -> None:
-    scores, correct = judged(n, 2, 1)
-    correct[0] = not correct[0]
-    confidence = Confidence.fit(lead(scores)[:, 0], correct)
-    assert confidence is not None
-    assert confidence.predict(scores).mean() == pytest.approx(correct.mean(), abs=1e-3)  # the intercept is not shrunk
-
-
-def test_equal_leads_leave_the_base_rate() -> None:
-    scores = np.tile(np.array([[2.0, 1.0, 0.0]], dtype=np.float32), (4, 1))
-    confidence = Confidence.fit(lead(scores)[:, 0], np.array([True, True, True, False]))
-    assert confidence is not None
-    assert confidence.predict(scores) == pytest.approx([0.75] * 4, abs=1e-3)
+    inside = confidence.probabilities(retriever.search(texts[10:], DEPTH))[:, 0]
+    others = ["how to bake bread with a sour dough", "the weather in Lisbon for a week", "which shoes for a marathon"]
+    outside = confidence.probabilities(retriever.search(others, DEPTH))[:, 0]
+    assert outside.max() < np.median(inside)
 
 
 def test_it_survives_json() -> None:
-    scores, correct = judged(10, 3, 1)
-    confidence = Confidence.fit(lead(scores)[:, 0], correct)
+    found, judged, _ = drawn(10, 0.2, 6)
+    confidence = Confidence.fit(found, judged)
     assert confidence is not None
-    assert Confidence(**json.loads(json.dumps(confidence.as_dict()))) == confidence
+    assert Confidence.from_dict(json.loads(json.dumps(confidence.as_dict()))) == confidence

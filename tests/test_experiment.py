@@ -44,20 +44,21 @@ def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs
     assert lm_cost(None) == {}
 
 
-def test_confidence_is_higher_where_the_lead_is(inputs: TrainingInputs) -> None:
-    """Enough judged documents of both kinds: every other method is judged not relevant for one of the queries."""
-    queries = list(inputs.queries)
-    judged = {row.doc_id for row in inputs.judgments}
+def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs) -> None:
     poor = [
-        JudgedDocument(queries[number % len(queries)], queries[number % len(queries)], document.doc_id, 0)
-        for number, document in enumerate(inputs.corpus.documents)
-        if document.doc_id not in judged
+        JudgedDocument(row.query_id, row.query, document.doc_id, 0)
+        for row in inputs.judgments
+        for document in inputs.corpus.documents
+        if document.doc_id != row.doc_id
     ]
-    confidence = calibrate(Sparse().index(inputs.corpus), TrainingInputs(inputs.corpus, [*inputs.judgments, *poor]))
-    assert confidence is not None
-    assert confidence.slope > 0
-    clear, unclear = confidence.predict(np.array([[9.0] + [1.0] * 9, [2.0] + [1.9] * 5 + [1.0] * 4]))
-    assert 0 < unclear < clear < 1
+    retriever = Sparse().index(inputs.corpus)
+    ranking = retriever.search(list(inputs.queries.values()), 5)
+    stated = []
+    for judgments in (inputs.judgments, [*inputs.judgments, *poor]):
+        confidence = calibrate(retriever, TrainingInputs(inputs.corpus, judgments))
+        assert confidence is not None
+        stated.append(confidence.probabilities(ranking)[:, 1:].mean())
+    assert stated[1] < stated[0]
 
 
 def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:

@@ -53,7 +53,9 @@ def program(request: pytest.FixtureRequest, corpus: Corpus, string_judgments: li
         "dense": lambda: learned_dense(corpus, string_judgments),
         "hybrid": lambda: Hybrid([Sparse(), Dense("static")], [0.75, 0.25]).index(corpus),
     }
-    return Program(made[request.param](), corpus.documents, Confidence(1.0, 0.5, 2.0, 0.4), {"model": request.param})
+    return Program(
+        made[request.param](), corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": request.param}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_programs_that_differ_have_other_digests(sparse: Program, corpus: Corpus
     digests = {program_digest(saved)}
     others = [
         Program(Sparse(k1=1.2).index(corpus), corpus.documents, None, sparse.about),
-        Program(sparse.retriever, corpus.documents, Confidence(0.0, 0.0, 0.0, 1.0), sparse.about),
+        Program(sparse.retriever, corpus.documents, Confidence(0.0, 1.0, (0.0, 0.0), (1.0, 1.0)), sparse.about),
         Program(sparse.retriever, [*corpus.documents[:-1], Document("z", "", "")], None, sparse.about),
     ]
     for number, other in enumerate(others):
@@ -195,7 +197,8 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=2), "format 2 is newer than 1.*upgrade zero2ir"),
+        (state_with(format=3), "format 3 is newer than 2.*upgrade zero2ir"),
+        (state_with(format=1), "format 1 is older than 2.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
         (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .* truncated"),
@@ -242,10 +245,14 @@ def test_no_altered_byte_changes_an_answer(
 # Answers.
 
 
+def nothing() -> dict[str, object]:
+    return {"docids": [], "scores": [], "probabilities": None, "confidence": None}
+
+
 def test_answers_are_plain_python(program: Program) -> None:
     for answer in answers(program):
         assert json.loads(json.dumps(answer)) == answer
-        assert answer.keys() == {"docids", "scores", "confidence"}
+        assert answer.keys() == {"docids", "scores", "probabilities", "confidence"}
 
 
 def test_the_best_come_first(program: Program) -> None:
@@ -253,6 +260,8 @@ def test_the_best_come_first(program: Program) -> None:
     assert len(answer.docids) == len(set(answer.docids)) == 5
     assert answer.scores == sorted(answer.scores, reverse=True)
     assert 0 < answer.confidence < 1
+    assert answer.probabilities == sorted(answer.probabilities, reverse=True)
+    assert answer.probabilities[0] == answer.confidence
     assert program(query=QUERIES[0], k=2).docids == answer.docids[:2]
     assert program(query=QUERIES[0], k=2).confidence == answer.confidence  # it does not depend on how many are shown
 
@@ -262,8 +271,8 @@ def test_more_are_asked_for_than_there_are(sparse: Program) -> None:
 
 
 def test_nothing_found_is_no_error(sparse: Program) -> None:
-    assert sparse(query="zzz qqq").toDict() == {"docids": [], "scores": [], "confidence": None}
-    sure = Program(sparse.retriever, sparse.documents, Confidence(1.0, 5.0, 0.0, 1.0))
+    assert sparse(query="zzz qqq").toDict() == nothing()
+    sure = Program(sparse.retriever, sparse.documents, Confidence(5.0, 1.0, (0.0, 0.0), (1.0, 1.0)))
     assert sure(query="zzz qqq").confidence == 0.0
 
 
@@ -282,7 +291,12 @@ def test_given_texts_are_ranked(program: Program) -> None:
     assert answer.scores == sorted(answer.scores, reverse=True)
     assert answer.confidence is None
     assert program(query="list of words in a string", documents=texts, k=1).docids == ["1"]
-    assert program(query="words", documents=[]).toDict() == {"docids": [], "scores": [], "confidence": None}
+    assert program(query="words", documents=[]).toDict() == {
+        "docids": [],
+        "scores": [],
+        "probabilities": None,
+        "confidence": None,
+    }
 
 
 def test_documents_are_found_by_id(sparse: Program) -> None:
@@ -340,5 +354,5 @@ def test_the_size_of_an_index_counts_vectors_wherever_they_lie_and_no_network(
         ("dense", Dense("static").index(corpus), corpus.encoded("static").nbytes),
         ("late", late, late.documents.vectors.nbytes + late.documents.starts.nbytes),
     ):
-        Program(retriever, corpus.documents, Confidence(1.0, 0.5, 2.0, 0.4), {}).save(tmp_path / name)
+        Program(retriever, corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {}).save(tmp_path / name)
         assert vectors < index_bytes(tmp_path / name) < vectors + 2000  # the settings

@@ -97,7 +97,7 @@ def store(
     folder = tmp_path_factory.mktemp("store")
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
     retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
-    program = Program(retriever, documents, Confidence(1.0, 0.5, 2.0, 0.4), {"model": "hybrid"})
+    program = Program(retriever, documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"})
     settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial")
     made = Store(folder, settings, program)
     results = folder / "results"

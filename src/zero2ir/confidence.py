@@ -1,89 +1,163 @@
-"""How sure a program is of its first answer: a calibrated probability for each query."""
+"""How sure a program is of the documents that it returns: a calibrated probability of relevance for each."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
-LEAST = 4  # fewer judged examples tell nothing
-DEPTH = 10  # how many scores the lead looks at
+from zero2ir.models.base import NO_DOCUMENT, Ranking
+
+LEAST = 4  # queries; fewer tell nothing of how the signals spread
+DEPTH = 20  # documents of a query that take part in a fit
+# Intercept and slopes of the log-odds in the standardised signals (height, margin), before anything is fitted: the mean
+# of fits to BM25, MiniLM, static and fused rankings of 400 train queries each of beir/scifact and beir/nfcorpus.
+PRIOR = (0.15, 0.75, 0.6)
+# Of the normal priors on the fitted intercept and log-slope. Ten queries drawn 60 times from those train queries: an
+# expected calibration error of 0.089 with 6 to 20, 0.114 with 2, 0.097 where nothing is fitted.
+PRECISION = 10.0
+ROUNDS = 10  # until the share of judged documents and the probabilities agree
+MOST_SEEN = 0.95  # chance that a relevant document is among the judged ones: none is ruled out altogether
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judgments say of one query.
+
+    Attributes:
+        relevant: document numbers.
+        other: document numbers that are judged not relevant.
+    """
+
+    relevant: frozenset[int]
+    other: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """Maps the lead of the first document to the probability that it is relevant, by Platt scaling.
+    """Maps the signals of a document's score to the probability that it is relevant, by Platt scaling of a prior.
+
+    A handful of judged queries cannot tell how much each signal says; it tells how sure to be over all. So the signals,
+    standardised over the judged queries' first documents, are added up by fixed weights, and the slope and intercept
+    of the log-odds in the sum are fitted.
 
     Attributes:
-        slope: of the log-odds in the standardised lead; at least 0; 0 where the judgments show none.
         intercept: of the log-odds.
-        centre: mean lead of the judged documents.
-        spread: standard deviation of their lead.
+        slope: of the log-odds in the prior's log-odds; above 0.
+        centre: (2,) means of the signals.
+        spread: (2,) standard deviations of the signals.
 
-    Source: Platt 1999, "Probabilistic outputs for support vector machines"; the lead is the NQC idea (Shtok et al.,
-    TOIS 2012, doi:10.1145/2180868.2180873) without the corpus score.
+    Source: Platt 1999, "Probabilistic outputs for support vector machines"; the signals are those of query performance
+    prediction: Shtok et al., TOIS 2012, doi:10.1145/2180868.2180873 (how far scores stand above the collection's).
     """
 
-    slope: float
     intercept: float
-    centre: float
-    spread: float
+    slope: float
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
 
     @classmethod
-    def fit(cls, leads: np.ndarray, relevant: np.ndarray) -> Self | None:
-        """Fits on judged documents, with a unit normal prior on the slope, since they are few.
+    def fit(cls, ranking: Ranking, judged: Sequence[Judged]) -> Self | None:
+        """Fits on the rankings of judged queries.
+
+        Most documents of a ranking are unjudged, and an unjudged one may be relevant. How likely, follows from the
+        share of the relevant documents that the judgments seem to hold: their number beside the number that the
+        present probabilities expect. Both are estimated in turn. Where nothing is judged not relevant, this bounds the
+        level and no more: half the probability with twice the share explains the judgments as well, and the prior
+        decides.
 
         Args:
-            leads: (n,) of judged documents over the best ones of their queries, as ``lead`` gives them.
-            relevant: (n,) bool, whether each is judged relevant.
+            ranking: of n queries, some twenty documents deep.
+            judged: (n,) what is known of each.
 
         Returns:
-            None for fewer than four: nothing can be said.
+            None for fewer than four queries that found anything: nothing can be said.
+
+        Source: Elkan and Noto, KDD 2008, doi:10.1145/1401890.1401920, section 2: learning from positive and unlabeled
+        examples.
         """
-        n = len(relevant)
-        if n < LEAST:
+        found = ranking.numbers[:, :1] != NO_DOCUMENT
+        rows = np.flatnonzero(found.any(axis=1))
+        if len(rows) < LEAST:
             return None
-        centre, spread = float(leads.mean()), float(leads.std()) or 1.0
-        if not relevant.all() and relevant.any():
-            from sklearn.linear_model import LogisticRegression
+        kept = Ranking(*(np.asarray(part)[rows] for part in ranking)).cut(DEPTH)
+        first = signals(kept)[:, 0]
+        spread = first.std(axis=0)
+        start = cls(0.0, 1.0, tuple(first.mean(axis=0).tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
+        return start._fitted(kept, [judged[row] for row in rows.tolist()])
 
-            model = LogisticRegression(C=1.0).fit(((leads - centre) / spread)[:, None], relevant)
-            if model.coef_[0, 0] >= 0:
-                return cls(float(model.coef_[0, 0]), float(model.intercept_[0]), centre, spread)
-        share = (relevant.sum() + 1) / (n + 2)  # Laplace's rule, where the judgments tell nothing about a slope
-        return cls(0.0, float(np.log(share / (1 - share))), centre, spread)
+    def _fitted(self, ranking: Ranking, judged: Sequence[Judged]) -> Self:
+        from scipy.optimize import minimize
 
-    def predict(self, scores: np.ndarray) -> np.ndarray:
-        """(n_queries,) the probability that the first document is relevant; 0 where nothing was found.
+        logits = self._prior(ranking)
+        there = ranking.numbers != NO_DOCUMENT
+        weights = there / np.maximum(there.sum(axis=1, keepdims=True) - 1.0, 1.0)
+        weights[:, 0] = 1.0  # the first document counts as much as all others of its query
+        known = np.array([_labels(row, one) for row, one in zip(ranking.numbers, judged, strict=True)])
+        relevant = np.array([len(one.relevant) for one in judged], dtype=float)
+        parameters = np.zeros(2)
+        for _ in range(ROUNDS):
+            probability = np.where(there, _sigmoid(parameters[0] + np.exp(parameters[1]) * logits), 0.0)
+            expected = np.maximum(probability.sum(axis=1), relevant).sum()
+            seen = min(relevant.sum() / max(expected, 1e-9), MOST_SEEN)
 
-        Args:
-            scores: (n_queries, k), descending, -inf where there is no document.
-        """
-        if not scores.shape[1]:
-            return np.zeros(len(scores))
-        logits = self.slope * (lead(scores)[:, 0] - self.centre) / self.spread + self.intercept
-        return np.where(np.isfinite(scores[:, 0]), 1 / (1 + np.exp(-logits)), 0.0)
+            def loss(values: np.ndarray, seen: float = seen) -> float:
+                p = np.clip(_sigmoid(values[0] + np.exp(values[1]) * logits), 1e-9, 1 - 1e-9)
+                likelihood = np.where(np.isnan(known), 1 - seen * p, np.where(known == 1, p, 1 - p))
+                return float(PRECISION / 2 * (values**2).sum() - (weights * np.log(likelihood)).sum())
+
+            parameters = minimize(loss, parameters, method="BFGS").x
+        return type(self)(float(parameters[0]), float(np.exp(parameters[1])), self.centre, self.spread)
+
+    def _prior(self, ranking: Ranking) -> np.ndarray:
+        """(n_queries, k) the log-odds before anything is fitted; 0 where there is no document."""
+        intercept, *slopes = PRIOR
+        standard = (signals(ranking) - np.array(self.centre)) / np.array(self.spread)
+        return np.where(ranking.numbers != NO_DOCUMENT, intercept + standard @ np.array(slopes), 0.0)
+
+    def probabilities(self, ranking: Ranking) -> np.ndarray:
+        """(n_queries, k) the probability that each document is relevant; 0 where there is none."""
+        odds = self.intercept + self.slope * self._prior(ranking)
+        return np.where(ranking.numbers != NO_DOCUMENT, _sigmoid(odds), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """What ``as_dict`` gave."""
+        return cls(values["intercept"], values["slope"], tuple(values["centre"]), tuple(values["spread"]))
 
-def lead(scores: np.ndarray) -> np.ndarray:
-    """By how many standard deviations each score stands above the mean of its query's best ten.
+
+def signals(ranking: Ranking) -> np.ndarray:
+    """What a document's score says, whatever the scale of the scores.
 
     Args:
-        scores: (n_queries, k), descending, -inf where there is no document.
+        ranking: (n_queries, k).
 
     Returns:
-        (n_queries, k); it does not depend on the scale of the scores, and that of the first document is at least 0.
-        0 where at most one document was found, or where the best ten are all alike; -inf where there is no document.
+        (n_queries, k, 2), 0 where there is no document. *Height*: log(1 + by how many standard deviations the score
+        stands above the mean of all documents of the collection). *Margin*: by how much it stands above the best other
+        document, as a share of the first one's height; -1 to 1.
     """
+    found = ranking.numbers != NO_DOCUMENT
+    scores = np.where(found, ranking.scores, ranking.mean[:, None]).astype(np.float64)
+    above = scores - ranking.mean[:, None]
+    deviation = np.where(ranking.deviation > 0, ranking.deviation, 1.0)[:, None]
+    height = np.log1p(np.maximum(above / deviation, 0.0))
     if not scores.shape[1]:
-        return np.zeros(scores.shape)
-    top = np.where(np.isfinite(scores[:, :DEPTH]), scores[:, :DEPTH].astype(np.float64), np.nan)
-    alone = np.isfinite(top).sum(axis=1) < 2
-    top[alone] = 0.0
-    deviation = np.nanstd(top, axis=1, keepdims=True)
-    above = scores - np.nanmean(top, axis=1, keepdims=True)
-    leads = np.where(deviation > 0, above / np.maximum(deviation, 1e-12), 0.0)
-    return np.where(np.isfinite(scores), leads, -np.inf)
+        return np.zeros((*scores.shape, 2))
+    rival = np.repeat(scores[:, :1], scores.shape[1], axis=1)
+    rival[:, 0] = scores[:, 1] if scores.shape[1] > 1 else ranking.mean
+    margin = np.clip((scores - rival) / np.maximum(above[:, :1], 1e-12), -1.0, 1.0)
+    return np.where(found[..., None], np.stack([height, margin], axis=-1), 0.0)
+
+
+def _labels(numbers: np.ndarray, judged: Judged) -> list[float]:
+    """1 for a relevant document, 0 for one that is not, NaN for one that nobody judged."""
+    return [1.0 if n in judged.relevant else 0.0 if n in judged.other else np.nan for n in numbers.tolist()]
+
+
+def _sigmoid(odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(odds, -500, 500)))

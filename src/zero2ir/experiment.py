@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zero2ir.confidence import LEAST, Confidence, lead
+from zero2ir.confidence import DEPTH, Confidence, Judged
 from zero2ir.evaluation.measures import Run
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
@@ -81,35 +81,23 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    """Fits the confidence on the judged documents that the retriever finds; None where there are too few of them.
-
-    Where hardly any was judged not relevant, the relevant ones alone would make it sure of everything. Then the first
-    document of each judged query decides, and one that is unjudged counts as not relevant, as it does in evaluation.
-    """
+    """Fits the confidence on the judged queries; None where there are too few of them."""
     if not inputs.queries:
         return None
-    ranking = retriever.search(list(inputs.queries.values()), inputs.selection.depth)
-    leads = lead(ranking.scores)
-    grades = {(row.query_id, inputs.corpus.number_of[row.doc_id]): row.relevance for row in inputs.judgments}
-    found = [
-        (leads[row, column], grades.get((query_id, int(number))), column)
-        for row, query_id in enumerate(inputs.queries)
-        for column, number in enumerate(ranking.numbers[row])
-        if number != NO_DOCUMENT
-    ]
-    judged = [(above, grade > 0) for above, grade, _ in found if grade is not None]
-    if sum(not relevant for _, relevant in judged) < LEAST:
-        judged = [(above, (grade or 0) > 0) for above, grade, column in found if column == 0]
-    return Confidence.fit(
-        np.array([above for above, _ in judged]), np.array([relevant for _, relevant in judged], dtype=bool)
-    )
+    number_of = inputs.corpus.number_of
+    relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
+    other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
+    for row in inputs.judgments:
+        (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
+    judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
+    return Confidence.fit(retriever.search(list(inputs.queries.values()), DEPTH), judged)
 
 
 def rank(program: "Program", queries: Sequence["Query"], depth: int) -> tuple[Run, dict[str, float]]:
     """Ranks many queries: the run, and each query's confidence (empty where the program states none)."""
-    ranking, confidence = program.search([query.text for query in queries], depth)
+    ranking, probabilities = program.search([query.text for query in queries], depth)
     ids = [query.query_id for query in queries]
-    stated = {} if confidence is None else dict(zip(ids, map(float, confidence), strict=True))
+    stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), stated
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from zero2ir import paths
 from zero2ir.collections import Document
-from zero2ir.confidence import DEPTH, Confidence
+from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.files import files_below, finished_folder, sha256, write_json
@@ -25,7 +25,7 @@ from zero2ir.parquet import read_records, write_records
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT = 1
+FORMAT = 2
 PROGRAM = "program.json"
 
 
@@ -66,8 +66,9 @@ class Program(dspy.Module):
             k: how many to return, at least 1.
 
         Returns:
-            ``docids`` (list of str, best first), ``scores`` (list of float) and ``confidence`` (the probability that
-            the first one is relevant; None where it is unknown, as for given texts).
+            ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
+            each of them is relevant) and ``confidence`` (that the first one is; 0 where nothing was found).
+            The last two are None where they are unknown, as for given texts.
 
         Raises:
             InputError: k is less than 1.
@@ -76,12 +77,13 @@ class Program(dspy.Module):
             raise InputError(f"k={k}: ask for at least one document")
         if documents is not None:
             return self._rank(query, documents, k)
-        ranking, confidence = self.search([query], k)
+        ranking, probabilities = self.search([query], k)
         found = ranking.numbers[0] != NO_DOCUMENT
         return dspy.Prediction(
             docids=[self.documents[number].doc_id for number in ranking.numbers[0][found]],
             scores=[float(score) for score in ranking.scores[0][found]],
-            confidence=None if confidence is None else float(confidence[0]),
+            probabilities=None if probabilities is None else [float(one) for one in probabilities[0][found]],
+            confidence=None if probabilities is None else float(probabilities[0, 0]),
         )
 
     def _rank(self, query: str, documents: Sequence[str], k: int) -> dspy.Prediction:
@@ -90,14 +92,19 @@ class Program(dspy.Module):
         return dspy.Prediction(
             docids=[str(number) for number in order],
             scores=[float(scores[number]) for number in order],
+            probabilities=None,
             confidence=None,
         )
 
     def search(self, queries: Sequence[str], k: int) -> tuple[Ranking, np.ndarray | None]:
-        """Many queries at once: their rankings, and the confidence in each, (n_queries,), where it is known."""
-        ranking = self.retriever.search(queries, max(k, DEPTH))
-        confidence = None if self.confidence is None else self.confidence.predict(ranking.scores)
-        return ranking.cut(k), confidence
+        """Many queries at once.
+
+        Returns:
+            Their rankings, and the probability that each document is relevant, (n_queries, k), where it is known.
+        """
+        ranking = self.retriever.search(queries, max(k, 2))  # the second document tells how far the first one leads
+        probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
+        return ranking.cut(k), probabilities
 
     def document(self, doc_id: str) -> Document:
         """One document of the collection.
@@ -160,7 +167,7 @@ def load_program(folder: str | Path) -> Program:
     return Program(
         load_retriever(folder / "retriever", Corpus(documents, language_model=language_model)),
         documents,
-        None if confidence is None else Confidence(**confidence),
+        None if confidence is None else Confidence.from_dict(confidence),
         state["about"],
         language_model,
     )
@@ -207,6 +214,8 @@ def _state(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: truncated or altered; save the program again") from None
     if version > FORMAT:
         raise InputError(f"{path}: format {version} is newer than {FORMAT}, which this zero2ir reads; upgrade zero2ir")
+    if version < FORMAT:
+        raise InputError(f"{path}: format {version} is older than {FORMAT}, which this zero2ir reads; train it again")
     if state.pop("digest", None) != (digest := _digest(state)):
         raise InputError(f"{path}: truncated or altered; save the program again")
     return state | {"digest": digest}
