@@ -33,9 +33,9 @@ class StaticSettings(BaseModel):
 
     tokenizer: TokenizerChoice = "default"
     vocabulary: Annotated[int, Field(ge=1000)] = 30_000
-    dimension: Annotated[int, Field(ge=2)] = 256
+    dimension: Annotated[int, Field(ge=2)] = 512
     deviation: Annotated[float, Field(gt=0)] = 0.02
-    fit: FitSettings = FitSettings(epochs=6, batch_size=256, learning_rate=0.02)
+    fit: FitSettings = FitSettings(epochs=12, batch_size=512, learning_rate=0.02, scale=8.0)
     checks: Checks = Checks()
 
 
