@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.collections import (
@@ -114,6 +114,25 @@ def test_a_smaller_budget_draws_a_part_of_a_larger_one(case):
 
 
 @settings(deadline=None)  # machines are shared; a slow moment is no failure
+@given(draws())
+def test_shuffled_judgments_are_those_of_other_queries(case):
+    collection, budget, seed = case
+    assume(budget.queries > 1)
+    true = draw(collection, budget, seed)
+    shuffled = draw(collection, budget.model_copy(update={"shuffled": True}), seed)
+    queries = list(dict.fromkeys(row.query_id for row in true))
+    assert list(dict.fromkeys(row.query_id for row in shuffled)) == queries
+    for query_id, other in zip(queries, queries[1:] + queries[:1], strict=True):
+        own = [row for row in shuffled if row.query_id == query_id]
+        assert {row.query for row in own} == {row.query for row in true if row.query_id == query_id}
+        assert [row[2:] for row in own] == [row[2:] for row in true if row.query_id == other]
+
+
+def test_a_single_query_cannot_be_shuffled():
+    with pytest.raises(ValueError, match="shuffled: a single query has no other one"):
+        JudgmentBudget(queries=1, shuffled=True)
+
+
 @given(draws())
 def test_test_queries_share_neither_id_nor_text_with_the_judgments(case):
     collection, budget, seed = case

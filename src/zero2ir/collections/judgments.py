@@ -36,13 +36,22 @@ def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[Judg
             "lower budget.queries"
         )
     rng = np.random.default_rng(seed)
-    drawn = []
+    drawn: list[list[JudgedDocument]] = []
     for i in rng.permutation(len(pool))[: budget.queries]:
         rows = _shuffled(judged[pool[i].query_id], rng)
         first = next(row for row in rows if row.relevance > 0)
         chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn += [JudgedDocument(pool[i].query_id, pool[i].text, row.doc_id, row.relevance) for row in chosen]
-    return drawn
+        drawn.append([JudgedDocument(pool[i].query_id, pool[i].text, row.doc_id, row.relevance) for row in chosen])
+    return [row for rows in (_of_the_next(drawn) if budget.shuffled else drawn) for row in rows]
+
+
+def _of_the_next(drawn: Sequence[Sequence[JudgedDocument]]) -> list[list[JudgedDocument]]:
+    """Each query with what was judged for the next one; they stand in random order."""
+    nexts = [*drawn[1:], *drawn[:1]]
+    return [
+        [row._replace(query_id=own[0].query_id, query=own[0].query) for row in rows]
+        for own, rows in zip(drawn, nexts, strict=True)
+    ]
 
 
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:

@@ -1,7 +1,7 @@
 """The typed schema of ``conf/dataset/<choice>.yaml`` and of the budget of judgments."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -65,9 +65,18 @@ class JudgmentBudget(BaseModel):
     Attributes:
         queries: judged queries.
         documents_per_query: judged documents of each query, at most; at least one of them is relevant.
+        shuffled: a control: each query gets the judged documents of another one, so that whoever still gains from the
+            judgments has learned nothing from what they say.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     queries: int = Field(default=10, ge=1)
     documents_per_query: int = Field(default=5, ge=1)
+    shuffled: bool = False
+
+    @model_validator(mode="after")
+    def _there_is_another_query(self) -> Self:
+        if self.shuffled and self.queries < 2:
+            raise ValueError("shuffled: a single query has no other one to take documents from; raise queries")
+        return self
