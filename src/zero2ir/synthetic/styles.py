@@ -161,15 +161,21 @@ def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int
         judgments: the few; each query's most relevant document counts.
         words: the most that a passage has.
     """
-    best: dict[str, JudgedDocument] = {}
-    for row in judgments:
-        if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
-            best[row.query_id] = row
+    best = most_relevant(judgments)
     document = {query_id: corpus.documents[corpus.number_of[row.doc_id]] for query_id, row in best.items()}
     return {
         query_id: (answering_passage(document[query_id], words, row.query), row.query)
         for query_id, row in sorted(best.items())
     }
+
+
+def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocument]:
+    """The most relevant document of each judged query that has a relevant one, the first of equals."""
+    best: dict[str, JudgedDocument] = {}
+    for row in judgments:
+        if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
+            best[row.query_id] = row
+    return best
 
 
 def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
