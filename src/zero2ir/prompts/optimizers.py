@@ -159,17 +159,21 @@ class GEPA(Optimizer):
 
     Args:
         calls: of the metric, in all.
+        temperature: of the proposals.
     """
 
     origin: ClassVar[Origin] = "gepa"
 
-    def __init__(self, calls: int = 60) -> None:
+    def __init__(self, calls: int = 60, temperature: float = 1.0) -> None:
         self.calls = calls
+        self.temperature = temperature
 
     def compiled(
         self, student: "WritingProgram", examples: Sequence["dspy.Example"], metric: "RoundTrip", task: WritingTask
     ) -> list["dspy.Module"]:
         import dspy
+
+        from zero2ir.prompts.programs import reflect
 
         def told(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
             score, feedback = metric.judge(gold, pred)
@@ -178,7 +182,8 @@ class GEPA(Optimizer):
         optimizer = dspy.GEPA(
             told,
             max_metric_calls=self.calls,
-            reflection_lm=_instructor(task),
+            reflection_lm=_instructor(task).copy(temperature=self.temperature),
+            instruction_proposer=reflect,
             num_threads=1,
             use_merge=False,  # there is one predictor
             track_stats=True,

@@ -1,7 +1,7 @@
 """The query writer as DSPy's optimizers see it: a program, examples, and a cheap metric."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any
@@ -94,6 +94,47 @@ class RoundTrip:
         known = [row.query for row in self.writer.judgments]
         written = Written([query], [passage], [content], [""], figures, figures, figures, known)
         return objections(written, self.settings)[0]
+
+
+class BetterInstruction(dspy.Signature):
+    """An instruction makes a language model write search queries for documents. Read what was said of its queries, and
+    write a better instruction, in one sentence."""
+
+    instruction: str = dspy.InputField()
+    queries: list[str] = dspy.InputField()
+    better_instruction: str = dspy.OutputField()
+
+
+def reflect(
+    candidate: dict[str, str],
+    reflective_dataset: Mapping[str, Sequence[Mapping[str, Any]]],
+    components_to_update: list[str],
+) -> dict[str, str]:
+    """Better instructions, as GEPA wants them: asked for by the adapter in use, in one line, where GEPA's own form is
+    too long for a small LM and is asked for twice. Without a usable answer an instruction stays.
+
+    Args:
+        candidate: each predictor's instruction.
+        reflective_dataset: what was said of each predictor's answers.
+        components_to_update: the predictors.
+    """
+    ask = dspy.Predict(BetterInstruction)
+    better = {}
+    for name in components_to_update:
+        said = [
+            f"{one['Inputs'].get('document', '')} Query: {_written(one['Generated Outputs'])} {one['Feedback']}"
+            for one in reflective_dataset[name]
+        ]
+        try:
+            better[name] = str(ask(instruction=candidate[name], queries=said).better_instruction)
+        except AdapterParseError:
+            better[name] = candidate[name]
+    return better
+
+
+def _written(outputs: Any) -> str:
+    """The query among what GEPA notes of an answer, which is a text where it could not be parsed."""
+    return str(outputs.get("query", "")) if isinstance(outputs, Mapping) else str(outputs)
 
 
 def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin) -> list[PromptCandidate]:
