@@ -71,7 +71,7 @@ class Pool(Proposer):
         return [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
 
     def _drawn(self, task: WritingTask, rng: np.random.Generator) -> PromptCandidate:
-        others = [style for style in (self.styles or STYLES) if style != task.fixed.style]
+        others = [style for style in (self.styles or INSTRUCTIONS) if style != task.fixed.style]
         own = not others or rng.random() < self.own_style
         style: StyleName = task.fixed.style if own else others[rng.integers(len(others))]
         instructions = (STYLES[style].instruction, *INSTRUCTIONS[style])

@@ -93,7 +93,9 @@ def survivors(evidence: Evidence, trust: Trust, complexity: Sequence[tuple[int, 
         number: how many, at most.
     """
     mean = gains(evidence, trust).mean
-    order = sorted(np.flatnonzero(evidence.measured), key=lambda one: (one != 0, -mean[one], complexity[one], one))
+    order = sorted(
+        np.flatnonzero(evidence.measured).tolist(), key=lambda one: (one != 0, -mean[one], complexity[one], one)
+    )
     return np.array(sorted(order[:number]), dtype=np.int64)
 
 
@@ -112,8 +114,8 @@ def simplest_of_best(
     if among is not None:
         mean = np.where(among, mean, -np.inf)
     best = int(mean.argmax())
-    close = np.flatnonzero(mean >= mean[best] - error[best])
-    return int(min(close, key=lambda one: (complexity[one], -mean[one], one)))
+    close = np.flatnonzero(mean >= mean[best] - error[best]).tolist()
+    return min(close, key=lambda one: (complexity[one], -mean[one], one))
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def choose_prompt(
     index = simplest_of_best(last, trust, complexity)
     difference = last.judged - last.judged[:1]
     held_out = []
-    for query in np.flatnonzero(~np.isnan(last.judged[0])):
+    for query in np.flatnonzero(~np.isnan(last.judged[0])).tolist():
         among = ~np.isnan(last.judged[:, query])
         for rung, number in zip(rungs[:-1], kept, strict=True):
             alive = survivors(rung.without(query), trust, complexity, number)
