@@ -25,6 +25,7 @@ def main(config: EvaluateConfig) -> None:
         **names,
         dataset=collection.facts["name"],
         notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()},
+        prompts=training.get("prompts", []),
     )
     metrics = write_results(
         results,

@@ -16,17 +16,19 @@ from zero2ir.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program import index_bytes, program_digest
 from zero2ir.strategies import TrainingInputs
-from zero2ir.synthetic.store import read_synthetic
-from zero2ir.tracking import log_training
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.synthetic.store import read_settings, read_synthetic
+from zero2ir.tracking import Tried, log_training
 
 
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = model.encoder_roles()
-    asks = "lm" in model.needs()
+    asks = strategy.needs_lm or "lm" in model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
-        trained = train_program(model, strategy, training_inputs(config, roles, language_model), names)
+        inputs = training_inputs(config, roles, language_model, writes=strategy.needs_lm)
+        trained = train_program(model, strategy, inputs, names)
     cost = total(pretraining_cost(config.seed, strategy.needs_synthetic, roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
@@ -42,7 +44,8 @@ def main(config: TrainConfig) -> None:
         | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget"})
         | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()},
+        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()}
+        | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
         tags={
             "documents": sha256(paths.COLLECTION / "documents.parquet"),
             "code": code_revision(),
@@ -51,11 +54,21 @@ def main(config: TrainConfig) -> None:
         },
         artifacts={paths.TRAINING: record},
         seconds=cost["train_seconds"],
+        tried=[tried_prompt(record) for record in trained.fitted.report.get("prompts", ())],
     )
 
 
-def training_inputs(config: TrainConfig, roles: Sequence[str], language_model: LanguageModel | None) -> TrainingInputs:
-    """Reads all that training may see, and opens nothing else: neither test queries nor their judgments."""
+def training_inputs(
+    config: TrainConfig, roles: Sequence[str], language_model: LanguageModel | None, writes: bool
+) -> TrainingInputs:
+    """Reads all that training may see, and opens nothing else: neither test queries nor their judgments.
+
+    Args:
+        config: the stage's.
+        roles: the encoders that the model asks for.
+        language_model: open, where something asks for it.
+        writes: whether the strategy has more synthetic queries written, and has to know as what the others were.
+    """
     documents = read_documents(paths.COLLECTION)
     loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
     corpus = Corpus(
@@ -70,6 +83,20 @@ def training_inputs(config: TrainConfig, roles: Sequence[str], language_model: L
         read_synthetic(paths.synthetic(config.seed)),
         config.selection,
         config.seed,
+        read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
+    )
+
+
+def tried_prompt(record: Mapping[str, Any]) -> Tried:
+    """A prompt that the search tried, as a run of its own."""
+    kept = ("origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "chosen")
+    figures = ("written", "accepted", "synthetic", "expected_gain", "standard_error", "lm_calls", "seconds")
+    judged = {f"judged/{key}": value for key, value in (record["judged"] or {}).items()}
+    return Tried(
+        f"prompt-{record['digest']}",
+        {key: record[key] for key in kept} | {"demonstrations": len(record["demonstrations"])},
+        judged | {key: record[key] for key in figures if record[key] is not None},
+        record,
     )
 
 

@@ -38,9 +38,10 @@ from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
 from zero2ir.pretext import DEFAULT, Adjacency, Cropping, PairTasks
 from zero2ir.projection import ProjectionSettings
+from zero2ir.prompts import GEPA, Bootstrap, Copro, Mipro, Pool
 from zero2ir.scratch import ScratchSettings
 from zero2ir.static import StaticSettings
-from zero2ir.strategies import SelectionSettings
+from zero2ir.strategies import PromptSearch, SelectionSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 
 STAGE_OF_GROUP = {
@@ -159,6 +160,7 @@ def test_the_panel_as_it_is_passes() -> None:
 def test_only_some_strategies_want_synthetic_queries() -> None:
     assert not needs_synthetic(["zero_shot", "fine_tune"])
     assert needs_synthetic(["zero_shot", "fixed_prompt"])
+    assert needs_synthetic(["prompt"])
 
 
 @pytest.mark.parametrize("choice", choices("lm"))
@@ -224,6 +226,21 @@ def test_defaults_agree_with_the_models() -> None:
     default = Hybrid([Sparse(), Dense()])  # whose weights are even
     assert hybrid.normalization == default.normalization
     assert (hybrid.depth, hybrid.steps) == (default.depth, default.steps)
+
+
+def test_defaults_agree_with_the_strategies() -> None:
+    for name, proposers in {
+        "prompt": [Pool()],
+        "prompt_bootstrap": [Bootstrap(), Pool()],
+        "prompt_mipro": [Mipro(), Pool()],
+        "prompt_copro": [Copro(), Pool()],
+        "prompt_gepa": [GEPA(), Pool()],
+    }.items():
+        search, default = build(composed(f"strategy={name}").strategy, "strategy"), PromptSearch(proposers)
+        assert [type(one) for one in search.proposers] == [type(one) for one in proposers]
+        assert [vars(one) for one in search.proposers] == [vars(one) for one in proposers]
+        assert [tuple(search.candidates), tuple(search.shares)] == [default.candidates, default.shares]
+        assert search.synthetic_deviation == default.synthetic_deviation
 
 
 @pytest.mark.parametrize("task", PairTasks.model_fields)
@@ -360,7 +377,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"budget": {"queries": 0}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 1, not 0"),
         ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
         ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are adapted, dense, .*sparse"),
-        ({"strategies": ["magic"]}, r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, ze"),
+        ({"strategies": ["magic"]}, r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, pr"),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
         ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),

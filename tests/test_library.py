@@ -142,8 +142,23 @@ def test_bad_choices(options: dict[str, Any], message: str) -> None:
     assert refusal(["one text", "two texts"], **options).startswith(message)
 
 
-def test_a_strategy_that_needs_an_lm_says_so(string_methods: Mappings, string_judgments: Rows) -> None:
-    message = refusal(string_methods, string_judgments, strategy="fixed_prompt")
+@pytest.mark.slow
+def test_a_prompt_is_searched_for(string_methods: Mappings, string_judgments: Rows) -> None:
+    few = ["pretraining.synthetic.documents=6", "pretraining.synthetic.demonstrations=2", "lm.context=1024"]
+    search = ["strategy.candidates=[3,2]", "strategy.shares=[0.4,0.7]"]
+    options: dict[str, Any] = {"model": "static", "strategy": "prompt", "encoder": "static", "lm": "smollm2"}
+    program = zero2ir.train(string_methods, string_judgments, **options, settings=[*SMALL, *few, *search])
+    assert program.about["strategy"] == "prompt"
+    assert "among 3; " in program.about["because"]
+    assert program.language_model is None  # it is needed for training alone
+    program.save("searcher")
+    query = "cut a text into words"
+    assert zero2ir.load("searcher")(query=query).docids == program(query=query).docids
+
+
+@pytest.mark.parametrize("strategy", ["fixed_prompt", "prompt"])
+def test_a_strategy_that_needs_an_lm_says_so(string_methods: Mappings, string_judgments: Rows, strategy: str) -> None:
+    message = refusal(string_methods, string_judgments, strategy=strategy)
     assert "needs a language model" in message
     assert "lm=smollm2" in message
 

@@ -21,6 +21,7 @@ from zero2ir.models import Dense, Hybrid, Sparse
 from zero2ir.program import Program
 from zero2ir.tracking import (
     TrackingSettings,
+    Tried,
     flat,
     log_evaluation,
     log_pretraining,
@@ -116,10 +117,24 @@ def store(
             tags={"because": "y" * 9000},
             artifacts={"training.json": {"chosen": "zero_shot"}},
             seconds=3600.0,
+            tried=[Tried("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})],
         )
         made.log_evaluation(NAME, DIGEST, results)
         log_report(settings, results, {"dataset": "pydocs"})
         yield made
+
+
+def test_what_a_training_tried_stands_below_its_run(store: Store) -> None:
+    import mlflow
+
+    parent, run = store.run(NAME), store.run(f"{NAME}/prompt-4711")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.data.params == {"style": "question"}
+    assert run.data.metrics == {"expected_gain": 0.5}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(store.folder)
+        assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/prompt-4711.json") == {"instruction": "Write."}
 
 
 def test_run_holds_names_parameters_and_figures(store: Store) -> None:

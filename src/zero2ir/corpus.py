@@ -72,12 +72,15 @@ class Corpus:
             self._encoded[role] = embed(self.encoder(role), self.contents, self._cache)
         return self._encoded[role]
 
-    def require_language_model(self) -> "LanguageModel":
+    def require_language_model(self, who: str = "the model") -> "LanguageModel":
         """The language model.
+
+        Args:
+            who: needs it, for the message.
 
         Raises:
             InputError: there is none, or it is lm=none.
         """
         if self.language_model is None or not self.language_model.available:
-            raise InputError("the model needs a language model, and there is none; choose one, e.g. lm=smollm2")
+            raise InputError(f"{who} needs a language model, and there is none; choose one, e.g. lm=smollm2")
         return self.language_model

@@ -36,7 +36,8 @@ def train(
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
         judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
-        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, fixed_prompt (needs an LM).
+        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune; fixed_prompt and prompt (need an
+            LM).
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
@@ -53,9 +54,9 @@ def train(
 
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
-    corpus = _corpus(as_documents(documents), config, chosen.needs(), seed)
-    rows = as_judgments(judgments, corpus)
     fit = build(config.strategy, "strategy")
+    corpus = _corpus(as_documents(documents), config, chosen.needs() | ({"lm"} if fit.needs_lm else set()), seed)
+    rows = as_judgments(judgments, corpus)
     inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
 
@@ -134,6 +135,8 @@ def compare(
         for strategy in strategies
     }
     needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
+    if any(build(config.strategy, "strategy").needs_lm for config in configs.values()):
+        needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
     rows = as_judgments(judgments, corpus)
@@ -284,7 +287,7 @@ def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Col
     check_available(config.encoder)
     corpus = Corpus(documents, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
     if "lm" in needs:
-        _ = corpus.require_language_model().lm  # what is missing shall be said before any work
+        _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
     made: dict[str, TextEncoder] = {}
     for role in sorted(set(needs) - {"lm"}):
         source = made_as(role, config.encoder)
@@ -304,4 +307,4 @@ def _inputs(
 
     assert corpus.language_model is not None
     written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
-    return TrainingInputs(corpus, rows, written, config.selection, seed)
+    return TrainingInputs(corpus, rows, written, config.selection, seed, config.pretraining.synthetic)

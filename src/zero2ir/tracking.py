@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,6 +32,22 @@ class TrackingSettings(BaseModel):
 
     uri: str
     experiment: str
+
+
+class Tried(NamedTuple):
+    """Something that a training tried on its way, e.g. a prompt.
+
+    Attributes:
+        name: of the run and of the artifact.
+        parameters: nested settings.
+        metrics: figures.
+        artifact: all of it; JSON.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    artifact: Mapping[str, Any]
 
 
 def metric_name(measure: str) -> str:
@@ -100,6 +116,7 @@ def log_training(
     tags: Mapping[str, str],
     artifacts: Mapping[str, Any],
     seconds: float,
+    tried: Sequence["Tried"] = (),
 ) -> None:
     """Records a training as a run of its own, with the program as an MLflow model.
 
@@ -115,6 +132,7 @@ def log_training(
         tags: dataset, code revision, what was chosen and why.
         artifacts: JSON files by name.
         seconds: how long the training took; dates the start of the run back.
+        tried: what the training tried, each recorded as a run below its own.
     """
     import mlflow
 
@@ -134,6 +152,24 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
+    for one in tried:
+        _log_tried(client, experiment, run.info.run_id, name, one)
+
+
+def _log_tried(client: "MlflowClient", experiment: str, parent: str, name: str, tried: Tried) -> None:
+    """Records one try as a run below that of the training."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    run = client.create_run(experiment, run_name=f"{name}/{tried.name}", tags={MLFLOW_PARENT_RUN_ID: parent})
+    now = run.info.start_time
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(metric_name(key), value, now, 0) for key, value in tried.metrics.items()],
+        params=[Param(key, value) for key, value in flat(tried.parameters).items()],
+    )
+    client.log_dict(run.info.run_id, dict(tried.artifact), f"{tried.name}.json")
+    client.set_terminated(run.info.run_id)
 
 
 def log_evaluation(

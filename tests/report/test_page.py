@@ -47,14 +47,33 @@ class Tags(HTMLParser):
         return [attributes for tag, attributes in self.seen if tag == name]
 
 
-def write_systems(folder: Path, *, confident: bool = True) -> None:
+def prompt(digest: str, **changes) -> dict:
+    """What a training notes of a prompt that it tried; the texts are hostile."""
+    judged = {"mean": 0.5, "ci_low": 0.25, "ci_high": 0.75, "n": 7}
+    pairs = [{"document": EVIL, "query": EVIL}, {"document": "a", "query": "second query"}]
+    return {
+        **{"digest": digest, "origin": "pool", "style": "question", "instruction": EVIL, "demonstrations": pairs},
+        **{"document_words": 40, "temperature": None, "chosen": False, "rung": 1, "documents": 10, "written": 10},
+        **{"accepted": 7, "judged": judged, "synthetic": 0.25, "expected_gain": 0.01, "standard_error": 0.02},
+        **{"lm_calls": 10, "seconds": 12.5, **changes},
+    }
+
+
+def write_systems(folder: Path, *, confident: bool = True, prompts: list[dict] | None = None) -> None:
     for number, (model, strategy, seed) in enumerate(
         [("sparse", "zero_shot", 0), ("sparse", "zero_shot", 1), ("$_{$<i>", "prompt", 0), ("$_{$<i>", "prompt", 1)]
     ):
         ranked = [["d1", "d2"] if (i + number) % (number + 2) else ["d2", "d1"] for i in range(len(QUERIES))]
         write_results(
             folder / str(number),
-            system=SystemIdentity(model=model, strategy=strategy, seed=seed, dataset=EVIL, notes={"because": EVIL}),
+            system=SystemIdentity(
+                model=model,
+                strategy=strategy,
+                seed=seed,
+                dataset=EVIL,
+                notes={"because": EVIL},
+                prompts=prompts or [] if strategy == "prompt" else [],
+            ),
             run=Run(QUERIES, ranked, [[2.0, 1.0]] * len(QUERIES)),
             qrels=QRELS,
             confidence={q: i / 12 for i, q in enumerate(QUERIES)} if confident else {},
@@ -163,6 +182,32 @@ def test_synthetic_queries_have_a_section_where_there_are_any(report, tmp_path):
     assert {"synthetic", "synthetic-0-samples-caption", "synthetic-7-samples-caption"} <= set(ids)
     assert "#synthetic" in [attributes.get("href") for attributes in tags.all("a")]
     assert page.count("<summary>Seed ") == 2
+
+
+def test_prompts_have_a_section_where_there_are_any(report, tmp_path):
+    assert 'id="prompts"' not in report.read_text(encoding="utf-8")
+    tried = [
+        prompt("aaaa", origin="fixed", rung=2, expected_gain=0.0, standard_error=0.0),
+        prompt("bbbb", judged=None, synthetic=None, expected_gain=None, standard_error=None, demonstrations=[]),
+        prompt("cccc", rung=2, chosen=True, expected_gain=0.04, temperature=0.7),
+    ]
+    write_systems(tmp_path / "results", prompts=tried)
+    built = build(tmp_path)
+    page = built.read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert tags.balanced
+    assert not tags.all("script")
+    assert not tags.all("i")
+    ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {"prompts", "prompts-1-caption", "prompts-2-caption"} <= set(ids)  # one table a seed
+    assert "#prompts" in [attributes.get("href") for attributes in tags.all("a")]
+    assert page.index("cccc") < page.index("aaaa") < page.index("bbbb")  # as they promise
+    assert '+0.040 <span class="interval">[+0.001, +0.079]</span>' in page
+    assert "· second query" in page
+    assert (built.parent / "figures" / "prompts.svg").is_file()
+    again = build(tmp_path, "again").parent / "figures" / "prompts.svg"
+    assert again.read_bytes() == (built.parent / "figures" / "prompts.svg").read_bytes()
 
 
 def test_no_results_leave_no_report(tmp_path):

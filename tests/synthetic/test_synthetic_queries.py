@@ -29,7 +29,7 @@ from zero2ir.synthetic.passages import passages
 from zero2ir.synthetic.queries import HYBRID_WEIGHTS, blanks, log_likelihood, round_trip_ranks, write_queries
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
-from zero2ir.synthetic.store import read_synthetic, write_synthetic
+from zero2ir.synthetic.store import read_settings, read_synthetic, write_synthetic
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 
 SETTINGS = SyntheticSettings(documents=20, demonstrations=3, document_words=40, negatives=3, negatives_from=(1, 20))
@@ -298,7 +298,11 @@ def test_rows_and_provenance_are_stored_and_read_back(
     for name in ("one", "other"):
         write_synthetic(rows, provenance, {"calls": 20}, tmp_path / name)
     assert read_synthetic(tmp_path / "one") == rows
+    assert read_settings(tmp_path / "one") == SETTINGS
     for name in ("queries.parquet", "provenance.json", "cost.json"):
         assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "other" / name)
     with pytest.raises(InputError, match=r"queries\.parquet: not there; run the stage pretrain-synthetic first"):
         read_synthetic(tmp_path / "nowhere")
+    write_synthetic([], {"reason": "no strategy wants them"}, {}, tmp_path / "none")
+    with pytest.raises(InputError, match="there are no synthetic queries, and this strategy needs them; name it under"):
+        read_settings(tmp_path / "none")

@@ -52,7 +52,16 @@ class EvaluationSettings(BaseModel):
 
 
 class SystemIdentity(BaseModel):
-    """Which system was measured; ``notes`` is free text such as what was chosen, why, and the code revision."""
+    """Which system was measured.
+
+    Attributes:
+        model: its type.
+        strategy: that trained it.
+        seed: of the draw of the judgments.
+        dataset: that it was measured on.
+        notes: free text such as what was chosen, why, and the code revision.
+        prompts: those that its training tried, each with its scores and cost; none for most strategies.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,6 +70,7 @@ class SystemIdentity(BaseModel):
     seed: int
     dataset: str
     notes: dict[str, str] = {}
+    prompts: list[dict[str, Any]] = []
 
     @property
     def name(self) -> str:

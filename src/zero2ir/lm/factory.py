@@ -169,7 +169,7 @@ class LanguageModel:
                     self.usage.add(retries=1)
                     return ask(second_lm, values)
             except (AdapterParseError, LMError) as error:
-                if isinstance(error, AdapterParseError) or _is_too_long(error):
+                if isinstance(error, AdapterParseError) or is_too_long(error):
                     self.usage.add(failures=1)
                     return LMFailure(_one_line(error))
                 raise InputError(f"lm={self.settings.name}: {_without_key(_one_line(error), lm)}") from None
@@ -339,7 +339,7 @@ def _plain(outputs: Any) -> Any:
     return [_plain(value) for value in outputs] if isinstance(outputs, list) else outputs
 
 
-def _is_too_long(error: LMError) -> bool:
+def is_too_long(error: LMError) -> bool:
     """Whether the prompt did not fit; DSPy knows most servers' way to say so, but not llama.cpp's."""
     return isinstance(error, ContextWindowExceededError) or "exceeds the available context size" in str(error)
 

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.evaluation.calibration import reliability, risk_coverage
-from zero2ir.report.tables import STRATEGIES, Summary, System, amount, stated, words
+from zero2ir.report.tables import (
+    STRATEGIES,
+    WIDE,
+    Summary,
+    System,
+    amount,
+    by_promise,
+    gain_of,
+    stated,
+    words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +67,8 @@ def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
         drawn.append(_draw_risk_coverage(summary, folder))
     if any(_COST in system.cost for system in summary.systems):
         drawn.append(_draw_cost(summary, folder))
+    if any(each.system.prompts for each in summary.results):
+        drawn.append(_draw_prompts(summary, folder))
     return drawn
 
 
@@ -118,6 +130,39 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
         f"{named} of every system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
         f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
         f"at {best.measures[measures[0]].mean:.3f}. The table of systems holds the same figures.",
+    )
+
+
+def _draw_prompts(summary: Summary, folder: Path) -> Drawn:
+    """One panel for each training that searched for a prompt, one row for each prompt, the fixed one at 0."""
+    searched = [each for each in summary.results if each.system.prompts]
+    columns = min(3, len(searched))
+    lines = math.ceil(len(searched) / columns)
+    tall = max(len(each.system.prompts) for each in searched)
+    with _canvas(folder, "prompts", max(4.5, 3.2 * columns), lines * (0.9 + 0.2 * tall)) as figure:
+        grid = figure.subplots(lines, columns, sharex=True, squeeze=False)
+        for axes, each in zip(grid.flat, searched, strict=False):
+            prompts = by_promise(each.system.prompts)
+            for y, prompt in enumerate(prompts):
+                gain, error = gain_of(prompt)
+                colour = _COLOURS[3] if prompt["chosen"] else _COLOURS[0] if prompt["rung"] > 1 else _GREY
+                axes.plot([gain - WIDE * error, gain + WIDE * error], [y, y], color=colour, linewidth=1.6)
+                axes.plot(gain, y, "D" if prompt["chosen"] else "o", color=colour, markersize=4.5)
+            axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.set_yticks(range(len(prompts)), [f"{one['origin']}, {one['style']}" for one in prompts], fontsize=7)
+            axes.set_ylim(len(prompts) - 0.5, -0.5)
+            axes.grid(axis="y", visible=False)
+            title = f"{words(each.system.model)}, {words(each.system.strategy)}, seed {each.system.seed}"
+            axes.set_title(title, fontsize=8, loc="left")
+        for axes in list(grid.flat)[len(searched) :]:
+            axes.set_visible(False)
+        figure.supxlabel("expected gain over the fixed prompt", fontsize=9)
+    return Drawn(
+        "prompts",
+        "The gain over the fixed prompt that is to be expected of each prompt's queries, with its 95% interval, as the "
+        "training saw it; in grey, prompts that were dropped after the first few documents; a diamond is the choice.",
+        f"Dots with intervals, one panel for each of {len(searched)} trainings, one row for each prompt. The tables of "
+        "prompts hold the same figures.",
     )
 
 

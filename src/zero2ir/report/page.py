@@ -26,6 +26,7 @@ from zero2ir.report.tables import (
     latex,
     power,
     probability,
+    prompts_table,
     summarise,
     systems_csv,
     systems_table,
@@ -118,6 +119,7 @@ def _page(
         lstrip_blocks=True,
     )
     main = summary.main_measure
+    searched = [each for each in summary.results if each.system.prompts]
     return environment.get_template("page.html.j2").render(
         summary=summary,
         figures={drawn["name"]: drawn for drawn in figures},
@@ -136,6 +138,7 @@ def _page(
         quality=_quality(manifest.get("quality", {})),
         settings=dict(_flat(settings)),
         cards=cards,
+        prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
         choices=_choices(summary.systems),
         figure=figure,
     )

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ UNTRAINED = "zero_shot"
 MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
 STRATEGIES = (UNTRAINED, "fine_tune", "fixed_prompt", "prompt", "meta", "hybrid")  # both in the order of reading
 LEVEL = 0.05  # of the tests, after Holm's correction
+WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,12 @@ class Summary:
         return self.measures[0]
 
     @property
+    def results(self) -> list[Results]:
+        return [each for system in self.systems for each in system.results]
+
+    @property
     def seeds(self) -> list[int]:
-        return sorted({each.system.seed for system in self.systems for each in system.results})
+        return sorted({each.system.seed for each in self.results})
 
     @property
     def comparisons(self) -> list[Compared]:
@@ -323,6 +328,58 @@ def calibration_table(summary: Summary) -> Table:
             figures = [*map(interval_text, (accuracy, brier, ece)), figure(floor), figure(area)]
             rows.append([system.model, system.strategy, *figures])
     return Table([*headers, "Risk–coverage area"], rows, labels=2)
+
+
+def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
+    """One row for each query-writing prompt that a training tried, the most promising first."""
+    named = ["Prompt", "Chosen", "Proposed by", "Style", "Instruction", "Demonstrated queries", "Words", "Temperature"]
+    figures = [
+        "Accepted",
+        "Judged queries",
+        "Synthetic queries",
+        "Expected gain",
+        "Reached rung",
+        "LM calls",
+        "Seconds",
+    ]
+    rows = [
+        [
+            one["digest"],
+            "chosen" if one["chosen"] else "–",
+            one["origin"],
+            one["style"],
+            one["instruction"],
+            " · ".join(pair["query"] for pair in one["demonstrations"]) or "–",
+            str(one["document_words"]),
+            "the LM's own" if one["temperature"] is None else f"{one['temperature']:g}",
+            f"{one['accepted']} of {one['written']}",
+            interval_text(Interval(**one["judged"])) if one["judged"] else "–",
+            "–" if one["synthetic"] is None else figure(one["synthetic"]),
+            _gain_text(one),
+            str(one["rung"]),
+            str(one["lm_calls"]),
+            amount(one["seconds"]),
+        ]
+        for one in by_promise(prompts)
+    ]
+    return Table([*named, *figures], rows, labels=len(named))
+
+
+def by_promise(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that were measured further first, and among them those with the higher expected gain."""
+    return sorted(prompts, key=lambda one: (-one["rung"], -gain_of(one)[0]))
+
+
+def gain_of(prompt: Mapping[str, Any]) -> tuple[float, float]:
+    """A prompt's expected gain over the fixed one, and its standard error; 0 where nothing is known."""
+    return prompt["expected_gain"] or 0.0, prompt["standard_error"] or 0.0
+
+
+def _gain_text(prompt: Mapping[str, Any]) -> str:
+    if prompt["origin"] == "fixed" or prompt["expected_gain"] is None:
+        return "–"
+    gain, error = gain_of(prompt)
+    return f"{signed(gain)} [{signed(gain - WIDE * error)}, {signed(gain + WIDE * error)}]"
 
 
 def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:

@@ -3,7 +3,17 @@
 from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
+from zero2ir.strategies.prompt import PromptSearch
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.strategies.zero_shot import ZeroShot
 
-__all__ = ["FineTune", "Fitted", "FixedPrompt", "SelectionSettings", "Strategy", "TrainingInputs", "ZeroShot"]
+__all__ = [
+    "FineTune",
+    "Fitted",
+    "FixedPrompt",
+    "PromptSearch",
+    "SelectionSettings",
+    "Strategy",
+    "TrainingInputs",
+    "ZeroShot",
+]

@@ -13,6 +13,7 @@ from zero2ir.models import Example, Retriever, Sparse
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
+from zero2ir.synthetic.settings import SyntheticSettings
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class TrainingInputs:
         synthetic: queries that an LM wrote; empty where there are none.
         selection: how to choose on few judgments.
         seed: of everything that draws.
+        writing: as what the synthetic queries were written, for a strategy that has more written.
     """
 
     corpus: Corpus
@@ -32,6 +34,7 @@ class TrainingInputs:
     synthetic: Sequence[SyntheticQuery] = ()
     selection: SelectionSettings = field(default_factory=SelectionSettings)
     seed: int = 0
+    writing: SyntheticSettings = field(default_factory=SyntheticSettings)
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -114,9 +117,15 @@ class Fitted:
 
 
 class Strategy(Protocol):
-    """A way to train; it knows no model's internals."""
+    """A way to train; it knows no model's internals.
+
+    Attributes:
+        needs_synthetic: whether it learns from synthetic queries.
+        needs_lm: whether it asks a language model itself.
+    """
 
     needs_synthetic: bool
+    needs_lm: bool
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         """Trains a model that is indexed on ``inputs.corpus``.

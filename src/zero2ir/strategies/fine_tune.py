@@ -20,6 +20,7 @@ class FineTune:
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default."""
 
     needs_synthetic = False
+    needs_lm = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")

@@ -9,6 +9,7 @@ from zero2ir.strategies.fine_tune import FineTune, settings_of, sweep_values, tu
 from zero2ir.strategies.selection import choose, expected_gains
 
 SYNTHETIC = "learned from synthetic queries"
+LEARNS_NOTHING = "this model learns nothing from examples"
 
 
 class FixedPrompt:
@@ -19,44 +20,61 @@ class FixedPrompt:
     """
 
     needs_synthetic = True
+    needs_lm = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         simple = FineTune().fit(model, inputs)
-        examples = inputs.synthetic_examples()
-        if not examples:
-            raise InputError(
-                "strategy=fixed_prompt needs synthetic queries, and there are none; "
-                "run with an LM (lm=smollm2), or raise pretraining.synthetic.documents"
-            )
-        learned = model.learn(examples, inputs.seed)
-        if learned is None:
-            return simple.renamed(f"this model learns nothing from examples; {simple.because}")
+        require_synthetic(inputs, "fixed_prompt")
+        return learned_unless_objected(model, inputs, simple)
 
-        learned = tune_parts(learned, inputs)
-        swept = sweep_values(learned, inputs, list(inputs.queries))
-        table = np.stack([values for _, values in swept])
-        choice = choose(table, inputs.selection.prior_deviation)
-        settings, values = swept[choice.index]
-        gain = float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
-        report = {
-            "selection": choice.as_dict(),
-            "settings": settings_of(learned.with_settings(settings)),
-            "examples": len(examples),
-            "gain_of_synthetic": round(gain, 4),
-        }
-        measure = inputs.selection.measure
-        compared = (
-            f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
+
+def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
+    """Refuses to learn from nothing.
+
+    Raises:
+        InputError: there are no accepted synthetic queries.
+    """
+    if all(row.rejected for row in inputs.synthetic):
+        raise InputError(
+            f"strategy={strategy} needs synthetic queries, and there are none; "
+            "run with an LM (lm=smollm2), or raise pretraining.synthetic.documents"
         )
-        if gain < 0:
-            return simple.renamed(
-                f"the judgments object to learning from {len(examples)} synthetic queries: {compared}"
-            )
-        return Fitted(
-            learned.with_settings(settings),
-            SYNTHETIC,
-            f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
-            values,
-            report,
-            labels=len(inputs.judgments),
-        )
+
+
+def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+    """The model after learning from the synthetic queries, its settings tuned, if the judgments do not object.
+
+    Args:
+        model: indexed.
+        inputs: with at least one accepted synthetic query.
+        simple: what stays where they do: the same model without synthetic queries.
+    """
+    examples = inputs.synthetic_examples()
+    learned = model.learn(examples, inputs.seed)
+    if learned is None:
+        return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
+
+    learned = tune_parts(learned, inputs)
+    swept = sweep_values(learned, inputs, list(inputs.queries))
+    table = np.stack([values for _, values in swept])
+    choice = choose(table, inputs.selection.prior_deviation)
+    settings, values = swept[choice.index]
+    gain = float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
+    report = {
+        "selection": choice.as_dict(),
+        "settings": settings_of(learned.with_settings(settings)),
+        "examples": len(examples),
+        "gain_of_synthetic": round(gain, 4),
+    }
+    measure = inputs.selection.measure
+    compared = f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
+    if gain < 0:
+        return simple.renamed(f"the judgments object to learning from {len(examples)} synthetic queries: {compared}")
+    return Fitted(
+        learned.with_settings(settings),
+        SYNTHETIC,
+        f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
+        values,
+        report,
+        labels=len(inputs.judgments),
+    )

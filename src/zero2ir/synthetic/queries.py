@@ -39,12 +39,116 @@ class Draft(NamedTuple):
         log_likelihood: mean log-probability of the tokens, NaN where the LM does not tell.
     """
 
-    style: str
+    style: StyleName
     document: Document
     passage: str
     repeat: int
     query: str = ""
     log_likelihood: float = math.nan
+
+
+class SyntheticWriter:
+    """Has queries written for documents, asks the filters about them, and finds their negatives.
+
+    Args:
+        corpus: the documents; with the encoder "pretrained" where the settings want it to find the negatives.
+        judgments: the few that training may see.
+        language_model: who writes.
+        settings: as which the queries of any prompt are written unless ``write`` says otherwise.
+        seed: of passages and negatives.
+
+    Raises:
+        InputError: the negatives need something that is not there.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        judgments: Sequence[JudgedDocument],
+        language_model: "LanguageModel",
+        settings: SyntheticSettings,
+        seed: int,
+    ) -> None:
+        self.corpus = corpus
+        self.judgments = judgments
+        self.language_model = language_model
+        self.settings = settings
+        self.seed = seed
+        teacher = _teacher(corpus, settings)
+        self.sparse = Sparse().index(corpus)
+        self.teacher: Retriever = teacher or self.sparse
+
+    def write(
+        self, sample: Sequence[Document], prompts: Mapping[StyleName, Prompt], settings: SyntheticSettings | None = None
+    ) -> list[SyntheticQuery]:
+        """Every query of every prompt, the rejected ones, too.
+
+        Args:
+            sample: the documents to write for.
+            prompts: by style; as many queries a document as the settings want of it.
+            settings: instead of the writer's own, which they agree with on the negatives.
+
+        Raises:
+            InputError: there is no language model, or a filter needs something that is not there.
+        """
+        settings = settings or self.settings
+        drafts = [
+            draft
+            for style, prompt in prompts.items()
+            for draft in write_drafts(blanks(sample, style, settings, self.seed), prompt, self.language_model)
+        ]
+        if "likelihood" in settings.filters:
+            _require_likelihoods(drafts, self.language_model.settings.name)
+        queries, documents = [draft.query for draft in drafts], [draft.document for draft in drafts]
+        ranks = round_trip_ranks(self.sparse, self.corpus, queries, documents, settings.round_trip)
+        grades = _grades(drafts, prompts, self.language_model, settings)
+        reasons = objections(
+            Written(
+                queries,
+                [draft.passage for draft in drafts],
+                [document.content for document in documents],
+                [draft.style for draft in drafts],
+                np.array(ranks, dtype=np.int64),
+                np.array([draft.log_likelihood for draft in drafts]),
+                np.array(grades),
+                [row.query for row in self.judgments]
+                + [query for one in prompts.values() for _, query in one.demonstrations],
+                [document for one in prompts.values() for document, _ in one.demonstrations],
+            ),
+            settings,
+        )
+        negatives = mined_negatives(
+            self.teacher,
+            queries,
+            [self.corpus.number_of[document.doc_id] for document in documents],
+            self.corpus.contents,
+            number=settings.negatives,
+            ranks=settings.negatives_from,
+            most=settings.negative_margin,
+            rng=np.random.default_rng(self.seed),
+        )
+        return [
+            SyntheticQuery(
+                query_id=f"synthetic-{self.seed}-{number}",
+                query=draft.query,
+                doc_id=draft.document.doc_id,
+                negatives=[self.corpus.documents[n].doc_id for n in mined.numbers],
+                rejected=reason[0] if reason else "",
+                style=draft.style,
+                passage=draft.passage,
+                margins=[round(margin, 4) for margin in mined.margins],
+                objections=reason,
+                round_trip_rank=rank,
+                log_likelihood=draft.log_likelihood,
+                grade=grade,
+                lm=self.language_model.settings.name,
+                prompt=prompts[draft.style].digest,
+                seed=self.seed,
+            )
+            for number, (draft, mined, rank, grade, reason) in enumerate(
+                zip(drafts, negatives, ranks, grades, reasons, strict=True)
+            )
+        ]
 
 
 def write_queries(
@@ -64,76 +168,21 @@ def write_queries(
         seed: of the documents' choice, of passages and demonstrations, and of the negatives.
 
     Returns:
-        Every query, the rejected ones, too; and the prompts and the counts, for whoever wants to check them.
+        Every query, the rejected ones, too; and the settings, the prompts and the counts, for whoever wants to check
+        them or to write more.
 
     Raises:
         InputError: there is no language model; or a filter or the negatives need something that is not there.
 
     Source: few-shot generation with a round-trip filter as in Promptagator, arXiv 2209.11755, sections 3.1 and 3.3.
     """
-    teacher = _teacher(corpus, settings)
+    writer = SyntheticWriter(corpus, judgments, language_model, settings, seed)
     sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, seed)
     styles = [style for style, number in settings.styles.items() if number]
-    prompts: dict[str, Prompt] = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
-    drafts = [
-        draft
-        for style in styles
-        for draft in write_drafts(blanks(sample, style, settings, seed), prompts[style], language_model)
-    ]
-    if "likelihood" in settings.filters:
-        _require_likelihoods(drafts, language_model.settings.name)
-    sparse = Sparse().index(corpus)
-    ranks = round_trip_ranks(
-        sparse, corpus, [draft.query for draft in drafts], [draft.document for draft in drafts], settings.round_trip
-    )
-    grades = _grades(drafts, prompts, language_model, settings)
-    reasons = objections(
-        Written(
-            [draft.query for draft in drafts],
-            [draft.passage for draft in drafts],
-            [draft.document.content for draft in drafts],
-            [draft.style for draft in drafts],
-            np.array(ranks, dtype=np.int64),
-            np.array([draft.log_likelihood for draft in drafts]),
-            np.array(grades),
-            [row.query for row in judgments] + [query for one in prompts.values() for _, query in one.demonstrations],
-            [document for one in prompts.values() for document, _ in one.demonstrations],
-        ),
-        settings,
-    )
-    negatives = mined_negatives(
-        teacher or sparse,
-        [draft.query for draft in drafts],
-        [corpus.number_of[draft.document.doc_id] for draft in drafts],
-        corpus.contents,
-        number=settings.negatives,
-        ranks=settings.negatives_from,
-        most=settings.negative_margin,
-        rng=np.random.default_rng(seed),
-    )
-    rows = [
-        SyntheticQuery(
-            query_id=f"synthetic-{seed}-{number}",
-            query=draft.query,
-            doc_id=draft.document.doc_id,
-            negatives=[corpus.documents[n].doc_id for n in mined.numbers],
-            rejected=reason[0] if reason else "",
-            style=draft.style,
-            passage=draft.passage,
-            margins=[round(margin, 4) for margin in mined.margins],
-            objections=reason,
-            round_trip_rank=rank,
-            log_likelihood=draft.log_likelihood,
-            grade=grade,
-            lm=language_model.settings.name,
-            prompt=prompts[draft.style].digest,
-            seed=seed,
-        )
-        for number, (draft, mined, rank, grade, reason) in enumerate(
-            zip(drafts, negatives, ranks, grades, reasons, strict=True)
-        )
-    ]
+    prompts = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
+    rows = writer.write(sample, prompts)
     provenance = {
+        "settings": settings.model_dump(mode="json"),
         "prompts": {style: prompt.as_dict() for style, prompt in prompts.items()},
         "lm": language_model.settings.name,
         "counts": counts(rows),
@@ -165,7 +214,7 @@ def write_drafts(drafts: Sequence[Draft], prompt: Prompt, language_model: "Langu
     from zero2ir.lm.adapter import as_data
 
     told = "logprobs" in language_model.lm.supported_params
-    sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature)
+    sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature, prompt.temperature or 0.0)
     inputs = [
         {"document": draft.passage}
         | ({"config": {"rollout_id": draft.repeat, "temperature": sampled}} if draft.repeat else {})
@@ -195,7 +244,7 @@ def log_likelihood(answer: Any) -> float:
 
 def _grades(
     drafts: Sequence[Draft],
-    prompts: Mapping[str, Prompt],
+    prompts: Mapping[StyleName, Prompt],
     language_model: "LanguageModel",
     settings: SyntheticSettings,
 ) -> list[float]:

@@ -1,5 +1,6 @@
 """Synthetic queries on disk: a Parquet file, and beside it the prompts, the counts and the cost."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from zero2ir.errors import InputError
 from zero2ir.files import write_json
 from zero2ir.parquet import read_records, write_records
 from zero2ir.synthetic.records import SyntheticQuery
+from zero2ir.synthetic.settings import SyntheticSettings
 
 
 def write_synthetic(
     rows: Sequence[SyntheticQuery], provenance: Mapping[str, Any], cost: Mapping[str, Any], folder: Path
 ) -> None:
-    """Writes ``queries.parquet``, ``provenance.json`` (prompts and counts) and ``cost.json`` (seconds and LM usage)."""
+    """Writes ``queries.parquet``, ``provenance.json`` (settings, prompts, counts), ``cost.json`` (time, LM usage)."""
     write_records(rows, SyntheticQuery, folder / "queries.parquet")
     write_json(folder / "provenance.json", provenance)
     write_json(folder / paths.COST, cost)
@@ -32,6 +34,21 @@ def read_synthetic(folder: Path) -> list[SyntheticQuery]:
         raise InputError(f"{path}: not there; run the stage pretrain-synthetic first")
     rows = read_records(path, SyntheticQuery)
     return [row._replace(log_likelihood=_one_nan(row.log_likelihood), grade=_one_nan(row.grade)) for row in rows]
+
+
+def read_settings(folder: Path) -> SyntheticSettings:
+    """As what the synthetic queries in a folder were written, for whoever wants to write more like them.
+
+    Raises:
+        InputError: none were written.
+    """
+    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    if "settings" not in provenance:
+        raise InputError(
+            f"{folder}: there are no synthetic queries, and this strategy needs them; "
+            "name it under strategies in params.yaml, and run the stage pretrain-synthetic again"
+        )
+    return SyntheticSettings.model_validate(provenance["settings"])
 
 
 def _one_nan(value: float) -> float:

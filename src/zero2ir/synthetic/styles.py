@@ -9,7 +9,7 @@ import numpy as np
 from zero2ir.collections import JudgedDocument
 from zero2ir.corpus import Corpus
 from zero2ir.synthetic.passages import answering_passage
-from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 
 if TYPE_CHECKING:
     import dspy
@@ -113,61 +113,76 @@ class Prompt(NamedTuple):
 
     Attributes:
         style: its name.
+        instruction: what the LM is told.
         demonstrations: (document, query) pairs.
+        temperature: of the answers; None for the LM's own.
     """
 
-    style: str
+    style: StyleName
+    instruction: str
     demonstrations: Pairs
-
-    @property
-    def instruction(self) -> str:
-        """What the LM is told."""
-        return STYLES[self.style].instruction
+    temperature: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """All that the LM is shown, and its digest; JSON."""
+        """All that the LM is shown, its temperature where it is not the LM's own, and the digest; JSON."""
         pairs = [{"document": document, "query": query} for document, query in self.demonstrations]
-        return {"instruction": self.instruction, "demonstrations": pairs, "digest": self.digest}
+        sampled = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"instruction": self.instruction, "demonstrations": pairs, **sampled, "digest": self.digest}
 
     @property
     def digest(self) -> str:
         """Identifies the prompt; hexadecimal, 12 characters."""
-        return hashlib.sha256(repr((self.instruction, tuple(self.demonstrations))).encode()).hexdigest()[:12]
+        sampled = () if self.temperature is None else (self.temperature,)
+        content = repr((self.instruction, tuple(map(tuple, self.demonstrations)), *sampled))
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def make_prompt(
-    style: str, corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, seed: int
+    style: StyleName, corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, seed: int
 ) -> Prompt:
     """The prompt of a style; its demonstrations are drawn, and put in order, by the seed.
 
     Those of the style "judgments" are the judged queries, each with the passage of its most relevant document that
     holds most of its terms, so that new queries sound like the collection's.
     """
-    rng = np.random.default_rng(seed)
-    if style != "judgments":
+    if style == "judgments":
+        pairs = list(judged_pairs(corpus, judgments, settings.document_words).values())
+    else:
         pairs = list(zip(EXCERPTS, STYLES[style].queries, strict=True))
-        return Prompt(style, [pairs[number] for number in rng.permutation(len(pairs))[: settings.demonstrations]])
+    order = np.random.default_rng(seed).permutation(len(pairs))[: settings.demonstrations]
+    return Prompt(style, STYLES[style].instruction, [pairs[number] for number in order])
+
+
+def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> dict[str, tuple[str, str]]:
+    """The judged queries as (passage, query) pairs, by their ids, sorted; those without a relevant document have none.
+
+    Args:
+        corpus: the documents.
+        judgments: the few; each query's most relevant document counts.
+        words: the most that a passage has.
+    """
+    best = most_relevant(judgments)
+    document = {query_id: corpus.documents[corpus.number_of[row.doc_id]] for query_id, row in best.items()}
+    return {
+        query_id: (answering_passage(document[query_id], words, row.query), row.query)
+        for query_id, row in sorted(best.items())
+    }
+
+
+def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocument]:
+    """The most relevant document of each judged query that has a relevant one, the first of equals."""
     best: dict[str, JudgedDocument] = {}
     for row in judgments:
         if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
             best[row.query_id] = row
-    rows = [best[query_id] for query_id in sorted(best)]
-    chosen = [rows[number] for number in rng.permutation(len(rows))[: settings.demonstrations]]
-    documents = [corpus.documents[corpus.number_of[row.doc_id]] for row in chosen]
-    return Prompt(
-        style,
-        [
-            (answering_passage(document, settings.document_words, row.query), row.query)
-            for row, document in zip(chosen, documents, strict=True)
-        ],
-    )
+    return best
 
 
 def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
     """The DSPy program that writes a query for a document.
 
     Args:
-        prompt: its style, and the few shots.
+        prompt: its style, what it is told, and the few shots.
         logprobs: whether the endpoint shall tell how likely each token was.
     """
     import dspy
@@ -176,7 +191,8 @@ def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
     # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
     told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
     limit = STYLES[prompt.style].max_tokens
-    writer = dspy.Predict(signature, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=limit, **told)
+    sampled = {} if prompt.temperature is None else {"temperature": prompt.temperature}
+    writer = dspy.Predict(signature, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=limit, **sampled, **told)
     writer.demos = [
         dspy.Example(document=document, query=query).with_inputs("document")
         for document, query in prompt.demonstrations
