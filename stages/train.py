@@ -27,7 +27,7 @@ def main(config: TrainConfig) -> None:
     asks = "lm" in model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         trained = train_program(model, strategy, training_inputs(config, roles, language_model), names)
-    cost = total(pretraining_cost(config.seed, strategy.needs_synthetic, roles), trained.cost)
+    cost = total(pretraining_cost(config.seed, strategy.uses_synthetic, roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)

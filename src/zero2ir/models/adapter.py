@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import softmax
 
 from zero2ir.models.base import Example, Start
 from zero2ir.models.nearest import Vectors
@@ -147,6 +148,43 @@ class Steps:
     def penalty(self) -> "Tensor":
         """Of the squared distance from the start."""
         return self.settings.penalty * (self.rates * self.moved).square().sum()
+
+
+def agreement(
+    queries: np.ndarray,
+    documents: np.ndarray | Vectors,
+    examples: Sequence[Example],
+    judged: Sequence[Example],
+    scale: float,
+) -> np.ndarray:
+    """The cosines of examples' gradients with those of judged examples, by the map W at zero.
+
+    The gradient of one example's contrast is the outer product of its query q and of v, the mean document that it is
+    compared with, by softmax, less its positive, both without their share along q. So the inner product of two
+    gradients is that of the queries times that of the v.
+
+    Args:
+        queries: (n_examples + n_judged, dimension) unit vectors, the judged ones last.
+        documents: (n_documents, dimension) unit vectors.
+        examples: n_examples of them.
+        judged: n_judged of them.
+        scale: inverse temperature of the softmax over cosines.
+
+    Returns:
+        (n_examples, n_judged) -1 to 1; above 0 where a step for the one helps the other. 0 for a gradient of 0.
+    """
+    every = [*examples, *judged]
+    pool = sorted({number for example in every for number in (example.positive, *example.negatives)})
+    place = {number: column for column, number in enumerate(pool)}
+    candidates = documents[pool]
+    logits = queries @ candidates.T * scale
+    excluded = [other_positives(some, place) for some in (examples, judged)]  # each knows its own positives alone
+    logits[np.concatenate(excluded)] = -np.inf
+    moves = softmax(logits, axis=1) @ candidates - candidates[[place[example.positive] for example in every]]
+    moves -= (moves * queries).sum(axis=1, keepdims=True) * queries
+    moves /= np.maximum(np.linalg.norm(moves, axis=1, keepdims=True), 1e-12)
+    n = len(examples)
+    return (queries[:n] @ queries[n:].T) * (moves[:n] @ moves[n:].T)
 
 
 class _Margins(NamedTuple):

@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
@@ -177,6 +178,20 @@ class Retriever(Model):
         """An indexed copy that has these parameters; its ``learn`` begins there, and keeps near to them."""
         parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
         return self.with_parts(parts) if parts else self
+
+    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray | None:
+        """(n_examples, n_judged) cosines of the gradients that ``learn`` would follow at first, the mean over parts.
+
+        None where no part can tell.
+        """
+        told = [found for part in self.parts() if (found := part.agreement(examples, judged)) is not None]
+        return np.mean(told, axis=0) if told else None
+
+    def over(self, corpus: Corpus) -> Self:
+        """A copy with the same settings that is indexed on other documents."""
+        parts = [part.over(corpus) for part in self.parts()]
+        changed = self.with_parts(parts) if parts else copy(self)
+        return changed.index(corpus)
 
     def settings(self) -> dict[str, Any]:
         """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""

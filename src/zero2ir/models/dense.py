@@ -9,7 +9,7 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
-from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
+from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Example,
@@ -116,6 +116,11 @@ class Dense(Retriever):
         changed = self._beside()
         changed.map, changed.start = start.parameters.get("map"), start
         return changed
+
+    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
+        """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
+        queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
+        return agreement(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""

@@ -19,6 +19,7 @@ class FixedPrompt:
     """
 
     needs_synthetic = True
+    uses_synthetic = True
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         simple = FineTune().fit(model, inputs)
