@@ -27,7 +27,7 @@ from zero2ir.strategies.tasks import LEAST_EXAMPLES, TaskSettings, make_practice
 
 Form = Literal["reptile", "anil", "reweight"]
 
-START = "a meta-learned start"
+START = "moved to a meta-learned start"
 ADAPTED = "learned from the judgments from a meta-learned start"
 WEIGHTED = "learned from examples that agree with the judgments"
 WEIGHTED_ADAPTED = "learned from examples that agree with the judgments, then from the judgments"
@@ -102,7 +102,7 @@ class Meta:
             "on the judged queries when cross-validated"
         )
         if gain <= 0:
-            return simpler(f"the judgments do not gain by what was {best.name}: {compared}")
+            return simpler(f"the judgments do not gain by a model {best.name}: {compared}")
         learned = plan.learners[best.name](list(inputs.queries))
         assert learned is not None  # it learned in every fold
         retriever = learned if best.settings is None else learned.with_settings(best.settings)
