@@ -372,3 +372,27 @@ def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus)
         mask = heads.get(key, np.zeros(value.shape))
         assert value[mask == 0].max(initial=0) < 1e-5
         assert mask.max() == 0 or value[mask == 1].max() > 1e-5
+
+
+def test_a_copy_over_other_documents_is_a_new_model_there(
+    model: Retriever, corpus: Corpus, corpus_of: Callable[[list[str]], Corpus]
+) -> None:
+    before = model.index(corpus).search(QUERIES[:3], 10)
+    few = corpus_of(corpus.contents[::3])
+    there = model.over(few).search(QUERIES[:3], 10)
+    assert_equal(model.search(QUERIES[:3], 10), before)
+    assert_equal(there, model.index(few).search(QUERIES[:3], 10))
+
+
+def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever, corpus: Corpus) -> None:
+    if "lm" in model.needs():
+        return
+    numbers = [5, 3, 17, 40]
+    model.index(corpus)
+    small = corpus.rehearsal(numbers, QUERIES, model.encoder_roles())
+    assert small.contents == [corpus.contents[number] for number in numbers]
+    if model.kind == "reranked":  # its cross-encoder reads texts
+        return
+    whole = Corpus(small.documents, {role: corpus.encoder(role) for role in model.encoder_roles()})
+    for one, other in zip(model.over(small).search(QUERIES, 4), model.over(whole).search(QUERIES, 4), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

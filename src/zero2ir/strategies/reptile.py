@@ -32,7 +32,7 @@ class OuterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iterations: Annotated[int, Field(ge=1)] = 30
+    iterations: Annotated[int, Field(ge=1)] = 20
     batch: Annotated[int, Field(ge=1)] = 4
     rate: Annotated[float, Field(gt=0, le=1)] = 0.5
     learning_rates: tuple[Positive, ...] = (0.3, 1.0, 3.0)

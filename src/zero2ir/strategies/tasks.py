@@ -21,7 +21,7 @@ class TaskSettings(BaseModel):
     """Which tasks are made.
 
     Attributes:
-        number: tasks, at most; each has about three times as many examples as there are judged queries, or more.
+        number: tasks, at most; each has about twice as many examples as there are judged queries, or more.
         examples: of a task, at most.
         documents: that the tasks' queries search in, and as many at most that pretext queries are made from.
         held_out: the share of the tasks that is learned from by nobody, and measured on.
@@ -29,7 +29,7 @@ class TaskSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    number: Annotated[int, Field(ge=LEAST)] = 24
+    number: Annotated[int, Field(ge=LEAST)] = 16
     examples: Annotated[int, Field(ge=4)] = 60
     documents: Annotated[int, Field(ge=LEAST)] = 2000
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -71,12 +71,12 @@ def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettin
     if len(examples) < LEAST_EXAMPLES:
         return None
     support = min(support, len(examples) // (2 * LEAST))
-    number = min(settings.number, max(LEAST, len(examples) // (3 * support)))
+    number = min(settings.number, len(examples) // (2 * support))
     roles = model.encoder_roles()
     groups = _groups(examples, inputs.corpus, roles, number, inputs.seed)
     tasks = [
         [group[place] for place in rng.permutation(len(group))[: settings.examples]]
-        for group in sorted_tasks(groups, 2 * support, rng)
+        for group in sorted_tasks(groups, support + (support + 1) // 2, rng)
     ]
     corpus, tasks = _small(inputs.corpus, tasks, roles, settings.documents, rng)
     first = max(1, round(settings.held_out * len(tasks)))
