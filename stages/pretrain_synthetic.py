@@ -43,8 +43,8 @@ def main(config: PretrainConfig) -> None:
 
 def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
     """Writes one seed's synthetic queries; none where no strategy learns from them."""
-    if not needs_synthetic(config.strategies):
-        write_synthetic([], {"reason": "no strategy in params.yaml learns from synthetic queries"}, {}, folder)
+    if not needs_synthetic(config.strategies, config.lm):
+        write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
         return
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":

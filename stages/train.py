@@ -29,7 +29,7 @@ def main(config: TrainConfig) -> None:
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes=strategy.needs_lm)
         trained = train_program(model, strategy, inputs, names)
-    cost = total(pretraining_cost(config.seed, strategy.needs_synthetic, roles), trained.cost)
+    cost = total(pretraining_cost(config.seed, strategy.uses_synthetic, roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)

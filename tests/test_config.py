@@ -158,9 +158,12 @@ def test_the_panel_as_it_is_passes() -> None:
 
 
 def test_only_some_strategies_want_synthetic_queries() -> None:
-    assert not needs_synthetic(["zero_shot", "fine_tune"])
-    assert needs_synthetic(["zero_shot", "fixed_prompt"])
-    assert needs_synthetic(["prompt"])
+    some, none = LMSettings(name="some"), LMSettings(name="none", provider="none")
+    assert not needs_synthetic(["zero_shot", "fine_tune"], some)
+    assert needs_synthetic(["zero_shot", "fixed_prompt"], none)
+    assert needs_synthetic(["meta"], some)
+    assert not needs_synthetic(["meta"], none)  # it can do without
+    assert needs_synthetic(["prompt"], none)
 
 
 @pytest.mark.parametrize("choice", choices("lm"))
@@ -377,7 +380,10 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"budget": {"queries": 0}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 1, not 0"),
         ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
         ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are adapted, dense, .*sparse"),
-        ({"strategies": ["magic"]}, r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, pr"),
+        (
+            {"strategies": ["magic"]},
+            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, meta, ",
+        ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
         ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),

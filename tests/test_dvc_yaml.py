@@ -180,7 +180,10 @@ def targets_in(value: Any) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_all_that_it_uses(stage: str) -> None:
-    targets = set().union(*(targets_in(read_yaml(PROJECT / path)) for path in composed(stage)))
+    choosable = {path for group in ("model", "strategy") for path in (PROJECT / "conf" / group).glob("*.yaml")}
+    groups = {Path(path).parent.name for path in composed(stage)}
+    files = [PROJECT / path for path in composed(stage)] + [path for path in choosable if path.parent.name in groups]
+    targets = set().union(*(targets_in(read_yaml(path)) for path in files))
     used = used_files(SCRIPT[stage], targets) | {str(SCRIPT[stage].relative_to(PROJECT))}
     missing = sorted(
         file for file in used if not any(file == path or file.startswith(f"{path}/") for path in listed(stage))

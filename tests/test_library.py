@@ -1,7 +1,7 @@
 """The library as people call it: documents and a few judgments in, a searcher out."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 
 import zero2ir
 from zero2ir.errors import InputError
+from zero2ir.lm.factory import LanguageModel
+from zero2ir.lm.settings import LMSettings
 from zero2ir.program import program_digest
 from zero2ir.strategies import FineTune, Fitted, TrainingInputs
 
@@ -52,6 +54,28 @@ def test_train_save_load(
     assert zero2ir.load(str(tmp_path / "one"))(query=QUERY).toDict() == answer.toDict()
     zero2ir.train(string_methods, string_judgments, **options).save(tmp_path / "two")
     assert program_digest(tmp_path / "two") == program_digest(tmp_path / "one")  # the same seed, the same searcher
+
+
+@pytest.mark.parametrize("lm", [None, "smollm2"])
+@pytest.mark.parametrize("strategy", ["meta", "meta_anil", "meta_reweight"])
+def test_meta_learns_with_and_without_a_language_model(
+    string_methods: Mappings,
+    string_judgments: Rows,
+    script_lm: Callable[[Any], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    lm: str | None,
+    strategy: str,
+) -> None:
+    language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
+    none = LanguageModel(LMSettings(name="none", provider="none"))
+    monkeypatch.setattr("zero2ir.lm.factory.lasting_lm", lambda *_: language_model if lm else none)
+    settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer.iterations=2"])]
+    options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
+    program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
+    assert bool(script.requests) == bool(lm)
+    assert len(program(query=QUERY).docids) == 10
+    assert program.about["strategy"] == strategy
+    assert program.about["because"]
 
 
 def test_another_seed_gives_another_encoder(string_methods: Mappings, tmp_path: Path) -> None:

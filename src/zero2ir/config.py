@@ -22,6 +22,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
+from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.tracking import TrackingSettings
 
@@ -259,10 +260,10 @@ def check_experiment() -> Panel:
     return panel
 
 
-def needs_synthetic(strategies: Sequence[str]) -> bool:
-    """Whether any of these strategies learns from synthetic queries."""
+def needs_synthetic(strategies: Sequence[str], lm: LMSettings) -> bool:
+    """Whether synthetic queries are to be written for any of these strategies."""
     configs = (compose("train", TrainConfig, [f"strategy={name}"]) for name in strategies)
-    return any(build(config.strategy, "strategy").needs_synthetic for config in configs)
+    return any(wants_synthetic(build(config.strategy, "strategy"), lm.available) for config in configs)
 
 
 def needed_encoders(models: Sequence[str], encoder: EncoderSettings) -> list[str]:

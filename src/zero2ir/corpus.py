@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zero2ir.collections.records import Document
-from zero2ir.encoders import TextEncoder, embed
+from zero2ir.encoders import RememberedQueries, TextEncoder, embed, take
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,18 @@ class Corpus:
         if role not in self._encoded:
             self._encoded[role] = embed(self.encoder(role), self.contents, self._cache)
         return self._encoded[role]
+
+    def rehearsal(self, numbers: Sequence[int], queries: Sequence[str], roles: Sequence[str]) -> "Corpus":
+        """Some of the documents, for learning from the same queries many times: no text is encoded after this.
+
+        Args:
+            numbers: of the documents, in the order that they shall have.
+            queries: all that will be searched with.
+            roles: the encoders that are asked for.
+        """
+        encoders: dict[str, Any] = {role: RememberedQueries(self.encoder(role), queries) for role in roles}
+        encoded = {role: take(self.encoded(role), numbers) for role in roles}
+        return Corpus([self.documents[number] for number in numbers], encoders, encoded)
 
     def require_language_model(self, who: str = "the model") -> "LanguageModel":
         """The language model.

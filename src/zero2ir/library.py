@@ -36,8 +36,8 @@ def train(
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
         judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
-        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune; fixed_prompt and prompt (need an
-            LM).
+        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
+            hybrid (need an LM).
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
@@ -51,13 +51,14 @@ def train(
     """
     from zero2ir.config import build
     from zero2ir.experiment import train_program
+    from zero2ir.strategies import wants_synthetic
 
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | ({"lm"} if fit.needs_lm else set()), seed)
     rows = as_judgments(judgments, corpus)
-    inputs = _inputs(corpus, rows, config, fit.needs_synthetic, seed)
+    inputs = _inputs(corpus, rows, config, wants_synthetic(fit, config.lm.available), seed)
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
 
 
@@ -175,6 +176,7 @@ def _held_out(
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.collections import Judgment
     from zero2ir.config import build
+    from zero2ir.strategies import wants_synthetic
     from zero2ir.strategies.selection import judged_values
 
     measure = config.task.measures[0]
@@ -185,7 +187,7 @@ def _held_out(
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
         seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        inputs = _inputs(corpus, seen, config, strategy.needs_synthetic, seed)
+        inputs = _inputs(corpus, seen, config, wants_synthetic(strategy, config.lm.available), seed)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         ranking = retriever.search([text[query_id] for query_id in held_out], config.evaluation.depth)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))

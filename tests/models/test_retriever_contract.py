@@ -35,7 +35,7 @@ from zero2ir.models import (
     Sparse,
     load_retriever,
 )
-from zero2ir.models.base import best
+from zero2ir.models.base import Start, best
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
@@ -330,3 +330,69 @@ def test_best_is_a_stable_sort_cut_off(values: list[list[float]], k: int, data: 
     for row, numbers in enumerate(ranking.numbers):
         expected = sorted(np.flatnonzero(found[row]), key=lambda number: (-scores[row, number], number))
         assert [number for number in numbers if number >= 0] == expected[:k]
+
+
+EXAMPLES = [Example("gumbo zydeco", 7, (1, 2)), Example("open a file", 9)]
+
+
+def test_what_was_learned_can_be_started_from(model: Retriever, corpus: Corpus) -> None:
+    learned = model.index(corpus).learn(EXAMPLES, seed=0) or model
+    before, parameters = model.search(QUERIES[:3], 10), learned.parameters()
+    assert set(model.head()) <= set(parameters)
+    assert all(mask.shape == parameters[name].shape for name, mask in model.head().items())
+    started = model.starting_from(Start(parameters))
+    assert {name: value.shape for name, value in model.parameters().items()} == {
+        name: value.shape for name, value in started.parameters().items()
+    }
+    for name, value in started.parameters().items():
+        np.testing.assert_allclose(value, parameters[name], atol=1e-6)
+    assert_equal(model.search(QUERIES[:3], 10), before)  # a copy starts elsewhere, not the model
+
+
+@pytest.mark.parametrize("name", ["dense with adapter", "late interaction with adapter", "learned sparse", "hybrid"])
+def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus) -> None:
+    build = MODELS[name] if name != "hybrid" else lambda: Hybrid([Sparse(), dense_adapter()], learning="weights")
+    model = build().index(corpus)
+    rng = np.random.default_rng(0)
+    start = {key: value + rng.uniform(0, 0.2, value.shape) for key, value in model.parameters().items()}
+    start = model.starting_from(Start(start)).parameters()  # weights have a sum
+
+    def moved(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        learned = model.starting_from(Start(start, rates)).learn(EXAMPLES, seed=0)
+        assert learned is not None
+        return {key: np.abs(value - start[key]) for key, value in learned.parameters().items()}
+
+    still, slow, usual = (moved({key: np.array(rate) for key in start}) for rate in (0.0, 0.1, 1.0))
+    for key in start:
+        assert still[key].max() < 1e-5
+        assert still[key].max() < slow[key].max() < usual[key].max()
+    heads = model.head()
+    masked = moved({key: heads.get(key, np.array(0.0)) for key in start})
+    for key, value in masked.items():
+        mask = heads.get(key, np.zeros(value.shape))
+        assert value[mask == 0].max(initial=0) < 1e-5
+        assert mask.max() == 0 or value[mask == 1].max() > 1e-5
+
+
+def test_a_copy_over_other_documents_is_a_new_model_there(
+    model: Retriever, corpus: Corpus, corpus_of: Callable[[list[str]], Corpus]
+) -> None:
+    before = model.index(corpus).search(QUERIES[:3], 10)
+    few = corpus_of(corpus.contents[::3])
+    there = model.over(few).search(QUERIES[:3], 10)
+    assert_equal(model.search(QUERIES[:3], 10), before)
+    assert_equal(there, model.index(few).search(QUERIES[:3], 10))
+
+
+def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever, corpus: Corpus) -> None:
+    if "lm" in model.needs():
+        return
+    numbers = [5, 3, 17, 40]
+    model.index(corpus)
+    small = corpus.rehearsal(numbers, QUERIES, model.encoder_roles())
+    assert small.contents == [corpus.contents[number] for number in numbers]
+    if model.kind == "reranked":  # its cross-encoder reads texts
+        return
+    whole = Corpus(small.documents, {role: corpus.encoder(role) for role in model.encoder_roles()})
+    for one, other in zip(model.over(small).search(QUERIES, 4), model.over(whole).search(QUERIES, 4), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

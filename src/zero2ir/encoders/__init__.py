@@ -5,6 +5,7 @@ from typing import Any
 
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
+from zero2ir.encoders.remembered import RememberedQueries, take
 from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
 from zero2ir.encoders.sparse import SparseEncoder
@@ -18,6 +19,7 @@ __all__ = [
     "ENCODERS",
     "DenseEncoder",
     "EncoderSettings",
+    "RememberedQueries",
     "SentenceEncoder",
     "SparseEncoder",
     "TextEncoder",
@@ -33,6 +35,7 @@ __all__ = [
     "readable",
     "save_embeddings",
     "save_encoded",
+    "take",
 ]
 
 

@@ -42,6 +42,10 @@ class TextEncoder(ABC):
         """Encodes texts; what comes back has a row a text."""
 
     @abstractmethod
+    def encode_queries(self, texts: Sequence[str]) -> Any:
+        """As ``encode``, but as queries."""
+
+    @abstractmethod
     def write(self, path: Path, rows: Any) -> None:
         """Writes encoded texts, without pickle."""
 

@@ -45,6 +45,11 @@ class LMSettings(BaseModel):
     retries: int = Field(3, ge=0)
     timeout: float = Field(120.0, gt=0.0)
 
+    @property
+    def available(self) -> bool:
+        """Whether there is a model to ask."""
+        return self.provider != "none"
+
     @model_validator(mode="after")
     def _has_what_its_provider_needs(self) -> "LMSettings":
         if self.provider == "embedded" and (self.weights is None or ":" not in self.weights):

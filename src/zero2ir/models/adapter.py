@@ -1,16 +1,18 @@
 """A linear adapter on the queries' side: learns in a second, and the documents' embeddings stay as they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import softmax
 
-from zero2ir.models.base import Example
+from zero2ir.models.base import Example, Start
 from zero2ir.models.nearest import Vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 
 class AdapterSettings(BaseModel):
@@ -53,7 +55,11 @@ def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def fit_adapter(
-    queries: np.ndarray, documents: np.ndarray | Vectors, examples: Sequence[Example], settings: DenseAdapterSettings
+    queries: np.ndarray,
+    documents: np.ndarray | Vectors,
+    examples: Sequence[Example],
+    settings: DenseAdapterSettings,
+    start: Start = Start(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
 
@@ -64,7 +70,8 @@ def fit_adapter(
         queries: (n_examples, dimension) unit vectors of the examples' queries.
         documents: (n_documents, dimension) unit vectors.
         examples: their positives and negatives are rows of ``documents``.
-        settings: steps, learning rate, penalty; the fit starts from zero and draws nothing.
+        settings: steps, learning rate, penalty; the fit draws nothing.
+        start: of the parameter "map"; the penalty is of the distance from there.
 
     Returns:
         (dimension, dimension) float32.
@@ -87,20 +94,97 @@ def fit_adapter(
     if taught is not None:
         taught = taught.in_units_of(anchors @ candidates.T)
 
-    weights = torch.zeros(queries.shape[1], queries.shape[1], requires_grad=True)
-    optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
-    for _ in range(settings.steps):
+    steps = Steps(queries.shape[1], settings, start)
+    for optimizer in steps:
+        weights = steps.weights
         optimizer.zero_grad()
         moved = torch.nn.functional.normalize(anchors + anchors @ weights, dim=1)
         cosines = moved @ candidates.T  # -> (n_examples, n_pool)
         logits = (cosines * settings.scale).masked_fill(excluded, -torch.inf)
         losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
-        loss = (losses * share).sum() + settings.penalty * weights.square().sum()
+        loss = (losses * share).sum() + steps.penalty()
         if taught is not None:
             loss = loss + settings.distillation * taught.error(cosines)
         loss.backward()
         optimizer.step()
-    return weights.detach().numpy()
+    return steps.weights.detach().numpy()
+
+
+class Steps:
+    """The steps of Adam that move a square map away from where it starts.
+
+    The map is W0 + rates * V, and Adam, which does not see a gradient's scale, moves V: so each entry of the map has a
+    learning rate of its own.
+
+    Args:
+        dimension: of the vectors that are mapped.
+        settings: steps, learning rate, penalty.
+        start: of the parameter "map".
+    """
+
+    def __init__(self, dimension: int, settings: AdapterSettings, start: Start) -> None:
+        import torch
+
+        self.settings = settings
+        self.number = start.count(settings.steps)
+        self.origin = torch.zeros(dimension, dimension)
+        if "map" in start.parameters:
+            self.origin += torch.as_tensor(start.parameters["map"], dtype=torch.float32)
+        self.rates = torch.as_tensor(start.rate("map"), dtype=torch.float32)
+        self.moved = torch.zeros(dimension, dimension, requires_grad=True)
+
+    def __iter__(self) -> Iterator["Optimizer"]:
+        import torch
+
+        optimizer = torch.optim.Adam([self.moved], lr=self.settings.learning_rate)
+        for _ in range(self.number):
+            yield optimizer
+
+    @property
+    def weights(self) -> "Tensor":
+        """(dimension, dimension) the map as it is now."""
+        return self.origin + self.rates * self.moved
+
+    def penalty(self) -> "Tensor":
+        """Of the squared distance from the start."""
+        return self.settings.penalty * (self.rates * self.moved).square().sum()
+
+
+def agreement(
+    queries: np.ndarray,
+    documents: np.ndarray | Vectors,
+    examples: Sequence[Example],
+    judged: Sequence[Example],
+    scale: float,
+) -> np.ndarray:
+    """The cosines of examples' gradients with those of judged examples, by the map W at zero.
+
+    The gradient of one example's contrast is the outer product of its query q and of v, the mean document that it is
+    compared with, by softmax, less its positive, both without their share along q. So the inner product of two
+    gradients is that of the queries times that of the v.
+
+    Args:
+        queries: (n_examples + n_judged, dimension) unit vectors, the judged ones last.
+        documents: (n_documents, dimension) unit vectors.
+        examples: n_examples of them.
+        judged: n_judged of them.
+        scale: inverse temperature of the softmax over cosines.
+
+    Returns:
+        (n_examples, n_judged) -1 to 1; above 0 where a step for the one helps the other. 0 for a gradient of 0.
+    """
+    every = [*examples, *judged]
+    pool = sorted({number for example in every for number in (example.positive, *example.negatives)})
+    place = {number: column for column, number in enumerate(pool)}
+    candidates = documents[pool]
+    logits = queries @ candidates.T * scale
+    excluded = [other_positives(some, place) for some in (examples, judged)]  # each knows its own positives alone
+    logits[np.concatenate(excluded)] = -np.inf
+    moves = softmax(logits, axis=1) @ candidates - candidates[[place[example.positive] for example in every]]
+    moves -= (moves * queries).sum(axis=1, keepdims=True) * queries
+    moves /= np.maximum(np.linalg.norm(moves, axis=1, keepdims=True), 1e-12)
+    n = len(examples)
+    return (queries[:n] @ queries[n:].T) * (moves[:n] @ moves[n:].T)
 
 
 class _Margins(NamedTuple):

@@ -3,7 +3,9 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -51,6 +53,42 @@ class Example(NamedTuple):
     negatives: tuple[int, ...] = ()
     weight: float = 1.0
     margins: tuple[float, ...] = ()
+
+
+class Start(NamedTuple):
+    """Where learning begins, and how each parameter moves from there.
+
+    Attributes:
+        parameters: by the names of ``Model.parameters``; one that is not named starts as ever, at "change nothing".
+        rates: by the same names, a scalar or of the parameter's shape: what the model's own learning rate is multiplied
+            with, 1 where a parameter is not named. Where it is 0, the parameter stays.
+        steps: what the model's own number of steps is multiplied with.
+    """
+
+    parameters: Mapping[str, np.ndarray] = MappingProxyType({})
+    rates: Mapping[str, np.ndarray] = MappingProxyType({})
+    steps: float = 1.0
+
+    def of(self, part: int) -> "Start":
+        """What concerns one part of a composite."""
+        prefix = f"{part}."
+        parameters, rates = (
+            {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+            for named in (self.parameters, self.rates)
+        )
+        return Start(parameters, rates, self.steps)
+
+    def rate(self, name: str) -> np.ndarray:
+        """The rates of one parameter."""
+        return np.asarray(self.rates.get(name, 1.0), dtype=np.float64)
+
+    def penalty(self, penalty: float, name: str) -> np.ndarray:
+        """What keeps one parameter near its start in a fit that takes no steps: the less, the higher its rates."""
+        return penalty / np.maximum(self.rate(name), 1e-6)
+
+    def count(self, steps: int) -> int:
+        """How many steps instead of so many."""
+        return max(1, round(steps * self.steps))
 
 
 class Model(ABC):
@@ -124,6 +162,37 @@ class Retriever(Model):
             k: the length of the ranking.
         """
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The present value of everything that ``learn`` moves and that it can be told to start from.
+
+        A part's parameters have its number in front, "0.map". Nothing for a model that learns nothing, or that trains
+        a whole network.
+        """
+        return _prefixed([part.parameters() for part in self.parts()])
+
+    def head(self) -> dict[str, np.ndarray]:
+        """Which of the parameters are the few that a handful of examples can move alone: 1 there, 0 elsewhere."""
+        return _prefixed([part.head() for part in self.parts()])
+
+    def starting_from(self, start: Start) -> Self:
+        """An indexed copy that has these parameters; its ``learn`` begins there, and keeps near to them."""
+        parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
+        return self.with_parts(parts) if parts else self
+
+    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray | None:
+        """(n_examples, n_judged) cosines of the gradients that ``learn`` would follow at first, the mean over parts.
+
+        None where no part can tell.
+        """
+        told = [found for part in self.parts() if (found := part.agreement(examples, judged)) is not None]
+        return np.mean(told, axis=0) if told else None
+
+    def over(self, corpus: Corpus) -> Self:
+        """A copy with the same settings that is indexed on other documents."""
+        parts = [part.over(corpus) for part in self.parts()]
+        changed = self.with_parts(parts) if parts else copy(self)
+        return changed.index(corpus)
+
     def settings(self) -> dict[str, Any]:
         """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""
         return {}
@@ -153,6 +222,10 @@ class Reranker(Model):
     Candidates come to ``score`` in the order of the retriever. A candidate that could not be scored is NaN; the one who
     asks leaves it where it stood.
     """
+
+
+def _prefixed(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {f"{number}.{name}": value for number, part in enumerate(parts) for name, value in part.items()}
 
 
 def write_state(folder: Path, model: Model, **state: Any) -> None:

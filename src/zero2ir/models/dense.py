@@ -9,8 +9,18 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
-from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Retriever, counted, distinct, read_state, write_state
+from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
+from zero2ir.models.base import (
+    NO_DOCUMENT,
+    Example,
+    Ranking,
+    Retriever,
+    Start,
+    counted,
+    distinct,
+    read_state,
+    write_state,
+)
 from zero2ir.models.examples import text_columns
 from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
 from zero2ir.training import FitSettings, fit
@@ -50,6 +60,7 @@ class Dense(Retriever):
         self.vectors: Precision = vectors
         self.exact_limit = exact_limit
         self.map: np.ndarray | None = None
+        self.start = Start()
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -90,6 +101,27 @@ class Dense(Retriever):
             for query, numbers in zip(encoded, places, strict=True)
         ]
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The adapter's map; a network that learns has none that could be set without encoding everything again."""
+        if self.learning == "encoder":
+            return {}
+        dimension = self.nearest.vectors.values.shape[1]
+        return {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
+
+    def head(self) -> dict[str, np.ndarray]:
+        """The map's diagonal: how much each dimension of a query counts."""
+        return {name: np.eye(len(value), dtype=np.float32) for name, value in self.parameters().items()}
+
+    def starting_from(self, start: Start) -> Self:
+        changed = self._beside()
+        changed.map, changed.start = start.parameters.get("map"), start
+        return changed
+
+    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
+        """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
+        queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
+        return agreement(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
+
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
         if not (useful := counted(examples)):
@@ -99,11 +131,16 @@ class Dense(Retriever):
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.fit, self.vectors, self.exact_limit)
 
+    def _beside(self) -> Self:
+        """A copy without a map, over the same vectors."""
+        copy = self._like()
+        copy.network, copy.corpus, copy.nearest = self.network, self.corpus, self.nearest
+        return copy
+
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
-        learned = self._like()
-        learned.network, learned.corpus, learned.nearest = self.network, self.corpus, self.nearest
+        learned = self._beside()
         queries = self.network.encode_queries([example.query for example in examples])
-        learned.map = fit_adapter(queries, self.nearest.vectors, examples, self.adapter)
+        learned.map = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.start)
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

@@ -9,10 +9,11 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Retriever, best, joined, moments, read_state, write_state
+from zero2ir.models.base import Example, Ranking, Retriever, Start, best, joined, moments, read_state, write_state
 from zero2ir.models.normalization import Normalization, Reference
 
 RIVALS = 100  # that an example's positive is compared with when weights are learned
+LEAST = 1e-3  # the least weight that has a logarithm
 
 
 class Hybrid(Retriever):
@@ -66,6 +67,7 @@ class Hybrid(Retriever):
         self.moves = list(moves) if moves is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
+        self.start = Start()
 
     def parts(self) -> list[Retriever]:
         return list(self.retrievers)
@@ -147,8 +149,25 @@ class Hybrid(Retriever):
             self.learning,
             self.penalty,
         )
-        copy.n_documents = self.n_documents
+        copy.n_documents, copy.start = self.n_documents, self.start
         return copy
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
+        own = {"weights": np.log(np.maximum(self.weights, LEAST))} if self.learning == "weights" else {}
+        return super().parameters() | own
+
+    def head(self) -> dict[str, np.ndarray]:
+        """The weights alone, where they learn."""
+        return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head()
+
+    def starting_from(self, start: Start) -> Self:
+        changed = super().starting_from(start)
+        if self.learning == "weights" and "weights" in start.parameters:
+            weights = np.exp(start.parameters["weights"])
+            changed = changed.with_settings({**self.settings(), "weights": (weights / weights.sum()).tolist()})
+        changed.start = start
+        return changed
 
     def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retrievers search once for all settings."""
@@ -162,7 +181,9 @@ class Hybrid(Retriever):
         if self.learning == "retrievers" and all(one is None for one in learned):
             return None
         hybrid = self.with_parts([new or old for new, old in zip(learned, self.retrievers, strict=True)])
-        return hybrid._learn_weights(examples) if self.learning == "weights" else hybrid
+        hybrid = hybrid._learn_weights(examples) if self.learning == "weights" else hybrid
+        hybrid.start = Start()
+        return hybrid
 
     def _learn_weights(self, examples: Sequence[Example]) -> Self:
         """Learns weights on each example's positive beside the best ones that are not its query's positives."""
@@ -177,7 +198,8 @@ class Hybrid(Retriever):
             best_first = np.argsort(-(given @ spread), kind="stable")[: RIVALS + len(known)]
             rivals = [number for number in best_first if number not in known][:RIVALS]
             tables.append(spread[:, [example.positive, *rivals]].T)
-        weights = learned_weights(tables, np.array([example.weight for example in examples]), given, self.penalty)
+        penalty = self.start.penalty(self.penalty, "weights")
+        weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
         return self.with_settings({**self.settings(), "weights": weights})
 
     def _spreads(self, queries: Sequence[str]) -> list[np.ndarray]:
@@ -211,7 +233,9 @@ class Hybrid(Retriever):
         return hybrid
 
 
-def learned_weights(tables: Sequence[np.ndarray], counts: np.ndarray, given: np.ndarray, penalty: float) -> list[float]:
+def learned_weights(
+    tables: Sequence[np.ndarray], counts: np.ndarray, given: np.ndarray, penalty: float | np.ndarray
+) -> list[float]:
     """Weights by logistic regression: how likely each example's positive is the one among its rivals.
 
     Ten queries drawn 15 times from the train queries of scifact and nfcorpus, with two or three retrievers, moved
@@ -221,7 +245,7 @@ def learned_weights(tables: Sequence[np.ndarray], counts: np.ndarray, given: np.
         tables: one (1 + n_rivals, n_retrievers) table of normalised scores an example, the positive first.
         counts: (n_examples,) how much each counts, at least 0.
         given: (n_retrievers,) the weights to stay near to; they sum to 1.
-        penalty: of the squared distance from ``given``.
+        penalty: of the squared distance from ``given``, (n_retrievers,) or the same for all.
 
     Returns:
         Weights of at least 0 that sum to 1; the given ones where the regression leaves nothing.
@@ -232,7 +256,7 @@ def learned_weights(tables: Sequence[np.ndarray], counts: np.ndarray, given: np.
     share = counts / max(counts.sum(), 1e-12)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = penalty * float(np.square(weights - given).sum()), 2 * penalty * (weights - given)
+        value, slope = float((penalty * np.square(weights - given)).sum()), 2 * penalty * (weights - given)
         for each, table in zip(share, tables, strict=True):
             log_likely = log_softmax(table @ weights)
             value -= each * log_likely[0]

@@ -16,6 +16,7 @@ from zero2ir.models.base import (
     Example,
     Ranking,
     Retriever,
+    Start,
     best,
     counted,
     distinct,
@@ -88,6 +89,7 @@ class LateInteraction(Retriever):
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
         self.map: np.ndarray | None = None
+        self.start = Start()
 
     def needs(self) -> set[str]:
         return super().needs() | {self.encoder}
@@ -192,6 +194,25 @@ class LateInteraction(Retriever):
         documents = self.network.encode(texts)
         return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The adapter's map; a network that learns has none that could be set without encoding everything again."""
+        if self.learning == "encoder":
+            return super().parameters()
+        dimension = self.documents.vectors.shape[1]
+        own = {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
+        return super().parameters() | own
+
+    def head(self) -> dict[str, np.ndarray]:
+        """The map's diagonal: how much each dimension of a query's vectors counts."""
+        own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
+        return super().head() | own
+
+    def starting_from(self, start: Start) -> Self:
+        parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
+        changed = self.with_parts(parts)
+        changed.map, changed.start = start.parameters.get("map"), start
+        return changed
+
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
         if not (useful := counted(examples)):
@@ -200,7 +221,8 @@ class LateInteraction(Retriever):
         if self.learning == "encoder":
             return learned._learn_encoder(useful, seed)
         queries = self.network.encode_queries([example.query for example in useful])
-        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed)
+        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.start)
+        learned.start = Start()
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

@@ -16,6 +16,7 @@ from zero2ir.models.base import (
     Example,
     Ranking,
     Retriever,
+    Start,
     best,
     counted,
     distinct,
@@ -69,6 +70,7 @@ class LearnedSparse(Retriever):
         self.fit = SparseFitSettings.model_validate(fit or {})
         self.feedback_terms = feedback_terms
         self.factors: np.ndarray | None = None
+        self.start = Start()
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -155,6 +157,21 @@ class LearnedSparse(Retriever):
             for row, numbers in enumerate(places)
         ]
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The factors; a network that learns has none that could be set without encoding everything again."""
+        if self.learning == "encoder":
+            return {}
+        return {"factors": np.ones(self.rows.shape[1], np.float32) if self.factors is None else self.factors}
+
+    def head(self) -> dict[str, np.ndarray]:
+        """All factors: there are few of them in ten queries."""
+        return {name: np.ones_like(value) for name, value in self.parameters().items()}
+
+    def starting_from(self, start: Start) -> Self:
+        changed = self._like()._over(self.corpus, self.network, self.rows)
+        changed.factors, changed.start = start.parameters.get("factors"), start
+        return changed
+
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
         if not (useful := counted(examples)):
@@ -167,7 +184,7 @@ class LearnedSparse(Retriever):
     def _learn_factors(self, examples: Sequence[Example]) -> Self:
         learned = self._like()._over(self.corpus, self.network, self.rows)
         queries = learned.encode_queries([example.query for example in examples])
-        learned.factors = fit_factors(queries, self.rows, examples, self.terms)
+        learned.factors = fit_factors(queries, self.rows, examples, self.terms, self.start)
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

@@ -1,6 +1,7 @@
 """A retriever followed by a reranker."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,9 +55,12 @@ class Reranked(Retriever):
         return self._of(retriever, self.reranker, self.weight)
 
     def _of(self, retriever: Retriever, reranker: Reranker, weight: float) -> Self:
-        copy = type(self)(retriever, reranker, self.depth, weight, self._alternatives)
-        copy.corpus = self.corpus
-        return copy
+        changed = type(self)(retriever, reranker, self.depth, weight, self._alternatives)
+        changed.corpus = self.corpus
+        return changed
+
+    def over(self, corpus: Corpus) -> Self:
+        return self._of(self.retriever.over(corpus), copy(self.reranker), self.weight).index(corpus)
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus

@@ -82,6 +82,7 @@ class Smoothed(Retriever):
         self.retriever.index(corpus)
         most = max(self.neighbours, *(neighbours for neighbours, _ in self._alternatives), 0)
         self.near, self.similarities = neighbours_of(corpus.encoded(self.encoder), most, self.exact_limit)
+        vars(self).pop("_shares", None)  # of the documents that were indexed before
         return self
 
     def search(self, queries: Sequence[str], k: int) -> Ranking:

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from zero2ir.models.adapter import other_positives
-from zero2ir.models.base import Example
+from zero2ir.models.base import Example, Start
 
 
 class TermSettings(BaseModel):
@@ -28,7 +28,11 @@ class TermSettings(BaseModel):
 
 
 def fit_factors(
-    queries: csr_matrix, documents: csr_matrix, examples: Sequence[Example], settings: TermSettings
+    queries: csr_matrix,
+    documents: csr_matrix,
+    examples: Sequence[Example],
+    settings: TermSettings,
+    start: Start = Start(),  # noqa: B008
 ) -> np.ndarray:
     """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
 
@@ -36,10 +40,12 @@ def fit_factors(
         queries: (n_examples, n_terms) the weights of the examples' queries.
         documents: (n_documents, n_terms).
         examples: their positives and negatives are rows of ``documents``.
-        settings: the problem is convex; the fit starts from 1 and draws nothing.
+        settings: the problem is convex; the fit draws nothing.
+        start: of the parameter "factors", 1 each where it is not named; the penalty is of the distance from there, and
+            is divided by the rates.
 
     Returns:
-        (n_terms,) float32, at least 0; 1 for a term that no query of the examples has.
+        (n_terms,) float32, at least 0; as at the start for a term that no query of the examples has.
     """
     pool = sorted({number for example in examples for number in (example.positive, *example.negatives)})
     place = {number: column for column, number in enumerate(pool)}
@@ -51,6 +57,9 @@ def fit_factors(
     share = np.array([example.weight for example in examples])
     share = share / share.sum()
     rows = np.arange(len(examples))
+    factors = np.array(start.parameters.get("factors", np.ones(queries.shape[1])), dtype=np.float32)
+    origin = factors[terms].astype(np.float64)
+    penalty = np.broadcast_to(start.penalty(settings.penalty, "factors"), factors.shape)[terms]
 
     def loss(factors: np.ndarray) -> tuple[float, np.ndarray]:
         logits = (anchors * factors) @ candidates.T
@@ -58,11 +67,10 @@ def fit_factors(
         likelihood = log_softmax(logits, axis=1)
         error = np.exp(likelihood) * share[:, None]
         error[rows, target] -= share
-        away = factors - 1
-        value = -(share * likelihood[rows, target]).sum() + settings.penalty * (away**2).sum()
-        return value, (anchors * (error @ candidates)).sum(axis=0) + 2 * settings.penalty * away
+        away = factors - origin
+        value = -(share * likelihood[rows, target]).sum() + (penalty * away**2).sum()
+        return value, (anchors * (error @ candidates)).sum(axis=0) + 2 * penalty * away
 
-    found = minimize(loss, np.ones(len(terms)), jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(terms))
-    factors = np.ones(queries.shape[1], dtype=np.float32)
+    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(terms))
     factors[terms] = found.x
     return factors

@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.encoders import Tokens
-from zero2ir.models.adapter import AdapterSettings
-from zero2ir.models.base import Example
+from zero2ir.models.adapter import AdapterSettings, Steps
+from zero2ir.models.base import Example, Start
 
 
 class TokenAdapterSettings(AdapterSettings):
@@ -24,7 +24,12 @@ class TokenAdapterSettings(AdapterSettings):
 
 
 def fit_token_adapter(
-    queries: Tokens, documents: Tokens, examples: Sequence[Example], settings: TokenAdapterSettings, seed: int
+    queries: Tokens,
+    documents: Tokens,
+    examples: Sequence[Example],
+    settings: TokenAdapterSettings,
+    seed: int,
+    start: Start = Start(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W of ``adapt`` by weighted contrast of MaxSim.
 
@@ -32,8 +37,9 @@ def fit_token_adapter(
         queries: of the examples.
         documents: of the collection.
         examples: their positives and negatives are documents.
-        settings: steps, learning rate, penalty, batch size; the fit starts from zero.
+        settings: steps, learning rate, penalty, batch size.
         seed: of the batches.
+        start: of the parameter "map"; the penalty is of the distance from there.
 
     Returns:
         (dimension, dimension) float32.
@@ -45,12 +51,11 @@ def fit_token_adapter(
     relevant: dict[str, set[int]] = {}
     for example in examples:
         relevant.setdefault(example.query, set()).add(example.positive)
-    dimension = queries.vectors.shape[1]
-    weights = torch.zeros(dimension, dimension, requires_grad=True)
-    optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
     usable = np.flatnonzero(queries.lengths)
     mean_weight = sum(example.weight for example in examples) / len(examples)
-    for _ in range(settings.steps if len(usable) else 0):
+    steps = Steps(queries.vectors.shape[1], settings, start)
+    for optimizer in steps if len(usable) else ():
+        weights = steps.weights
         chosen = rng.permutation(usable)[: settings.batch_size]
         batch = [examples[number] for number in chosen]
         pool = sorted({number for example in batch for number in (example.positive, *example.negatives)})
@@ -65,7 +70,7 @@ def fit_token_adapter(
         logits = maxsim(moved, candidates, length_normalize=True) * settings.scale  # -> (n_batch, n_pool)
         logits = logits.masked_fill(torch.tensor(excluded), -torch.inf)
         losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
-        loss = (losses * share).mean() / mean_weight + settings.penalty * weights.square().sum()
+        loss = (losses * share).mean() / mean_weight + steps.penalty()
         loss.backward()
         optimizer.step()
-    return weights.detach().numpy()
+    return steps.weights.detach().numpy()

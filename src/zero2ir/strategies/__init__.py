@@ -1,8 +1,9 @@
 """The training strategies, one module each."""
 
-from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
+from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs, wants_synthetic
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
+from zero2ir.strategies.meta import Meta
 from zero2ir.strategies.prompt import PromptSearch
 from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -11,9 +12,11 @@ __all__ = [
     "FineTune",
     "Fitted",
     "FixedPrompt",
+    "Meta",
     "PromptSearch",
     "SelectionSettings",
     "Strategy",
     "TrainingInputs",
     "ZeroShot",
+    "wants_synthetic",
 ]

@@ -120,11 +120,13 @@ class Strategy(Protocol):
     """A way to train; it knows no model's internals.
 
     Attributes:
-        needs_synthetic: whether it learns from synthetic queries.
+        needs_synthetic: whether it cannot do without synthetic queries.
+        uses_synthetic: whether it learns from them where a language model is there to write them.
         needs_lm: whether it asks a language model itself.
     """
 
     needs_synthetic: bool
+    uses_synthetic: bool
     needs_lm: bool
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
@@ -134,3 +136,8 @@ class Strategy(Protocol):
             InputError: something that this strategy needs is missing.
         """
         ...
+
+
+def wants_synthetic(strategy: Strategy, has_language_model: bool) -> bool:
+    """Whether synthetic queries are to be written for a strategy."""
+    return strategy.needs_synthetic or (strategy.uses_synthetic and has_language_model)

@@ -1,6 +1,6 @@
 """fine_tune: fit what the ten judgments alone can fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,25 @@ DEFAULT = "the default settings"
 TUNED = "settings fitted to the judgments"
 LEARNED = "learned from the judgments"
 
+Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
+
 
 class FineTune:
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default."""
 
     needs_synthetic = False
+    uses_synthetic = False
     needs_lm = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
         base = tune_parts(model, inputs)
-        candidates = [*tuned(base, inputs), *cross_validated(base, inputs)]
+        candidates = [*tuned(base, inputs), *cross_validated(from_judgments(base, inputs), LEARNED, inputs)]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
         retriever = base
         if chosen.name == LEARNED:
-            retriever = base.learn(inputs.judged_examples(list(inputs.queries)), inputs.seed) or base
+            retriever = from_judgments(base, inputs)(list(inputs.queries)) or base
         if chosen.settings is not None:
             retriever = retriever.with_settings(chosen.settings)
         return Fitted(
@@ -91,8 +94,22 @@ def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
     return [Candidate(DEFAULT if number == 0 else TUNED, *pair) for number, pair in enumerate(swept)]
 
 
-def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
-    """The retriever after learning from judgments, measured on queries that it did not learn from."""
+def from_judgments(retriever: Retriever, inputs: TrainingInputs) -> Learner:
+    """How a retriever learns from the judgments of some queries; None comes out where it does not."""
+    return lambda query_ids: retriever.learn(inputs.judged_examples(query_ids), inputs.seed)
+
+
+def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[Candidate]:
+    """What learns from judgments, measured on queries that it did not learn from.
+
+    Args:
+        learn: makes the retriever; everything in it that depends on judgments has to come from here.
+        name: of the candidates, one a setting.
+        inputs: the judgments.
+
+    Returns:
+        Nothing where there are too few queries, or nothing is learned.
+    """
     query_ids = list(inputs.queries)
     folds = min(inputs.selection.folds, len(query_ids))
     if folds < 2:
@@ -103,14 +120,14 @@ def cross_validated(retriever: Retriever, inputs: TrainingInputs) -> list[Candid
     for fold in progress(range(folds), "cross-validating"):
         held_out = [query_id for query_id, part in zip(query_ids, place, strict=True) if part == fold]
         rest = [query_id for query_id, part in zip(query_ids, place, strict=True) if part != fold]
-        learned = retriever.learn(inputs.judged_examples(rest), inputs.seed)
+        learned = learn(rest)
         if learned is None:
             return []
         swept = sweep_values(learned, inputs, held_out)
         settings = [None if one == learned.settings() else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
     table = np.stack([values[query_id] for query_id in query_ids]).T  # -> (n_settings, n_queries)
-    return [Candidate(LEARNED, one, row) for one, row in zip(settings, table, strict=True)]
+    return [Candidate(name, one, row) for one, row in zip(settings, table, strict=True)]
 
 
 def sweep_values(

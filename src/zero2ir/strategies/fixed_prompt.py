@@ -20,6 +20,7 @@ class FixedPrompt:
     """
 
     needs_synthetic = True
+    uses_synthetic = True
     needs_lm = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:

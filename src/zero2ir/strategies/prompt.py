@@ -44,6 +44,7 @@ class PromptSearch:
     """
 
     needs_synthetic = True
+    uses_synthetic = True
     needs_lm = True
 
     def __init__(

@@ -8,6 +8,7 @@ class ZeroShot:
     """Indexes the documents and leaves every setting as it is: what the labels and the LM must beat."""
 
     needs_synthetic = False
+    uses_synthetic = False
     needs_lm = False
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:

@@ -55,21 +55,29 @@ def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
     terms = tokenize(texts)
     if len(texts) <= clusters or not any(terms):
         return np.arange(len(texts))
-    from sklearn.cluster import MiniBatchKMeans
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import Normalizer
 
-    latent = make_pipeline(
+    latent: np.ndarray = make_pipeline(
         TfidfVectorizer(analyzer=list, sublinear_tf=True, max_features=TERMS),
         TruncatedSVD(
             min(COMPONENTS, len(texts) - 1, len({term for text in terms for term in text})), random_state=seed
         ),
         Normalizer(),
     ).fit_transform(terms)
+    return cluster_vectors(latent, clusters, seed)
+
+
+def cluster_vectors(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """(n_texts,) the cluster of each vector (n_texts, dimension), by k-means; each its own where there are too few."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    if len(vectors) <= clusters:
+        return np.arange(len(vectors))
     # Small clusters are what is looked for, and stay.
-    return MiniBatchKMeans(clusters, n_init=3, reassignment_ratio=0.0, random_state=seed).fit_predict(latent)
+    return MiniBatchKMeans(clusters, n_init=3, reassignment_ratio=0.0, random_state=seed).fit_predict(vectors)
 
 
 def in_turn(labels: np.ndarray) -> np.ndarray:
