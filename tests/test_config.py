@@ -382,7 +382,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are adapted, dense, .*sparse"),
         (
             {"strategies": ["magic"]},
-            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, meta, ",
+            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, hybrid, ",
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),

@@ -6,6 +6,7 @@ from zero2ir.strategies.fixed_prompt import FixedPrompt
 from zero2ir.strategies.meta import Meta
 from zero2ir.strategies.prompt import PromptSearch
 from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.strategies.stacked import Stacked
 from zero2ir.strategies.zero_shot import ZeroShot
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Meta",
     "PromptSearch",
     "SelectionSettings",
+    "Stacked",
     "Strategy",
     "TrainingInputs",
     "ZeroShot",

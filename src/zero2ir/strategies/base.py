@@ -1,9 +1,9 @@
 """What every training strategy is given, and what it gives back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
+
+Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Fitted:
         values: (n_queries,) the selection's measure on the judged queries; empty where nothing was measured.
         report: further figures for the record, JSON; e.g. the cross-validated measure.
         labels: how many judged documents decided anything about the ranking.
+        learner: makes the retriever from the judgments of some queries alone; None where it did not learn from them.
     """
 
     retriever: Retriever
@@ -110,12 +113,18 @@ class Fitted:
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
     report: Mapping[str, Any] = field(default_factory=dict)
     labels: int = 0
+    learner: Learner | None = None
+
+    def learned_from(self, query_ids: Sequence[str]) -> Retriever:
+        """The retriever as it would have come out of the judgments of these queries, as far as it learned from any."""
+        return (self.learner(query_ids) if self.learner else None) or self.retriever
 
     def renamed(self, because: str) -> "Fitted":
         """The same with another reason, for a strategy that falls back to this one."""
         return replace(self, because=because)
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """A way to train; it knows no model's internals.
 

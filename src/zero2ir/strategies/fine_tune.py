@@ -1,6 +1,6 @@
 """fine_tune: fit what the ten judgments alone can fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,12 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.progress import progress
-from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
 from zero2ir.strategies.selection import Candidate, Choice, choose, judged_values
 
 DEFAULT = "the default settings"
 TUNED = "settings fitted to the judgments"
 LEARNED = "learned from the judgments"
-
-Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
 
 
 class FineTune:
@@ -31,11 +29,10 @@ class FineTune:
         candidates = [*tuned(base, inputs), *cross_validated(from_judgments(base, inputs), LEARNED, inputs)]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
-        retriever = base
-        if chosen.name == LEARNED:
-            retriever = from_judgments(base, inputs)(list(inputs.queries)) or base
-        if chosen.settings is not None:
-            retriever = retriever.with_settings(chosen.settings)
+        learner = with_settings(from_judgments(base, inputs), chosen.settings) if chosen.name == LEARNED else None
+        retriever = (learner(list(inputs.queries)) if learner else None) or base
+        if learner is None and chosen.settings is not None:
+            retriever = base.with_settings(chosen.settings)
         return Fitted(
             retriever,
             named(chosen.name, retriever, model),
@@ -43,6 +40,7 @@ class FineTune:
             chosen.values,
             {"selection": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
             labels=len(inputs.judgments),
+            learner=learner,
         )
 
 
@@ -97,6 +95,16 @@ def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
 def from_judgments(retriever: Retriever, inputs: TrainingInputs) -> Learner:
     """How a retriever learns from the judgments of some queries; None comes out where it does not."""
     return lambda query_ids: retriever.learn(inputs.judged_examples(query_ids), inputs.seed)
+
+
+def with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner:
+    """As ``learn``, with other settings; those that come out of learning where they are None."""
+
+    def learned(query_ids: Sequence[str]) -> Retriever | None:
+        found = learn(query_ids)
+        return found if found is None or settings is None else found.with_settings(settings)
+
+    return learned
 
 
 def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[Candidate]:

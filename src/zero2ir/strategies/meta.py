@@ -9,16 +9,16 @@ import numpy as np
 
 from zero2ir.models import Retriever
 from zero2ir.models.base import Start
-from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     LEARNED,
     FineTune,
-    Learner,
     cross_validated,
     from_judgments,
     require_judgments,
     settings_of,
     tune_parts,
+    with_settings,
 )
 from zero2ir.strategies.reptile import OuterSettings, meta_learn
 from zero2ir.strategies.reweighting import agreement_weights, quantiles
@@ -104,16 +104,16 @@ class Meta:
         )
         if gain <= 0:
             return simpler(f"the judgments do not gain by a model {best.name}: {compared}")
-        learned = plan.learners[best.name](list(inputs.queries))
-        assert learned is not None  # it learned in every fold
-        retriever = learned if best.settings is None else learned.with_settings(best.settings)
+        learner = with_settings(plan.learners[best.name], best.settings)
+        retriever = learner(list(inputs.queries))
+        assert retriever is not None  # it learned in every fold
         report = {
             "selection": choice.as_dict(),
             "settings": settings_of(retriever),
             "gain_over_fine_tune": round(gain, 4),
             "meta": dict(plan.table),
         }
-        return Fitted(retriever, best.name, compared, best.values, report, labels=len(inputs.judgments))
+        return Fitted(retriever, best.name, compared, best.values, report, len(inputs.judgments), learner)
 
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> Plan:
         """Reptile and ANIL."""

@@ -1,0 +1,98 @@
+"""hybrid: train by several strategies, and stack what comes out of them as one program."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zero2ir.models import Hybrid, Retriever
+from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, cross_validated, require_judgments, settings_of
+from zero2ir.strategies.selection import choose, expected_gains
+
+STACKED = "stacked"
+STEPS = 10  # of the grid of weights
+
+
+class Stacked:
+    """Fuses what several strategies make of a model, by weights that start even and may leave one of them alone.
+
+    Weights are chosen on rankings of judged queries by retrievers that were made without them: each strategy tells how
+    its result is made again from the judgments of the other queries. The choice is the usual one: shrunk toward even
+    weights, and kept only where it pays when cross-validated. What comes out has to be expected to gain over what
+    fine_tune makes of the model.
+
+    Args:
+        strategies: two or more.
+
+    Source: stacking on cross-validated predictions with weights of at least 0 is Breiman, Machine Learning 24, 1996.
+    """
+
+    def __init__(self, strategies: Sequence[Strategy]) -> None:
+        if len(strategies) < 2:
+            raise ValueError(f"strategies: {len(strategies)}; give two or more to stack")
+        self.strategies = list(strategies)
+        self.needs_lm = any(one.needs_lm for one in strategies)
+        self.needs_synthetic = any(one.needs_synthetic for one in strategies)
+        self.uses_synthetic = any(one.uses_synthetic for one in strategies)
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        require_judgments(inputs, "hybrid")
+        simple = FineTune().fit(model, inputs)
+        trained = [strategy.fit(model, inputs) for strategy in self.strategies]
+        table = merged([one.report for one in trained]) | {"strategies": [said(one) for one in trained]}
+        moved = [one for one in trained if one.chosen != simple.chosen]
+        if not moved:
+            return simpler(simple, f"no strategy leaves anything to stack; {simple.because}", table)
+        parts = moved if len(moved) > 1 else [simple, *moved]
+
+        def stack(query_ids: Sequence[str]) -> Hybrid:
+            return stacked([one.learned_from(query_ids) for one in parts], inputs)
+
+        candidates = cross_validated(stack, STACKED, inputs)
+        if not candidates:
+            return simpler(simple, f"too few queries are judged to stack on; {simple.because}", table)
+        values = np.stack([one.values for one in candidates])
+        choice = choose(values, inputs.selection.prior_deviation)
+        best = candidates[choice.index]
+        gain = float(expected_gains(np.stack([simple.values, best.values]), inputs.selection.prior_deviation)[1])
+        compared = (
+            f"{inputs.selection.measure} {best.values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
+            "on the judged queries when cross-validated"
+        )
+        if gain < 0:
+            return simpler(simple, f"the judgments object to stacking: {compared}", table)
+        retriever: Retriever = stacked([one.retriever for one in parts], inputs)
+        if best.settings is not None:
+            retriever = retriever.with_settings(best.settings)
+        weights = " and ".join(
+            f"{weight:.1f} {one.chosen}"
+            for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
+            if weight
+        )
+        report = table | {"selection": choice.as_dict(), "settings": settings_of(retriever)}
+        return Fitted(retriever, f"{STACKED}: {weights}", compared, best.values, report, labels=len(inputs.judgments))
+
+
+def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
+    """The retrievers, which are indexed, as one; every weight from 0 is worth trying."""
+    hybrid = Hybrid(retrievers, steps=STEPS, least_weight=0.0)
+    hybrid.n_documents = len(inputs.corpus.documents)
+    return hybrid
+
+
+def said(fitted: Fitted) -> dict[str, str]:
+    """What a strategy said of its own choice."""
+    return {"chosen": fitted.chosen, "because": fitted.because}
+
+
+def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each strategy alone reports, such as its prompts; what several report is told of the whole."""
+    names = [name for report in reports for name in report]
+    return {name: value for report in reports for name, value in report.items() if names.count(name) == 1}
+
+
+def simpler(simple: Fitted, because: str, table: Mapping[str, Any]) -> Fitted:
+    """What fine_tune made, with the reason and what was tried."""
+    return replace(simple.renamed(because), report={**table, **simple.report})

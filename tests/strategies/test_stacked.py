@@ -1,0 +1,143 @@
+"""The strategy hybrid: what it stacks, by which weights, and whom it does not believe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pytest
+
+from zero2ir.collections import JudgedDocument
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder
+from zero2ir.models import Dense, Hybrid, Ranking, Retriever, Sparse
+from zero2ir.models.base import best
+from zero2ir.strategies import FineTune, Fitted, Stacked, TrainingInputs, ZeroShot
+
+
+class Knows(Retriever):
+    """Finds the right document of each query that it knows, and ranks by chance otherwise."""
+
+    kind = "knows"
+
+    def __init__(self, corpus: Corpus, known: Mapping[str, int]) -> None:
+        self.corpus, self.known = corpus, known
+
+    def index(self, corpus: Corpus) -> Self:
+        return self
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        scores = np.stack([np.random.default_rng(len(query)).random(len(self.corpus.documents)) for query in queries])
+        for row, query in enumerate(queries):
+            if query in self.known:
+                scores[row, self.known[query]] = 2.0
+        return best(scores.astype(np.float32), k)
+
+    def search_toward(self, *args: Any) -> Ranking:
+        raise NotImplementedError
+
+    def score(self, *args: Any) -> list[np.ndarray]:
+        raise NotImplementedError
+
+    def save(self, folder: Any) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Any, corpus: Corpus) -> Self:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Gives:
+    """A strategy that ends in a given retriever."""
+
+    make: Callable[[TrainingInputs, Sequence[str]], Retriever]
+    chosen: str
+    report: Mapping[str, Any]
+    needs_synthetic = False
+    uses_synthetic = False
+    needs_lm = False
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        retriever = self.make(inputs, list(inputs.queries))
+        values = np.zeros(len(inputs.queries))
+        return Fitted(
+            retriever, self.chosen, "so", values, self.report, 1, lambda query_ids: self.make(inputs, query_ids)
+        )
+
+
+@pytest.fixture(scope="module")
+def inputs(docstrings: list[Document], tiny_encoder: DenseEncoder) -> TrainingInputs:
+    corpus = Corpus(docstrings, {"static": tiny_encoder})
+    return TrainingInputs(
+        corpus, [JudgedDocument(f"q{n}", f"question {'x' * n}", docstrings[n].doc_id, 1) for n in range(10)]
+    )
+
+
+def knowing(share: Callable[[int, Sequence[str]], bool], chosen: str) -> Gives:
+    """Knows the judged queries that ``share`` picks by their place and by those that it may learn from."""
+
+    def make(inputs: TrainingInputs, query_ids: Sequence[str]) -> Knows:
+        rows = enumerate(inputs.judgments)
+        number_of = inputs.corpus.number_of
+        return Knows(inputs.corpus, {row.query: number_of[row.doc_id] for n, row in rows if share(n, query_ids)})
+
+    return Gives(make, chosen, {chosen: "its own", "selection": chosen})
+
+
+def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) -> None:
+    first, second = knowing(lambda n, _: n < 5, "first"), knowing(lambda n, _: n >= 5, "second")
+    fitted = Stacked([first, second]).fit(Sparse().index(inputs.corpus), inputs)
+    assert fitted.chosen == "stacked: 0.5 first and 0.5 second"
+    assert isinstance(fitted.retriever, Hybrid)
+    assert fitted.values.mean() > 0.9
+    assert fitted.report["first"] == "its own"  # such as prompts
+    assert fitted.report["strategies"] == [{"chosen": one, "because": "so"} for one in ("first", "second")]
+
+
+def test_a_bad_one_does_no_harm_to_one_that_knows_all(inputs: TrainingInputs) -> None:
+    good, bad = knowing(lambda n, _: True, "good"), Gives(lambda inputs, _: Reversed(inputs.corpus), "bad", {})
+    fitted = Stacked([bad, good]).fit(Sparse().index(inputs.corpus), inputs)
+    assert fitted.retriever.settings()["weights"][1] >= 0.5
+    assert fitted.values.mean() > 0.9
+
+
+class Reversed(Knows):
+    """Ranks the right documents of all judged queries last."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        super().__init__(corpus, {})
+
+    def search(self, queries: Sequence[str], k: int) -> Ranking:
+        scores = np.tile(np.arange(len(self.corpus.documents), dtype=np.float32), (len(queries), 1))
+        return best(scores, k)
+
+
+def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:
+    """It knows exactly the queries that it learned from: it is perfect on the judgments, and worthless."""
+    by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
+    fitted = Stacked([by_heart, by_heart]).fit(Sparse().index(inputs.corpus), inputs)
+    assert fitted.values.mean() < 0.5
+    honest = knowing(lambda n, _: True, "honest")
+    mixed = Stacked([by_heart, honest]).fit(Sparse().index(inputs.corpus), inputs)
+    assert mixed.retriever.settings()["weights"][1] >= 0.5
+
+
+def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None:
+    model = Dense("static").index(inputs.corpus)
+    simple = FineTune().fit(model, inputs)
+    fitted = Stacked([FineTune(), FineTune()]).fit(model, inputs)
+    assert fitted.chosen == simple.chosen
+    assert fitted.because.startswith("no strategy leaves anything to stack")
+    assert np.array_equal(fitted.values, simple.values)
+
+
+def test_it_needs_what_its_strategies_need() -> None:
+    class Asks(ZeroShot):
+        needs_lm = True
+
+    assert not Stacked([ZeroShot(), ZeroShot()]).needs_lm
+    assert Stacked([ZeroShot(), Asks()]).needs_lm
+    with pytest.raises(ValueError, match="strategies: 1; give two or more"):
+        Stacked([ZeroShot()])
