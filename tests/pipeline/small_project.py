@@ -21,7 +21,7 @@ SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore")
 DOCUMENTS = 80
 QUERIES = 12  # of each split
 MODELS = ("sparse", "static_hybrid")
-STRATEGIES = ("zero_shot", "fixed_prompt")
+STRATEGIES = ("zero_shot", "fixed_prompt", "hybrid")  # which trains by prompt and by meta
 SYSTEMS = [(model, strategy) for model in MODELS for strategy in STRATEGIES]
 DVC_SETTINGS = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 
@@ -126,6 +126,7 @@ def new_project(folder: Path) -> Project:
     write_collection(folder / "my-collection")
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
     project.edit("conf/pretraining/default.yaml", shrink)
+    project.edit("conf/strategy/hybrid.yaml", shorten)
     project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
     choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
     project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))
@@ -137,6 +138,13 @@ def shrink(pretraining: dict[str, Any]) -> None:
     pretraining["synthetic"]["documents"] = 8
     pretraining["static"]["dimension"] = 32
     pretraining["static"]["fit"]["epochs"] = 2
+
+
+def shorten(strategy: dict[str, Any]) -> None:
+    """A short search for a prompt, and little practice."""
+    prompt, meta = strategy["strategies"]
+    prompt.update(candidates=[3, 2], shares=[0.25, 0.5])
+    meta["outer"]["iterations"] = 2
 
 
 def write_collection(folder: Path) -> None:

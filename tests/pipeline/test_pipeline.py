@@ -53,9 +53,10 @@ def test_dvc_shows_metrics_and_plots_of_every_system(finished):
 
 def test_mlflow_holds_one_finished_run_a_system(finished, runs):
     others = ("report", "pretraining/static/seed0")
-    trained = {run.info.run_name: run for run in runs if run.info.run_name not in others}
+    own = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    trained = {run.info.run_name: run for run in own if run.info.run_name not in others}
     assert sorted(trained) == sorted(f"{name}/seed0" for name in NAMES)
-    assert len(runs) == len(trained) + len(others)
+    assert len(own) == len(trained) + len(others)
     for name, run in trained.items():
         folder = name.replace("/", "-")
         program = json.loads((finished.folder / "models" / folder / "program" / "program.json").read_text("utf-8"))
@@ -65,6 +66,16 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
         assert run.data.params["dataset"] == "local"
         assert run.data.tags["program"] == program["digest"]
         assert run.data.tags["because"]
+
+
+def test_mlflow_holds_a_run_for_every_prompt_that_was_tried(runs):
+    for name in NAMES:
+        (parent,) = (run for run in runs if run.info.run_name == f"{name}/seed0")
+        tried = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+        searches = name == "static_hybrid/hybrid"  # the encoder learns from synthetic queries, BM25 does not
+        assert len(tried) == (3 if searches else 0)
+        assert [run.data.params["origin"] for run in tried].count("fixed") == int(searches)
+        assert [run.data.params["chosen"] for run in tried].count("True") == int(searches)
 
 
 def test_a_logged_program_answers_in_a_new_process(finished, runs):
