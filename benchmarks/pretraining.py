@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from zero2ir import paths
-from zero2ir.collections import is_ordered, read_collection, read_judgments, test_queries
+from zero2ir.collections import Judgment, Query, is_ordered, read_collection, read_judgments, test_queries
 from zero2ir.config import PretrainConfig, TrainConfig, build, compose
 from zero2ir.corpus import Corpus
 from zero2ir.evaluation.measures import score_run
@@ -91,7 +91,7 @@ def main(tables: Sequence[str]) -> None:
         for condition in conditions[table]():
             encoder = train_static(collection.documents, settings, SEED, condition.tasks)
             corpus = Corpus(collection.documents, {"static": encoder})
-            values[condition.name] = {name: per_query(model(name).index(corpus), *tested) for name in MODELS}
+            values[condition.name] = {name: per_query(model(name), corpus, *tested) for name in MODELS}
             print(condition.name, {name: mean(one) for name, one in values[condition.name].items()}, file=sys.stderr)
         show(f"{collection.facts['name']}, {table}", values)
 
@@ -100,10 +100,12 @@ def model(name: str) -> Retriever:
     return build(compose("train", TrainConfig, [f"model={name}", "strategy=zero_shot"]).model, "model")
 
 
-def per_query(retriever: Retriever, queries: Sequence, qrels: Sequence) -> dict[str, float]:
+def per_query(
+    retriever: Retriever, corpus: Corpus, queries: Sequence[Query], qrels: Sequence[Judgment]
+) -> dict[str, float]:
     """The measure of each test query."""
-    ranking = retriever.search([query.text for query in queries], DEPTH)
-    run = as_run(ranking, [query.query_id for query in queries], retriever.corpus.documents)
+    ranking = retriever.index(corpus).search([query.text for query in queries], DEPTH)
+    run = as_run(ranking, [query.query_id for query in queries], corpus.documents)
     return {row.query_id: row.value for row in score_run(run, qrels, [MEASURE])}
 
 
