@@ -71,7 +71,7 @@ def test_nothing_found_is_no_confidence() -> None:
 @pytest.mark.parametrize("n", range(LEAST))
 def test_below_four_judged_queries_nothing_can_be_said(n: int) -> None:
     found, judged, _ = drawn(6, 0.2, 0)
-    few = Ranking(*(part[:n] for part in found))
+    few = found.of_queries(slice(n))
     assert Confidence.fit(few, judged[:n]) is None
     lost = found._replace(numbers=np.where(np.arange(6)[:, None] < n, found.numbers, -1))
     assert Confidence.fit(lost, judged) is None  # the others found nothing

@@ -36,6 +36,10 @@ class Ranking(NamedTuple):
         """The best ``k`` alone."""
         return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
 
+    def of_queries(self, rows: np.ndarray | slice) -> "Ranking":
+        """Some queries alone."""
+        return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows])
+
 
 class Example(NamedTuple):
     """One thing to learn from: this query should find ``positive`` rather than ``negatives``.

@@ -157,12 +157,18 @@ class PathSearch:
         texts = [*self.inputs.queries.values(), *(row.query for row in self.development)]
         ranking = model.search(texts, selection.depth)
         number = len(self.inputs.queries)
-        parts = [ranking._replace(**{name: rows[:number] for name, rows in ranking._asdict().items()})]
-        parts += [ranking._replace(**{name: rows[number:] for name, rows in ranking._asdict().items()})]
         own = [Judgment(row.query_id, row.doc_id, 1) for row in self.development]
         return (
-            judged_values(parts[0], corpus, list(self.inputs.queries), self.inputs.qrels, selection.measure),
-            judged_values(parts[1], corpus, ids, own, selection.measure) if ids else np.zeros(0),
+            judged_values(
+                ranking.of_queries(slice(number)),
+                corpus,
+                list(self.inputs.queries),
+                self.inputs.qrels,
+                selection.measure,
+            ),
+            judged_values(ranking.of_queries(slice(number, None)), corpus, ids, own, selection.measure)
+            if ids
+            else np.zeros(0),
         )
 
     def _evidence(self, found: dict[int, Measured], candidates: int) -> Evidence:
