@@ -9,7 +9,7 @@ from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.progress import progress
 from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
-from zero2ir.strategies.selection import Candidate, Choice, choose, judged_values
+from zero2ir.strategies.selection import Candidate, Choice, choose, expected_gains, judged_values
 
 DEFAULT = "the default settings"
 TUNED = "settings fitted to the judgments"
@@ -95,6 +95,19 @@ def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
 def from_judgments(retriever: Retriever, inputs: TrainingInputs) -> Learner:
     """How a retriever learns from the judgments of some queries; None comes out where it does not."""
     return lambda query_ids: retriever.learn(inputs.judged_examples(query_ids), inputs.seed)
+
+
+def gain_over(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> float:
+    """The expected gain of what has these values on the judged queries, over what fine_tune made."""
+    return float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
+
+
+def compared(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> str:
+    """The two in words."""
+    return (
+        f"{inputs.selection.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
+        "on the judged queries when cross-validated"
+    )
 
 
 def with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner:

@@ -5,8 +5,8 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.strategies.base import Fitted, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, settings_of, sweep_values, tune_parts
-from zero2ir.strategies.selection import choose, expected_gains
+from zero2ir.strategies.fine_tune import FineTune, gain_over, settings_of, sweep_values, tune_parts
+from zero2ir.strategies.selection import choose
 
 SYNTHETIC = "learned from synthetic queries"
 LEARNS_NOTHING = "this model learns nothing from examples"
@@ -60,7 +60,7 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     table = np.stack([values for _, values in swept])
     choice = choose(table, inputs.selection.prior_deviation)
     settings, values = swept[choice.index]
-    gain = float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
+    gain = gain_over(simple, values, inputs)
     report = {
         "selection": choice.as_dict(),
         "settings": settings_of(learned.with_settings(settings)),

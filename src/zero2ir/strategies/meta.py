@@ -13,8 +13,10 @@ from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     LEARNED,
     FineTune,
+    compared,
     cross_validated,
     from_judgments,
+    gain_over,
     require_judgments,
     settings_of,
     tune_parts,
@@ -22,7 +24,7 @@ from zero2ir.strategies.fine_tune import (
 )
 from zero2ir.strategies.reptile import OuterSettings, meta_learn
 from zero2ir.strategies.reweighting import agreement_weights, quantiles
-from zero2ir.strategies.selection import choose, expected_gains
+from zero2ir.strategies.selection import choose
 from zero2ir.strategies.tasks import LEAST_EXAMPLES, TaskSettings, make_practice, practice_examples
 
 Form = Literal["reptile", "anil", "reweight"]
@@ -97,13 +99,9 @@ class Meta:
             return simpler(f"too few queries are judged to tell whether it pays; {simple.because}")
         choice = choose(np.stack([one.values for one in candidates]), inputs.selection.prior_deviation)
         best = candidates[choice.index]
-        gain = float(expected_gains(np.stack([simple.values, best.values]), inputs.selection.prior_deviation)[1])
-        compared = (
-            f"{inputs.selection.measure} {best.values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
-            "on the judged queries when cross-validated"
-        )
+        gain, because = gain_over(simple, best.values, inputs), compared(simple, best.values, inputs)
         if gain <= 0:
-            return simpler(f"the judgments do not gain by a model {best.name}: {compared}")
+            return simpler(f"the judgments do not gain by a model {best.name}: {because}")
         learner = with_settings(plan.learners[best.name], best.settings)
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
@@ -113,7 +111,7 @@ class Meta:
             "gain_over_fine_tune": round(gain, 4),
             "meta": dict(plan.table),
         }
-        return Fitted(retriever, best.name, compared, best.values, report, len(inputs.judgments), learner)
+        return Fitted(retriever, best.name, because, best.values, report, len(inputs.judgments), learner)
 
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> Plan:
         """Reptile and ANIL."""

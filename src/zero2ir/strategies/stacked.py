@@ -8,8 +8,8 @@ import numpy as np
 
 from zero2ir.models import Hybrid, Retriever
 from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, cross_validated, require_judgments, settings_of
-from zero2ir.strategies.selection import choose, expected_gains
+from zero2ir.strategies.fine_tune import FineTune, compared, cross_validated, gain_over, require_judgments, settings_of
+from zero2ir.strategies.selection import choose
 
 STACKED = "stacked"
 STEPS = 10  # of the grid of weights
@@ -56,13 +56,9 @@ class Stacked:
         values = np.stack([one.values for one in candidates])
         choice = choose(values, inputs.selection.prior_deviation)
         best = candidates[choice.index]
-        gain = float(expected_gains(np.stack([simple.values, best.values]), inputs.selection.prior_deviation)[1])
-        compared = (
-            f"{inputs.selection.measure} {best.values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
-            "on the judged queries when cross-validated"
-        )
-        if gain < 0:
-            return simpler(simple, f"the judgments object to stacking: {compared}", table)
+        because = compared(simple, best.values, inputs)
+        if gain_over(simple, best.values, inputs) < 0:
+            return simpler(simple, f"the judgments object to stacking: {because}", table)
         retriever: Retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
@@ -72,7 +68,7 @@ class Stacked:
             if weight
         )
         report = table | {"selection": choice.as_dict(), "settings": settings_of(retriever)}
-        return Fitted(retriever, f"{STACKED}: {weights}", compared, best.values, report, labels=len(inputs.judgments))
+        return Fitted(retriever, f"{STACKED}: {weights}", because, best.values, report, labels=len(inputs.judgments))
 
 
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
