@@ -8,13 +8,11 @@ second call reruns only what changed. The collections come from the ir_datasets 
 """
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from copies import copy_of_the_project, run_in, set_panel
 
 MODELS = (
     "sparse",
@@ -41,8 +39,6 @@ COLUMNS = {
     "peak MiB": ("peak_memory_mb", "{:,.0f}"),
     "LM tokens": ("lm_tokens", "{:,.0f}"),
 }
-PROJECT = Path(__file__).resolve().parent.parent
-COPIES = PROJECT / ".cache" / "benchmark"
 
 
 def main(datasets: list[str]) -> None:
@@ -52,27 +48,10 @@ def main(datasets: list[str]) -> None:
         print(f"\n{dataset}\n\n{table(folder)}\n", flush=True)
 
 
-def copy_of_the_project(dataset: str) -> Path:
-    """A clone of what is committed, with the cache of LM answers in common."""
-    folder = COPIES / dataset.replace("/", "-")
-    if folder.exists():
-        subprocess.run(["git", "fetch", "--quiet"], cwd=folder, check=True)
-        subprocess.run(["git", "reset", "--quiet", "--hard", "@{upstream}"], cwd=folder, check=True)
-    else:
-        subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
-        (folder / ".cache").mkdir()
-        (folder / ".cache" / "lm").symlink_to(PROJECT / ".cache" / "lm", target_is_directory=True)
-    return folder
-
-
 def run(folder: Path, dataset: str) -> None:
     """Runs the pipeline up to the results of every system; the stages that are shared run once."""
-    panel = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    panel |= {"dataset": dataset, "models": list(MODELS), "strategies": list(STRATEGIES), "seeds": [0]}
-    (folder / "params.yaml").write_text(yaml.safe_dump(panel), encoding="utf-8")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    environment["PYTHONPATH"] = str(folder / "src")
-    subprocess.run(["dvc", "repro", "report"], cwd=folder, env=environment, check=True, stdout=sys.stderr)
+    set_panel(folder, {"dataset": dataset, "models": list(MODELS), "strategies": list(STRATEGIES), "seeds": [0]})
+    run_in(folder, ["dvc", "repro", "report"])
 
 
 def table(folder: Path) -> str:
