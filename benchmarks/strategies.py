@@ -88,7 +88,7 @@ def table(dataset: str, models: Sequence[str], shuffled: bool) -> Table:
     folder = COPIES / name if (COPIES / name).exists() else copy_of_the_project(name)
     budget = {"queries": 10, "documents_per_query": 5, "shuffled": shuffled}
     panel = {"dataset": dataset, "lm": "smollm2", "seeds": list(SEEDS), "budget": budget}
-    set_panel(folder, panel | {"models": list(MODELS), "strategies": list(STRATEGIES)})
+    set_panel(folder, panel | {"models": list(models), "strategies": list(STRATEGIES)})
     run_in(folder, ["dvc", "repro", "--quiet", "pretrain-synthetic"])
     run_in(folder, [sys.executable, str(PROJECT / "benchmarks" / "strategies.py"), HERE, "--models", *models])
     read = {
