@@ -9,6 +9,9 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Reranker, Retriever, read_state, write_state
+from zero2ir.models.prompted import PartPrompt, Prompted
+
+RERANKER = "reranker"
 
 
 class Reranked(Retriever):
@@ -53,6 +56,16 @@ class Reranked(Retriever):
     def with_parts(self, parts: Sequence[Retriever]) -> Self:
         (retriever,) = parts
         return self._of(retriever, self.reranker, self.weight)
+
+    def prompted(self) -> dict[str, Prompted]:
+        own = {RERANKER: self.reranker} if isinstance(self.reranker, Prompted) else {}
+        return {**super().prompted(), **own}
+
+    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
+        changed = super().with_prompts(prompts)
+        if RERANKER not in prompts or not isinstance(self.reranker, Prompted):
+            return changed
+        return changed._of(changed.retriever, self.reranker.with_prompt(prompts[RERANKER]), self.weight)
 
     def _of(self, retriever: Retriever, reranker: Reranker, weight: float) -> Self:
         changed = type(self)(retriever, reranker, self.depth, weight, self._alternatives)

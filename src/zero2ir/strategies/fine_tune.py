@@ -7,6 +7,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
+from zero2ir.models.prompted import unshown
 from zero2ir.progress import progress
 from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
 from zero2ir.strategies.selection import Candidate, Choice, choose, expected_gains, judged_values
@@ -154,12 +155,18 @@ def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[C
 def sweep_values(
     retriever: Retriever, inputs: TrainingInputs, query_ids: Sequence[str]
 ) -> list[tuple[Mapping[str, Any], np.ndarray]]:
-    """Each setting of the retriever with its measure on some judged queries."""
+    """Each setting of the retriever with its measure on some judged queries; none of which its prompts show."""
     texts = [inputs.queries[query_id] for query_id in query_ids]
-    return [
-        (settings, judged_values(ranking, inputs.corpus, query_ids, inputs.qrels, inputs.selection.measure))
-        for settings, ranking in retriever.sweep(texts, inputs.selection.depth)
-    ]
+    found: list[tuple[Mapping[str, Any], np.ndarray]] = []
+    for asked, places in unshown(retriever, texts):
+        ids = [query_ids[place] for place in places]
+        swept = asked.sweep([texts[place] for place in places], inputs.selection.depth)
+        for number, (settings, ranking) in enumerate(swept):
+            if number == len(found):
+                found.append((settings, np.full(len(texts), np.nan)))
+            measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.selection.measure)
+            found[number][1][places] = measured
+    return found
 
 
 def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
