@@ -223,8 +223,10 @@ def _typed(annotation: Any) -> Any:
 
 
 def _build_nested(value: Any, where: str) -> Any:
-    if isinstance(value, Mapping) and "_target_" in value:
-        return build(value, where)
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return build(value, where)
+        return {key: _build_nested(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):
         return [_build_nested(item, f"{where}[{number}]") for number, item in enumerate(value)]
     return value

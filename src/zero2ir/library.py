@@ -56,7 +56,7 @@ def train(
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
-    corpus = _corpus(as_documents(documents), config, chosen.needs() | ({"lm"} if fit.needs_lm else set()), seed)
+    corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
     rows = as_judgments(judgments, corpus)
     inputs = _inputs(corpus, rows, config, wants_synthetic(fit, config.lm.available), seed)
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
@@ -136,7 +136,7 @@ def compare(
         for strategy in strategies
     }
     needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
-    if any(build(config.strategy, "strategy").needs_lm for config in configs.values()):
+    if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)

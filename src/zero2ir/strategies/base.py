@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
+# A language model; synthetic queries; synthetic queries where there is a language model to write them.
+Need = Literal["lm", "synthetic", "synthetic with lm"]
 Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
 
 
@@ -129,14 +131,10 @@ class Strategy(Protocol):
     """A way to train; it knows no model's internals.
 
     Attributes:
-        needs_synthetic: whether it cannot do without synthetic queries.
-        uses_synthetic: whether it learns from them where a language model is there to write them.
-        needs_lm: whether it asks a language model itself.
+        needs: what it cannot do without, and what it learns from where it is there.
     """
 
-    needs_synthetic: bool
-    uses_synthetic: bool
-    needs_lm: bool
+    needs: frozenset[Need]
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         """Trains a model that is indexed on ``inputs.corpus``.
@@ -149,4 +147,4 @@ class Strategy(Protocol):
 
 def wants_synthetic(strategy: Strategy, has_language_model: bool) -> bool:
     """Whether synthetic queries are to be written for a strategy."""
-    return strategy.needs_synthetic or (strategy.uses_synthetic and has_language_model)
+    return "synthetic" in strategy.needs or (has_language_model and "synthetic with lm" in strategy.needs)

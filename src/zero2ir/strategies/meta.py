@@ -9,10 +9,10 @@ import numpy as np
 
 from zero2ir.models import Retriever
 from zero2ir.models.base import Start
-from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     LEARNED,
-    FineTune,
+    Rival,
     compared,
     cross_validated,
     from_judgments,
@@ -50,7 +50,7 @@ class Plan:
     refusal: str = ""
 
 
-class Meta:
+class Meta(Rival):
     """Practises on tasks, learns from the judgments as the tasks taught, and keeps the result if the judgments gain.
 
     Tasks are clusters of documents with the synthetic queries that were written for them; where those are too few,
@@ -63,9 +63,7 @@ class Meta:
         outer: how the start is learned.
     """
 
-    needs_synthetic = False
-    uses_synthetic = True
-    needs_lm = False
+    needs = frozenset[Need]({"synthetic with lm"})
 
     def __init__(
         self,
@@ -79,9 +77,10 @@ class Meta:
         self.tasks = TaskSettings.model_validate(tasks or {})
         self.outer = OuterSettings.model_validate(outer or {})
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "meta")
-        simple = FineTune().fit(model, inputs)
+
+    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
         base = tune_parts(model, inputs)
         plan = self._reweighted(base, inputs) if self.form == "reweight" else self._practised(base, inputs)
         return self._chosen(plan, simple, inputs)
