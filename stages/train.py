@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
-from zero2ir.collections import read_documents, read_judgments
+from zero2ir.collections import read_documents, read_judgments, read_others
 from zero2ir.config import TrainConfig, build, chosen, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
@@ -41,7 +41,9 @@ def main(config: TrainConfig) -> None:
         trained.program,
         program_digest(paths.trained(**names) / paths.PROGRAM),
         parameters=names
-        | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget"})
+        | config.panel.model_dump(
+            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
+        )
         | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()}
@@ -84,6 +86,7 @@ def training_inputs(
         config.selection,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
+        read_others(paths.OTHERS),
     )
 
 

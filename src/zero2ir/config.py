@@ -54,6 +54,7 @@ class Panel(Settings):
     encoder: str
     pretraining: str
     budget: JudgmentBudget
+    other_collections: tuple[str, ...] = ()
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -65,6 +66,7 @@ class IngestConfig(Settings):
     dataset: DatasetSettings
     budget: JudgmentBudget
     seeds: tuple[int, ...]
+    other_collections: tuple[Path, ...]
 
 
 class PretrainConfig(Settings):

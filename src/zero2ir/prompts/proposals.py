@@ -103,14 +103,15 @@ def proposed(
         propose: has a proposer propose at most so many.
         usage: of the language model, to note what the proposals cost.
     """
-    candidates, notes = [fixed], dict[str, str | int]()
+    candidates: list[AnyPrompt] = [fixed]
+    notes: dict[str, str | int] = {}
     calls = usage.calls
     for proposer in proposers:
         left = number - len(candidates)
         if not left:
             break
         try:
-            found = propose(proposer, left)
+            found: list[AnyPrompt] = propose(proposer, left)
         except NothingProposed as reason:
             notes[proposer.origin] = str(reason)
             continue

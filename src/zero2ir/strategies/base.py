@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zero2ir.collections import JudgedDocument, Judgment
+from zero2ir.collections import JudgedDocument, Judgment, OtherCollection
 from zero2ir.corpus import Corpus
 from zero2ir.models import Example, Retriever, Sparse
 from zero2ir.strategies.selection import SelectionSettings
@@ -31,6 +31,7 @@ class TrainingInputs:
         selection: how to choose on few judgments.
         seed: of everything that draws.
         writing: as what the synthetic queries were written, for a strategy that has more written.
+        others: other collections with judgments, to practise on.
     """
 
     corpus: Corpus
@@ -39,6 +40,7 @@ class TrainingInputs:
     selection: SelectionSettings = field(default_factory=SelectionSettings)
     seed: int = 0
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
+    others: Sequence[OtherCollection] = ()
 
     @cached_property
     def queries(self) -> dict[str, str]:

@@ -54,7 +54,9 @@ class Meta(Rival):
     """Practises on tasks, learns from the judgments as the tasks taught, and keeps the result if the judgments gain.
 
     Tasks are clusters of documents with the synthetic queries that were written for them; where those are too few,
-    pretext queries join them. They gain when a gain is to be expected beside what fine_tune makes of the same model.
+    pretext queries join them. The judged queries of other collections are further tasks to learn from, unless an
+    encoder of the model was trained on this collection; what was learned is measured on this collection's tasks alone.
+    The judgments gain when a gain is to be expected beside what fine_tune makes of the same model.
 
     Args:
         form: "reptile" learns a start for all that learns; "anil" one from which a few examples move the head alone;
@@ -142,6 +144,8 @@ class Meta(Rival):
         rng = np.random.default_rng([inputs.seed, 1])
         examples, sources = practice_examples(inputs, LEAST_EXAMPLES, self.tasks.documents, rng)
         table: dict[str, Any] = {"form": self.form, "examples": sources}
+        if inputs.others:
+            table["other_collections"] = "form=reweight practises on no tasks, and takes none from other collections"
         every = inputs.judged_examples(list(inputs.queries))
         cosines = base.agreement(examples, every) if examples and every else None
         if cosines is None:
