@@ -105,10 +105,10 @@ class Reranked(Retriever):
         for row, opinion in enumerate(judged):
             if (n := len(opinion)) < 2:
                 continue
-            mixed = self._mixed(ranking.scores[row, :n], opinion)
-            order = np.lexsort((ranking.numbers[row, :n], -mixed))
+            mixed = self._above_the_rest(self._mixed(ranking.scores[row, :n], opinion), ranking.scores[row, n:])
+            order = np.lexsort((ranking.numbers[row, :n], -mixed))  # after the move, whose rounding can make equals
             numbers[row, :n] = ranking.numbers[row, :n][order]
-            scores[row, :n] = self._above_the_rest(mixed[order], ranking.scores[row, n:])
+            scores[row, :n] = mixed[order]
         return ranking._replace(numbers=numbers, scores=scores)
 
     def _mixed(self, scores: np.ndarray, opinion: np.ndarray) -> np.ndarray:

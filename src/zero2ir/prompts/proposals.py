@@ -116,6 +116,6 @@ def proposed(
             notes[proposer.origin] = str(reason)
             continue
         notes[proposer.origin] = len(found)
-        candidates = distinct([*candidates, *found], number)
+        candidates = distinct(candidates + found, number)
     notes["lm_calls"] = usage.calls - calls
     return candidates, notes
