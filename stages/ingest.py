@@ -1,4 +1,4 @@
-"""Reads a collection, checks it, stores it, and draws the judgments of every seed."""
+"""Reads, checks and stores a collection, draws the judgments of every seed, and copies those of other collections."""
 
 from dataclasses import replace
 
@@ -12,11 +12,13 @@ def main(config: IngestConfig) -> None:
     collection, quality = collections.check(collections.load(config.dataset))
     collections.require_judged_queries(collection)
     draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
+    others = [collections.read_ingested(folder, collection) for folder in config.other_collections]
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
+    collections.write_others(others, paths.OTHERS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
-from zero2ir.collections import read_documents, read_judgments
+from zero2ir.collections import read_documents, read_judgments, read_others
 from zero2ir.config import TrainConfig, build, chosen, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
@@ -15,7 +15,7 @@ from zero2ir.experiment import code_revision, train_program
 from zero2ir.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program import index_bytes, program_digest
-from zero2ir.strategies import TrainingInputs
+from zero2ir.strategies import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
 from zero2ir.tracking import Tried, log_training
@@ -25,11 +25,11 @@ def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = model.encoder_roles()
-    asks = strategy.needs_lm or "lm" in model.needs()
+    asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
-        inputs = training_inputs(config, roles, language_model, writes=strategy.needs_lm)
+        inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
         trained = train_program(model, strategy, inputs, names)
-    cost = total(pretraining_cost(config.seed, strategy.uses_synthetic, roles), trained.cost)
+    cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
@@ -41,7 +41,9 @@ def main(config: TrainConfig) -> None:
         trained.program,
         program_digest(paths.trained(**names) / paths.PROGRAM),
         parameters=names
-        | config.panel.model_dump(mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget"})
+        | config.panel.model_dump(
+            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
+        )
         | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()}
@@ -84,18 +86,20 @@ def training_inputs(
         config.selection,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
+        read_others(paths.OTHERS),
     )
 
 
 def tried_prompt(record: Mapping[str, Any]) -> Tried:
     """A prompt that the search tried, as a run of its own."""
-    kept = ("origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "chosen")
+    kept = ("part", "origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "queries")
     figures = ("written", "accepted", "synthetic", "expected_gain", "standard_error", "lm_calls", "seconds")
     judged = {f"judged/{key}": value for key, value in (record["judged"] or {}).items()}
     return Tried(
         f"prompt-{record['digest']}",
-        {key: record[key] for key in kept} | {"demonstrations": len(record["demonstrations"])},
-        judged | {key: record[key] for key in figures if record[key] is not None},
+        {key: record[key] for key in (*kept, "chosen") if key in record}
+        | {"demonstrations": len(record["demonstrations"])},
+        judged | {key: record[key] for key in figures if record.get(key) is not None},
         record,
     )
 

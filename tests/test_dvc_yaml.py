@@ -164,10 +164,15 @@ def composed(stage: str) -> set[str]:
             continue
         plural = {"model": "models", "strategy": "strategies"}.get(group, group)
         choices = PANEL.get(plural, choice)
-        found |= {
-            PROJECT / "conf" / group / f"{one}.yaml" for one in ([choices] if isinstance(choices, str) else choices)
-        }
+        for one in [choices] if isinstance(choices, str) else choices:
+            found |= with_its_parts(PROJECT / "conf" / group / f"{one}.yaml")
     return {str(path.relative_to(PROJECT)) for path in found}
+
+
+def with_its_parts(path: Path) -> set[Path]:
+    """A file of a group, and those of the same group that it is composed of."""
+    parts = [entry for entry in read_yaml(path).get("defaults", ()) if entry != "_self_"]
+    return {path}.union(*(with_its_parts(path.with_name(f"{part.split('@')[0]}.yaml")) for part in parts))
 
 
 def targets_in(value: Any) -> set[str]:
@@ -212,6 +217,13 @@ def test_stage_tracks_every_key_of_params_that_it_reads(stage: str) -> None:
 
 def test_the_report_tracks_all_of_params() -> None:
     assert set(PANEL) <= parameters("report")  # it prints them
+
+
+def test_every_strategy_s_parts_are_tracked() -> None:
+    """Whatever params.yaml names at present."""
+    for path in (PROJECT / "conf" / "strategy").glob("*.yaml"):
+        parts = {str(part.relative_to(PROJECT)) for part in with_its_parts(path) - {path}}
+        assert parts <= parameters("train"), path.name
 
 
 def test_the_search_for_used_files_finds_what_is_plain_to_see() -> None:

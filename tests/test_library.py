@@ -13,7 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.lm.settings import LMSettings
 from zero2ir.program import program_digest
-from zero2ir.strategies import FineTune, Fitted, TrainingInputs
+from zero2ir.strategies import FineTune, Fitted, Meta, TrainingInputs
 
 Rows = list[tuple[str, str, int]]
 Mappings = list[dict[str, str]]
@@ -76,6 +76,22 @@ def test_meta_learns_with_and_without_a_language_model(
     assert len(program(query=QUERY).docids) == 10
     assert program.about["strategy"] == strategy
     assert program.about["because"]
+
+
+def test_others_are_practised_on_and_named_in_what_is_wrong_with_them(
+    string_methods: Mappings, string_judgments: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(Meta, "fit", lambda self, model, inputs: given.append(inputs) or FineTune().fit(model, inputs))
+    options: dict[str, Any] = {"model": "sparse", "strategy": "meta"}
+    other = (["one text", "another text"], [("a query", "1", 2)])
+    zero2ir.train(string_methods, string_judgments, **options, others=[other])
+    ((there,),) = (inputs.others for inputs in given)
+    assert [row.doc_id for row in there.judgments] == ["1"]
+    assert [document.text for document in there.documents] == other[0]
+    wrong = [other, (["one text"], [("a query", "7", 2)])]
+    with pytest.raises(InputError, match=r"^others\[1\]: judgments\[0\]: no document has the id '7'"):
+        zero2ir.train(string_methods, string_judgments, **options, others=wrong)
 
 
 def test_another_seed_gives_another_encoder(string_methods: Mappings, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class Panel(Settings):
     encoder: str
     pretraining: str
     budget: JudgmentBudget
+    other_collections: tuple[str, ...] = ()
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -65,6 +66,7 @@ class IngestConfig(Settings):
     dataset: DatasetSettings
     budget: JudgmentBudget
     seeds: tuple[int, ...]
+    other_collections: tuple[Path, ...]
 
 
 class PretrainConfig(Settings):
@@ -223,8 +225,10 @@ def _typed(annotation: Any) -> Any:
 
 
 def _build_nested(value: Any, where: str) -> Any:
-    if isinstance(value, Mapping) and "_target_" in value:
-        return build(value, where)
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return build(value, where)
+        return {key: _build_nested(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):
         return [_build_nested(item, f"{where}[{number}]") for number, item in enumerate(value)]
     return value

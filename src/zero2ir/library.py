@@ -1,13 +1,14 @@
 """zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
-    from zero2ir.collections import Document, JudgedDocument
+    from zero2ir.collections import Document, JudgedDocument, OtherCollection
     from zero2ir.config import LibraryConfig
     from zero2ir.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
@@ -29,6 +30,7 @@ def train(
     lm: str | None = None,
     seed: int = 0,
     settings: Sequence[str] = (),
+    others: Sequence[tuple[Documents, Judgments]] = (),
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -42,6 +44,7 @@ def train(
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
+        others: documents and judgments of other collections, for strategy meta to practise on.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -56,9 +59,10 @@ def train(
     config = _config(model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
-    corpus = _corpus(as_documents(documents), config, chosen.needs() | ({"lm"} if fit.needs_lm else set()), seed)
+    corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
     rows = as_judgments(judgments, corpus)
     inputs = _inputs(corpus, rows, config, wants_synthetic(fit, config.lm.available), seed)
+    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
 
 
@@ -136,7 +140,7 @@ def compare(
         for strategy in strategies
     }
     needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
-    if any(build(config.strategy, "strategy").needs_lm for config in configs.values()):
+    if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
@@ -266,6 +270,17 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
                 f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
             )
     return list(made.values())
+
+
+def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
+    from zero2ir.collections import OtherCollection
+    from zero2ir.corpus import Corpus
+
+    try:
+        corpus = Corpus(as_documents(documents))
+        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus))
+    except InputError as error:
+        raise InputError(f"others[{number}]: {error}") from None
 
 
 def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]) -> "LibraryConfig":

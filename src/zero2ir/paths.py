@@ -4,6 +4,7 @@ from pathlib import Path
 
 COLLECTION = Path("data/collection")
 JUDGMENTS = Path("data/judgments")
+OTHERS = Path("data/others")  # other collections, to practise on
 SYNTHETIC = Path("data/synthetic")
 ENCODERS = Path("models/encoder")
 RESULTS = Path("results")

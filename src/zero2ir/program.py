@@ -25,7 +25,7 @@ from zero2ir.parquet import read_records, write_records
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT = 2
+FORMAT = 3
 PROGRAM = "program.json"
 
 

@@ -162,15 +162,15 @@ def test_demonstrations_are_balanced_seeded_and_saved(docstrings, oracle, tmp_pa
     assert learned is not None
     assert again is not None
     assert other is not None
-    assert learned.shown == again.shown != other.shown
-    assert sorted(row["relevant"] for row in learned.shown) == [False, False, True, True]
+    assert learned.prompt.shown == again.prompt.shown != other.prompt.shown
+    assert sorted(row["relevant"] for row in learned.prompt.shown) == [False, False, True, True]
     number = {excerpt(text, 10): place for place, text in enumerate(reranker.corpus.contents)}
-    for row in learned.shown:
+    for row in learned.prompt.shown:
         place = int(row["query"].split()[1])
         assert (number[row["document"]] == place) == row["relevant"]
     learned.save(tmp_path)
     loaded = load_reranker(tmp_path, reranker.corpus)
-    assert loaded.shown == learned.shown  # type: ignore[attr-defined]
+    assert loaded.prompt.shown == learned.prompt.shown  # type: ignore[attr-defined]
     assert reranker.learn([Example("alone", 0)], seed=0) is None  # nothing that is not relevant to show
 
 
@@ -178,8 +178,8 @@ def test_a_demonstrated_order_puts_the_relevant_document_first(docstrings, oracl
     reranker = Listwise(words=10, demonstrations=3, window=3, step=1).index(corpus_with(docstrings, oracle))
     learned = reranker.learn(EXAMPLES, seed=0)
     assert learned is not None
-    assert len(learned.shown) == 3
-    for row in learned.shown:
+    assert len(learned.prompt.shown) == 3
+    for row in learned.prompt.shown:
         place = int(row["query"].split()[1])
         order, whole = permutation(row["order"], 3)
         assert whole

@@ -79,16 +79,16 @@ def test_it_learns_by_showing_relevant_documents(asked, tmp_path: Path) -> None:
     assert learned is not None
     assert again is not None
     assert other is not None
-    assert learned.shown == again.shown != other.shown
-    assert rewritten.shown == []
-    for row in learned.shown:
+    assert learned.prompt.shown == again.prompt.shown != other.prompt.shown
+    assert rewritten.prompt.shown == ()
+    for row in learned.prompt.shown:
         assert row["passage"] == excerpt(corpus.contents[int(row["query"].split()[1])], 8)
     learned.rewrite(["open a file"])
-    assert script.requests[-1][1:-1:2] == [f"Query: {row['query']}" for row in learned.shown]
+    assert script.requests[-1][1:-1:2] == [f"Query: {row['query']}" for row in learned.prompt.shown]
     learned.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert isinstance(loaded, Rewritten)
-    assert loaded.shown == learned.shown
+    assert loaded.prompt.shown == learned.prompt.shown
     assert loaded.rewrite(QUERIES) == learned.rewrite(QUERIES)
 
 

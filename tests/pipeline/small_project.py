@@ -126,7 +126,8 @@ def new_project(folder: Path) -> Project:
     write_collection(folder / "my-collection")
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
     project.edit("conf/pretraining/default.yaml", shrink)
-    project.edit("conf/strategy/hybrid.yaml", shorten)
+    project.edit("conf/strategy/prompt.yaml", lambda prompt: prompt.update(candidates=[3, 2], shares=[0.25, 0.5]))
+    project.edit("conf/strategy/meta.yaml", lambda meta: meta["outer"].update(iterations=2))
     project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
     choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
     project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))
@@ -138,13 +139,6 @@ def shrink(pretraining: dict[str, Any]) -> None:
     pretraining["synthetic"]["documents"] = 8
     pretraining["static"]["dimension"] = 32
     pretraining["static"]["fit"]["epochs"] = 2
-
-
-def shorten(strategy: dict[str, Any]) -> None:
-    """A short search for a prompt, and little practice."""
-    prompt, meta = strategy["strategies"]
-    prompt.update(candidates=[3, 2], shares=[0.25, 0.5])
-    meta["outer"]["iterations"] = 2
 
 
 def write_collection(folder: Path) -> None:

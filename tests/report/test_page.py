@@ -52,7 +52,14 @@ def prompt(digest: str, **changes) -> dict:
     judged = {"mean": 0.5, "ci_low": 0.25, "ci_high": 0.75, "n": 7}
     pairs = [{"document": EVIL, "query": EVIL}, {"document": "a", "query": "second query"}]
     return {
-        **{"digest": digest, "origin": "pool", "style": "question", "instruction": EVIL, "demonstrations": pairs},
+        **{
+            "digest": digest,
+            "part": "query writer",
+            "origin": "pool",
+            "style": "question",
+            "instruction": EVIL,
+            "demonstrations": pairs,
+        },
         **{"document_words": 40, "temperature": None, "chosen": False, "rung": 1, "documents": 10, "written": 10},
         **{"accepted": 7, "judged": judged, "synthetic": 0.25, "expected_gain": 0.01, "standard_error": 0.02},
         **{"lm_calls": 10, "seconds": 12.5, **changes},
@@ -208,6 +215,17 @@ def test_prompts_have_a_section_where_there_are_any(report, tmp_path):
     assert (built.parent / "figures" / "prompts.svg").is_file()
     again = build(tmp_path, "again").parent / "figures" / "prompts.svg"
     assert again.read_bytes() == (built.parent / "figures" / "prompts.svg").read_bytes()
+
+
+def test_prompts_of_a_part_of_the_model_stand_beside_those_for_writing_queries(tmp_path):
+    writing = prompt("aaaa", origin="fixed", rung=2)
+    asking = prompt("bbbb", part="reranker", queries=10)
+    for name in ("document_words", "temperature", "documents", "written", "accepted"):
+        del asking[name]
+    write_systems(tmp_path / "results", prompts=[asking, writing])
+    page = build(tmp_path).read_text(encoding="utf-8")
+    assert page.index("bbbb") < page.index("aaaa")  # though it came less far: parts stand together
+    assert page.count(">reranker</") == page.count(">query writer</") == 2  # one table a seed
 
 
 def test_no_results_leave_no_report(tmp_path):

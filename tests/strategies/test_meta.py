@@ -1,6 +1,7 @@
 """meta: what practice on tasks is worth, what it looks at, and when it gives way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections import JudgedDocument
+from zero2ir.collections import JudgedDocument, OtherCollection
 from zero2ir.collections.records import Document
 from zero2ir.config import LibraryConfig, build, compose
 from zero2ir.corpus import Corpus
@@ -19,7 +20,7 @@ from zero2ir.models.base import Start
 from zero2ir.strategies import FineTune, Meta, SelectionSettings, TrainingInputs
 from zero2ir.strategies.meta import ADAPTED, START, WEIGHTED, WEIGHTED_ADAPTED, core, prefixed
 from zero2ir.strategies.reweighting import agreement_weights
-from zero2ir.strategies.tasks import TaskSettings, make_practice, practice_examples, sorted_tasks
+from zero2ir.strategies.tasks import TaskSettings, make_practice, other_tasks, practice_examples, sorted_tasks
 from zero2ir.synthetic.records import SyntheticQuery
 
 DIMENSION, DOCUMENTS = 24, 240
@@ -31,13 +32,18 @@ TWO_FOLDS = SelectionSettings(folds=2)
 class Table:
     """An encoder that knows the vectors of some queries, and refuses all others."""
 
-    def __init__(self, vectors: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, vectors: dict[str, np.ndarray]) -> None:
         self.vectors = vectors
         self.asked: list[str] = []
+        self.texts: dict[str, np.ndarray] = {}
+        self.trained = False
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         return np.stack([self.vectors[text] for text in texts]).astype(np.float32)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return np.stack([self.texts[text] for text in texts]).astype(np.float32)
 
 
 class Rotated:
@@ -233,6 +239,53 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
     norms = fitted.report["meta"]["norms"]
     assert set(norms) == {"0.map", "1.map", "weights"}
     assert norms["weights"] > 0.1
+
+
+# Tasks of other collections
+
+
+def elsewhere(rotated: Rotated, number: int = 12) -> OtherCollection:
+    """Another collection whose queries are turned as those of this one are."""
+    rotated.encoder.vectors |= {f"there {n}": rotated.encoder.vectors[f"query {n}"] for n in range(100, 200)}
+    documents = [Document(f"e{n}", "", f"there {n} text") for n in range(100, 200)]
+    rotated.encoder.texts = {f"there {n} text": rotated.corpus.encoded("static")[n] for n in range(100, 200)}
+    judged = [JudgedDocument(f"e{n}", f"there {n}", f"e{n}", 1) for n in range(100, 100 + number)]
+    return OtherCollection("there", documents, judged, {"licence": "CC0-1.0"})
+
+
+def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rotated: Rotated) -> None:
+    alone = rotated.inputs(6)
+    both = replace(alone, others=[elsewhere(rotated)])
+    few = {"iterations": 3}
+    without, fitted = (Meta(outer={**OUTER, **few}).fit(rotated.model(), one) for one in (alone, both))
+    there = fitted.report["meta"]["other_collections"]["there"]
+    assert (there["tasks"], there["examples"], there["licence"]) == (1, 12, "CC0-1.0")
+    assert (without.report["meta"]["other_tasks"], fitted.report["meta"]["other_tasks"]) == (0, 1)
+    assert fitted.report["meta"]["moves"] != without.report["meta"]["moves"]
+    assert fitted.report["meta"]["held_out_tasks"] == without.report["meta"]["held_out_tasks"]
+
+
+def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated) -> None:
+    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
+    tasks, said = other_tasks(inputs, ["static"], TaskSettings(examples=12, other_documents=40))
+    assert [len(task.examples) for task in tasks] == [12, 8]
+    assert said["there"]["tasks"] == 2
+    for task in tasks:
+        assert len(task.corpus.documents) == 40
+        for example in task.examples:
+            assert task.corpus.documents[example.positive].doc_id == "e" + example.query.split()[1]
+            assert example.positive not in example.negatives
+
+
+def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) -> None:
+    rotated.encoder.trained = True
+    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated)])
+    fitted = Meta(outer={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
+    there = fitted.report["meta"]["other_collections"]["there"]
+    assert there["tasks"] == 0
+    assert there["refused"] == "the encoder 'static' is trained on this collection, and says little of another one"
+    plain = Meta(outer={**OUTER, "iterations": 2}).fit(rotated.model(), rotated.inputs(6))
+    assert fitted.report["meta"]["moves"] == plain.report["meta"]["moves"]
 
 
 # Tasks

@@ -191,8 +191,8 @@ def test_the_search_with_its_defaults_costs_two_full_sets_of_queries() -> None:
     rungs = strategy._rungs(full)
     cost, written = 0, 0
     for rung in rungs:
-        cost += (rung.candidates - 1) * (rung.documents - written)  # the fixed prompt's are there
-        written = rung.documents
+        cost += (rung.candidates - 1) * (rung.size - written)  # the fixed prompt's are there
+        written = rung.size
     assert cost + full - written <= 2 * full
 
 

@@ -11,9 +11,10 @@ from zero2ir.collections import JudgedDocument
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
+from zero2ir.errors import InputError
 from zero2ir.models import Dense, Hybrid, Ranking, Retriever, Sparse
 from zero2ir.models.base import best
-from zero2ir.strategies import FineTune, Fitted, Stacked, TrainingInputs, ZeroShot
+from zero2ir.strategies import FineTune, Fitted, FixedPrompt, Meta, Need, Stacked, Strategy, TrainingInputs, ZeroShot
 
 
 class Knows(Retriever):
@@ -55,9 +56,7 @@ class Gives:
     make: Callable[[TrainingInputs, Sequence[str]], Retriever]
     chosen: str
     report: Mapping[str, Any]
-    needs_synthetic = False
-    uses_synthetic = False
-    needs_lm = False
+    needs: frozenset[Need] = frozenset()
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         retriever = self.make(inputs, list(inputs.queries))
@@ -75,6 +74,10 @@ def inputs(docstrings: list[Document], tiny_encoder: DenseEncoder) -> TrainingIn
     )
 
 
+def stack(*strategies: Strategy) -> Stacked:
+    return Stacked({str(number): strategy for number, strategy in enumerate(strategies)})
+
+
 def knowing(share: Callable[[int, Sequence[str]], bool], chosen: str) -> Gives:
     """Knows the judged queries that ``share`` picks by their place and by those that it may learn from."""
 
@@ -88,7 +91,7 @@ def knowing(share: Callable[[int, Sequence[str]], bool], chosen: str) -> Gives:
 
 def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) -> None:
     first, second = knowing(lambda n, _: n < 5, "first"), knowing(lambda n, _: n >= 5, "second")
-    fitted = Stacked([first, second]).fit(Sparse().index(inputs.corpus), inputs)
+    fitted = stack(first, second).fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.chosen == "stacked: 0.5 first and 0.5 second"
     assert isinstance(fitted.retriever, Hybrid)
     assert fitted.values.mean() > 0.9
@@ -98,7 +101,7 @@ def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) 
 
 def test_a_bad_one_does_no_harm_to_one_that_knows_all(inputs: TrainingInputs) -> None:
     good, bad = knowing(lambda n, _: True, "good"), Gives(lambda inputs, _: Reversed(inputs.corpus), "bad", {})
-    fitted = Stacked([bad, good]).fit(Sparse().index(inputs.corpus), inputs)
+    fitted = stack(bad, good).fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.retriever.settings()["weights"][1] >= 0.5
     assert fitted.values.mean() > 0.9
 
@@ -117,17 +120,17 @@ class Reversed(Knows):
 def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:
     """It knows exactly the queries that it learned from: it is perfect on the judgments, and worthless."""
     by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
-    fitted = Stacked([by_heart, by_heart]).fit(Sparse().index(inputs.corpus), inputs)
+    fitted = stack(by_heart, by_heart).fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.values.mean() < 0.5
     honest = knowing(lambda n, _: True, "honest")
-    mixed = Stacked([by_heart, honest]).fit(Sparse().index(inputs.corpus), inputs)
+    mixed = stack(by_heart, honest).fit(Sparse().index(inputs.corpus), inputs)
     assert mixed.retriever.settings()["weights"][1] >= 0.5
 
 
 def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None:
     model = Dense("static").index(inputs.corpus)
     simple = FineTune().fit(model, inputs)
-    fitted = Stacked([FineTune(), FineTune()]).fit(model, inputs)
+    fitted = stack(FineTune(), FineTune()).fit(model, inputs)
     assert fitted.chosen == simple.chosen
     assert fitted.because.startswith("no strategy leaves anything to stack")
     assert np.array_equal(fitted.values, simple.values)
@@ -135,9 +138,22 @@ def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None
 
 def test_it_needs_what_its_strategies_need() -> None:
     class Asks(ZeroShot):
-        needs_lm = True
+        needs = frozenset[Need]({"lm"})
 
-    assert not Stacked([ZeroShot(), ZeroShot()]).needs_lm
-    assert Stacked([ZeroShot(), Asks()]).needs_lm
+    assert not stack(ZeroShot(), ZeroShot()).needs
+    assert stack(ZeroShot(), Asks(), Meta()).needs == {"lm", "synthetic with lm"}
     with pytest.raises(ValueError, match="strategies: 1; give two or more"):
-        Stacked([ZeroShot()])
+        stack(ZeroShot())
+
+
+def test_what_fine_tune_makes_is_made_once(inputs: TrainingInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    fit = FineTune.fit
+    monkeypatch.setattr(FineTune, "fit", lambda self, *given: fitted.append(given) or fit(self, *given))
+    stack(Meta(), Meta("anil")).fit(Sparse().index(inputs.corpus), inputs)
+    assert len(fitted) == 1
+
+
+def test_what_a_strategy_needs_is_said_before_any_work(inputs: TrainingInputs) -> None:
+    with pytest.raises(InputError, match="strategy=fixed_prompt needs synthetic queries"):
+        stack(Meta(), FixedPrompt()).fit(Sparse().index(inputs.corpus), inputs)

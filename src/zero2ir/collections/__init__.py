@@ -2,6 +2,7 @@
 
 from zero2ir.collections.checks import check, require_judged_queries
 from zero2ir.collections.judgments import draw, read_judgments, test_queries, write_judgments
+from zero2ir.collections.others import OtherCollection, read_ingested, read_others, write_others
 from zero2ir.collections.records import (
     Collection,
     DataQuality,
@@ -24,6 +25,7 @@ __all__ = [
     "JudgedDocument",
     "Judgment",
     "JudgmentBudget",
+    "OtherCollection",
     "Query",
     "RawCollection",
     "check",
@@ -32,11 +34,14 @@ __all__ = [
     "load",
     "read_collection",
     "read_documents",
+    "read_ingested",
     "read_judgments",
+    "read_others",
     "require_judged_queries",
     "test_queries",
     "write_collection",
     "write_judgments",
+    "write_others",
 ]
 
 

@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.files import write_json
 
+if TYPE_CHECKING:
+    from zero2ir.models.prompted import PartPrompt, Prompted
+
 NO_DOCUMENT = -1
 STATE = "model.json"
+Value = TypeVar("Value")
 
 
 class Ranking(NamedTuple):
@@ -75,12 +79,7 @@ class Start(NamedTuple):
 
     def of(self, part: int) -> "Start":
         """What concerns one part of a composite."""
-        prefix = f"{part}."
-        parameters, rates = (
-            {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
-            for named in (self.parameters, self.rates)
-        )
-        return Start(parameters, rates, self.steps)
+        return Start(_of_part(self.parameters, part), _of_part(self.rates, part), self.steps)
 
     def rate(self, name: str) -> np.ndarray:
         """The rates of one parameter."""
@@ -191,6 +190,15 @@ class Retriever(Model):
         told = [found for part in self.parts() if (found := part.agreement(examples, judged)) is not None]
         return np.mean(told, axis=0) if told else None
 
+    def prompted(self) -> dict[str, "Prompted"]:
+        """What in it asks a language model, by name; a part's names have its number in front, "0.reranker"."""
+        return _prefixed([part.prompted() for part in self.parts()])
+
+    def with_prompts(self, prompts: Mapping[str, "PartPrompt"]) -> Self:
+        """An indexed copy that asks with these prompts, by the names of ``prompted``; others stay."""
+        parts = [part.with_prompts(_of_part(prompts, number)) for number, part in enumerate(self.parts())]
+        return self.with_parts(parts) if parts and prompts else self
+
     def over(self, corpus: Corpus) -> Self:
         """A copy with the same settings that is indexed on other documents."""
         parts = [part.over(corpus) for part in self.parts()]
@@ -228,8 +236,14 @@ class Reranker(Model):
     """
 
 
-def _prefixed(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _prefixed(parts: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
     return {f"{number}.{name}": value for number, part in enumerate(parts) for name, value in part.items()}
+
+
+def _of_part(named: Mapping[str, Value], part: int) -> dict[str, Value]:
+    """What ``_prefixed`` named after one part."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
 
 
 def write_state(folder: Path, model: Model, **state: Any) -> None:

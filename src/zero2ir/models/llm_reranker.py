@@ -11,6 +11,7 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.models.base import Example, Reranker, counted, read_state, split, write_state
+from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
     import dspy
@@ -22,8 +23,8 @@ MOST_GRADE = 3
 LETTERS_A_WORD = 10  # a text without spaces is cut, too
 
 
-class LLMReranker(Reranker):
-    """What both have in common: demonstrations, which come from the judgments, and how they are saved.
+class LLMReranker(Reranker, Prompted):
+    """What both have in common: a prompt, whose demonstrations come from the judgments, and how it is saved.
 
     Args:
         words: a text is cut after so many words in the prompt.
@@ -40,7 +41,7 @@ class LLMReranker(Reranker):
             )
         self.words = words
         self.demonstrations = demonstrations
-        self.shown: list[dict[str, Any]] = []
+        self.prompt = PartPrompt(self.instruction)
 
     def needs(self) -> set[str]:
         return {"lm"}
@@ -55,17 +56,16 @@ class LLMReranker(Reranker):
         return self.corpus.require_language_model()
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Shows some of the examples as demonstrations."""
-        drawn = self._drawn(counted(examples), np.random.default_rng(seed))
-        if not drawn:
+        """Shows some of the examples as demonstrations, unless its prompt was chosen."""
+        if self.prompt.chosen:
             return None
-        learned = type(self)(**self._budget()).index(self.corpus)
-        learned.shown = drawn
-        return learned
+        drawn = self.drawn(counted(examples), self.demonstrations, np.random.default_rng(seed))
+        return self.with_prompt(self.prompt._replace(shown=tuple(drawn))) if drawn else None
 
-    @abstractmethod
-    def _drawn(self, examples: Sequence[Example], rng: np.random.Generator) -> list[dict[str, Any]]:
-        """Demonstrations, as JSON."""
+    def with_prompt(self, prompt: PartPrompt) -> Self:
+        changed = type(self)(**self._budget()).index(self.corpus)
+        changed.prompt = prompt
+        return changed
 
     @abstractmethod
     def _budget(self) -> dict[str, Any]:
@@ -74,14 +74,18 @@ class LLMReranker(Reranker):
     def _text(self, number: int) -> str:
         return excerpt(self.corpus.contents[number], self.words)
 
+    def _shown(self) -> list[dict[str, Any]]:
+        """The demonstrations as they are shown: with their queries cut."""
+        return [{**row, "query": excerpt(row["query"], self.words)} for row in self.prompt.shown]
+
     def save(self, folder: Path) -> None:
-        write_state(folder, self, budget=self._budget(), shown=self.shown)
+        write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict())
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
         reranker = cls(**state["budget"]).index(corpus)
-        reranker.shown = state["shown"]
+        reranker.prompt = PartPrompt.from_dict(state["prompt"])
         return reranker
 
 
@@ -100,6 +104,8 @@ class Pointwise(LLMReranker):
     """
 
     kind = "pointwise"
+    task = "judge"
+    instruction = "Does this document answer the query?"
     least_demonstrations = 2
 
     def __init__(self, words: int = 60, demonstrations: int = 4) -> None:
@@ -116,7 +122,8 @@ class Pointwise(LLMReranker):
         ]
         scores = np.zeros(0, dtype=np.float32)
         if inputs:
-            judge = relevance_judge(self.shown, "logprobs" in self.language_model.lm.supported_params)
+            logprobs = "logprobs" in self.language_model.lm.supported_params
+            judge = relevance_judge(self._shown(), logprobs, self.prompt.instruction)
             answers = self.language_model.map(judge, inputs, "judging")
             scores = np.array([self._opinion(answer) for answer in answers], dtype=np.float32)
         return split(scores, candidates)
@@ -127,19 +134,19 @@ class Pointwise(LLMReranker):
             self.language_model.usage.add(failures=1)
         return value
 
-    def _drawn(self, examples: Sequence[Example], rng: np.random.Generator) -> list[dict[str, Any]]:
+    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
         """As many relevant as not relevant ones, in random order; of different queries where there are enough."""
         contrasted = [example for example in examples if example.negatives]
         first = _one_a_query(contrasted, rng)
-        count = min(len(first), self.demonstrations // 2)
+        count = min(len(first), number // 2)
         rows = []
         for example in first[:count]:
             rows.append((example.query, example.positive, True))
         for example in (first[count:] + first)[:count]:
             rows.append((example.query, int(rng.choice(example.negatives)), False))
         return [
-            {"query": excerpt(query, self.words), "document": self._text(number), "relevant": relevant}
-            for query, number, relevant in [rows[place] for place in rng.permutation(len(rows))]
+            {"query": query, "document": self._text(document), "relevant": relevant}
+            for query, document, relevant in [rows[place] for place in rng.permutation(len(rows))]
         ]
 
 
@@ -159,6 +166,8 @@ class Listwise(LLMReranker):
     """
 
     kind = "listwise"
+    task = "order"
+    instruction = "Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."
     least_demonstrations = 1
 
     def __init__(self, words: int = 40, demonstrations: int = 2, window: int = 6, step: int = 3) -> None:
@@ -200,7 +209,8 @@ class Listwise(LLMReranker):
             {"documents": list(window), "query": excerpt(query, self.words)}
             for query, window in zip(queries, texts, strict=True)
         ]
-        answers = self.language_model.map(order_writer(self.shown, self.window), inputs, "ordering")
+        writer = order_writer(self._shown(), self.window, self.prompt.instruction)
+        answers = self.language_model.map(writer, inputs, "ordering")
         found = []
         for answer, window in zip(answers, texts, strict=True):
             order, whole = permutation(str(getattr(answer, "order", "")), len(window))
@@ -211,48 +221,49 @@ class Listwise(LLMReranker):
             found.append(order)
         return found
 
-    def _drawn(self, examples: Sequence[Example], rng: np.random.Generator) -> list[dict[str, Any]]:
+    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
         """A relevant document among its negatives, which keep the order that they are shown in."""
         rows = []
-        for example in _one_a_query([one for one in examples if one.negatives], rng)[: self.demonstrations]:
+        for example in _one_a_query([one for one in examples if one.negatives], rng)[:number]:
             numbers = [example.positive, *example.negatives[: self.window - 1]]
             places = [int(place) for place in rng.permutation(len(numbers))]
             first = places.index(0)
             order = [first, *(place for place in range(len(numbers)) if place != first)]
             texts = [self._text(numbers[place]) for place in places]
-            rows.append({"documents": texts, "query": excerpt(example.query, self.words), "order": written(order)})
+            rows.append({"documents": texts, "query": example.query, "order": written(order)})
         return rows
 
 
-def relevance_judge(shown: Sequence[Mapping[str, Any]], logprobs: bool) -> "dspy.Predict":
+def relevance_judge(
+    shown: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
+) -> "dspy.Predict":
     """The DSPy program that judges one document: yes or no with log-probabilities, or a grade.
 
     Args:
         shown: demonstrations with query, document and relevant (bool).
         logprobs: whether the endpoint can tell them.
+        question: one about a document and a query that yes or no answers.
     """
     import dspy
 
     class JudgeRelevance(dspy.Signature):
-        """Does this document answer the query? Answer yes or no."""
-
         query: str = dspy.InputField()
         document: str = dspy.InputField()
         relevant: str = dspy.OutputField()
 
     class GradeRelevance(dspy.Signature):
-        """How well does this document answer the query? 0: not at all, 1: hardly, 2: in part, 3: perfectly."""
-
         query: str = dspy.InputField()
         document: str = dspy.InputField()
         grade: Literal[0, 1, 2, 3] = dspy.OutputField()
 
     answers: list[dict[str, str | int]]
     if logprobs:
-        judge = dspy.Predict(JudgeRelevance, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
+        told = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
+        judge = dspy.Predict(told, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
         answers = [{"relevant": "yes" if row["relevant"] else "no"} for row in shown]
     else:
-        judge = dspy.Predict(GradeRelevance)
+        told = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
+        judge = dspy.Predict(told)
         answers = [{"grade": MOST_GRADE if row["relevant"] else 0} for row in shown]
     judge.demos = [
         dspy.Example(query=row["query"], document=row["document"], **answer).with_inputs("query", "document")
@@ -280,23 +291,22 @@ def _word(text: str) -> str:
     return text.strip(" .,!:;\"'`*▁Ġ").lower()
 
 
-def order_writer(shown: Sequence[Mapping[str, Any]], window: int) -> "dspy.Predict":
+def order_writer(shown: Sequence[Mapping[str, Any]], window: int, instruction: str) -> "dspy.Predict":
     """The DSPy program that orders some documents.
 
     Args:
         shown: demonstrations with documents, query and order.
         window: the most documents that it is asked about.
+        instruction: what is asked for, and in which form.
     """
     import dspy
 
     class OrderDocuments(dspy.Signature):
-        """Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."""
-
         documents: list[str] = dspy.InputField()
         query: str = dspy.InputField()
         order: str = dspy.OutputField()
 
-    writer = dspy.Predict(OrderDocuments, max_tokens=8 * window)
+    writer = dspy.Predict(OrderDocuments.with_instructions(instruction), max_tokens=8 * window)
     writer.demos = [dspy.Example(**row).with_inputs("documents", "query") for row in shown]
     return writer
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Reranker, Retriever, read_state, write_state
+from zero2ir.models.prompted import PartPrompt, Prompted
+
+RERANKER = "reranker"
 
 
 class Reranked(Retriever):
@@ -54,6 +57,16 @@ class Reranked(Retriever):
         (retriever,) = parts
         return self._of(retriever, self.reranker, self.weight)
 
+    def prompted(self) -> dict[str, Prompted]:
+        own = {RERANKER: self.reranker} if isinstance(self.reranker, Prompted) else {}
+        return {**super().prompted(), **own}
+
+    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
+        changed = super().with_prompts(prompts)
+        if RERANKER not in prompts or not isinstance(self.reranker, Prompted):
+            return changed
+        return changed._of(changed.retriever, self.reranker.with_prompt(prompts[RERANKER]), self.weight)
+
     def _of(self, retriever: Retriever, reranker: Reranker, weight: float) -> Self:
         changed = type(self)(retriever, reranker, self.depth, weight, self._alternatives)
         changed.corpus = self.corpus
@@ -92,10 +105,10 @@ class Reranked(Retriever):
         for row, opinion in enumerate(judged):
             if (n := len(opinion)) < 2:
                 continue
-            mixed = self._mixed(ranking.scores[row, :n], opinion)
-            order = np.lexsort((ranking.numbers[row, :n], -mixed))
+            mixed = self._above_the_rest(self._mixed(ranking.scores[row, :n], opinion), ranking.scores[row, n:])
+            order = np.lexsort((ranking.numbers[row, :n], -mixed))  # after the move, whose rounding can make equals
             numbers[row, :n] = ranking.numbers[row, :n][order]
-            scores[row, :n] = self._above_the_rest(mixed[order], ranking.scores[row, n:])
+            scores[row, :n] = mixed[order]
         return ranking._replace(numbers=numbers, scores=scores)
 
     def _mixed(self, scores: np.ndarray, opinion: np.ndarray) -> np.ndarray:

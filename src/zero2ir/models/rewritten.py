@@ -9,14 +9,16 @@ import numpy as np
 from zero2ir.corpus import Corpus
 from zero2ir.models.base import Example, Ranking, Retriever, counted, read_state, write_state
 from zero2ir.models.llm_reranker import excerpt
+from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
     import dspy
 
 Style = Literal["off", "query2doc", "hyde"]
+REWRITER = "rewriter"
 
 
-class Rewritten(Retriever):
+class Rewritten(Retriever, Prompted):
     """Searches with what a language model would expect to find.
 
     "query2doc" searches with the query, repeated so that its terms keep their weight, and the passage; "hyde" with the
@@ -37,6 +39,8 @@ class Rewritten(Retriever):
     """
 
     kind = "rewritten"
+    task = "rewrite"
+    instruction = "Write a passage that answers the query."
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class Rewritten(Retriever):
         self.words = words
         self.demonstrations = demonstrations
         self._alternatives = list(alternatives)
-        self.shown: list[dict[str, str]] = []
+        self.prompt = PartPrompt(self.instruction)
 
     def needs(self) -> set[str]:
         return self.retriever.needs() | {"lm"}
@@ -73,11 +77,21 @@ class Rewritten(Retriever):
 
     def with_parts(self, parts: Sequence[Retriever]) -> Self:
         (retriever,) = parts
-        return self._of(retriever, self.style, self.shown)
+        return self._of(retriever, self.style, self.prompt)
 
-    def _of(self, retriever: Retriever, style: Style, shown: Sequence[Mapping[str, str]]) -> Self:
+    def prompted(self) -> dict[str, Prompted]:
+        return {**super().prompted(), REWRITER: self}
+
+    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
+        changed = super().with_prompts(prompts)
+        return changed.with_prompt(prompts[REWRITER]) if REWRITER in prompts else changed
+
+    def with_prompt(self, prompt: PartPrompt) -> Self:
+        return self._of(self.retriever, self.style, prompt)
+
+    def _of(self, retriever: Retriever, style: Style, prompt: PartPrompt) -> Self:
         copy = type(self)(retriever, style, **self._budget(), alternatives=self._alternatives)
-        copy.corpus, copy.shown = self.corpus, [dict(row) for row in shown]
+        copy.corpus, copy.prompt = self.corpus, prompt
         return copy
 
     def _budget(self) -> dict[str, int]:
@@ -113,7 +127,8 @@ class Rewritten(Retriever):
         """A passage for each query, asked for once where queries are equal; empty where there is no usable answer."""
         distinct = sorted({query for query in queries if query.strip()})
         inputs = [{"query": excerpt(query, self.words)} for query in distinct]
-        writer = passage_writer(self.shown, self.max_tokens)
+        shown = [{**row, "query": excerpt(row["query"], self.words)} for row in self.prompt.shown]
+        writer = passage_writer(shown, self.max_tokens, self.prompt.instruction)
         answers = self.corpus.require_language_model().map(writer, inputs, "rewriting")
         passage = {query: str(getattr(answer, "passage", "")) for query, answer in zip(distinct, answers, strict=True)}
         return [passage.get(query, "") for query in queries]
@@ -132,7 +147,7 @@ class Rewritten(Retriever):
         return [{"style": style} for style in self._alternatives if style != self.style]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._of(self.retriever, settings["style"], self.shown)
+        return self._of(self.retriever, settings["style"], self.prompt)
 
     def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """The plain query first, then each style; the language model is asked once for all of them."""
@@ -144,25 +159,27 @@ class Rewritten(Retriever):
                 yield settings, self.retriever.search(changed._combined(queries, passages), k)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets the retriever learn, and shows queries with their relevant documents as demonstrations."""
+        """Lets the retriever learn, and shows queries with their relevant documents, unless its prompt was chosen."""
         retriever = self.retriever.learn(examples, seed)
-        shown = self._drawn(counted(examples), np.random.default_rng(seed))
+        number = 0 if self.prompt.chosen else self.demonstrations
+        shown = self.drawn(counted(examples), number, np.random.default_rng(seed))
         if retriever is None and not shown:
             return None
-        return self._of(retriever or self.retriever, self.style, shown)
+        prompt = self.prompt if self.prompt.chosen else self.prompt._replace(shown=tuple(shown))
+        return self._of(retriever or self.retriever, self.style, prompt)
 
-    def _drawn(self, examples: Sequence[Example], rng: np.random.Generator) -> list[dict[str, str]]:
+    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
         """One relevant document of each of some queries."""
         of_query: dict[str, int] = {}
         for place in rng.permutation(len(examples)):
             of_query.setdefault(examples[place].query, examples[place].positive)
         return [
-            {"query": excerpt(query, self.words), "passage": excerpt(self.corpus.contents[number], self.words)}
-            for query, number in list(of_query.items())[: self.demonstrations]
+            {"query": query, "passage": excerpt(self.corpus.contents[document], self.words)}
+            for query, document in list(of_query.items())[:number]
         ]
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, budget=self._budget(), shown=self.shown)
+        write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict())
         self.retriever.save(folder / "retriever")
 
     @classmethod
@@ -171,26 +188,22 @@ class Rewritten(Retriever):
 
         state = read_state(folder)
         rewritten = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
-        rewritten.corpus, rewritten.shown = corpus, state["shown"]
+        rewritten.corpus, rewritten.prompt = corpus, PartPrompt.from_dict(state["prompt"])
         return rewritten
 
 
-def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int) -> "dspy.Predict":
-    """The DSPy program that writes a passage for a query.
+def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int, instruction: str) -> "dspy.Predict":
+    """The DSPy program that writes what a query shall be searched with.
 
     Args:
         shown: demonstrations with query and passage.
         max_tokens: the passage's length.
+        instruction: what is asked for.
     """
     import dspy
 
-    class WritePassage(dspy.Signature):
-        """Write a passage that answers the query."""
-
-        query: str = dspy.InputField()
-        passage: str = dspy.OutputField()
-
     # Without the penalty a small model likes to go on and on in the same words.
-    writer = dspy.Predict(WritePassage, frequency_penalty=0.5, max_tokens=max_tokens)
+    signature = dspy.Signature("query -> passage", instruction)
+    writer = dspy.Predict(signature, frequency_penalty=0.5, max_tokens=max_tokens)
     writer.demos = [dspy.Example(**row).with_inputs("query") for row in shown]
     return writer

@@ -1,9 +1,9 @@
-"""The query-writing prompt as a hyperparameter: candidates, who proposes them, and how one is chosen."""
+"""Prompts as hyperparameters, for writing queries and in models: candidates, who proposes them, how one is chosen."""
 
-from zero2ir.prompts.candidates import Demonstration, PromptCandidate
+from zero2ir.prompts.candidates import Demonstration, PartCandidate, PromptCandidate
 from zero2ir.prompts.optimizers import GEPA, Bootstrap, Copro, Mipro
 from zero2ir.prompts.pool import Pool
-from zero2ir.prompts.proposals import NothingProposed, Proposer, WritingTask
+from zero2ir.prompts.proposals import NothingProposed, PartTask, Proposer, WritingTask
 
 __all__ = [
     "GEPA",
@@ -12,6 +12,8 @@ __all__ = [
     "Demonstration",
     "Mipro",
     "NothingProposed",
+    "PartCandidate",
+    "PartTask",
     "Pool",
     "PromptCandidate",
     "Proposer",

@@ -1,6 +1,7 @@
-"""What a candidate for the query-writing prompt is."""
+"""What a candidate is, for the query-writing prompt and for that of a part of a model that asks a language model."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,11 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 from zero2ir.collections import JudgedDocument
 from zero2ir.corpus import Corpus
+from zero2ir.models.prompted import PartPrompt
 from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 from zero2ir.synthetic.styles import Prompt, judged_pairs, make_prompt
 
 Origin = Literal["fixed", "pool", "bootstrap", "mipro", "copro", "gepa"]
 WRITTEN = ("fixed", "pool", "bootstrap")  # by people: their instructions come from no LM
+QUERY_WRITER = "query writer"  # whose prompt it is, in the record
 
 
 class Demonstration(NamedTuple):
@@ -70,7 +73,7 @@ class PromptCandidate:
     def complexity(self) -> tuple[int, int, int]:
         """The simpler of two candidates has the smaller one: the fixed prompt, then one with fewer demonstrations, then
         one whose instruction a person wrote."""
-        return int(self.origin != "fixed"), len(self.demonstrations), int(self.origin not in WRITTEN)
+        return _complexity(self.origin, len(self.demonstrations))
 
     def settings(self, given: SyntheticSettings) -> SyntheticSettings:
         """As which its queries are written: as many a document as the given settings ask for in all styles."""
@@ -81,6 +84,7 @@ class PromptCandidate:
         """What it is, with all that the LM is shown; JSON."""
         return {
             "digest": self.digest,
+            "part": QUERY_WRITER,
             "origin": self.origin,
             "style": self.style,
             "instruction": self.instruction,
@@ -88,6 +92,49 @@ class PromptCandidate:
             "document_words": self.document_words,
             "temperature": self.temperature,
         }
+
+
+@dataclass(frozen=True)
+class PartCandidate:
+    """One way to ask in a part of a model, such as its reranker.
+
+    Attributes:
+        part: its name in the model.
+        style: what kind of answer is asked for.
+        prompt: what the LM is told and shown.
+        origin: who proposed it.
+    """
+
+    part: str
+    style: str
+    prompt: PartPrompt
+    origin: Origin = "fixed"
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies what the LM is told and shown; hexadecimal, 12 characters."""
+        content = json.dumps([self.part, self.prompt.instruction, self.prompt.shown], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    @property
+    def complexity(self) -> tuple[int, int, int]:
+        """As of a ``PromptCandidate``."""
+        return _complexity(self.origin, len(self.prompt.shown))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What it is, with all that the LM is shown; JSON."""
+        return {
+            "digest": self.digest,
+            "part": self.part,
+            "origin": self.origin,
+            "style": self.style,
+            "instruction": self.prompt.instruction,
+            "demonstrations": [dict(row) for row in self.prompt.shown],
+        }
+
+
+def _complexity(origin: Origin, demonstrations: int) -> tuple[int, int, int]:
+    return int(origin != "fixed"), demonstrations, int(origin not in WRITTEN)
 
 
 def fixed_candidate(

@@ -5,8 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from zero2ir.prompts.candidates import Demonstration, Origin, PromptCandidate, demonstrated
-from zero2ir.prompts.proposals import Proposer, WritingTask, distinct
+from zero2ir.models.base import counted
+from zero2ir.models.prompted import PartPrompt
+from zero2ir.prompts.candidates import Demonstration, Origin, PartCandidate, PromptCandidate, demonstrated
+from zero2ir.prompts.part_pool import PART_POOLS
+from zero2ir.prompts.proposals import NothingProposed, PartTask, Proposer, WritingTask, distinct
 from zero2ir.synthetic.settings import LEAST_WORDS, StyleName
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 
@@ -46,10 +49,10 @@ TRIES = 20  # for each candidate that is wanted
 
 class Pool(Proposer):
     """Draws prompts by seed: the fixed one's style or another, an instruction of the written pool for it, which
-    demonstrations in which order, how much of a document is shown, and the temperature.
+    demonstrations in which order; for writing queries also how much of a document is shown, and the temperature.
 
     Args:
-        styles: those to draw from beside the fixed prompt's own; all where None.
+        styles: of queries, those to draw from beside the fixed prompt's own; all where None.
         own_style: how often the fixed prompt's style is drawn, 0 to 1.
     """
 
@@ -69,6 +72,28 @@ class Pool(Proposer):
         rng = np.random.default_rng(task.seed)
         drawn = [task.fixed, *(self._drawn(task, rng) for _ in range(TRIES * task.number))]
         return [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+
+    def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
+        rng = np.random.default_rng([task.seed, 1])
+        drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(TRIES * task.number))]
+        found = [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+        if not found:
+            raise NothingProposed(f"{self.origin} holds no other prompt for a {task.part.kind}")
+        return found
+
+    def _drawn_for_part(self, task: PartTask, rng: np.random.Generator) -> PartCandidate:
+        pool = PART_POOLS[task.part.task]
+        others = [style for style in pool if style != task.fixed.style]
+        own = not others or rng.random() < self.own_style
+        style = task.fixed.style if own else others[rng.integers(len(others))]
+        instructions, written = pool[style]
+        number = int(rng.integers(task.part.demonstrations + 1))
+        if written:
+            shown = [written[place] for place in rng.permutation(len(written))[:number]]
+        else:
+            shown = task.part.drawn(counted(task.examples), number, rng)
+        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), chosen=True)
+        return PartCandidate(task.fixed.part, style, prompt, self.origin)
 
     def _drawn(self, task: WritingTask, rng: np.random.Generator) -> PromptCandidate:
         others = [style for style in (self.styles or INSTRUCTIONS) if style != task.fixed.style]

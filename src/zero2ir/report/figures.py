@@ -149,7 +149,8 @@ def _draw_prompts(summary: Summary, folder: Path) -> Drawn:
                 axes.plot([gain - WIDE * error, gain + WIDE * error], [y, y], color=colour, linewidth=1.6)
                 axes.plot(gain, y, "D" if prompt["chosen"] else "o", color=colour, markersize=4.5)
             axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-            axes.set_yticks(range(len(prompts)), [f"{one['origin']}, {one['style']}" for one in prompts], fontsize=7)
+            labels = [f"{one['part']}: {one['origin']}, {one['style']}" for one in prompts]
+            axes.set_yticks(range(len(prompts)), labels, fontsize=7)
             axes.set_ylim(len(prompts) - 0.5, -0.5)
             axes.grid(axis="y", visible=False)
             title = f"{words(each.system.model)}, {words(each.system.strategy)}, seed {each.system.seed}"
@@ -159,8 +160,8 @@ def _draw_prompts(summary: Summary, folder: Path) -> Drawn:
         figure.supxlabel("expected gain over the fixed prompt", fontsize=9)
     return Drawn(
         "prompts",
-        "The gain over the fixed prompt that is to be expected of each prompt's queries, with its 95% interval, as the "
-        "training saw it; in grey, prompts that were dropped after the first few documents; a diamond is the choice.",
+        "The gain over the fixed prompt of the same part that is to be expected of each prompt, with its 95% interval, "
+        "as the training saw it; in grey, prompts that were dropped after the first rung; a diamond is the choice.",
         f"Dots with intervals, one panel for each of {len(searched)} trainings, one row for each prompt. The tables of "
         "prompts hold the same figures.",
     )

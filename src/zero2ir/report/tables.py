@@ -331,8 +331,18 @@ def calibration_table(summary: Summary) -> Table:
 
 
 def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
-    """One row for each query-writing prompt that a training tried, the most promising first."""
-    named = ["Prompt", "Chosen", "Proposed by", "Style", "Instruction", "Demonstrated queries", "Words", "Temperature"]
+    """One row for each prompt that a training tried, those of one part together, the most promising first."""
+    named = [
+        "Part",
+        "Prompt",
+        "Chosen",
+        "Proposed by",
+        "Style",
+        "Instruction",
+        "Demonstrated queries",
+        "Words",
+        "Temperature",
+    ]
     figures = [
         "Accepted",
         "Judged queries",
@@ -344,15 +354,16 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
     ]
     rows = [
         [
+            one["part"],
             one["digest"],
             "chosen" if one["chosen"] else "–",
             one["origin"],
             one["style"],
             one["instruction"],
             " · ".join(pair["query"] for pair in one["demonstrations"]) or "–",
-            str(one["document_words"]),
-            "the LM's own" if one["temperature"] is None else f"{one['temperature']:g}",
-            f"{one['accepted']} of {one['written']}",
+            str(one.get("document_words", "–")),
+            "the LM's own" if one.get("temperature") is None else f"{one['temperature']:g}",
+            f"{one['accepted']} of {one['written']}" if "written" in one else "–",
             interval_text(Interval(**one["judged"])) if one["judged"] else "–",
             "–" if one["synthetic"] is None else figure(one["synthetic"]),
             _gain_text(one),
@@ -366,8 +377,9 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def by_promise(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those that were measured further first, and among them those with the higher expected gain."""
-    return sorted(prompts, key=lambda one: (-one["rung"], -gain_of(one)[0]))
+    """By their parts; those that were measured further first, and among them those with the higher expected gain."""
+    parts = list(dict.fromkeys(one["part"] for one in prompts))
+    return sorted(prompts, key=lambda one: (parts.index(one["part"]), -one["rung"], -gain_of(one)[0]))
 
 
 def gain_of(prompt: Mapping[str, Any]) -> tuple[float, float]:

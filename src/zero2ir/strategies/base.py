@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zero2ir.collections import JudgedDocument, Judgment
+from zero2ir.collections import JudgedDocument, Judgment, OtherCollection
 from zero2ir.corpus import Corpus
 from zero2ir.models import Example, Retriever, Sparse
 from zero2ir.strategies.selection import SelectionSettings
@@ -15,6 +15,8 @@ from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
+# A language model; synthetic queries; synthetic queries where there is a language model to write them.
+Need = Literal["lm", "synthetic", "synthetic with lm"]
 Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
 
 
@@ -29,6 +31,7 @@ class TrainingInputs:
         selection: how to choose on few judgments.
         seed: of everything that draws.
         writing: as what the synthetic queries were written, for a strategy that has more written.
+        others: other collections with judgments, to practise on.
     """
 
     corpus: Corpus
@@ -37,6 +40,7 @@ class TrainingInputs:
     selection: SelectionSettings = field(default_factory=SelectionSettings)
     seed: int = 0
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
+    others: Sequence[OtherCollection] = ()
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -129,14 +133,10 @@ class Strategy(Protocol):
     """A way to train; it knows no model's internals.
 
     Attributes:
-        needs_synthetic: whether it cannot do without synthetic queries.
-        uses_synthetic: whether it learns from them where a language model is there to write them.
-        needs_lm: whether it asks a language model itself.
+        needs: what it cannot do without, and what it learns from where it is there.
     """
 
-    needs_synthetic: bool
-    uses_synthetic: bool
-    needs_lm: bool
+    needs: frozenset[Need]
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         """Trains a model that is indexed on ``inputs.corpus``.
@@ -149,4 +149,4 @@ class Strategy(Protocol):
 
 def wants_synthetic(strategy: Strategy, has_language_model: bool) -> bool:
     """Whether synthetic queries are to be written for a strategy."""
-    return strategy.needs_synthetic or (strategy.uses_synthetic and has_language_model)
+    return "synthetic" in strategy.needs or (has_language_model and "synthetic with lm" in strategy.needs)

@@ -1,5 +1,6 @@
 """fine_tune: fit what the ten judgments alone can fit."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
+from zero2ir.models.prompted import unshown
 from zero2ir.progress import progress
-from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs
 from zero2ir.strategies.selection import Candidate, Choice, choose, expected_gains, judged_values
 
 DEFAULT = "the default settings"
@@ -19,9 +21,7 @@ LEARNED = "learned from the judgments"
 class FineTune:
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default."""
 
-    needs_synthetic = False
-    uses_synthetic = False
-    needs_lm = False
+    needs: frozenset[Need] = frozenset()
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
@@ -42,6 +42,43 @@ class FineTune:
             labels=len(inputs.judgments),
             learner=learner,
         )
+
+
+class Rival(ABC):
+    """A strategy that has to be expected to do better than fine_tune, whose result stays otherwise.
+
+    Attributes:
+        needs: as of every strategy.
+    """
+
+    needs: frozenset[Need]
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        self.require(inputs)
+        return self.improved(model, inputs, FineTune().fit(model, inputs))
+
+    @abstractmethod
+    def require(self, inputs: TrainingInputs) -> None:
+        """Says what is missing before any work.
+
+        Raises:
+            InputError: something is.
+        """
+
+    @abstractmethod
+    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+        """Trains the model.
+
+        Args:
+            model: indexed.
+            inputs: nothing that is required is missing.
+            simple: what fine_tune makes of the same model.
+        """
+
+
+def fitted_beside(strategy: Strategy, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+    """What a strategy makes of a model, where it is known what fine_tune does."""
+    return strategy.improved(model, inputs, simple) if isinstance(strategy, Rival) else strategy.fit(model, inputs)
 
 
 def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
@@ -154,12 +191,18 @@ def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[C
 def sweep_values(
     retriever: Retriever, inputs: TrainingInputs, query_ids: Sequence[str]
 ) -> list[tuple[Mapping[str, Any], np.ndarray]]:
-    """Each setting of the retriever with its measure on some judged queries."""
+    """Each setting of the retriever with its measure on some judged queries; none of which its prompts show."""
     texts = [inputs.queries[query_id] for query_id in query_ids]
-    return [
-        (settings, judged_values(ranking, inputs.corpus, query_ids, inputs.qrels, inputs.selection.measure))
-        for settings, ranking in retriever.sweep(texts, inputs.selection.depth)
-    ]
+    found: list[tuple[Mapping[str, Any], np.ndarray]] = []
+    for asked, places in unshown(retriever, texts):
+        ids = [query_ids[place] for place in places]
+        swept = asked.sweep([texts[place] for place in places], inputs.selection.depth)
+        for number, (settings, ranking) in enumerate(swept):
+            if number == len(found):
+                found.append((settings, np.full(len(texts), np.nan)))
+            measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.selection.measure)
+            found[number][1][places] = measured
+    return found
 
 
 def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:

@@ -4,28 +4,28 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
-from zero2ir.strategies.base import Fitted, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, gain_over, settings_of, sweep_values, tune_parts
+from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import Rival, gain_over, require_judgments, settings_of, sweep_values, tune_parts
 from zero2ir.strategies.selection import choose
 
 SYNTHETIC = "learned from synthetic queries"
 LEARNS_NOTHING = "this model learns nothing from examples"
 
 
-class FixedPrompt:
+class FixedPrompt(Rival):
     """Learns from the synthetic queries, tunes the settings, and keeps the result if the judgments do not object.
 
     They object when a loss is to be expected beside what fine_tune makes of the same model. The synthetic queries hold
     no judged query, so what was learned from them is measured honestly on the judgments.
     """
 
-    needs_synthetic = True
-    uses_synthetic = True
-    needs_lm = False
+    needs = frozenset[Need]({"synthetic"})
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
-        simple = FineTune().fit(model, inputs)
+    def require(self, inputs: TrainingInputs) -> None:
+        require_judgments(inputs, "fixed_prompt")
         require_synthetic(inputs, "fixed_prompt")
+
+    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
         return learned_unless_objected(model, inputs, simple)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from zero2ir.models import Retriever
 from zero2ir.models.base import Start
-from zero2ir.strategies.base import Fitted, Learner, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     LEARNED,
-    FineTune,
+    Rival,
     compared,
     cross_validated,
     from_judgments,
@@ -50,11 +50,13 @@ class Plan:
     refusal: str = ""
 
 
-class Meta:
+class Meta(Rival):
     """Practises on tasks, learns from the judgments as the tasks taught, and keeps the result if the judgments gain.
 
     Tasks are clusters of documents with the synthetic queries that were written for them; where those are too few,
-    pretext queries join them. They gain when a gain is to be expected beside what fine_tune makes of the same model.
+    pretext queries join them. The judged queries of other collections are further tasks to learn from, unless an
+    encoder of the model was trained on this collection; what was learned is measured on this collection's tasks alone.
+    The judgments gain when a gain is to be expected beside what fine_tune makes of the same model.
 
     Args:
         form: "reptile" learns a start for all that learns; "anil" one from which a few examples move the head alone;
@@ -63,9 +65,7 @@ class Meta:
         outer: how the start is learned.
     """
 
-    needs_synthetic = False
-    uses_synthetic = True
-    needs_lm = False
+    needs = frozenset[Need]({"synthetic with lm"})
 
     def __init__(
         self,
@@ -79,9 +79,10 @@ class Meta:
         self.tasks = TaskSettings.model_validate(tasks or {})
         self.outer = OuterSettings.model_validate(outer or {})
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "meta")
-        simple = FineTune().fit(model, inputs)
+
+    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
         base = tune_parts(model, inputs)
         plan = self._reweighted(base, inputs) if self.form == "reweight" else self._practised(base, inputs)
         return self._chosen(plan, simple, inputs)
@@ -143,6 +144,8 @@ class Meta:
         rng = np.random.default_rng([inputs.seed, 1])
         examples, sources = practice_examples(inputs, LEAST_EXAMPLES, self.tasks.documents, rng)
         table: dict[str, Any] = {"form": self.form, "examples": sources}
+        if inputs.others:
+            table["other_collections"] = "form=reweight practises on no tasks, and takes none from other collections"
         every = inputs.judged_examples(list(inputs.queries))
         cosines = base.agreement(examples, every) if examples and every else None
         if cosines is None:

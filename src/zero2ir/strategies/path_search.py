@@ -1,71 +1,18 @@
 """The search for a query-writing prompt: its score is what a cheap model is worth that learned from its queries."""
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
-from zero2ir.collections import Document, Judgment
-from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.collections import Document
 from zero2ir.models import Retriever
-from zero2ir.progress import progress
 from zero2ir.prompts.candidates import PromptCandidate
-from zero2ir.prompts.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
+from zero2ir.prompts.selection import Trust
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.selection import judged_values
+from zero2ir.strategies.halving import Measured, Rung, SearchResult, measured_values, successive_halving
 from zero2ir.synthetic.queries import SyntheticWriter
 from zero2ir.synthetic.records import SyntheticQuery
-
-LEVEL = 0.95  # of the intervals
-RESAMPLES = 2000
-
-
-class Rung(NamedTuple):
-    """A step of the search.
-
-    Attributes:
-        documents: that every candidate writes queries for, the first of those that are to be written for.
-        candidates: that take part, the fixed prompt among them.
-    """
-
-    documents: int
-    candidates: int
-
-
-class Measured(NamedTuple):
-    """What a candidate is worth on one rung.
-
-    Attributes:
-        rows: its queries, the rejected ones, too.
-        judged: (n_queries,) the measure on the judged queries, NaN on those that it was shown.
-        synthetic: (n_development,) the measure on the synthetic development queries.
-        calls: requests that the LM answered for it on this rung.
-        seconds: that writing, learning and measuring took.
-    """
-
-    rows: list[SyntheticQuery]
-    judged: np.ndarray
-    synthetic: np.ndarray
-    calls: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What came of the search.
-
-    Attributes:
-        candidate: the chosen one.
-        choice: how sure.
-        records: every candidate with its scores, its cost and whether it was chosen; JSON.
-    """
-
-    candidate: PromptCandidate
-    choice: PromptChoice
-    records: list[dict[str, Any]]
 
 
 class PathSearch:
@@ -86,8 +33,7 @@ class PathSearch:
         rungs: at least one, with rising numbers of documents and falling numbers of candidates.
         trust: what is believed of gains before they are measured.
 
-    Source: the objective is that of PATH, Xian et al. 2024, arXiv 2406.11706, section 3; successive halving: Jamieson
-    and Talwalkar 2016, arXiv 1502.07943.
+    Source: the objective is that of PATH, Xian et al. 2024, arXiv 2406.11706, section 3.
     """
 
     def __init__(
@@ -105,113 +51,31 @@ class PathSearch:
         self.documents = documents
         self.rungs = rungs
         self.trust = trust
-        written_for = {document.doc_id for document in documents[: rungs[-1].documents]}
+        written_for = {document.doc_id for document in documents[: rungs[-1].size]}
         self.development = [row for row in inputs.synthetic if not row.rejected and row.doc_id not in written_for]
 
     def search(self, candidates: Sequence[PromptCandidate]) -> SearchResult:
         """Measures the candidates, the fixed prompt first, and chooses one."""
-        complexity = [one.complexity for one in candidates]
-        alive = np.arange(len(candidates))
-        reached: dict[int, tuple[int, list[Measured]]] = {}
-        evidence: list[Evidence] = []
-        for number, rung in enumerate(self.rungs):
-            if evidence:
-                alive = survivors(evidence[-1], self.trust, complexity, rung.candidates)
-            found: dict[int, Measured] = {}
-            for one in progress(alive.tolist(), f"prompts, {rung.documents} documents each"):
-                found[one] = self.measure(candidates[one], rung.documents)
-                reached[one] = number, [*reached.get(one, (0, []))[1], found[one]]
-            evidence.append(self._evidence(found, len(candidates)))
-        choice = choose_prompt(evidence, self.trust, complexity, [rung.candidates for rung in self.rungs[1:]])
-        records = [
-            self._record(candidate, one, *reached[one], evidence, chosen=one == choice.index)
-            for one, candidate in enumerate(candidates)
-        ]
-        return SearchResult(candidates[choice.index], choice, records)
+        usage = self.writer.language_model.usage
+        return successive_halving(candidates, self.rungs, self.measure, self.trust, usage, self.inputs.seed)
 
     def measure(self, candidate: PromptCandidate, documents: int) -> Measured:
         """Writes with a candidate for the first documents, learns from it, and measures what was learned."""
-        calls, start = self.writer.language_model.usage.calls, time.perf_counter()
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
         learned = self.inner.learn(examples, self.inputs.seed) if examples else None
-        judged, synthetic = self._values(learned or self.inner)
-        shown = [query_id in candidate.shown for query_id in self.inputs.queries]
-        return Measured(
-            rows,
-            np.where(shown, np.nan, judged),
-            synthetic,
-            self.writer.language_model.usage.calls - calls,
-            time.perf_counter() - start,
+        judged, synthetic = measured_values(
+            learned or self.inner, self.inputs, list(self.inputs.queries), self.development
         )
+        shown = [query_id in candidate.shown for query_id in self.inputs.queries]
+        figures = {
+            "documents": documents,
+            "written": len(rows),
+            "accepted": sum(not row.rejected for row in rows),
+        }
+        return Measured(np.where(shown, np.nan, judged), synthetic, figures)
 
     def write(self, candidate: PromptCandidate, documents: int) -> list[SyntheticQuery]:
         """A candidate's queries for the first documents."""
         settings = candidate.settings(self.writer.settings)
         return self.writer.write(self.documents[:documents], {candidate.style: candidate.prompt}, settings)
-
-    def _values(self, model: Retriever) -> tuple[np.ndarray, np.ndarray]:
-        """The measure on the judged queries, (n_queries,), and on the development ones, (n_development,)."""
-        selection, corpus = self.inputs.selection, self.inputs.corpus
-        ids = [row.query_id for row in self.development]
-        texts = [*self.inputs.queries.values(), *(row.query for row in self.development)]
-        ranking = model.search(texts, selection.depth)
-        number = len(self.inputs.queries)
-        own = [Judgment(row.query_id, row.doc_id, 1) for row in self.development]
-        return (
-            judged_values(
-                ranking.of_queries(slice(number)),
-                corpus,
-                list(self.inputs.queries),
-                self.inputs.qrels,
-                selection.measure,
-            ),
-            judged_values(ranking.of_queries(slice(number, None)), corpus, ids, own, selection.measure)
-            if ids
-            else np.zeros(0),
-        )
-
-    def _evidence(self, found: dict[int, Measured], candidates: int) -> Evidence:
-        judged = np.full((candidates, len(self.inputs.queries)), np.nan)
-        synthetic = np.full((candidates, len(self.development)), np.nan)
-        for one, measured in found.items():
-            judged[one], synthetic[one] = measured.judged, measured.synthetic
-        return Evidence(judged, synthetic)
-
-    def _record(
-        self,
-        candidate: PromptCandidate,
-        place: int,
-        rung: int,
-        history: Sequence[Measured],
-        evidence: Sequence[Evidence],
-        *,
-        chosen: bool,
-    ) -> dict[str, Any]:
-        """A candidate with what was found of it on the last rung that it reached."""
-        last = history[-1]
-        expected = gains(evidence[rung], self.trust)
-        judged = last.judged[~np.isnan(last.judged)]
-        interval = (
-            bootstrap_interval(judged, resamples=RESAMPLES, level=LEVEL, seed=self.inputs.seed).rounded()
-            if len(judged)
-            else None
-        )
-        return candidate.as_dict() | {
-            "chosen": chosen,
-            "rung": rung + 1,
-            "documents": self.rungs[rung].documents,
-            "written": len(last.rows),
-            "accepted": sum(not row.rejected for row in last.rows),
-            "judged": interval,
-            "synthetic": _rounded(float(last.synthetic.mean())) if len(last.synthetic) else None,
-            "expected_gain": _rounded(float(expected.mean[place])),
-            "standard_error": _rounded(float(expected.error[place])),
-            "lm_calls": sum(one.calls for one in history),
-            "seconds": round(sum(one.seconds for one in history), 2),
-        }
-
-
-def _rounded(value: float) -> float | None:
-    """Six digits; None for what JSON cannot say."""
-    return round(value, 6) if math.isfinite(value) else None

@@ -146,9 +146,11 @@ def meta_learn(
     table = {
         "form": form,
         "tasks": len(practice.learned),
+        "other_tasks": len(practice.others),
         "held_out_tasks": len(practice.held_out),
         "support": practice.support,
         "examples": dict(practice.sources),
+        "other_collections": dict(practice.others_said),
         "moves": [round(move, 4) for move in moves],
         "norms": {name: round(float(np.linalg.norm(start[name] - given[name])), 4) for name in start},
         "tried": tried,
@@ -168,12 +170,11 @@ def learn_start(
     """
     rng = np.random.default_rng([seed, 2])
     start = model.parameters()
+    tasks = _tasks(model, practice)
     norms = []
     for number in progress(range(settings.iterations), "meta-learning"):
-        drawn = rng.permutation(len(practice.learned))[: settings.batch]
-        moves = [
-            move(model, start, practice.learned[task], practice.support, int(rng.integers(1 << 31))) for task in drawn
-        ]
+        drawn = [tasks[place] for place in rng.permutation(len(tasks))[: settings.batch]]
+        moves = [move(there, start, task, practice.support, int(rng.integers(1 << 31))) for there, task in drawn]
         mean = {name: np.mean([one[name] for one in moves], axis=0) for name in start}
         rate = settings.rate * (1 - number / settings.iterations)
         start = {name: value + rate * mean[name] for name, value in start.items()}
@@ -194,9 +195,9 @@ def learned_rates(
     """
     products = {name: np.zeros(value.shape) for name, value in start.items()}
     squares = {name: np.zeros(value.shape) for name, value in start.items()}
-    for task in practice.learned:
-        few = _moved(model.starting_from(Start(start, rates)), task[: practice.support], start, seed)
-        whole = _moved(model.starting_from(Start(start, rates)), task, start, seed)
+    for there, task in _tasks(model, practice):
+        few = _moved(there.starting_from(Start(start, rates)), task[: practice.support], start, seed)
+        whole = _moved(there.starting_from(Start(start, rates)), task, start, seed)
         for name in start:
             products[name] += few[name] * whole[name]
             squares[name] += few[name] ** 2
@@ -224,6 +225,14 @@ def held_out_values(
         ranking = learned.search([one.query for one in asked], selection.depth)
         values.append(judged_values(ranking, practice.corpus, query_ids, qrels, selection.measure))
     return np.concatenate(values)
+
+
+def _tasks(model: Retriever, practice: Practice) -> list[tuple[Retriever, Sequence[Example]]]:
+    """The tasks to learn from, each with the model on the documents that it searches in."""
+    elsewhere = {id(task.corpus): task.corpus for task in practice.others}
+    models = {key: model.over(corpus) for key, corpus in elsewhere.items()}
+    others = [(models[id(task.corpus)], task.examples) for task in practice.others]
+    return [*((model, task) for task in practice.learned), *others]
 
 
 def _ways(start: Parameters, rates: Parameters, learned_start: bool, settings: OuterSettings) -> list[Way]:

@@ -8,14 +8,22 @@ import numpy as np
 
 from zero2ir.models import Hybrid, Retriever
 from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, compared, cross_validated, gain_over, require_judgments, settings_of
+from zero2ir.strategies.fine_tune import (
+    Rival,
+    compared,
+    cross_validated,
+    fitted_beside,
+    gain_over,
+    require_judgments,
+    settings_of,
+)
 from zero2ir.strategies.selection import choose
 
 STACKED = "stacked"
 STEPS = 10  # of the grid of weights
 
 
-class Stacked:
+class Stacked(Rival):
     """Fuses what several strategies make of a model, by weights that start even and may leave one of them alone.
 
     Weights are chosen on rankings of judged queries by retrievers that were made without them: each strategy tells how
@@ -24,23 +32,25 @@ class Stacked:
     fine_tune makes of the model.
 
     Args:
-        strategies: two or more.
+        strategies: two or more, by name.
 
     Source: stacking on cross-validated predictions with weights of at least 0 is Breiman, Machine Learning 24, 1996.
     """
 
-    def __init__(self, strategies: Sequence[Strategy]) -> None:
+    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         if len(strategies) < 2:
             raise ValueError(f"strategies: {len(strategies)}; give two or more to stack")
-        self.strategies = list(strategies)
-        self.needs_lm = any(one.needs_lm for one in strategies)
-        self.needs_synthetic = any(one.needs_synthetic for one in strategies)
-        self.uses_synthetic = any(one.uses_synthetic for one in strategies)
+        self.strategies = list(strategies.values())
+        self.needs = frozenset(need for one in self.strategies for need in one.needs)
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "hybrid")
-        simple = FineTune().fit(model, inputs)
-        trained = [strategy.fit(model, inputs) for strategy in self.strategies]
+        for strategy in self.strategies:
+            if isinstance(strategy, Rival):
+                strategy.require(inputs)
+
+    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+        trained = [fitted_beside(strategy, model, inputs, simple) for strategy in self.strategies]
         table = merged([one.report for one in trained]) | {"strategies": [said(one) for one in trained]}
         moved = [one for one in trained if one.chosen != simple.chosen]
         if not moved:

@@ -1,13 +1,14 @@
 """Little retrieval tasks made from a collection: what meta-learning practises on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.corpus import Corpus
+from zero2ir.encoders import RememberedQueries
 from zero2ir.models import Example, Retriever
 from zero2ir.pretext import InverseCloze, Title
 from zero2ir.strategies.base import TrainingInputs
@@ -25,6 +26,7 @@ class TaskSettings(BaseModel):
         examples: of a task, at most.
         documents: that the tasks' queries search in, and as many at most that pretext queries are made from.
         held_out: the share of the tasks that is learned from by nobody, and measured on.
+        other_documents: of each other collection, that the tasks made of its judgments search in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +35,19 @@ class TaskSettings(BaseModel):
     examples: Annotated[int, Field(ge=4)] = 60
     documents: Annotated[int, Field(ge=LEAST)] = 2000
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    other_documents: Annotated[int, Field(ge=LEAST)] = 300
+
+
+class OtherTask(NamedTuple):
+    """A task from another collection.
+
+    Attributes:
+        corpus: its documents.
+        examples: their document numbers are those of ``corpus``.
+    """
+
+    corpus: Corpus
+    examples: Sequence[Example]
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,8 @@ class Practice:
         held_out: the tasks to measure on.
         support: with how many examples a task is learned; the others measure.
         sources: how many examples come from where.
+        others: further tasks to learn from, which search elsewhere.
+        others_said: of each other collection, how many tasks it gave, or why none; JSON.
     """
 
     corpus: Corpus
@@ -52,6 +69,8 @@ class Practice:
     held_out: Sequence[Sequence[Example]]
     support: int
     sources: Mapping[str, int]
+    others: Sequence[OtherTask] = ()
+    others_said: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettings) -> Practice | None:
@@ -80,7 +99,46 @@ def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettin
     ]
     corpus, tasks = _small(inputs.corpus, tasks, roles, settings.documents, rng)
     first = max(1, round(settings.held_out * len(tasks)))
-    return Practice(corpus, tasks[first:], tasks[:first], support, sources) if len(tasks) > first else None
+    if len(tasks) <= first:
+        return None
+    others, said = other_tasks(inputs, roles, settings)
+    return Practice(corpus, tasks[first:], tasks[:first], support, sources, others, said)
+
+
+def other_tasks(
+    inputs: TrainingInputs, roles: Sequence[str], settings: TaskSettings
+) -> tuple[list[OtherTask], dict[str, Any]]:
+    """The judged queries of other collections as tasks, and of each collection how many it gave, or why none.
+
+    What is learned stands on what the encoders give: an encoder that was trained on this collection says little of
+    another one, and what is learned there is of no use here.
+
+    Args:
+        inputs: with the other collections.
+        roles: the encoders that the model asks for.
+        settings: how large a task is, and how many documents it searches in.
+    """
+    own = [role for role in roles if inputs.others and inputs.corpus.encoder(role).trained]
+    if own:
+        reason = f"the encoder {own[0]!r} is trained on this collection, and says little of another one"
+        return [], {other.name: {**other.facts, "tasks": 0, "refused": reason} for other in inputs.others}
+    tasks, said = list[OtherTask](), dict[str, Any]()
+    for number, other in enumerate(inputs.others):
+        rng = np.random.default_rng([inputs.seed, 3, number])
+        there = replace(inputs, corpus=Corpus(other.documents), judgments=other.judgments, synthetic=(), others=())
+        examples = there.judged_examples(list(there.queries))
+        order = rng.permutation(len(examples))
+        groups = [
+            [examples[place] for place in order[first : first + settings.examples]]
+            for first in range(0, len(examples), settings.examples)
+        ]
+        kept, moved = _kept(groups, len(other.documents), settings.other_documents, rng)
+        queries = [example.query for example in examples]
+        encoders: dict[str, Any] = {role: RememberedQueries(inputs.corpus.encoder(role), queries) for role in roles}
+        corpus = Corpus([other.documents[place] for place in kept], encoders)
+        tasks += [OtherTask(corpus, group) for group in moved]
+        said[other.name] = {**other.facts, "tasks": len(groups), "examples": len(examples)}
+    return tasks, said
 
 
 def practice_examples(
@@ -143,14 +201,21 @@ def _small(
     corpus: Corpus, tasks: Sequence[Sequence[Example]], roles: Sequence[str], documents: int, rng: np.random.Generator
 ) -> tuple[Corpus, list[list[Example]]]:
     """The tasks' documents, filled up with others, as a corpus of their own, and the tasks with its numbers."""
+    kept, moved = _kept(tasks, len(corpus.documents), documents, rng)
+    return corpus.rehearsal(kept, [one.query for task in tasks for one in task], roles), moved
+
+
+def _kept(
+    tasks: Sequence[Sequence[Example]], documents: int, number: int, rng: np.random.Generator
+) -> tuple[list[int], list[list[Example]]]:
+    """The numbers of the tasks' documents, filled up with others, and the tasks with their places among them."""
     named = {number for task in tasks for one in task for number in (one.positive, *one.negatives)}
-    drawn = rng.permutation(len(corpus.documents)).tolist()
+    drawn = rng.permutation(documents).tolist()
     others = [number for number in drawn if number not in named]
-    kept = sorted([*named, *others[: max(0, documents - len(named))]])
+    kept = sorted([*named, *others[: max(0, number - len(named))]])
     place = {number: row for row, number in enumerate(kept)}
-    small = corpus.rehearsal(kept, [one.query for task in tasks for one in task], roles)
     moved = [
         [one._replace(positive=place[one.positive], negatives=tuple(place[n] for n in one.negatives)) for one in task]
         for task in tasks
     ]
-    return small, moved
+    return kept, moved

@@ -1,15 +1,13 @@
 """zero_shot: no training at all."""
 
 from zero2ir.models import Retriever
-from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 
 
 class ZeroShot:
     """Indexes the documents and leaves every setting as it is: what the labels and the LM must beat."""
 
-    needs_synthetic = False
-    uses_synthetic = False
-    needs_lm = False
+    needs: frozenset[Need] = frozenset()
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         return Fitted(model, "zero_shot", "this strategy trains nothing")

@@ -1,0 +1,84 @@
+"""What a language model in a model is told before each question, and how that is changed."""
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+
+from zero2ir.models.base import Example, Model, Retriever
+
+Task = Literal["judge", "order", "rewrite"]
+
+
+class PartPrompt(NamedTuple):
+    """What the language model is told and shown before each question.
+
+    Attributes:
+        instruction: what to do.
+        shown: demonstrations, JSON; each names the "query" that it gives away.
+        chosen: whether it was searched for: learning leaves it as it is.
+    """
+
+    instruction: str
+    shown: tuple[Mapping[str, Any], ...] = ()
+    chosen: bool = False
+
+    def without(self, queries: Collection[str]) -> "PartPrompt":
+        """The same without the demonstrations that give some queries away."""
+        return self._replace(shown=tuple(row for row in self.shown if row["query"] not in queries))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON, for a model's state."""
+        return {**self._asdict(), "shown": [dict(row) for row in self.shown]}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
+        """Reads what ``as_dict`` made."""
+        return cls(state["instruction"], tuple(state["shown"]), state["chosen"])
+
+
+class Prompted(Model):
+    """A part that asks a language model.
+
+    Attributes:
+        task: what it asks for.
+        instruction: in the words of the part itself, where nobody gives others.
+        demonstrations: how many are shown once something was learned.
+        prompt: what the language model is told at present.
+    """
+
+    task: ClassVar[Task]
+    instruction: ClassVar[str]
+    demonstrations: int
+    prompt: PartPrompt
+
+    @abstractmethod
+    def with_prompt(self, prompt: PartPrompt) -> Self:
+        """An indexed copy that asks with another prompt."""
+
+    @abstractmethod
+    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """At most so many of the examples as demonstrations, JSON."""
+
+
+def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
+    """Who may be measured on which queries: nobody on one that its own prompts give away.
+
+    Args:
+        retriever: indexed.
+        queries: n texts.
+
+    Returns:
+        The retriever as it is with the places of the queries that it shows to no language model, and for each other
+        query the retriever without the demonstrations of that query.
+    """
+    prompts = {name: part.prompt for name, part in retriever.prompted().items()}
+    shown = {row["query"] for prompt in prompts.values() for row in prompt.shown}
+    as_it_is = [place for place, query in enumerate(queries) if query not in shown]
+    left_out = [
+        (retriever.with_prompts({name: prompt.without([query]) for name, prompt in prompts.items()}), [place])
+        for place, query in enumerate(queries)
+        if query in shown
+    ]
+    return [*([(retriever, as_it_is)] if as_it_is else []), *left_out]

@@ -1,0 +1,84 @@
+"""The written pool for the parts of a model that ask a language model: what they can be told, and shown."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from zero2ir.models import Listwise, Pointwise, Rewritten
+from zero2ir.models.prompted import Task
+from zero2ir.synthetic.styles import STYLES
+
+
+class Wording(NamedTuple):
+    """One style of prompt.
+
+    Attributes:
+        instructions: any of them will do.
+        written: demonstrations, JSON; none where they are drawn from the judgments.
+    """
+
+    instructions: tuple[str, ...]
+    written: tuple[Mapping[str, str], ...] = ()
+
+
+def _answered(*styles: str) -> tuple[Mapping[str, str], ...]:
+    """What was written as questions for the excerpts that demonstrations show, each with the same in other styles."""
+    answers = zip(*(STYLES[style].queries for style in styles), strict=True)
+    return tuple(
+        {"query": question, "passage": "; ".join(answer)}
+        for question, answer in zip(STYLES["question"].queries, answers, strict=True)
+    )
+
+
+PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
+    "judge": {
+        "question": Wording(
+            (
+                Pointwise.instruction,
+                "Is this document relevant to the query?",
+                "Does this document hold what the query asks for?",
+                "Would someone who searched with this query want to read this document?",
+                "Are the query and this document about the same thing?",
+            )
+        )
+    },
+    "order": {
+        "order": Wording(
+            (
+                Listwise.instruction,
+                "Rank the documents by their relevance to the query. Write their numbers, the most relevant first, in "
+                "the form [2] > [3] > [1].",
+                "Someone searched with the query. Put the most useful document first and the least useful last, in the "
+                "form [2] > [3] > [1].",
+            )
+        )
+    },
+    "rewrite": {
+        "passage": Wording(
+            (
+                Rewritten.instruction,
+                "Write a short passage of a document in which the answer to the query stands.",
+                "Answer the query in one or two sentences, in the words of an expert.",
+            )
+        ),
+        "keywords": Wording(
+            (
+                "Write the terms that a document would use which answers the query.",
+                "Write further search terms for the query: synonyms, names and technical words.",
+            ),
+            _answered("keywords"),
+        ),
+        "several": Wording(
+            (
+                "Write the query in several other ways, with semicolons between them.",
+                "What else could someone type who looks for the same? Write several, with semicolons between them.",
+            ),
+            _answered("title", "keywords"),
+        ),
+    },
+}
+
+
+def style_of(task: Task, instruction: str) -> str:
+    """The style that an instruction belongs to; the first one where it is of nobody's pool."""
+    pool = PART_POOLS[task]
+    return next((style for style, wording in pool.items() if instruction in wording.instructions), next(iter(pool)))
