@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from zero2ir import collections, paths
-from zero2ir.collections.judgments import write_judgments
+from zero2ir.collections.judgments import write_candidates, write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
 
@@ -13,10 +13,13 @@ def main(config: IngestConfig) -> None:
     collections.require_judged_queries(collection)
     draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    if config.dataset.candidates:
+        facts["candidates"] = config.dataset.candidates
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
+            write_candidates(collection, judgments, folder / paths.candidates(seed).name)
 
 
 if __name__ == "__main__":
