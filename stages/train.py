@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
-from zero2ir.collections import read_documents, read_judgments
+from zero2ir.collections import read_candidates, read_documents, read_judgments
 from zero2ir.config import TrainConfig, build, chosen, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
@@ -84,6 +84,7 @@ def training_inputs(
         config.selection,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
+        read_candidates(paths.candidates(config.seed)),
     )
 
 

@@ -20,8 +20,8 @@ def judgments(seed: int) -> Path:
 
 
 def candidates(seed: int) -> Path:
-    """What the judged queries of one draw rank; not there where that is the whole collection."""
-    return JUDGMENTS / f"seed{seed}-candidates.parquet"
+    """What the judged queries of one draw rank; null where that is the whole collection."""
+    return JUDGMENTS / f"seed{seed}-candidates.json"
 
 
 def synthetic(seed: int) -> Path:

@@ -13,7 +13,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.strategies import FineTune, Fitted, FixedPrompt, SelectionSettings, TrainingInputs, ZeroShot
 from zero2ir.strategies.fine_tune import LEARNED, TUNED
 from zero2ir.strategies.fixed_prompt import SYNTHETIC
@@ -81,12 +81,12 @@ class Scripted(Retriever):
         self.n_documents = len(corpus.documents)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
         sign = 1 if bool(self.learned_from) != self.unlearn else -1
         for row, query in zip(scores, queries, strict=True):
             row[self.qrels[query]] = sign
-        return best(scores, k)
+        return best(scores, k, candidates=candidates)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
@@ -162,9 +162,9 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
     class Backwards(Sparse):
         """Ranks what matches upside down."""
 
-        def search(self, queries: Sequence[str], k: int) -> Ranking:
+        def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             scores = np.stack([-self._row(query) for query in queries])
-            return best(scores, k)
+            return best(scores, k, candidates=candidates)
 
         def _row(self, query: str) -> np.ndarray:
             numbers, values = (part[0] for part in super().search([query], self.n_documents)[:2])
@@ -219,9 +219,9 @@ def spy(events: list[Event], learning: str) -> Dense:
     class Spy(Dense):
         learned_from: frozenset[str] = frozenset()
 
-        def search(self, queries: Sequence[str], k: int) -> Ranking:
+        def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             events.append(("search", frozenset(queries), self.learned_from))
-            return super().search(queries, k)
+            return super().search(queries, k, candidates)
 
         def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
             queries = frozenset(example.query for example in examples)

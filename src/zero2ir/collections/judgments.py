@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from zero2ir.collections.lines import grade_of, read_json_lines, text_of
-from zero2ir.collections.records import CandidateDocument, Collection, JudgedDocument, Judgment, Query
+from zero2ir.collections.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
-from zero2ir.parquet import read_records, write_records
+from zero2ir.files import finished_file, write_json
 
 
 def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
@@ -111,25 +110,19 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
 
 
 def write_candidates(collection: Collection, judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes what the judged queries rank, and nothing of other queries; no file where that is the whole collection."""
-    candidates = collection.candidates_of(dict.fromkeys(row.query_id for row in judgments))
-    if candidates is not None:
-        rows = [CandidateDocument(query_id, doc_id) for query_id, ids in candidates.items() for doc_id in ids]
-        write_records(rows, CandidateDocument, path)
+    """Writes what the judged queries rank, and nothing of other queries; null where that is the whole collection."""
+    write_json(path, collection.candidates_of(row.query_id for row in judgments))
 
 
 def read_candidates(path: Path) -> dict[str, list[str]] | None:
-    """Reads what ``write_candidates`` wrote: document ids by query; None where there is no file.
+    """Reads what ``write_candidates`` wrote: document ids by query; None where each query ranks the whole collection.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is not there.
     """
-    if not path.exists():
-        return None
-    candidates: dict[str, list[str]] = defaultdict(list)
-    for row in read_records(path, CandidateDocument):
-        candidates[row.query_id].append(row.doc_id)
-    return dict(candidates)
+    if not path.is_file():
+        raise InputError(f"{path}: not there; run the ingest stage first")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:

@@ -158,7 +158,7 @@ def sweep_values(
     texts = [inputs.queries[query_id] for query_id in query_ids]
     return [
         (settings, judged_values(ranking, inputs.corpus, query_ids, inputs.qrels, inputs.selection.measure))
-        for settings, ranking in retriever.sweep(texts, inputs.selection.depth)
+        for settings, ranking in retriever.sweep(texts, inputs.selection.depth, inputs.candidates_of(query_ids))
     ]
 
 

@@ -154,22 +154,15 @@ class PathSearch:
         """The measure on the judged queries, (n_queries,), and on the development ones, (n_development,)."""
         selection, corpus = self.inputs.selection, self.inputs.corpus
         ids = [row.query_id for row in self.development]
-        texts = [*self.inputs.queries.values(), *(row.query for row in self.development)]
-        ranking = model.search(texts, selection.depth)
-        number = len(self.inputs.queries)
+        judged = list(self.inputs.queries)
+        texts = list(self.inputs.queries.values())
+        ranking = model.search(texts, selection.depth, self.inputs.candidates_of(judged))
+        values = judged_values(ranking, corpus, judged, self.inputs.qrels, selection.measure)
+        if not ids:
+            return values, np.zeros(0)
+        written = model.search([row.query for row in self.development], selection.depth)
         own = [Judgment(row.query_id, row.doc_id, 1) for row in self.development]
-        return (
-            judged_values(
-                ranking.of_queries(slice(number)),
-                corpus,
-                list(self.inputs.queries),
-                self.inputs.qrels,
-                selection.measure,
-            ),
-            judged_values(ranking.of_queries(slice(number, None)), corpus, ids, own, selection.measure)
-            if ids
-            else np.zeros(0),
-        )
+        return values, judged_values(written, corpus, ids, own, selection.measure)
 
     def _evidence(self, found: dict[int, Measured], candidates: int) -> Evidence:
         judged = np.full((candidates, len(self.inputs.queries)), np.nan)
