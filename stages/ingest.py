@@ -19,7 +19,8 @@ def main(config: IngestConfig) -> None:
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
-            write_candidates(collection, judgments, folder / paths.candidates(seed).name)
+            candidates = folder / paths.candidates(seed).name
+            write_candidates(collection, judgments, candidates, shuffled=config.budget.shuffled)
 
 
 if __name__ == "__main__":

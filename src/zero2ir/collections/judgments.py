@@ -109,9 +109,23 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
     ]
 
 
-def write_candidates(collection: Collection, judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes what the judged queries rank, and nothing of other queries; null where that is the whole collection."""
-    write_json(path, collection.candidates_of(row.query_id for row in judgments))
+def write_candidates(
+    collection: Collection, judgments: Iterable[JudgedDocument], path: Path, *, shuffled: bool = False
+) -> None:
+    """Writes what the judged queries rank, and nothing of other queries; null where that is the whole collection.
+
+    Args:
+        collection: that the judgments were drawn from.
+        judgments: as ``draw`` gave them.
+        path: of the file.
+        shuffled: whether each query got another one's judged documents; it gets that one's candidates, too.
+    """
+    query_ids = list(dict.fromkeys(row.query_id for row in judgments))
+    candidates = collection.candidates_of(query_ids)
+    if candidates is not None and shuffled:
+        nexts = [*query_ids[1:], *query_ids[:1]]
+        candidates = {own: candidates[other] for own, other in zip(query_ids, nexts, strict=True)}
+    write_json(path, candidates)
 
 
 def read_candidates(path: Path) -> dict[str, list[str]] | None:

@@ -162,8 +162,8 @@ class Retriever(Model):
             queries: n_queries texts.
             k: the length of the ranking, at least 1.
             candidates: what each query ranks: all of these, and nothing else; the whole collection where None. The
-                score of a candidate is the one that it has in the whole collection. Only what goes by rank, which is
-                what feedback and a reranker take for the best, goes by the rank among the candidates.
+                score of a candidate is the one that it has in the whole collection. Only what goes by rank or range is
+                of the candidates: the best, for feedback and a reranker, and fusion by reciprocal ranks or min-max.
         """
 
     @abstractmethod
@@ -279,6 +279,7 @@ def best(scores: np.ndarray, k: int, found: np.ndarray | None = None, candidates
     mean, deviation = np.zeros(len(scores)), np.zeros(len(scores))
     for row, values in enumerate(scores):
         mean[row], deviation[row] = moments(values if found is None else np.where(found[row], values, 0.0))
+        values = values.astype(np.float32)  # as they are kept: what is equal then falls by number
         if candidates is not None:
             ranked = np.sort(candidates[row])
         else:

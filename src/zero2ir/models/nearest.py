@@ -168,7 +168,7 @@ class Graph(Exact):
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)
         ranking = best((self.vectors[numbers] @ query)[None], k)
-        return ranking._replace(numbers=np.where(ranking.numbers == NO_DOCUMENT, NO_DOCUMENT, numbers[ranking.numbers]))
+        return ranking._replace(numbers=np.append(numbers, NO_DOCUMENT)[ranking.numbers])  # -1 takes the last one
 
     def save(self, folder: Path) -> None:
         """Writes the vectors, the graph and the moments."""
