@@ -20,7 +20,8 @@ def main(config: EvaluateConfig) -> None:
     collection = read_collection(paths.COLLECTION)
     queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.system.seed)))
 
-    (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth))
+    candidates = collection.candidates_of([query.query_id for query in queries])
+    (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth, candidates))
     system = SystemIdentity(
         **names,
         dataset=collection.facts["name"],

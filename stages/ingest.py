@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from zero2ir import collections, paths
-from zero2ir.collections.judgments import write_judgments
+from zero2ir.collections.judgments import write_candidates, write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
 
@@ -14,10 +14,14 @@ def main(config: IngestConfig) -> None:
     draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
     others = [collections.read_ingested(folder, collection) for folder in config.other_collections]
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    if config.dataset.candidates:
+        facts["candidates"] = config.dataset.candidates
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
+            candidates = folder / paths.candidates(seed).name
+            write_candidates(collection, judgments, candidates, shuffled=config.budget.shuffled)
     collections.write_others(others, paths.OTHERS)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
-from zero2ir.collections import read_documents, read_judgments, read_others
+from zero2ir.collections import read_candidates, read_documents, read_judgments, read_others
 from zero2ir.config import TrainConfig, build, chosen, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
@@ -87,6 +87,7 @@ def training_inputs(
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
         read_others(paths.OTHERS),
+        read_candidates(paths.candidates(config.seed)),
     )
 
 

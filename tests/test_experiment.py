@@ -120,3 +120,16 @@ def test_revision_tells_of_changes_to_the_code_only(tmp_path: Path) -> None:
     assert code_revision(tmp_path) == commit
     (tmp_path / "conf" / "a").write_text("2")
     assert code_revision(tmp_path) == f"{commit}+changes"
+
+
+def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
+    program = train_program(Sparse(), ZeroShot(), inputs, {}).program
+    queries = [Query("a", "list of words"), Query("b", "upper case")]
+    run, _ = rank(program, queries, 4, {"a": ["strip", "split"], "b": ["zfill"], "c": ["join"]})
+    assert [sorted(filter(None, row)) for row in run.doc_ids] == [["split", "strip"], ["zfill"]]
+    assert run.doc_ids[0][0] == "split"
+    own = {row.query_id: [row.doc_id] for row in inputs.judgments}  # one relevant document each: always right
+    retriever = Sparse().index(inputs.corpus)
+    easy, hard = calibrate(retriever, replace(inputs, candidates=own)), calibrate(retriever, inputs)
+    assert easy is not None
+    assert easy != hard

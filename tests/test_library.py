@@ -272,3 +272,39 @@ def test_compare_refuses_what_cannot_be_compared(
 def test_more_folds_than_queries_leave_one_out(string_methods: Mappings, string_judgments: Rows) -> None:
     (row,) = zero2ir.compare(string_methods, string_judgments, models=["sparse"], strategies=["zero_shot"], folds=99)
     assert row.value.n == 6
+
+
+# candidates
+
+
+def candidates_of(judgments: Rows, others: Sequence[str] = ("title", "upper")) -> dict[str, list[str]]:
+    """Each judged query's own documents, and two that nobody judged."""
+    return {query: [*(row[1] for row in judgments if row[0] == query), *others] for query, _, _ in judgments}
+
+
+def test_train_and_compare_with_candidates(string_methods: Mappings, string_judgments: Rows) -> None:
+    few = candidates_of(string_judgments)
+    options: dict[str, Any] = {"encoder": "static", "settings": SMALL}
+    program = zero2ir.train(string_methods, string_judgments, model="hybrid", candidates=few, **options)
+    assert sorted(program(query=QUERY, candidates=["strip", "zfill", "join"]).docids) == ["join", "strip", "zfill"]
+    among, whole = (
+        zero2ir.compare(
+            string_methods, string_judgments, models=["sparse"], strategies=["zero_shot"], candidates=given, **options
+        )[0].value.mean
+        for given in (few, None)
+    )
+    assert among > whole  # four documents or five are easier than all
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cut a sentence into a list of words": []}, "no list of document ids for the judged query 'cut a sentence"),
+        ({"cut a sentence into a list of words": "split"}, "no list of document ids for the judged query"),
+        ({"cut a sentence into a list of words": ["nowhere"]}, "no document has the id 'nowhere'; leave it out"),
+    ],
+)
+def test_bad_candidates_of_a_judged_query(
+    string_methods: Mappings, string_judgments: Rows, change: dict[str, Any], message: str
+) -> None:
+    assert message in refusal(string_methods, string_judgments, candidates=candidates_of(string_judgments) | change)

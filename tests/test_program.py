@@ -356,3 +356,33 @@ def test_the_size_of_an_index_counts_vectors_wherever_they_lie_and_no_network(
     ):
         Program(retriever, corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {}).save(tmp_path / name)
         assert vectors < index_bytes(tmp_path / name) < vectors + 2000  # the settings
+
+
+# Ranking some documents of the collection.
+
+
+@given(pool=st.data())
+def test_candidates_are_the_collections_ranking_of_them(program: Program, pool: st.DataObject) -> None:
+    ids = [document.doc_id for document in program.documents]
+    candidates = pool.draw(st.lists(st.sampled_from(ids), max_size=8))
+    whole, answer = (program(query=QUERIES[0], k=len(ids), candidates=one) for one in (None, candidates))
+    assert sorted(answer.docids) == sorted(set(candidates))
+    shared = [doc_id for doc_id in whole.docids if doc_id in candidates]
+    assert [doc_id for doc_id in answer.docids if doc_id in whole.docids] == shared
+    found = dict(zip(whole.docids, whole.scores, strict=True))
+    for doc_id, score in zip(answer.docids, answer.scores, strict=True):
+        assert score == pytest.approx(found.get(doc_id, score), abs=1e-5)
+    assert len(program(query=QUERIES[0], k=2, candidates=candidates).docids) == min(2, len(set(candidates)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"candidates": ["strip", "nowhere"]}, r"candidates\[1\]: no document has the id 'nowhere'; leave it out"),
+        ({"candidates": "strip"}, "candidates: one string is no sequence of document ids; give a list"),
+        ({"candidates": ["strip"], "documents": ["a text"]}, "documents and candidates are both given"),
+    ],
+)
+def test_bad_candidates_are_refused(sparse: Program, options: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        sparse(query="spaces", **options)

@@ -1,9 +1,11 @@
 """Documents, with what was computed about them once and is shared by all models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from zero2ir.collections.records import Document
 from zero2ir.encoders import RememberedQueries, TextEncoder, embed, take
@@ -54,6 +56,10 @@ class Corpus:
     def number_of(self) -> dict[str, int]:
         """A document's number by its id."""
         return {document.doc_id: number for number, document in enumerate(self.documents)}
+
+    def numbers_of(self, doc_ids: Iterable[str]) -> np.ndarray:
+        """(n,) int64 the numbers of the documents with these ids."""
+        return np.array([self.number_of[doc_id] for doc_id in doc_ids], dtype=np.int64)
 
     def encoder(self, role: str) -> Any:
         """The encoder that plays ``role``.

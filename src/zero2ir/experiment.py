@@ -90,13 +90,27 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None
     for row in inputs.judgments:
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
     judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
-    return Confidence.fit(retriever.search(list(inputs.queries.values()), DEPTH), judged)
+    ranking = retriever.search(list(inputs.queries.values()), DEPTH, inputs.candidates_of(list(inputs.queries)))
+    return Confidence.fit(ranking, judged)
 
 
-def rank(program: "Program", queries: Sequence["Query"], depth: int) -> tuple[Run, dict[str, float]]:
-    """Ranks many queries: the run, and each query's confidence (empty where the program states none)."""
-    ranking, probabilities = program.search([query.text for query in queries], depth)
+def rank(
+    program: "Program",
+    queries: Sequence["Query"],
+    depth: int,
+    candidates: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Run, dict[str, float]]:
+    """Ranks many queries: the run, and each query's confidence (empty where the program states none).
+
+    Args:
+        program: who ranks.
+        queries: any number.
+        depth: of the rankings.
+        candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
+    """
     ids = [query.query_id for query in queries]
+    ranked = None if candidates is None else [program.numbers_of(candidates[query_id]) for query_id in ids]
+    ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
     stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), stated
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Documents = Sequence[str | Mapping[str, Any]]
 Judgments = Sequence[tuple[str, str, int]]
+Candidates = Mapping[str, Sequence[str]]
 
 
 def train(
@@ -31,6 +32,7 @@ def train(
     seed: int = 0,
     settings: Sequence[str] = (),
     others: Sequence[tuple[Documents, Judgments]] = (),
+    candidates: Candidates | None = None,
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -45,6 +47,8 @@ def train(
         seed: of everything that draws; the same seed gives the same searcher.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
         others: documents and judgments of other collections, for strategy meta to practise on.
+        candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
+            each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -61,7 +65,8 @@ def train(
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
     rows = as_judgments(judgments, corpus)
-    inputs = _inputs(corpus, rows, config, wants_synthetic(fit, config.lm.available), seed)
+    ranked = as_candidates(candidates, rows, corpus)
+    inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
 
@@ -104,6 +109,7 @@ def compare(
     folds: int = 5,
     seed: int = 0,
     settings: Sequence[str] = (),
+    candidates: Candidates | None = None,
 ) -> list[Compared]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
@@ -117,6 +123,7 @@ def compare(
         folds: parts of the judged queries.
         seed: of everything that draws.
         settings: further Hydra overrides.
+        candidates: as for ``train``; a held-out query ranks its own, too.
 
     Returns:
         One row a system, in the order given, compared with the first one.
@@ -145,6 +152,7 @@ def compare(
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
     rows = as_judgments(judgments, corpus)
+    ranked = as_candidates(candidates, rows, corpus)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
@@ -159,7 +167,7 @@ def compare(
         "seed": seed,
     }
     scores = {
-        name: {0: _held_out(config, corpus, rows, fold_of, seed)}
+        name: {0: _held_out(config, corpus, rows, ranked, fold_of, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
     baseline = next(iter(scores.values()))
@@ -175,7 +183,12 @@ def compare(
 
 
 def _held_out(
-    config: "LibraryConfig", corpus: "Corpus", rows: Sequence["JudgedDocument"], fold_of: Mapping[str, int], seed: int
+    config: "LibraryConfig",
+    corpus: "Corpus",
+    rows: Sequence["JudgedDocument"],
+    candidates: Candidates | None,
+    fold_of: Mapping[str, int],
+    seed: int,
 ) -> dict[str, float]:
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.collections import Judgment
@@ -191,9 +204,10 @@ def _held_out(
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
         seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        inputs = _inputs(corpus, seen, config, wants_synthetic(strategy, config.lm.available), seed)
+        inputs = _inputs(corpus, seen, candidates, config, wants_synthetic(strategy, config.lm.available), seed)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
-        ranking = retriever.search([text[query_id] for query_id in held_out], config.evaluation.depth)
+        texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
+        ranking = retriever.search(texts, config.evaluation.depth, ranked)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))
 
@@ -272,6 +286,30 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
     return list(made.values())
 
 
+def as_candidates(
+    candidates: Candidates | None, judgments: Sequence["JudgedDocument"], corpus: "Corpus"
+) -> dict[str, list[str]] | None:
+    """Turns candidates by a query's text into candidates by its id, each once; those of other queries are left out.
+
+    Raises:
+        InputError: a judged query has none, or one of its candidates is no document of the collection.
+    """
+    from zero2ir.collections.judgments import normalised
+
+    if candidates is None:
+        return None
+    given = {normalised(query): doc_ids for query, doc_ids in candidates.items()}
+    made: dict[str, list[str]] = {}
+    for query_id, query in {row.query_id: row.query for row in judgments}.items():
+        if not (doc_ids := given.get(normalised(query))) or isinstance(doc_ids, str):
+            raise InputError(f"candidates: no list of document ids for the judged query {query!r}; add it")
+        for doc_id in doc_ids:
+            if doc_id not in corpus.number_of:
+                raise InputError(f"candidates of {query!r}: no document has the id {doc_id!r}; leave it out")
+        made[query_id] = list(dict.fromkeys(doc_ids))
+    return made
+
+
 def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
     from zero2ir.collections import OtherCollection
     from zero2ir.corpus import Corpus
@@ -314,14 +352,20 @@ def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Col
 
 
 def _inputs(
-    corpus: "Corpus", rows: Sequence["JudgedDocument"], config: "LibraryConfig", synthetic: bool, seed: int
+    corpus: "Corpus",
+    rows: Sequence["JudgedDocument"],
+    candidates: Candidates | None,
+    config: "LibraryConfig",
+    synthetic: bool,
+    seed: int,
 ) -> "TrainingInputs":
     from zero2ir.strategies import TrainingInputs
 
     if not synthetic:
-        return TrainingInputs(corpus, rows, (), config.selection, seed)
+        return TrainingInputs(corpus, rows, (), config.selection, seed, candidates=candidates)
     from zero2ir.synthetic.queries import write_queries
 
     assert corpus.language_model is not None
     written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
-    return TrainingInputs(corpus, rows, written, config.selection, seed, config.pretraining.synthetic)
+    settings = config.pretraining.synthetic
+    return TrainingInputs(corpus, rows, written, config.selection, seed, settings, candidates=candidates)

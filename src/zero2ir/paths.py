@@ -20,6 +20,11 @@ def judgments(seed: int) -> Path:
     return JUDGMENTS / f"seed{seed}.jsonl"
 
 
+def candidates(seed: int) -> Path:
+    """What the judged queries of one draw rank; null where that is the whole collection."""
+    return JUDGMENTS / f"seed{seed}-candidates.json"
+
+
 def synthetic(seed: int) -> Path:
     """The synthetic queries whose prompt shows one draw's judgments."""
     return SYNTHETIC / f"seed{seed}"

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.models import Ranking, Retriever, load_retriever
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import NO_DOCUMENT, Candidates
 from zero2ir.parquet import read_records, write_records
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ PROGRAM = "program.json"
 class Program(dspy.Module):
     """A trained retrieval system.
 
-    ``program(query=...)`` searches the collection; ``program(query=..., documents=[...])`` ranks given texts.
+    ``program(query=...)`` searches the collection; ``program(query=..., candidates=[...])`` ranks some of its documents
+    alone, by their ids; ``program(query=..., documents=[...])`` ranks given texts.
 
     Attributes:
         retriever: fitted and indexed.
@@ -57,13 +59,21 @@ class Program(dspy.Module):
         self.about = dict(about or {})
         self.language_model = language_model if "lm" in retriever.needs() else None
 
-    def forward(self, query: str, documents: Sequence[str] | None = None, k: int = 10) -> dspy.Prediction:
-        """Ranks the collection, or the given texts, for one query.
+    def forward(
+        self,
+        query: str,
+        documents: Sequence[str] | None = None,
+        k: int = 10,
+        candidates: Sequence[str] | None = None,
+    ) -> dspy.Prediction:
+        """Ranks the collection, some of its documents, or the given texts, for one query.
 
         Args:
             query: any text.
             documents: texts to rank instead of the collection; their ids are their places, "0", "1", ...
             k: how many to return, at least 1.
+            candidates: ids of the documents to rank instead of the whole collection, e.g. what another system found;
+                one that stands twice counts once.
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
@@ -71,13 +81,16 @@ class Program(dspy.Module):
             The last two are None where they are unknown, as for given texts.
 
         Raises:
-            InputError: k is less than 1.
+            InputError: k is less than 1, a candidate is no document of the collection, or both texts and candidates
+                are given.
         """
         if k < 1:
             raise InputError(f"k={k}: ask for at least one document")
+        if documents is not None and candidates is not None:
+            raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
         if documents is not None:
             return self._rank(query, documents, k)
-        ranking, probabilities = self.search([query], k)
+        ranking, probabilities = self.search([query], k, None if candidates is None else [self.numbers_of(candidates)])
         found = ranking.numbers[0] != NO_DOCUMENT
         return dspy.Prediction(
             docids=[self.documents[number].doc_id for number in ranking.numbers[0][found]],
@@ -96,15 +109,40 @@ class Program(dspy.Module):
             confidence=None,
         )
 
-    def search(self, queries: Sequence[str], k: int) -> tuple[Ranking, np.ndarray | None]:
+    def search(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> tuple[Ranking, np.ndarray | None]:
         """Many queries at once.
+
+        Args:
+            queries: any number of texts.
+            k: how many documents each is answered with.
+            candidates: the numbers of the documents that each query ranks; the whole collection where None.
 
         Returns:
             Their rankings, and the probability that each document is relevant, (n_queries, k), where it is known.
         """
-        ranking = self.retriever.search(queries, max(k, 2))  # the second document tells how far the first one leads
+        deep = max(k, 2)  # the second document tells how far the first one leads
+        ranking = self.retriever.search(queries, deep, candidates)
         probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
         return ranking.cut(k), probabilities
+
+    def numbers_of(self, doc_ids: Sequence[str]) -> np.ndarray:
+        """(n,) int64 the numbers of the documents with these ids, each once.
+
+        Raises:
+            InputError: the ids are one string, or there is no document with one of them.
+        """
+        if isinstance(doc_ids, str):
+            raise InputError("candidates: one string is no sequence of document ids; give a list")
+        for place, doc_id in enumerate(doc_ids):
+            if doc_id not in self._number_of:
+                raise InputError(f"candidates[{place}]: no document has the id {doc_id!r}; leave it out or correct it")
+        return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(doc_ids)], dtype=np.int64)
+
+    @cached_property
+    def _number_of(self) -> dict[str, int]:
+        return {document.doc_id: number for number, document in enumerate(self.documents)}
 
     def document(self, doc_id: str) -> Document:
         """One document of the collection.

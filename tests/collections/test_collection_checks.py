@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zero2ir.collections import CandidateDocument as Candidate
 from zero2ir.collections import Collection, Document, Finding, Judgment, Query, RawCollection, check
 from zero2ir.collections import require_judged_queries as require
 from zero2ir.errors import InputError
@@ -127,3 +128,31 @@ def test_what_passes_the_checks_holds_together_and_passes_again(raw):
     assert all(judgment.relevance >= 0 for judgment in collection.judgments)
     again = check(RawCollection(collection.documents, collection.queries, collection.judgments, "a test"))[0]
     assert again == collection
+
+
+def test_candidates_are_known_pairs_and_what_is_wrong_with_them_is_counted():
+    raw = RawCollection(
+        documents=[Document("a", "", "one"), Document("b", "", "two")],
+        queries=[Query("q1", "one"), Query("q2", "two")],
+        judgments=[Judgment("q1", "a", 1), Judgment("q1", "b", 1), Judgment("q2", "b", 0)],
+        source="a test",
+        candidates=[Candidate(*row) for row in [("q1", "b"), ("q1", "b"), ("q1", "nowhere"), ("nobody", "a")]],
+    )
+    collection, quality = check(raw)
+    assert collection.candidates == [("q1", "b")]
+    assert {flaw: quality[flaw] for flaw in quality if "candidate" in flaw} == {
+        "candidates of unknown queries": Finding(1, ("nobody",)),
+        "candidates of unknown documents": Finding(1, ("q1 nowhere",)),
+        "repeated candidates": Finding(1, ("q1 b",)),
+        "queries without a candidate": Finding(1, ("q2",)),
+        "relevant documents that are no candidates": Finding(1, ("q1 a",)),
+    }
+    assert collection.candidates_of(["q1", "q2"]) == {"q1": ["b"], "q2": []}
+
+
+def test_without_candidates_the_whole_collection_is_ranked_and_nothing_is_said_of_any():
+    raw = RawCollection([Document("a", "", "one")], [Query("q1", "one")], [Judgment("q1", "a", 1)], source="a test")
+    collection, quality = check(raw)
+    assert collection.candidates is None
+    assert collection.candidates_of(["q1"]) is None
+    assert not [flaw for flaw in quality if "candidate" in flaw]

@@ -9,7 +9,12 @@ from pydantic import ValidationError
 from zero2ir.collections import DatasetSettings, JudgmentBudget, load
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
-NEEDED = {"local": {"path": "my-collection"}, "ir_datasets": {"test": "vaswani"}}
+NEEDED = {
+    "local": {"path": "my-collection"},
+    "ir_datasets": {"test": "vaswani"},
+    "birco_arguana": {"path": "birco"},
+    "birco_clinical_trial": {"path": "birco"},
+}
 
 
 def settings_of(choice: str, **overrides: object) -> DatasetSettings:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.collections import (
+    CandidateDocument,
     Collection,
     Document,
     Finding,
@@ -56,6 +57,7 @@ stored = st.builds(
     st.lists(st.builds(Query, text, text, st.sampled_from(["train", "test"])), max_size=4),
     st.lists(st.builds(Judgment, text, text, st.integers(0, 9)), max_size=4),
     st.just({"source": "a test", "licence": "unknown", "name": "small"}),  # ingest adds the name
+    st.none() | st.lists(st.builds(CandidateDocument, text, text), max_size=4),
 )
 
 
@@ -109,3 +111,13 @@ def test_a_second_collection_replaces_the_first(tmp_path):
     write_collection(smaller, {}, folder)
     assert read_collection(folder) == smaller
     assert len(files_below(tmp_path)) == 4
+
+
+def test_candidates_are_counted_and_kept_under_a_digest(tmp_path):
+    folder = tmp_path / "collection"
+    write_collection(replace(COLLECTION, candidates=[CandidateDocument("q1", "d1")]), QUALITY, folder)
+    assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["counts"]["candidates"] == 1
+    with (folder / "candidates.parquet").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(InputError, match=r"candidates\.parquet: altered since it was written"):
+        read_collection(folder)

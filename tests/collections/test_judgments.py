@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.collections import (
+    CandidateDocument,
     Collection,
     Document,
     JudgedDocument,
@@ -15,8 +16,10 @@ from zero2ir.collections import (
     JudgmentBudget,
     Query,
     draw,
+    read_candidates,
     read_judgments,
     test_queries,
+    write_candidates,
     write_judgments,
 )
 from zero2ir.collections.judgments import normalised
@@ -222,3 +225,36 @@ def test_a_bad_judgment_is_named_by_its_line(tmp_path, line, message):
     path.write_text('{"query_id": "q", "query": "x", "doc_id": "d", "relevance": 1}\n' + line + "\n")
     with pytest.raises(InputError, match=message):
         read_judgments(path)
+
+
+def pooled(queries: int = 4, judged: int = 6) -> Collection:
+    """Each query has one relevant document of six, and all six are its candidates."""
+    asked = [Query(f"q{i}", f"{TEXTS[i]} {i}") for i in range(queries)]
+    documents = [Document(f"d{i}-{j}", "", f"text {i} {j}") for i in range(queries) for j in range(judged)]
+    judgments = [Judgment(f"q{i}", f"d{i}-{j}", int(j == 2)) for i in range(queries) for j in range(judged)]
+    return Collection(documents, asked, judgments, {}, [CandidateDocument(*row[:2]) for row in judgments])
+
+
+def test_what_is_drawn_keeps_as_many_of_grade_0_as_the_budget_allows():
+    rows = draw(pooled(), JudgmentBudget(queries=3, documents_per_query=5), seed=0)
+    assert Counter(row.query_id for row in rows) == dict.fromkeys({row.query_id for row in rows}, 5)
+    assert Counter(row.relevance for row in rows) == {1: 3, 0: 12}
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_only_the_judged_queries_candidates_are_written_for_training(tmp_path, shuffled):
+    collection = pooled()
+    rows = draw(collection, JudgmentBudget(queries=3, documents_per_query=2, shuffled=shuffled), seed=0)
+    write_candidates(collection, rows, tmp_path / "candidates.json", shuffled=shuffled)
+    candidates = read_candidates(tmp_path / "candidates.json")
+    assert candidates is not None
+    assert set(candidates) == {row.query_id for row in rows}
+    assert {query_id: len(ids) for query_id, ids in candidates.items()} == dict.fromkeys(candidates, 6)
+    assert all(row.doc_id in candidates[row.query_id] for row in rows)
+
+
+def test_no_candidates_are_the_whole_collection(tmp_path):
+    write_candidates(replace(pooled(), candidates=None), [], tmp_path / "candidates.json")
+    assert read_candidates(tmp_path / "candidates.json") is None
+    with pytest.raises(InputError, match="run the ingest stage first"):
+        read_candidates(tmp_path / "nowhere.json")

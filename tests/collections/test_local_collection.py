@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.collections import Document, Judgment, Query, check, require_judged_queries
+from zero2ir.collections import DatasetSettings, Document, Judgment, Query, check, load, require_judged_queries
 from zero2ir.collections.local import read
 from zero2ir.errors import InputError
 
@@ -143,3 +143,50 @@ def test_real_collections(folder, languages, counts):
     require_judged_queries(collection)
     assert (len(collection.documents), len(collection.queries), len(collection.judgments)) == counts
     assert not any(finding.count for finding in quality.values())
+
+
+def settings_of(path: Path, **keys: str) -> DatasetSettings:
+    return DatasetSettings(name="local", source="local", path=path, **keys)
+
+
+def test_the_qrels_are_the_candidates_grade_0_too(tmp_path):
+    folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 b 0\nq1 0 a 2\n")
+    assert load(settings_of(tmp_path, candidates="qrels")).candidates == [("q1", "b"), ("q1", "a")]
+    assert load(settings_of(tmp_path)).candidates is None
+
+
+def test_a_run_gives_the_candidates(tmp_path):
+    folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 a 2\n")
+    with pytest.raises(InputError, match=r"candidates\.trec: not there; add this TREC run, or set dataset\.candidates"):
+        load(settings_of(tmp_path, candidates="run"))
+    folder_of(tmp_path, candidates_trec="q1 Q0 b 1 2.5 bm25\nq1 Q0 a 2 1.5 bm25\n")
+    assert load(settings_of(tmp_path, candidates="run")).candidates == [("q1", "b"), ("q1", "a")]
+    folder_of(tmp_path, candidates_trec="q1 0 b 1\n")
+    with pytest.raises(InputError, match=r"candidates\.trec:1: 4 fields in place of 6; write: query Q0 document rank"):
+        load(settings_of(tmp_path, candidates="run"))
+
+
+def test_two_folders_are_one_collection_of_two_splits(tmp_path):
+    for name, query, document in (("dev", "q1", "a"), ("test", "q2", "c")):
+        (tmp_path / name).mkdir()
+        folder_of(
+            tmp_path / name,
+            docs_jsonl=f'{{"doc_id": "{document}", "text": "{name}"}}\n{{"doc_id": "same", "text": "same"}}\n',
+            queries_jsonl=f'{{"query_id": "{query}", "text": "{name}?"}}\n',
+            qrels_trec=f"{query} 0 {document} 1\n{query} 0 same 0\n{query} 0 nowhere 1\n",
+        )
+    raw = load(settings_of(tmp_path, train="dev", test="test", candidates="qrels"))
+    assert raw.source == f"folder {tmp_path.name}: dev, test"
+    assert raw.places["judgment", 5] == "test/qrels.trec:3"
+    assert raw.places["document", "same"] == "dev/docs.jsonl:2 and test/docs.jsonl:2"
+    collection, quality = check(raw)
+    assert [document.doc_id for document in collection.documents] == ["a", "same", "c"]
+    assert collection.queries == [Query("q1", "dev?", "train"), Query("q2", "test?", "test")]
+    assert collection.candidates_of(["q1", "q2"]) == {"q1": ["a", "same"], "q2": ["c", "same"]}
+    assert quality["judgments of unknown documents"].examples == ("dev/qrels.trec:3", "test/qrels.trec:3")
+    assert [query.query_id for query in load(settings_of(tmp_path, test="test")).queries] == ["q2"]
+
+
+def test_train_needs_test_beside_it(tmp_path):
+    with pytest.raises(ValueError, match=r"dataset\.train is a folder below dataset\.path; name that of dataset\.test"):
+        settings_of(tmp_path, train="dev")

@@ -14,7 +14,7 @@ from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.models.hybrid import learned_weights
 from zero2ir.models.normalization import Normalization, Reference
 
@@ -33,9 +33,9 @@ class Given(Retriever):
     def index(self, corpus: Corpus) -> Self:
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = np.array([[self.scores.get(number, -np.inf) for number in range(4)]] * len(queries), dtype=np.float32)
-        return best(rows, k, np.isfinite(rows))
+        return best(rows, k, np.isfinite(rows), candidates)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError

@@ -178,3 +178,11 @@ def test_a_reranker_that_does_harm_is_switched_off_by_the_fit(
     fitted = FineTune().fit(model, inputs)
     assert fitted.retriever.settings() == {"weight": 0.0}
     np.testing.assert_array_equal(fitted.retriever.search(queries, 10).numbers, plain.search(queries, 10).numbers)
+
+
+def test_the_depth_is_of_the_candidates() -> None:
+    model = reranked([0, 1, 2, 3, 4], depth=2, weight=1.0)
+    ranking = model.search([QUERY], 5, [np.array([4, 2, 3])])
+    assert isinstance(model.reranker, Fixed)
+    assert model.reranker.asked == [TEXTS[2], TEXTS[3]]  # BM25's best two of the three, not of the collection
+    assert ranking.numbers.tolist() == [[3, 2, 4, -1, -1]]

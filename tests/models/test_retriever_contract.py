@@ -300,6 +300,54 @@ def test_a_candidate_list_may_be_empty(model: Retriever, corpus: Corpus) -> None
     assert [row.shape for row in scores] == [(0,), (1,)]
 
 
+RANKS = [np.array([7, 3, 59, 12, 40, 8]), np.arange(60), np.array([5]), np.arange(20, 45), np.array([], np.int64)]
+BY_RANK = {"feedback", "reranked"}  # what they take for the best are the best of the candidates
+
+
+def fusions(model: Retriever) -> list[dict[str, Any]]:
+    """The settings of every hybrid in a model."""
+    own = [model.settings()] if model.kind == "hybrid" else []
+    return [*own, *(settings for part in model.parts() for settings in fusions(part))]
+
+
+def test_the_candidates_are_ranked_and_nothing_else(model: Retriever, corpus: Corpus) -> None:
+    model.index(corpus)
+    ranking = model.search(QUERIES, 60, RANKS)
+    assert_sound(ranking, len(QUERIES), 60, 60)
+    for row, own in zip(ranking.numbers, RANKS, strict=True):
+        assert sorted(row[row >= 0]) == sorted(own)  # those that do not match, too
+    assert_equal(model.search(QUERIES, 4, RANKS), ranking.cut(4))
+    for settings, swept in model.sweep(QUERIES, 10, RANKS):
+        assert_equal(swept, model.with_settings(settings).search(QUERIES, 10, RANKS))
+
+
+def test_a_candidate_scores_what_it_scores_in_the_collection(model: Retriever, corpus: Corpus) -> None:
+    """Whatever stands beside it, so that rankings, fusions and probabilities are those of a whole search."""
+    model.index(corpus)
+    if model.kind in BY_RANK or any(settings.get("normalization") != "z-score" for settings in fusions(model)):
+        return
+    if model.kind == "smoothed" and model.settings()["weight"] == 0.6:  # sees five documents in the whole search
+        return
+    whole, among = model.search(QUERIES, 60), model.search(QUERIES, 60, RANKS)
+    np.testing.assert_allclose(among.mean, whole.mean, atol=1e-5)
+    if model.kind != "smoothed":  # of the neighbours' neighbours not all are looked at
+        np.testing.assert_allclose(among.deviation, whole.deviation, atol=1e-5)
+    for row in range(len(QUERIES)):
+        score = dict(zip(whole.numbers[row].tolist(), whole.scores[row].tolist(), strict=True))
+        for number, value in zip(among.numbers[row].tolist(), among.scores[row].tolist(), strict=True):
+            if number in score and number >= 0:
+                assert value == pytest.approx(score[number], abs=1e-5), (model.kind, row, number)
+
+
+def test_feedback_comes_from_the_candidates(corpus: Corpus) -> None:
+    model, pool = Feedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
+    best_two = model.retriever.search(QUERIES[:1], 2, [pool]).numbers
+    assert set(best_two[0]) <= set(pool)
+    expected = model.retriever.search_toward(QUERIES[:1], best_two, 0.5, 10, [pool])
+    assert_equal(model.search(QUERIES[:1], 10, [pool]), expected)
+    assert not set(model.retriever.search(QUERIES[:1], 2).numbers[0]) <= set(pool)  # the collection's best are others
+
+
 @pytest.fixture(scope="module")
 def everything(corpus: Corpus) -> list[Retriever]:
     return [build().index(corpus) for build in MODELS.values()]

@@ -233,3 +233,16 @@ def test_no_results_leave_no_report(tmp_path):
     with pytest.raises(InputError, match="run evaluate first"):
         build(tmp_path)
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(("how", "words"), [("qrels", "all documents judged for it"), ("run", "those of a given run")])
+def test_the_head_says_that_candidates_were_ranked(tmp_path, how, words):
+    write_systems(tmp_path / "results")
+    counts = {"documents": 3200, "train queries": 0, "test queries": 12, "candidates": 600}
+    heads = []
+    for manifest in (MANIFEST, MANIFEST | {"counts": counts, "candidates": how}):
+        folders = sorted((tmp_path / "results").iterdir())
+        page = build_report(folders, tmp_path / "report", manifest=manifest, settings=SETTINGS, resamples=200)
+        heads.append(" ".join(page.read_text(encoding="utf-8").split("</header>")[0].split()))
+    assert "candidates" not in heads[0]
+    assert f"Each query ranks its own candidates alone ({words}, 50 documents a query on average)" in heads[1]

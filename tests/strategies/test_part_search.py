@@ -19,7 +19,7 @@ from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.models import Hybrid, Listwise, Pointwise, Ranking, Reranked, Retriever, Rewritten, Sparse, load_retriever
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.models.prompted import PartPrompt, unshown
 from zero2ir.prompts import Copro, PartCandidate, PartTask, Pool, PromptCandidate, Proposer, WritingTask
 from zero2ir.prompts.part_pool import PART_POOLS, style_of
@@ -46,13 +46,13 @@ class Unsure(Retriever):
         self.corpus = corpus
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), len(self.corpus.documents)), dtype=np.float32)
         for row, query in zip(scores, queries, strict=True):
             number = self.right[query]
             row[(number + np.arange(1, 2 + number % 3)) % len(row)] = 2
             row[number] = 1
-        return best(scores, k)
+        return best(scores, k, candidates=candidates)
 
     def search_toward(self, *args: Any) -> Ranking:
         raise NotImplementedError

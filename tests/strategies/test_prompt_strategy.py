@@ -18,7 +18,7 @@ from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.prompts import Demonstration, NothingProposed, PromptCandidate, Proposer, WritingTask
 from zero2ir.strategies import FixedPrompt, PromptSearch, TrainingInputs
 from zero2ir.strategies.fixed_prompt import SYNTHETIC
@@ -49,12 +49,12 @@ class Pupil(Retriever):
         self.n_documents = len(corpus.documents)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
         for row, query in zip(scores, queries, strict=True):
             row[(self.qrels[query] + np.arange(1, 3 + len(query) % 4)) % self.n_documents] = 1
             row[self.qrels[query]] = self.value
-        return best(scores, k)
+        return best(scores, k, candidates=candidates)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError

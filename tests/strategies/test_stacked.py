@@ -13,7 +13,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.strategies import FineTune, Fitted, FixedPrompt, Meta, Need, Stacked, Strategy, TrainingInputs, ZeroShot
 
 
@@ -28,12 +28,12 @@ class Knows(Retriever):
     def index(self, corpus: Corpus) -> Self:
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.stack([np.random.default_rng(len(query)).random(len(self.corpus.documents)) for query in queries])
         for row, query in enumerate(queries):
             if query in self.known:
                 scores[row, self.known[query]] = 2.0
-        return best(scores.astype(np.float32), k)
+        return best(scores.astype(np.float32), k, candidates=candidates)
 
     def search_toward(self, *args: Any) -> Ranking:
         raise NotImplementedError
@@ -112,9 +112,9 @@ class Reversed(Knows):
     def __init__(self, corpus: Corpus) -> None:
         super().__init__(corpus, {})
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.tile(np.arange(len(self.corpus.documents), dtype=np.float32), (len(queries), 1))
-        return best(scores, k)
+        return best(scores, k, candidates=candidates)
 
 
 def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:

@@ -13,9 +13,9 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import best
+from zero2ir.models.base import Candidates, best
 from zero2ir.strategies import FineTune, Fitted, FixedPrompt, SelectionSettings, TrainingInputs, ZeroShot
-from zero2ir.strategies.fine_tune import LEARNED, TUNED
+from zero2ir.strategies.fine_tune import LEARNED, TUNED, sweep_values
 from zero2ir.strategies.fixed_prompt import SYNTHETIC
 from zero2ir.synthetic.records import SyntheticQuery
 
@@ -81,12 +81,12 @@ class Scripted(Retriever):
         self.n_documents = len(corpus.documents)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
         sign = 1 if bool(self.learned_from) != self.unlearn else -1
         for row, query in zip(scores, queries, strict=True):
             row[self.qrels[query]] = sign
-        return best(scores, k)
+        return best(scores, k, candidates=candidates)
 
     def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
@@ -162,9 +162,9 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
     class Backwards(Sparse):
         """Ranks what matches upside down."""
 
-        def search(self, queries: Sequence[str], k: int) -> Ranking:
+        def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             scores = np.stack([-self._row(query) for query in queries])
-            return best(scores, k)
+            return best(scores, k, candidates=candidates)
 
         def _row(self, query: str) -> np.ndarray:
             numbers, values = (part[0] for part in super().search([query], self.n_documents)[:2])
@@ -219,9 +219,9 @@ def spy(events: list[Event], learning: str) -> Dense:
     class Spy(Dense):
         learned_from: frozenset[str] = frozenset()
 
-        def search(self, queries: Sequence[str], k: int) -> Ranking:
+        def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             events.append(("search", frozenset(queries), self.learned_from))
-            return super().search(queries, k)
+            return super().search(queries, k, candidates)
 
         def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
             queries = frozenset(example.query for example in examples)
@@ -299,3 +299,29 @@ def test_the_same_seed_fits_the_same(corpus: Corpus, strategy: FineTune | FixedP
     np.testing.assert_array_equal(one.values, other.values)
     for first, second in zip(*(fitted.retriever.search(["open a file"], 60) for fitted in (one, other)), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_fitting_ranks_the_candidates_and_learns_from_them(corpus: Corpus) -> None:
+    """In the collection the relevant document comes last; among the candidates it is all there is beside one other."""
+    rows = judgments(corpus)
+    candidates = {row.query_id: [row.doc_id] for row in rows if row.relevance}
+    inputs = TrainingInputs(corpus, rows, candidates=candidates)
+    model = Scripted({row.query: corpus.number_of[row.doc_id] for row in rows if row.relevance}).index(corpus)
+    assert FineTune().fit(model, inputs).values.tolist() == [1.0] * 8
+    assert FineTune().fit(model, TrainingInputs(corpus, rows)).values.max() == 1.0  # once it has learned
+    whole = sweep_values(model, TrainingInputs(corpus, rows), ["q3"])
+    among = sweep_values(model, inputs, ["q3"])
+    assert [values.tolist() for _, values in (*whole, *among)] == [[0.0], [1.0]]
+
+
+def test_negatives_are_candidates(corpus: Corpus) -> None:
+    rows = judgments(corpus)
+    ids = [document.doc_id for document in corpus.documents]
+    pool = {f"q{place}": [ids[place], ids[place + 20], *ids[40:55]] for place in range(8)}
+    examples = TrainingInputs(corpus, rows, candidates=pool).judged_examples(["q1", "q2"])
+    for example, place in zip(examples, (1, 2), strict=True):
+        assert example.negatives[0] == place + 20  # judged not relevant
+        assert len(example.negatives) == 5
+        assert set(example.negatives[1:]) <= set(range(40, 55))
+    elsewhere = TrainingInputs(corpus, rows).judged_examples(["q1", "q2"])
+    assert any(set(example.negatives[1:]) - set(range(40, 55)) for example in elsewhere)

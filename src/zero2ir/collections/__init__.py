@@ -1,9 +1,19 @@
 """Collections: read, checked, stored; and the few judgments that training may see."""
 
+from dataclasses import replace
+
 from zero2ir.collections.checks import check, require_judged_queries
-from zero2ir.collections.judgments import draw, read_judgments, test_queries, write_judgments
+from zero2ir.collections.judgments import (
+    draw,
+    read_candidates,
+    read_judgments,
+    test_queries,
+    write_candidates,
+    write_judgments,
+)
 from zero2ir.collections.others import OtherCollection, read_ingested, read_others, write_others
 from zero2ir.collections.records import (
+    CandidateDocument,
     Collection,
     DataQuality,
     Document,
@@ -17,6 +27,7 @@ from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.collections.store import is_ordered, read_collection, read_documents, write_collection
 
 __all__ = [
+    "CandidateDocument",
     "Collection",
     "DataQuality",
     "DatasetSettings",
@@ -32,6 +43,7 @@ __all__ = [
     "draw",
     "is_ordered",
     "load",
+    "read_candidates",
     "read_collection",
     "read_documents",
     "read_ingested",
@@ -39,6 +51,7 @@ __all__ = [
     "read_others",
     "require_judged_queries",
     "test_queries",
+    "write_candidates",
     "write_collection",
     "write_judgments",
     "write_others",
@@ -51,14 +64,21 @@ def load(settings: DatasetSettings) -> RawCollection:
     Raises:
         InputError: it cannot be read, or its source files cannot be had.
     """
+    raw = _read(settings)
+    if settings.candidates == "qrels":
+        return replace(raw, candidates=[CandidateDocument(*judgment[:2]) for judgment in raw.judgments])
+    return raw
+
+
+def _read(settings: DatasetSettings) -> RawCollection:
     if settings.source == "local" and settings.path is not None:
         from zero2ir.collections import local
 
-        return local.read(settings.path, settings.document_language, settings.query_language)
+        return local.read_splits(settings, settings.path)
     if settings.source == "ir_datasets" and settings.test is not None:
         from zero2ir.collections import irds
 
-        return irds.read(settings.train, settings.test)
+        return irds.read(settings.train, settings.test, settings.candidates)
     from zero2ir.collections import pydocs
 
     return pydocs.read()

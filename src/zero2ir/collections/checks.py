@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from zero2ir.collections.records import (
+    CandidateDocument,
     Collection,
     DataQuality,
     Document,
@@ -29,6 +30,13 @@ _FLAWS = (
     "repeated judgments",
     "negative grades",
 )
+_FLAWS_OF_CANDIDATES = (
+    "candidates of unknown queries",
+    "candidates of unknown documents",
+    "repeated candidates",
+    "queries without a candidate",
+    "relevant documents that are no candidates",
+)
 Record = TypeVar("Record", Document, Query)
 
 
@@ -44,17 +52,17 @@ class _Findings:
         if len(self.examples[flaw]) < EXAMPLES:
             self.examples[flaw].append(example)
 
-    def quality(self) -> DataQuality:
-        return {flaw: Finding(self.count[flaw], tuple(self.examples[flaw])) for flaw in _FLAWS}
+    def quality(self, flaws: Iterable[str]) -> DataQuality:
+        return {flaw: Finding(self.count[flaw], tuple(self.examples[flaw])) for flaw in flaws}
 
 
 def check(raw: RawCollection) -> tuple[Collection, DataQuality]:
     """Drops or repairs what can be, counts it, and stops at what cannot.
 
-    Dropped: repeated rows, documents with neither title nor text, queries without text, judgments of unknown or
-    dropped queries and documents. Repaired: negative grades become 0; a query in both splits stays in "test" only,
-    so that training never draws it. Kept, but counted: documents with the same text, queries without a relevant
-    document (which are neither drawn nor evaluated).
+    Dropped: repeated rows, documents with neither title nor text, queries without text, judgments and candidates of
+    unknown or dropped queries and documents. Repaired: negative grades become 0; a query in both splits stays in "test"
+    only, so that training never draws it. Kept, but counted: documents with the same text, queries without a relevant
+    document (which are neither drawn nor evaluated), queries without a candidate, relevant documents that are none.
 
     Returns:
         The collection, and a count with examples for each flaw looked for; the reader's notes are added to it.
@@ -73,7 +81,11 @@ def check(raw: RawCollection) -> tuple[Collection, DataQuality]:
             found.add("queries without a relevant document", _place(raw, "query", query.query_id))
     facts = {"source": raw.source, "licence": raw.licence}
     notes = {note: Finding(count) for note, count in raw.notes.items()}
-    return Collection(documents, queries, judgments, facts), {**found.quality(), **notes}
+    if raw.candidates is None:
+        return Collection(documents, queries, judgments, facts), {**found.quality(_FLAWS), **notes}
+    candidates = _candidates(raw.candidates, documents, queries, judgments, found)
+    quality = found.quality((*_FLAWS, *_FLAWS_OF_CANDIDATES))
+    return Collection(documents, queries, judgments, facts, candidates), {**quality, **notes}
 
 
 def require_judged_queries(collection: Collection) -> None:
@@ -141,6 +153,33 @@ def _judgments(raw: RawCollection, documents: set[str], queries: set[str], found
         else:
             judgments.append(judgment._replace(relevance=_grade(judgment)))
     return judgments
+
+
+def _candidates(
+    given: Sequence[CandidateDocument],
+    documents: Sequence[Document],
+    queries: Sequence[Query],
+    judgments: Sequence[Judgment],
+    found: _Findings,
+) -> list[CandidateDocument]:
+    """Each pair of a known query and a known document once, in the order given."""
+    query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
+    kept: dict[CandidateDocument, None] = {}
+    for row in given:
+        if row.query_id not in query_ids:
+            found.add("candidates of unknown queries", str(row.query_id))
+        elif row.doc_id not in doc_ids:
+            found.add("candidates of unknown documents", f"{row.query_id} {row.doc_id}")
+        elif row in kept:
+            found.add("repeated candidates", f"{row.query_id} {row.doc_id}")
+        else:
+            kept[row] = None
+    for query_id in sorted(query_ids - {row.query_id for row in kept}):
+        found.add("queries without a candidate", query_id)
+    for judgment in judgments:
+        if judgment.relevance > 0 and CandidateDocument(*judgment[:2]) not in kept:
+            found.add("relevant documents that are no candidates", f"{judgment.query_id} {judgment.doc_id}")
+    return list(kept)
 
 
 def _grade(judgment: Judgment) -> int:

@@ -1,15 +1,15 @@
 """Public benchmarks through ir_datasets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from zero2ir.collections.records import Document, Judgment, Query, RawCollection
+from zero2ir.collections.records import CandidateDocument, Document, Judgment, Query, RawCollection
 from zero2ir.errors import InputError
 
 
-def read(train: str | None, test: str) -> RawCollection:
+def read(train: str | None, test: str, candidates: str | None = None) -> RawCollection:
     """Reads the documents once, and the queries and qrels of both ids.
 
     Cranfield's codes become grades, 4 being best; the notes count the judgments left out on the way.
@@ -17,14 +17,16 @@ def read(train: str | None, test: str) -> RawCollection:
     Args:
         train: ir_datasets id of the train queries, over the same documents; None where there is none.
         test: ir_datasets id of the test queries.
+        candidates: "run" reads the scoreddocs of both, too.
 
     Raises:
-        InputError: an id is unknown or lacks documents, queries or qrels; the two ids have different documents;
-            or the source files are not here and cannot be fetched.
+        InputError: an id is unknown or lacks documents, queries, qrels or the scoreddocs that are asked for; the two
+            ids have different documents; or the source files are not here and cannot be fetched.
     """
     import ir_datasets
 
-    splits = {split: _dataset(key) for split, key in (("train", train), ("test", test)) if key is not None}
+    parts = ("docs", "queries", "qrels", *(["scoreddocs"] if candidates == "run" else []))
+    splits = {split: _dataset(key, parts) for split, key in (("train", train), ("test", test)) if key is not None}
     if train is not None and ir_datasets.docs_parent_id(train) != ir_datasets.docs_parent_id(test):
         raise InputError(f"dataset.train={train} and dataset.test={test} have different documents; choose a pair")
     ids = ", ".join(dataset.dataset_id() for dataset in splits.values())
@@ -32,13 +34,14 @@ def read(train: str | None, test: str) -> RawCollection:
         documents = [_document(record) for record in splits["test"].docs_iter()]
         queries = [query for split, dataset in splits.items() for query in _queries(dataset, split)]
         judgments = [judgment for dataset in splits.values() for judgment in _judgments(dataset)]
+        rows = [row for dataset in splits.values() for row in _candidates(dataset)] if candidates == "run" else None
     notes = {}
     if test == "cranfield":
         graded = _cranfield_grades(judgments)
         notes = {"Cranfield judgments of code -1, left out": len(judgments) - len(graded)}
         judgments = graded
     source = f"ir_datasets {ir_datasets.__version__}: {ids}"
-    return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes)
+    return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes, candidates=rows)
 
 
 @contextmanager
@@ -53,14 +56,14 @@ def _sources_of(ids: str) -> Iterator[None]:
         ) from error
 
 
-def _dataset(key: str) -> Any:
+def _dataset(key: str, parts: Sequence[str]) -> Any:
     import ir_datasets
 
     try:
         dataset = ir_datasets.load(key)
     except KeyError as error:
         raise InputError(f"ir_datasets has no {key!r}; its ids are listed at https://ir-datasets.com") from error
-    for part in ("docs", "queries", "qrels"):
+    for part in parts:
         if not getattr(dataset, f"has_{part}")():
             raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has")
     return dataset
@@ -79,6 +82,10 @@ def _queries(dataset: Any, split: str) -> Iterator[Query]:
 
 def _judgments(dataset: Any) -> Iterator[Judgment]:
     return (Judgment(row.query_id, row.doc_id, row.relevance) for row in dataset.qrels_iter())
+
+
+def _candidates(dataset: Any) -> Iterator[CandidateDocument]:
+    return (CandidateDocument(row.query_id, row.doc_id) for row in dataset.scoreddocs_iter())
 
 
 def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:

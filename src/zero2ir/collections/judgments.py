@@ -12,7 +12,7 @@ from zero2ir.collections.lines import grade_of, read_json_lines, text_of
 from zero2ir.collections.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
+from zero2ir.files import finished_file, write_json
 
 
 def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
@@ -107,6 +107,36 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
         )
         for place, row in read_json_lines(path)
     ]
+
+
+def write_candidates(
+    collection: Collection, judgments: Iterable[JudgedDocument], path: Path, *, shuffled: bool = False
+) -> None:
+    """Writes what the judged queries rank, and nothing of other queries; null where that is the whole collection.
+
+    Args:
+        collection: that the judgments were drawn from.
+        judgments: as ``draw`` gave them.
+        path: of the file.
+        shuffled: whether each query got another one's judged documents; it gets that one's candidates, too.
+    """
+    query_ids = list(dict.fromkeys(row.query_id for row in judgments))
+    candidates = collection.candidates_of(query_ids)
+    if candidates is not None and shuffled:
+        nexts = [*query_ids[1:], *query_ids[:1]]
+        candidates = {own: candidates[other] for own, other in zip(query_ids, nexts, strict=True)}
+    write_json(path, candidates)
+
+
+def read_candidates(path: Path) -> dict[str, list[str]] | None:
+    """Reads what ``write_candidates`` wrote: document ids by query; None where each query ranks the whole collection.
+
+    Raises:
+        InputError: the file is not there.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: not there; run the ingest stage first")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:

@@ -1,23 +1,67 @@
 """A plain folder of documents, and of queries and qrels where there are some."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of
-from zero2ir.collections.records import Document, Judgment, Query, RawCollection
+from zero2ir.collections.records import CandidateDocument, Document, Judgment, Query, RawCollection
+from zero2ir.collections.settings import DatasetSettings
 from zero2ir.errors import InputError
 
 Record = TypeVar("Record", Document, Query)
 Row = tuple[str, dict[str, Any]]  # place and fields
 
 
-def read(folder: Path, document_language: str | None = None, query_language: str | None = None) -> RawCollection:
+def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
+    """Reads the folder, or as one collection the folders below it that hold the train and the test queries.
+
+    Raises:
+        InputError: as ``read``.
+    """
+    run = settings.candidates == "run"
+    names = {split: name for split, name in (("train", settings.train), ("test", settings.test)) if name is not None}
+    languages = settings.document_language, settings.query_language
+    if not names:
+        return read(path, *languages, run=run)
+    parts = [_of_split(read(path / name, *languages, run=run), split, name) for split, name in names.items()]
+    return _joined(parts, f"folder {path.resolve().name}: {', '.join(names.values())}")
+
+
+def _of_split(raw: RawCollection, split: str, folder: str) -> RawCollection:
+    """The same with all queries in one split, and with the folder in front of each place."""
+    queries = [query._replace(split=split) for query in raw.queries]
+    return replace(raw, queries=queries, places={key: f"{folder}/{place}" for key, place in raw.places.items()})
+
+
+def _joined(parts: Sequence[RawCollection], source: str) -> RawCollection:
+    places: dict[tuple[str, str | int], str] = {}
+    judgments: list[Judgment] = []
+    for part in parts:
+        for (kind, key), place in part.places.items():
+            moved = (kind, key + len(judgments) if isinstance(key, int) else key)
+            places[moved] = f"{places[moved]} and {place}" if moved in places else place
+        judgments += part.judgments
+    return RawCollection(
+        documents=[document for part in parts for document in part.documents],
+        queries=[query for part in parts for query in part.queries],
+        judgments=judgments,
+        source=source,
+        places=places,
+        candidates=None if parts[0].candidates is None else [row for part in parts for row in part.candidates or ()],
+    )
+
+
+def read(
+    folder: Path, document_language: str | None = None, query_language: str | None = None, *, run: bool = False
+) -> RawCollection:
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
     - ``docs``: doc_id, title (may be missing), text
     - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing)
     - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
+    - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
 
     A .tsv file whose first field is "doc_id" or "query_id" starts with a header, and its columns may stand in any
     order. Without a header they stand as above; documents of two columns have no title. Nothing is quoted. Other
@@ -27,9 +71,11 @@ def read(folder: Path, document_language: str | None = None, query_language: str
         folder: where the files are.
         document_language: reads ``docs.<language>`` in place of ``docs``.
         query_language: reads ``queries.<language>`` in place of ``queries``.
+        run: reads what each query ranks, too.
 
     Raises:
-        InputError: no documents file, two files of one kind, or a line that cannot be read; names file and line.
+        InputError: no documents file, no candidates where they are asked for, two files of one kind, or a line that
+            cannot be read; names file and line.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; set dataset.path=<your folder>")
@@ -40,7 +86,14 @@ def read(folder: Path, document_language: str | None = None, query_language: str
     for index, (place, judgment) in enumerate(_judgments(folder)):
         places["judgment", index] = place
         judgments.append(judgment)
-    return RawCollection(documents, queries, judgments, source=f"folder {folder.resolve().name}", places=places)
+    return RawCollection(
+        documents,
+        queries,
+        judgments,
+        source=f"folder {folder.resolve().name}",
+        places=places,
+        candidates=list(_candidates(folder)) if run else None,
+    )
 
 
 def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str, str | int], str]) -> Iterator[Record]:
@@ -81,6 +134,17 @@ def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:
     for place, row in rows:
         grade = grade_of(row.get("grade"), place)
         yield place, Judgment(text_of(row, "query_id", place), text_of(row, "doc_id", place), grade)
+
+
+def _candidates(folder: Path) -> Iterator[CandidateDocument]:
+    path = folder / "candidates.trec"
+    if not path.is_file():
+        raise InputError(f"{path}: not there; add this TREC run, or set dataset.candidates to qrels or null")
+    for place, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != 6:
+            raise InputError(f"{place}: {len(fields)} fields in place of 6; write: query Q0 document rank score tag")
+        yield CandidateDocument(fields[0], fields[2])
 
 
 def _stem(name: str, language: str | None) -> str:

@@ -1,6 +1,6 @@
 """The records that everything else is made of; their field names are the schema of every file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,6 +43,13 @@ class JudgedDocument(NamedTuple):
     relevance: int
 
 
+class CandidateDocument(NamedTuple):
+    """One document that a query may rank, where each query ranks only its own."""
+
+    query_id: str
+    doc_id: str
+
+
 @dataclass(frozen=True)
 class RawCollection:
     """What a source holds, before anything was checked.
@@ -53,6 +60,7 @@ class RawCollection:
         notes: counts of what the reader itself had to drop or repair, by reason.
         places: where a document, query or judgment stands ("qrels.trec:12"), for sources that are files;
             keys are ("document", doc_id), ("query", query_id) and ("judgment", index in ``judgments``).
+        candidates: what each query ranks; None where that is the whole collection.
     """
 
     documents: Sequence[Document]
@@ -62,6 +70,7 @@ class RawCollection:
     licence: str = "unknown"
     notes: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
+    candidates: Sequence[CandidateDocument] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,24 @@ class Collection:
 
     Attributes:
         facts: "source" and "licence" of the data; in the pipeline, its "name" and whether it is "ordered", too.
+        candidates: what each query ranks, each pair once; None where that is the whole collection.
     """
 
     documents: Sequence[Document]
     queries: Sequence[Query]
     judgments: Sequence[Judgment]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Sequence[CandidateDocument] | None = None
+
+    def candidates_of(self, query_ids: Iterable[str]) -> dict[str, list[str]] | None:
+        """The ids of the documents that each of these queries ranks; None where that is the whole collection."""
+        if self.candidates is None:
+            return None
+        found: dict[str, list[str]] = {query_id: [] for query_id in query_ids}
+        for row in self.candidates:
+            if row.query_id in found:
+                found[row.query_id].append(row.doc_id)
+        return found
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _KEYS_OF_SOURCE = {
     "pydocs": set[str](),
-    "ir_datasets": {"train", "test"},
-    "local": {"path", "document_language", "query_language"},
+    "ir_datasets": {"train", "test", "candidates"},
+    "local": {"path", "train", "test", "document_language", "query_language", "candidates"},
 }
 _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your folder")}
 
@@ -19,12 +19,17 @@ class DatasetSettings(BaseModel):
     Attributes:
         name: what reports call it.
         source: what reads it; the other keys belong to one source each.
-        train: ir_datasets id whose queries judgments are drawn from, or None to draw from the test queries.
-        test: ir_datasets id whose queries are tested.
+        train: ir_datasets id whose queries judgments are drawn from, or None to draw from the test queries; for a
+            local collection, the folder below ``path`` that has them, with documents of its own.
+        test: ir_datasets id whose queries are tested; for a local collection, the folder below ``path`` that has
+            them, or None for ``path`` itself.
         path: folder of a local collection.
         document_language: a local collection's docs.<language> in place of docs.
         query_language: a local collection's queries.<language> in place of queries.
         ordered: whether documents that follow one another belong together: chapters, threads, sections.
+        candidates: None where each query ranks the whole collection; else what it ranks instead: "qrels", all that is
+            judged for it, or "run", the documents of a given run: a local collection's ``candidates.trec``, or what
+            ir_datasets calls scoreddocs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +42,7 @@ class DatasetSettings(BaseModel):
     document_language: str | None = None
     query_language: str | None = None
     ordered: bool = False
+    candidates: Literal["qrels", "run"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -56,6 +62,8 @@ class DatasetSettings(BaseModel):
             raise ValueError(f"dataset.{foreign[0]} does not belong to source {self.source!r}; remove it")
         if self.train is not None and self.train == self.test:
             raise ValueError(f"dataset.train and dataset.test are both {self.test!r}; set dataset.train=null")
+        if self.source == "local" and self.train is not None and self.test is None:
+            raise ValueError("dataset.train is a folder below dataset.path; name that of dataset.test, too")
         return self
 
 

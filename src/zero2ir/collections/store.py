@@ -1,4 +1,4 @@
-"""A collection on disk: three Parquet files and a manifest."""
+"""A collection on disk: three or four Parquet files and a manifest."""
 
 import json
 from collections import Counter
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from zero2ir.collections.records import Collection, DataQuality, Document, Judgment, Query
+from zero2ir.collections.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.files import finished_folder, sha256, write_json
+from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.parquet import read_records, write_records
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
+_CANDIDATES = "candidates.parquet"  # there where each query ranks its own documents only
 _FOUND = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
 
 
@@ -23,7 +24,7 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
         quality: what they found; goes into ``manifest.json`` beside counts, source, licence and digests.
         folder: replaced where it exists.
     """
-    rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
+    rows: dict[str, Sequence[tuple[str | int, ...]]] = {
         "documents.parquet": collection.documents,
         "queries.parquet": collection.queries,
         "qrels.parquet": collection.judgments,
@@ -31,11 +32,13 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
     with finished_folder(folder) as part:
         for name, records in rows.items():
             write_records(records, _FILES[name], part / name)
+        if collection.candidates is not None:
+            write_records(collection.candidates, CandidateDocument, part / _CANDIDATES)
         manifest = {
             **collection.facts,
             "counts": _counts(collection),
             "quality": {flaw: asdict(finding) for flaw, finding in quality.items()},
-            "sha256": {name: sha256(part / name) for name in rows},
+            "sha256": {path.name: sha256(path) for path in files_below(part)},
         }
         write_json(part / "manifest.json", manifest)
 
@@ -66,14 +69,16 @@ def read_collection(folder: Path) -> Collection:
         InputError: there is no collection, or a file is not the one that was written.
     """
     manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
-    for name in _FILES:
+    for name in manifest["sha256"]:
         if sha256(_there(folder / name)) != manifest["sha256"][name]:
             raise InputError(f"{folder / name}: altered since it was written; run the ingest stage again")
+    ranks_all = _CANDIDATES not in manifest["sha256"]
     return Collection(
         documents=read_documents(folder),
         queries=read_records(folder / "queries.parquet", Query),
         judgments=read_records(folder / "qrels.parquet", Judgment),
         facts={key: value for key, value in manifest.items() if key not in _FOUND},
+        candidates=None if ranks_all else read_records(folder / _CANDIDATES, CandidateDocument),
     )
 
 
@@ -85,6 +90,7 @@ def _counts(collection: Collection) -> dict[str, int]:
         "test queries": splits["test"],
         "judgments": len(collection.judgments),
         "relevant judgments": sum(judgment.relevance > 0 for judgment in collection.judgments),
+        **({} if collection.candidates is None else {"candidates": len(collection.candidates)}),
     }
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 NO_DOCUMENT = -1
 STATE = "model.json"
+SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
+
+Candidates = Sequence[np.ndarray]  # for each query the numbers of the documents that it ranks, each once, int64
 Value = TypeVar("Value")
 
 
@@ -151,11 +154,26 @@ class Retriever(Model):
         return self
 
     @abstractmethod
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        """The best ``k`` documents of each query; fewer where fewer exist or match."""
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        """The best ``k`` documents of each query; fewer where fewer exist or match.
+
+        Args:
+            queries: n_queries texts.
+            k: the length of the ranking, at least 1.
+            candidates: what each query ranks: all of these, and nothing else; the whole collection where None. The
+                score of a candidate is the one that it has in the whole collection. Only what goes by rank or range is
+                of the candidates: the best, for feedback and a reranker, and fusion by reciprocal ranks or min-max.
+        """
 
     @abstractmethod
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Searches with each query moved toward some documents: pseudo-relevance feedback.
 
         Args:
@@ -163,6 +181,7 @@ class Retriever(Model):
             documents: (n_queries, m) document numbers, -1 where there are fewer.
             weight: of the documents, 0 (the query as it is) to 1 (the documents alone).
             k: the length of the ranking.
+            candidates: as for ``search``.
         """
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -218,14 +237,16 @@ class Retriever(Model):
         """Settings worth trying beside the present ones; none where nothing can be tuned."""
         return []
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """Searches with the present settings first, then with each of the alternatives.
 
         The first are what a choice falls back to, so a costly part that can be switched off comes first switched off.
         """
-        yield self.settings(), self.search(queries, k)
+        yield self.settings(), self.search(queries, k, candidates)
         for settings in self.alternatives():
-            yield settings, self.with_settings(settings).search(queries, k)
+            yield settings, self.with_settings(settings).search(queries, k, candidates)
 
 
 class Reranker(Model):
@@ -258,24 +279,29 @@ def read_state(folder: Path) -> dict[str, Any]:
     return json.loads((folder / STATE).read_text(encoding="utf-8"))
 
 
-def best(scores: np.ndarray, k: int, found: np.ndarray | None = None) -> Ranking:
+def best(scores: np.ndarray, k: int, found: np.ndarray | None = None, candidates: Candidates | None = None) -> Ranking:
     """Cuts full score rows down to a ranking.
 
     Args:
         scores: (n_queries, n_documents) float, higher is better.
         k: the length of the ranking, at least 1.
-        found: (n_queries, n_documents) bool, the documents that may be returned; all where None.
+        found: (n_queries, n_documents) bool, the documents that match and may be returned; all where None.
+        candidates: what is returned instead, whether it matches or not.
     """
     numbers = np.full((len(scores), k), NO_DOCUMENT, dtype=np.int64)
     kept = np.full((len(scores), k), -np.inf, dtype=np.float32)
     mean, deviation = np.zeros(len(scores)), np.zeros(len(scores))
     for row, values in enumerate(scores):
         mean[row], deviation[row] = moments(values if found is None else np.where(found[row], values, 0.0))
-        candidates = np.arange(len(values)) if found is None else np.flatnonzero(found[row])
-        if len(candidates) > k:  # everything that ties with the k-th best stays in, so that ties fall by number
-            least = np.partition(values[candidates], -k)[-k]
-            candidates = candidates[values[candidates] >= least]
-        order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
+        values = values.astype(np.float32)  # as they are kept: what is equal then falls by number
+        if candidates is not None:
+            ranked = np.sort(candidates[row])
+        else:
+            ranked = np.arange(len(values)) if found is None else np.flatnonzero(found[row])
+        if len(ranked) > k:  # everything that ties with the k-th best stays in, so that ties fall by number
+            least = np.partition(values[ranked], -k)[-k]
+            ranked = ranked[values[ranked] >= least]
+        order = ranked[np.argsort(-values[ranked], kind="stable")][:k]
         numbers[row, : len(order)] = order
         kept[row, : len(order)] = values[order]
     return Ranking(numbers, kept, mean, deviation)
@@ -286,6 +312,26 @@ def moments(scores: np.ndarray) -> tuple[float, float]:
     if not len(scores) or np.ptp(scores) == 0:  # rounding would leave a deviation that is not quite 0
         return (float(scores[0]) if len(scores) else 0.0), 0.0
     return float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
+
+
+def usual(n_documents: int) -> np.ndarray:
+    """The numbers of at most ``SAMPLE`` documents, spread evenly over the collection: the scores that are usual."""
+    return np.unique(np.linspace(0, n_documents - 1, SAMPLE).astype(np.int64))
+
+
+def widened(candidates: Candidates, n_documents: int) -> list[np.ndarray]:
+    """The candidates together with the usual documents, for a part whose scores are put on a common scale."""
+    return [np.union1d(numbers, usual(n_documents)) for numbers in candidates]
+
+
+def longest(candidates: Candidates) -> int:
+    """The length of a ranking that holds all candidates of every query."""
+    return max(1, *map(len, candidates), 0)
+
+
+def of_queries(candidates: Candidates | None, rows: slice) -> Candidates | None:
+    """The candidates of some of the queries."""
+    return None if candidates is None else candidates[rows]
 
 
 def joined(rankings: Sequence[Ranking]) -> Ranking:

@@ -12,6 +12,7 @@ from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_e
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
+    Candidates,
     Example,
     Ranking,
     Retriever,
@@ -77,10 +78,17 @@ class Dense(Retriever):
         vectors = self.network.encode_queries(queries)
         return vectors if self.map is None else adapt(vectors, self.map)
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self.nearest.search(self.encode_queries(queries), k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        return self.nearest.search(self.encode_queries(queries), k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Rocchio's move: the query's vector and the mean of the documents', by weight.
 
         Source: Rocchio 1971; for dense retrieval Li et al., ACM TOIS 2023, doi:10.1145/3570724, section 3.3.
@@ -90,7 +98,7 @@ class Dense(Retriever):
             if len(kept := numbers[numbers != NO_DOCUMENT]):
                 moved = (1 - weight) * encoded[row] + weight * self.nearest.vectors[kept].mean(axis=0)
                 encoded[row] = moved / max(float(np.linalg.norm(moved)), 1e-12)
-        return self.nearest.search(encoded, k)
+        return self.nearest.search(encoded, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.base import Candidates, Example, Ranking, Retriever, read_state, write_state
 
 
 class Feedback(Retriever):
@@ -52,19 +52,26 @@ class Feedback(Retriever):
         self.retriever.index(corpus)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:
-            return self.retriever.search(queries, k)
-        return self._second(queries, self.retriever.search(queries, self.documents).numbers, k)
+            return self.retriever.search(queries, k, candidates)
+        return self._second(queries, self.retriever.search(queries, self.documents, candidates).numbers, k, candidates)
 
-    def _second(self, queries: Sequence[str], first: np.ndarray, k: int) -> Ranking:
+    def _second(self, queries: Sequence[str], first: np.ndarray, k: int, candidates: Candidates | None) -> Ranking:
         if not self.weight:
-            return self.retriever.search(queries, k)
-        return self.retriever.search_toward(queries, first[:, : self.documents], self.weight, k)
+            return self.retriever.search(queries, k, candidates)
+        return self.retriever.search_toward(queries, first[:, : self.documents], self.weight, k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """One move, toward the documents given."""
-        return self.retriever.search_toward(queries, documents, weight, k)
+        return self.retriever.search_toward(queries, documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores by the unmoved query: texts alone have no collection to take feedback from."""
@@ -83,12 +90,14 @@ class Feedback(Retriever):
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return type(self)(self.retriever, **settings, alternatives=self._alternatives)
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the first search is shared."""
         tried = [self.settings(), *self.alternatives()]
-        first = self.retriever.search(queries, max(settings["documents"] for settings in tried)).numbers
+        first = self.retriever.search(queries, max(settings["documents"] for settings in tried), candidates).numbers
         for settings in tried:
-            yield settings, self.with_settings(settings)._second(queries, first, k)
+            yield settings, self.with_settings(settings)._second(queries, first, k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn."""

@@ -9,7 +9,21 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Retriever, Start, best, joined, moments, read_state, write_state
+from zero2ir.models.base import (
+    Candidates,
+    Example,
+    Ranking,
+    Retriever,
+    Start,
+    best,
+    joined,
+    longest,
+    moments,
+    read_state,
+    usual,
+    widened,
+    write_state,
+)
 from zero2ir.models.normalization import Normalization, Reference
 
 RIVALS = 100  # that an example's positive is compared with when weights are learned
@@ -83,23 +97,39 @@ class Hybrid(Retriever):
         self.n_documents = len(corpus.documents)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self._fuse(self._found(queries), k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        return self._fuse(self._found(queries, candidates), k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Moves each retriever's query as far as that one takes part, and fuses."""
-        depth = min(self.depth, self.n_documents)
+        depth, seen = self._scope(candidates)
         rankings = [
-            part.search_toward(queries, documents, weight * share, depth) if share else part.search(queries, depth)
+            part.search_toward(queries, documents, weight * share, depth, seen)
+            if share
+            else part.search(queries, depth, seen)
             for part, share in zip(self.retrievers, self.moves, strict=True)
         ]
-        return self._fuse(rankings, k)
+        return self._fuse(rankings, k, candidates)
 
-    def _found(self, queries: Sequence[str]) -> list[Ranking]:
-        depth = min(self.depth, self.n_documents)
-        return [retriever.search(queries, depth) for retriever in self.retrievers]
+    def _found(self, queries: Sequence[str], candidates: Candidates | None = None) -> list[Ranking]:
+        depth, seen = self._scope(candidates)
+        return [retriever.search(queries, depth, seen) for retriever in self.retrievers]
 
-    def _fuse(self, rankings: Sequence[Ranking], k: int) -> Ranking:
+    def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
+        """How deep each retriever searches, and among what."""
+        if candidates is None:
+            return min(self.depth, self.n_documents), None
+        seen = widened(candidates, self.n_documents)
+        return longest(seen), seen
+
+    def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         n_queries = len(rankings[0].numbers)
         fused = []
         for row in range(n_queries):
@@ -110,8 +140,9 @@ class Hybrid(Retriever):
                 total += weight * reference.spread(self.n_documents, self.normalization)
                 found[reference.numbers] |= weight > 0
             total /= sum(self.weights)
-            mean, deviation = moments(total)  # also of documents that nobody found
-            ranking = best(total[None], k, found[None])
+            # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
+            mean, deviation = moments(total if candidates is None else total[usual(self.n_documents)])
+            ranking = best(total[None], k, found[None], None if candidates is None else [candidates[row]])
             fused.append(ranking._replace(mean=np.array([mean]), deviation=np.array([deviation])))
         return joined(fused) if fused else best(np.zeros((0, self.n_documents)), k)
 
@@ -169,11 +200,13 @@ class Hybrid(Retriever):
         changed.start = start
         return changed
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retrievers search once for all settings."""
-        rankings = self._found(queries)
+        rankings = self._found(queries, candidates)
         for settings in [self.settings(), *self.alternatives()]:
-            yield settings, self.with_settings(settings)._fuse(rankings, k)
+            yield settings, self.with_settings(settings)._fuse(rankings, k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets each retriever learn that can, and then the weights, where they learn."""

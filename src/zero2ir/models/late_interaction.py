@@ -13,6 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
     NO_DOCUMENT,
+    Candidates,
     Example,
     Ranking,
     Retriever,
@@ -22,6 +23,7 @@ from zero2ir.models.base import (
     distinct,
     joined,
     read_state,
+    usual,
     write_state,
 )
 from zero2ir.models.examples import text_columns
@@ -32,7 +34,6 @@ from zero2ir.training import FitSettings, fit
 Lookup = Literal["exact", "graph"]
 BLOCK = 1 << 22  # inner products held at once
 QUERIES = 32  # that share one pass over the documents
-SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
 CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
 KEPT = 10  # ... of which the rarest count
 
@@ -122,8 +123,7 @@ class LateInteraction(Retriever):
             )
 
     def _sampled(self) -> Self:
-        chosen = np.linspace(0, len(self.documents.lengths) - 1, SAMPLE).astype(int)
-        self.sample = self.documents.take(np.unique(chosen))
+        self.sample = self.documents.take(usual(len(self.documents.lengths)))
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
@@ -132,22 +132,29 @@ class LateInteraction(Retriever):
         vectors = tokens.vectors if self.map is None else adapt(tokens.vectors, self.map)
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        numbers = None if self.first is None else self.first.search(queries, self.depth).numbers
-        return self._nearest(self.encode_queries(queries), numbers, k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        if candidates is None and self.first is not None:
+            candidates = _found(self.first.search(queries, self.depth))
+        return self._nearest(self.encode_queries(queries), candidates, k)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Vectors that stand for the documents, and are rare elsewhere, join the query's.
 
         Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; for its k-means Ward's clusters,
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
-        numbers = (
-            None if self.first is None else self.first.search_toward(queries, documents, weight, self.depth).numbers
-        )
+        if candidates is None and self.first is not None:
+            candidates = _found(self.first.search_toward(queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
-        return self._nearest(Tokens.joined(moved, encoded.vectors), numbers, k)
+        return self._nearest(Tokens.joined(moved, encoded.vectors), candidates, k)
 
     def _moved(self, query: np.ndarray, documents: np.ndarray, weight: float) -> np.ndarray:
         """(n_vectors, dimension) a query's vectors and those of documents, by weight."""
@@ -160,8 +167,8 @@ class LateInteraction(Retriever):
         share = rarity[order] / max(float(rarity[order].sum()), 1e-12)
         return np.concatenate([(1 - weight) * query, weight * share[:, None] * centres[order]]).astype(np.float32)
 
-    def _nearest(self, encoded: Tokens, candidates: np.ndarray | None, k: int) -> Ranking:
-        """Ranks all documents, or the candidates: (n_queries, n) document numbers, -1 where there are fewer."""
+    def _nearest(self, encoded: Tokens, candidates: Candidates | None, k: int) -> Ranking:
+        """Ranks all documents, or the candidates."""
         rows = range(len(encoded.lengths))
         number = len(self.documents.lengths)
         if self.graph is None and candidates is None:
@@ -171,9 +178,9 @@ class LateInteraction(Retriever):
             found = [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
         return joined(found) if found else best(np.zeros((0, number), dtype=np.float32), k)
 
-    def _candidates(self, encoded: Tokens, candidates: np.ndarray | None, row: int) -> np.ndarray:
+    def _candidates(self, encoded: Tokens, candidates: Candidates | None, row: int) -> np.ndarray:
         if candidates is not None:
-            return np.sort(candidates[row][candidates[row] != NO_DOCUMENT])
+            return np.sort(candidates[row])
         assert self.graph is not None
         nearest = self.graph.nearest(encoded.text(row), self.depth)
         return np.unique(np.searchsorted(self.documents.starts, nearest, side="right") - 1)
@@ -185,8 +192,8 @@ class LateInteraction(Retriever):
         if len(candidates):
             scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
             found[0, candidates] = True
-        usual = maxsim(query, self.sample)
-        return best(scores, k, found)._replace(mean=usual.mean(axis=1), deviation=usual.std(axis=1))
+        sampled = maxsim(query, self.sample)
+        return best(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
@@ -267,6 +274,11 @@ class LateInteraction(Retriever):
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.documents.vectors.shape[1])
         return retriever._sampled()
+
+
+def _found(ranking: Ranking) -> list[np.ndarray]:
+    """The documents of each query that a ranking holds."""
+    return [row[row != NO_DOCUMENT] for row in ranking.numbers]
 
 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:

@@ -13,6 +13,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder, load_encoder
 from zero2ir.models.base import (
     NO_DOCUMENT,
+    Candidates,
     Example,
     Ranking,
     Retriever,
@@ -21,6 +22,7 @@ from zero2ir.models.base import (
     counted,
     distinct,
     joined,
+    of_queries,
     read_state,
     write_state,
 )
@@ -111,16 +113,23 @@ class LearnedSparse(Retriever):
         names = self.network.terms(row.indices[order])
         return [(name, float(row.data[place])) for name, place in zip(names, order, strict=True)]
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self._ranked(self.encode_queries(queries), k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        return self._ranked(self.encode_queries(queries), k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Rocchio's move: the query's weights and the mean of the documents', on one scale, by weight.
 
         Source: Rocchio 1971.
         """
         moved = [self._moved(*pair, weight) for pair in zip(self.encode_queries(queries), documents, strict=True)]
-        return self._ranked(csr_matrix(vstack(moved)), k) if moved else self.search(queries, k)
+        return self._ranked(csr_matrix(vstack(moved)), k, candidates) if moved else self.search(queries, k)
 
     def _moved(self, query: csr_matrix, documents: np.ndarray, weight: float) -> csr_matrix:
         """(1, n_terms) a query's weights on their way to its documents' heaviest terms, as long as it was."""
@@ -132,13 +141,14 @@ class LearnedSparse(Retriever):
         length = float(np.linalg.norm(query.data)) or 1.0
         return (1 - weight) * query + (weight * length / max(float(np.linalg.norm(near.data)), 1e-12)) * near
 
-    def _ranked(self, queries: csr_matrix, k: int) -> Ranking:
+    def _ranked(self, queries: csr_matrix, k: int, candidates: Candidates | None) -> Ranking:
         n_documents = self.postings.shape[0]
         rows = max(1, BLOCK // n_documents)
         parts = []
         for start in range(0, max(1, queries.shape[0]), rows):
-            scores = self._scores(queries[start : start + rows])
-            parts.append(best(scores, k, found=scores > 0))
+            block = slice(start, start + rows)
+            scores = self._scores(queries[block])
+            parts.append(best(scores, k, found=scores > 0, candidates=of_queries(candidates, block)))
         return joined(parts)
 
     def _scores(self, queries: csr_matrix) -> np.ndarray:

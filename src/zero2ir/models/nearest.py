@@ -11,7 +11,7 @@ import numpy as np
 from zero2ir.encoders import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file, sha256, write_json
-from zero2ir.models.base import NO_DOCUMENT, Ranking, best, joined
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, best, joined, of_queries
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -109,10 +109,13 @@ class Exact:
     def __init__(self, vectors: Vectors) -> None:
         self.vectors = vectors
 
-    def search(self, queries: np.ndarray, k: int) -> Ranking:
+    def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         """The ``k`` documents of the highest inner products with each of the queries (n_queries, dimension)."""
         rows = max(1, BLOCK // max(1, len(self.vectors)))
-        parts = [best(self.vectors.products(queries[at : at + rows]), k) for at in range(0, len(queries), rows)]
+        blocks = [slice(at, at + rows) for at in range(0, len(queries), rows)]
+        parts = [
+            best(self.vectors.products(queries[block]), k, candidates=of_queries(candidates, block)) for block in blocks
+        ]
         return joined(parts) if parts else best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
 
     def save(self, folder: Path) -> None:
@@ -148,19 +151,24 @@ class Graph(Exact):
             graph.add(np.arange(block.start, block.start + len(rows)), rows, threads=1)
         return cls(vectors, graph, vectors.moments())
 
-    def search(self, queries: np.ndarray, k: int) -> Ranking:
+    def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         if not len(queries):
             return super().search(queries, k)
-        rows = [self._search(query, k) for query in queries]
+        if candidates is None:
+            rows = [self._ranked(query, self._near(query, k), k) for query in queries]
+        else:
+            rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
         variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # less is the rounding of equal scores
         return joined(rows)._replace(mean=queries @ self.mean, deviation=deviation)
 
-    def _search(self, query: np.ndarray, k: int) -> Ranking:
-        near = self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys
-        numbers = np.sort(near.astype(np.int64))
+    def _near(self, query: np.ndarray, k: int) -> np.ndarray:
+        return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
+
+    def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
+        numbers = np.sort(numbers)
         ranking = best((self.vectors[numbers] @ query)[None], k)
-        return ranking._replace(numbers=np.where(ranking.numbers == NO_DOCUMENT, NO_DOCUMENT, numbers[ranking.numbers]))
+        return ranking._replace(numbers=np.append(numbers, NO_DOCUMENT)[ranking.numbers])  # -1 takes the last one
 
     def save(self, folder: Path) -> None:
         """Writes the vectors, the graph and the moments."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Example, Ranking, Reranker, Retriever, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Example, Ranking, Reranker, Retriever, read_state, write_state
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 RERANKER = "reranker"
@@ -81,12 +81,19 @@ class Reranked(Retriever):
         self.reranker.index(corpus)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1))).cut(k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1), candidates)).cut(k)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Moves the retriever's query; the reranker sees the query as it is."""
-        moved = self.retriever.search_toward(queries, documents, weight, max(k, self.depth + 1))
+        moved = self.retriever.search_toward(queries, documents, weight, max(k, self.depth + 1), candidates)
         return self._reranked(queries, moved).cut(k)
 
     def _reranked(self, queries: Sequence[str], ranking: Ranking) -> Ranking:
@@ -147,9 +154,11 @@ class Reranked(Retriever):
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return self._of(self.retriever, self.reranker, settings["weight"])
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """The retriever's own order first, then each weight; both are asked once for all of them."""
-        ranking = self.retriever.search(queries, max(k, self.depth + 1))
+        ranking = self.retriever.search(queries, max(k, self.depth + 1), candidates)
         judged = self._judged(queries, ranking)
         yield {"weight": 0.0}, ranking.cut(k)
         for settings in [self.settings(), *self.alternatives()]:

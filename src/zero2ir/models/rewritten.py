@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Retriever, counted, read_state, write_state
+from zero2ir.models.base import Candidates, Example, Ranking, Retriever, counted, read_state, write_state
 from zero2ir.models.llm_reranker import excerpt
 from zero2ir.models.prompted import PartPrompt, Prompted
 
@@ -107,12 +107,19 @@ class Rewritten(Retriever, Prompted):
         self.retriever.index(corpus)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
-        return self.retriever.search(self.rewrite(queries), k)
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        return self.retriever.search(self.rewrite(queries), k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Moves the rewritten query."""
-        return self.retriever.search_toward(self.rewrite(queries), documents, weight, k)
+        return self.retriever.search_toward(self.rewrite(queries), documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return self.retriever.score(self.rewrite(queries), candidates)
@@ -149,14 +156,16 @@ class Rewritten(Retriever, Prompted):
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return self._of(self.retriever, settings["style"], self.prompt)
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """The plain query first, then each style; the language model is asked once for all of them."""
-        yield {"style": "off"}, self.retriever.search(queries, k)
+        yield {"style": "off"}, self.retriever.search(queries, k, candidates)
         passages = self._passages(queries)
         for settings in [self.settings(), *self.alternatives()]:
             if settings["style"] != "off":
                 changed = self.with_settings(settings)
-                yield settings, self.retriever.search(changed._combined(queries, passages), k)
+                yield settings, self.retriever.search(changed._combined(queries, passages), k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn, and shows queries with their relevant documents, unless its prompt was chosen."""

@@ -9,7 +9,20 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_embeddings, save_embeddings
-from zero2ir.models.base import Example, Ranking, Retriever, best, joined, moments, read_state, write_state
+from zero2ir.models.base import (
+    Candidates,
+    Example,
+    Ranking,
+    Retriever,
+    best,
+    joined,
+    longest,
+    moments,
+    read_state,
+    usual,
+    widened,
+    write_state,
+)
 from zero2ir.models.nearest import check_searchable, nearest
 from zero2ir.models.normalization import Reference
 
@@ -85,24 +98,44 @@ class Smoothed(Retriever):
         vars(self).pop("_shares", None)  # of the documents that were indexed before
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:
-            return self.retriever.search(queries, k)
-        return self._smoothed(self.retriever.search(queries, self._seen()), k)
+            return self.retriever.search(queries, k, candidates)
+        return self._smoothed(self.retriever.search(queries, *self._scope(candidates)), k, candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """Moves the retriever's query."""
         if not self.weight:
-            return self.retriever.search_toward(queries, documents, weight, k)
-        return self._smoothed(self.retriever.search_toward(queries, documents, weight, self._seen()), k)
+            return self.retriever.search_toward(queries, documents, weight, k, candidates)
+        depth, seen = self._scope(candidates)
+        return self._smoothed(self.retriever.search_toward(queries, documents, weight, depth, seen), k, candidates)
 
     def _seen(self) -> int:
         return min(self.depth, len(self.near))
 
-    def _smoothed(self, ranking: Ranking, k: int) -> Ranking:
+    def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
+        """How deep the retriever searches, and among what: the candidates and their neighbours."""
+        if candidates is None:
+            return self._seen(), None
+        seen = widened([np.union1d(numbers, self.near[numbers]) for numbers in candidates], len(self.near))
+        return longest(seen), seen
+
+    def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
             return best(np.zeros((0, len(self.near))), k)
-        return joined([self._smoothed_row(Reference.of(ranking, row), k) for row in range(len(ranking.numbers))])
+        return joined(
+            [
+                self._smoothed_row(Reference.of(ranking, row), k, None if candidates is None else candidates[row])
+                for row in range(len(ranking.numbers))
+            ]
+        )
 
     @cached_property
     def _shares(self) -> np.ndarray:
@@ -114,7 +147,7 @@ class Smoothed(Retriever):
         squares[squares.sum(axis=1) == 0, 0] = 1.0
         return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
 
-    def _smoothed_row(self, reference: Reference, k: int) -> Ranking:
+    def _smoothed_row(self, reference: Reference, k: int, candidates: np.ndarray | None) -> Ranking:
         """One query's documents with those whose neighbours were found; none where none was."""
         near, shares = self.near[:, : self.neighbours], self._shares
         own = reference.spread(len(near), "z-score")
@@ -123,8 +156,9 @@ class Smoothed(Retriever):
         found = np.zeros(len(near), dtype=bool)
         found[reference.numbers] = True
         found |= (found[near] & (shares > 0)).any(axis=1)
-        mean, deviation = moments(total)
-        return best(total[None], k, found[None])._replace(mean=np.array([mean]), deviation=np.array([deviation]))
+        mean, deviation = moments(total if candidates is None else total[usual(len(near))])
+        ranking = best(total[None], k, found[None], None if candidates is None else [candidates])
+        return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts without neighbours, on the scale of ``search``."""
@@ -150,12 +184,15 @@ class Smoothed(Retriever):
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return self._like(self.retriever, **settings)
 
-    def sweep(self, queries: Sequence[str], k: int) -> Iterator[tuple[dict[str, Any], Ranking]]:
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retriever searches once for all settings."""
-        ranking = self.retriever.search(queries, self._seen())
+        ranking = self.retriever.search(queries, *self._scope(candidates))
         for settings in [self.settings(), *self.alternatives()]:
             one = self.with_settings(settings)
-            yield settings, one._smoothed(ranking, k) if one.weight else one.search(queries, k)
+            found = one._smoothed(ranking, k, candidates) if one.weight else one.search(queries, k, candidates)
+            yield settings, found
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn."""

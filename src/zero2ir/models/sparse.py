@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, best, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, write_state
 
 STOP_WORDS = "en"
 STEMMER = "english"  # Snowball's Porter2
@@ -73,28 +73,35 @@ class Sparse(Retriever):
         self.weights.index((ids, self.vocabulary), show_progress=False, create_empty_token=False)
         return self
 
-    def search(self, queries: Sequence[str], k: int) -> Ranking:
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
         for row, tokens in enumerate(tokenize(queries)):
             known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
             if known and self.weights is not None:
                 scores[row] = self.weights.get_scores_from_ids(known)
-        return best(scores, k, found=scores > 0)
+        return best(scores, k, found=scores > 0, candidates=candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
         """RM3: the query's terms by their share in it, and the documents' most frequent ones by their mean share.
 
         Source: Abdul-Jaleel et al., TREC 2004, "UMass at TREC 2004: Novelty and HARD", with equal document weights.
         """
         if self.weights is None or not queries:
-            return self.search(queries, k)
+            return self.search(queries, k, candidates)
         terms = vstack([self._model(*pair, weight) for pair in zip(tokenize(queries), documents, strict=True)])
         index = self.weights.scores
         matrix = csc_matrix(
             (index["data"], index["indices"], index["indptr"]), shape=(self.n_documents, len(self.vocabulary))
         )
         scores = np.asarray((terms @ matrix.T).todense(), dtype=np.float32)  # -> (n_queries, n_documents)
-        return best(scores, k, found=scores > 0)
+        return best(scores, k, found=scores > 0, candidates=candidates)
 
     def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
         """(1, n_terms) the weights of a moved query's terms; they sum to the number of its tokens."""

@@ -32,6 +32,8 @@ from zero2ir.report.tables import (
     systems_table,
 )
 
+_CANDIDATES = {"qrels": "all documents judged for it", "run": "those of a given run"}
+
 
 def build_report(
     results: Sequence[Path],
@@ -134,6 +136,7 @@ def _page(
         power=power(summary),
         level=LEVEL,
         counts=dict(manifest.get("counts", {})),
+        candidates=_CANDIDATES.get(manifest.get("candidates", ""), "given"),
         data=dict(_flat({key: value for key, value in manifest.items() if key not in ("quality", "sha256")})),
         quality=_quality(manifest.get("quality", {})),
         settings=dict(_flat(settings)),

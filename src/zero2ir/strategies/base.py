@@ -32,6 +32,8 @@ class TrainingInputs:
         seed: of everything that draws.
         writing: as what the synthetic queries were written, for a strategy that has more written.
         others: other collections with judgments, to practise on.
+        candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
+            where that is the whole collection.
     """
 
     corpus: Corpus
@@ -41,6 +43,7 @@ class TrainingInputs:
     seed: int = 0
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
     others: Sequence[OtherCollection] = ()
+    candidates: Mapping[str, Sequence[str]] | None = None
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -52,9 +55,15 @@ class TrainingInputs:
         """The judgments as qrels."""
         return [Judgment(row.query_id, row.doc_id, row.relevance) for row in self.judgments]
 
+    def candidates_of(self, query_ids: Sequence[str]) -> list[np.ndarray] | None:
+        """What some of the judged queries rank, document numbers; None where that is the whole collection."""
+        if self.candidates is None:
+            return None
+        return [self.corpus.numbers_of(self.candidates.get(query_id, ())) for query_id in query_ids]
+
     def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
         """What the judgments of some queries teach: each relevant document before those judged not relevant, and
-        before unjudged ones that BM25 ranks high."""
+        before unjudged ones that BM25 ranks high, among the query's candidates where it has any."""
         numbers = self.corpus.number_of
         chosen = [row for row in self.judgments if row.query_id in set(query_ids)]
         relevant = [row for row in chosen if row.relevance > 0]
@@ -68,6 +77,7 @@ class TrainingInputs:
             number=self.selection.negatives,
             ranks=self.selection.negatives_from,
             rng=np.random.default_rng(self.seed),
+            candidates=self.candidates_of([row.query_id for row in relevant]),
         )
         known = [
             [numbers[other.doc_id] for other in chosen if other.query_id == row.query_id and other.relevance <= 0]

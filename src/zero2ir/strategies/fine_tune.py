@@ -196,7 +196,8 @@ def sweep_values(
     found: list[tuple[Mapping[str, Any], np.ndarray]] = []
     for asked, places in unshown(retriever, texts):
         ids = [query_ids[place] for place in places]
-        swept = asked.sweep([texts[place] for place in places], inputs.selection.depth)
+        candidates = inputs.candidates_of(ids)
+        swept = asked.sweep([texts[place] for place in places], inputs.selection.depth, candidates)
         for number, (settings, ranking) in enumerate(swept):
             if number == len(found):
                 found.append((settings, np.full(len(texts), np.nan)))

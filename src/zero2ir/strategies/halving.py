@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -150,7 +150,8 @@ def measured_values(
     judged = [(query_id, inputs.queries[query_id]) for query_id in query_ids]
     written = [(row.query_id, row.query) for row in development]
     own = [Judgment(row.query_id, row.doc_id, 1) for row in development]
-    return _values(model, inputs, judged, inputs.qrels), _values(model, inputs, written, own)
+    whole = replace(inputs, candidates=None)  # a synthetic query has none of its own
+    return _values(model, inputs, judged, inputs.qrels), _values(model, whole, written, own)
 
 
 def _values(
@@ -161,7 +162,7 @@ def _values(
     values = np.full(len(queries), np.nan)
     for asked, places in unshown(model, [text for _, text in queries]):
         ids, texts = zip(*(queries[place] for place in places), strict=True)
-        ranking = asked.search(texts, selection.depth)
+        ranking = asked.search(texts, selection.depth, inputs.candidates_of(ids))
         values[places] = judged_values(ranking, inputs.corpus, ids, qrels, selection.measure)
     return values
 

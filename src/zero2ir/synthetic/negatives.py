@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever
 
 
 def hard_negatives(
@@ -16,6 +16,7 @@ def hard_negatives(
     number: int,
     ranks: tuple[int, int],
     rng: np.random.Generator,
+    candidates: Candidates | None = None,
 ) -> list[list[int]]:
     """Draws negatives from a stretch of each query's ranking; the very top may hold unjudged answers.
 
@@ -26,6 +27,7 @@ def hard_negatives(
         number: how many a query, at most.
         ranks: first and last rank to draw from, counted from 1.
         rng: the source of chance.
+        candidates: what each query ranks; the whole collection where None.
 
     Returns:
         n lists of document numbers; fewer where the ranking is shorter.
@@ -33,7 +35,7 @@ def hard_negatives(
     first, last = ranks
     if not queries or number == 0:
         return [[] for _ in queries]
-    rows = retriever.search(queries, last).numbers[:, first - 1 :]
+    rows = retriever.search(queries, last, candidates).numbers[:, first - 1 :]
     drawn = []
     for row, known in zip(rows, excluded, strict=True):
         pool = [int(document) for document in row if document != NO_DOCUMENT and int(document) not in known]
