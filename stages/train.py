@@ -28,7 +28,7 @@ def main(config: TrainConfig) -> None:
     asks = strategy.needs_lm or "lm" in model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes=strategy.needs_lm)
-        trained = train_program(model, strategy, inputs, names)
+        trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, strategy.uses_synthetic, roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:

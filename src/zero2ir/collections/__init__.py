@@ -2,6 +2,7 @@
 
 from zero2ir.collections.checks import check, require_judged_queries
 from zero2ir.collections.judgments import draw, read_judgments, test_queries, write_judgments
+from zero2ir.collections.passages import in_passages
 from zero2ir.collections.records import (
     Collection,
     DataQuality,
@@ -28,6 +29,7 @@ __all__ = [
     "RawCollection",
     "check",
     "draw",
+    "in_passages",
     "is_ordered",
     "load",
     "read_collection",

@@ -13,6 +13,26 @@ _KEYS_OF_SOURCE = {
 _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your folder")}
 
 
+class PassageSettings(BaseModel):
+    """How long documents become passages.
+
+    Attributes:
+        words: the most that a passage has.
+        overlap: words that a passage shares with the one before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: int = Field(ge=1)
+    overlap: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        if self.overlap >= self.words:
+            raise ValueError(f"overlap: {self.overlap} words of {self.words}; a passage must bring new ones, lower it")
+        return self
+
+
 class DatasetSettings(BaseModel):
     """Which collection to read.
 
@@ -25,6 +45,7 @@ class DatasetSettings(BaseModel):
         document_language: a local collection's docs.<language> in place of docs.
         query_language: a local collection's queries.<language> in place of queries.
         ordered: whether documents that follow one another belong together: chapters, threads, sections.
+        passages: how longer documents are cut into passages; None leaves them whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +58,7 @@ class DatasetSettings(BaseModel):
     document_language: str | None = None
     query_language: str | None = None
     ordered: bool = False
+    passages: PassageSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
