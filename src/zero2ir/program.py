@@ -84,13 +84,13 @@ class Program(dspy.Module):
             return self._rank(query, documents, k)
         ranking, probabilities = self.search([query], k)
         found = ranking.numbers[0] != NO_DOCUMENT
-        documents = [self.documents[number] for number in ranking.numbers[0][found]]
+        best = [self.documents[number] for number in ranking.numbers[0][found]]
         return dspy.Prediction(
-            docids=[document.doc_id for document in documents],
+            docids=[document.doc_id for document in best],
             scores=[float(score) for score in ranking.scores[0][found]],
             probabilities=None if probabilities is None else [float(one) for one in probabilities[0][found]],
             confidence=None if probabilities is None else float(probabilities[0, 0]),
-            **self._read(query, [document.content for document in documents]),
+            **self._read(query, [document.content for document in best]),
         )
 
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def lexical() -> LexicalReader:
     [
         ("when did Ani fall?", TEXTS[0], "date", "1045"),
         ("who lit the lamp?", TEXTS[1], "name", "Mary Smith"),
-        ("how many miles away did ships see it?", TEXTS[1], "number", "eighteen miles away"),
+        ("how many miles away did ships see it?", TEXTS[1], "number", "eighteen"),
         ("to what place did the masses migrate?", TEXTS[0], "name", "Cilicia"),
     ],
 )

@@ -104,8 +104,7 @@ class LexicalReader(Reader):
                 places.setdefault(stem, []).append(number)
         near, own = np.zeros(n), np.zeros(n)
         for stem, numbers in places.items():
-            distance = np.abs(np.arange(n)[:, None] - np.array(numbers)).min(axis=1)
-            near += terms[stem] * np.exp(-distance / REACH)
+            near += terms[stem] * np.exp(-_distances(np.array(numbers), n) / REACH)
             own[numbers] = 1.0
         kind = asked_for(query)
         fits = words.kinds[kind] if kind else np.zeros(n, dtype=bool)
@@ -118,6 +117,13 @@ class LexicalReader(Reader):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         read_state(folder)
         return cls().index(corpus)
+
+
+def _distances(places: np.ndarray, n: int) -> np.ndarray:
+    """(n,) how far each of 0, 1, ... is from the nearest of some places, which are sorted."""
+    here = np.arange(n)
+    behind = np.searchsorted(places, here).clip(max=len(places) - 1)
+    return np.minimum(np.abs(here - places[behind]), np.abs(here - places[np.maximum(behind - 1, 0)]))
 
 
 def best_span(text: str, values: np.ndarray) -> Span:
