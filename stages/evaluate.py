@@ -6,8 +6,9 @@ from typing import Any
 from zero2ir import paths
 from zero2ir.collections import read_collection, read_judgments, test_queries
 from zero2ir.config import EvaluateConfig, stage
+from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.results import SystemIdentity, write_results
-from zero2ir.experiment import code_revision, lm_cost, rank, timed
+from zero2ir.experiment import answer, code_revision, lm_cost, rank, timed
 from zero2ir.program import load_program, program_digest
 from zero2ir.tracking import log_evaluation
 
@@ -22,6 +23,11 @@ def main(config: EvaluateConfig) -> None:
 
     candidates = collection.candidates_of([query.query_id for query in queries])
     (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth, candidates))
+    key = AnswerKey(
+        {query.query_id: query.answers for query in queries},
+        {document.doc_id: document.body for document in program.documents},
+        answer(program, queries, run),
+    )
     system = SystemIdentity(
         **names,
         dataset=collection.facts["name"],
@@ -39,6 +45,7 @@ def main(config: EvaluateConfig) -> None:
         | lm_cost(program.language_model, "search_lm_"),
         settings=config.evaluation,
         seed=config.system.seed,
+        key=key,
     )
     log_evaluation(
         config.tracking,

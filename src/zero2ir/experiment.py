@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.confidence import DEPTH, Confidence, Judged
-from zero2ir.evaluation.measures import Run
+from zero2ir.evaluation.measures import Run, rankings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.strategies import Fitted, Strategy, TrainingInputs
@@ -38,7 +38,9 @@ class Trained:
     cost: Mapping[str, float]
 
 
-def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any]) -> Trained:
+def train_program(
+    model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any], answers: bool = False
+) -> Trained:
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
@@ -46,11 +48,12 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         strategy: how to train.
         inputs: all that training may see.
         about: what the program shall say of itself; ``chosen`` and ``because`` are added.
+        answers: whether the program shall point to answers, too.
 
     Raises:
         InputError: something that the strategy needs is missing.
     """
-    from zero2ir.program import Program
+    from zero2ir.program import Program, reader_of
 
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
@@ -61,6 +64,7 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         calibrate(fitted.retriever, inputs),
         {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         inputs.corpus.language_model,
+        reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
     seconds = time.perf_counter() - start
     cost = {
@@ -113,6 +117,15 @@ def rank(
     ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
     stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), stated
+
+
+def answer(program: "Program", queries: Sequence["Query"], run: Run) -> dict[str, str]:
+    """Query id → the answer that the program reads in its first document; "" where it found none."""
+    first = {ranking.query_id: ranking.doc_ids[0] for ranking in rankings(run, depth=1) if ranking.doc_ids}
+    content = {document.doc_id: document.content for document in program.documents}
+    passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
+    given = program.answers([query.text for query in queries], passages)
+    return dict(zip((query.query_id for query in queries), given, strict=True))
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:

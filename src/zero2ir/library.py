@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
-    from zero2ir.collections import Document, JudgedDocument, OtherCollection
+    from zero2ir.collections import Document, JudgedDocument, OtherCollection, Query
     from zero2ir.config import LibraryConfig
     from zero2ir.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 Documents = Sequence[str | Mapping[str, Any]]
 Judgments = Sequence[tuple[str, str, int]]
 Candidates = Mapping[str, Sequence[str]]
+Pairs = Sequence[tuple[str, str | Sequence[str]]]
 
 
 def train(
     documents: Documents,
-    judgments: Judgments = (),
+    judgments: Judgments | Pairs = (),
     *,
+    task: str = "ranking",
     model: str = "hybrid",
     strategy: str = "fine_tune",
     encoder: str = "minilm",
@@ -38,7 +40,10 @@ def train(
 
     Args:
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
-        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
+        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
+            (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
+            to answers. ``program.about["set_aside"]`` says which of them were of no use.
+        task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
         strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
             hybrid (need an LM).
@@ -60,15 +65,16 @@ def train(
     from zero2ir.experiment import train_program
     from zero2ir.strategies import wants_synthetic
 
-    config = _config(model, strategy, encoder, lm, settings)
+    config = _config(task, model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
-    rows = as_judgments(judgments, corpus)
+    rows, set_aside = _judged(judgments, corpus, config)
     ranked = as_candidates(candidates, rows, corpus)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
-    return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
+    return train_program(chosen, fit, inputs, about, config.task.answers).program
 
 
 def load(folder: str | Path) -> "Program":
@@ -100,8 +106,9 @@ class Compared(NamedTuple):
 
 def compare(
     documents: Documents,
-    judgments: Judgments,
+    judgments: Judgments | Pairs,
     *,
+    task: str = "ranking",
     models: Sequence[str] = ("sparse", "dense", "hybrid"),
     strategies: Sequence[str] = ("zero_shot", "fine_tune"),
     encoder: str = "minilm",
@@ -116,6 +123,7 @@ def compare(
     Args:
         documents: as for ``train``.
         judgments: as for ``train``; at least two judged queries with a relevant document.
+        task: a file of conf/task.
         models: files of conf/model.
         strategies: files of conf/strategy.
         encoder: a file of conf/encoder.
@@ -142,7 +150,7 @@ def compare(
         if given < least:
             raise InputError(f"{name}: {given} given; comparing needs at least {least}")
     configs = {
-        f"{model}/{strategy}": _config(model, strategy, encoder, lm, settings)
+        f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
         for model in models
         for strategy in strategies
     }
@@ -151,7 +159,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows = as_judgments(judgments, corpus)
+    rows, _ = _judged(judgments, corpus, first)
     ranked = as_candidates(candidates, rows, corpus)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -321,10 +329,53 @@ def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCol
         raise InputError(f"others[{number}]: {error}") from None
 
 
-def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]) -> "LibraryConfig":
+def _judged(
+    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig"
+) -> tuple[list["JudgedDocument"], dict[str, str]]:
+    """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
+    from zero2ir.collections import JudgmentBudget
+    from zero2ir.tasks.qa import Finder
+
+    if config.task.pairs is None:
+        return as_judgments(cast(Judgments, judgments), corpus), {}
+    pairs = as_pairs(cast(Pairs, judgments))
+    if not pairs:
+        return [], {}
+    found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    text = {pair.query_id: pair.text for pair in pairs}
+    return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
+
+
+def as_pairs(pairs: Pairs) -> list["Query"]:
+    """Turns (question, answer) rows into queries; questions that differ in case or punctuation only are one.
+
+    Raises:
+        InputError: a row of another form, an empty question, or one without an answer; names the row.
+    """
+    from zero2ir.collections import Query
+    from zero2ir.collections.judgments import normalised
+
+    texts: dict[str, str] = {}  # normalised to as it was first given
+    answers: dict[str, tuple[str, ...]] = {}
+    for number, row in enumerate(pairs):
+        if isinstance(row, str) or len(row) != 2:
+            raise InputError(f"judgments[{number}]: {row!r} is not (question, answer) or (question, [answer, ...])")
+        question, given = str(row[0]), ([row[1]] if isinstance(row[1], str) else row[1])
+        if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
+            raise InputError(f"judgments[{number}]: the answer {row[1]!r} is neither a string nor a list of strings")
+        if not question.strip() or not any(map(str.strip, given)):
+            raise InputError(f"judgments[{number}]: question or answer is empty; write one or leave the row out")
+        question = texts.setdefault(normalised(question), question)
+        answers[question] = (*answers.get(question, ()), *(one for one in given if one.strip()))
+    return [Query(f"q{place}", text, answers=found) for place, (text, found) in enumerate(answers.items())]
+
+
+def _config(
+    task: str, model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]
+) -> "LibraryConfig":
     from zero2ir.config import LibraryConfig, compose
 
-    choices = {"model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
+    choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 

@@ -200,7 +200,15 @@ def test_normalised(one, other, same):
     assert (normalised(one) == normalised(other)) is same
 
 
-rows = st.builds(JudgedDocument, st.text("ab1", min_size=1), st.text(), st.text("cd2", min_size=1), st.integers(0, 4))
+rows = st.builds(
+    JudgedDocument,
+    st.text("ab1", min_size=1),
+    st.text(),
+    st.text("cd2", min_size=1),
+    st.integers(0, 4),
+    st.lists(st.text("xy ", min_size=1).filter(str.strip), max_size=2).map(tuple),
+    st.booleans(),
+)
 
 
 @settings(deadline=None)  # machines are shared; a slow moment is no failure

@@ -25,7 +25,7 @@ def folder_of(tmp_path: Path, **files: str | bytes) -> Path:
 def test_jsonl_with_trec_qrels(tmp_path):
     raw = read(folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 a 2\nq1 0\tb 0\n"))
     assert raw.documents == [Document("a", "A", "first"), Document("b", "", "second")]
-    assert raw.queries == [Query("q1", "one?", "test")]
+    assert raw.queries == [Query("q1", "one?", "test", ("first",))]
     assert raw.judgments == [Judgment("q1", "a", 2), Judgment("q1", "b", 0)]
     assert raw.places["document", "b"] == "docs.jsonl:2"
     assert raw.places["judgment", 1] == "qrels.trec:2"

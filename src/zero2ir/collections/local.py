@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of
+from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
 from zero2ir.collections.records import CandidateDocument, Document, Judgment, Query, RawCollection
 from zero2ir.collections.settings import DatasetSettings
 from zero2ir.errors import InputError
@@ -59,7 +59,8 @@ def read(
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
     - ``docs``: doc_id, title (may be missing), text
-    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing)
+    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing), answers (strings
+      that answer it; may be missing)
     - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
     - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
 
@@ -123,7 +124,8 @@ def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
         split = row.get("split", "test")
         if split not in ("train", "test"):
             raise InputError(f"{place}: split {split!r}; write train or test")
-        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split)
+        answers = texts_of(row, "answers", place)
+        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split, answers)
 
 
 def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:

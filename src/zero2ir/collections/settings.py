@@ -13,6 +13,26 @@ _KEYS_OF_SOURCE = {
 _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your folder")}
 
 
+class PassageSettings(BaseModel):
+    """How long documents become passages.
+
+    Attributes:
+        words: the most that a passage has.
+        overlap: words that a passage shares with the one before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: int = Field(ge=1)
+    overlap: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        if self.overlap >= self.words:
+            raise ValueError(f"overlap: {self.overlap} words of {self.words}; a passage must bring new ones, lower it")
+        return self
+
+
 class DatasetSettings(BaseModel):
     """Which collection to read.
 
@@ -30,6 +50,7 @@ class DatasetSettings(BaseModel):
         candidates: None where each query ranks the whole collection; else what it ranks instead: "qrels", all that is
             judged for it, or "run", the documents of a given run: a local collection's ``candidates.trec``, or what
             ir_datasets calls scoreddocs.
+        passages: how longer documents are cut into passages; None leaves them whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +64,7 @@ class DatasetSettings(BaseModel):
     query_language: str | None = None
     ordered: bool = False
     candidates: Literal["qrels", "run"] | None = None
+    passages: PassageSettings | None = None
 
     @model_validator(mode="before")
     @classmethod

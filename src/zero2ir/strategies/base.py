@@ -84,7 +84,7 @@ class TrainingInputs:
             for row in relevant
         ]
         return [
-            Example(row.query, numbers[row.doc_id], tuple(bad + more), float(row.relevance))
+            Example(row.query, numbers[row.doc_id], tuple(bad + more), float(row.relevance), answers=row.answers)
             for row, bad, more in zip(relevant, known, drawn, strict=True)
         ]
 
