@@ -38,7 +38,7 @@ def test_the_inverted_index_returns_exactly_what_brute_force_does(
     model = LearnedSparse()
     model._over(None, None, csr_matrix(documents))  # type: ignore[arg-type]  # neither texts nor a network take part
     scores = queries @ documents.T
-    for one, other in zip(model._ranked(csr_matrix(queries), k), best(scores, k, scores > 0), strict=True):
+    for one, other in zip(model._ranked(csr_matrix(queries), k, None), best(scores, k, scores > 0), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
