@@ -392,7 +392,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
             r"^pretraining=al: unknown choice; valid choices are adjacency, all, cropping, default, ",
         ),
         ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, minilm_int8, static$"),
-        ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are ranking"),
+        ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are qa, ranking"),
         ({"models": []}, r"^params\.yaml: models: .*at least 1"),
         ({"strategies": []}, r"^params\.yaml: strategies: .*at least 1"),
         ({"seeds": []}, r"^params\.yaml: seeds: .*at least 1"),
