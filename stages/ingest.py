@@ -6,6 +6,7 @@ from zero2ir import collections, paths
 from zero2ir.collections.judgments import write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
+from zero2ir.languages import identify
 
 
 def main(config: IngestConfig) -> None:
@@ -13,6 +14,11 @@ def main(config: IngestConfig) -> None:
     collections.require_judged_queries(collection)
     draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    if config.dataset.parallel:
+        facts["languages"] = {
+            "documents": identify([document.content for document in collection.documents]),
+            "queries": identify([query.text for query in collection.queries]),
+        }
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():

@@ -222,3 +222,18 @@ def test_a_bad_judgment_is_named_by_its_line(tmp_path, line, message):
     path.write_text('{"query_id": "q", "query": "x", "doc_id": "d", "relevance": 1}\n' + line + "\n")
     with pytest.raises(InputError, match=message):
         read_judgments(path)
+
+
+def test_a_judged_query_carries_its_translation_and_no_other_ones(tmp_path):
+    queries = [Query(f"q{n}", f"pregunta {n}", "test", f"question {n}") for n in range(6)]
+    collection = Collection(DOCUMENTS, queries, [Judgment(f"q{n}", f"d{n}", 1) for n in range(6)])
+    drawn = draw(collection, JudgmentBudget(queries=2), 0)
+    assert [row.translation for row in drawn] == [row.query.replace("pregunta", "question") for row in drawn]
+    path = tmp_path / "judgments.jsonl"
+    write_judgments(drawn, path)
+    assert read_judgments(path) == drawn
+    left, _ = test_queries(collection, drawn)
+    assert not {query.translation for query in left} & {row.translation for row in drawn}
+    assert not any(query.translation in path.read_text() for query in left)
+    shuffled = draw(collection, JudgmentBudget(queries=2, shuffled=True), 0)
+    assert {(row.query, row.translation) for row in shuffled} == {(row.query, row.translation) for row in drawn}

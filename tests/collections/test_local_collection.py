@@ -75,6 +75,17 @@ def test_languages_choose_the_files(tmp_path):
         read(folder, document_language="en", query_language="de")
 
 
+def test_translations_stand_beside_their_queries(tmp_path):
+    lines = QUERIES + '{"query_id": "q2", "text": "two?"}\n'
+    folder = folder_of(tmp_path, docs_en_jsonl=DOCS, queries_es_jsonl=lines.replace("one", "uno"))
+    with pytest.raises(InputError, match=r"queries\.en\.jsonl nor \.tsv is there; .*dataset\.parallel=false"):
+        read(folder, "en", "es", parallel=True)
+    folder_of(tmp_path, queries_en_jsonl=QUERIES)
+    raw = read(folder, "en", "es", parallel=True)
+    assert raw.queries == [Query("q1", "uno?", "test", "one?"), Query("q2", "two?")]
+    assert read(folder, "en", "es").queries[0].translation == ""
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -49,7 +49,7 @@ def load(settings: DatasetSettings) -> RawCollection:
     if settings.source == "local" and settings.path is not None:
         from zero2ir.collections import local
 
-        return local.read(settings.path, settings.document_language, settings.query_language)
+        return local.read(settings.path, settings.document_language, settings.query_language, settings.parallel)
     if settings.source == "ir_datasets" and settings.test is not None:
         from zero2ir.collections import irds
 

@@ -41,7 +41,8 @@ def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[Judg
         rows = _shuffled(judged[pool[i].query_id], rng)
         first = next(row for row in rows if row.relevance > 0)
         chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn.append([JudgedDocument(pool[i].query_id, pool[i].text, row.doc_id, row.relevance) for row in chosen])
+        query_id, text, _, translation = pool[i]
+        drawn.append([JudgedDocument(query_id, text, row.doc_id, row.relevance, translation) for row in chosen])
     return [row for rows in (_of_the_next(drawn) if budget.shuffled else drawn) for row in rows]
 
 
@@ -49,7 +50,7 @@ def _of_the_next(drawn: Sequence[Sequence[JudgedDocument]]) -> list[list[JudgedD
     """Each query with what was judged for the next one; they stand in random order."""
     nexts = [*drawn[1:], *drawn[:1]]
     return [
-        [row._replace(query_id=own[0].query_id, query=own[0].query) for row in rows]
+        [own[0]._replace(doc_id=row.doc_id, relevance=row.relevance) for row in rows]
         for own, rows in zip(drawn, nexts, strict=True)
     ]
 
@@ -86,10 +87,11 @@ def normalised(text: str) -> str:
 
 
 def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes one JSON object a line: query_id, query, doc_id, relevance."""
+    """Writes one JSON object a line: query_id, query, doc_id, relevance, and translation where there is one."""
     with finished_file(path) as file:
         for row in judgments:
-            file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
+            fields = {key: value for key, value in row._asdict().items() if key != "translation" or value}
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
 def read_judgments(path: Path) -> list[JudgedDocument]:
@@ -104,6 +106,7 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
             text_of(row, "query", place),
             text_of(row, "doc_id", place),
             grade_of(row.get("relevance"), place),
+            text_of(row, "translation", place) if "translation" in row else "",
         )
         for place, row in read_json_lines(path)
     ]

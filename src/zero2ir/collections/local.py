@@ -12,7 +12,12 @@ Record = TypeVar("Record", Document, Query)
 Row = tuple[str, dict[str, Any]]  # place and fields
 
 
-def read(folder: Path, document_language: str | None = None, query_language: str | None = None) -> RawCollection:
+def read(
+    folder: Path,
+    document_language: str | None = None,
+    query_language: str | None = None,
+    parallel: bool = False,
+) -> RawCollection:
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
     - ``docs``: doc_id, title (may be missing), text
@@ -27,6 +32,7 @@ def read(folder: Path, document_language: str | None = None, query_language: str
         folder: where the files are.
         document_language: reads ``docs.<language>`` in place of ``docs``.
         query_language: reads ``queries.<language>`` in place of ``queries``.
+        parallel: whether ``queries.<document_language>`` holds their translations, by the same ids.
 
     Raises:
         InputError: no documents file, two files of one kind, or a line that cannot be read; names file and line.
@@ -36,6 +42,9 @@ def read(folder: Path, document_language: str | None = None, query_language: str
     places: dict[tuple[str, str | int], str] = {}
     documents = list(_noted(_documents(folder, document_language), "document", places))
     queries = list(_noted(_queries(folder, query_language), "query", places))
+    if parallel:
+        translation = {query.query_id: query.text for _, query in _queries(folder, document_language)}
+        queries = [query._replace(translation=translation.get(query.query_id, "")) for query in queries]
     judgments = []
     for index, (place, judgment) in enumerate(_judgments(folder)):
         places["judgment", index] = place
@@ -65,7 +74,10 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Docume
 def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
     path = _the_file(folder, _stem("queries", language), (".jsonl", ".tsv"))
     if path is None and language is not None:
-        raise InputError(f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language")
+        raise InputError(
+            f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "
+            "or set dataset.parallel=false where there are no translations"
+        )
     for place, row in _rows(path, "query_id", _query_columns) if path else ():
         split = row.get("split", "test")
         if split not in ("train", "test"):

@@ -19,11 +19,16 @@ class Document(NamedTuple):
 
 
 class Query(NamedTuple):
-    """One query; ``split`` is "train" where judgments may be drawn from it, else "test"."""
+    """One query; ``split`` is "train" where judgments may be drawn from it, else "test".
+
+    ``translation`` is its text in the documents' language where queries and documents are in two, and somebody
+    translated it; training sees that of the judged queries alone.
+    """
 
     query_id: str
     text: str
     split: str = "test"
+    translation: str = ""
 
 
 class Judgment(NamedTuple):
@@ -35,12 +40,13 @@ class Judgment(NamedTuple):
 
 
 class JudgedDocument(NamedTuple):
-    """One of the few judgments that training may see; it carries its query's text."""
+    """One of the few judgments that training may see; it carries its query's text and, if there is one, translation."""
 
     query_id: str
     query: str
     doc_id: str
     relevance: int
+    translation: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class DatasetSettings(BaseModel):
         path: folder of a local collection.
         document_language: a local collection's docs.<language> in place of docs.
         query_language: a local collection's queries.<language> in place of queries.
+        parallel: whether a local collection's queries.<document_language> are its queries' translations, by their ids.
         ordered: whether documents that follow one another belong together: chapters, threads, sections.
     """
 
@@ -36,6 +37,7 @@ class DatasetSettings(BaseModel):
     path: Path | None = None
     document_language: str | None = None
     query_language: str | None = None
+    parallel: bool = False
     ordered: bool = False
 
     @model_validator(mode="before")
@@ -56,6 +58,11 @@ class DatasetSettings(BaseModel):
             raise ValueError(f"dataset.{foreign[0]} does not belong to source {self.source!r}; remove it")
         if self.train is not None and self.train == self.test:
             raise ValueError(f"dataset.train and dataset.test are both {self.test!r}; set dataset.train=null")
+        if self.parallel and (self.document_language is None or self.document_language == self.query_language):
+            raise ValueError(
+                "dataset.parallel: queries and documents are in one language; give dataset.query_language and "
+                "dataset.document_language, or set dataset.parallel=false"
+            )
         return self
 
 
