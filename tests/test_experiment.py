@@ -9,7 +9,18 @@ import pytest
 
 from zero2ir.collections import Document, JudgedDocument, Query
 from zero2ir.corpus import Corpus
-from zero2ir.experiment import as_run, calibrate, code_revision, lm_cost, peak_memory_mb, rank, timed, train_program
+from zero2ir.errors import InputError
+from zero2ir.experiment import (
+    as_run,
+    calibrate,
+    ceiling_run,
+    code_revision,
+    lm_cost,
+    peak_memory_mb,
+    rank,
+    timed,
+    train_program,
+)
 from zero2ir.models import Ranking, Rewritten, Sparse
 from zero2ir.strategies import FineTune, TrainingInputs, ZeroShot
 
@@ -120,3 +131,12 @@ def test_revision_tells_of_changes_to_the_code_only(tmp_path: Path) -> None:
     assert code_revision(tmp_path) == commit
     (tmp_path / "conf" / "a").write_text("2")
     assert code_revision(tmp_path) == f"{commit}+changes"
+
+
+def test_the_ceiling_is_bm25_with_the_translations() -> None:
+    documents = [Document("a", "", "Luther was born in Eisleben"), Document("b", "", "oxygen is an element of the air")]
+    queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
+    assert ceiling_run(documents, queries, 2).doc_ids[0][0] == "b"
+    assert ceiling_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
+    with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
+        ceiling_run(documents, [Query("q1", "¿Qué?")], 2)

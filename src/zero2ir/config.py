@@ -39,10 +39,17 @@ class Settings(BaseModel):
 
 
 class TaskSettings(Settings):
-    """What a task measures."""
+    """What a task measures.
+
+    Attributes:
+        name: what reports call it.
+        measures: by their ir-measures names; the first is the main one.
+        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
+    """
 
     name: str
     measures: tuple[str, ...]
+    ceiling: bool = False
 
 
 class Panel(Settings):

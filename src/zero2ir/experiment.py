@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.confidence import DEPTH, Confidence, Judged
+from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
@@ -99,6 +100,26 @@ def rank(program: "Program", queries: Sequence["Query"], depth: int) -> tuple[Ru
     ids = [query.query_id for query in queries]
     stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), stated
+
+
+def ceiling_run(documents: Sequence["Document"], queries: Sequence["Query"], depth: int) -> Run:
+    """What BM25 finds with the queries' translations, which is as if they had been asked in the documents' language.
+
+    Raises:
+        InputError: a query has no translation.
+    """
+    from zero2ir.corpus import Corpus
+    from zero2ir.languages import FOUND_OUT
+    from zero2ir.models import Sparse
+
+    if missing := [query.query_id for query in queries if not query.translation]:
+        raise InputError(
+            f"the task states shares of what is found with translated queries, and {len(missing)} have no translation, "
+            f"e.g. {missing[0]}; set dataset.parallel=true where there are some, or task=ranking"
+        )
+    sparse = Sparse(language=FOUND_OUT).index(Corpus(documents))
+    found = sparse.search([query.translation for query in queries], depth)
+    return as_run(found, [query.query_id for query in queries], documents)
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:

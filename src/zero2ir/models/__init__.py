@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zero2ir.corpus import Corpus
+from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Example, Ranking, Reranker, Retriever, read_state
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
@@ -15,16 +16,32 @@ from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import Surface
+from zero2ir.models.translated import Translated
 
 RETRIEVERS: dict[str, type[Retriever]] = {
     model.kind: model
-    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Smoothed, Reranked, Rewritten)
+    for model in (
+        Sparse,
+        Surface,
+        LearnedSparse,
+        Dense,
+        Aligned,
+        LateInteraction,
+        Hybrid,
+        Feedback,
+        Smoothed,
+        Reranked,
+        Rewritten,
+        Translated,
+    )
 }
 RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
 
 __all__ = [
     "RERANKERS",
     "RETRIEVERS",
+    "Aligned",
     "CrossEncoder",
     "Dense",
     "Example",
@@ -41,6 +58,8 @@ __all__ = [
     "Rewritten",
     "Smoothed",
     "Sparse",
+    "Surface",
+    "Translated",
     "load_reranker",
     "load_retriever",
 ]

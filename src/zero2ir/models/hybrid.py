@@ -100,20 +100,17 @@ class Hybrid(Retriever):
         return [retriever.search(queries, depth) for retriever in self.retrievers]
 
     def _fuse(self, rankings: Sequence[Ranking], k: int) -> Ranking:
-        n_queries = len(rankings[0].numbers)
-        fused = []
-        for row in range(n_queries):
-            total = np.zeros(self.n_documents)
-            found = np.zeros(self.n_documents, dtype=bool)
-            for weight, ranking in zip(self.weights, rankings, strict=True):
-                reference = Reference.of(ranking, row)
-                total += weight * reference.spread(self.n_documents, self.normalization)
-                found[reference.numbers] |= weight > 0
-            total /= sum(self.weights)
-            mean, deviation = moments(total)  # also of documents that nobody found
-            ranking = best(total[None], k, found[None])
-            fused.append(ranking._replace(mean=np.array([mean]), deviation=np.array([deviation])))
-        return joined(fused) if fused else best(np.zeros((0, self.n_documents)), k)
+        rows = [
+            fused(
+                [Reference.of(ranking, row) for ranking in rankings],
+                self.weights,
+                self.n_documents,
+                self.normalization,
+                k,
+            )
+            for row in range(len(rankings[0].numbers))
+        ]
+        return joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
@@ -231,6 +228,21 @@ class Hybrid(Retriever):
         hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"])
         hybrid.n_documents = state["n_documents"]
         return hybrid
+
+
+def fused(
+    references: Sequence[Reference], weights: Sequence[float], n_documents: int, normalization: Normalization, k: int
+) -> Ranking:
+    """The ranking of one query, by the weighted mean of several rankings' normalised scores."""
+    total = np.zeros(n_documents)
+    found = np.zeros(n_documents, dtype=bool)
+    for weight, reference in zip(weights, references, strict=True):
+        total += weight * reference.spread(n_documents, normalization)
+        found[reference.numbers] |= weight > 0
+    total /= sum(weights)
+    mean, deviation = moments(total)  # also of documents that nobody found
+    ranking = best(total[None], k, found[None])
+    return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 
 def learned_weights(
