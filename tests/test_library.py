@@ -256,3 +256,18 @@ def test_compare_refuses_what_cannot_be_compared(
 def test_more_folds_than_queries_leave_one_out(string_methods: Mappings, string_judgments: Rows) -> None:
     (row,) = zero2ir.compare(string_methods, string_judgments, models=["sparse"], strategies=["zero_shot"], folds=99)
     assert row.value.n == 6
+
+
+def test_translations_of_the_judged_queries_align_two_languages(string_methods: Mappings) -> None:
+    judgments = [("quita los espacios", "strip", 1), ("parte una frase en palabras", "split", 1)]
+    translations = {"Quita los espacios": "remove the spaces", "parte una frase en palabras": "cut a phrase into words"}
+    options: dict[str, Any] = {"model": "aligned", "encoder": "static", "settings": SMALL, "translations": translations}
+    program = zero2ir.train(string_methods, judgments, **options)
+    assert program.retriever.kind == "aligned"
+    assert "no judgment has the query 'otra cosa'" in refusal(
+        string_methods, judgments, translations={"otra cosa": "something else"}
+    )
+
+
+def test_translating_without_a_language_model_says_what_would_serve(string_methods: Mappings) -> None:
+    assert "lm=smollm2" in refusal(string_methods, model="translated")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.errors import InputError
@@ -29,6 +30,7 @@ def train(
     lm: str | None = None,
     seed: int = 0,
     settings: Sequence[str] = (),
+    translations: Mapping[str, str] | None = None,
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -42,6 +44,8 @@ def train(
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
+        translations: of judged queries into the documents' language, by query, where they are in another one: what
+            model=translated, aligned and crosslingual learn from.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -57,7 +61,7 @@ def train(
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | ({"lm"} if fit.needs_lm else set()), seed)
-    rows = as_judgments(judgments, corpus)
+    rows = as_judgments(judgments, corpus, translations or {})
     inputs = _inputs(corpus, rows, config, wants_synthetic(fit, config.lm.available), seed)
     return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
 
@@ -100,6 +104,7 @@ def compare(
     folds: int = 5,
     seed: int = 0,
     settings: Sequence[str] = (),
+    translations: Mapping[str, str] | None = None,
 ) -> list[Compared]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
@@ -113,6 +118,7 @@ def compare(
         folds: parts of the judged queries.
         seed: of everything that draws.
         settings: further Hydra overrides.
+        translations: as for ``train``.
 
     Returns:
         One row a system, in the order given, compared with the first one.
@@ -140,7 +146,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows = as_judgments(judgments, corpus)
+    rows = as_judgments(judgments, corpus, translations or {})
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
@@ -233,12 +239,14 @@ def _document(given: str | Mapping[str, Any], number: int) -> "Document":
     return Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
 
 
-def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument"]:
+def as_judgments(
+    judgments: Judgments, corpus: "Corpus", translations: Mapping[str, str] = MappingProxyType({})
+) -> list["JudgedDocument"]:
     """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
 
     Raises:
-        InputError: an empty query, an unknown document, a grade that is no whole number, or two grades for one pair;
-            names the row.
+        InputError: an empty query, an unknown document, a grade that is no whole number, two grades for one pair, or a
+            translation of a query that is not judged; names the row.
     """
     from zero2ir.collections import JudgedDocument
     from zero2ir.collections.judgments import normalised
@@ -246,6 +254,9 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
     texts: dict[str, str] = {}  # normalised to as it was first given
     query_ids: dict[str, str] = {}
     made: dict[tuple[str, str], JudgedDocument] = {}
+    translated = {normalised(query): translation for query, translation in translations.items()}
+    if unjudged := sorted(translated.keys() - {normalised(str(row[0])) for row in judgments}):
+        raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct it or leave it out")
     for number, row in enumerate(judgments):
         if isinstance(row, str) or len(row) != 3:
             raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
@@ -260,7 +271,7 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
             )
         query = texts.setdefault(normalised(query), query)
         query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
-        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0))
+        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0), translated.get(normalised(query), ""))
         if made.setdefault((query_id, doc_id), judged) != judged:
             raise InputError(
                 f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"

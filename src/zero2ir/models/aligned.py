@@ -12,7 +12,7 @@ from zero2ir.models.adapter import DenseAdapterSettings, adapt
 from zero2ir.models.base import Example, counted
 from zero2ir.models.dense import Dense
 from zero2ir.models.nearest import Precision
-from zero2ir.models.translated import demonstrations, require_translator, translator
+from zero2ir.models.translated import Fields, demonstrations, require_translator, translator
 from zero2ir.training import FitSettings
 
 
@@ -108,11 +108,12 @@ class Aligned(Dense):
         drawn = [known[place] for place in rng.permutation(len(known))[: settings.sentences]]
         shown = demonstrations(examples, settings.demonstrations, seed)
         language = identify([example.query for example in examples])
-        language_model = require_translator(self.corpus, language)
+        fields = Fields.between(identify(self.corpus.contents), language)
         turned = [{"query": row["translation"], "translation": row["query"]} for row in shown]
-        writer = translator(language, turned, settings.max_tokens, logprobs=False)
-        answers = language_model.map(writer, [{"query": text} for text in drawn], "translating sentences")
-        written = [str(getattr(answer, "translation", "")) for answer in answers]
+        writer = translator(fields, turned, settings.max_tokens, logprobs=False)
+        language_model = require_translator(self.corpus, language)
+        answers = language_model.map(writer, [{fields.text: text} for text in drawn], "translating sentences")
+        written = [str(getattr(answer, fields.translation, "")) for answer in answers]
         kept = [(text, new) for text, new in zip(drawn, written, strict=True) if new.strip()]
         return [text for text, _ in kept], [new for _, new in kept]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from zero2ir.lm.factory import LanguageModel
 
-STOP = ["\n", "<|im_end|>"]  # a model without a chat template of its own writes llama.cpp's mark as plain text
 Weighted = tuple[str, float]  # a translation, and how much it counts
 
 
@@ -143,16 +142,17 @@ class Translated(Retriever):
             return []
         language_model = require_translator(self.corpus, self.languages[-1])
         told = self.translations > 1 and "logprobs" in language_model.lm.supported_params
-        writer = translator(self.languages[-1], self.shown, self.max_tokens, told)
+        fields = Fields.between(*self.languages) if len(self.languages) > 1 else Fields.between("", *self.languages)
+        writer = translator(fields, self.shown, self.max_tokens, told)
         sampled = {"temperature": max(self.temperature, language_model.settings.temperature)}
         inputs = [
-            {"query": composed(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
+            {fields.text: composed(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
             for query in queries
             for number in range(self.translations)
         ]
         answers = language_model.map(writer, inputs, "translating")
         each = [answers[start : start + self.translations] for start in range(0, len(answers), self.translations)]
-        return [weighted(answers_of_one) for answers_of_one in each]
+        return [weighted(answers_of_one, fields.translation) for answers_of_one in each]
 
     def settings(self) -> dict[str, Any]:
         return {"translations": self.translations}
@@ -210,21 +210,41 @@ def require_translator(corpus: Corpus, language: str) -> "LanguageModel":
     return corpus.language_model
 
 
-def translator(language: str, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool) -> "dspy.Predict":
+class Fields(NamedTuple):
+    """What a prompt calls a text and its translation: the languages, where both are known; small models need it."""
+
+    text: str
+    translation: str
+    instruction: str
+
+    @classmethod
+    def between(cls, source: str, target: str) -> "Fields":
+        """Those for two ISO 639-1 codes; ``source`` is empty where nobody knows."""
+        into = language_of(target).name
+        if source in ("", target) or not (language_of(source).name + into).isidentifier():
+            return cls("query", "translation", f"Translate the query into {into}.")
+        name = language_of(source).name
+        return cls(name.lower(), into.lower(), f"Translate {name} into {into}.")
+
+
+def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool) -> "dspy.Predict":
     """The DSPy program that translates.
 
     Args:
-        language: into which, by its ISO 639-1 code.
+        fields: what the prompt calls things.
         shown: demonstrations with query and translation.
         max_tokens: the translation's length.
         logprobs: whether the endpoint shall tell how likely each token was.
     """
     import dspy
 
-    signature = dspy.Signature("query -> translation", f"Translate the query into {language_of(language).name}.")
+    signature = dspy.Signature(f"{fields.text} -> {fields.translation}", fields.instruction)
     told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
-    writer = dspy.Predict(signature, max_tokens=max_tokens, stop=STOP, **told)
-    writer.demos = [dspy.Example(**row).with_inputs("query") for row in shown]
+    writer = dspy.Predict(signature, max_tokens=max_tokens, **told)
+    writer.demos = [
+        dspy.Example({fields.text: row["query"], fields.translation: row["translation"]}).with_inputs(fields.text)
+        for row in shown
+    ]
     return writer
 
 
@@ -238,14 +258,16 @@ def demonstrations(examples: Sequence[Example], number: int, seed: int) -> list[
     ]
 
 
-def weighted(answers: Sequence[Any]) -> list[Weighted]:
+def weighted(answers: Sequence[Any], field: str) -> list[Weighted]:
     """One query's answers as translations by weight; nothing where none can be used.
 
-    A language model that tells no probabilities gives each the same.
+    Args:
+        answers: predictions or failures; where they tell no probabilities, each counts the same.
+        field: of the predictions, that holds the translation.
     """
     likelihood: dict[str, float] = {}
     for answer in answers:
-        if text := str(getattr(answer, "translation", "")).strip():
+        if text := str(getattr(answer, field, "")).strip():
             told = float(np.exp(log_likelihood(answer)))
             likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(told) else told)
     total = sum(likelihood.values())
