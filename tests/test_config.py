@@ -364,7 +364,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
             r"^model\._target_: 'zero2ir.models.Spars' is no class",
         ),
         ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
-        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune takes none$"),
+        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; valid keys are default$"),
     ],
 )
 def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str) -> None:
@@ -386,7 +386,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ),
         (
             {"strategies": ["magic"]},
-            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, hybrid, ",
+            r"^strategy=magic: unknown choice; valid choices are few_shot, fine_tune, fixed_prompt, hybrid, ",
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),

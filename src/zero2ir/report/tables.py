@@ -26,7 +26,15 @@ from zero2ir.progress import progress
 
 UNTRAINED = "zero_shot"
 MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
-STRATEGIES = (UNTRAINED, "fine_tune", "fixed_prompt", "prompt", "meta", "hybrid")  # both in the order of reading
+STRATEGIES = (
+    UNTRAINED,
+    "fine_tune",
+    "few_shot",
+    "fixed_prompt",
+    "prompt",
+    "meta",
+    "hybrid",
+)  # both in the order of reading
 LEVEL = 0.05  # of the tests, after Holm's correction
 WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
