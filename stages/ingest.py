@@ -6,6 +6,7 @@ from zero2ir import collections, paths
 from zero2ir.collections.judgments import write_candidates, write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
+from zero2ir.languages import identify
 from zero2ir.tasks.qa import prepare
 
 
@@ -23,6 +24,11 @@ def main(config: IngestConfig) -> None:
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
     if config.dataset.candidates:
         facts["candidates"] = config.dataset.candidates
+    if config.dataset.parallel:
+        facts["languages"] = {
+            "documents": identify([document.content for document in collection.documents]),
+            "queries": identify([query.text for query in collection.queries]),
+        }
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():

@@ -168,10 +168,10 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, dense, feedback, full, hybrid, "),
-        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
+        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, aligned, crosslingual, dense, feedback, "),
+        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are few_shot, fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
-        ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are none, ollama, "),
+        ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
         ({"settings": ["selection.folds=1"]}, "selection.folds: "),
         ({"settings": ["folds=1"]}, "folds: unknown key; valid keys are encoder, evaluation, lm, "),
@@ -348,3 +348,18 @@ def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(
 def test_a_bad_pair_is_named(string_methods, pairs, message) -> None:
     with pytest.raises(InputError, match=message):
         zero2ir.train(string_methods, pairs, task="qa", model="sparse")
+
+
+def test_translations_of_the_judged_queries_align_two_languages(string_methods: Mappings) -> None:
+    judgments = [("quita los espacios", "strip", 1), ("parte una frase en palabras", "split", 1)]
+    translations = {"Quita los espacios": "remove the spaces", "parte una frase en palabras": "cut a phrase into words"}
+    options: dict[str, Any] = {"model": "aligned", "encoder": "static", "settings": SMALL, "translations": translations}
+    program = zero2ir.train(string_methods, judgments, **options)
+    assert program.retriever.kind == "aligned"
+    assert "no judgment has the query 'otra cosa'" in refusal(
+        string_methods, judgments, translations={"otra cosa": "something else"}
+    )
+
+
+def test_translating_without_a_language_model_says_what_would_serve(string_methods: Mappings) -> None:
+    assert "lm=smollm2" in refusal(string_methods, model="translated")

@@ -43,13 +43,15 @@ class TaskSettings(Settings):
     """What a task's judgments are, and what it measures.
 
     Attributes:
-        name: of its file.
+        name: what reports call it.
         measures: ir-measures names, and AnswerRecall@k, EM, F1; the first is the report's main measure.
+        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
         pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
     """
 
     name: str
     measures: tuple[str, ...]
+    ceiling: bool = False
     pairs: PairSettings | None = None
 
     @property

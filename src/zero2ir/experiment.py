@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.confidence import DEPTH, Confidence, Judged
+from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
@@ -126,6 +127,38 @@ def answer(program: "Program", queries: Sequence["Query"], run: Run) -> dict[str
     passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
     given = program.answers([query.text for query in queries], passages)
     return dict(zip((query.query_id for query in queries), given, strict=True))
+
+
+def ceiling_run(
+    documents: Sequence["Document"],
+    queries: Sequence["Query"],
+    depth: int,
+    candidates: Mapping[str, Sequence[str]] | None = None,
+) -> Run:
+    """What BM25 finds with the queries' translations, which is as if they had been asked in the documents' language.
+
+    Args:
+        documents: the collection.
+        queries: with translations.
+        depth: of the rankings.
+        candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
+
+    Raises:
+        InputError: a query has no translation.
+    """
+    from zero2ir.corpus import Corpus
+    from zero2ir.languages import FOUND_OUT
+    from zero2ir.models import Sparse
+
+    if missing := [query.query_id for query in queries if not query.translation]:
+        raise InputError(
+            f"the task states shares of what is found with translated queries, and {len(missing)} have no translation, "
+            f"e.g. {missing[0]}; set dataset.parallel=true where there are some, or task=ranking"
+        )
+    corpus, ids = Corpus(documents), [query.query_id for query in queries]
+    ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
+    found = Sparse(language=FOUND_OUT).index(corpus).search([query.translation for query in queries], depth, ranked)
+    return as_run(found, ids, documents)
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:

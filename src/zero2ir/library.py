@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from zero2ir.errors import InputError
@@ -35,6 +36,7 @@ def train(
     settings: Sequence[str] = (),
     others: Sequence[tuple[Documents, Judgments]] = (),
     candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -54,6 +56,8 @@ def train(
         others: documents and judgments of other collections, for strategy meta to practise on.
         candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
             each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
+        translations: of judged queries into the documents' language, by query, where they are in another one: what
+            model=translated, aligned and crosslingual learn from.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -69,7 +73,7 @@ def train(
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
-    rows, set_aside = _judged(judgments, corpus, config)
+    rows, set_aside = _judged(judgments, corpus, config, translations)
     ranked = as_candidates(candidates, rows, corpus)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
@@ -117,6 +121,7 @@ def compare(
     seed: int = 0,
     settings: Sequence[str] = (),
     candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
 ) -> list[Compared]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
@@ -132,6 +137,7 @@ def compare(
         seed: of everything that draws.
         settings: further Hydra overrides.
         candidates: as for ``train``; a held-out query ranks its own, too.
+        translations: as for ``train``.
 
     Returns:
         One row a system, in the order given, compared with the first one.
@@ -159,7 +165,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows, _ = _judged(judgments, corpus, first)
+    rows, _ = _judged(judgments, corpus, first, translations)
     ranked = as_candidates(candidates, rows, corpus)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -259,12 +265,14 @@ def _document(given: str | Mapping[str, Any], number: int) -> "Document":
     return Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
 
 
-def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument"]:
+def as_judgments(
+    judgments: Judgments, corpus: "Corpus", translations: Mapping[str, str] = MappingProxyType({})
+) -> list["JudgedDocument"]:
     """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
 
     Raises:
-        InputError: an empty query, an unknown document, a grade that is no whole number, or two grades for one pair;
-            names the row.
+        InputError: an empty query, an unknown document, a grade that is no whole number, two grades for one pair, or a
+            translation of a query that is not judged; names the row.
     """
     from zero2ir.collections import JudgedDocument
     from zero2ir.collections.judgments import normalised
@@ -272,6 +280,9 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
     texts: dict[str, str] = {}  # normalised to as it was first given
     query_ids: dict[str, str] = {}
     made: dict[tuple[str, str], JudgedDocument] = {}
+    translated = {normalised(query): translation for query, translation in translations.items()}
+    if unjudged := sorted(translated.keys() - {normalised(str(row[0])) for row in judgments}):
+        raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct it or leave it out")
     for number, row in enumerate(judgments):
         if isinstance(row, str) or len(row) != 3:
             raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
@@ -286,7 +297,7 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
             )
         query = texts.setdefault(normalised(query), query)
         query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
-        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0))
+        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0), translated.get(normalised(query), ""))
         if made.setdefault((query_id, doc_id), judged) != judged:
             raise InputError(
                 f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
@@ -330,14 +341,16 @@ def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCol
 
 
 def _judged(
-    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig"
+    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
 ) -> tuple[list["JudgedDocument"], dict[str, str]]:
     """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
     from zero2ir.collections import JudgmentBudget
     from zero2ir.tasks.qa import Finder
 
     if config.task.pairs is None:
-        return as_judgments(cast(Judgments, judgments), corpus), {}
+        return as_judgments(cast(Judgments, judgments), corpus, translations or {}), {}
+    if translations:
+        raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
     pairs = as_pairs(cast(Pairs, judgments))
     if not pairs:
         return [], {}

@@ -78,7 +78,7 @@ def _document(record: Any) -> Document:
 
 def _queries(dataset: Any, split: str) -> Iterator[Query]:
     return (
-        Query(query.query_id, query.default_text(), split, tuple(getattr(query, "answers", ())))
+        Query(query.query_id, query.default_text(), split, answers=tuple(getattr(query, "answers", ())))
         for query in dataset.queries_iter()
     )
 

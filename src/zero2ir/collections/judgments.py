@@ -37,7 +37,9 @@ def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[Judg
         rows = _shuffled(judged[query.query_id], rng)
         first = next(row for row in rows if row.relevance > 0)
         chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn.append([JudgedDocument(query.query_id, query.text, row.doc_id, row.relevance) for row in chosen])
+        drawn.append(
+            [JudgedDocument(query.query_id, query.text, row.doc_id, row.relevance, query.translation) for row in chosen]
+        )
     return handed_out(drawn, budget)
 
 
@@ -78,7 +80,7 @@ def handed_out(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget
         return [row for rows in drawn for row in rows]
     nexts = [*drawn[1:], *drawn[:1]]
     return [
-        row._replace(query_id=own[0].query_id, query=own[0].query, answers=own[0].answers)
+        own[0]._replace(doc_id=row.doc_id, relevance=row.relevance, weak=row.weak)
         for own, rows in zip(drawn, nexts, strict=True)
         for row in rows
     ]
@@ -119,7 +121,7 @@ def normalised(text: str) -> str:
 
 
 def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes one JSON object a line: query_id, query, doc_id, relevance; answers and weak where they say anything."""
+    """Writes one JSON object a line: query_id, query, doc_id, relevance; the other fields where they say anything."""
     defaults = JudgedDocument._field_defaults
     with finished_file(path) as file:
         for row in judgments:
@@ -139,6 +141,7 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
             text_of(row, "query", place),
             text_of(row, "doc_id", place),
             grade_of(row.get("relevance"), place),
+            text_of(row, "translation", place) if "translation" in row else "",
             texts_of(row, "answers", place),
             row.get("weak") is True,
         )

@@ -26,12 +26,15 @@ class Document(NamedTuple):
 class Query(NamedTuple):
     """One query; ``split`` is "train" where judgments may be drawn from it, else "test".
 
+    ``translation`` is its text in the documents' language where queries and documents are in two, and somebody
+    translated it; training sees that of the judged queries alone.
     ``answers`` are strings that answer it, any of them; none where only documents are known, or nothing.
     """
 
     query_id: str
     text: str
     split: str = "test"
+    translation: str = ""
     answers: tuple[str, ...] = ()
 
 
@@ -44,8 +47,9 @@ class Judgment(NamedTuple):
 
 
 class JudgedDocument(NamedTuple):
-    """One of the few judgments that training may see; it carries its query's text, and its answers where it has any.
+    """One of the few judgments that training may see; it carries its query's text, and what else is known of the query.
 
+    ``translation`` is the query in the documents' language, ``answers`` strings that answer it, where there are any.
     ``weak`` says that nobody judged the document: it was found, and holds an answer or does not.
     """
 
@@ -53,6 +57,7 @@ class JudgedDocument(NamedTuple):
     query: str
     doc_id: str
     relevance: int
+    translation: str = ""
     answers: tuple[str, ...] = ()
     weak: bool = False
 

@@ -13,7 +13,7 @@ from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
-from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.evaluation.intervals import bootstrap_interval, share_interval
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     QueryScore,
@@ -118,6 +118,7 @@ def write_results(
     settings: EvaluationSettings,
     seed: int,
     key: AnswerKey | None = None,
+    ceiling: Run | None = None,
 ) -> dict[str, Any]:
     """Measures a run and writes the whole results folder, or nothing; the same inputs give the same bytes.
 
@@ -129,9 +130,11 @@ def write_results(
         cost: what the system took, by name and unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
         seed: of the resampling.
         key: the answers, for measures that look at them.
+        ceiling: a run that this one is stated as a share of; None for none.
 
     Returns:
-        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``.
+        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``; where
+        there is a ceiling, also its measures under ``ceiling`` and the shares under ``of_ceiling``.
 
     Raises:
         InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
@@ -145,6 +148,8 @@ def write_results(
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
         for name in progress(settings.measures, "intervals")
     }
+    if ceiling is not None:
+        metrics |= _against(ceiling, scores, qrels, settings, options)
     metrics["confidence"] = _calibration(stated, options)
     metrics["cost"] = _checked_cost(cost)
     with finished_folder(folder) as part:
@@ -154,6 +159,26 @@ def write_results(
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
     return metrics
+
+
+def _against(
+    ceiling: Run,
+    scores: Sequence[QueryScore],
+    qrels: Sequence[Judgment],
+    settings: EvaluationSettings,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """What the ceiling reaches, and the share of it, by measure."""
+    highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, settings.measures)}
+    reached: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
+    for name in settings.measures:
+        rows = [row for row in scores if row.measure == name]
+        whole = [highest[name, row.query_id] for row in rows]
+        reached[name] = bootstrap_interval(whole, **options).rounded()
+        if any(whole):
+            shares[name] = share_interval([row.value for row in rows], whole, **options).rounded()
+    return {"ceiling": reached, "of_ceiling": shares}
 
 
 def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[Confidence]:

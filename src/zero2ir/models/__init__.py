@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zero2ir.corpus import Corpus
+from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Example, Ranking, Reader, Reranker, Retriever, read_state
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
@@ -17,10 +18,25 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import Surface
+from zero2ir.models.translated import Translated
 
 RETRIEVERS: dict[str, type[Retriever]] = {
     model.kind: model
-    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Smoothed, Reranked, Rewritten)
+    for model in (
+        Sparse,
+        Surface,
+        LearnedSparse,
+        Dense,
+        Aligned,
+        LateInteraction,
+        Hybrid,
+        Feedback,
+        Smoothed,
+        Reranked,
+        Rewritten,
+        Translated,
+    )
 }
 RERANKERS: dict[str, type[Reranker]] = {
     model.kind: model for model in (CrossEncoder, Pointwise, Listwise, LexicalReader, SpanReader)
@@ -29,6 +45,7 @@ RERANKERS: dict[str, type[Reranker]] = {
 __all__ = [
     "RERANKERS",
     "RETRIEVERS",
+    "Aligned",
     "CrossEncoder",
     "Dense",
     "Example",
@@ -48,6 +65,8 @@ __all__ = [
     "Smoothed",
     "SpanReader",
     "Sparse",
+    "Surface",
+    "Translated",
     "load_reranker",
     "load_retriever",
 ]

@@ -58,6 +58,7 @@ class Example(NamedTuple):
         negatives: document numbers, possibly none.
         weight: how much it counts beside the other examples, at least 0.
         margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
+        translation: the query in the documents' language, where it is in another one and somebody translated it.
         answers: strings that answer the query; empty where none is known.
     """
 
@@ -66,6 +67,7 @@ class Example(NamedTuple):
     negatives: tuple[int, ...] = ()
     weight: float = 1.0
     margins: tuple[float, ...] = ()
+    translation: str = ""
     answers: tuple[str, ...] = ()
 
 

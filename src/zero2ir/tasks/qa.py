@@ -107,7 +107,13 @@ class Finder:
         other = [number for number in ranked if number not in with_answer][: most - len(relevant)]
         return [
             JudgedDocument(
-                pair.query_id, pair.text, self.documents[number].doc_id, int(number in with_answer), pair.answers, True
+                pair.query_id,
+                pair.text,
+                self.documents[number].doc_id,
+                int(number in with_answer),
+                pair.translation,
+                pair.answers,
+                weak=True,
             )
             for number in [*relevant, *other]
         ]
