@@ -6,8 +6,9 @@ from typing import Any
 from zero2ir import paths
 from zero2ir.collections import read_collection, read_judgments, test_queries
 from zero2ir.config import EvaluateConfig, stage
+from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.results import SystemIdentity, write_results
-from zero2ir.experiment import code_revision, lm_cost, rank, timed
+from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, rank, timed
 from zero2ir.program import load_program, program_digest
 from zero2ir.tracking import log_evaluation
 
@@ -20,8 +21,15 @@ def main(config: EvaluateConfig) -> None:
     collection = read_collection(paths.COLLECTION)
     queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.system.seed)))
 
+    depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
-    (run, confidence), seconds = timed(lambda: rank(program, queries, config.evaluation.depth, candidates))
+    ceiling = ceiling_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
+    (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
+    key = AnswerKey(
+        {query.query_id: query.answers for query in queries},
+        {document.doc_id: document.body for document in program.documents},
+        answer(program, queries, run),
+    )
     system = SystemIdentity(
         **names,
         dataset=collection.facts["name"],
@@ -39,6 +47,8 @@ def main(config: EvaluateConfig) -> None:
         | lm_cost(program.language_model, "search_lm_"),
         settings=config.evaluation,
         seed=config.system.seed,
+        key=key,
+        ceiling=ceiling,
     )
     log_evaluation(
         config.tracking,
@@ -53,7 +63,12 @@ def main(config: EvaluateConfig) -> None:
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
     """The measures with their intervals, and the calibration, as flat figures; costs are in the run already."""
     flat: dict[str, float] = {}
-    for name, value in (metrics | {f"confidence/{key}": value for key, value in metrics["confidence"].items()}).items():
+    nested = {
+        f"{group}/{key}": value
+        for group in ("confidence", "ceiling", "of_ceiling")
+        for key, value in metrics.get(group, {}).items()
+    }
+    for name, value in (metrics | nested).items():
         if isinstance(value, dict) and "mean" in value:
             flat |= {name: value["mean"], f"{name} ci_low": value["ci_low"], f"{name} ci_high": value["ci_high"]}
         elif isinstance(value, float):

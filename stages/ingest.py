@@ -6,16 +6,29 @@ from zero2ir import collections, paths
 from zero2ir.collections.judgments import write_candidates, write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
+from zero2ir.languages import identify
+from zero2ir.tasks.qa import prepare
 
 
 def main(config: IngestConfig) -> None:
     collection, quality = collections.check(collections.load(config.dataset))
-    collections.require_judged_queries(collection)
-    draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
+    if config.dataset.passages is not None:
+        collection = collections.in_passages(collection, config.dataset.passages)
+    if config.task.pairs is not None:
+        prepared = prepare(collection, config.budget, config.task.pairs, config.seeds)
+        collection, draws, quality = prepared.collection, prepared.draws, {**quality, **prepared.quality}
+    else:
+        collections.require_judged_queries(collection)
+        draws = {seed: collections.draw(collection, config.budget, seed) for seed in config.seeds}
     others = [collections.read_ingested(folder, collection) for folder in config.other_collections]
     facts = {**collection.facts, "name": config.dataset.name, "ordered": config.dataset.ordered}
     if config.dataset.candidates:
         facts["candidates"] = config.dataset.candidates
+    if config.dataset.parallel:
+        facts["languages"] = {
+            "documents": identify([document.content for document in collection.documents]),
+            "queries": identify([query.text for query in collection.queries]),
+        }
     collections.write_collection(replace(collection, facts=facts), quality, paths.COLLECTION)
     with finished_folder(paths.JUDGMENTS) as folder:
         for seed, judgments in draws.items():

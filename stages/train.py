@@ -28,7 +28,7 @@ def main(config: TrainConfig) -> None:
     asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        trained = train_program(model, strategy, inputs, names)
+        trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:

@@ -57,7 +57,10 @@ STAGE_OF_GROUP = {
     "evaluation": "evaluate",
 }
 ONLY_THE_USER_KNOWS = {
+    "dataset=xquad": "dataset.path=xquad",
     "dataset=local": "dataset.path=my-folder",
+    "dataset=birco_arguana": "dataset.path=birco",
+    "dataset=birco_clinical_trial": "dataset.path=birco",
     "dataset=ir_datasets": "dataset.test=vaswani",
     "encoder=hub": "encoder.model=BAAI/bge-small-en-v1.5",
 }
@@ -304,7 +307,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("dataset/pydocs", {"sauce": "pydocs"}, "dataset.sauce: unknown key; valid keys are document_language, name"),
+        ("dataset/pydocs", {"sauce": "pydocs"}, "dataset.sauce: unknown key; valid keys are candidates, document_language, name"),
         ("dataset/pydocs", {"source": "pydoc"}, "dataset.source: .*'pydocs', 'ir_datasets' or 'local', not 'pydoc'"),
         ("lm/smollm2", {"max_token": 3}, "lm.max_token: unknown key; valid keys are api_base"),
         ("lm/smollm2", {"max_tokens": 0}, "lm.max_tokens: .*greater than or equal to 1, not 0"),
@@ -328,7 +331,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
             "pretraining.scratch: dimension=256 is no multiple of heads",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
-        ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are measures, name"),
+        ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),
         ("evaluation/default", {"resamples": 1}, "evaluation.resamples: .*100, not 1"),
         ("evaluation/default", {"depth": 5}, "depth: 5 is less than nDCG@10 looks at"),
         ("selection/default", {"prior_deviation": 0}, "selection.prior_deviation: .*greater than 0, not 0"),
@@ -348,7 +351,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
         (
             "model=sparse",
             "+model.k2=1",
-            r"^model\.k2: unknown key; valid keys are alternatives, b, feedback_terms, k1$",
+            r"^model\.k2: unknown key; valid keys are alternatives, b, feedback_terms, k1, language$",
         ),
         ("model=sparse", "model.k1=much", r"^model\.k1: .*number.*not 'much'"),
         ("model=dense", "model.learning=fast", r"^model\.learning: .*'adapter' or 'encoder', not 'fast'"),
@@ -363,7 +366,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
             r"^model\._target_: 'zero2ir.models.Spars' is no class",
         ),
         ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
-        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune takes none$"),
+        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; valid keys are default$"),
     ],
 )
 def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str) -> None:
@@ -379,20 +382,23 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": 0}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 1, not 0"),
         ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
-        ({"models": ["sparse", "desne"]}, r"^model=desne: unknown choice; valid choices are adapted, dense, .*sparse"),
+        (
+            {"models": ["sparse", "desne"]},
+            r"^model=desne: unknown choice; valid choices are adapted, aligned, .*dense, .*sparse",
+        ),
         (
             {"strategies": ["magic"]},
-            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, hybrid, ",
+            r"^strategy=magic: unknown choice; valid choices are few_shot, fine_tune, fixed_prompt, hybrid, ",
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
-        ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are none, ollama, openai, smollm2, vllm$"),
+        ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are gemma3, none, ollama, openai, smollm2, vllm$"),
         (
             {"pretraining": "al"},
             r"^pretraining=al: unknown choice; valid choices are adjacency, all, cropping, default, ",
         ),
         ({"encoder": "mini"}, r"^encoder=mini: unknown choice; valid choices are hub, minilm, minilm_int8, static$"),
-        ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are ranking"),
+        ({"task": "chess"}, r"^task=chess: unknown choice; valid choices are clir, qa, ranking"),
         ({"models": []}, r"^params\.yaml: models: .*at least 1"),
         ({"strategies": []}, r"^params\.yaml: strategies: .*at least 1"),
         ({"seeds": []}, r"^params\.yaml: seeds: .*at least 1"),

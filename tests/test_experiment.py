@@ -9,7 +9,18 @@ import pytest
 
 from zero2ir.collections import Document, JudgedDocument, Query
 from zero2ir.corpus import Corpus
-from zero2ir.experiment import as_run, calibrate, code_revision, lm_cost, peak_memory_mb, rank, timed, train_program
+from zero2ir.errors import InputError
+from zero2ir.experiment import (
+    as_run,
+    calibrate,
+    ceiling_run,
+    code_revision,
+    lm_cost,
+    peak_memory_mb,
+    rank,
+    timed,
+    train_program,
+)
 from zero2ir.models import Ranking, Rewritten, Sparse
 from zero2ir.strategies import FineTune, TrainingInputs, ZeroShot
 
@@ -133,3 +144,12 @@ def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     easy, hard = calibrate(retriever, replace(inputs, candidates=own)), calibrate(retriever, inputs)
     assert easy is not None
     assert easy != hard
+
+
+def test_the_ceiling_is_bm25_with_the_translations() -> None:
+    documents = [Document("a", "", "Luther was born in Eisleben"), Document("b", "", "oxygen is an element of the air")]
+    queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
+    assert ceiling_run(documents, queries, 2).doc_ids[0][0] == "b"
+    assert ceiling_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
+    with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
+        ceiling_run(documents, [Query("q1", "¿Qué?")], 2)

@@ -168,10 +168,10 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, dense, feedback, full, hybrid, "),
-        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
+        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, aligned, crosslingual, dense, feedback, "),
+        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are few_shot, fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
-        ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are none, ollama, "),
+        ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
         ({"settings": ["selection.folds=1"]}, "selection.folds: "),
         ({"settings": ["folds=1"]}, "folds: unknown key; valid keys are encoder, evaluation, lm, "),
@@ -308,3 +308,58 @@ def test_bad_candidates_of_a_judged_query(
     string_methods: Mappings, string_judgments: Rows, change: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(string_methods, string_judgments, candidates=candidates_of(string_judgments) | change)
+
+
+PAIRS = [
+    ("what does strip remove", ["whitespace"]),
+    ("What does strip remove?", "leading and trailing whitespace"),
+    ("what does zfill pad a numeric string with", "zeros"),
+    ("which method splits at line boundaries", "a list of the lines"),
+    ("what did Napoleon do", "conquer"),
+]
+
+
+def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(string_methods, tmp_path) -> None:
+    program = zero2ir.train(string_methods, PAIRS, task="qa", model="sparse")
+    assert program.about["set_aside"] == {"what did Napoleon do": "no passage holds an answer"}
+    program.save(tmp_path / "searcher")
+    opened = zero2ir.load(tmp_path / "searcher")
+    for one in (program, opened):
+        answer = one(query="what does zfill pad a numeric string with", k=3)
+        assert answer.docids[0] == "zfill"
+        assert len(answer.answers) == len(answer.passages) == len(answer.docids)
+        for found, (start, end), passage in zip(answer.answers, answer.spans, answer.passages, strict=True):
+            assert passage[start:end] == found
+    given = program(query="who fell?", documents=["Ani fell in 1045.", "It was Napoleon who fell."])
+    assert given.answers[given.docids.index("1")] == "Napoleon"
+    assert "answers" not in zero2ir.train(string_methods, model="sparse", strategy="zero_shot")(query="strip")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("q", "d", 1)], r"judgments\[0\]: .* is not \(question, answer\)"),
+        ([("q", ["a"]), (" ", "a")], r"judgments\[1\]: question or answer is empty"),
+        ([("q", [" "])], r"judgments\[0\]: question or answer is empty"),
+        ([("q", 7)], r"judgments\[0\]: the answer 7 is neither"),
+        (PAIRS[-2:], r"1 of 2 question-answer pairs are of use, and 2 are needed"),
+    ],
+)
+def test_a_bad_pair_is_named(string_methods, pairs, message) -> None:
+    with pytest.raises(InputError, match=message):
+        zero2ir.train(string_methods, pairs, task="qa", model="sparse")
+
+
+def test_translations_of_the_judged_queries_align_two_languages(string_methods: Mappings) -> None:
+    judgments = [("quita los espacios", "strip", 1), ("parte una frase en palabras", "split", 1)]
+    translations = {"Quita los espacios": "remove the spaces", "parte una frase en palabras": "cut a phrase into words"}
+    options: dict[str, Any] = {"model": "aligned", "encoder": "static", "settings": SMALL, "translations": translations}
+    program = zero2ir.train(string_methods, judgments, **options)
+    assert program.retriever.kind == "aligned"
+    assert "no judgment has the query 'otra cosa'" in refusal(
+        string_methods, judgments, translations={"otra cosa": "something else"}
+    )
+
+
+def test_translating_without_a_language_model_says_what_would_serve(string_methods: Mappings) -> None:
+    assert "lm=smollm2" in refusal(string_methods, model="translated")

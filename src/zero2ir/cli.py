@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = """\
 FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, and for training queries.jsonl (query_id, text) or
-queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv."""
+queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv; for --task qa, queries.jsonl with answers instead."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,6 +78,7 @@ def _command(commands: Any, name: str, run: Any, what: str, example: str) -> arg
 
 
 def _choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--task", default="ranking", help="a file of conf/task, e.g. qa (default: %(default)s)")
     command.add_argument("--encoder", default="minilm", help="a file of conf/encoder (default: %(default)s)")
     command.add_argument("--lm", default=None, help="a file of conf/lm, e.g. smollm2 (default: no LM)")
     command.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
@@ -85,10 +86,11 @@ def _choices(command: argparse.ArgumentParser) -> None:
 
 
 def _train(given: argparse.Namespace) -> None:
-    documents, judgments = _read(given.folder)
+    documents, judgments = _read(given.folder, given.task)
     program = library.train(
         documents,
         judgments,
+        task=given.task,
         model=given.model,
         strategy=given.strategy,
         encoder=given.encoder,
@@ -99,6 +101,8 @@ def _train(given: argparse.Namespace) -> None:
     program.save(given.output)
     about = program.about
     print(f"{len(documents)} documents, {about['labels']} judged documents used")
+    for question, reason in about.get("set_aside", {}).items():
+        print(f"set aside: {question} ({reason})")
     print(f"chosen: {about['chosen']}, because {about['because']}")
     print(f"saved in {given.output}; try: zero2ir search {given.output} 'your query'")
 
@@ -120,18 +124,20 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
 
     sure = "unknown: too few judgments" if answer.confidence is None else f"{answer.confidence:.0%}"
     table = Table("", "score", "document", "text", title=Text(query), caption=f"first one relevant: {sure}")
-    for place, (doc_id, score) in enumerate(zip(answer.docids, answer.scores, strict=True), 1):
+    answers = answer.get("answers") or [""] * len(answer.docids)
+    for place, (doc_id, score, found) in enumerate(zip(answer.docids, answer.scores, answers, strict=True), 1):
         document = program.document(doc_id)
-        start = " ".join(f"{document.title} {document.text}".split())[:160]
+        start = (f"{found} – " if found else "") + " ".join(f"{document.title} {document.text}".split())[:160]
         table.add_row(str(place), f"{score:.3f}", Text(doc_id), Text(start))  # Text: a document is no markup
     Console().print(table)
 
 
 def _compare(given: argparse.Namespace) -> None:
-    documents, judgments = _read(given.folder)
+    documents, judgments = _read(given.folder, given.task)
     rows = library.compare(
         documents,
         judgments,
+        task=given.task,
         models=given.models,
         strategies=given.strategies,
         encoder=given.encoder,
@@ -170,8 +176,8 @@ def _with_interval(value: Interval, form: str) -> "Text":
     return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
 
 
-def _read(folder: Path) -> tuple[list[dict[str, str]], list[tuple[str, str, int]]]:
-    """A folder's documents and (query, doc_id, grade) rows, checked as the pipeline checks them."""
+def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgments | library.Pairs]:
+    """A folder's documents and (query, doc_id, grade) or (question, answers) rows, checked as in the pipeline."""
     from zero2ir.collections import check
     from zero2ir.collections.local import read
 
@@ -179,5 +185,7 @@ def _read(folder: Path) -> tuple[list[dict[str, str]], list[tuple[str, str, int]
         raise InputError(f"{folder}: not a folder; give the one that holds docs.jsonl or docs.tsv")
     collection, _ = check(read(folder))
     text = {query.query_id: query.text for query in collection.queries}
-    judgments = [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]
-    return [document._asdict() for document in collection.documents], judgments
+    documents = [document._asdict() for document in collection.documents]
+    if task == "qa":
+        return documents, [(query.text, query.answers) for query in collection.queries if query.answers]
+    return documents, [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]

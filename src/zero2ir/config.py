@@ -24,6 +24,7 @@ from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.tasks.qa import PairSettings
 from zero2ir.tracking import TrackingSettings
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
@@ -39,10 +40,24 @@ class Settings(BaseModel):
 
 
 class TaskSettings(Settings):
-    """What a task measures."""
+    """What a task's judgments are, and what it measures.
+
+    Attributes:
+        name: what reports call it.
+        measures: ir-measures names, and AnswerRecall@k, EM, F1; the first is the report's main measure.
+        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
+        pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
+    """
 
     name: str
     measures: tuple[str, ...]
+    ceiling: bool = False
+    pairs: PairSettings | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether a system is to give an answer beside documents."""
+        return self.pairs is not None
 
 
 class Panel(Settings):
@@ -64,6 +79,7 @@ class IngestConfig(Settings):
     """conf/ingest.yaml."""
 
     dataset: DatasetSettings
+    task: TaskSettings
     budget: JudgmentBudget
     seeds: tuple[int, ...]
     other_collections: tuple[Path, ...]
@@ -88,6 +104,7 @@ class TrainConfig(Settings):
     model: Choice
     strategy: Choice
     selection: SelectionSettings
+    task: TaskSettings
     tracking: TrackingSettings
     panel: Panel
     seed: int
@@ -250,7 +267,7 @@ def check_experiment() -> Panel:
         InputError: the first thing that is wrong, in one line.
     """
     panel = read_panel()
-    compose("ingest", IngestConfig, [f"dataset={panel.dataset}"])
+    compose("ingest", IngestConfig, [f"dataset={panel.dataset}", f"task={panel.task}"])
     shared = [f"lm={panel.lm}", f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
     compose("pretrain_synthetic", PretrainConfig, shared)
     for model in panel.models:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.confidence import DEPTH, Confidence, Judged
-from zero2ir.evaluation.measures import Run
+from zero2ir.errors import InputError
+from zero2ir.evaluation.measures import Run, rankings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.strategies import Fitted, Strategy, TrainingInputs
@@ -38,7 +39,9 @@ class Trained:
     cost: Mapping[str, float]
 
 
-def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any]) -> Trained:
+def train_program(
+    model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any], answers: bool = False
+) -> Trained:
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
@@ -46,11 +49,12 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         strategy: how to train.
         inputs: all that training may see.
         about: what the program shall say of itself; ``chosen`` and ``because`` are added.
+        answers: whether the program shall point to answers, too.
 
     Raises:
         InputError: something that the strategy needs is missing.
     """
-    from zero2ir.program import Program
+    from zero2ir.program import Program, reader_of
 
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
@@ -61,6 +65,7 @@ def train_program(model: Retriever, strategy: Strategy, inputs: TrainingInputs, 
         calibrate(fitted.retriever, inputs),
         {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         inputs.corpus.language_model,
+        reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
     seconds = time.perf_counter() - start
     cost = {
@@ -113,6 +118,47 @@ def rank(
     ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
     stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), stated
+
+
+def answer(program: "Program", queries: Sequence["Query"], run: Run) -> dict[str, str]:
+    """Query id → the answer that the program reads in its first document; "" where it found none."""
+    first = {ranking.query_id: ranking.doc_ids[0] for ranking in rankings(run, depth=1) if ranking.doc_ids}
+    content = {document.doc_id: document.content for document in program.documents}
+    passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
+    given = program.answers([query.text for query in queries], passages)
+    return dict(zip((query.query_id for query in queries), given, strict=True))
+
+
+def ceiling_run(
+    documents: Sequence["Document"],
+    queries: Sequence["Query"],
+    depth: int,
+    candidates: Mapping[str, Sequence[str]] | None = None,
+) -> Run:
+    """What BM25 finds with the queries' translations, which is as if they had been asked in the documents' language.
+
+    Args:
+        documents: the collection.
+        queries: with translations.
+        depth: of the rankings.
+        candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
+
+    Raises:
+        InputError: a query has no translation.
+    """
+    from zero2ir.corpus import Corpus
+    from zero2ir.languages import FOUND_OUT
+    from zero2ir.models import Sparse
+
+    if missing := [query.query_id for query in queries if not query.translation]:
+        raise InputError(
+            f"the task states shares of what is found with translated queries, and {len(missing)} have no translation, "
+            f"e.g. {missing[0]}; set dataset.parallel=true where there are some, or task=ranking"
+        )
+    corpus, ids = Corpus(documents), [query.query_id for query in queries]
+    ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
+    found = Sparse(language=FOUND_OUT).index(corpus).search([query.translation for query in queries], depth, ranked)
+    return as_run(found, ids, documents)
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
-    from zero2ir.collections import Document, JudgedDocument, OtherCollection
+    from zero2ir.collections import Document, JudgedDocument, OtherCollection, Query
     from zero2ir.config import LibraryConfig
     from zero2ir.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 Documents = Sequence[str | Mapping[str, Any]]
 Judgments = Sequence[tuple[str, str, int]]
 Candidates = Mapping[str, Sequence[str]]
+Pairs = Sequence[tuple[str, str | Sequence[str]]]
 
 
 def train(
     documents: Documents,
-    judgments: Judgments = (),
+    judgments: Judgments | Pairs = (),
     *,
+    task: str = "ranking",
     model: str = "hybrid",
     strategy: str = "fine_tune",
     encoder: str = "minilm",
@@ -33,12 +36,16 @@ def train(
     settings: Sequence[str] = (),
     others: Sequence[tuple[Documents, Judgments]] = (),
     candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
     Args:
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
-        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start.
+        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
+            (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
+            to answers. ``program.about["set_aside"]`` says which of them were of no use.
+        task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
         strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
             hybrid (need an LM).
@@ -49,6 +56,8 @@ def train(
         others: documents and judgments of other collections, for strategy meta to practise on.
         candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
             each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
+        translations: of judged queries into the documents' language, by query, where they are in another one: what
+            model=translated, aligned and crosslingual learn from.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -60,15 +69,16 @@ def train(
     from zero2ir.experiment import train_program
     from zero2ir.strategies import wants_synthetic
 
-    config = _config(model, strategy, encoder, lm, settings)
+    config = _config(task, model, strategy, encoder, lm, settings)
     chosen = build(config.model, "model")
     fit = build(config.strategy, "strategy")
     corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
-    rows = as_judgments(judgments, corpus)
+    rows, set_aside = _judged(judgments, corpus, config, translations)
     ranked = as_candidates(candidates, rows, corpus)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
-    return train_program(chosen, fit, inputs, {"model": model, "strategy": strategy, "seed": seed}).program
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
+    return train_program(chosen, fit, inputs, about, config.task.answers).program
 
 
 def load(folder: str | Path) -> "Program":
@@ -100,8 +110,9 @@ class Compared(NamedTuple):
 
 def compare(
     documents: Documents,
-    judgments: Judgments,
+    judgments: Judgments | Pairs,
     *,
+    task: str = "ranking",
     models: Sequence[str] = ("sparse", "dense", "hybrid"),
     strategies: Sequence[str] = ("zero_shot", "fine_tune"),
     encoder: str = "minilm",
@@ -110,12 +121,14 @@ def compare(
     seed: int = 0,
     settings: Sequence[str] = (),
     candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
 ) -> list[Compared]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
     Args:
         documents: as for ``train``.
         judgments: as for ``train``; at least two judged queries with a relevant document.
+        task: a file of conf/task.
         models: files of conf/model.
         strategies: files of conf/strategy.
         encoder: a file of conf/encoder.
@@ -124,6 +137,7 @@ def compare(
         seed: of everything that draws.
         settings: further Hydra overrides.
         candidates: as for ``train``; a held-out query ranks its own, too.
+        translations: as for ``train``.
 
     Returns:
         One row a system, in the order given, compared with the first one.
@@ -142,7 +156,7 @@ def compare(
         if given < least:
             raise InputError(f"{name}: {given} given; comparing needs at least {least}")
     configs = {
-        f"{model}/{strategy}": _config(model, strategy, encoder, lm, settings)
+        f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
         for model in models
         for strategy in strategies
     }
@@ -151,7 +165,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows = as_judgments(judgments, corpus)
+    rows, _ = _judged(judgments, corpus, first, translations)
     ranked = as_candidates(candidates, rows, corpus)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -251,12 +265,14 @@ def _document(given: str | Mapping[str, Any], number: int) -> "Document":
     return Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
 
 
-def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument"]:
+def as_judgments(
+    judgments: Judgments, corpus: "Corpus", translations: Mapping[str, str] = MappingProxyType({})
+) -> list["JudgedDocument"]:
     """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
 
     Raises:
-        InputError: an empty query, an unknown document, a grade that is no whole number, or two grades for one pair;
-            names the row.
+        InputError: an empty query, an unknown document, a grade that is no whole number, two grades for one pair, or a
+            translation of a query that is not judged; names the row.
     """
     from zero2ir.collections import JudgedDocument
     from zero2ir.collections.judgments import normalised
@@ -264,6 +280,9 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
     texts: dict[str, str] = {}  # normalised to as it was first given
     query_ids: dict[str, str] = {}
     made: dict[tuple[str, str], JudgedDocument] = {}
+    translated = {normalised(query): translation for query, translation in translations.items()}
+    if unjudged := sorted(translated.keys() - {normalised(str(row[0])) for row in judgments}):
+        raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct it or leave it out")
     for number, row in enumerate(judgments):
         if isinstance(row, str) or len(row) != 3:
             raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
@@ -278,7 +297,7 @@ def as_judgments(judgments: Judgments, corpus: "Corpus") -> list["JudgedDocument
             )
         query = texts.setdefault(normalised(query), query)
         query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
-        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0))
+        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0), translated.get(normalised(query), ""))
         if made.setdefault((query_id, doc_id), judged) != judged:
             raise InputError(
                 f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
@@ -321,10 +340,55 @@ def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCol
         raise InputError(f"others[{number}]: {error}") from None
 
 
-def _config(model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]) -> "LibraryConfig":
+def _judged(
+    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
+) -> tuple[list["JudgedDocument"], dict[str, str]]:
+    """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
+    from zero2ir.collections import JudgmentBudget
+    from zero2ir.tasks.qa import Finder
+
+    if config.task.pairs is None:
+        return as_judgments(cast(Judgments, judgments), corpus, translations or {}), {}
+    if translations:
+        raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
+    pairs = as_pairs(cast(Pairs, judgments))
+    if not pairs:
+        return [], {}
+    found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    text = {pair.query_id: pair.text for pair in pairs}
+    return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
+
+
+def as_pairs(pairs: Pairs) -> list["Query"]:
+    """Turns (question, answer) rows into queries; questions that differ in case or punctuation only are one.
+
+    Raises:
+        InputError: a row of another form, an empty question, or one without an answer; names the row.
+    """
+    from zero2ir.collections import Query
+    from zero2ir.collections.judgments import normalised
+
+    texts: dict[str, str] = {}  # normalised to as it was first given
+    answers: dict[str, tuple[str, ...]] = {}
+    for number, row in enumerate(pairs):
+        if isinstance(row, str) or len(row) != 2:
+            raise InputError(f"judgments[{number}]: {row!r} is not (question, answer) or (question, [answer, ...])")
+        question, given = str(row[0]), ([row[1]] if isinstance(row[1], str) else row[1])
+        if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
+            raise InputError(f"judgments[{number}]: the answer {row[1]!r} is neither a string nor a list of strings")
+        if not question.strip() or not any(map(str.strip, given)):
+            raise InputError(f"judgments[{number}]: question or answer is empty; write one or leave the row out")
+        question = texts.setdefault(normalised(question), question)
+        answers[question] = (*answers.get(question, ()), *(one for one in given if one.strip()))
+    return [Query(f"q{place}", text, answers=found) for place, (text, found) in enumerate(answers.items())]
+
+
+def _config(
+    task: str, model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]
+) -> "LibraryConfig":
     from zero2ir.config import LibraryConfig, compose
 
-    choices = {"model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
+    choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 

@@ -11,7 +11,7 @@ Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
 def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) -> None:
-    """Writes records whose fields are str, int, float, bool or lists of str or float.
+    """Writes records whose fields are str, int, float, bool, lists of str or float, or tuples of str.
 
     Args:
         records: in the order in which they are read back.
@@ -27,6 +27,7 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
         float: pa.float64(),
         bool: pa.bool_(),
         list[str]: pa.list_(pa.string()),
+        tuple[str, ...]: pa.list_(pa.string()),
         list[float]: pa.list_(pa.float64()),
     }
     schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
@@ -56,4 +57,8 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         raise InputError(
             f"{path}: has the columns {', '.join(table.column_names)} instead of {', '.join(expected)}; write it again"
         )
+    columns = [
+        [tuple(value) for value in column] if annotation == tuple[str, ...] else column
+        for column, annotation in zip(columns, kind.__annotations__.values(), strict=True)
+    ]
     return [kind(*row) for row in zip(*columns, strict=True)]

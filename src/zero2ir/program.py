@@ -19,7 +19,7 @@ from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.files import files_below, finished_folder, sha256, write_json
-from zero2ir.models import Ranking, Retriever, load_retriever
+from zero2ir.models import LexicalReader, Ranking, Reader, Retriever, load_retriever
 from zero2ir.models.base import NO_DOCUMENT, Candidates
 from zero2ir.parquet import read_records, write_records
 
@@ -42,6 +42,7 @@ class Program(dspy.Module):
         confidence: says how sure an answer is; None where there were too few judgments to tell.
         about: model, strategy, what was chosen and because of what; JSON.
         language_model: the one that the retriever asks; None where it asks none.
+        reader: points to the answers in the documents; None where only documents are wanted.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Program(dspy.Module):
         confidence: Confidence | None = None,
         about: Mapping[str, Any] | None = None,
         language_model: "LanguageModel | None" = None,
+        reader: Reader | None = None,
     ) -> None:
         super().__init__()
         self.retriever = retriever
@@ -58,6 +60,7 @@ class Program(dspy.Module):
         self.confidence = confidence
         self.about = dict(about or {})
         self.language_model = language_model if "lm" in retriever.needs() else None
+        self.reader = reader
 
     def forward(
         self,
@@ -79,6 +82,8 @@ class Program(dspy.Module):
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
             each of them is relevant) and ``confidence`` (that the first one is; 0 where nothing was found).
             The last two are None where they are unknown, as for given texts.
+            With a reader also ``answers`` (list of str, one a document, "" for none), ``spans`` (list of (start, end),
+            where the answer stands in its passage, in characters) and ``passages`` (list of str, title and text).
 
         Raises:
             InputError: k is less than 1, a candidate is no document of the collection, or both texts and candidates
@@ -92,12 +97,31 @@ class Program(dspy.Module):
             return self._rank(query, documents, k)
         ranking, probabilities = self.search([query], k, None if candidates is None else [self.numbers_of(candidates)])
         found = ranking.numbers[0] != NO_DOCUMENT
+        best = [self.documents[number] for number in ranking.numbers[0][found]]
         return dspy.Prediction(
-            docids=[self.documents[number].doc_id for number in ranking.numbers[0][found]],
+            docids=[document.doc_id for document in best],
             scores=[float(score) for score in ranking.scores[0][found]],
             probabilities=None if probabilities is None else [float(one) for one in probabilities[0][found]],
             confidence=None if probabilities is None else float(probabilities[0, 0]),
+            **self._read(query, [document.content for document in best]),
         )
+
+    def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
+        """What the reader adds to a prediction."""
+        if self.reader is None:
+            return {}
+        (spans,) = self.reader.read([query], [passages])
+        return {
+            "answers": [span.text for span in spans],
+            "spans": [(span.start, span.end) for span in spans],
+            "passages": passages,
+        }
+
+    def answers(self, queries: Sequence[str], passages: Sequence[str]) -> list[str]:
+        """The answer to each query in the one passage given for it; "" where there is none, or no reader."""
+        if self.reader is None:
+            return [""] * len(queries)
+        return [span.text for (span,) in self.reader.read(queries, [[passage] for passage in passages])]
 
     def _rank(self, query: str, documents: Sequence[str], k: int) -> dspy.Prediction:
         scores = self.retriever.score([query], [documents])[0]
@@ -107,6 +131,7 @@ class Program(dspy.Module):
             scores=[float(scores[number]) for number in order],
             probabilities=None,
             confidence=None,
+            **self._read(query, [documents[number] for number in order]),
         )
 
     def search(
@@ -180,6 +205,7 @@ class Program(dspy.Module):
             "about": self.about,
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
             "lm": _described(self.language_model),
+            "reads": self.reader is not None,
             "files": {
                 path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
                 for path in files_below(folder)
@@ -202,13 +228,21 @@ def load_program(folder: str | Path) -> Program:
     confidence = state["confidence"]
     documents = read_records(folder / "documents.parquet", Document)
     language_model = _lasting(state.get("lm"))
+    corpus = Corpus(documents, language_model=language_model)
+    retriever = load_retriever(folder / "retriever", corpus)
     return Program(
-        load_retriever(folder / "retriever", Corpus(documents, language_model=language_model)),
+        retriever,
         documents,
         None if confidence is None else Confidence.from_dict(confidence),
         state["about"],
         language_model,
+        reader_of(retriever, corpus) if state.get("reads") else None,
     )
+
+
+def reader_of(retriever: Retriever, corpus: Corpus) -> Reader:
+    """The reader that a retriever ranks by; the one that learns nothing where it has none."""
+    return retriever.reader() or LexicalReader().index(corpus)
 
 
 def _described(language_model: "LanguageModel | None") -> dict[str, Any] | None:

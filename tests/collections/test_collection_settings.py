@@ -11,10 +11,12 @@ from zero2ir.collections import DatasetSettings, JudgmentBudget, load
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 NEEDED = {
     "local": {"path": "my-collection"},
+    "xquad": {"path": "xquad"},
     "ir_datasets": {"test": "vaswani"},
     "birco_arguana": {"path": "birco"},
     "birco_clinical_trial": {"path": "birco"},
 }
+NAMES = {"ir_datasets": "vaswani", "xquad": "xquad-es-en"}
 
 
 def settings_of(choice: str, **overrides: object) -> DatasetSettings:
@@ -25,7 +27,7 @@ def settings_of(choice: str, **overrides: object) -> DatasetSettings:
 @pytest.mark.parametrize("choice", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_choice_is_valid(choice):
     settings = settings_of(choice, **NEEDED.get(choice, {}))
-    assert settings.name == ("vaswani" if choice == "ir_datasets" else choice)
+    assert settings.name == NAMES.get(choice, choice)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,13 @@ def test_every_choice_is_valid(choice):
         ("cranfield", {"train": "cranfield"}, r"dataset\.train and dataset\.test are both 'cranfield'"),
         ("pydocs", {"source": "web"}, r"source"),
         ("pydocs", {"pth": "x"}, r"pth"),
+        ("xquad", {}, r"dataset\.path is missing"),
+        (
+            "xquad",
+            {"path": "x", "query_language": "en"},
+            r"dataset\.parallel: queries and documents are in one language",
+        ),
+        ("pydocs", {"parallel": True}, r"dataset\.parallel"),
     ],
 )
 def test_a_bad_choice_says_what_to_do(choice, overrides, message):

@@ -200,7 +200,16 @@ def test_normalised(one, other, same):
     assert (normalised(one) == normalised(other)) is same
 
 
-rows = st.builds(JudgedDocument, st.text("ab1", min_size=1), st.text(), st.text("cd2", min_size=1), st.integers(0, 4))
+rows = st.builds(
+    JudgedDocument,
+    st.text("ab1", min_size=1),
+    st.text(),
+    st.text("cd2", min_size=1),
+    st.integers(0, 4),
+    st.text("é? ", max_size=3),
+    st.lists(st.text("xy ", min_size=1).filter(str.strip), max_size=2).map(tuple),
+    st.booleans(),
+)
 
 
 @settings(deadline=None)  # machines are shared; a slow moment is no failure
@@ -258,3 +267,18 @@ def test_no_candidates_are_the_whole_collection(tmp_path):
     assert read_candidates(tmp_path / "candidates.json") is None
     with pytest.raises(InputError, match="run the ingest stage first"):
         read_candidates(tmp_path / "nowhere.json")
+
+
+def test_a_judged_query_carries_its_translation_and_no_other_ones(tmp_path):
+    queries = [Query(f"q{n}", f"pregunta {n}", "test", f"question {n}") for n in range(6)]
+    collection = Collection(DOCUMENTS, queries, [Judgment(f"q{n}", f"d{n}", 1) for n in range(6)])
+    drawn = draw(collection, JudgmentBudget(queries=2), 0)
+    assert [row.translation for row in drawn] == [row.query.replace("pregunta", "question") for row in drawn]
+    path = tmp_path / "judgments.jsonl"
+    write_judgments(drawn, path)
+    assert read_judgments(path) == drawn
+    left, _ = test_queries(collection, drawn)
+    assert not {query.translation for query in left} & {row.translation for row in drawn}
+    assert not any(query.translation in path.read_text() for query in left)
+    shuffled = draw(collection, JudgmentBudget(queries=2, shuffled=True), 0)
+    assert {(row.query, row.translation) for row in shuffled} == {(row.query, row.translation) for row in drawn}

@@ -25,7 +25,7 @@ def folder_of(tmp_path: Path, **files: str | bytes) -> Path:
 def test_jsonl_with_trec_qrels(tmp_path):
     raw = read(folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 a 2\nq1 0\tb 0\n"))
     assert raw.documents == [Document("a", "A", "first"), Document("b", "", "second")]
-    assert raw.queries == [Query("q1", "one?", "test")]
+    assert raw.queries == [Query("q1", "one?", "test", answers=("first",))]
     assert raw.judgments == [Judgment("q1", "a", 2), Judgment("q1", "b", 0)]
     assert raw.places["document", "b"] == "docs.jsonl:2"
     assert raw.places["judgment", 1] == "qrels.trec:2"
@@ -73,6 +73,17 @@ def test_languages_choose_the_files(tmp_path):
         read(folder)
     with pytest.raises(InputError, match=r"queries\.de\.jsonl"):
         read(folder, document_language="en", query_language="de")
+
+
+def test_translations_stand_beside_their_queries(tmp_path):
+    lines = QUERIES + '{"query_id": "q2", "text": "two?"}\n'
+    folder = folder_of(tmp_path, docs_en_jsonl=DOCS, queries_es_jsonl=lines.replace("one", "uno"))
+    with pytest.raises(InputError, match=r"queries\.en\.jsonl nor \.tsv is there; .*dataset\.parallel=false"):
+        read(folder, "en", "es", parallel=True)
+    folder_of(tmp_path, queries_en_jsonl=QUERIES)
+    raw = read(folder, "en", "es", parallel=True)
+    assert raw.queries == [Query("q1", "uno?", "test", "one?", ("first",)), Query("q2", "two?")]
+    assert read(folder, "en", "es").queries[0].translation == ""
 
 
 @pytest.mark.parametrize(

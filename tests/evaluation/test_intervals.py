@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.evaluation.intervals import bootstrap_interval, resample_counts
+from zero2ir.evaluation.intervals import bootstrap_interval, resample_counts, share_interval
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -71,3 +71,16 @@ def test_resamples_are_samples_with_replacement():
     assert counts.shape == (300, 7)
     assert (counts.sum(axis=1) == 7).all()
     assert counts.var() == pytest.approx(6 / 7, abs=0.1)
+
+
+def test_a_share_is_paired_by_query():
+    rng = np.random.default_rng(0)
+    whole = rng.random(80)
+    assert share_interval(0.8 * whole, whole, **OPTIONS) == pytest.approx((0.8, 0.8, 0.8, 80))
+    noisy = share_interval(np.clip(0.8 * whole + 0.2 * rng.normal(size=80), 0, 1), whole, **OPTIONS)
+    assert 0.6 < noisy.ci_low < noisy.mean < noisy.ci_high < 1
+
+
+def test_shares_of_what_is_mostly_nothing_are_finite():
+    interval = share_interval([1.0, 0.0, 0.0], [1.0, 0.0, 0.0], **OPTIONS)
+    assert interval == pytest.approx((1.0, 1.0, 1.0, 3))

@@ -139,3 +139,13 @@ def test_the_configuration_is_the_schema():
 def test_settings_are_checked(values, message):
     with pytest.raises(ValidationError, match=message):
         EvaluationSettings(**values)
+
+
+def test_a_ceiling_is_measured_on_the_same_queries(tmp_path):
+    ceiling = Run(["q1", "q2", "q3"], [["a", "b"], ["c", "b"], ["a"]], [[2.0, 1.0], [2.0, 1.0], [1.0]])
+    metrics = write(tmp_path / "one", ceiling=ceiling)
+    assert metrics["ceiling"]["RR@10"]["mean"] == 1.0
+    assert metrics["of_ceiling"]["RR@10"]["mean"] == metrics["RR@10"]["mean"] == 0.5
+    assert metrics["of_ceiling"]["RR@10"]["ci_low"] < 0.5 < metrics["of_ceiling"]["RR@10"]["ci_high"]
+    nothing = Run(["q1"], [["b"]], [[1.0]])
+    assert write(tmp_path / "two", ceiling=nothing)["of_ceiling"] == {}

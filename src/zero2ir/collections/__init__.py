@@ -12,6 +12,7 @@ from zero2ir.collections.judgments import (
     write_judgments,
 )
 from zero2ir.collections.others import OtherCollection, read_ingested, read_others, write_others
+from zero2ir.collections.passages import in_passages
 from zero2ir.collections.records import (
     CandidateDocument,
     Collection,
@@ -41,6 +42,7 @@ __all__ = [
     "RawCollection",
     "check",
     "draw",
+    "in_passages",
     "is_ordered",
     "load",
     "read_candidates",

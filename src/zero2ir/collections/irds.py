@@ -77,7 +77,10 @@ def _document(record: Any) -> Document:
 
 
 def _queries(dataset: Any, split: str) -> Iterator[Query]:
-    return (Query(query.query_id, query.default_text(), split) for query in dataset.queries_iter())
+    return (
+        Query(query.query_id, query.default_text(), split, answers=tuple(getattr(query, "answers", ())))
+        for query in dataset.queries_iter()
+    )
 
 
 def _judgments(dataset: Any) -> Iterator[Judgment]:

@@ -3,16 +3,18 @@
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from zero2ir.collections.lines import grade_of, read_json_lines, text_of
+from zero2ir.collections.lines import grade_of, read_json_lines, text_of, texts_of
 from zero2ir.collections.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file, write_json
+
+SPLITS = ("train", "test")  # queries are drawn from the first that has any
 
 
 def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
@@ -29,28 +31,58 @@ def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[Judg
         InputError: fewer queries with a relevant document than the budget asks for.
     """
     judged = _judged_documents(collection)
-    pool, split = _pool(collection, judged)
-    if len(pool) < budget.queries:
-        raise InputError(
-            f"budget.queries={budget.queries}, but the {split} split has {len(pool)} queries with a relevant document; "
-            "lower budget.queries"
-        )
     rng = np.random.default_rng(seed)
     drawn: list[list[JudgedDocument]] = []
-    for i in rng.permutation(len(pool))[: budget.queries]:
-        rows = _shuffled(judged[pool[i].query_id], rng)
+    for query in draw_queries(collection.queries, judged, budget, rng, "a relevant document"):
+        rows = _shuffled(judged[query.query_id], rng)
         first = next(row for row in rows if row.relevance > 0)
         chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn.append([JudgedDocument(pool[i].query_id, pool[i].text, row.doc_id, row.relevance) for row in chosen])
-    return [row for rows in (_of_the_next(drawn) if budget.shuffled else drawn) for row in rows]
+        drawn.append(
+            [JudgedDocument(query.query_id, query.text, row.doc_id, row.relevance, query.translation) for row in chosen]
+        )
+    return handed_out(drawn, budget)
 
 
-def _of_the_next(drawn: Sequence[Sequence[JudgedDocument]]) -> list[list[JudgedDocument]]:
-    """Each query with what was judged for the next one; they stand in random order."""
+def draw_queries(
+    queries: Sequence[Query], usable: Container[str], budget: JudgmentBudget, rng: np.random.Generator, having: str
+) -> list[Query]:
+    """Draws as many queries as the budget has from the train split, or from the test split where it has no usable one.
+
+    Args:
+        queries: of both splits.
+        usable: the ids of those that may be drawn.
+        budget: how many.
+        rng: the source of chance.
+        having: what the usable ones have, for the message.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    pools = {split: [one for one in queries if one.split == split and one.query_id in usable] for split in SPLITS}
+    split = next((split for split, pool in pools.items() if pool), SPLITS[-1])
+    pool = sorted(pools[split])
+    if len(pool) < budget.queries:
+        raise InputError(
+            f"budget.queries={budget.queries}, but the {split} split has {len(pool)} queries with {having}; "
+            "lower budget.queries"
+        )
+    return [pool[i] for i in rng.permutation(len(pool))[: budget.queries]]
+
+
+def handed_out(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget) -> list[JudgedDocument]:
+    """The rows of all queries, where the budget is a control each query with what was judged for the next one.
+
+    Args:
+        drawn: the rows of each query, in random order.
+        budget: says whether it is a control.
+    """
+    if not budget.shuffled:
+        return [row for rows in drawn for row in rows]
     nexts = [*drawn[1:], *drawn[:1]]
     return [
-        [row._replace(query_id=own[0].query_id, query=own[0].query) for row in rows]
+        own[0]._replace(doc_id=row.doc_id, relevance=row.relevance, weak=row.weak)
         for own, rows in zip(drawn, nexts, strict=True)
+        for row in rows
     ]
 
 
@@ -69,8 +101,11 @@ def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) ->
     judged = _judged_documents(collection)
     queries = [
         query
-        for query in _queries(collection, "test", judged)
-        if query.query_id not in seen_ids and normalised(query.text) not in seen_texts
+        for query in collection.queries
+        if query.split == "test"
+        and query.query_id in judged
+        and query.query_id not in seen_ids
+        and normalised(query.text) not in seen_texts
     ]
     if not queries:
         raise InputError("no test query is left beside the judgments; lower budget.queries or add judged test queries")
@@ -86,10 +121,12 @@ def normalised(text: str) -> str:
 
 
 def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes one JSON object a line: query_id, query, doc_id, relevance."""
+    """Writes one JSON object a line: query_id, query, doc_id, relevance; the other fields where they say anything."""
+    defaults = JudgedDocument._field_defaults
     with finished_file(path) as file:
         for row in judgments:
-            file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
+            told = {key: value for key, value in row._asdict().items() if key not in defaults or value != defaults[key]}
+            file.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 
 def read_judgments(path: Path) -> list[JudgedDocument]:
@@ -104,6 +141,9 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
             text_of(row, "query", place),
             text_of(row, "doc_id", place),
             grade_of(row.get("relevance"), place),
+            text_of(row, "translation", place) if "translation" in row else "",
+            texts_of(row, "answers", place),
+            row.get("weak") is True,
         )
         for place, row in read_json_lines(path)
     ]
@@ -145,16 +185,6 @@ def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:
     for judgment in collection.judgments:
         judged[judgment.query_id].append(judgment)
     return {query_id: rows for query_id, rows in judged.items() if any(row.relevance > 0 for row in rows)}
-
-
-def _queries(collection: Collection, split: str, judged: dict[str, list[Judgment]]) -> list[Query]:
-    return [query for query in collection.queries if query.split == split and query.query_id in judged]
-
-
-def _pool(collection: Collection, judged: dict[str, list[Judgment]]) -> tuple[list[Query], str]:
-    """The queries to draw from, in an order of their own, and their split."""
-    split = "train" if _queries(collection, "train", judged) else "test"
-    return sorted(_queries(collection, split, judged)), split
 
 
 def _shuffled(rows: Sequence[Judgment], rng: np.random.Generator) -> list[Judgment]:

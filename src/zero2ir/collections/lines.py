@@ -65,6 +65,21 @@ def text_of(row: dict[str, Any], key: str, place: str) -> str:
     return value
 
 
+def texts_of(row: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
+    """The strings under ``key``, one or a list of them; none where the key is missing. Blank ones are left out.
+
+    Raises:
+        InputError: the value is something else.
+    """
+    value = row.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list | str):
+        raise InputError(f"{place}: {key!r} is {value!r}; write a list of strings")
+    texts = value if isinstance(value, list) else [value]
+    return tuple(text for text in (text_of({key: one}, key, place) for one in texts) if text.strip())
+
+
 def grade_of(value: Any, place: str) -> int:
     """A relevance grade.
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of
+from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
 from zero2ir.collections.records import CandidateDocument, Document, Judgment, Query, RawCollection
 from zero2ir.collections.settings import DatasetSettings
 from zero2ir.errors import InputError
@@ -22,10 +22,10 @@ def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
     """
     run = settings.candidates == "run"
     names = {split: name for split, name in (("train", settings.train), ("test", settings.test)) if name is not None}
-    languages = settings.document_language, settings.query_language
+    asked = settings.document_language, settings.query_language, settings.parallel
     if not names:
-        return read(path, *languages, run=run)
-    parts = [_of_split(read(path / name, *languages, run=run), split, name) for split, name in names.items()]
+        return read(path, *asked, run=run)
+    parts = [_of_split(read(path / name, *asked, run=run), split, name) for split, name in names.items()]
     return _joined(parts, f"folder {path.resolve().name}: {', '.join(names.values())}")
 
 
@@ -54,12 +54,18 @@ def _joined(parts: Sequence[RawCollection], source: str) -> RawCollection:
 
 
 def read(
-    folder: Path, document_language: str | None = None, query_language: str | None = None, *, run: bool = False
+    folder: Path,
+    document_language: str | None = None,
+    query_language: str | None = None,
+    parallel: bool = False,
+    *,
+    run: bool = False,
 ) -> RawCollection:
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
     - ``docs``: doc_id, title (may be missing), text
-    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing)
+    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing), answers (strings
+      that answer it; may be missing)
     - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
     - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
 
@@ -71,6 +77,7 @@ def read(
         folder: where the files are.
         document_language: reads ``docs.<language>`` in place of ``docs``.
         query_language: reads ``queries.<language>`` in place of ``queries``.
+        parallel: whether ``queries.<document_language>`` holds their translations, by the same ids.
         run: reads what each query ranks, too.
 
     Raises:
@@ -82,6 +89,9 @@ def read(
     places: dict[tuple[str, str | int], str] = {}
     documents = list(_noted(_documents(folder, document_language), "document", places))
     queries = list(_noted(_queries(folder, query_language), "query", places))
+    if parallel:
+        translation = {query.query_id: query.text for _, query in _queries(folder, document_language)}
+        queries = [query._replace(translation=translation.get(query.query_id, "")) for query in queries]
     judgments = []
     for index, (place, judgment) in enumerate(_judgments(folder)):
         places["judgment", index] = place
@@ -118,12 +128,16 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Docume
 def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
     path = _the_file(folder, _stem("queries", language), (".jsonl", ".tsv"))
     if path is None and language is not None:
-        raise InputError(f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language")
+        raise InputError(
+            f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "
+            "or set dataset.parallel=false where there are no translations"
+        )
     for place, row in _rows(path, "query_id", _query_columns) if path else ():
         split = row.get("split", "test")
         if split not in ("train", "test"):
             raise InputError(f"{place}: split {split!r}; write train or test")
-        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split)
+        answers = texts_of(row, "answers", place)
+        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split, answers=answers)
 
 
 def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:

@@ -17,13 +17,25 @@ class Document(NamedTuple):
         """Title and text as one string: what is indexed, encoded and shown to an LM."""
         return f"{self.title}\n{self.text}".strip()
 
+    @property
+    def body(self) -> str:
+        """The text; the title where there is no text."""
+        return self.text if self.text.strip() else self.title
+
 
 class Query(NamedTuple):
-    """One query; ``split`` is "train" where judgments may be drawn from it, else "test"."""
+    """One query; ``split`` is "train" where judgments may be drawn from it, else "test".
+
+    ``translation`` is its text in the documents' language where queries and documents are in two, and somebody
+    translated it; training sees that of the judged queries alone.
+    ``answers`` are strings that answer it, any of them; none where only documents are known, or nothing.
+    """
 
     query_id: str
     text: str
     split: str = "test"
+    translation: str = ""
+    answers: tuple[str, ...] = ()
 
 
 class Judgment(NamedTuple):
@@ -35,12 +47,19 @@ class Judgment(NamedTuple):
 
 
 class JudgedDocument(NamedTuple):
-    """One of the few judgments that training may see; it carries its query's text."""
+    """One of the few judgments that training may see; it carries its query's text, and what else is known of the query.
+
+    ``translation`` is the query in the documents' language, ``answers`` strings that answer it, where there are any.
+    ``weak`` says that nobody judged the document: it was found, and holds an answer or does not.
+    """
 
     query_id: str
     query: str
     doc_id: str
     relevance: int
+    translation: str = ""
+    answers: tuple[str, ...] = ()
+    weak: bool = False
 
 
 class CandidateDocument(NamedTuple):

@@ -13,6 +13,26 @@ _KEYS_OF_SOURCE = {
 _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your folder")}
 
 
+class PassageSettings(BaseModel):
+    """How long documents become passages.
+
+    Attributes:
+        words: the most that a passage has.
+        overlap: words that a passage shares with the one before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: int = Field(ge=1)
+    overlap: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        if self.overlap >= self.words:
+            raise ValueError(f"overlap: {self.overlap} words of {self.words}; a passage must bring new ones, lower it")
+        return self
+
+
 class DatasetSettings(BaseModel):
     """Which collection to read.
 
@@ -26,10 +46,12 @@ class DatasetSettings(BaseModel):
         path: folder of a local collection.
         document_language: a local collection's docs.<language> in place of docs.
         query_language: a local collection's queries.<language> in place of queries.
+        parallel: whether a local collection's queries.<document_language> are its queries' translations, by their ids.
         ordered: whether documents that follow one another belong together: chapters, threads, sections.
         candidates: None where each query ranks the whole collection; else what it ranks instead: "qrels", all that is
             judged for it, or "run", the documents of a given run: a local collection's ``candidates.trec``, or what
             ir_datasets calls scoreddocs.
+        passages: how longer documents are cut into passages; None leaves them whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,8 +63,10 @@ class DatasetSettings(BaseModel):
     path: Path | None = None
     document_language: str | None = None
     query_language: str | None = None
+    parallel: bool = False
     ordered: bool = False
     candidates: Literal["qrels", "run"] | None = None
+    passages: PassageSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -64,6 +88,11 @@ class DatasetSettings(BaseModel):
             raise ValueError(f"dataset.train and dataset.test are both {self.test!r}; set dataset.train=null")
         if self.source == "local" and self.train is not None and self.test is None:
             raise ValueError("dataset.train is a folder below dataset.path; name that of dataset.test, too")
+        if self.parallel and (self.document_language is None or self.document_language == self.query_language):
+            raise ValueError(
+                "dataset.parallel: queries and documents are in one language; give dataset.query_language and "
+                "dataset.document_language, or set dataset.parallel=false"
+            )
         return self
 
 

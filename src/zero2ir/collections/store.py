@@ -24,7 +24,7 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
         quality: what they found; goes into ``manifest.json`` beside counts, source, licence and digests.
         folder: replaced where it exists.
     """
-    rows: dict[str, Sequence[tuple[str | int, ...]]] = {
+    rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
         "documents.parquet": collection.documents,
         "queries.parquet": collection.queries,
         "qrels.parquet": collection.judgments,

@@ -53,6 +53,25 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     return Interval(float(filled.sum() / known.sum()), float(low), float(high), table.shape[1])
 
 
+def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
+    """The mean as a share of another system's on the same queries, with its percentile bootstrap interval.
+
+    Args:
+        values: [queries].
+        whole: [queries], the other system's; their mean is above 0.
+        resamples: how many resamples.
+        level: the coverage wanted.
+        seed: of the resampling.
+    """
+    pairs = np.stack([np.asarray(values, dtype=float), np.asarray(whole, dtype=float)], axis=1)
+    sums = np.concatenate(
+        [picks @ pairs for _, picks in crossed_weights(1, len(pairs), resamples=resamples, seed=seed)]
+    )
+    shares = sums[sums[:, 1] > 0]
+    low, high = np.quantile(shares[:, 0] / shares[:, 1], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), float(low), float(high), len(pairs))
+
+
 def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
     """Batches of how often each resample holds each seed, [batch, seeds], and each query, [batch, queries]."""
     rng = np.random.default_rng(seed)

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
+from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
-from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.evaluation.intervals import bootstrap_interval, share_interval
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     QueryScore,
@@ -40,15 +41,25 @@ class EvaluationSettings(BaseModel):
     @field_validator("measures")
     @classmethod
     def _known(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
-        parse_measures(measures)
+        if ranking := ranking_measures(measures):
+            parse_measures(ranking)
+        if not ranking or len(set(measures)) < len(measures):
+            raise InputError(f"measures: name a ranking measure at least and each once, not {list(measures)}")
         return measures
 
     @model_validator(mode="after")
     def _deep_enough(self) -> "EvaluationSettings":
-        for measure in parse_measures(self.measures):
-            if measure.params.get("cutoff", 0) > self.depth:
+        cutoffs = {str(one): one.params.get("cutoff", 0) for one in parse_measures(ranking_measures(self.measures))}
+        cutoffs |= {name: answer_cutoff(name) for name in self.measures if is_answer_measure(name)}
+        for measure, cutoff in cutoffs.items():
+            if cutoff > self.depth:
                 raise InputError(f"depth: {self.depth} is less than {measure} looks at; raise it")
         return self
+
+
+def ranking_measures(measures: Sequence[str]) -> list[str]:
+    """Those that look at documents alone, by ir-measures."""
+    return [name for name in measures if not is_answer_measure(name)]
 
 
 class SystemIdentity(BaseModel):
@@ -106,6 +117,8 @@ def write_results(
     cost: Mapping[str, float],
     settings: EvaluationSettings,
     seed: int,
+    key: AnswerKey | None = None,
+    ceiling: Run | None = None,
 ) -> dict[str, Any]:
     """Measures a run and writes the whole results folder, or nothing; the same inputs give the same bytes.
 
@@ -116,20 +129,27 @@ def write_results(
         confidence: query id → probability that its first document is relevant; empty for a system that states none.
         cost: what the system took, by name and unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
         seed: of the resampling.
+        key: the answers, for measures that look at them.
+        ceiling: a run that this one is stated as a share of; None for none.
 
     Returns:
-        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``.
+        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``; where
+        there is a ceiling, also its measures under ``ceiling`` and the shares under ``of_ceiling``.
 
     Raises:
         InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
     """
-    scores = score_run(run, qrels, settings.measures)
+    scores = score_run(run, qrels, ranking_measures(settings.measures))
+    scores += score_answers(run, key or AnswerKey(), [name for name in settings.measures if is_answer_measure(name)])
+    scores.sort(key=lambda row: settings.measures.index(row.measure))
     stated = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
     options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
     metrics: dict[str, Any] = {
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
         for name in progress(settings.measures, "intervals")
     }
+    if ceiling is not None:
+        metrics |= _against(ceiling, scores, qrels, settings, options)
     metrics["confidence"] = _calibration(stated, options)
     metrics["cost"] = _checked_cost(cost)
     with finished_folder(folder) as part:
@@ -139,6 +159,26 @@ def write_results(
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
     return metrics
+
+
+def _against(
+    ceiling: Run,
+    scores: Sequence[QueryScore],
+    qrels: Sequence[Judgment],
+    settings: EvaluationSettings,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """What the ceiling reaches, and the share of it, by measure."""
+    highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, settings.measures)}
+    reached: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
+    for name in settings.measures:
+        rows = [row for row in scores if row.measure == name]
+        whole = [highest[name, row.query_id] for row in rows]
+        reached[name] = bootstrap_interval(whole, **options).rounded()
+        if any(whole):
+            shares[name] = share_interval([row.value for row in rows], whole, **options).rounded()
+    return {"ceiling": reached, "of_ceiling": shares}
 
 
 def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[Confidence]:

@@ -242,13 +242,20 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 
 @contextmanager
 def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The embedded server's model name and connection; the name holds the weights, as DSPy's cache key needs."""
+    """The embedded server's model name and connection; the name holds all that decides, as the cache's key needs."""
     weights = weights_file(settings, folder)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one that has to share its core
     # holds up all of them (two threads on two busy cores took five times as long as one).
     threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
-    with _loopback_without_proxy(), embedded_server(weights, settings.context, settings.slots, threads) as url:
-        yield f"openai/{settings.name}-{sha256(weights)[:12]}", {"api_base": f"{url}/v1", "api_key": "unused"}
+    identity = sha256(weights)[:12] + _digest(settings.chat_template)
+    server = embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template)
+    with _loopback_without_proxy(), server as url:
+        yield f"openai/{settings.name}-{identity}", {"api_base": f"{url}/v1", "api_key": "unused"}
+
+
+def _digest(chat_template: str | None) -> str:
+    """Tells templates apart, since the same request becomes another text by another one."""
+    return "" if chat_template is None else f"-{hashlib.sha256(chat_template.encode()).hexdigest()[:8]}"
 
 
 @contextmanager

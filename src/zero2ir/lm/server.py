@@ -13,7 +13,9 @@ START_SECONDS = 60.0  # a start takes about two seconds; a loaded machine is giv
 
 
 @contextmanager
-def embedded_server(weights: Path, context: int, slots: int, threads: int) -> Iterator[str]:
+def embedded_server(
+    weights: Path, context: int, slots: int, threads: int, chat_template: str | None = None
+) -> Iterator[str]:
     """Serves a GGUF model for the duration of the block.
 
     The operating system chooses a free port, so no other server can be in the way. The server is a thread of this
@@ -24,6 +26,7 @@ def embedded_server(weights: Path, context: int, slots: int, threads: int) -> It
         context: tokens that one sequence may take, prompt and answer together.
         slots: sequences worked on at once; each has ``context`` tokens of its own.
         threads: CPU threads.
+        chat_template: in Jinja; the weights' own where None.
 
     Yields:
         The base URL, e.g. "http://127.0.0.1:41235".
@@ -42,6 +45,8 @@ def embedded_server(weights: Path, context: int, slots: int, threads: int) -> It
     params.n_parallel = slots
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    if chat_template is not None:
+        params.chat_template = chat_template
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.ui = False

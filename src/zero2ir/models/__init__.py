@@ -3,28 +3,49 @@
 from pathlib import Path
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Example, Ranking, Reranker, Retriever, read_state
+from zero2ir.models.aligned import Aligned
+from zero2ir.models.base import Example, Ranking, Reader, Reranker, Retriever, read_state
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
+from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
+from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import Surface
+from zero2ir.models.translated import Translated
 
 RETRIEVERS: dict[str, type[Retriever]] = {
     model.kind: model
-    for model in (Sparse, LearnedSparse, Dense, LateInteraction, Hybrid, Feedback, Smoothed, Reranked, Rewritten)
+    for model in (
+        Sparse,
+        Surface,
+        LearnedSparse,
+        Dense,
+        Aligned,
+        LateInteraction,
+        Hybrid,
+        Feedback,
+        Smoothed,
+        Reranked,
+        Rewritten,
+        Translated,
+    )
 }
-RERANKERS: dict[str, type[Reranker]] = {model.kind: model for model in (CrossEncoder, Pointwise, Listwise)}
+RERANKERS: dict[str, type[Reranker]] = {
+    model.kind: model for model in (CrossEncoder, Pointwise, Listwise, LexicalReader, SpanReader)
+}
 
 __all__ = [
     "RERANKERS",
     "RETRIEVERS",
+    "Aligned",
     "CrossEncoder",
     "Dense",
     "Example",
@@ -32,15 +53,20 @@ __all__ = [
     "Hybrid",
     "LateInteraction",
     "LearnedSparse",
+    "LexicalReader",
     "Listwise",
     "Pointwise",
     "Ranking",
+    "Reader",
     "Reranked",
     "Reranker",
     "Retriever",
     "Rewritten",
     "Smoothed",
+    "SpanReader",
     "Sparse",
+    "Surface",
+    "Translated",
     "load_reranker",
     "load_retriever",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from zero2ir.answers import Span
 from zero2ir.corpus import Corpus
 from zero2ir.files import write_json
 
@@ -57,6 +58,8 @@ class Example(NamedTuple):
         negatives: document numbers, possibly none.
         weight: how much it counts beside the other examples, at least 0.
         margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
+        translation: the query in the documents' language, where it is in another one and somebody translated it.
+        answers: strings that answer the query; empty where none is known.
     """
 
     query: str
@@ -64,6 +67,8 @@ class Example(NamedTuple):
     negatives: tuple[int, ...] = ()
     weight: float = 1.0
     margins: tuple[float, ...] = ()
+    translation: str = ""
+    answers: tuple[str, ...] = ()
 
 
 class Start(NamedTuple):
@@ -224,6 +229,10 @@ class Retriever(Model):
         changed = self.with_parts(parts) if parts else copy(self)
         return changed.index(corpus)
 
+    def reader(self) -> "Reader | None":
+        """What points to answers in the documents that it ranks; None where nothing does."""
+        return next((found for part in self.parts() if (found := part.reader()) is not None), None)
+
     def settings(self) -> dict[str, Any]:
         """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""
         return {}
@@ -255,6 +264,18 @@ class Reranker(Model):
     Candidates come to ``score`` in the order of the retriever. A candidate that could not be scored is NaN; the one who
     asks leaves it where it stood.
     """
+
+
+class Reader(Reranker):
+    """Proposes an answer from each candidate; how good that is, is the candidate's score."""
+
+    @abstractmethod
+    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
+        """The best span of each candidate, one list of candidates a query; ``NO_SPAN`` where there is none."""
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        scores = [np.array([span.score for span in row], dtype=np.float32) for row in self.read(queries, candidates)]
+        return [np.where(np.isfinite(row), row, np.float32(np.nan)) for row in scores]
 
 
 def _prefixed(parts: Sequence[Mapping[str, Value]]) -> dict[str, Value]:

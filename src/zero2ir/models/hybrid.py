@@ -130,21 +130,18 @@ class Hybrid(Retriever):
         return longest(seen), seen
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
-        n_queries = len(rankings[0].numbers)
-        fused = []
-        for row in range(n_queries):
-            total = np.zeros(self.n_documents)
-            found = np.zeros(self.n_documents, dtype=bool)
-            for weight, ranking in zip(self.weights, rankings, strict=True):
-                reference = Reference.of(ranking, row)
-                total += weight * reference.spread(self.n_documents, self.normalization)
-                found[reference.numbers] |= weight > 0
-            total /= sum(self.weights)
-            # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
-            mean, deviation = moments(total if candidates is None else total[usual(self.n_documents)])
-            ranking = best(total[None], k, found[None], None if candidates is None else [candidates[row]])
-            fused.append(ranking._replace(mean=np.array([mean]), deviation=np.array([deviation])))
-        return joined(fused) if fused else best(np.zeros((0, self.n_documents)), k)
+        rows = [
+            fused(
+                [Reference.of(ranking, row) for ranking in rankings],
+                self.weights,
+                self.n_documents,
+                self.normalization,
+                k,
+                None if candidates is None else candidates[row],
+            )
+            for row in range(len(rankings[0].numbers))
+        ]
+        return joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
@@ -264,6 +261,36 @@ class Hybrid(Retriever):
         hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"])
         hybrid.n_documents = state["n_documents"]
         return hybrid
+
+
+def fused(
+    references: Sequence[Reference],
+    weights: Sequence[float],
+    n_documents: int,
+    normalization: Normalization,
+    k: int,
+    candidates: np.ndarray | None = None,
+) -> Ranking:
+    """The ranking of one query, by the weighted mean of several rankings' normalised scores.
+
+    Args:
+        references: one a ranking.
+        weights: of the rankings.
+        n_documents: of the collection.
+        normalization: of the scores.
+        k: how many documents to return.
+        candidates: the numbers of the documents to rank; None for all.
+    """
+    total = np.zeros(n_documents)
+    found = np.zeros(n_documents, dtype=bool)
+    for weight, reference in zip(weights, references, strict=True):
+        total += weight * reference.spread(n_documents, normalization)
+        found[reference.numbers] |= weight > 0
+    total /= sum(weights)
+    # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
+    mean, deviation = moments(total if candidates is None else total[usual(n_documents)])
+    ranking = best(total[None], k, found[None], None if candidates is None else [candidates])
+    return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 
 def learned_weights(

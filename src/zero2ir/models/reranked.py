@@ -8,7 +8,17 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Example, Ranking, Reranker, Retriever, read_state, write_state
+from zero2ir.models.base import (
+    NO_DOCUMENT,
+    Candidates,
+    Example,
+    Ranking,
+    Reader,
+    Reranker,
+    Retriever,
+    read_state,
+    write_state,
+)
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 RERANKER = "reranker"
@@ -144,6 +154,9 @@ class Reranked(Retriever):
             self._mixed(one, other) if len(one) > 1 else one
             for one, other in zip(own, self.reranker.score(queries, candidates), strict=True)
         ]
+
+    def reader(self) -> Reader | None:
+        return self.reranker if isinstance(self.reranker, Reader) else super().reader()
 
     def settings(self) -> dict[str, Any]:
         return {"weight": self.weight}

@@ -1,10 +1,9 @@
 """BM25 over an inverted index."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import bm25s
 import numpy as np
@@ -12,25 +11,25 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
+from zero2ir.languages import ENGLISH, FOUND_OUT, identify, tokenize
 from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, write_state
-
-STOP_WORDS = "en"
-STEMMER = "english"  # Snowball's Porter2
 
 
 class Sparse(Retriever):
-    """BM25 as Lucene computes it, by bm25s, on Porter2 stems without English stop words.
+    """BM25 as Lucene computes it, by bm25s, on Snowball stems (Porter2 for English) without stop words.
 
     Args:
         k1: saturation of term frequency, at least 0.
         b: normalisation by document length, 0 to 1.
         alternatives: other (k1, b) worth trying when judgments are there.
         feedback_terms: how many terms of the documents join a query that is moved toward them.
+        language: of the documents, an ISO 639-1 code; "auto" finds it out.
 
     Source: Robertson and Zaragoza 2009, doi:10.1561/1500000019; Kamphuis et al., ECIR 2020, for the variants.
     """
 
     kind = "sparse"
+    kept: ClassVar[tuple[str, ...]] = ("feedback_terms", "language")  # in saved models and copies, under these names
 
     def __init__(
         self,
@@ -38,14 +37,22 @@ class Sparse(Retriever):
         b: float = 0.4,
         alternatives: Sequence[Sequence[float]] = (),
         feedback_terms: int = 20,
+        language: str = ENGLISH,
     ) -> None:
         self.k1 = k1
         self.b = b
         self.feedback_terms = feedback_terms
+        self.language = language
         self._alternatives = [tuple(pair) for pair in alternatives]
 
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """What is counted of each text."""
+        return tokenize(texts, self.language)
+
     def index(self, corpus: Corpus) -> Self:
-        tokens = tokenize(corpus.contents)
+        if self.language == FOUND_OUT:
+            self.language = identify(corpus.contents)
+        tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
         ids = [[self.vocabulary[token] for token in text] for text in tokens]
         self.counts = _counts(ids, len(self.vocabulary))
@@ -75,7 +82,7 @@ class Sparse(Retriever):
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
-        for row, tokens in enumerate(tokenize(queries)):
+        for row, tokens in enumerate(self.tokens(queries)):
             known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
             if known and self.weights is not None:
                 scores[row] = self.weights.get_scores_from_ids(known)
@@ -95,7 +102,7 @@ class Sparse(Retriever):
         """
         if self.weights is None or not queries:
             return self.search(queries, k, candidates)
-        terms = vstack([self._model(*pair, weight) for pair in zip(tokenize(queries), documents, strict=True)])
+        terms = vstack([self._model(*pair, weight) for pair in zip(self.tokens(queries), documents, strict=True)])
         index = self.weights.scores
         matrix = csc_matrix(
             (index["data"], index["indices"], index["indptr"]), shape=(self.n_documents, len(self.vocabulary))
@@ -119,8 +126,8 @@ class Sparse(Retriever):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [
-            np.array([self._score(query, text) for text in tokenize(texts)], dtype=np.float32)
-            for query, texts in zip(tokenize(queries), candidates, strict=True)
+            np.array([self._score(query, text) for text in self.tokens(texts)], dtype=np.float32)
+            for query, texts in zip(self.tokens(queries), candidates, strict=True)
         ]
 
     def _score(self, query: Sequence[str], text: Sequence[str]) -> float:
@@ -145,18 +152,16 @@ class Sparse(Retriever):
         return [{"k1": k1, "b": b} for k1, b in self._alternatives if (k1, b) != (self.k1, self.b)]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(**settings, alternatives=self._alternatives, feedback_terms=self.feedback_terms)
+        copy = type(self)(**settings, alternatives=self._alternatives, **self._like())
         copy.vocabulary, copy.counts = self.vocabulary, self.counts
         return copy._weighted()
 
+    def _like(self) -> dict[str, Any]:
+        """What the constructor is given beside what can be tuned."""
+        return {name: getattr(self, name) for name in self.kept}
+
     def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            vocabulary=sorted(self.vocabulary),
-            n_documents=self.n_documents,
-            feedback_terms=self.feedback_terms,
-        )
+        write_state(folder, self, vocabulary=sorted(self.vocabulary), n_documents=self.n_documents, **self._like())
         if self.weights is not None:
             scores = {name: np.asarray(self.weights.scores[name]) for name in ("data", "indices", "indptr")}
             counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in scores}
@@ -165,7 +170,7 @@ class Sparse(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(**state["settings"], feedback_terms=state["feedback_terms"])
+        retriever = cls(**state["settings"], **{name: state[name] for name in cls.kept if name in state})
         retriever.vocabulary = {token: number for number, token in enumerate(state["vocabulary"])}
         retriever.counts = csr_matrix((state["n_documents"], len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None
@@ -187,17 +192,3 @@ def _counts(ids: Sequence[Sequence[int]], n_terms: int) -> csr_matrix:
     counts = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointers), shape=(len(ids), n_terms))
     counts.sum_duplicates()
     return counts
-
-
-def tokenize(texts: Sequence[str]) -> list[list[str]]:
-    """Lower-cased words of two characters or more, stemmed, without stop words."""
-    if not texts:
-        return []
-    return bm25s.tokenize(list(texts), stopwords=STOP_WORDS, stemmer=_stemmer(), return_ids=False, show_progress=False)
-
-
-@cache
-def _stemmer() -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer(STEMMER)

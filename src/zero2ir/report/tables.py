@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from zero2ir.errors import InputError
 from zero2ir.evaluation.calibration import Calibration, calibration
 from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval
@@ -24,7 +26,15 @@ from zero2ir.progress import progress
 
 UNTRAINED = "zero_shot"
 MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
-STRATEGIES = (UNTRAINED, "fine_tune", "fixed_prompt", "prompt", "meta", "hybrid")  # both in the order of reading
+STRATEGIES = (
+    UNTRAINED,
+    "fine_tune",
+    "few_shot",
+    "fixed_prompt",
+    "prompt",
+    "meta",
+    "hybrid",
+)  # both in the order of reading
 LEVEL = 0.05  # of the tests, after Holm's correction
 WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
@@ -39,6 +49,7 @@ class System:
     measures: dict[str, Interval]
     cost: dict[str, float]
     calibration: Calibration | None  # None where the system states no confidence
+    of_ceiling: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
 
     @property
     def name(self) -> str:
@@ -136,6 +147,11 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         first = next(iter(systems))
         notes.append(f"The declared baseline {baseline} was not evaluated; {first} stands in for it.")
         baseline = first
+    if ceilings := [each.metrics["ceiling"][measures[0]]["mean"] for each in results if "ceiling" in each.metrics]:
+        notes.append(
+            f"The ceiling is BM25 with the queries' human translations, as if they had been asked in the documents' "
+            f"language: {measures[0]} {np.mean(ceilings):.3f}."
+        )
     seeds = {name: [each.system.seed for each in system.results] for name, system in systems.items()}
     if len({tuple(each) for each in seeds.values()}) > 1:
         notes.append("The systems have different seeds; each comparison uses the seeds that both systems have.")
@@ -190,7 +206,22 @@ def _system(
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
     stating = any(each.confidence for each in results)
     trust = calibration(*stated(results), **options) if stating else None
-    return System(model, strategy, results, intervals, mean_cost, trust)
+    return System(model, strategy, results, intervals, mean_cost, trust, _shares(results))
+
+
+def _shares(results: Sequence[Results]) -> dict[str, Interval]:
+    """The shares of the ceiling: the mean over the seeds, and the widest of their intervals."""
+    found = [each.metrics.get("of_ceiling", {}) for each in results]
+    return {
+        measure: Interval(
+            float(np.mean([each[measure]["mean"] for each in found])),
+            min(each[measure]["ci_low"] for each in found),
+            max(each[measure]["ci_high"] for each in found),
+            found[0][measure]["n"],
+        )
+        for measure in found[0]
+        if all(measure in each for each in found)
+    }
 
 
 def stated(results: Sequence[Results]) -> tuple[Floats, Floats]:
@@ -287,12 +318,16 @@ def cost_names(summary: Summary) -> list[str]:
 def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
-    headers = ["Model", "Strategy", "Seeds", *summary.measures, f"Δ {main}", "p (Holm)", "Effect size"]
+    ceiling = any(main in system.of_ceiling for system in summary.systems)
+    headers = ["Model", "Strategy", "Seeds", *summary.measures, *([f"{main} of ceiling"] if ceiling else [])]
+    headers += [f"Δ {main}", "p (Holm)", "Effect size"]
     headers += ["Wins / ties / losses", *map(heading, costs)]
     rows = []
     for system in summary.systems:
         row = [system.model, system.strategy, str(len(system.results))]
         row += [interval_text(system.measures[measure]) for measure in summary.measures]
+        if ceiling:
+            row.append(interval_text(system.of_ceiling[main]) if main in system.of_ceiling else "–")
         row += _difference_cells(summary, system)
         row += [amount(system.cost[name]) if name in system.cost else "–" for name in costs]
         rows.append(row)

@@ -72,7 +72,7 @@ class TrainingInputs:
             judged.setdefault(row.query_id, set()).add(numbers[row.doc_id])
         drawn = hard_negatives(
             self._sparse,
-            [row.query for row in relevant],
+            [row.translation or row.query for row in relevant],
             [judged[row.query_id] for row in relevant],
             number=self.selection.negatives,
             ranks=self.selection.negatives_from,
@@ -84,7 +84,14 @@ class TrainingInputs:
             for row in relevant
         ]
         return [
-            Example(row.query, numbers[row.doc_id], tuple(bad + more), float(row.relevance))
+            Example(
+                row.query,
+                numbers[row.doc_id],
+                tuple(bad + more),
+                float(row.relevance),
+                translation=row.translation,
+                answers=row.answers,
+            )
             for row, bad, more in zip(relevant, known, drawn, strict=True)
         ]
 

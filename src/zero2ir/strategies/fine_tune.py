@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,14 +19,23 @@ LEARNED = "learned from the judgments"
 
 
 class FineTune:
-    """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default."""
+    """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
+
+    Args:
+        default: "untrained", or "learned" for models that are not sane before they have learned, such as a translator
+            that was shown nothing: then settings alone are in question.
+    """
 
     needs: frozenset[Need] = frozenset()
+
+    def __init__(self, default: Literal["untrained", "learned"] = "untrained") -> None:
+        self.default = default
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
         base = tune_parts(model, inputs)
-        candidates = [*tuned(base, inputs), *cross_validated(from_judgments(base, inputs), LEARNED, inputs)]
+        learned = cross_validated(from_judgments(base, inputs), LEARNED, inputs)
+        candidates = learned if learned and self.default == "learned" else [*tuned(base, inputs), *learned]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
         learner = with_settings(from_judgments(base, inputs), chosen.settings) if chosen.name == LEARNED else None
@@ -209,6 +218,8 @@ def sweep_values(
 def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
     """One sentence: how the choice stood on the judgments."""
     measure, queries = inputs.selection.measure, len(inputs.queries)
+    if candidates == 1:
+        return f"there was nothing to choose; {measure} {choice.default:.3f} on the {queries} judged queries"
     if choice.expected_gain == 0:
         return f"none of {candidates - 1} others is expected to gain {measure} on the {queries} judged queries"
     if choice.index == 0:

@@ -7,7 +7,7 @@ import numpy as np
 from zero2ir.collections.records import Document
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.sentences import sentences
-from zero2ir.models.sparse import tokenize
+from zero2ir.languages import tokenize
 
 
 def drawn_passages(document: Document, words: int, number: int, rng: np.random.Generator) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from zero2ir.collections import Document, JudgedDocument
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models import Dense, Hybrid, Retriever, Sparse
 from zero2ir.models.llm_reranker import relevance, relevance_judge
 from zero2ir.synthetic.coverage import choose_documents
@@ -234,12 +235,6 @@ def _require_likelihoods(drafts: Sequence[Draft], lm: str) -> None:
             f"lm={lm} gives no log-probabilities, which the filter likelihood needs; "
             "take it out of pretraining.synthetic.filters, or choose another LM"
         )
-
-
-def log_likelihood(answer: Any) -> float:
-    """The mean log-probability of an answer's tokens, rounded to 4 digits; NaN where the LM did not tell."""
-    tokens = (getattr(answer, "logprobs", None) or {}).get("content") or []
-    return round(sum(token["logprob"] for token in tokens) / len(tokens), 4) if tokens else math.nan
 
 
 def _grades(

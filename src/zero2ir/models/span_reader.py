@@ -1,0 +1,324 @@
+"""A reader that learns: two linear maps over an encoder's token vectors tell where an answer starts and ends."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.numpy import load_file, save_file
+
+from zero2ir.answers import Span, token_f1
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import DenseEncoder, load_encoder, readable
+from zero2ir.errors import InputError
+from zero2ir.models.base import Example, Reader, counted, read_state, write_state
+from zero2ir.models.lexical_reader import LexicalReader, best_span, parsed
+
+KEPT = 10_000  # texts whose vectors are kept
+SAMPLE = 200  # documents that tell the principal components
+FOLDS = 5
+HEAD = "head.safetensors"
+
+
+class SpanReaderSettings(BaseModel):
+    """How a span head learns.
+
+    Attributes:
+        dimension: principal components of the token vectors that it sees.
+        penalty: of the head's squared weights.
+        negatives: texts without the answer beside each text that holds it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dimension: Annotated[int, Field(ge=1)] = 16
+    penalty: Annotated[float, Field(gt=0)] = 3.0
+    negatives: Annotated[int, Field(ge=0)] = 2
+
+
+class Lesson(NamedTuple):
+    """What one pair teaches.
+
+    Attributes:
+        features: (n_spans, n_features) of the spans of all texts that are shown.
+        values: (n_spans,) what the lexical reader gives them.
+        right: (n_spans,) bool, those that share most with an answer.
+        weight: how much it counts.
+    """
+
+    features: np.ndarray
+    values: np.ndarray
+    right: np.ndarray
+    weight: float
+
+
+class SpanReader(Reader):
+    """Proposes the span whose first and last word a trained head likes most, beside what ``LexicalReader`` says of it.
+
+    A word is seen as the mean of its tokens' vectors (principal components), and these times the question's mean; the
+    encoder stays as it is. Two linear maps of the first and of the last word, and the lexical reader's value by weight,
+    add up to a span's score. They are trained by one softmax over the spans of a text with the answer and of texts
+    without, so that scores of different texts compare; weights of 0, which the penalty keeps them near to, leave the
+    lexical reader's order as it is.
+
+    Where the pairs, cross-validated, show no gain in F1 over the lexical reader, and until something is learned, that
+    one reads alone.
+
+    Args:
+        encoder: the role of the encoder whose token vectors it sees; a transformer.
+        fit: how it learns.
+
+    Source: first and last word as in Devlin et al. 2019, arXiv 1810.04805, section 4.2; one softmax over several texts
+    as in Clark and Gardner 2018, arXiv 1710.10723, section 3.2; vectors without the question as in Seo et al. 2019,
+    arXiv 1906.05807.
+    """
+
+    kind = "span_reader"
+
+    def __init__(self, encoder: str = "pretrained", fit: SpanReaderSettings | Mapping[str, Any] | None = None) -> None:
+        self.encoder = encoder
+        self.fit = SpanReaderSettings.model_validate(fit or {})
+        self.head: np.ndarray | None = None  # (n_features + 1,); the last one is the lexical reader's weight
+        self._words: WordVectors | None = None
+
+    def needs(self) -> set[str]:
+        return {self.encoder}
+
+    def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
+        self.lexical = LexicalReader().index(corpus)
+        self.head = self._words = None
+        return self
+
+    @property
+    def words(self) -> "WordVectors":
+        """The vectors of words, by this corpus's principal components."""
+        if self._words is None:
+            self._words = WordVectors.of(self.corpus, self.encoder, self.fit.dimension)
+        return self._words
+
+    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
+        if self.head is None:
+            return self.lexical.read(queries, candidates)
+        self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
+        return [
+            [best_span(text, self._values(query, text, self.head)) for text in texts]
+            for query, texts in zip(queries, candidates, strict=True)
+        ]
+
+    def _values(self, query: str, text: str, head: np.ndarray) -> np.ndarray:
+        """(n_spans,) the score of each span."""
+        first, last = head[:-1].reshape(2, -1)
+        words, spans = self._seen(query, text), parsed(text).spans
+        return (
+            (words @ first)[spans[:, 0]] + (words @ last)[spans[:, 1] - 1] + head[-1] * self.lexical.values(query, text)
+        )
+
+    def _seen(self, query: str, text: str) -> np.ndarray:
+        """(n_words, 2 * dimension) float32."""
+        vectors, asked = self.words.of_text(text), self.words.of_text(query)
+        question = asked.mean(axis=0) if len(asked) else np.zeros(vectors.shape[1], np.float32)
+        return np.hstack([vectors, vectors * question])
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Learns from the examples with answers; None where there are none, or where learning does not pay."""
+        pairs = [pair for pair in counted(examples) if pair.answers]
+        lessons = self._lessons(pairs)
+        pairs = [pair for pair, lesson in zip(pairs, lessons, strict=True) if lesson.right.any()]
+        lessons = [lesson for lesson in lessons if lesson.right.any()]
+        if not self._pays(pairs, lessons, seed):
+            return None
+        return self._with(trained_head(lessons, self.fit.penalty))
+
+    def _pays(self, pairs: Sequence[Example], lessons: Sequence[Lesson], seed: int) -> bool:
+        """Whether heads that did not learn from a question read it better, by F1, than the lexical reader does."""
+        questions = sorted({pair.query for pair in pairs})
+        if len(questions) < 2:
+            return False
+        folds = np.random.default_rng(seed).permutation(len(questions)) % min(FOLDS, len(questions))
+        fold_of = dict(zip(questions, folds, strict=True))
+        gains: list[float] = []
+        for fold in sorted(set(folds)):
+            rest = [lesson for pair, lesson in zip(pairs, lessons, strict=True) if fold_of[pair.query] != fold]
+            learned = self._with(trained_head(rest, self.fit.penalty))
+            held_out = [pair for pair in pairs if fold_of[pair.query] == fold]
+            gains += [self._f1(learned, pair) - self._f1(self.lexical, pair) for pair in held_out]
+        return float(np.mean(gains)) > 0
+
+    def _f1(self, reader: Reader, pair: Example) -> float:
+        ((span,),) = reader.read([pair.query], [[self.corpus.contents[pair.positive]]])
+        return token_f1(span.text, pair.answers)
+
+    def _with(self, head: np.ndarray) -> Self:
+        """A copy with a head; what does not depend on it is shared."""
+        changed = copy(self)
+        changed.head = head
+        return changed
+
+    def _lessons(self, pairs: Sequence[Example]) -> list[Lesson]:
+        contents = self.corpus.contents
+        shown = [
+            [contents[number] for number in (pair.positive, *pair.negatives[: self.fit.negatives])] for pair in pairs
+        ]
+        self.words.prepare([*(pair.query for pair in pairs), *(text for texts in shown for text in texts)])
+        return [self._lesson(pair, texts) for pair, texts in zip(pairs, shown, strict=True)]
+
+    def _lesson(self, pair: Example, texts: Sequence[str]) -> Lesson:
+        features, values = [], []
+        for text in texts:
+            words, spans = self._seen(pair.query, text), parsed(text).spans
+            features.append(np.hstack([words[spans[:, 0]], words[spans[:, 1] - 1]]))
+            values.append(self.lexical.values(pair.query, text))
+        right = np.zeros(sum(map(len, values)), dtype=bool)
+        shared = np.array([token_f1(span, pair.answers) for span in span_texts(texts[0])])
+        if len(shared) and shared.max() > 0:
+            right[: len(shared)] = shared == shared.max()
+        return Lesson(np.concatenate(features), np.concatenate(values), right, pair.weight)
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, encoder=self.encoder, fit=self.fit.model_dump(), learned=self.head is not None)
+        if self.head is not None:
+            save_file({"head": self.head, **self.words.parts()}, folder / HEAD)
+            self.words.network.save(folder / "encoder")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        state = read_state(folder)
+        reader = cls(state["encoder"], state["fit"]).index(corpus)
+        if state["learned"]:
+            parts = load_file(folder / HEAD)
+            network = load_encoder(folder / "encoder")
+            assert isinstance(network, DenseEncoder)
+            reader.head = parts["head"]
+            reader._words = WordVectors(network, parts["mean"], parts["components"])
+        return reader
+
+
+def span_texts(text: str) -> list[str]:
+    """The spans of a text, as they stand there."""
+    words = parsed(text)
+    return [text[words.places[first, 0] : words.places[behind - 1, 1]] for first, behind in words.spans]
+
+
+class WordVectors:
+    """The vectors of a text's words: the means of their tokens', projected; those of a text are computed once.
+
+    Args:
+        network: gives a vector a token.
+        mean: (width,) of the vectors.
+        components: (width, dimension), their principal components, each divided by its deviation.
+    """
+
+    def __init__(self, network: DenseEncoder, mean: np.ndarray, components: np.ndarray) -> None:
+        self.network = network
+        self.mean = mean
+        self.components = components
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    @classmethod
+    def of(cls, corpus: Corpus, role: str, dimension: int) -> Self:
+        """By the principal components of a corpus.
+
+        Raises:
+            InputError: the encoder gives no vector a token.
+        """
+        network = corpus.encoder(role)
+        if not hasattr(network, "model") or getattr(network.model[0], "auto_model", None) is None:
+            raise InputError(
+                f"the encoder {role!r} is no transformer, and a reader needs the token vectors of one; "
+                "choose encoder=minilm, or another model"
+            )
+        chosen = np.linspace(0, len(corpus.contents) - 1, min(len(corpus.contents), SAMPLE)).astype(int)
+        raw = np.concatenate(list(_word_vectors(network, [corpus.contents[number] for number in chosen])))
+        variances, components = np.linalg.eigh(np.cov(raw, rowvar=False).astype(np.float64))  # ascending
+        kept = slice(-dimension, None)
+        scaled = components[:, kept] / np.sqrt(np.maximum(variances[kept], 1e-6))
+        return cls(network, raw.mean(axis=0), np.ascontiguousarray(scaled, dtype=np.float32))
+
+    @property
+    def dimension(self) -> int:
+        """Of the projected vectors."""
+        return self.components.shape[1]
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """What makes it, beside the network."""
+        return {"mean": self.mean, "components": self.components}
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Computes the vectors of many texts at once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        for text, rows in zip(new, _word_vectors(self.network, new), strict=True):
+            self._kept[text] = ((rows - self.mean) @ self.components).astype(np.float16)
+        while len(self._kept) > max(KEPT, len(set(texts))):
+            self._kept.popitem(last=False)
+
+    def of_text(self, text: str) -> np.ndarray:
+        """(n_words, dimension) float32, of a text that was prepared."""
+        return self._kept[text].astype(np.float32)
+
+
+def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.ndarray]:
+    """For each text (n_words, width) float32; a word behind the encoder's limit has the mean of all others."""
+    if not texts:
+        return
+    clean = readable(texts)
+    rows = network.model.encode(
+        clean, batch_size=network.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
+    )
+    limit = network.model.max_seq_length
+    tokens = network.model.tokenizer(clean, truncation=True, max_length=limit, return_offsets_mapping=True)
+    for text, row, offsets in zip(clean, rows, tokens["offset_mapping"], strict=True):
+        yield _words_of(row.float().cpu().numpy(), np.array(offsets).reshape(-1, 2), parsed(text).places)
+
+
+def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(n_words, width): the mean of the vectors of each word's tokens."""
+    inside = offsets[:, 1] > offsets[:, 0]  # not the marks of beginning and end
+    word = np.searchsorted(places[:, 1], offsets[inside, 0], side="right")  # the first that ends behind the start
+    starts = np.append(places[:, 0], np.iinfo(np.int64).max)
+    known = starts[word] < offsets[inside, 1]
+    sums = np.zeros((len(places), vectors.shape[1]), dtype=np.float32)
+    counts = np.zeros(len(places), dtype=np.float32)
+    np.add.at(sums, word[known], vectors[inside][known])
+    np.add.at(counts, word[known], 1)
+    seen = counts > 0
+    sums[seen] /= counts[seen, None]
+    if seen.any():
+        sums[~seen] = sums[seen].mean(axis=0)
+    return sums
+
+
+def trained_head(lessons: Sequence[Lesson], penalty: float) -> np.ndarray:
+    """Trains a span head: how likely each pair's right spans are the ones among all that are shown.
+
+    Args:
+        lessons: at least one, each with a right span.
+        penalty: of the squared weights; the lexical reader's weight is free.
+
+    Returns:
+        (n_features + 1,) float32, the lexical reader's weight last.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import logsumexp
+
+    share = np.array([lesson.weight for lesson in lessons])
+    share = share / share.sum()
+
+    def loss(head: np.ndarray) -> tuple[float, np.ndarray]:
+        value = penalty * float(np.square(head[:-1]).sum())
+        slope = 2 * penalty * np.append(head[:-1], 0.0)
+        for counts, lesson in zip(share, lessons, strict=True):
+            scores = lesson.features @ head[:-1] + head[-1] * lesson.values
+            total, right = logsumexp(scores), logsumexp(scores[lesson.right])
+            away = np.exp(scores - total)
+            away[lesson.right] -= np.exp(scores[lesson.right] - right)
+            value += counts * float(total - right)
+            slope += counts * np.append(away @ lesson.features, away @ lesson.values)
+        return value, slope
+
+    start = np.zeros(lessons[0].features.shape[1] + 1)
+    start[-1] = 1.0
+    return minimize(loss, start, jac=True, method="L-BFGS-B").x.astype(np.float32)

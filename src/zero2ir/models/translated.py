@@ -1,0 +1,301 @@
+"""Query translation around any retriever: a language model says the query in the documents' language."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.errors import InputError
+from zero2ir.languages import composed, identify, language_of
+from zero2ir.lm.likelihood import log_likelihood
+from zero2ir.models.base import (
+    Candidates,
+    Example,
+    Ranking,
+    Retriever,
+    counted,
+    joined,
+    longest,
+    read_state,
+    widened,
+    write_state,
+)
+from zero2ir.models.hybrid import fused
+from zero2ir.models.normalization import Reference
+
+if TYPE_CHECKING:
+    import dspy
+
+    from zero2ir.lm.factory import LanguageModel
+
+Weighted = tuple[str, float]  # a translation, and how much it counts
+
+
+class Translated(Retriever):
+    """Searches with a translation of the query, or with several of them.
+
+    The documents' language is found out. A query that is in it already is searched as it is, and so is one without a
+    usable answer. The language model keeps its answers, so that a query is translated once.
+
+    Args:
+        retriever: any.
+        translations: of a query; the first is the likeliest at each word, the others are sampled. Equal ones are one,
+            and each counts as much as the language model finds it likely, by the mean over its tokens.
+        temperature: of those that are sampled.
+        demonstrations: pairs of a query and its translation that are shown once something was learned; before, none is.
+        max_tokens: a translation's length.
+        depth: how many documents each of several translations contributes.
+        alternatives: other numbers of translations worth trying when judgments are there.
+
+    Source: for several translations Darwish and Oard, SIGIR 2003, doi:10.1145/860435.860497, who weight terms; here
+    whole translations are weighted.
+    """
+
+    kind = "translated"
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        translations: int = 1,
+        temperature: float = 0.7,
+        demonstrations: int = 10,
+        max_tokens: int = 96,
+        depth: int = 1000,
+        alternatives: Sequence[int] = (),
+    ) -> None:
+        if min(translations, max_tokens, depth, *alternatives) < 1 or demonstrations < 0 or temperature <= 0:
+            raise ValueError(
+                f"translations={translations}, max_tokens={max_tokens}, depth={depth}, alternatives="
+                f"{list(alternatives)}, demonstrations={demonstrations}, temperature={temperature}; give at least 1 of "
+                "each, no fewer than 0 demonstrations, and a temperature above 0"
+            )
+        self.retriever = retriever
+        self.translations = translations
+        self.temperature = temperature
+        self.demonstrations = demonstrations
+        self.max_tokens = max_tokens
+        self.depth = depth
+        self._alternatives = list(alternatives)
+        self.shown: list[dict[str, str]] = []
+        self.languages: list[str] = []  # that queries are in, as far as they were seen; the documents' is the last
+
+    def needs(self) -> set[str]:
+        return self.retriever.needs() | {"lm"}
+
+    def parts(self) -> list[Retriever]:
+        return [self.retriever]
+
+    def with_parts(self, parts: Sequence[Retriever]) -> Self:
+        (retriever,) = parts
+        return self._of(retriever)
+
+    def _of(self, retriever: Retriever, **changed: Any) -> Self:
+        copy = type(self)(retriever, **{**self.settings(), **self._budget(), **changed})
+        copy.corpus, copy.shown, copy.languages = self.corpus, self.shown, self.languages
+        return copy
+
+    def _budget(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "demonstrations": self.demonstrations,
+            "max_tokens": self.max_tokens,
+            "depth": self.depth,
+            "alternatives": self._alternatives,
+        }
+
+    def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
+        self.languages = [identify(corpus.contents)]
+        require_translator(corpus, self.languages[-1])
+        self.retriever.index(corpus)
+        return self
+
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        translated = self.translate(queries)
+        if self.translations == 1 or not queries:
+            return self.retriever.search(best_of(translated), k, candidates)
+        n_documents = len(self.corpus.documents)
+        seen = None if candidates is None else widened(candidates, n_documents)
+        depth = min(self.depth, n_documents) if seen is None else longest(seen)
+        repeated = None if seen is None else [seen[row] for row, each in enumerate(translated) for _ in each]
+        found = self.retriever.search([text for row in translated for text, _ in row], depth, repeated)
+        rows = iter(range(len(found.numbers)))
+        rankings = []
+        for number, row in enumerate(translated):
+            references = [Reference.of(found, next(rows)) for _ in row]
+            own = None if candidates is None else candidates[number]
+            rankings.append(fused(references, [weight for _, weight in row], n_documents, "z-score", k, own))
+        return joined(rankings)
+
+    def search_toward(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
+        """Moves the likeliest translation."""
+        return self.retriever.search_toward(best_of(self.translate(queries)), documents, weight, k, candidates)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """The mean over the translations, by weight."""
+        translated = self.translate(queries)
+        texts = [text for row in translated for text, _ in row]
+        repeated = [given for given, row in zip(candidates, translated, strict=True) for _ in row]
+        scores = iter(self.retriever.score(texts, repeated))
+        return [np.sum([weight * next(scores) for _, weight in row], axis=0).astype(np.float32) for row in translated]
+
+    def translate(self, queries: Sequence[str]) -> list[list[Weighted]]:
+        """Each query's translations, the heaviest first, with weights that sum to 1; itself where it needs none."""
+        foreign = sorted({query for query in queries if query.strip() and self._is_foreign(query)})
+        known = dict(zip(foreign, self._asked(foreign), strict=True))
+        return [known.get(query) or [(query, 1.0)] for query in queries]
+
+    def _is_foreign(self, query: str) -> bool:
+        """In another language than the documents; of the languages that were seen, once there are two."""
+        among = self.languages if len(self.languages) > 1 else ()
+        return identify([query], among) not in ("", self.languages[-1])
+
+    def _asked(self, queries: Sequence[str]) -> list[list[Weighted]]:
+        if not queries:
+            return []
+        language_model = require_translator(self.corpus, self.languages[-1])
+        told = self.translations > 1 and "logprobs" in language_model.lm.supported_params
+        fields = Fields.between(*self.languages) if len(self.languages) > 1 else Fields.between("", *self.languages)
+        writer = translator(fields, self.shown, self.max_tokens, told)
+        sampled = {"temperature": max(self.temperature, language_model.settings.temperature)}
+        inputs = [
+            {fields.text: composed(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
+            for query in queries
+            for number in range(self.translations)
+        ]
+        answers = language_model.map(writer, inputs, "translating")
+        each = [answers[start : start + self.translations] for start in range(0, len(answers), self.translations)]
+        return [weighted(answers_of_one, fields.translation) for answers_of_one in each]
+
+    def settings(self) -> dict[str, Any]:
+        return {"translations": self.translations}
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        return [{"translations": number} for number in self._alternatives if number != self.translations]
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return self._of(self.retriever, **settings)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Shows the examples' translations as demonstrations; the retriever learns from the translated queries."""
+        useful = counted(examples)
+        shown = demonstrations(useful, self.demonstrations, seed)
+        learner = self._of(self.retriever)
+        if shown:
+            learner.shown = shown
+            learner.languages = [identify([row["query"] for row in shown]), self.languages[-1]]
+        texts = [example.translation or example.query for example in useful]
+        open_ones = [text for example, text in zip(useful, texts, strict=True) if not example.translation]
+        found = dict(zip(open_ones, best_of(learner.translate(open_ones)), strict=True))
+        translated = [example._replace(query=example.translation or found[example.query]) for example in useful]
+        retriever = self.retriever.learn(translated, seed)
+        if retriever is None and not shown:
+            return None
+        learner.retriever = retriever or self.retriever
+        return learner
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, budget=self._budget(), shown=self.shown, languages=self.languages)
+        self.retriever.save(folder / "retriever")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        from zero2ir.models import load_retriever
+
+        state = read_state(folder)
+        loaded = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
+        loaded.corpus, loaded.shown, loaded.languages = corpus, state["shown"], state["languages"]
+        return loaded
+
+
+def require_translator(corpus: Corpus, language: str) -> "LanguageModel":
+    """The language model that translates.
+
+    Raises:
+        InputError: there is none; says what else could serve.
+    """
+    if corpus.language_model is None or not corpus.language_model.available:
+        raise InputError(
+            f"queries are translated into {language_of(language).name} by a language model, and there is none; choose "
+            "lm=gemma3 (pip install 'zero2ir[gemma3]') or an endpoint (lm=openai, ollama, vllm), or what asks none: "
+            "model=surface, model=aligned, or model=dense with encoder=hub and a multilingual encoder.model"
+        )
+    return corpus.language_model
+
+
+class Fields(NamedTuple):
+    """What a prompt calls a text and its translation: the languages, where both are known; small models need it."""
+
+    text: str
+    translation: str
+    instruction: str
+
+    @classmethod
+    def between(cls, source: str, target: str) -> "Fields":
+        """Those for two ISO 639-1 codes; ``source`` is empty where nobody knows."""
+        into = language_of(target).name
+        if source in ("", target) or not (language_of(source).name + into).isidentifier():
+            return cls("query", "translation", f"Translate the query into {into}.")
+        name = language_of(source).name
+        return cls(name.lower(), into.lower(), f"Translate {name} into {into}.")
+
+
+def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool) -> "dspy.Predict":
+    """The DSPy program that translates.
+
+    Args:
+        fields: what the prompt calls things.
+        shown: demonstrations with query and translation.
+        max_tokens: the translation's length.
+        logprobs: whether the endpoint shall tell how likely each token was.
+    """
+    import dspy
+
+    signature = dspy.Signature(f"{fields.text} -> {fields.translation}", fields.instruction)
+    told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
+    writer = dspy.Predict(signature, max_tokens=max_tokens, **told)
+    writer.demos = [
+        dspy.Example({fields.text: row["query"], fields.translation: row["translation"]}).with_inputs(fields.text)
+        for row in shown
+    ]
+    return writer
+
+
+def demonstrations(examples: Sequence[Example], number: int, seed: int) -> list[dict[str, str]]:
+    """Some of the parallel pairs among the examples, in an order that the seed draws."""
+    pairs = {example.query: example.translation for example in examples if example.translation}
+    order = np.random.default_rng(seed).permutation(len(pairs))[:number]
+    return [
+        {"query": composed(query), "translation": composed(translation)}
+        for query, translation in (list(pairs.items())[place] for place in order)
+    ]
+
+
+def weighted(answers: Sequence[Any], field: str) -> list[Weighted]:
+    """One query's answers as translations by weight; nothing where none can be used.
+
+    Args:
+        answers: predictions or failures; where they tell no probabilities, each counts the same.
+        field: of the predictions, that holds the translation.
+    """
+    likelihood: dict[str, float] = {}
+    for answer in answers:
+        if text := str(getattr(answer, field, "")).strip():
+            told = float(np.exp(log_likelihood(answer)))
+            likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(told) else told)
+    total = sum(likelihood.values())
+    return sorted(((text, value / total) for text, value in likelihood.items()), key=lambda pair: -pair[1])
+
+
+def best_of(translated: Sequence[Sequence[Weighted]]) -> list[str]:
+    """The heaviest translation of each query."""
+    return [row[0][0] for row in translated]

@@ -1,0 +1,1 @@
+"""What differs between tasks: what their judgments are, and which measures matter."""

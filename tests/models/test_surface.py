@@ -1,0 +1,66 @@
+"""Surface: what two languages share in writing."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections.records import Document
+from zero2ir.corpus import Corpus
+from zero2ir.models import Sparse, Surface
+from zero2ir.models.surface import folded, grams
+
+TEXTS = [
+    "Martin Luther was born in 1483 in Eisleben.",
+    "The revolution changed the constitution of France.",
+    "Oxygen was discovered by Priestley and by Scheele.",
+    "The Panthers gave up 308 points.",
+]
+
+
+@pytest.fixture
+def surface() -> Surface:
+    return Surface().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(TEXTS)]))
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ("¿Cómo cambió la revolución la constitución?", 1),
+        ("Wo wurde Luther geboren?", 0),
+        ("¿Quién descubrió el oxígeno?", 2),
+        ("哪支球队丢了 308 分？", 3),
+        ("1483年", 0),
+    ],
+)
+def test_names_cognates_and_numbers_find_their_document(surface: Surface, query: str, place: int) -> None:
+    assert surface.search([query], 1).numbers[0, 0] == place
+
+
+def test_words_alone_do_not(surface: Surface) -> None:
+    sparse = Sparse().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(TEXTS)]))
+    assert sparse.search(["¿Quién descubrió el oxígeno?"], 1).numbers[0, 0] == -1
+
+
+def test_grams_know_where_a_word_begins_and_ends() -> None:
+    assert grams("Öl 42", (3, 3)) == ["_ol", "ol_", "42"]
+    assert grams("ab", (3, 5)) == ["_ab", "ab_", "_ab_"]
+    assert grams("", (3, 5)) == []
+
+
+@given(st.text())
+def test_case_accents_and_form_make_no_difference(text: str) -> None:
+    for other in (unicodedata.normalize("NFD", text), unicodedata.normalize("NFC", text), text.casefold()):
+        assert folded(other) == folded(text)
+
+
+def test_latin_letters_lose_their_accents_and_others_stay() -> None:
+    assert folded("Straße Łódź ŒUVRE ﬁn") == "strasse lodz oeuvre fin"
+    assert folded("東京") == "東京"
+
+
+@pytest.mark.parametrize("lengths", [(0, 3), (5, 3), (3,)])
+def test_lengths_that_make_no_sense_are_refused(lengths) -> None:
+    with pytest.raises(ValueError, match="lengths="):
+        Surface(lengths=lengths)
