@@ -307,7 +307,11 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("dataset/pydocs", {"sauce": "pydocs"}, "dataset.sauce: unknown key; valid keys are candidates, document_language, name"),
+        (
+            "dataset/pydocs",
+            {"sauce": "pydocs"},
+            "dataset.sauce: unknown key; valid keys are candidates, document_language, name",
+        ),
         ("dataset/pydocs", {"source": "pydoc"}, "dataset.source: .*'pydocs', 'ir_datasets' or 'local', not 'pydoc'"),
         ("lm/smollm2", {"max_token": 3}, "lm.max_token: unknown key; valid keys are api_base"),
         ("lm/smollm2", {"max_tokens": 0}, "lm.max_tokens: .*greater than or equal to 1, not 0"),
@@ -366,7 +370,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
             r"^model\._target_: 'zero2ir.models.Spars' is no class",
         ),
         ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
-        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; valid keys are default$"),
+        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune takes none$"),
     ],
 )
 def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str) -> None:
@@ -388,7 +392,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ),
         (
             {"strategies": ["magic"]},
-            r"^strategy=magic: unknown choice; valid choices are few_shot, fine_tune, fixed_prompt, hybrid, ",
+            r"^strategy=magic: unknown choice; valid choices are fine_tune, fixed_prompt, hybrid, ",
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),

@@ -168,8 +168,11 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "desne"}, "model=desne: unknown choice; valid choices are adapted, aligned, crosslingual, dense, feedback, "),
-        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are few_shot, fine_tune, "),
+        (
+            {"model": "desne"},
+            "model=desne: unknown choice; valid choices are adapted, aligned, crosslingual, dense, feedback, ",
+        ),
+        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),

@@ -15,6 +15,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.prompted import search_unshown
 from zero2ir.strategies import Fitted, Strategy, TrainingInputs
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    """Fits the confidence on the judged queries; None where there are too few of them."""
+    """Fits the confidence on the judged queries, none of which its prompts show; None where there are too few."""
     if not inputs.queries:
         return None
     number_of = inputs.corpus.number_of
@@ -95,7 +96,8 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None
     for row in inputs.judgments:
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
     judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
-    ranking = retriever.search(list(inputs.queries.values()), DEPTH, inputs.candidates_of(list(inputs.queries)))
+    ids, texts = list(inputs.queries), list(inputs.queries.values())
+    ranking = search_unshown(retriever, texts, DEPTH, inputs.candidates_of(ids))
     return Confidence.fit(ranking, judged)
 
 

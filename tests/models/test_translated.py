@@ -9,6 +9,7 @@ from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models import Example, Sparse, Translated, load_retriever
+from zero2ir.models.prompted import PartPrompt, search_unshown
 from zero2ir.models.translated import Fields, demonstrations, weighted
 
 ENGLISH = {
@@ -68,18 +69,18 @@ def test_it_learns_by_showing_the_pairs(asked, tmp_path: Path) -> None:
     translated = Translated(Sparse(), demonstrations=2).index(corpus)
     learned = translated.learn(examples(0, 1, 2), seed=0)
     assert learned is not None
-    assert translated.shown == []
-    assert len(learned.shown) == 2
-    assert learned.languages == ["es", "en"]
-    assert {row["query"]: row["translation"] for row in learned.shown}.items() <= ENGLISH.items()
+    assert translated.prompt.shown == ()
+    assert translated.learns_first()
+    assert len(learned.prompt.shown) == 2
+    assert {row["query"]: row["translation"] for row in learned.prompt.shown}.items() <= ENGLISH.items()
     assert not script.requests  # what was translated is not translated again
     learned.search(QUERIES[:1], 1)
     assert script.requests[-1][0] == "Translate Spanish into English."
-    assert script.requests[-1][1:-1:2] == [f"Spanish: {row['query']}" for row in learned.shown]
+    assert script.requests[-1][1:-1:2] == [f"Spanish: {row['query']}" for row in learned.prompt.shown]
     learned.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert isinstance(loaded, Translated)
-    assert (loaded.shown, loaded.languages) == (learned.shown, learned.languages)
+    assert (loaded.prompt, loaded.language) == (learned.prompt, "en")
     assert loaded.translate(QUERIES) == learned.translate(QUERIES)
 
 
@@ -90,15 +91,38 @@ def test_without_pairs_there_is_nothing_to_show(asked) -> None:
 
 
 def test_the_seed_draws_and_orders_the_demonstrations() -> None:
-    one, again, other = (demonstrations(examples(0, 1, 2), 3, seed) for seed in (0, 0, 1))
+    one, again, other = (demonstrations(examples(0, 1, 2), 3, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert one == again != other
     assert sorted(row["query"] for row in one) == sorted(QUERIES)
+
+
+def test_a_query_is_translated_without_its_own_translation_as_an_example(asked) -> None:
+    corpus, script = asked
+    learned = Translated(Sparse()).index(corpus).learn(examples(0, 1, 2), seed=0)
+    assert learned is not None
+    found = search_unshown(learned, QUERIES, 1)
+    assert list(found.numbers[:, 0]) == [0, 1, 2]
+    for query in QUERIES:
+        (request,) = (request for request in script.requests if request[-1].endswith(query))
+        assert len(request) == 2 + 2 * 2  # instruction, two pairs, the query
+        assert ENGLISH[query] not in " ".join(request)
+
+
+def test_a_prompt_that_was_chosen_stays(asked) -> None:
+    corpus, script = asked
+    chosen = PartPrompt("Say {source} in {target}.", chosen=True)
+    translated = Translated(Sparse()).index(corpus).with_prompts({"translator": chosen})
+    assert translated.learn(examples(0, 1), seed=0) is None
+    assert not translated.learns_first()
+    translated.search(QUERIES[:1], 1)
+    assert script.requests[-1][0] == "Say the query in English."
 
 
 def test_the_prompt_names_the_languages_that_it_knows() -> None:
     assert Fields.between("de", "en") == ("german", "english", "Translate German into English.")
     assert Fields.between("", "es") == ("query", "translation", "Translate the query into Spanish.")
     assert Fields.between("es", "es").text == "query"
+    assert Fields.between("de", "en", "{target}, not {source}").instruction == "English, not German"
 
 
 class Answer:

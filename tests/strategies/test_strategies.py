@@ -148,14 +148,17 @@ def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus
     assert "1.000 against 0.000 of the default on the 8 judged queries" in fitted.because
 
 
-def test_few_shot_falls_back_to_what_was_learned(corpus: Corpus) -> None:
+def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune("learned").fit(scripted(inputs, unlearn=True).index(corpus), inputs)
+    monkeypatch.setattr(Retriever, "learns_first", lambda self: True)
+    fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == LEARNED
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
     assert fitted.because == "there was nothing to choose; nDCG@10 0.000 on the 8 judged queries"
-    nothing = FineTune("learned").fit(Sparse().index(corpus), inputs)  # BM25 learns nothing
+    nothing = FineTune().fit(Sparse().index(corpus), inputs)  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
 
 

@@ -106,7 +106,7 @@ class Aligned(Dense):
         rng = np.random.default_rng(seed)
         known = sorted({sentence for text in self.corpus.contents for sentence in sentences(text)})
         drawn = [known[place] for place in rng.permutation(len(known))[: settings.sentences]]
-        shown = demonstrations(examples, settings.demonstrations, seed)
+        shown = demonstrations(examples, settings.demonstrations, rng)
         language = identify([example.query for example in examples])
         fields = Fields.between(identify(self.corpus.contents), language)
         turned = [{"query": row["translation"], "translation": row["query"]} for row in shown]

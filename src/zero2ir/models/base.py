@@ -233,6 +233,10 @@ class Retriever(Model):
         """What points to answers in the documents that it ranks; None where nothing does."""
         return next((found for part in self.parts() if (found := part.reader()) is not None), None)
 
+    def learns_first(self) -> bool:
+        """Whether it is no sane default before it has learned, such as a translator that was shown no example."""
+        return any(part.learns_first() for part in self.parts())
+
     def settings(self) -> dict[str, Any]:
         """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""
         return {}

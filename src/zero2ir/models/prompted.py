@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
-from zero2ir.models.base import Example, Model, Retriever
+from zero2ir.models.base import Candidates, Example, Model, Ranking, Retriever, joined
 
-Task = Literal["judge", "order", "rewrite"]
+Task = Literal["judge", "order", "rewrite", "translate"]
 
 
 class PartPrompt(NamedTuple):
@@ -82,3 +82,21 @@ def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retrieve
         if query in shown
     ]
     return [*([(retriever, as_it_is)] if as_it_is else []), *left_out]
+
+
+def search_unshown(
+    retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None = None
+) -> Ranking:
+    """As ``Retriever.search``, but no query is asked with a prompt that gives it away."""
+    if not queries:
+        return retriever.search(queries, k, candidates)
+    asked = unshown(retriever, queries)
+    rankings = [
+        one.search(
+            [queries[place] for place in places],
+            k,
+            None if candidates is None else [candidates[place] for place in places],
+        )
+        for one, places in asked
+    ]
+    return joined(rankings).of_queries(np.argsort([place for _, places in asked for place in places]))

@@ -24,16 +24,18 @@ from zero2ir.models.base import (
 )
 from zero2ir.models.hybrid import fused
 from zero2ir.models.normalization import Reference
+from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
     import dspy
 
     from zero2ir.lm.factory import LanguageModel
 
+TRANSLATOR = "translator"
 Weighted = tuple[str, float]  # a translation, and how much it counts
 
 
-class Translated(Retriever):
+class Translated(Retriever, Prompted):
     """Searches with a translation of the query, or with several of them.
 
     The documents' language is found out. A query that is in it already is searched as it is, and so is one without a
@@ -54,6 +56,8 @@ class Translated(Retriever):
     """
 
     kind = "translated"
+    task = "translate"
+    instruction = "Translate {source} into {target}."
 
     def __init__(
         self,
@@ -78,8 +82,8 @@ class Translated(Retriever):
         self.max_tokens = max_tokens
         self.depth = depth
         self._alternatives = list(alternatives)
-        self.shown: list[dict[str, str]] = []
-        self.languages: list[str] = []  # that queries are in, as far as they were seen; the documents' is the last
+        self.prompt = PartPrompt(self.instruction)
+        self.language = ""  # of the documents
 
     def needs(self) -> set[str]:
         return self.retriever.needs() | {"lm"}
@@ -93,8 +97,24 @@ class Translated(Retriever):
 
     def _of(self, retriever: Retriever, **changed: Any) -> Self:
         copy = type(self)(retriever, **{**self.settings(), **self._budget(), **changed})
-        copy.corpus, copy.shown, copy.languages = self.corpus, self.shown, self.languages
+        copy.corpus, copy.prompt, copy.language = self.corpus, self.prompt, self.language
         return copy
+
+    def prompted(self) -> dict[str, Prompted]:
+        return {**super().prompted(), TRANSLATOR: self}
+
+    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
+        changed = super().with_prompts(prompts)
+        return changed.with_prompt(prompts[TRANSLATOR]) if TRANSLATOR in prompts else changed
+
+    def with_prompt(self, prompt: PartPrompt) -> Self:
+        changed = self._of(self.retriever)
+        changed.prompt = prompt
+        return changed
+
+    def learns_first(self) -> bool:
+        """A small language model needs examples to translate at all; a prompt that was searched for is sane."""
+        return not self.prompt.chosen
 
     def _budget(self) -> dict[str, Any]:
         return {
@@ -107,8 +127,8 @@ class Translated(Retriever):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
-        self.languages = [identify(corpus.contents)]
-        require_translator(corpus, self.languages[-1])
+        self.language = identify(corpus.contents)
+        require_translator(corpus, self.language)
         self.retriever.index(corpus)
         return self
 
@@ -156,16 +176,16 @@ class Translated(Retriever):
 
     def _is_foreign(self, query: str) -> bool:
         """In another language than the documents; of the languages that were seen, once there are two."""
-        among = self.languages if len(self.languages) > 1 else ()
-        return identify([query], among) not in ("", self.languages[-1])
+        among = (self._source, self.language) if self._source else ()
+        return identify([query], among) not in ("", self.language)
 
     def _asked(self, queries: Sequence[str]) -> list[list[Weighted]]:
         if not queries:
             return []
-        language_model = require_translator(self.corpus, self.languages[-1])
+        language_model = require_translator(self.corpus, self.language)
         told = self.translations > 1 and "logprobs" in language_model.lm.supported_params
-        fields = Fields.between(*self.languages) if len(self.languages) > 1 else Fields.between("", *self.languages)
-        writer = translator(fields, self.shown, self.max_tokens, told)
+        fields = Fields.between(self._source, self.language, self.prompt.instruction)
+        writer = translator(fields, self.prompt.shown, self.max_tokens, told)
         sampled = {"temperature": max(self.temperature, language_model.settings.temperature)}
         inputs = [
             {fields.text: composed(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
@@ -175,6 +195,11 @@ class Translated(Retriever):
         answers = language_model.map(writer, inputs, "translating")
         each = [answers[start : start + self.translations] for start in range(0, len(answers), self.translations)]
         return [weighted(answers_of_one, fields.translation) for answers_of_one in each]
+
+    @property
+    def _source(self) -> str:
+        """The queries' language, where some were shown; else empty."""
+        return identify([row["query"] for row in self.prompt.shown]) if self.prompt.shown else ""
 
     def settings(self) -> dict[str, Any]:
         return {"translations": self.translations}
@@ -186,13 +211,11 @@ class Translated(Retriever):
         return self._of(self.retriever, **settings)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Shows the examples' translations as demonstrations; the retriever learns from the translated queries."""
+        """Shows the examples' translations, unless its prompt was chosen; the retriever learns from them."""
         useful = counted(examples)
-        shown = demonstrations(useful, self.demonstrations, seed)
-        learner = self._of(self.retriever)
-        if shown:
-            learner.shown = shown
-            learner.languages = [identify([row["query"] for row in shown]), self.languages[-1]]
+        number = 0 if self.prompt.chosen else self.demonstrations
+        shown = self.drawn(useful, number, np.random.default_rng(seed))
+        learner = self.with_prompt(self.prompt._replace(shown=tuple(shown)) if shown else self.prompt)
         texts = [example.translation or example.query for example in useful]
         open_ones = [text for example, text in zip(useful, texts, strict=True) if not example.translation]
         found = dict(zip(open_ones, best_of(learner.translate(open_ones)), strict=True))
@@ -203,8 +226,12 @@ class Translated(Retriever):
         learner.retriever = retriever or self.retriever
         return learner
 
+    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Some of the parallel pairs among the examples, in random order."""
+        return demonstrations(examples, number, rng)
+
     def save(self, folder: Path) -> None:
-        write_state(folder, self, budget=self._budget(), shown=self.shown, languages=self.languages)
+        write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict(), language=self.language)
         self.retriever.save(folder / "retriever")
 
     @classmethod
@@ -213,7 +240,8 @@ class Translated(Retriever):
 
         state = read_state(folder)
         loaded = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
-        loaded.corpus, loaded.shown, loaded.languages = corpus, state["shown"], state["languages"]
+        loaded.corpus, loaded.language = corpus, state["language"]
+        loaded.prompt = PartPrompt.from_dict(state["prompt"])
         return loaded
 
 
@@ -240,13 +268,20 @@ class Fields(NamedTuple):
     instruction: str
 
     @classmethod
-    def between(cls, source: str, target: str) -> "Fields":
-        """Those for two ISO 639-1 codes; ``source`` is empty where nobody knows."""
+    def between(cls, source: str, target: str, wording: str = Translated.instruction) -> "Fields":
+        """Those for two languages.
+
+        Args:
+            source: ISO 639-1 code of the text's language; empty where nobody knows.
+            target: ISO 639-1 code of the translation's.
+            wording: the instruction; "{source}" and "{target}" stand for the languages' names.
+        """
         into = language_of(target).name
-        if source in ("", target) or not (language_of(source).name + into).isidentifier():
-            return cls("query", "translation", f"Translate the query into {into}.")
-        name = language_of(source).name
-        return cls(name.lower(), into.lower(), f"Translate {name} into {into}.")
+        name = "" if source in ("", target) else language_of(source).name
+        told = wording.replace("{source}", name or "the query").replace("{target}", into)
+        if not name or not (name + into).isidentifier():
+            return cls("query", "translation", told)
+        return cls(name.lower(), into.lower(), told)
 
 
 def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool) -> "dspy.Predict":
@@ -270,10 +305,10 @@ def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: i
     return writer
 
 
-def demonstrations(examples: Sequence[Example], number: int, seed: int) -> list[dict[str, str]]:
-    """Some of the parallel pairs among the examples, in an order that the seed draws."""
+def demonstrations(examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, str]]:
+    """Some of the parallel pairs among the examples, in random order."""
     pairs = {example.query: example.translation for example in examples if example.translation}
-    order = np.random.default_rng(seed).permutation(len(pairs))[:number]
+    order = rng.permutation(len(pairs))[:number]
     return [
         {"query": composed(query), "translation": composed(translation)}
         for query, translation in (list(pairs.items())[place] for place in order)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from zero2ir.models import Listwise, Pointwise, Rewritten
+from zero2ir.models import Listwise, Pointwise, Rewritten, Translated
 from zero2ir.models.prompted import Task
 from zero2ir.synthetic.styles import STYLES
 
@@ -74,6 +74,16 @@ PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
             ),
             _answered("title", "keywords"),
         ),
+    },
+    "translate": {
+        "translation": Wording(
+            (
+                Translated.instruction,
+                "Write in {target} what is asked in {source}.",
+                "Write {source} in {target}, in the words that a document in {target} would use.",
+                "Translate {source} into {target} word by word. Keep names and numbers as they are.",
+            )
+        )
     },
 }
 

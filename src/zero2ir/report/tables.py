@@ -29,7 +29,6 @@ MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "re
 STRATEGIES = (
     UNTRAINED,
     "fine_tune",
-    "few_shot",
     "fixed_prompt",
     "prompt",
     "meta",

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,21 +21,16 @@ LEARNED = "learned from the judgments"
 class FineTune:
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
 
-    Args:
-        default: "untrained", or "learned" for models that are not sane before they have learned, such as a translator
-            that was shown nothing: then settings alone are in question.
+    The default is the model before it has learned; for one that has to learn first, what it has learned.
     """
 
     needs: frozenset[Need] = frozenset()
-
-    def __init__(self, default: Literal["untrained", "learned"] = "untrained") -> None:
-        self.default = default
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         require_judgments(inputs, "fine_tune")
         base = tune_parts(model, inputs)
         learned = cross_validated(from_judgments(base, inputs), LEARNED, inputs)
-        candidates = learned if learned and self.default == "learned" else [*tuned(base, inputs), *learned]
+        candidates = learned if learned and base.learns_first() else [*tuned(base, inputs), *learned]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
         chosen = candidates[choice.index]
         learner = with_settings(from_judgments(base, inputs), chosen.settings) if chosen.name == LEARNED else None

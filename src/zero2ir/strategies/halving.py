@@ -12,7 +12,7 @@ from zero2ir.collections import Judgment
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.lm.usage import Usage
 from zero2ir.models import Retriever
-from zero2ir.models.prompted import unshown
+from zero2ir.models.prompted import search_unshown
 from zero2ir.progress import progress
 from zero2ir.prompts.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
 from zero2ir.strategies.base import TrainingInputs
@@ -158,13 +158,11 @@ def _values(
     model: Retriever, inputs: TrainingInputs, queries: Sequence[tuple[str, str]], qrels: Sequence[Judgment]
 ) -> np.ndarray:
     """(n,) the measure on n queries, given as ids and texts."""
-    selection = inputs.selection
-    values = np.full(len(queries), np.nan)
-    for asked, places in unshown(model, [text for _, text in queries]):
-        ids, texts = zip(*(queries[place] for place in places), strict=True)
-        ranking = asked.search(texts, selection.depth, inputs.candidates_of(ids))
-        values[places] = judged_values(ranking, inputs.corpus, ids, qrels, selection.measure)
-    return values
+    if not queries:
+        return np.zeros(0)
+    ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
+    ranking = search_unshown(model, texts, inputs.selection.depth, inputs.candidates_of(ids))
+    return judged_values(ranking, inputs.corpus, ids, qrels, inputs.selection.measure)
 
 
 def _evidence(found: Mapping[int, Measured], candidates: int) -> Evidence:
