@@ -5,7 +5,8 @@
 runs ``dvc repro pretrain-synthetic`` for each collection in a copy of the project (.cache/benchmark/strategies-...),
 trains and measures every system there in one process, by the functions that the stages call, and prints a table for
 each collection and one of their averages. What is finished is not done again by a second call; for newer code delete
-the copy. ``--shuffled`` adds the control in which every query gets another one's judged documents. Intervals are 95 %
+the copy. ``--shuffled`` adds the control in which every query gets another one's judged documents, ``--unlabelled`` the
+one in which nothing is judged, for the strategies that can do without judgments. Intervals are 95 %
 bootstrap intervals over queries and draws; differences are paired, their p-values are of randomisation tests and
 Holm-corrected over a collection.
 """
@@ -26,10 +27,41 @@ from zero2ir.evaluation.significance import Comparison, compare, holm, paired_di
 
 MODELS = ("sparse", "static", "dense", "hybrid", "full")
 STRATEGIES = ("zero_shot", "fine_tune", "fixed_prompt", "prompt", "meta", "hybrid")
+WITHOUT_LABELS = ("zero_shot", "fixed_prompt")
 SEEDS = (0, 1, 2)
 MEASURE = "nDCG@10"
 HERE = "--in-this-folder"
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
+
+
+class Condition(NamedTuple):
+    """What training sees of the judgments.
+
+    Attributes:
+        title: of its tables.
+        name: in front of the names of its copies.
+        changes: to the panel.
+        strategies: that can be trained so.
+    """
+
+    title: str
+    name: str
+    changes: Mapping[str, Any]
+    strategies: Sequence[str] = STRATEGIES
+
+
+TEN = Condition("ten judged queries", "strategies", {"budget": {"queries": 10, "documents_per_query": 5}})
+SHUFFLED = Condition(
+    "control: shuffled judgments",
+    "strategies-shuffled",
+    {"budget": {"queries": 10, "documents_per_query": 5, "shuffled": True}},
+)
+UNLABELLED = Condition(
+    "control: no judgments",
+    "strategies-unlabelled",
+    {"budget": {"queries": 0}, "pretraining": "unlabelled"},
+    WITHOUT_LABELS,
+)
 
 
 class System(NamedTuple):
@@ -62,43 +94,45 @@ def main() -> None:
     parser.add_argument("datasets", nargs="*", default=["cranfield", "beir/scifact", "beir/nfcorpus"])
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--shuffled", action="store_true", help="the control with shuffled judgments, too")
+    parser.add_argument("--unlabelled", action="store_true", help="the control without judgments, too")
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help=argparse.SUPPRESS)
     parser.add_argument(HERE, action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.in_this_folder:
-        train_all(systems(given.models))
+        train_all(systems(given.models, given.strategies))
         return
-    for shuffled in (False, True) if given.shuffled else (False,):
-        tables = [table(dataset, given.models, shuffled) for dataset in given.datasets]
-        title = "control: shuffled judgments" if shuffled else "ten judged queries"
-        print(f"\n## {title}\n")
+    for condition in (TEN, *[SHUFFLED] * given.shuffled, *[UNLABELLED] * given.unlabelled):
+        tables = [table(dataset, given.models, condition) for dataset in given.datasets]
+        print(f"\n## {condition.title}\n")
         for one in tables:
             show(one)
         show_averages(tables)
 
 
-def systems(models: Sequence[str]) -> Iterator[System]:
+def systems(models: Sequence[str], strategies: Sequence[str]) -> Iterator[System]:
     """Those of the cheaper models first."""
-    for model, seed, strategy in product(models, SEEDS, STRATEGIES):
+    for model, seed, strategy in product(models, SEEDS, strategies):
         yield System(model, strategy, seed)
 
 
-def table(dataset: str, models: Sequence[str], shuffled: bool) -> Table:
+def table(dataset: str, models: Sequence[str], condition: Condition) -> Table:
     """Runs what is missing for one collection, and reads the results."""
-    name = f"strategies{'-shuffled' * shuffled}-{dataset.replace('/', '-')}"
+    name, strategies = f"{condition.name}-{dataset.replace('/', '-')}", condition.strategies
     folder = COPIES / name if (COPIES / name).exists() else copy_of_the_project(name)
-    budget = {"queries": 10, "documents_per_query": 5, "shuffled": shuffled}
-    panel = {"dataset": dataset, "lm": "smollm2", "seeds": list(SEEDS), "budget": budget}
-    set_panel(folder, panel | {"models": list(models), "strategies": list(STRATEGIES)})
+    panel = {"dataset": dataset, "lm": "smollm2", "seeds": list(SEEDS), **condition.changes}
+    set_panel(folder, panel | {"models": list(models), "strategies": list(strategies)})
     run_in(folder, ["dvc", "repro", "--quiet", "pretrain-synthetic"])
-    run_in(folder, [sys.executable, str(PROJECT / "benchmarks" / "strategies.py"), HERE, "--models", *models])
+    here = [sys.executable, str(PROJECT / "benchmarks" / "strategies.py"), HERE]
+    run_in(folder, [*here, "--models", *models, "--strategies", *strategies])
     read = {
-        one: read_results(folder / "results" / f"{one.model}-{one.strategy}-seed{one.seed}") for one in systems(models)
+        one: read_results(folder / "results" / f"{one.model}-{one.strategy}-seed{one.seed}")
+        for one in systems(models, strategies)
     }
     return Table(
         dataset,
         {
             (model, strategy): {seed: read[model, strategy, seed] for seed in SEEDS}
-            for model, strategy in product(models, STRATEGIES)
+            for model, strategy in product(models, strategies)
         },
     )
 
@@ -152,25 +186,31 @@ def show(table: Table) -> None:
         values = bootstrap_interval(score_table(table.scores(*key)), **STATISTICS)
         cells = [" / ".join(key), interval(values)]
         cells += [interval(compared[key].difference, "+"), f"{corrected[key]:.3f}"] if key in compared else ["", ""]
-        cells += [f"{np.mean([one.metrics['confidence']['ECE']['mean'] for one in results.values()]):.3f}"]
+        stated = [one.metrics["confidence"]["ECE"]["mean"] for one in results.values() if one.metrics["confidence"]]
+        cells += [f"{np.mean(stated):.3f}" if stated else "–"]
         cells += [f"{np.mean([one.metrics['cost']['seconds'] for one in results.values()]):.0f}"]
-        same = [one.per_query == simpler(table, key, seed).per_query for seed, one in results.items()]
+        simpler = simpler_than(table, key)
+        same = [one.per_query == simpler[seed].per_query for seed, one in results.items()]
         cells += [f"{sum(same)}/{len(same)}" if key in compared else ""]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def simpler(table: Table, key: tuple[str, str], seed: int) -> Results:
-    """What a strategy ends in where it falls back: fine_tune's system, and zero_shot's for fine_tune itself."""
+def simpler_than(table: Table, key: tuple[str, str]) -> Mapping[int, Results]:
+    """What a strategy ends in where it falls back: fine_tune's system, or zero_shot's where that is not there."""
     model, strategy = key
-    return table.results[model, STRATEGIES[0] if strategy == "fine_tune" else "fine_tune"][seed]
+    fine_tuned = table.results.get((model, "fine_tune"))
+    return fine_tuned if fine_tuned and strategy != "fine_tune" else table.results[model, STRATEGIES[0]]
 
 
 def show_averages(tables: Sequence[Table]) -> None:
     """Prints the mean over the collections of what each strategy gains, each collection counting alike."""
     print("\n**average of the collections**\n\n| model | difference | nDCG@10 |\n|---|---|---|")
+    strategies = list(dict.fromkeys(strategy for _, strategy in tables[0].results))
+    pairs = [(strategy, STRATEGIES[0]) for strategy in strategies[1:]]
+    if "prompt" in strategies:
+        pairs += [("fixed_prompt", "fine_tune"), ("prompt", "fixed_prompt"), ("hybrid", "prompt")]
     for model in dict.fromkeys(model for model, _ in tables[0].results):
-        pairs = [(strategy, STRATEGIES[0]) for strategy in STRATEGIES[1:]]
-        for one, other in [*pairs, ("fixed_prompt", "fine_tune"), ("prompt", "fixed_prompt"), ("hybrid", "prompt")]:
+        for one, other in pairs:
             print(
                 f"| {model} | {one} − {other} | {averaged([t.gains(model, one, other) for t in tables])} |", flush=True
             )

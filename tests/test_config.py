@@ -384,7 +384,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
     [
         ({"sedes": [1]}, r"^params\.yaml: sedes: unknown key; valid keys are budget, dataset, encoder, lm, models"),
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
-        ({"budget": {"queries": 0}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 1, not 0"),
+        ({"budget": {"queries": -1}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 0, not -1"),
         ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
         (
             {"models": ["sparse", "desne"]},

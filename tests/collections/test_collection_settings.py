@@ -54,7 +54,7 @@ def test_a_bad_choice_says_what_to_do(choice, overrides, message):
         settings_of(choice, **overrides)
 
 
-@pytest.mark.parametrize("budget", [{"queries": 0}, {"documents_per_query": 0}, {"documents": 5}])
+@pytest.mark.parametrize("budget", [{"queries": -1}, {"documents_per_query": 0}, {"documents": 5}])
 def test_a_bad_budget_is_refused(budget):
     with pytest.raises(ValidationError):
         JudgmentBudget.model_validate(budget)

@@ -124,10 +124,19 @@ def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
     assert (fitted.chosen, fitted.labels, len(fitted.values)) == ("zero_shot", 0, 0)
 
 
-@pytest.mark.parametrize(("strategy", "name"), [(FineTune(), "fine_tune"), (FixedPrompt(), "fine_tune")])
-def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus, strategy: FineTune | FixedPrompt, name: str) -> None:
+def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus) -> None:
     with pytest.raises(InputError, match="needs judgments, and there are none; give some, or use strategy=zero_shot"):
-        strategy.fit(Sparse().index(corpus), TrainingInputs(corpus, [], synthetic(corpus, 0)))
+        FineTune().fit(Sparse().index(corpus), TrainingInputs(corpus, [], synthetic(corpus, 0)))
+
+
+def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) -> None:
+    rows = synthetic(corpus, 0)
+    fitted = FixedPrompt().fit(dense().index(corpus), TrainingInputs(corpus, [], rows))
+    assert (fitted.chosen, fitted.labels, len(fitted.values)) == (SYNTHETIC, 0, 0)
+    assert fitted.because == f"nothing is judged that could object to {len(rows)} synthetic queries"
+    assert not same_search(fitted.retriever, dense().index(corpus))
+    nothing = FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, [], rows))  # BM25 learns nothing
+    assert nothing.chosen == "zero_shot"
 
 
 @pytest.mark.parametrize("rejected", [None, "duplicate"])

@@ -100,7 +100,7 @@ class JudgmentBudget(BaseModel):
     """How many judgments training may see.
 
     Attributes:
-        queries: judged queries.
+        queries: judged queries; 0 for a control without labels.
         documents_per_query: judged documents of each query, at most; at least one of them is relevant.
         shuffled: a control: each query gets the judged documents of another one, so that whoever still gains from the
             judgments has learned nothing from what they say.
@@ -108,7 +108,7 @@ class JudgmentBudget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queries: int = Field(default=10, ge=1)
+    queries: int = Field(default=10, ge=0)
     documents_per_query: int = Field(default=5, ge=1)
     shuffled: bool = False
 

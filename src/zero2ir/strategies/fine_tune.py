@@ -51,6 +51,8 @@ class FineTune:
 class Rival(ABC):
     """A strategy that has to be expected to do better than fine_tune, whose result stays otherwise.
 
+    Where nothing is judged, the model as it is takes the place of fine_tune's result.
+
     Attributes:
         needs: as of every strategy.
     """
@@ -59,7 +61,8 @@ class Rival(ABC):
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
         self.require(inputs)
-        return self.improved(model, inputs, FineTune().fit(model, inputs))
+        simple = FineTune().fit(model, inputs) if inputs.judgments else Fitted(model, "zero_shot", "nothing is judged")
+        return self.improved(model, inputs, simple)
 
     @abstractmethod
     def require(self, inputs: TrainingInputs) -> None:
@@ -106,7 +109,7 @@ def tune_parts(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
 def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     """The retriever with all its settings fitted to the judgments, from the inside out."""
     retriever = tune_parts(retriever, inputs)
-    if not retriever.alternatives():
+    if not retriever.alternatives() or not inputs.queries:
         return retriever
     candidates = tuned(retriever, inputs)
     choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)

@@ -5,7 +5,7 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import Rival, gain_over, require_judgments, settings_of, sweep_values, tune_parts
+from zero2ir.strategies.fine_tune import Rival, gain_over, settings_of, sweep_values, tune_parts
 from zero2ir.strategies.selection import choose
 
 SYNTHETIC = "learned from synthetic queries"
@@ -16,13 +16,13 @@ class FixedPrompt(Rival):
     """Learns from the synthetic queries, tunes the settings, and keeps the result if the judgments do not object.
 
     They object when a loss is to be expected beside what fine_tune makes of the same model. The synthetic queries hold
-    no judged query, so what was learned from them is measured honestly on the judgments.
+    no judged query, so what was learned from them is measured honestly on the judgments. Without judgments nothing
+    objects.
     """
 
     needs = frozenset[Need]({"synthetic"})
 
     def require(self, inputs: TrainingInputs) -> None:
-        require_judgments(inputs, "fixed_prompt")
         require_synthetic(inputs, "fixed_prompt")
 
     def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
@@ -54,6 +54,9 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     learned = model.learn(examples, inputs.seed)
     if learned is None:
         return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
+
+    if not inputs.queries:
+        return Fitted(learned, SYNTHETIC, f"nothing is judged that could object to {len(examples)} synthetic queries")
 
     learned = tune_parts(learned, inputs)
     swept = sweep_values(learned, inputs, list(inputs.queries))
