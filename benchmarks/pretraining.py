@@ -13,7 +13,7 @@ show. A filter that the pipeline was not asked about (pretraining.synthetic.filt
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from zero2ir import paths
@@ -48,7 +48,7 @@ def task_conditions(queries: Sequence[SyntheticQuery], ordered: bool) -> Iterato
     """The default tasks first, then each of them off, each other one on, all, and each alone."""
     alone = {name: compose_tasks(name) for name in PairTasks.model_fields}
     everything = {name: getattr(tasks, name) for name, tasks in alone.items()}
-    written = [(row.query, row.doc_id) for row in queries if not row.rejected]
+    written = accepted(queries, SyntheticSettings().filters)
     if not written:
         del everything["written"]
     on = {name: task for name, task in everything.items() if getattr(DEFAULT, name) is not None}
@@ -73,8 +73,13 @@ def filter_conditions(queries: Sequence[SyntheticQuery]) -> Iterator[Condition]:
     rows |= {f"− {name}": set(default) - {name} for name in default if name in asked - {"empty"}}
     rows |= {f"+ {name}": {*default, name} for name in sorted(asked - set(default))}
     for name, filters in rows.items():
-        accepted = [(row.query, row.doc_id) for row in queries if not filters & set(row.objections)]
-        yield Condition(f"{name} ({len(accepted)})", PairTasks(written=Written(queries=tuple(accepted))))
+        kept = accepted(queries, filters)
+        yield Condition(f"{name} ({len(kept)})", PairTasks(written=Written(queries=tuple(kept))))
+
+
+def accepted(queries: Sequence[SyntheticQuery], filters: Collection[str]) -> list[tuple[str, str]]:
+    """The queries that none of some filters objects to, each with its document."""
+    return [(row.query, row.doc_id) for row in queries if set(filters).isdisjoint(row.objections)]
 
 
 def main(tables: Sequence[str]) -> None:
