@@ -21,7 +21,17 @@ from zero2ir.lm.usage import Usage
 from zero2ir.models import Hybrid, Listwise, Pointwise, Ranking, Reranked, Retriever, Rewritten, Sparse, load_retriever
 from zero2ir.models.base import Candidates, best
 from zero2ir.models.prompted import PartPrompt, unshown
-from zero2ir.prompts import Copro, PartCandidate, PartTask, Pool, PromptCandidate, Proposer, WritingTask
+from zero2ir.prompts import (
+    Bootstrap,
+    Copro,
+    Mipro,
+    PartCandidate,
+    PartTask,
+    Pool,
+    PromptCandidate,
+    Proposer,
+    WritingTask,
+)
 from zero2ir.prompts.part_pool import PART_POOLS, style_of
 from zero2ir.strategies import FineTune, PromptSearch, TrainingInputs
 from zero2ir.strategies.fine_tune import sweep_values
@@ -108,6 +118,9 @@ class Bench:
 
     def answer(self, messages: Sequence[str]) -> str:
         self.requests.append(list(messages))
+        if "\nDocument: " not in messages[-1]:  # an optimizer asks for an instruction
+            keys = messages[0].rpartition("keys ")[2].rstrip(".").split(", ")
+            return json.dumps(dict.fromkeys(keys, GOOD)) if "JSON object with the keys" in messages[0] else GOOD
         query, document = messages[-1].removeprefix("Query: ").split("\nDocument: ")
         right = " ".join(self.text[query].content.split()).startswith(document[:60])
         if messages[0].startswith(GOOD):
@@ -201,10 +214,23 @@ def test_where_no_prompt_helps_the_model_is_what_fine_tune_makes_of_it(bench: Be
 
 
 def test_a_proposer_of_query_writing_prompts_alone_is_noted(bench: Bench) -> None:
-    fitted = PromptSearch([Copro(), Given(GOOD)], parts=SMALL).fit(bench.model(), bench.inputs)
+    fitted = PromptSearch([Bootstrap(), Given(GOOD)], parts=SMALL).fit(bench.model(), bench.inputs)
     notes = fitted.report["proposals"]["reranker"]
-    assert notes["copro"] == "copro proposes prompts for writing queries alone, none for a pointwise"
+    assert notes["bootstrap"] == "bootstrap has to see each question: it proposes for writing queries alone"
     assert notes["pool"] == 1
+
+
+@pytest.mark.parametrize("optimizer", [Copro(breadth=3), Mipro(candidates=2, trials=3)], ids=["copro", "mipro"])
+def test_dspy_proposes_instructions_for_a_part_by_what_the_model_ranks_like(
+    bench: Bench, optimizer: Copro | Mipro
+) -> None:
+    fitted = PromptSearch([optimizer], parts=SMALL).fit(bench.model(), bench.inputs)
+    notes = fitted.report["proposals"]["reranker"]
+    assert notes[optimizer.origin] >= 1
+    assert notes["lm_calls"] > 0
+    assert isinstance(fitted.retriever, Reranked)
+    assert fitted.retriever.prompted()["reranker"].prompt == PartPrompt(GOOD, (), chosen=True)
+    assert [one["origin"] for one in fitted.report["prompts"] if one["chosen"]] == [optimizer.origin]
 
 
 def test_no_judged_query_is_asked_by_a_prompt_that_shows_it(bench: Bench) -> None:
@@ -248,7 +274,9 @@ def test_the_pool_draws_by_seed_within_the_part_s_budget(part: Any, bench: Bench
     fixed = PartCandidate("part", style_of(part.task, part.instruction), part.prompt)
 
     def pool(seed: int) -> list[PartCandidate]:
-        return Pool().propose_for_part(PartTask(part, fixed, examples, 9, seed))
+        language_model = bench.corpus.require_language_model()
+        task = PartTask(part, fixed, examples, 9, seed, [], lambda prompt, query_id: 0.0, language_model)
+        return Pool().propose_for_part(task)
 
     found = pool(0)
     assert [one.digest for one in found] == [one.digest for one in pool(0)] != [one.digest for one in pool(1)]

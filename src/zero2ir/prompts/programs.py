@@ -1,10 +1,10 @@
 """The query writer as DSPy's optimizers see it: a program, examples, and a cheap metric."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import Any, Protocol
 
 import dspy
 import numpy as np
@@ -12,8 +12,8 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from zero2ir.lm.adapter import as_data
 from zero2ir.lm.factory import LanguageModel, is_too_long
-from zero2ir.prompts.candidates import Demonstration, Origin, PromptCandidate
-from zero2ir.prompts.proposals import WritingTask
+from zero2ir.prompts.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
+from zero2ir.prompts.proposals import PartTask, WritingTask
 from zero2ir.synthetic.filters import Written, objections
 from zero2ir.synthetic.settings import FilterName
 from zero2ir.synthetic.styles import most_relevant, query_writer
@@ -57,6 +57,86 @@ def training_examples(task: WritingTask) -> list[dspy.Example]:
         dspy.Example(document=as_data(one.document), query=one.query, query_id=one.query_id).with_inputs("document")
         for one in pairs
     ]
+
+
+class Metric(Protocol):
+    """What an optimizer asks how good a prediction is."""
+
+    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
+        """The value, 0 to 1."""
+        ...
+
+    def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
+        """The value, and what is to be said of the prediction."""
+        ...
+
+
+class PartProgram(dspy.Module):
+    """What a model ranks like whose part is told what the predictor here is told.
+
+    The predictor itself is never asked: an optimizer changes its instruction, and the model's part asks with that.
+
+    Args:
+        instruction: of the part.
+        value: of an instruction on a judged query.
+    """
+
+    def __init__(self, instruction: str, value: Callable[[str, str], float]) -> None:
+        super().__init__()
+        self.told = dspy.Predict(dspy.Signature("query -> answer", instruction))
+        self.value = value
+
+    def forward(self, query_id: str) -> dspy.Prediction:
+        """A prediction with ``value``."""
+        return dspy.Prediction(value=self.value(_instruction(self), query_id))
+
+
+class Ranked:
+    """The measure of the ranking, which the program tells."""
+
+    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
+        """The value, 0 to 1."""
+        return self.judge(example, prediction)[0]
+
+    def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
+        """The value; the ranking says no more."""
+        value = float(getattr(prediction, "value", 0.0))
+        return value, f"The ranking has a value of {value:.3f}."
+
+
+def part_program(task: PartTask) -> PartProgram:
+    """The program that stands for a model with the prompt that its part has."""
+
+    def value(instruction: str, query_id: str) -> float:
+        return task.value(task.fixed.prompt._replace(instruction=instruction, chosen=True), query_id)
+
+    return PartProgram(task.fixed.prompt.instruction, value)
+
+
+def part_examples(task: PartTask) -> list[dspy.Example]:
+    """The judged queries."""
+    return [dspy.Example(query_id=query_id).with_inputs("query_id") for query_id in task.queries]
+
+
+def read_off_part(programs: Sequence[dspy.Module], task: PartTask, origin: Origin) -> list[PartCandidate]:
+    """The candidates that compiled programs stand for, with the demonstrations that the part has."""
+    found = [_instruction(program) for program in programs]
+    return [
+        PartCandidate(
+            task.fixed.part,
+            task.fixed.style,
+            task.fixed.prompt._replace(instruction=instruction, chosen=True),
+            origin,
+        )
+        for instruction in found
+        if instruction
+    ]
+
+
+def _instruction(program: dspy.Module) -> str:
+    """What the only predictor of a program is told: data, cut to one line of so many words where it is too long."""
+    (predictor,) = program.predictors()
+    return " ".join(as_data(predictor.signature.instructions).split()[:MOST_WORDS])
 
 
 class RoundTrip:
@@ -146,7 +226,7 @@ def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin)
     found = []
     for program in programs:
         (predictor,) = program.predictors()
-        instruction = " ".join(as_data(predictor.signature.instructions).split()[:MOST_WORDS])
+        instruction = _instruction(program)
         demonstrations = tuple(
             Demonstration(as_data(demo.document), as_data(demo.query), shown.get(as_data(demo.document), ""))
             for demo in predictor.demos

@@ -3,13 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from zero2ir.lm.usage import Usage
 from zero2ir.models import Example
-from zero2ir.models.prompted import Prompted
+from zero2ir.models.prompted import PartPrompt, Prompted
 from zero2ir.prompts.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
 from zero2ir.synthetic.queries import SyntheticWriter
+
+if TYPE_CHECKING:
+    from zero2ir.lm.factory import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class PartTask:
         examples: what the judgments teach; demonstrations are drawn from them.
         number: how many candidates are wanted, at most.
         seed: of everything that draws.
+        queries: the judged queries' ids.
+        value: the measure, 0 to 1, of the whole model with another prompt on one of them.
+        language_model: open.
     """
 
     part: Prompted
@@ -48,6 +54,9 @@ class PartTask:
     examples: Sequence[Example]
     number: int
     seed: int
+    queries: Sequence[str]
+    value: Callable[[PartPrompt, str], float]
+    language_model: "LanguageModel"
 
 
 AnyPrompt = TypeVar("AnyPrompt", PromptCandidate, PartCandidate)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zero2ir.models import Retriever
+from zero2ir.models.prompted import PartPrompt
 from zero2ir.prompts.candidates import PartCandidate
 from zero2ir.prompts.part_pool import style_of
 from zero2ir.prompts.proposals import PartTask, Proposer, proposed
@@ -102,19 +103,27 @@ class PartSearch:
         fixed = PartCandidate(self.name, style, part.prompt)
         examples = self.inputs.judged_examples(list(self.inputs.queries))
 
-        def propose(proposer: Proposer, left: int) -> list[PartCandidate]:
-            return proposer.propose_for_part(PartTask(part, fixed, examples, left, self.inputs.seed))
+        language_model = self.inputs.corpus.require_language_model()
 
-        usage = self.inputs.corpus.require_language_model().usage
+        def value(prompt: PartPrompt, query_id: str) -> float:
+            return float(measured_values(self._asking(prompt), self.inputs, [query_id], [])[0][0])
+
+        def propose(proposer: Proposer, left: int) -> list[PartCandidate]:
+            task = PartTask(part, fixed, examples, left, self.inputs.seed, self.asked, value, language_model)
+            return proposer.propose_for_part(task)
+
+        usage = language_model.usage
         candidates, proposals = proposed(fixed, proposers, number, propose, usage)
         result = successive_halving(candidates, self.settings.rungs, self.measure, self.trust, usage, self.inputs.seed)
         return PartFound(candidates[result.choice.index], result.choice, result.records, proposals)
 
+    def _asking(self, prompt: PartPrompt) -> Retriever:
+        return self.model.with_prompts({self.name: prompt})
+
     def measure(self, candidate: PartCandidate, queries: int) -> Measured:
         """Asks a candidate the first queries."""
         asked, written = self.asked[:queries], self.development[: max(0, queries - len(self.asked))]
-        changed = self.model.with_prompts({self.name: candidate.prompt})
-        values, synthetic = measured_values(changed, self.inputs, asked, written)
+        values, synthetic = measured_values(self._asking(candidate.prompt), self.inputs, asked, written)
         value_of = dict(zip(asked, values.tolist(), strict=True))
         judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.queries])
         unasked = max(0, self.settings.queries[-1] - len(self.asked)) - len(written)
