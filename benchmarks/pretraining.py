@@ -1,12 +1,14 @@
 """What each pretext task and each filter of written queries is worth, on and off, to the static encoder from scratch.
 
-    dvc repro evaluate                  # of a collection, with a strategy that has queries written
-    python benchmarks/pretraining.py    # in the same folder
+    dvc repro evaluate                                 # of a collection, with a strategy that has queries written
+    python benchmarks/pretraining.py                   # in the same folder: the tables "tasks" and "filters"
+    python benchmarks/pretraining.py learned_sparse    # what its two trainings are worth: some minutes a row
+    python benchmarks/pretraining.py adapted           # what is reconstructed first: twenty minutes for 1,000 documents
 
-trains the encoder again for every row of two tables, with the settings, queries and seed of the folder's pipeline, and
-measures it on the test queries, alone and fused with BM25 (conf/model/static_hybrid.yaml). Nothing is chosen here: the
-rows are what they are. Differences are paired, with 95 % bootstrap intervals; p-values are of randomisation tests on
-the encoder alone, Holm-corrected within a table.
+trains the encoder again for every row, with the settings, queries and seed of the folder's pipeline, and measures it on
+the test queries, a static encoder alone and fused with BM25 (conf/model/static_hybrid.yaml). Nothing is chosen here:
+the rows are what they are. Differences are paired, with 95 % bootstrap intervals; p-values are of randomisation tests
+on the encoder alone, Holm-corrected within a table.
 
 Filters are judged by what an encoder learns from the written queries alone; beside the pretext tasks they would hardly
 show. A filter that the pipeline was not asked about (pretraining.synthetic.filters) has no row.
@@ -26,7 +28,7 @@ from zero2ir.experiment import as_run
 from zero2ir.models import Retriever
 from zero2ir.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.pretext.written import Written
-from zero2ir.static import train_static
+from zero2ir.pretraining import make_encoder
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_synthetic
@@ -34,14 +36,38 @@ from zero2ir.synthetic.store import read_synthetic
 SEED = 0
 MEASURE = "nDCG@10"
 DEPTH = 100
-MODELS = ("static", "static_hybrid")
+MODELS = {
+    "tasks": ("static", "static_hybrid"),
+    "filters": ("static", "static_hybrid"),
+    "learned_sparse": ("learned_sparse",),
+    "adapted": ("adapted",),
+}  # the files of conf/model that measure a table; the first one is an encoder's own
 
 
 class Condition(NamedTuple):
-    """What an encoder is trained on."""
+    """What an encoder is trained on, and how."""
 
     name: str
     tasks: PairTasks
+    changes: Sequence[str] = ()  # Hydra overrides of the settings
+
+
+def part_conditions(table: str, tasks: PairTasks) -> Iterator[Condition]:
+    """The default first, then each part of the training off, and what could be in its place."""
+    rows = {
+        "learned_sparse": {
+            "masked, then pairs": "",
+            "− masked": "learned_sparse.reconstruction.steps=0",
+            "− pairs": "learned_sparse.contrast.steps=0",
+        },
+        "adapted": {
+            "masked, then pairs": "",
+            "denoising, then pairs": "adapted.reconstruction=denoising",
+            "− masked": "adapted.reconstruction=none",
+        },
+    }
+    for name, change in rows[table].items():
+        yield Condition(name, tasks, [f"pretraining.{change}"] if change else [])
 
 
 def task_conditions(queries: Sequence[SyntheticQuery], ordered: bool) -> Iterator[Condition]:
@@ -86,17 +112,22 @@ def main(tables: Sequence[str]) -> None:
     collection = read_collection(paths.COLLECTION)
     tested = test_queries(collection, read_judgments(paths.judgments(SEED)))
     synthetic = read_synthetic(paths.synthetic(SEED))
+    default = DEFAULT.informed(is_ordered(paths.COLLECTION), [])
     conditions = {
         "tasks": lambda: task_conditions(synthetic, is_ordered(paths.COLLECTION)),
         "filters": lambda: filter_conditions(synthetic),
+        "learned_sparse": lambda: part_conditions("learned_sparse", default),
+        "adapted": lambda: part_conditions("adapted", default),
     }
-    settings = compose("pretrain_synthetic", PretrainConfig, []).pretraining.static
     for table in tables:
         values: dict[str, Mapping[str, Mapping[str, float]]] = {}
         for condition in conditions[table]():
-            encoder = train_static(collection.documents, settings, SEED, condition.tasks)
-            corpus = Corpus(collection.documents, {"static": encoder})
-            values[condition.name] = {name: per_query(model(name), corpus, *tested) for name in MODELS}
+            config = compose("pretrain_synthetic", PretrainConfig, condition.changes)
+            settings = config.pretraining.model_copy(update={"pairs": condition.tasks})
+            role = MODELS[table][0]
+            corpus = Corpus(collection.documents)
+            corpus = Corpus(collection.documents, {role: make_encoder(role, corpus, config.encoder, settings, SEED)})
+            values[condition.name] = {name: per_query(model(name), corpus, *tested) for name in MODELS[table]}
             print(condition.name, {name: mean(one) for name, one in values[condition.name].items()}, file=sys.stderr)
         show(f"{collection.facts['name']}, {table}", values)
 
@@ -121,19 +152,28 @@ def mean(values: Mapping[str, float]) -> float:
 def show(title: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Prints a Markdown table; every row is compared with the first."""
     (first, base), *others = values.items()
+    own, *fused = base
     compared = {
         name: {
-            key: compare({SEED: row[key]}, {SEED: base[key]}, resamples=10_000, level=0.95, seed=SEED) for key in MODELS
+            key: compare({SEED: row[key]}, {SEED: base[key]}, resamples=10_000, level=0.95, seed=SEED) for key in base
         }
         for name, row in others
     }
-    corrected = holm([row["static"].p_value for row in compared.values()])
-    print(f"\n**{title}**\n\n| | static | difference | p (Holm) | static_hybrid | difference |")
-    print("|---|---|---|---|---|---|")
-    print(f"| {first} | {mean(base['static']):.3f} | | | {mean(base['static_hybrid']):.3f} | |")
+    corrected = holm([row[own].p_value for row in compared.values()])
+    heads = ["", own, "difference", "p (Holm)", *(head for name in fused for head in (name, "difference"))]
+    print(f"\n**{title}**\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    cells = [
+        first,
+        f"{mean(base[own]):.3f}",
+        "",
+        "",
+        *(cell for key in fused for cell in (f"{mean(base[key]):.3f}", "")),
+    ]
+    print(f"| {' | '.join(cells)} |")
     for (name, row), p_value in zip(others, corrected, strict=True):
-        alone, fused = (f"{mean(row[key]):.3f} | {difference(compared[name][key])}" for key in MODELS)
-        print(f"| {name} | {alone} | {p_value:.3f} | {fused} |", flush=True)
+        told = {key: [f"{mean(row[key]):.3f}", difference(compared[name][key])] for key in base}
+        cells = [name, *told[own], f"{p_value:.3f}", *(cell for key in fused for cell in told[key])]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def difference(comparison: Comparison) -> str:

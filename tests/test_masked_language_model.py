@@ -29,6 +29,14 @@ def test_the_seed_alone_decides(docstrings: list[Document], tiny_transformer: De
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("part", ["reconstruction", "contrast"])
+def test_no_steps_leave_a_part_out(docstrings: list[Document], tiny_transformer: DenseEncoder, part: str) -> None:
+    none = SETTINGS.model_copy(update={part: SHORT.model_copy(update={"steps": 0})})
+    trained = train_learned_sparse(docstrings, tiny_transformer, none, seed=0)
+    curves = {"reconstruction": "reconstruction", "contrast": "pairs"}
+    assert set(trained.losses) == set(curves.values()) - {curves[part]}
+
+
 def test_the_body_stays_and_its_word_embeddings_are_the_output_layer(
     tiny_sparse_encoder: SparseEncoder, tiny_transformer: DenseEncoder
 ) -> None:

@@ -41,14 +41,14 @@ class HeadFit(BaseModel):
     """How long and how hard a vocabulary head trains.
 
     Attributes:
-        steps: of AdamW, with linear warm-up over a tenth of them and linear decay.
+        steps: of AdamW, with linear warm-up over a tenth of them and linear decay; 0 leaves this part out.
         batch_size: tokens, or pairs, a step.
         learning_rate: the greatest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
 
@@ -117,12 +117,12 @@ def train_learned_sparse(
     passages = tokens(network, [document.content for document in drawn], settings.max_tokens)
     states, labels = chosen_states(network, passages, settings.chosen, rng)
     losses: dict[str, list[Loss]] = {}
-    if len(labels):
+    if len(labels) and settings.reconstruction.steps:
         frequency = np.asarray(counts.sum(axis=0)).ravel()
         losses["reconstruction"] = reconstruct(network, states, labels, frequency, settings.reconstruction, rng)
     calibrate(network, passages[:CALIBRATION], lexicon.importance > 0, settings.active)
     pairs = list(tasks.pairs(drawn, rng))
-    if len(pairs) > 1:
+    if len(pairs) > 1 and settings.contrast.steps:
         losses["pairs"] = contrast(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
     return SparseEncoder(origin, network.eval(), lexicon, losses)
