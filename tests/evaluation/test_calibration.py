@@ -10,6 +10,7 @@ from zero2ir.evaluation.calibration import (
     expected_calibration_error,
     reliability,
     risk_coverage,
+    selective_means,
 )
 
 OPTIONS = {"resamples": 300, "level": 0.95, "seed": 0}
@@ -41,6 +42,27 @@ def test_no_figure_depends_on_the_order(pairs, random):
     assert one.aurc == pytest.approx(two.aurc)
     assert 0 <= one.ece.ci_low <= one.ece.ci_high <= 1.5
     assert 0 <= one.aurc <= 1
+
+
+def test_the_surest_queries_by_hand():
+    confidence, values = [0.9, 0.5, 0.5, 0.1], [1.0, 0.8, 0.2, 0.0]
+    found = selective_means(confidence, values, [1.0, 0.75, 0.5, 0.25], **OPTIONS)
+    assert [one.mean for one in found] == pytest.approx([0.5, 2 / 3, 0.75, 1.0])  # the tie counts 0.5 for each
+    assert all(one.ci_low <= one.mean <= one.ci_high and one.n == 4 for one in found)
+    two = selective_means([confidence, [np.nan] * 4], [values, [np.nan] * 4], [0.5], **OPTIONS)
+    assert two[0].mean == pytest.approx(0.75)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.floats(0, 1)), min_size=1, max_size=20), st.randoms()
+)
+def test_the_surest_queries_do_not_depend_on_the_order(pairs, random):
+    shuffled = random.sample(pairs, len(pairs))
+    one, two = (selective_means(*zip(*rows, strict=True), [1.0, 0.5], **OPTIONS) for rows in (pairs, shuffled))
+    assert [each.mean for each in one] == pytest.approx([each.mean for each in two])
+    assert one[0].mean == pytest.approx(np.mean([value for _, value in pairs]))
+    best = max(value for _, value in pairs)
+    assert all(each.ci_low - 1e-9 <= each.ci_high <= best + 1e-9 for each in one)
 
 
 def test_risk_rises_to_the_share_of_errors():

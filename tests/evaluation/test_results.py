@@ -44,7 +44,7 @@ def test_round_trip(tmp_path):
 
 def test_metrics_keep_their_contract(tmp_path):
     metrics = write(tmp_path / "one")
-    assert set(metrics) == {"nDCG@10", "R@100", "AP", "RR@10", "confidence", "cost"}
+    assert set(metrics) == {"nDCG@10", "R@100", "AP", "RR@10", "Judged@10", "confidence", "cost"}
     assert set(metrics["RR@10"]) == {"mean", "ci_low", "ci_high", "n"}
     assert metrics["RR@10"]["mean"] == 0.5  # 1, 1/2, and 0 for the query that the run misses
     assert metrics["RR@10"]["n"] == 3

@@ -5,6 +5,7 @@ where it is, else 0: both [queries], or [seeds, queries] with NaN where a seed d
 are never told apart: no figure depends on the order of the queries.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +108,55 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Fl
     error = (np.bincount(group, weights=1 - right[known]) / size)[np.sort(group)]
     answered = np.arange(1, len(error) + 1)
     return answered / len(error), np.cumsum(error) / answered
+
+
+def selective_means(
+    confidence: npt.ArrayLike,
+    values: npt.ArrayLike,
+    coverages: Sequence[float],
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> list[Interval]:
+    """The mean of a measure among the most confident share of the queries, with its percentile bootstrap interval.
+
+    Within equal confidences the mean is the one to expect from answering them in random order; the last query may count
+    in part, so that the share is exact. Each resample is ranked anew.
+
+    Args:
+        confidence: [queries] or [seeds, queries], NaN where a seed did not test a query; the seeds' queries are ranked
+            together.
+        values: the measure, as many.
+        coverages: the shares, above 0 and at most 1.
+        resamples: how many resamples.
+        level: the coverage of the interval.
+        seed: of the resampling.
+
+    Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, with a measure in place of the risk.
+    """
+    stated, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
+    known = ~np.isnan(stated)
+    order = np.argsort(-stated[known], kind="stable")
+    ranked = scores[known][order]
+    starts = np.flatnonzero(np.diff(-stated[known][order], prepend=-np.inf))  # where a lower confidence begins
+
+    def means(weights: Floats) -> Floats:
+        """[batch, coverages], where each row of ``weights`` says how often each ranked value counts."""
+        mass = np.add.reduceat(weights, starts, axis=1)
+        average = np.add.reduceat(weights * ranked, starts, axis=1) / np.maximum(mass, 1e-12)
+        above, total = np.cumsum(mass, axis=1) - mass, mass.sum(axis=1, keepdims=True)
+        taken = [np.clip(share * total - above, 0, mass) for share in coverages]
+        return np.stack([(one * average).sum(axis=1) / one.sum(axis=1) for one in taken], axis=1)
+
+    (observed,) = means(np.ones((1, len(ranked))))
+    found = []
+    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+        weights = (draws[:, :, None] * picks[:, None, :])[:, known][:, order]
+        found.append(means(weights[weights.any(axis=1)]))
+    low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    n = stated.shape[1]
+    return [Interval(float(mean), float(a), float(b), n) for mean, a, b in zip(observed, low, high, strict=True)]
 
 
 class Calibration(NamedTuple):

@@ -21,7 +21,7 @@ from zero2ir.files import finished_file
 
 Floats = npt.NDArray[np.floating[Any]]
 
-DEFAULT_MEASURES = ("nDCG@10", "R@100", "AP", "RR@10")
+DEFAULT_MEASURES = ("nDCG@10", "R@100", "AP", "RR@10", "Judged@10")
 
 
 @dataclass(frozen=True, eq=False)

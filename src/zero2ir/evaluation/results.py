@@ -168,11 +168,12 @@ def _against(
     settings: EvaluationSettings,
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    """What the ceiling reaches, and the share of it, by measure."""
-    highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, settings.measures)}
+    """What the ceiling reaches, and the share of it, by measure of a ranking's quality."""
+    measures = [name for name in ranking_measures(settings.measures) if not name.startswith("Judged")]
+    highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, measures)}
     reached: dict[str, Any] = {}
     shares: dict[str, Any] = {}
-    for name in settings.measures:
+    for name in measures:
         rows = [row for row in scores if row.measure == name]
         whole = [highest[name, row.query_id] for row in rows]
         reached[name] = bootstrap_interval(whole, **options).rounded()

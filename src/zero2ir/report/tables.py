@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.calibration import Calibration, calibration
+from zero2ir.evaluation.calibration import Calibration, calibration, selective_means
 from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results
 from zero2ir.evaluation.significance import (
@@ -35,6 +35,7 @@ STRATEGIES = (
     "hybrid",
 )  # both in the order of reading
 LEVEL = 0.05  # of the tests, after Holm's correction
+COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries, the surest ones
 WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
 
@@ -48,6 +49,7 @@ class System:
     measures: dict[str, Interval]
     cost: dict[str, float]
     calibration: Calibration | None  # None where the system states no confidence
+    selective: list[Interval]  # the main measure by ``COVERAGES``; empty where the system states no confidence
     of_ceiling: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
 
     @property
@@ -205,7 +207,17 @@ def _system(
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
     stating = any(each.confidence for each in results)
     trust = calibration(*stated(results), **options) if stating else None
-    return System(model, strategy, results, intervals, mean_cost, trust, _shares(results))
+    selective = _selective(results, measures[0], options) if stating else []
+    return System(model, strategy, results, intervals, mean_cost, trust, selective, _shares(results))
+
+
+def _selective(results: Sequence[Results], measure: str, options: dict[str, Any]) -> list[Interval]:
+    confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
+    values = {
+        each.system.seed: {row.query_id: each.per_query[measure][row.query_id] for row in each.confidence}
+        for each in results
+    }
+    return selective_means(score_table(confidence), score_table(values), COVERAGES, **options)
 
 
 def _shares(results: Sequence[Results]) -> dict[str, Interval]:
@@ -362,6 +374,18 @@ def calibration_table(summary: Summary) -> Table:
             figures = [*map(interval_text, (accuracy, brier, ece)), figure(floor), figure(area)]
             rows.append([system.model, system.strategy, *figures])
     return Table([*headers, "Risk–coverage area"], rows, labels=2)
+
+
+def selective_table(summary: Summary) -> Table:
+    """The main measure where only the surest queries are answered; systems that state no confidence are left out."""
+    main = summary.main_measure
+    headers = ["Model", "Strategy", *(f"{main} of {share:.0%}" for share in COVERAGES)]
+    rows = [
+        [system.model, system.strategy, *map(interval_text, system.selective)]
+        for system in summary.systems
+        if system.selective
+    ]
+    return Table(headers, rows, labels=2)
 
 
 def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
