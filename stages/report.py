@@ -3,6 +3,7 @@
 import json
 
 from zero2ir import paths
+from zero2ir.collections import read_collection
 from zero2ir.config import ReportConfig, stage
 from zero2ir.experiment import code_revision
 from zero2ir.report.page import build_report
@@ -20,6 +21,7 @@ def main(config: ReportConfig) -> None:
         ],
         paths.REPORT,
         cards=[card for seed in config.panel.seeds if (card := read_card(paths.synthetic(seed)))],
+        collection=read_collection(paths.COLLECTION),
         manifest=json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8")),
         settings=config.panel.model_dump(mode="json"),
         baseline=config.baseline,

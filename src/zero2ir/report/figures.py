@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from zero2ir.evaluation.calibration import reliability, risk_coverage
+from zero2ir.report.cases import rival_of, values_of
 from zero2ir.report.tables import (
     STRATEGIES,
     WIDE,
@@ -62,6 +65,8 @@ def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
         drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
+    if rival_of(summary):
+        drawn.append(_draw_differences(summary, folder))
     if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
@@ -130,6 +135,31 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
         f"{named} of every system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
         f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
         f"at {best.measures[measures[0]].mean:.3f}. The table of systems holds the same figures.",
+    )
+
+
+def _draw_differences(summary: Summary, folder: Path) -> Drawn:
+    """The best system's difference to the baseline on each query, in falling order."""
+    rival = rival_of(summary)
+    assert rival is not None  # the caller asked
+    seed, own, other = values_of(summary, rival)
+    differences = np.sort([own[one] - other[one] for one in own.keys() & other.keys()])[::-1]
+    with _canvas(folder, "differences", 7.5, 2.6) as figure:
+        axes = figure.subplots()
+        colours = np.where(differences >= 0, _COLOURS[1], _COLOURS[3]).tolist()
+        axes.bar(np.arange(1, len(differences) + 1), differences, width=1.0, color=colours)
+        axes.axhline(0, color=_GREY, linewidth=0.9)
+        axes.set_xlim(0.5, len(differences) + 0.5)
+        axes.set_xlabel("test queries, by the difference")
+        axes.set_ylabel(f"Δ {summary.main_measure}")
+        axes.grid(axis="x", visible=False)
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    said = f"{rival.name} minus {summary.baseline} on each test query, seed {seed}: {summary.main_measure}."
+    return Drawn(
+        "differences",
+        said,
+        f"Bars in falling order, one for each of {len(differences)} queries. {said} It is higher on {wins} and lower "
+        f"on {losses}.",
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zero2ir.collections.records import Collection
 from zero2ir.evaluation.results import read_all
 from zero2ir.files import finished_file, finished_folder
 from zero2ir.markdown import Table, heading, markdown
+from zero2ir.report.cases import Cases, find_cases
 from zero2ir.report.figures import draw_figures
 from zero2ir.report.tables import (
     LEVEL,
@@ -28,6 +30,7 @@ from zero2ir.report.tables import (
     probability,
     prompts_table,
     selective_table,
+    signed,
     summarise,
     systems_csv,
     systems_table,
@@ -43,6 +46,7 @@ def build_report(
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]] = (),
+    collection: Collection | None = None,
     baseline: str = "sparse/zero_shot",
     resamples: int = 10_000,
     level: float = 0.95,
@@ -56,6 +60,7 @@ def build_report(
         manifest: the collection's manifest.json.
         settings: the choices behind the results, as in params.yaml.
         cards: the synthetic queries' data cards, as in card.json.
+        collection: what was ranked, to show single queries; None shows none.
         baseline: "model/strategy" that every system is compared with.
         resamples: of each bootstrap and randomisation test.
         level: coverage of the intervals.
@@ -68,6 +73,7 @@ def build_report(
         InputError: there are no results, or they cannot be compared.
     """
     summary = summarise(read_all(results), baseline=baseline, resamples=resamples, level=level, seed=seed)
+    cases = find_cases(summary, results, collection) if collection else None
     with finished_folder(output) as part:
         for name, text in _tables(summary).items():
             _write(part / name, text)
@@ -75,7 +81,7 @@ def build_report(
             {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
             for drawn in draw_figures(summary, part / "figures")
         ]
-        _write(part / "index.html", _page(summary, figures, manifest, settings, cards))
+        _write(part / "index.html", _page(summary, figures, manifest, settings, cards, cases))
     return output / "index.html"
 
 
@@ -111,6 +117,7 @@ def _page(
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]],
+    cases: Cases | None,
 ) -> str:
     import jinja2
 
@@ -143,6 +150,8 @@ def _page(
         quality=_quality(manifest.get("quality", {})),
         settings=dict(_flat(settings)),
         cards=cards,
+        cases=cases,
+        signed=signed,
         prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
         choices=_choices(summary.systems),
         figure=figure,

@@ -1,0 +1,106 @@
+"""Single queries: which are shown, and what of them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.collections.records import Collection, Document, Judgment, Query
+from zero2ir.evaluation.measures import Run
+from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
+from zero2ir.report.cases import MOST, WORDS, Cases, excerpt, find_cases
+from zero2ir.report.page import build_report
+from zero2ir.report.tables import Summary, summarise
+
+EVIL = "<script>alert('x')</script>"
+QUERIES = [f"q{number:02}" for number in range(30)]
+COLLECTION = Collection(
+    [Document("right", "A title", f"sorting lists {EVIL}"), Document("wrong", "", "nothing of the kind")],
+    [Query(query_id, f"sort a list {EVIL}") for query_id in QUERIES],
+    [Judgment(query_id, "right", 2) for query_id in QUERIES],
+)
+
+
+def write(folder: Path, model: str, right_first: set[str], missed: frozenset[str] = frozenset()) -> None:
+    rows = [
+        [("wrong", "")] if query_id in missed else ["right", "wrong"] if query_id in right_first else ["wrong", "right"]
+        for query_id in QUERIES
+    ]
+    rows = [["wrong", ""] if query_id in missed else row for query_id, row in zip(QUERIES, rows, strict=True)]
+    write_results(
+        folder / model,
+        system=SystemIdentity(model=model, strategy="zero_shot", seed=0, dataset="a test"),
+        run=Run(QUERIES, rows, [[2.0, 1.0]] * len(QUERIES)),
+        qrels=COLLECTION.judgments,
+        confidence={},
+        cost={},
+        settings=EvaluationSettings(resamples=100),
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cases")
+    write(folder, "sparse", set(QUERIES[:5]))
+    write(folder, "dense", set(QUERIES[3:28]), frozenset(QUERIES[28:]))
+    return folder
+
+
+def summary_of(folder: Path) -> Summary:
+    return summarise(read_all(sorted(folder.iterdir())), baseline="sparse/zero_shot", resamples=100, level=0.95, seed=0)
+
+
+@pytest.fixture(scope="module")
+def cases(results: Path) -> Cases:
+    found = find_cases(summary_of(results), sorted(results.iterdir()), COLLECTION)
+    assert found is not None
+    return found
+
+
+def test_gains_losses_and_failures(cases: Cases) -> None:
+    assert (cases.system, cases.seed) == ("dense/zero_shot", 0)
+    assert len(cases.gains) == MOST
+    assert all(case.value == 1 > case.other for case in cases.gains)
+    assert {case.query_id for case in cases.losses} == {*QUERIES[:3], *QUERIES[28:]}
+    assert [case.value for case in cases.failures] == sorted(case.value for case in cases.failures)
+    missed = cases.failures[0]
+    assert (missed.query_id, missed.first_relevant, missed.ranked, missed.value) == ("q28", None, 1, 0)
+    assert cases.failures[-1].first_relevant == 2
+
+
+def test_documents_stand_in_their_order_with_grades_and_marks(cases: Cases) -> None:
+    first, second = cases.gains[0].system
+    assert [(one.doc_id, one.judged) for one in (first, second)] == [("right", 2), ("wrong", None)]
+    marked = [piece.text for piece in first.pieces if piece.marked]
+    assert marked[0] == f"sorting lists {EVIL}"
+    assert not any(piece.marked for piece in second.pieces)
+    assert [one.doc_id for one in cases.gains[0].baseline] == ["wrong", "right"]
+
+
+def test_one_system_has_no_cases(results: Path) -> None:
+    alone = [results / "sparse"]
+    summary = summarise(read_all(alone), baseline="sparse/zero_shot", resamples=100, level=0.95, seed=0)
+    assert find_cases(summary, alone, COLLECTION) is None
+
+
+def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -> None:
+    options = {"manifest": {}, "settings": {}, "resamples": 100}
+    page = build_report(sorted(results.iterdir()), tmp_path / "report", collection=COLLECTION, **options)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script>") == 1  # the page's own
+    assert text.count("&lt;script&gt;") > 3 * MOST
+    assert text.count('<details class="case">') == MOST + 5 + min(MOST, 5)
+    assert "<mark>sorting lists" in " ".join(text.split())
+    assert 'id="queries"' in text
+
+
+@given(st.lists(st.sampled_from(["apple", "pear", "plum"]), max_size=3 * WORDS))
+def test_an_excerpt_holds_the_window_with_most_terms(words: list[str]) -> None:
+    pieces = excerpt(" ".join(words), ["appl"])
+    shown = " ".join(piece.text for piece in pieces if piece.text != "…").split()
+    assert len(shown) == min(len(words), WORDS)
+    windows = [words[start : start + WORDS] for start in range(max(1, len(words) - WORDS + 1))]
+    assert shown.count("apple") == max(window.count("apple") for window in windows)
+    assert all(set(piece.text.split()) == {"apple"} for piece in pieces if piece.marked)
