@@ -11,6 +11,7 @@ from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
+    DEFAULT_MEASURES,
     Run,
     parse_measures,
     rankings,
@@ -155,3 +156,10 @@ def test_damaged_runs_say_where(tmp_path):
 def test_arrays_are_taken_as_they_come():
     run = Run(["q1"], np.array([["a", "b"]], dtype=object), np.array([[1.0, 2.0]], dtype=np.float32))
     assert next(rankings(run)).doc_ids == ["b", "a"]
+
+
+def test_a_query_that_nothing_is_found_for_counts_0_in_every_measure():
+    run = Run(["q1", "q2"], [["d1", "d9"], ["", ""]], [[2.0, 1.0], [0.0, 0.0]])
+    rows = score_run(run, [Judgment("q1", "d1", 1), Judgment("q2", "d1", 1)])
+    assert {row.measure: row.value for row in rows if row.query_id == "q2"} == dict.fromkeys(DEFAULT_MEASURES, 0.0)
+    assert {row.measure: row.value for row in rows if row.query_id == "q1"}["Judged@10"] == 0.5

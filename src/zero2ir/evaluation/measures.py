@@ -125,7 +125,10 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     for judgment in qrels:
         graded.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
     # Ranks instead of scores: the tools behind ir-measures break ties differently, and so they never see one.
-    ranked = {r.query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)} for r in rankings(run)}
+    # One without any document is left out, as Judged@k would divide by their number; it counts 0 like one that is missed.
+    ranked = {
+        r.query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)} for r in rankings(run) if r.doc_ids
+    }
     missed = {query_id: 0.0 for query_id in sorted(graded)}
     values = {measure: dict(missed) for measure in parsed}
     for row in ir_measures.evaluator(parsed, graded).iter_calc(ranked):
