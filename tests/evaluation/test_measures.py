@@ -11,7 +11,6 @@ from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
-    DEFAULT_MEASURES,
     Run,
     parse_measures,
     rankings,

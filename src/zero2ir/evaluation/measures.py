@@ -125,7 +125,7 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     for judgment in qrels:
         graded.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
     # Ranks instead of scores: the tools behind ir-measures break ties differently, and so they never see one.
-    # One without any document is left out, as Judged@k would divide by their number; it counts 0 like one that is missed.
+    # A query without documents counts 0 like one that is missed: Judged@k would divide by their number.
     ranked = {
         r.query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)} for r in rankings(run) if r.doc_ids
     }

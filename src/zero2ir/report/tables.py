@@ -25,7 +25,7 @@ from zero2ir.markdown import Table, heading
 from zero2ir.progress import progress
 
 UNTRAINED = "zero_shot"
-MODELS = ("sparse", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
+MODELS = ("sparse", "untranslated", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
 STRATEGIES = (
     UNTRAINED,
     "fine_tune",
