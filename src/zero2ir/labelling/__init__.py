@@ -1,0 +1,1 @@
+"""Which judgments to ask for, who gives them, and where they are kept."""
