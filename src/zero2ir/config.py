@@ -23,7 +23,7 @@ from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
 from zero2ir.strategies.base import wants_synthetic
-from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.tasks.qa import PairSettings
 from zero2ir.tracking import TrackingSettings
 
@@ -103,7 +103,7 @@ class TrainConfig(Settings):
     lm: LMSettings
     model: Choice
     strategy: Choice
-    selection: SelectionSettings
+    tuning: TuningSettings
     task: TaskSettings
     tracking: TrackingSettings
     panel: Panel
@@ -146,7 +146,7 @@ class LibraryConfig(Settings):
     pretraining: PretrainingSettings
     model: Choice
     strategy: Choice
-    selection: SelectionSettings
+    tuning: TuningSettings
     evaluation: EvaluationSettings
     task: TaskSettings
 

@@ -208,7 +208,7 @@ def _held_out(
     from zero2ir.collections import Judgment
     from zero2ir.config import build
     from zero2ir.strategies import wants_synthetic
-    from zero2ir.strategies.selection import judged_values
+    from zero2ir.strategies.tuning import judged_values
 
     measure = config.task.measures[0]
     qrels = [Judgment(row.query_id, row.doc_id, row.relevance) for row in rows]
@@ -426,10 +426,10 @@ def _inputs(
     from zero2ir.strategies import TrainingInputs
 
     if not synthetic:
-        return TrainingInputs(corpus, rows, (), config.selection, seed, candidates=candidates)
+        return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)
     from zero2ir.synthetic.queries import write_queries
 
     assert corpus.language_model is not None
     written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
     settings = config.pretraining.synthetic
-    return TrainingInputs(corpus, rows, written, config.selection, seed, settings, candidates=candidates)
+    return TrainingInputs(corpus, rows, written, config.tuning, seed, settings, candidates=candidates)
