@@ -20,6 +20,7 @@ from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
 from zero2ir.strategies.base import wants_synthetic
@@ -149,6 +150,14 @@ class LibraryConfig(Settings):
     tuning: TuningSettings
     evaluation: EvaluationSettings
     task: TaskSettings
+
+
+class LabelConfig(LibraryConfig):
+    """conf/label.yaml."""
+
+    labelling: LabellingSettings
+    selection: Choice
+    committee: Annotated[dict[str, Choice], Field(min_length=1)]
 
 
 STAGES: dict[str, type[Settings]] = {
