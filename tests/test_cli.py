@@ -161,7 +161,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
         (["train", ".", "--output", "out"], "error: .: neither docs.jsonl nor .tsv is there"),
         (["train", "my-folder", "--output", "out", "--model", "m"], "error: model=m: unknown choice; valid choices"),
-        (["train", "my-folder", "--output", "out", "--set", "selection.x=1"], "error: selection.x: unknown key"),
+        (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
     ],

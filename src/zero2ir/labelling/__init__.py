@@ -1,1 +1,1 @@
-"""Which judgments to ask for, who gives them, and where they are kept."""
+"""Which judgments? Queries and documents are chosen, somebody judges them, and the model is fitted again."""

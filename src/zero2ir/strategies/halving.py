@@ -16,7 +16,7 @@ from zero2ir.models.prompted import unshown
 from zero2ir.progress import progress
 from zero2ir.prompts.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.selection import judged_values
+from zero2ir.strategies.tuning import judged_values
 from zero2ir.synthetic.records import SyntheticQuery
 
 LEVEL = 0.95  # of the intervals
@@ -158,12 +158,12 @@ def _values(
     model: Retriever, inputs: TrainingInputs, queries: Sequence[tuple[str, str]], qrels: Sequence[Judgment]
 ) -> np.ndarray:
     """(n,) the measure on n queries, given as ids and texts."""
-    selection = inputs.selection
+    tuning = inputs.tuning
     values = np.full(len(queries), np.nan)
     for asked, places in unshown(model, [text for _, text in queries]):
         ids, texts = zip(*(queries[place] for place in places), strict=True)
-        ranking = asked.search(texts, selection.depth, inputs.candidates_of(ids))
-        values[places] = judged_values(ranking, inputs.corpus, ids, qrels, selection.measure)
+        ranking = asked.search(texts, tuning.depth, inputs.candidates_of(ids))
+        values[places] = judged_values(ranking, inputs.corpus, ids, qrels, tuning.measure)
     return values
 
 
