@@ -129,6 +129,7 @@ def label(
     Raises:
         InputError: as ``train``; or there is no query, or a line of the file is no answer.
     """
+    from zero2ir import paths
     from zero2ir.config import LabelConfig, build, compose
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
@@ -142,7 +143,7 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = _corpus(as_documents(documents), config, needs, seed)
+    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
@@ -462,10 +463,16 @@ def _config(
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 
-def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Collection[str], seed: int) -> "Corpus":
+def _corpus(
+    documents: Sequence["Document"],
+    config: "LibraryConfig",
+    needs: Collection[str],
+    seed: int,
+    cache: Path | None = None,
+) -> "Corpus":
     """The documents with the encoders that are asked for, and no others: some have to be trained first.
 
-    The language model stays open as long as a program holds it.
+    The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
     """
     from zero2ir import paths
     from zero2ir.corpus import Corpus
@@ -474,7 +481,7 @@ def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Col
     from zero2ir.pretraining import made_as, make_encoder
 
     check_available(config.encoder)
-    corpus = Corpus(documents, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
+    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
     made: dict[str, TextEncoder] = {}

@@ -193,6 +193,11 @@ class Labelling:
         self._moment = None
         return self.next()
 
+    def add(self, annotation: Annotation) -> None:
+        """Keeps an answer that was not asked for, such as a second judgment or an imported one."""
+        self.answers.add(annotation)
+        self._moment = None
+
     @property
     def progress(self) -> Progress:
         """How far it is."""
