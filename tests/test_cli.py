@@ -62,7 +62,7 @@ def test_help_as_a_process() -> None:
     assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
 def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -70,7 +70,7 @@ def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixtu
     assert f"example: zero2ir {command} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
 def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     import shlex
 
@@ -164,12 +164,20 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
+        (["label", "my-folder"], "error: no terminal to ask in"),
+        (["label", "nowhere", "--web", "--port", "0"], "error: nowhere: not a folder"),
+        (["label", ".", "--web", "--port", "0"], "error: .: neither docs.jsonl nor .tsv is there; add one, or text"),
+        (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be had"),
+        (["label", "my-folder", "--web", "--output", "my-folder"], "error: my-folder: exists, and is no searcher"),
+        (["label", "my-folder", "--web", "--port", "0", "--queries", "q"], "error: q: cannot be read"),
+        (["label", "my-folder", "--web", "--port", "0", "--budget", "0"], "error: labelling.budget"),
+        (["label", "my-folder", "--web", "--port", "0", "--import", "q.jsonl"], "error: q.jsonl: cannot be read"),
     ],
 )
 def test_errors_are_one_line(
     folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sparse = ["--model", "sparse"] if arguments[0] == "train" and "--model" not in arguments else []
+    sparse = ["--model", "sparse"] if arguments[0] in ("train", "label") and "--model" not in arguments else []
     assert refusal([*arguments, *sparse], capsys).startswith(message)
     assert not (folder.parent / "out").exists()
 

@@ -1,8 +1,8 @@
 """Judgments that deserve a second look, and agreement with oneself."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx
 
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.quality import second_look, self_agreement
@@ -26,7 +26,7 @@ def test_self_agreement_by_hand() -> None:
     found = self_agreement([*first, row("b", "w", None), *again])
     assert found is not None
     assert found.equal == 0.75
-    assert found.kappa.mean == approx(0.5)  # observed 3/4; by chance 1/2 * 1/4 + 1/2 * 3/4 = 1/2
+    assert found.kappa.mean == pytest.approx(0.5)  # observed 3/4; by chance 1/2 * 1/4 + 1/2 * 3/4 = 1/2
     assert self_agreement(first) is None
     other = again[0]._replace(annotator="somebody else")
     assert self_agreement([*first, other]) is None  # that is agreement of two, not with oneself

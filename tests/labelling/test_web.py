@@ -113,7 +113,6 @@ def test_other_grades_are_refused(session: Open, body: object) -> None:
 
 def test_a_port_in_use_is_one_line() -> None:
     with listen(0) as bound:
-        bound.listen()
         assert bound.getsockname()[0] == "127.0.0.1"
         with pytest.raises(InputError, match=r"port \d+: cannot be had \(Address already in use\)"):
             listen(bound.getsockname()[1])

@@ -57,7 +57,7 @@ class Again(Given):
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on the loopback interface; port 0 is any free one.
+    """A listening socket on the loopback interface; port 0 is any free one.
 
     Raises:
         InputError: the port cannot be had.
@@ -66,6 +66,7 @@ def listen(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((HOST, port))
+        bound.listen()  # from here on nobody else gets it, and whoever asks waits
     except (OSError, OverflowError) as error:
         bound.close()
         why = getattr(error, "strerror", None) or str(error)
