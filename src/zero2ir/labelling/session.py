@@ -11,7 +11,7 @@ from zero2ir.collections import Collection, Document, JudgedDocument
 from zero2ir.collections.judgments import normalised
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
-from zero2ir.labelling.labelling import Effect, Item, Labelling
+from zero2ir.labelling.labelling import Effect, Item, Labelling, Progress
 from zero2ir.labelling.marking import Segment, marked
 from zero2ir.labelling.quality import DEEP, Doubt, second_look, self_agreement
 from zero2ir.models.base import NO_DOCUMENT
@@ -82,6 +82,7 @@ class Session:
         self.annotations = labelling.answers
         self.annotator = annotator
         self.output = output
+        self._saved: int | None = None  # how many answers stood then
         check_output(output)
 
     def answer(self, grade: int | None, answers: int) -> None:
@@ -124,8 +125,7 @@ class Session:
         shown = View(
             answers=len(self.annotations.rows),
             item=item,
-            progress=f"{progress.documents} documents of {progress.queries} queries judged, "
-            f"{progress.budget} queries are the budget",
+            progress=progress_text(progress),
             share=min(1.0, progress.queries / progress.budget),
             effect=None if effect is None else effect_text(effect, self.labelling.inputs.tuning.measure),
             stopped=self.labelling.stopped,
@@ -210,13 +210,21 @@ class Session:
         if before is not None:
             lines += changes(before, program, [text for _, text in self.labelling.queries])
         program.save(self.output)
+        self._saved = len(self.annotations.rows)
         return [*lines, f"saved in {self.output}; try: zero2ir search {self.output} 'your query'"]
 
     def farewell(self) -> list[str]:
         """What is said at the end: what was judged, what deserves a second look, and how to go on."""
         lines = [f"second look: “{one.query}”, {one.doc_id}: {one.why}" for one in self.doubts()]
         if self.annotations.rows:
-            lines.append(f"your answers stand in {self.annotations.path}; the same command goes on from there")
+            on = (
+                "the same command, with a larger --budget or more queries,"
+                if self.labelling.stopped
+                else "the same command"
+            )
+            lines.append(f"your answers stand in {self.annotations.path}; {on} goes on from there")
+        if self._saved == len(self.annotations.rows):
+            return [*lines, f"the searcher in {self.output} knows all of them"]
         if self.labelling.judgments() and self.output is not None:
             return [*lines, *self.save()]
         return [*lines, "no searcher saved: " + ("nothing is judged" if self.output else "add --output my-searcher")]
@@ -308,8 +316,16 @@ def _first_ten(program: "Program", queries: Sequence[str]) -> list[list[str]]:
 def effect_text(effect: Effect, measure: str) -> str:
     """What the last refit changed, in words."""
     return (
-        f"the last answers moved {effect.moved:.0%} of the first ten documents; {measure} on the judged queries "
-        f"{effect.before:.3f} → {effect.after:.3f}, cross-validated"
+        f"the last batch moved {effect.moved:.0%} of the first ten documents; {measure}, cross-validated: "
+        f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all that are judged now"
+    )
+
+
+def progress_text(progress: Progress) -> str:
+    """How far it is, in words."""
+    return (
+        f"{progress.documents} documents of {progress.queries} queries judged; {progress.budget} queries are the "
+        f"budget; {progress.batch} more answers until the model is fitted again"
     )
 
 
