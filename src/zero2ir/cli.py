@@ -259,7 +259,7 @@ def _session(given: argparse.Namespace) -> "Session":
     budget = [] if given.budget is None else [f"labelling.budget={given.budget}"]
     labelling = library.label(
         [document._asdict() for document in collection.documents],
-        _candidates(given.queries, collection),
+        _candidates(given.queries, collection, given.lm),
         annotations,
         model=given.model,
         strategy=given.strategy,
@@ -290,12 +290,16 @@ def _collection(folder: Path, queries: Path | None) -> "Collection":
     return collection
 
 
-def _candidates(queries: Path | None, collection: "Collection") -> list[tuple[str, str]] | None:
+def _candidates(queries: Path | None, collection: "Collection", lm: str | None) -> list[tuple[str, str]] | None:
     """The queries that may be asked about; None where a language model has to write them."""
     from zero2ir.labelling.candidates import read_candidate_queries
 
     if queries is not None:
         return read_candidate_queries(queries)
+    if not collection.queries and lm is None:
+        raise InputError(
+            "no queries: give what people ask with --queries FILE, or let a model write some: --lm smollm2"
+        )
     return [(query.query_id, query.text) for query in collection.queries] or None
 
 

@@ -105,6 +105,11 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
             press(page, key)
         press(page, "u")
         press(page, "1")
+        answers_given = page.evaluate("view.answers")
+        page.keyboard.press("n")
+        assert page.locator("mark.here").count() == min(1, page.locator("#text mark").count())
+        page.keyboard.press("Control+1")  # the browser's own, and no answer
+        assert page.evaluate("view.answers") == answers_given
         asked = page.evaluate("view.item")
         process.send_signal(signal.SIGKILL)
         process.wait()

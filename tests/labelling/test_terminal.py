@@ -112,7 +112,7 @@ def typed(arguments: list[str], keys: str, folder: Path) -> str:
     environment = os.environ | {"TERM": "xterm"}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment) as process:
         os.close(slave)
-        seen, left, end = "", list(keys), time.monotonic() + 300
+        seen, asked, left, end = "", 0, list(keys), time.monotonic() + 300
         while time.monotonic() < end:
             if not select.select([master], [], [], 1)[0]:
                 continue
@@ -121,7 +121,8 @@ def typed(arguments: list[str], keys: str, folder: Path) -> str:
             except OSError:
                 break
             seen += part
-            if left and "q quit" in part:
+            if left and "q quit" in seen[asked:]:
+                asked = len(seen)
                 os.write(master, left.pop(0).encode())
         process.kill()
     os.close(master)

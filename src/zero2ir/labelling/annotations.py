@@ -130,12 +130,13 @@ class Annotations:
                 raise InputError(f"{place}: takes an answer back where none stands; remove the line")
             self.rows.pop()
             return
-        texts = [text_of(row, key, place) for key in ("query_id", "query", "doc_id")]
+        query_id, query, doc_id, annotator = (
+            text_of(row, key, place) for key in ("query_id", "query", "doc_id", "annotator")
+        )
         grade = None if row.get("grade") is None else grade_of(row["grade"], place)
         if grade is not None and grade < 0:
             raise InputError(f"{place}: the grade {grade} is negative; write 0 for not relevant")
-        annotator = text_of(row, "annotator", place)
-        self.rows.append(Annotation(*texts, grade, annotator, row.get("repeat") is True))
+        self.rows.append(Annotation(query_id, query, doc_id, grade, annotator, row.get("repeat") is True))
 
     def _append(self, row: Mapping[str, Any]) -> None:
         line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")

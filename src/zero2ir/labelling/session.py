@@ -323,10 +323,10 @@ def effect_text(effect: Effect, measure: str) -> str:
 
 def progress_text(progress: Progress) -> str:
     """How far it is, in words."""
-    return (
-        f"{progress.documents} documents of {progress.queries} queries judged; {progress.budget} queries are the "
-        f"budget; {progress.batch} more answers until the model is fitted again"
+    done = (
+        f"{progress.documents} documents of {progress.queries} queries judged; {progress.budget} queries are the budget"
     )
+    return f"{done}; {progress.batch} more answers until the model is fitted again" if progress.batch else done
 
 
 def agreement_text(rows: Sequence[Annotation]) -> str | None:

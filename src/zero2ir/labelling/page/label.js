@@ -5,6 +5,7 @@ const token = document.querySelector("meta[name=token]").content;
 const at = (id) => document.getElementById(id);
 let view = null;
 let busy = false;
+let place = -1; // of the marked word that was gone to last
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -58,7 +59,9 @@ function draw(next) {
     at("title").hidden = !view.title.length;
     segments(at("title"), view.title);
     segments(at("text"), view.text);
+    at("next").hidden = !at("text").querySelector("mark");
     if (other) {
+      place = -1;
       at("text").scrollTop = 0;
       window.scrollTo(0, 0);
     }
@@ -93,8 +96,17 @@ async function again(one, grade) {
   draw(await ask("again", { query_id: one.query_id, doc_id: one.doc_id, grade, answers: view.answers }));
 }
 
+function goOn() {
+  const marks = [...at("text").querySelectorAll("mark")];
+  marks[place]?.classList.remove("here");
+  place = (place + 1) % marks.length;
+  marks[place]?.classList.add("here");
+  marks[place]?.scrollIntoView({ block: "center" });
+}
+
 async function press(key) {
   if (!view || busy) return;
+  if (key === "n") return goOn();
   const answers = view.answers;
   let next = null;
   if (key === "u" && answers) next = await ask("undo", { answers });
@@ -108,6 +120,7 @@ document.addEventListener("keydown", (event) => {
   press(event.key);
 });
 for (const button of document.querySelectorAll("nav button")) button.addEventListener("click", () => press(button.dataset.key));
+at("next").addEventListener("click", goOn);
 at("save")?.addEventListener("click", async () => {
   const said = await ask("save", { answers: view.answers });
   if (said) at("saved").replaceChildren(...said.lines.map((line) => element("li", line)));
