@@ -27,7 +27,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.models import Retriever
 from zero2ir.strategies import Fitted, TrainingInputs
-from zero2ir.strategies.selection import judged_values
+from zero2ir.strategies.tuning import judged_values
 
 NUMBERS = (1, 2, 5, 10, 20, 50)
 DRAWS = range(5)
@@ -96,7 +96,7 @@ def curves(
 
 def fit(strategy: str, bench: Bench, judgments: Sequence[JudgedDocument], seed: int) -> Fitted:
     config = compose("train", TrainConfig, [f"strategy={strategy}"])
-    inputs = TrainingInputs(bench.corpus, judgments, selection=config.selection, seed=seed)
+    inputs = TrainingInputs(bench.corpus, judgments, tuning=config.tuning, seed=seed)
     return build(config.strategy, "strategy").fit(bench.model, inputs)
 
 

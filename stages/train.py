@@ -44,9 +44,9 @@ def main(config: TrainConfig) -> None:
         | config.panel.model_dump(
             mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
         )
-        | {"conf": config.model_dump(mode="json", include={"model", "strategy", "selection"})},
+        | {"conf": config.model_dump(mode="json", include={"model", "strategy", "tuning"})},
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("selection", {}).items()}
+        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
         tags={
             "documents": sha256(paths.COLLECTION / "documents.parquet"),
@@ -83,7 +83,7 @@ def training_inputs(
         corpus,
         read_judgments(paths.judgments(config.seed)),
         read_synthetic(paths.synthetic(config.seed)),
-        config.selection,
+        config.tuning,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
         read_others(paths.OTHERS),

@@ -62,7 +62,7 @@ def test_help_as_a_process() -> None:
     assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
 def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -70,7 +70,7 @@ def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixtu
     assert f"example: zero2ir {command} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
 def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     import shlex
 
@@ -159,17 +159,33 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["search", "nowhere", "q"], "error: nowhere: not a saved program"),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
-        (["train", ".", "--output", "out"], "error: .: neither docs.jsonl nor .tsv is there"),
+        (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: neither docs.jsonl nor .tsv is there"),
         (["train", "my-folder", "--output", "out", "--model", "m"], "error: model=m: unknown choice; valid choices"),
-        (["train", "my-folder", "--output", "out", "--set", "selection.x=1"], "error: selection.x: unknown key"),
+        (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
+        (["label", "my-folder"], "error: no terminal to ask in"),
+        (["label", "nowhere", "--web", "--port", "0"], "error: nowhere: not a folder"),
+        (
+            ["label", "my-folder/none", "--web", "--port", "0"],
+            "error: my-folder/none: neither docs.jsonl nor .tsv is there; add one, or text",
+        ),
+        (["label", "texts", "--web", "--port", "0"], "error: no queries: give what people ask with --queries FILE"),
+        (["label", "texts", "--web", "--port", "0", "--queries", "texts/a.txt"], "error: texts/a.txt: lies among the"),
+        (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be had"),
+        (["label", "my-folder", "--web", "--output", "my-folder"], "error: my-folder: exists, and is no searcher"),
+        (["label", "my-folder", "--web", "--port", "0", "--queries", "q"], "error: q: cannot be read"),
+        (["label", "my-folder", "--web", "--port", "0", "--budget", "0"], "error: labelling.budget"),
+        (["label", "my-folder", "--web", "--port", "0", "--import", "q.jsonl"], "error: q.jsonl: cannot be read"),
     ],
 )
 def test_errors_are_one_line(
     folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sparse = ["--model", "sparse"] if arguments[0] == "train" and "--model" not in arguments else []
+    (folder / "none").mkdir()
+    (folder.parent / "texts").mkdir()
+    (folder.parent / "texts" / "a.txt").write_text("some text")
+    sparse = ["--model", "sparse"] if arguments[0] in ("train", "label") and "--model" not in arguments else []
     assert refusal([*arguments, *sparse], capsys).startswith(message)
     assert not (folder.parent / "out").exists()
 

@@ -41,7 +41,7 @@ from zero2ir.projection import ProjectionSettings
 from zero2ir.prompts import GEPA, Bootstrap, Copro, Mipro, Pool
 from zero2ir.scratch import ScratchSettings
 from zero2ir.static import StaticSettings
-from zero2ir.strategies import PromptSearch, SelectionSettings
+from zero2ir.strategies import PromptSearch, TuningSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 
 STAGE_OF_GROUP = {
@@ -51,7 +51,7 @@ STAGE_OF_GROUP = {
     "pretraining": "pretrain_synthetic",
     "model": "train",
     "strategy": "train",
-    "selection": "train",
+    "tuning": "train",
     "tracking": "train",
     "task": "evaluate",
     "evaluation": "evaluate",
@@ -212,7 +212,7 @@ def test_defaults_agree_with_the_schemas() -> None:
     assert pretrain.pretraining.synthetic == SyntheticSettings()
     assert pretrain.lm == LMSettings(name="smollm2", quantization="Q8_0")
     assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})
-    assert compose("train", TrainConfig, []).selection == SelectionSettings()
+    assert compose("train", TrainConfig, []).tuning == TuningSettings()
     assert compose("evaluate", EvaluateConfig, []).evaluation == EvaluationSettings()
     assert read_panel().budget == JudgmentBudget()
 
@@ -294,7 +294,7 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
         ("encoder=minilm", "encoder.batch=1", "encoder.batch", ["batch_size", "source"]),
         ("pretraining=default", "pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
         ("pretraining=default", "+pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
-        ("selection=default", "+selection.prior=1", "selection.prior", ["folds", "prior_deviation"]),
+        ("tuning=default", "+tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
         ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "uri"]),
     ],
 )
@@ -338,8 +338,8 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),
         ("evaluation/default", {"resamples": 1}, "evaluation.resamples: .*100, not 1"),
         ("evaluation/default", {"depth": 5}, "depth: 5 is less than nDCG@10 looks at"),
-        ("selection/default", {"prior_deviation": 0}, "selection.prior_deviation: .*greater than 0, not 0"),
-        ("selection/default", {"negatives_from": [5]}, "selection.negatives_from.1: "),
+        ("tuning/default", {"prior_deviation": 0}, "tuning.prior_deviation: .*greater than 0, not 0"),
+        ("tuning/default", {"negatives_from": [5]}, "tuning.negatives_from.1: "),
         ("tracking/local", {"uri": None}, "tracking.uri: .*string"),
     ],
 )

@@ -17,7 +17,7 @@ from zero2ir.strategies import FineTune, Fitted, Meta, TrainingInputs
 
 Rows = list[tuple[str, str, int]]
 Mappings = list[dict[str, str]]
-SMALL = ["pretraining.static.dimension=16", "pretraining.static.fit.epochs=1", "selection.folds=2"]
+SMALL = ["pretraining.static.dimension=16", "pretraining.static.fit.epochs=1", "tuning.folds=2"]
 QUERY = "remove whitespace from both ends"
 
 
@@ -176,7 +176,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
-        ({"settings": ["selection.folds=1"]}, "selection.folds: "),
+        ({"settings": ["tuning.folds=1"]}, "tuning.folds: "),
         ({"settings": ["folds=1"]}, "folds: unknown key; valid keys are encoder, evaluation, lm, "),
         ({"settings": ["folds"]}, "Error parsing override 'folds' missing EQUAL"),
     ],
@@ -235,11 +235,11 @@ def test_compare_gives_rows_in_order_with_intervals(string_methods: Mappings, st
 def test_no_query_is_measured_by_what_was_trained_on_it(
     string_methods: Mappings, string_judgments: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zero2ir.strategies import selection
+    from zero2ir.strategies import tuning
 
     trained: list[set[str]] = []
     measured: list[set[str]] = []
-    fit, judged_values = FineTune.fit, selection.judged_values
+    fit, judged_values = FineTune.fit, tuning.judged_values
 
     def watched_fit(self: FineTune, model: Any, inputs: TrainingInputs) -> Fitted:
         trained.append(set(inputs.queries))
@@ -250,7 +250,7 @@ def test_no_query_is_measured_by_what_was_trained_on_it(
         return judged_values(ranking, corpus, query_ids, *rest)
 
     monkeypatch.setattr(FineTune, "fit", watched_fit)
-    monkeypatch.setattr(selection, "judged_values", watched_values)  # the library's; strategies hold the original
+    monkeypatch.setattr(tuning, "judged_values", watched_values)  # the library's; strategies hold the original
     reworded = [*string_judgments, ("Cut a sentence into a list of words?", "rsplit", 1)]
     zero2ir.compare(string_methods, reworded, models=["sparse"], strategies=["fine_tune"], folds=3)
     assert len(trained) == len(measured) == 3

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,14 @@ from zero2ir.evaluation.intervals import Interval
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from zero2ir.collections import Collection
+    from zero2ir.labelling.session import Session
+
 FOLDER = """\
-FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, and for training queries.jsonl (query_id, text) or
-queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv; for --task qa, queries.jsonl with answers instead."""
+FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, or text files (.txt, .md, .rst), and for training
+queries.jsonl (query_id, text) or queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv; for --task qa,
+queries.jsonl with answers instead."""
+ANNOTATIONS = "annotations.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,9 +43,9 @@ def parser() -> argparse.ArgumentParser:
         commands, "train", _train, "train a searcher and save it", "zero2ir train my-folder --output my-searcher"
     )
     train.add_argument("folder", type=Path, metavar="FOLDER", help="documents, queries and judgments")
-    train.add_argument("--model", default="hybrid", help="a file of conf/model (default: %(default)s)")
-    train.add_argument("--strategy", default="fine_tune", help="a file of conf/strategy (default: %(default)s)")
     train.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the searcher is saved")
+    _system(train)
+    _task(train)
     _choices(train)
 
     search = _command(
@@ -60,7 +66,33 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--models", nargs="+", default=["sparse", "dense", "hybrid"], help="default: %(default)s")
     compare.add_argument("--strategies", nargs="+", default=["zero_shot", "fine_tune"], help="default: %(default)s")
     compare.add_argument("--folds", type=int, default=5, help="parts of the judged queries (default: %(default)s)")
+    _task(compare)
     _choices(compare)
+
+    example = "zero2ir label my-folder --queries asked.txt --output my-searcher"
+    label = _command(commands, "label", _label, "judge documents yourself, and train a searcher on that", example)
+    label.add_argument("folder", type=Path, metavar="FOLDER", help="documents; what is judged already is taken over")
+    label.add_argument(
+        "--queries",
+        type=Path,
+        metavar="FILE",
+        help="what people ask, one a line or .jsonl (default: the folder's queries, else such as the --lm writes)",
+    )
+    label.add_argument("--output", type=Path, metavar="FOLDER", help="where the searcher is saved, or continued")
+    label.add_argument("--web", action="store_true", help="judge on a page in the browser, not in the terminal")
+    label.add_argument("--port", type=int, default=8765, help="of that page; 0: any free one (default: %(default)s)")
+    label.add_argument("--budget", type=int, metavar="N", help="queries to judge in all (default: 10)")
+    label.add_argument("--selection", default="random", help="a file of conf/selection (default: %(default)s)")
+    label.add_argument("--annotator", default="person", help="your name beside your answers (default: %(default)s)")
+    label.add_argument(
+        "--annotations", type=Path, metavar="FILE", help=f"keeps the answers (default: FOLDER/{ANNOTATIONS})"
+    )
+    label.add_argument("--import", type=Path, metavar="FILE", dest="imported", help="judgments: .jsonl, or TREC qrels")
+    label.add_argument(
+        "--export", type=Path, metavar="FOLDER", help="gets the judgments as qrels and .jsonl at the end"
+    )
+    _system(label)
+    _choices(label)
     return top
 
 
@@ -77,8 +109,16 @@ def _command(commands: Any, name: str, run: Any, what: str, example: str) -> arg
     return command
 
 
-def _choices(command: argparse.ArgumentParser) -> None:
+def _system(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", default="hybrid", help="a file of conf/model (default: %(default)s)")
+    command.add_argument("--strategy", default="fine_tune", help="a file of conf/strategy (default: %(default)s)")
+
+
+def _task(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", default="ranking", help="a file of conf/task, e.g. qa (default: %(default)s)")
+
+
+def _choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--encoder", default="minilm", help="a file of conf/encoder (default: %(default)s)")
     command.add_argument("--lm", default=None, help="a file of conf/lm, e.g. smollm2 (default: no LM)")
     command.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
@@ -174,6 +214,93 @@ def _with_interval(value: Interval, form: str) -> "Text":
     from rich.text import Text
 
     return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
+
+
+def _label(given: argparse.Namespace) -> None:
+    from zero2ir.labelling import terminal, web
+    from zero2ir.labelling.marking import printable
+    from zero2ir.labelling.session import check_output
+
+    check_output(given.output)
+    if given.web:
+        bound = web.listen(given.port)
+    else:
+        terminal.require_terminal()
+    session = _session(given)
+    if given.web:
+        web.serve(session, bound)
+    else:
+        _ask_in_terminal(session)
+    for line in session.farewell():
+        print(printable(line))
+    if given.export:
+        session.export_all(given.export)
+        print(f"judgments written to {given.export}")
+
+
+def _ask_in_terminal(session: "Session") -> None:
+    from rich.console import Console
+
+    from zero2ir.labelling import terminal
+
+    console = Console()
+    with terminal.pressed_keys() as keys, suppress(KeyboardInterrupt):
+        terminal.label(session, console, keys)
+        terminal.second_look(session, console, keys)
+    console.clear()
+
+
+def _session(given: argparse.Namespace) -> "Session":
+    """Reads what there is, and has everything ready for the first question."""
+    from zero2ir.labelling.session import Session, take_over
+
+    collection = _collection(given.folder, given.queries)
+    annotations = given.annotations or given.folder / ANNOTATIONS
+    budget = [] if given.budget is None else [f"labelling.budget={given.budget}"]
+    labelling = library.label(
+        [document._asdict() for document in collection.documents],
+        _candidates(given.queries, collection, given.lm),
+        annotations,
+        model=given.model,
+        strategy=given.strategy,
+        selection=given.selection,
+        encoder=given.encoder,
+        lm=given.lm,
+        seed=given.seed,
+        settings=[*budget, *given.set],
+    )
+    session = Session(labelling, given.annotator, given.output)
+    if session.annotations.notice:
+        print(session.annotations.notice)
+    for rows, source in take_over(collection, given.imported, labelling):
+        if number := session.annotations.add_judgments(rows, source):
+            print(f"{number} judgments taken over from {source}")
+    return session
+
+
+def _collection(folder: Path, queries: Path | None) -> "Collection":
+    from zero2ir.collections import check
+    from zero2ir.collections.local import read
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give the one that holds your documents")
+    collection, _ = check(read(folder))
+    if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
+        raise InputError(f"{queries}: lies among the documents and would be one of them; move it out of {folder}")
+    return collection
+
+
+def _candidates(queries: Path | None, collection: "Collection", lm: str | None) -> list[tuple[str, str]] | None:
+    """The queries that may be asked about; None where a language model has to write them."""
+    from zero2ir.labelling.candidates import read_candidate_queries
+
+    if queries is not None:
+        return read_candidate_queries(queries)
+    if not collection.queries and lm is None:
+        raise InputError(
+            "no queries: give what people ask with --queries FILE, or let a model write some: --lm smollm2"
+        )
+    return [(query.query_id, query.text) for query in collection.queries] or None
 
 
 def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgments | library.Pairs]:

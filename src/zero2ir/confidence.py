@@ -83,10 +83,18 @@ class Confidence:
         if len(rows) < LEAST:
             return None
         kept = ranking.of_queries(rows).cut(DEPTH)
-        first = signals(kept)[:, 0]
+        return cls.unfitted(kept)._fitted(kept, [judged[row] for row in rows.tolist()])
+
+    @classmethod
+    def unfitted(cls, ranking: Ranking) -> Self:
+        """The prior alone, for queries of which nothing is judged: their order says something, their level little.
+
+        Args:
+            ranking: of n queries, which say how the signals spread.
+        """
+        first = signals(ranking)[:, 0]
         spread = first.std(axis=0)
-        start = cls(0.0, 1.0, tuple(first.mean(axis=0).tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
-        return start._fitted(kept, [judged[row] for row in rows.tolist()])
+        return cls(0.0, 1.0, tuple(first.mean(axis=0).tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
 
     def _fitted(self, ranking: Ranking, judged: Sequence[Judged]) -> Self:
         from scipy.optimize import minimize

@@ -20,10 +20,11 @@ from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
 from zero2ir.strategies.base import wants_synthetic
-from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.tasks.qa import PairSettings
 from zero2ir.tracking import TrackingSettings
 
@@ -103,7 +104,7 @@ class TrainConfig(Settings):
     lm: LMSettings
     model: Choice
     strategy: Choice
-    selection: SelectionSettings
+    tuning: TuningSettings
     task: TaskSettings
     tracking: TrackingSettings
     panel: Panel
@@ -146,9 +147,17 @@ class LibraryConfig(Settings):
     pretraining: PretrainingSettings
     model: Choice
     strategy: Choice
-    selection: SelectionSettings
+    tuning: TuningSettings
     evaluation: EvaluationSettings
     task: TaskSettings
+
+
+class LabelConfig(LibraryConfig):
+    """conf/label.yaml."""
+
+    labelling: LabellingSettings
+    selection: Choice
+    committee: Annotated[dict[str, Choice], Field(min_length=1)]
 
 
 STAGES: dict[str, type[Settings]] = {

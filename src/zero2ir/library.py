@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zero2ir.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
+    from zero2ir.labelling.labelling import Labelling
     from zero2ir.program import Program
     from zero2ir.strategies import TrainingInputs
 
@@ -90,6 +91,76 @@ def load(folder: str | Path) -> "Program":
     from zero2ir.program import load_program
 
     return load_program(folder)
+
+
+def label(
+    documents: Documents,
+    queries: Sequence[str | tuple[str, str]] | None,
+    annotations: str | Path,
+    judgments: Judgments = (),
+    *,
+    model: str = "hybrid",
+    strategy: str = "fine_tune",
+    selection: str = "random",
+    encoder: str = "minilm",
+    lm: str | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> "Labelling":
+    """Chooses the judgments to ask for, and trains a searcher on the answers.
+
+    Args:
+        documents: as for ``train``.
+        queries: that people asked, texts or (id, text) pairs; None has the LM write some.
+        annotations: the file that keeps the answers; what stands in it already is gone on from.
+        judgments: as for ``train``: what is judged beforehand.
+        model: a file of conf/model.
+        strategy: a file of conf/strategy.
+        selection: a file of conf/selection: random, margin, entropy, k_centre, k_means, uncertain_diverse,
+            disagreement, model_change, bandit.
+        encoder: a file of conf/encoder.
+        lm: a file of conf/lm, or None.
+        seed: of everything that draws.
+        settings: further Hydra overrides, e.g. ["labelling.budget=20"].
+
+    Returns:
+        ``next()`` is what to judge, ``answer(grade, annotator)`` the answer, ``program()`` the searcher.
+
+    Raises:
+        InputError: as ``train``; or there is no query, or a line of the file is no answer.
+    """
+    from zero2ir import paths
+    from zero2ir.config import LabelConfig, build, compose
+    from zero2ir.labelling.annotations import Annotations
+    from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
+    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.strategies import wants_synthetic
+
+    choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
+    config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
+    chosen, fit = build(config.model, "model"), build(config.strategy, "strategy")
+    choose = build(config.selection, "selection")
+    members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
+    answers = Annotations(Path(annotations))
+    needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
+    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
+    if queries is None:
+        candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
+    else:
+        texts = [query for query in queries if isinstance(query, str)]
+        candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
+    synthetic = wants_synthetic(fit, config.lm.available)
+    return Labelling(
+        chosen.index(corpus),
+        fit,
+        _inputs(corpus, as_judgments(judgments, corpus), None, config, synthetic, seed),
+        candidates,
+        {name: member.index(corpus) for name, member in members.items()},
+        choose,
+        answers,
+        config.labelling,
+        {"model": model, "strategy": strategy, "selection": selection, "seed": seed},
+    )
 
 
 class Compared(NamedTuple):
@@ -208,7 +279,7 @@ def _held_out(
     from zero2ir.collections import Judgment
     from zero2ir.config import build
     from zero2ir.strategies import wants_synthetic
-    from zero2ir.strategies.selection import judged_values
+    from zero2ir.strategies.tuning import judged_values
 
     measure = config.task.measures[0]
     qrels = [Judgment(row.query_id, row.doc_id, row.relevance) for row in rows]
@@ -392,10 +463,16 @@ def _config(
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
 
 
-def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Collection[str], seed: int) -> "Corpus":
+def _corpus(
+    documents: Sequence["Document"],
+    config: "LibraryConfig",
+    needs: Collection[str],
+    seed: int,
+    cache: Path | None = None,
+) -> "Corpus":
     """The documents with the encoders that are asked for, and no others: some have to be trained first.
 
-    The language model stays open as long as a program holds it.
+    The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
     """
     from zero2ir import paths
     from zero2ir.corpus import Corpus
@@ -404,7 +481,7 @@ def _corpus(documents: Sequence["Document"], config: "LibraryConfig", needs: Col
     from zero2ir.pretraining import made_as, make_encoder
 
     check_available(config.encoder)
-    corpus = Corpus(documents, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
+    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
     made: dict[str, TextEncoder] = {}
@@ -426,10 +503,10 @@ def _inputs(
     from zero2ir.strategies import TrainingInputs
 
     if not synthetic:
-        return TrainingInputs(corpus, rows, (), config.selection, seed, candidates=candidates)
+        return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)
     from zero2ir.synthetic.queries import write_queries
 
     assert corpus.language_model is not None
     written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
     settings = config.pretraining.synthetic
-    return TrainingInputs(corpus, rows, written, config.selection, seed, settings, candidates=candidates)
+    return TrainingInputs(corpus, rows, written, config.tuning, seed, settings, candidates=candidates)

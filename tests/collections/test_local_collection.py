@@ -201,3 +201,17 @@ def test_two_folders_are_one_collection_of_two_splits(tmp_path):
 def test_train_needs_test_beside_it(tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.train is a folder below dataset\.path; name that of dataset\.test"):
         settings_of(tmp_path, train="dev")
+
+
+def test_text_files_are_documents_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "a" / ".hidden").mkdir(parents=True)
+    (tmp_path / "b c.txt").write_bytes(b"\xef\xbb\xbfone\r\n")
+    (tmp_path / "a" / "d.md").write_text("# two")
+    (tmp_path / "a" / ".hidden" / "e.txt").write_text("not this")
+    (tmp_path / "f.bin").write_bytes(b"\xff")
+    assert read(tmp_path).documents == [Document("a/d.md", "", "# two"), Document("b%20c.txt", "", "one\r\n")]
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match=r"latin\.txt: not UTF-8 \(byte 4\); save the file as UTF-8"):
+        read(tmp_path)
+    (tmp_path / "docs.tsv").write_text("x\tthree\n")
+    assert [document.doc_id for document in read(tmp_path).documents] == ["x"]

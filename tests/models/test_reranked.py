@@ -12,7 +12,7 @@ from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import CrossEncoder, Dense, Example, Reranked, Reranker, Sparse
-from zero2ir.strategies import FineTune, SelectionSettings, TrainingInputs
+from zero2ir.strategies import FineTune, TrainingInputs, TuningSettings
 
 QUERY = "apple pear plum fig"
 TEXTS = ["apple pear plum fig", "apple pear plum", "apple pear", "apple", "nothing"]  # BM25 keeps this order
@@ -165,7 +165,7 @@ def test_a_reranker_that_does_harm_is_switched_off_by_the_fit(
     make, docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     corpus = Corpus(docstrings, {"pretrained": tiny_transformer})
-    inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(folds=2))
+    inputs = TrainingInputs(corpus, judgments(corpus), tuning=TuningSettings(folds=2))
     model = Reranked(Sparse(), make(corpus), 10, weight=0.75)
     plain = Sparse().index(corpus)
     queries = list(inputs.queries.values())

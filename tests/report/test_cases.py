@@ -73,9 +73,9 @@ def test_gains_losses_and_failures(cases: Cases) -> None:
 def test_documents_stand_in_their_order_with_grades_and_marks(cases: Cases) -> None:
     first, second = cases.gains[0].system
     assert [(one.doc_id, one.judged) for one in (first, second)] == [("right", 2), ("wrong", None)]
-    marked = [piece.text for piece in first.pieces if piece.marked]
-    assert marked[0] == f"sorting lists {EVIL}"
-    assert not any(piece.marked for piece in second.pieces)
+    assert [text for text, mark in first.pieces if mark][:2] == ["sorting", "lists"]
+    assert "".join(text for text, _ in first.pieces) == f"A title sorting lists {EVIL}"
+    assert not any(mark for _, mark in second.pieces)
     assert [one.doc_id for one in cases.gains[0].baseline] == ["wrong", "right"]
 
 
@@ -90,17 +90,18 @@ def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -
     page = build_report(sorted(results.iterdir()), tmp_path / "report", collection=COLLECTION, **options)
     text = page.read_text(encoding="utf-8")
     assert text.count("<script>") == 1  # the page's own
-    assert text.count("&lt;script&gt;") > 3 * MOST
+    assert text.count("&lt;script&gt;") >= 2 * MOST  # in queries; in documents the word is a term, and marked
+    assert text.count("&lt;<mark>script</mark>&gt;") > 2 * MOST
     assert text.count('<details class="case">') == MOST + 5 + min(MOST, 5)
-    assert "<mark>sorting lists" in " ".join(text.split())
+    assert "<mark>sorting</mark> <mark>lists</mark>" in text
     assert 'id="queries"' in text
 
 
 @given(st.lists(st.sampled_from(["apple", "pear", "plum"]), max_size=3 * WORDS))
 def test_an_excerpt_holds_the_window_with_most_terms(words: list[str]) -> None:
-    pieces = excerpt(" ".join(words), ["appl"])
-    shown = " ".join(piece.text for piece in pieces if piece.text != "…").split()
+    pieces = excerpt(" ".join(words), "the apples")
+    shown = "".join(text for text, _ in pieces).replace("…", "").split()
     assert len(shown) == min(len(words), WORDS)
     windows = [words[start : start + WORDS] for start in range(max(1, len(words) - WORDS + 1))]
     assert shown.count("apple") == max(window.count("apple") for window in windows)
-    assert all(set(piece.text.split()) == {"apple"} for piece in pieces if piece.marked)
+    assert [text for text, mark in pieces if mark] == ["apple"] * shown.count("apple")

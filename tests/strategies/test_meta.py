@@ -17,7 +17,7 @@ from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, Hybrid, Retriever, Smoothed, Sparse
 from zero2ir.models.base import Start
-from zero2ir.strategies import FineTune, Meta, SelectionSettings, TrainingInputs
+from zero2ir.strategies import FineTune, Meta, TrainingInputs, TuningSettings
 from zero2ir.strategies.meta import ADAPTED, START, WEIGHTED, WEIGHTED_ADAPTED, core, prefixed
 from zero2ir.strategies.reweighting import agreement_weights
 from zero2ir.strategies.tasks import TaskSettings, make_practice, other_tasks, practice_examples, sorted_tasks
@@ -26,7 +26,7 @@ from zero2ir.synthetic.records import SyntheticQuery
 DIMENSION, DOCUMENTS = 24, 240
 ADAPTER = {"steps": 40, "learning_rate": 0.03, "penalty": 0.001}
 OUTER = {"iterations": 25, "learning_rates": [1.0], "steps": [0.5, 1.0]}
-TWO_FOLDS = SelectionSettings(folds=2)
+TWO_FOLDS = TuningSettings(folds=2)
 
 
 class Table:
@@ -161,7 +161,7 @@ def test_the_judged_queries_are_measured_by_what_did_not_learn_from_them(rotated
 
 
 def test_without_synthetic_queries_pretext_queries_make_the_tasks(corpus: Corpus) -> None:
-    inputs = TrainingInputs(corpus, judgments(corpus), selection=TWO_FOLDS)
+    inputs = TrainingInputs(corpus, judgments(corpus), tuning=TWO_FOLDS)
     fitted = Meta(outer={**OUTER, "iterations": 3}).fit(Dense("static", adapter=ADAPTER).index(corpus), inputs)
     sources = fitted.report["meta"]["examples"]
     assert sources["synthetic"] == 0
@@ -172,7 +172,7 @@ def test_without_synthetic_queries_pretext_queries_make_the_tasks(corpus: Corpus
 @pytest.mark.parametrize("form", ["reptile", "anil", "reweight"])
 @pytest.mark.parametrize("build", [Sparse, lambda: Dense("static", "encoder", fit={"epochs": 1})])
 def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, form: str, build: Any) -> None:
-    inputs = TrainingInputs(corpus, judgments(corpus), selection=TWO_FOLDS)
+    inputs = TrainingInputs(corpus, judgments(corpus), tuning=TWO_FOLDS)
     simple = FineTune().fit(build().index(corpus), inputs)
     fitted = Meta(form, tasks={"documents": 20}).fit(build().index(corpus), inputs)  # type: ignore[arg-type]
     if form == "reweight" and build is not Sparse:  # a network can learn from weighted examples

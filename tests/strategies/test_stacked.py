@@ -86,7 +86,7 @@ def knowing(share: Callable[[int, Sequence[str]], bool], chosen: str) -> Gives:
         number_of = inputs.corpus.number_of
         return Knows(inputs.corpus, {row.query: number_of[row.doc_id] for n, row in rows if share(n, query_ids)})
 
-    return Gives(make, chosen, {chosen: "its own", "selection": chosen})
+    return Gives(make, chosen, {chosen: "its own", "choice": chosen})
 
 
 def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) -> None:

@@ -14,14 +14,14 @@ from zero2ir.encoders import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
 from zero2ir.models.base import Candidates, best
-from zero2ir.strategies import FineTune, Fitted, FixedPrompt, SelectionSettings, TrainingInputs, ZeroShot
+from zero2ir.strategies import FineTune, Fitted, FixedPrompt, TrainingInputs, TuningSettings, ZeroShot
 from zero2ir.strategies.fine_tune import LEARNED, TUNED, sweep_values
 from zero2ir.strategies.fixed_prompt import SYNTHETIC
 from zero2ir.synthetic.records import SyntheticQuery
 
 ADAPTER = {"steps": 40, "learning_rate": 0.02, "penalty": 0.001}
 QUICK = {"epochs": 10, "batch_size": 10, "learning_rate": 0.05}
-TWO_FOLDS = SelectionSettings(folds=2)
+TWO_FOLDS = TuningSettings(folds=2)
 
 
 def judgments(corpus: Corpus, words: slice = slice(8), number: int = 8) -> list[JudgedDocument]:
@@ -259,7 +259,7 @@ def spy(events: list[Event], learning: str) -> Dense:
 
 @pytest.mark.parametrize("learning", ["adapter", "encoder"])
 def test_what_learned_from_judgments_is_measured_on_others(corpus: Corpus, learning: str) -> None:
-    inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(folds=3), seed=5)
+    inputs = TrainingInputs(corpus, judgments(corpus), tuning=TuningSettings(folds=3), seed=5)
     events: list[Event] = []
     FineTune().fit(spy(events, learning).index(corpus), inputs)
     every = frozenset(inputs.queries.values())
@@ -285,7 +285,7 @@ def test_nothing_but_the_judged_and_the_accepted_synthetic_queries_is_looked_at(
 
 
 def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus) -> None:
-    inputs = TrainingInputs(corpus, judgments(corpus), selection=SelectionSettings(negatives=3, negatives_from=(1, 50)))
+    inputs = TrainingInputs(corpus, judgments(corpus), tuning=TuningSettings(negatives=3, negatives_from=(1, 50)))
     numbers = corpus.number_of
     examples = inputs.judged_examples(["q0", "q3"])
     assert [example.query for example in examples] == [inputs.queries["q0"], inputs.queries["q3"]]
@@ -295,9 +295,7 @@ def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus)
         assert len(example.negatives) == 4
         assert example.positive not in example.negatives
         assert example.negatives.count(example.negatives[0]) == 1
-    assert examples == TrainingInputs(corpus, judgments(corpus), selection=inputs.selection).judged_examples(
-        ["q3", "q0"]
-    )
+    assert examples == TrainingInputs(corpus, judgments(corpus), tuning=inputs.tuning).judged_examples(["q3", "q0"])
     graded = [row._replace(relevance=row.relevance * 2) for row in inputs.judgments]
     assert {example.weight for example in TrainingInputs(corpus, graded).judged_examples(["q0"])} == {2.0}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
 from zero2ir.collections.records import CandidateDocument, Document, Judgment, Query, RawCollection
@@ -12,6 +13,7 @@ from zero2ir.errors import InputError
 
 Record = TypeVar("Record", Document, Query)
 Row = tuple[str, dict[str, Any]]  # place and fields
+TEXTS = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
 
 
 def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
@@ -63,7 +65,7 @@ def read(
 ) -> RawCollection:
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
-    - ``docs``: doc_id, title (may be missing), text
+    - ``docs``: doc_id, title (may be missing), text; where it is missing, each text file below the folder is a document
     - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing), answers (strings
       that answer it; may be missing)
     - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
@@ -117,12 +119,35 @@ def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str
 def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
     path = _the_file(folder, _stem("docs", language), (".jsonl", ".tsv"))
     if path is None:
+        if language is None and (texts := _text_files(folder)):
+            yield from (_text_document(folder, text) for text in texts)
+            return
         others = sorted(path.name for path in folder.glob("docs.*"))
         hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
-        raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}")
+        texts_hint = "" if language or others else f", or text files ({', '.join(TEXTS)})"
+        raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}{texts_hint}")
     for place, row in _rows(path, "doc_id", _document_columns):
         title = text_of(row, "title", place) if row.get("title") is not None else ""
         yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """The text files below a folder, hidden ones left out."""
+    files = (path for suffix in TEXTS for path in folder.rglob(f"*{suffix}") if path.is_file())
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
+    """A text file as a document: its path is its id, spaces in it as %20, because ids have none."""
+    place = path.relative_to(folder).as_posix()
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from error
+    doc_id = "".join(quote(letter) if letter.isspace() else letter for letter in place)
+    return place, Document(doc_id, "", text)
 
 
 def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:

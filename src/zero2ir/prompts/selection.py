@@ -1,7 +1,7 @@
 """Choosing a prompt on a handful of judged queries and many synthetic ones, without falling for luck.
 
 A candidate's gain over the fixed prompt is what is looked for. Its prior is normal around 0, as everywhere in
-``zero2ir.strategies.selection``; the judged queries and the synthetic development queries are two observations of it,
+``zero2ir.strategies.tuning``; the judged queries and the synthetic development queries are two observations of it,
 each with the variance of its mean. A synthetic query is not a judged one, so that the gains on the two differ by more
 than chance: the synthetic observation has a further variance, which no number of queries makes smaller. Whatever the
 synthetic queries say therefore weighs at most as much as that allows.

@@ -1,8 +1,7 @@
 """Single queries for the report: where a system gains and loses against the baseline, and where it fails."""
 
 from collections.abc import Collection as Container
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +11,13 @@ from zero2ir.collections.records import Collection, Document
 from zero2ir.evaluation.measures import Ranking, rankings, read_trec_run
 from zero2ir.evaluation.results import SystemIdentity
 from zero2ir.languages import ENGLISH, tokenize
+from zero2ir.marking import Segment, marked
 from zero2ir.report.tables import Summary, System
 
 MOST = 10  # queries of each kind
 SHOWN = 5  # documents of each ranking
 WORDS = 45  # of a document
 SAME = 1e-9  # values this close are equal
-
-
-class Piece(NamedTuple):
-    """A run of words that hold terms of the query, or of words that hold none."""
-
-    text: str
-    marked: bool
 
 
 class Shown(NamedTuple):
@@ -37,7 +30,7 @@ class Shown(NamedTuple):
     """
 
     doc_id: str
-    pieces: list[Piece]
+    pieces: list[Segment]
     judged: int | None
 
 
@@ -163,34 +156,28 @@ class _Teller:
         )
 
     def _shown(self, query_id: str, doc_ids: Sequence[str]) -> list[Shown]:
-        (terms,) = tokenize([self.queries[query_id]], self.language)
-        grades = self.grades.get(query_id, {})
+        query, grades = self.queries[query_id], self.grades.get(query_id, {})
         return [
-            Shown(doc_id, excerpt(self.documents[doc_id].content, terms, self.language), grades.get(doc_id))
+            Shown(doc_id, excerpt(self.documents[doc_id].content, query, self.language), grades.get(doc_id))
             for doc_id in doc_ids[:SHOWN]
         ]
 
 
-def excerpt(text: str, terms: Container[str], language: str = ENGLISH) -> list[Piece]:
-    """The run of ``WORDS`` words that holds most of some terms, the first of equals, where a text is longer.
+def excerpt(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
+    """The run of ``WORDS`` words that holds most of a query's terms, the first of equals, with these marked.
 
     Args:
-        text: of a document.
-        terms: of a query, as ``tokenize`` gives them.
+        text: of a document; one that is not longer is shown whole.
+        query: any.
         language: of both.
     """
     words = text.split()
-    marked = np.array([not set(terms).isdisjoint(tokens) for tokens in tokenize(words, language)], dtype=bool)
+    (terms,) = tokenize([query], language)
+    hits = [not set(terms).isdisjoint(stems) for stems in tokenize(words, language)]
     start = 0
     if len(words) > WORDS:
-        total = np.concatenate([[0], np.cumsum(marked)])
+        total = np.concatenate([[0], np.cumsum(hits)])
         start = int((total[WORDS:] - total[:-WORDS]).argmax())
-    shown = list(zip(words, marked.tolist(), strict=True))[start : start + WORDS]
-    pieces = list(_runs(shown))
-    before, after = start > 0, start + WORDS < len(words)
-    return [Piece("…", False)] * before + pieces + [Piece("…", False)] * after
-
-
-def _runs(words: Sequence[tuple[str, bool]]) -> Iterator[Piece]:
-    for marked, run in groupby(words, key=lambda word: word[1]):
-        yield Piece(" ".join(word for word, _ in run), marked)
+    shown = words[start : start + WORDS]
+    before, after = ["…"] * (start > 0), ["…"] * (start + WORDS < len(words))
+    return marked(" ".join([*before, *shown, *after]), query, language)

@@ -5,8 +5,8 @@ from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
 from zero2ir.strategies.meta import Meta
 from zero2ir.strategies.prompt import PromptSearch
-from zero2ir.strategies.selection import SelectionSettings
 from zero2ir.strategies.stacked import Stacked
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.strategies.zero_shot import ZeroShot
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "Meta",
     "Need",
     "PromptSearch",
-    "SelectionSettings",
     "Stacked",
     "Strategy",
     "TrainingInputs",
+    "TuningSettings",
     "ZeroShot",
     "wants_synthetic",
 ]

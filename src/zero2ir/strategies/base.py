@@ -10,7 +10,7 @@ import numpy as np
 from zero2ir.collections import JudgedDocument, Judgment, OtherCollection
 from zero2ir.corpus import Corpus
 from zero2ir.models import Example, Retriever, Sparse
-from zero2ir.strategies.selection import SelectionSettings
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
@@ -28,7 +28,7 @@ class TrainingInputs:
         corpus: the documents, the encoders and the embeddings.
         judgments: the few.
         synthetic: queries that an LM wrote; empty where there are none.
-        selection: how to choose on few judgments.
+        tuning: how to choose on few judgments.
         seed: of everything that draws.
         writing: as what the synthetic queries were written, for a strategy that has more written.
         others: other collections with judgments, to practise on.
@@ -39,7 +39,7 @@ class TrainingInputs:
     corpus: Corpus
     judgments: Sequence[JudgedDocument]
     synthetic: Sequence[SyntheticQuery] = ()
-    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
     seed: int = 0
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
     others: Sequence[OtherCollection] = ()
@@ -74,8 +74,8 @@ class TrainingInputs:
             self._sparse,
             [row.translation or row.query for row in relevant],
             [judged[row.query_id] for row in relevant],
-            number=self.selection.negatives,
-            ranks=self.selection.negatives_from,
+            number=self.tuning.negatives,
+            ranks=self.tuning.negatives_from,
             rng=np.random.default_rng(self.seed),
             candidates=self.candidates_of([row.query_id for row in relevant]),
         )
@@ -122,7 +122,7 @@ class Fitted:
         retriever: indexed and ready.
         chosen: what was chosen, in words, e.g. "zero_shot" or "learned from synthetic queries".
         because: why, in one sentence with its figures.
-        values: (n_queries,) the selection's measure on the judged queries; empty where nothing was measured.
+        values: (n_queries,) the measure that tunes on the judged queries; empty where nothing was measured.
         report: further figures for the record, JSON; e.g. the cross-validated measure.
         labels: how many judged documents decided anything about the ranking.
         learner: makes the retriever from the judgments of some queries alone; None where it did not learn from them.

@@ -11,7 +11,7 @@ from zero2ir.models import Retriever
 from zero2ir.models.prompted import unshown
 from zero2ir.progress import progress
 from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs
-from zero2ir.strategies.selection import Candidate, Choice, choose, expected_gains, judged_values
+from zero2ir.strategies.tuning import Candidate, Choice, choose, expected_gains, judged_values
 
 DEFAULT = "the default settings"
 TUNED = "settings fitted to the judgments"
@@ -31,7 +31,7 @@ class FineTune:
         base = tune_parts(model, inputs)
         learned = cross_validated(from_judgments(base, inputs), LEARNED, inputs)
         candidates = learned if learned and base.learns_first() else [*tuned(base, inputs), *learned]
-        choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
+        choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
         chosen = candidates[choice.index]
         learner = with_settings(from_judgments(base, inputs), chosen.settings) if chosen.name == LEARNED else None
         retriever = (learner(list(inputs.queries)) if learner else None) or base
@@ -42,7 +42,7 @@ class FineTune:
             named(chosen.name, retriever, model),
             explain(choice, len(candidates), inputs),
             chosen.values,
-            {"selection": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
+            {"choice": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
             labels=len(inputs.judgments),
             learner=learner,
         )
@@ -112,7 +112,7 @@ def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     if not retriever.alternatives() or not inputs.queries:
         return retriever
     candidates = tuned(retriever, inputs)
-    choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.selection.prior_deviation)
+    choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
     settings = candidates[choice.index].settings
     return retriever if settings is None else retriever.with_settings(settings)
 
@@ -143,13 +143,13 @@ def from_judgments(retriever: Retriever, inputs: TrainingInputs) -> Learner:
 
 def gain_over(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> float:
     """The expected gain of what has these values on the judged queries, over what fine_tune made."""
-    return float(expected_gains(np.stack([simple.values, values]), inputs.selection.prior_deviation)[1])
+    return float(expected_gains(np.stack([simple.values, values]), inputs.tuning.prior_deviation)[1])
 
 
 def compared(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> str:
     """The two in words."""
     return (
-        f"{inputs.selection.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
+        f"{inputs.tuning.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
         "on the judged queries when cross-validated"
     )
 
@@ -176,7 +176,7 @@ def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[C
         Nothing where there are too few queries, or nothing is learned.
     """
     query_ids = list(inputs.queries)
-    folds = min(inputs.selection.folds, len(query_ids))
+    folds = min(inputs.tuning.folds, len(query_ids))
     if folds < 2:
         return []
     place = np.random.default_rng(inputs.seed).permutation(len(query_ids)) % folds
@@ -204,18 +204,18 @@ def sweep_values(
     for asked, places in unshown(retriever, texts):
         ids = [query_ids[place] for place in places]
         candidates = inputs.candidates_of(ids)
-        swept = asked.sweep([texts[place] for place in places], inputs.selection.depth, candidates)
+        swept = asked.sweep([texts[place] for place in places], inputs.tuning.depth, candidates)
         for number, (settings, ranking) in enumerate(swept):
             if number == len(found):
                 found.append((settings, np.full(len(texts), np.nan)))
-            measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.selection.measure)
+            measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
             found[number][1][places] = measured
     return found
 
 
 def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
     """One sentence: how the choice stood on the judgments."""
-    measure, queries = inputs.selection.measure, len(inputs.queries)
+    measure, queries = inputs.tuning.measure, len(inputs.queries)
     if candidates == 1:
         return f"there was nothing to choose; {measure} {choice.default:.3f} on the {queries} judged queries"
     if choice.expected_gain == 0:

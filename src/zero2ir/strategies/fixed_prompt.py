@@ -6,7 +6,7 @@ from zero2ir.errors import InputError
 from zero2ir.models import Retriever
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import Rival, gain_over, settings_of, sweep_values, tune_parts
-from zero2ir.strategies.selection import choose
+from zero2ir.strategies.tuning import choose
 
 SYNTHETIC = "learned from synthetic queries"
 LEARNS_NOTHING = "this model learns nothing from examples"
@@ -61,16 +61,16 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     learned = tune_parts(learned, inputs)
     swept = sweep_values(learned, inputs, list(inputs.queries))
     table = np.stack([values for _, values in swept])
-    choice = choose(table, inputs.selection.prior_deviation)
+    choice = choose(table, inputs.tuning.prior_deviation)
     settings, values = swept[choice.index]
     gain = gain_over(simple, values, inputs)
     report = {
-        "selection": choice.as_dict(),
+        "choice": choice.as_dict(),
         "settings": settings_of(learned.with_settings(settings)),
         "examples": len(examples),
         "gain_of_synthetic": round(gain, 4),
     }
-    measure = inputs.selection.measure
+    measure = inputs.tuning.measure
     compared = f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
     if gain < 0:
         return simple.renamed(f"the judgments object to learning from {len(examples)} synthetic queries: {compared}")

@@ -16,7 +16,7 @@ from zero2ir.models.prompted import search_unshown
 from zero2ir.progress import progress
 from zero2ir.prompts.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.selection import judged_values
+from zero2ir.strategies.tuning import judged_values
 from zero2ir.synthetic.records import SyntheticQuery
 
 LEVEL = 0.95  # of the intervals
@@ -161,8 +161,8 @@ def _values(
     if not queries:
         return np.zeros(0)
     ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
-    ranking = search_unshown(model, texts, inputs.selection.depth, inputs.candidates_of(ids))
-    return judged_values(ranking, inputs.corpus, ids, qrels, inputs.selection.measure)
+    ranking = search_unshown(model, texts, inputs.tuning.depth, inputs.candidates_of(ids))
+    return judged_values(ranking, inputs.corpus, ids, qrels, inputs.tuning.measure)
 
 
 def _evidence(found: Mapping[int, Measured], candidates: int) -> Evidence:

@@ -24,8 +24,8 @@ from zero2ir.strategies.fine_tune import (
 )
 from zero2ir.strategies.reptile import OuterSettings, meta_learn
 from zero2ir.strategies.reweighting import agreement_weights, quantiles
-from zero2ir.strategies.selection import choose
 from zero2ir.strategies.tasks import LEAST_EXAMPLES, TaskSettings, make_practice, practice_examples
+from zero2ir.strategies.tuning import choose
 
 Form = Literal["reptile", "anil", "reweight"]
 
@@ -98,7 +98,7 @@ class Meta(Rival):
         candidates = [one for name, learn in plan.learners.items() for one in cross_validated(learn, name, inputs)]
         if not candidates:
             return simpler(f"too few queries are judged to tell whether it pays; {simple.because}")
-        choice = choose(np.stack([one.values for one in candidates]), inputs.selection.prior_deviation)
+        choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         gain, because = gain_over(simple, best.values, inputs), compared(simple, best.values, inputs)
         if gain <= 0:
@@ -107,7 +107,7 @@ class Meta(Rival):
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
         report = {
-            "selection": choice.as_dict(),
+            "choice": choice.as_dict(),
             "settings": settings_of(retriever),
             "gain_over_fine_tune": round(gain, 4),
             "meta": dict(plan.table),
@@ -122,17 +122,15 @@ class Meta(Rival):
         practice = make_practice(inner, inputs, self.tasks)
         if practice is None:
             return Plan({}, {"form": self.form}, "the documents give too few queries to make tasks of")
-        learned = meta_learn(
-            inner.over(practice.corpus), practice, self.form, self.outer, inputs.selection, inputs.seed
-        )
+        learned = meta_learn(inner.over(practice.corpus), practice, self.form, self.outer, inputs.tuning, inputs.seed)
         way = learned.way
         if learned.choice.index < 2:
-            as_it_was, _, at_start, *_ = (row[inputs.selection.measure] for row in learned.table["tried"])
+            as_it_was, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.table["tried"])
             return Plan(
                 {},
                 learned.table,
                 f"no other start, rate or number of steps pays on {len(practice.held_out)} held-out tasks "
-                f"({inputs.selection.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
+                f"({inputs.tuning.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
             )
         started = base.starting_from(prefixed(way.start, prefix))
         if not way.learning_rate:

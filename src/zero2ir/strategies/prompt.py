@@ -109,7 +109,7 @@ class PromptSearch(Rival):
 
     def _prompted(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Prompts:
         """The model with the prompts that were found for its parts, one part after the other."""
-        trust = Trust(inputs.selection.prior_deviation, self.synthetic_deviation)
+        trust = Trust(inputs.tuning.prior_deviation, self.synthetic_deviation)
         found, said = list[str](), list[str]()
         records, choices, proposals = list[dict[str, Any]](), dict[str, float](), dict[str, Any]()
         for name in model.prompted():
@@ -147,7 +147,7 @@ class PromptSearch(Rival):
         candidates, proposals = self._proposed(writer)
         judged = {row.doc_id for row in inputs.judgments}
         documents = choose_documents(inputs.corpus.documents, judged, inputs.writing, inputs.seed)
-        trust = Trust(inputs.selection.prior_deviation, self.synthetic_deviation)
+        trust = Trust(inputs.tuning.prior_deviation, self.synthetic_deviation)
         search = PathSearch(inner, inputs, writer, documents, self._rungs(len(documents)), trust)
         result = search.search(candidates)
         report = {"prompts": result.records, "prompt_choice": result.choice.as_dict(), "proposals": proposals}

@@ -10,8 +10,8 @@ from zero2ir.collections import Judgment
 from zero2ir.models import Example, Retriever
 from zero2ir.models.base import Start
 from zero2ir.progress import progress
-from zero2ir.strategies.selection import Choice, SelectionSettings, choose, judged_values
 from zero2ir.strategies.tasks import Practice
+from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
 
 Parameters = Mapping[str, np.ndarray]
 Move = Callable[[Retriever, Parameters, Sequence[Example], int, int], Parameters]
@@ -118,7 +118,7 @@ def head_alone(model: Retriever) -> dict[str, np.ndarray]:
 
 
 def meta_learn(
-    model: Retriever, practice: Practice, form: str, settings: OuterSettings, selection: SelectionSettings, seed: int
+    model: Retriever, practice: Practice, form: str, settings: OuterSettings, tuning: TuningSettings, seed: int
 ) -> MetaLearned:
     """Learns a start from the tasks, and chooses the way to learn from it on those that are held out.
 
@@ -127,7 +127,7 @@ def meta_learn(
         practice: the tasks.
         form: a key of ``MOVES``.
         settings: how.
-        selection: the measure, and how to choose by it. What is to be beaten is the model as it was.
+        tuning: the measure, and how to choose by it. What is to be beaten is the model as it was.
         seed: of the draws from the tasks.
     """
     start, moves = learn_start(model, practice, MOVES[form], settings, seed)
@@ -138,10 +138,10 @@ def meta_learn(
     if settings.learned_rates:
         fitted = learned_rates(model, start, practice, rates, seed)
         ways += [way._replace(learned_rates=True) for way in _ways(start, fitted, True, settings)]
-    values = np.stack([held_out_values(model, way, practice, selection, seed) for way in progress(ways, "choosing")])
-    choice = choose(values, selection.prior_deviation)
+    values = np.stack([held_out_values(model, way, practice, tuning, seed) for way in progress(ways, "choosing")])
+    choice = choose(values, tuning.prior_deviation)
     tried = [
-        {**way.as_dict(), selection.measure: round(float(row.mean()), 4)} for way, row in zip(ways, values, strict=True)
+        {**way.as_dict(), tuning.measure: round(float(row.mean()), 4)} for way, row in zip(ways, values, strict=True)
     ]
     table = {
         "form": form,
@@ -155,7 +155,7 @@ def meta_learn(
         "norms": {name: round(float(np.linalg.norm(start[name] - given[name])), 4) for name in start},
         "tried": tried,
         "chosen": tried[choice.index],
-        "selection": choice.as_dict(),
+        "choice": choice.as_dict(),
     }
     return MetaLearned(ways[choice.index], choice, table)
 
@@ -209,9 +209,7 @@ def learned_rates(
     return fitted
 
 
-def held_out_values(
-    model: Retriever, way: Way, practice: Practice, selection: SelectionSettings, seed: int
-) -> np.ndarray:
+def held_out_values(model: Retriever, way: Way, practice: Practice, tuning: TuningSettings, seed: int) -> np.ndarray:
     """(n_queries,) the measure on what the support examples of the held-out tasks leave over."""
     values = []
     for task in practice.held_out:
@@ -222,8 +220,8 @@ def held_out_values(
             Judgment(query_id, practice.corpus.documents[one.positive].doc_id, 1)
             for query_id, one in zip(query_ids, asked, strict=True)
         ]
-        ranking = learned.search([one.query for one in asked], selection.depth)
-        values.append(judged_values(ranking, practice.corpus, query_ids, qrels, selection.measure))
+        ranking = learned.search([one.query for one in asked], tuning.depth)
+        values.append(judged_values(ranking, practice.corpus, query_ids, qrels, tuning.measure))
     return np.concatenate(values)
 
 

@@ -17,7 +17,7 @@ from zero2ir.strategies.fine_tune import (
     require_judgments,
     settings_of,
 )
-from zero2ir.strategies.selection import choose
+from zero2ir.strategies.tuning import choose
 
 STACKED = "stacked"
 STEPS = 10  # of the grid of weights
@@ -64,7 +64,7 @@ class Stacked(Rival):
         if not candidates:
             return simpler(simple, f"too few queries are judged to stack on; {simple.because}", table)
         values = np.stack([one.values for one in candidates])
-        choice = choose(values, inputs.selection.prior_deviation)
+        choice = choose(values, inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         because = compared(simple, best.values, inputs)
         if gain_over(simple, best.values, inputs) < 0:
@@ -77,7 +77,7 @@ class Stacked(Rival):
             for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
             if weight
         )
-        report = table | {"selection": choice.as_dict(), "settings": settings_of(retriever)}
+        report = table | {"choice": choice.as_dict(), "settings": settings_of(retriever)}
         return Fitted(retriever, f"{STACKED}: {weights}", because, best.values, report, labels=len(inputs.judgments))
 
 

@@ -24,7 +24,7 @@ from zero2ir.evaluation.measures import Run, score_run
 from zero2ir.models.base import NO_DOCUMENT, Ranking
 
 
-class SelectionSettings(BaseModel):
+class TuningSettings(BaseModel):
     """How to choose on few judgments.
 
     Attributes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from zero2ir.collections.records import Document, Judgment
 from zero2ir.corpus import Corpus
 from zero2ir.models import Ranking
-from zero2ir.strategies.selection import SelectionSettings, choose, expected_gains, judged_values
+from zero2ir.strategies.tuning import TuningSettings, choose, expected_gains, judged_values
 
 # Eighths add up exactly, so that ties are ties.
 tables = (
@@ -113,4 +113,4 @@ def test_judged_values_stand_in_the_order_of_the_queries() -> None:
 @pytest.mark.parametrize("settings", [{"folds": 1}, {"prior_deviation": 0}, {"depth": 0}, {"fold": 3}])
 def test_senseless_settings_are_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
-        SelectionSettings.model_validate(settings)
+        TuningSettings.model_validate(settings)

@@ -1,0 +1,190 @@
+"""Who answers where no person does: qrels, or a language model; and how well two annotators agree."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from zero2ir.collections import Judgment
+from zero2ir.corpus import Corpus
+from zero2ir.evaluation.intervals import Interval
+from zero2ir.labelling.annotations import Annotation
+from zero2ir.labelling.labelling import Item, Labelling
+
+if TYPE_CHECKING:
+    import dspy
+
+    from zero2ir.lm.factory import LanguageModel
+
+GRADES = (0, 1, 2)
+
+
+class Annotator(Protocol):
+    """Somebody who judges.
+
+    Attributes:
+        name: what stands beside the answers.
+    """
+
+    name: str
+
+    def grades(self, items: Sequence[Item]) -> list[int | None]:
+        """One grade an item; None for one that is skipped."""
+        ...
+
+
+class AnswerList:
+    """Answers that are kept nowhere but in memory, for simulations."""
+
+    def __init__(self) -> None:
+        self.rows: list[Annotation] = []
+
+    def add(self, annotation: Annotation) -> None:
+        self.rows.append(annotation)
+
+    def undo(self) -> Annotation:
+        return self.rows.pop()
+
+
+class Simulated:
+    """Answers as the qrels say.
+
+    Args:
+        qrels: of the candidate queries.
+        noise: the share of the answers that are drawn from the other grades that the qrels know, 0 to 1.
+        unjudged: a document that the qrels do not know is "zero" or "skipped".
+        seed: of the noise. The same item gets the same answer, and a repeated one its own.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        qrels: Sequence[Judgment],
+        noise: float = 0.0,
+        unjudged: Literal["zero", "skipped"] = "zero",
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= noise <= 1:
+            raise ValueError(f"noise={noise}; give a share, 0 to 1")
+        self.known = {(row.query_id, row.doc_id): max(row.relevance, 0) for row in qrels}
+        self.scale = sorted({0, *self.known.values()})
+        self.noise = noise
+        self.unjudged = unjudged
+        self.seed = seed
+
+    def grades(self, items: Sequence[Item]) -> list[int | None]:
+        return [self._grade(item) for item in items]
+
+    def _grade(self, item: Item) -> int | None:
+        grade = self.known.get((item.query_id, item.doc_id), 0 if self.unjudged == "zero" else None)
+        if grade is None or not self.noise or len(self.scale) < 2:
+            return grade
+        key = f"{item.query_id}\0{item.doc_id}\0{item.repeat}".encode("utf-8", "surrogatepass")
+        rng = np.random.default_rng([self.seed, *key])
+        others = [other for other in self.scale if other != grade]
+        return others[int(rng.integers(len(others)))] if rng.random() < self.noise else grade
+
+
+class LMAnnotator:
+    """Asks a language model for a grade: 0 not relevant, 1 partly, 2 fully. An unusable answer is a skipped item.
+
+    Args:
+        corpus: the documents.
+        language_model: who is asked.
+        words: a document is cut after so many.
+
+    Source: Thomas et al., SIGIR 2024, "Large language models can accurately predict searcher preferences",
+    doi:10.1145/3626772.3657707.
+    """
+
+    def __init__(self, corpus: Corpus, language_model: "LanguageModel", words: int = 200) -> None:
+        self.corpus = corpus
+        self.language_model = language_model
+        self.words = words
+        self.name = f"lm:{language_model.settings.name}"
+
+    def grades(self, items: Sequence[Item]) -> list[int | None]:
+        from zero2ir.models.llm_reranker import excerpt
+
+        inputs = [
+            {
+                "query": excerpt(item.query, self.words),
+                "document": excerpt(self.corpus.contents[self.corpus.number_of[item.doc_id]], self.words),
+            }
+            for item in items
+        ]
+        answers = self.language_model.map(grader(), inputs, "judging")
+        return [getattr(answer, "grade", None) for answer in answers]
+
+
+def grader() -> "dspy.Predict":
+    """The DSPy program that grades one document."""
+    import dspy
+
+    class GradeDocument(dspy.Signature):
+        """Grade how well the document answers the query. 0: not at all, 1: in part, 2: fully."""
+
+        query: str = dspy.InputField()
+        document: str = dspy.InputField()
+        grade: Literal[0, 1, 2] = dspy.OutputField()
+
+    return dspy.Predict(GradeDocument)
+
+
+def label_all(labelling: Labelling, annotator: Annotator) -> None:
+    """Has an annotator answer until nothing is asked any more."""
+    while items := list(labelling.waiting):
+        for grade in annotator.grades(items):
+            labelling.answer(grade, annotator.name)
+
+
+class Agreement(NamedTuple):
+    """How well two annotators agree.
+
+    Attributes:
+        kappa: Cohen's, the agreement beyond chance, with its interval over the pairs; NaN where both always give one
+            and the same grade.
+        equal: the share of the pairs with equal grades.
+    """
+
+    kappa: Interval
+    equal: float
+
+
+def agreement(
+    first: Sequence[int], second: Sequence[int], *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> Agreement:
+    """Cohen's kappa of two annotators with its percentile bootstrap interval.
+
+    Args:
+        first: (n_pairs,) one's grades, at least one.
+        second: (n_pairs,) the other's, of the same pairs.
+        resamples: of the pairs.
+        level: the coverage wanted.
+        seed: of the resampling.
+
+    Source: Cohen 1960, doi:10.1177/001316446002000104.
+    """
+    one, two = np.asarray(first), np.asarray(second)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(len(one), size=len(one)) for _ in range(resamples)]
+    kappas = np.array([_kappa(one[rows], two[rows]) for rows in drawn])
+    known = kappas[~np.isnan(kappas)]
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if len(known) else (np.nan, np.nan)
+    return Agreement(Interval(_kappa(one, two), float(low), float(high), len(one)), float((one == two).mean()))
+
+
+def graded_by_both(rows: Sequence[Annotation], first: str, second: str) -> tuple[list[int], list[int]]:
+    """The grades that two annotators gave to the pairs that both judged, the last of each."""
+    given = {(row.annotator, row.query_id, row.doc_id): row.grade for row in rows if row.grade is not None}
+    pairs = [key[1:] for key in given if key[0] == first and (second, *key[1:]) in given]
+    return [given[first, *pair] for pair in pairs], [given[second, *pair] for pair in pairs]
+
+
+def _kappa(one: np.ndarray, two: np.ndarray) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
+    if len(np.union1d(one, two)) < 2:
+        return float("nan")  # undefined, and sklearn would warn
+    return float(cohen_kappa_score(one, two))

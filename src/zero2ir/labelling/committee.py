@@ -1,0 +1,75 @@
+"""Several retrievers that no judgment has changed: what they find is judged, and where they differ is of interest."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from zero2ir.corpus import Corpus
+from zero2ir.labelling.settings import Pooling
+from zero2ir.models import Ranking, Retriever
+from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
+
+DEPTH = 100  # of the members' rankings
+SHOWN = 10  # documents that stand for what a query finds
+
+
+class Committee:
+    """The rankings of all candidate queries by several retrievers, each computed once.
+
+    Args:
+        corpus: with an encoder of one vector a text, where the embeddings are asked for.
+        queries: (n_queries,) texts.
+        members: by name, indexed on ``corpus``.
+    """
+
+    def __init__(self, corpus: Corpus, queries: Sequence[str], members: Mapping[str, Retriever]) -> None:
+        self.corpus = corpus
+        self.queries = list(queries)
+        self.members = dict(members)
+
+    @cached_property
+    def rankings(self) -> dict[str, Ranking]:
+        """Each member's ranking, (n_queries, 100)."""
+        return {name: member.search(self.queries, DEPTH) for name, member in self.members.items()}
+
+    def pool(self, place: int, how: Pooling, depth: int) -> list[int]:
+        """The numbers of the documents of one query that are to be judged, the most wanted first.
+
+        Args:
+            place: of the query.
+            how: "round-robin" takes each member's next document in turn, "reciprocal-rank" sums 1 / (60 + rank).
+            depth: how many.
+
+        Source: Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114, for reciprocal ranks; pooling
+        by Sparck Jones and van Rijsbergen 1975, "Report on the need for and provision of an ideal test collection".
+        """
+        found = [self._found(ranking, place) for ranking in self.rankings.values()]
+        if how == "round-robin":
+            turns = (numbers[rank] for rank in range(depth) for numbers in found if rank < len(numbers))
+            return list(dict.fromkeys(turns))[:depth]
+        total: dict[int, float] = {}
+        for numbers in found:
+            for rank, number in enumerate(numbers, 1):
+                total[number] = total.get(number, 0.0) + 1 / (RECIPROCAL_RANK_CONSTANT + rank)
+        return sorted(total, key=lambda number: (-total[number], number))[:depth]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """(n_queries, 2 * dimension) float32: each query's unit vector, and that of the mean of what it finds."""
+        role = next((role for member in self.members.values() for role in member.encoder_roles()), None)
+        queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
+        vectors = self.corpus.encoded(role or "pretrained")
+        pools = [self.pool(place, "round-robin", SHOWN) for place in range(len(self.queries))]
+        documents = np.stack([vectors[pool].mean(axis=0) if pool else np.zeros(vectors.shape[1]) for pool in pools])
+        return np.concatenate([_unit(queries), _unit(documents)], axis=1).astype(np.float32)
+
+    @staticmethod
+    def _found(ranking: Ranking, place: int) -> list[int]:
+        numbers = ranking.numbers[place]
+        return [int(number) for number in numbers[numbers != NO_DOCUMENT]]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,143 @@
+"""Judging in the terminal: one key an answer."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.text import Text
+
+from zero2ir.errors import InputError
+from zero2ir.labelling.session import GRADES, Session, View
+from zero2ir.marking import Segment, marked, printable
+
+KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADES.items()), "s skip", "u undo", "q quit"])
+MORE = "m the whole document"
+AROUND = 16  # lines of the screen that are not the document's
+CTRL_D = "\x04"
+
+
+def require_terminal() -> None:
+    """Stops where nobody can press a key.
+
+    Raises:
+        InputError: standard input or output is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InputError("no terminal to ask in: standard input or output is none; use a terminal, or --web")
+
+
+def label(session: Session, console: Console, keys: Iterator[str]) -> None:
+    """Shows what is asked and takes answers, until nothing is asked any more or the person quits.
+
+    Args:
+        session: what is asked.
+        console: where it is shown.
+        keys: what is pressed.
+    """
+    view, whole = _fitted(session, console), False
+    while view.item is not None:
+        console.clear()
+        console.print(screen(view, console, whole))
+        key = next(keys, "q")
+        if key in ("q", CTRL_D):
+            return
+        if key == "m":
+            whole = not whole
+            continue
+        if key == "u":
+            session.undo(view.answers)
+        elif key == "s":
+            session.answer(None, view.answers)
+        elif key in map(str, GRADES):
+            session.answer(int(key), view.answers)
+        else:
+            continue
+        view, whole = _fitted(session, console), False
+
+
+def _fitted(session: Session, console: Console) -> View:
+    """What is to be shown; the model may have to be fitted first, which takes a moment."""
+    with console.status("fitting the model"):
+        return session.view()
+
+
+def screen(view: View, console: Console, whole: bool = False) -> RenderableType:
+    """One item as it is shown.
+
+    Args:
+        view: with an item.
+        console: for its size.
+        whole: shows all of the document, however long.
+    """
+    assert view.item is not None
+    document = _text([*view.title, ("\n\n", False), *view.text] if view.title else view.text)
+    lines = document.wrap(console, console.width - 4)
+    room = max(5, console.height - AROUND)
+    cut = len(lines) > room and not whole
+    again = " (again)" if view.item.repeat else ""
+    title = Text(f"{printable(view.item.doc_id)}{again}")
+    parts: list[RenderableType] = [
+        Text(view.progress),
+        Rule(),
+        Text.assemble(("Query  ", "dim"), (printable(view.item.query), "bold")),
+        Panel(Text("\n").join(lines[:room] if cut else lines), title=title, title_align="left"),
+        Text("the model ranks now", style="dim"),
+        *(_ranked(place, view, console.width) for place in range(len(view.ranking))),
+    ]
+    parts += [Text(line, style="dim") for line in (view.effect, view.agreement) if line]
+    if view.doubts:
+        parts.append(Text(f"{len(view.doubts)} judgments deserve a second look; they are listed at the end", "yellow"))
+    return Group(*parts, Text(f"{KEYS}  {MORE}" if cut else KEYS, style="reverse"))
+
+
+def _ranked(place: int, view: View, width: int) -> Text:
+    found = view.ranking[place]
+    grade = " " if found.grade is None else str(found.grade)
+    line = Text(f" {place + 1}. [{grade}] {printable(found.doc_id)}  ")
+    line.append(printable(found.beginning), style="dim")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _text(segments: Sequence[Segment]) -> Text:
+    """Plain text, the marked pieces emphasised: nothing in a document is markup or a control sequence."""
+    return Text.assemble(*((printable(piece), "bold black on yellow" if mark else "") for piece, mark in segments))
+
+
+def second_look(session: Session, console: Console, keys: Iterator[str]) -> None:
+    """Offers each doubtful judgment once more; nothing changes without a key."""
+    for number, doubt in enumerate(doubts := session.doubts(), start=1):
+        document = session.document(doubt.doc_id)
+        console.clear()
+        console.print(
+            Text(f"Second look {number} of {len(doubts)}: {printable(doubt.why)}", style="yellow"),
+            Text.assemble(("Query  ", "dim"), (printable(doubt.query), "bold")),
+            Panel(
+                _text(marked(document.content, doubt.query)), title=Text(printable(doubt.doc_id)), title_align="left"
+            ),
+            Text(f"It is graded {doubt.grade}.  0, 1 or 2 grades it once more  s leaves it  q quits", style="reverse"),
+        )
+        key = next((key for key in keys if key in ("0", "1", "2", "s", "q", CTRL_D)), "q")
+        if key in ("q", CTRL_D):
+            return
+        if key != "s":
+            session.judge_again(doubt.query_id, doubt.doc_id, int(key))
+
+
+@contextmanager
+def pressed_keys() -> Iterator[Iterator[str]]:
+    """The keys that are pressed, each at once and without an echo."""
+    import termios
+    import tty
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    tty.setcbreak(number)
+    try:
+        yield iter(lambda: os.read(number, 1).decode("ascii", "replace"), "")
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)

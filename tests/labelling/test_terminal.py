@@ -1,0 +1,149 @@
+"""Judging by keys: in memory, and in a real terminal."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import zero2ir
+from zero2ir.errors import InputError
+from zero2ir.labelling.annotations import Annotation, Annotations
+from zero2ir.labelling.session import Session
+from zero2ir.labelling.terminal import label, require_terminal, second_look
+
+Open = Callable[..., Session]
+
+
+def console() -> Console:
+    return Console(file=StringIO(), width=100, height=40, force_terminal=True)
+
+
+def shown(screen: Console) -> str:
+    assert isinstance(screen.file, StringIO)
+    return screen.file.getvalue()
+
+
+def test_keys_answer_skip_and_take_back(session: Open) -> None:
+    sitting, screen = session(), console()
+    label(sitting, screen, iter("x0s2u1q0"))  # x does nothing, and after q nothing counts
+    assert [row.grade for row in sitting.annotations.rows] == [0, None, 1]
+    assert {row.annotator for row in sitting.annotations.rows} == {"me"}
+    assert "the model ranks now" in shown(screen)
+    assert "0 not relevant" in shown(screen)
+
+
+def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: Path) -> None:
+    searcher = tmp_path / "searcher"
+    sitting = session(searcher)
+    label(sitting, console(), iter("2100020001q"))
+    asked = sitting.view().item
+    first = sitting.farewell()
+    assert first[-1].startswith(f"saved in {searcher}")
+    again = session(searcher)
+    assert again.view().item == asked
+    screen = console()
+    label(again, screen, iter("0120120120" * 9))
+    assert again.view().stopped == "the budget of 10 judged queries is spent"
+    assert "of the first ten documents; nDCG@10, cross-validated" in " ".join(shown(screen).split())
+    lines = again.farewell()
+    assert any("since it was saved: 10 → 50 judged documents used" in line for line in lines)
+    assert zero2ir.load(searcher)(query="cut a sentence into words").docids
+
+
+def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
+    documents = [{"doc_id": f"[red]{n}", "text": f"[bold]words[/] \x1b[2J\x1b]0;owned\x07 {n}"} for n in range(3)]
+    settings = ["~model@committee.dense", "~model@committee.static"]
+    labelling = zero2ir.library.label(
+        documents, ["[blink]words\x1b[2J"], tmp_path / "a.jsonl", model="sparse", settings=settings
+    )
+    screen = Console(file=StringIO(), width=100, height=40)
+    label(Session(labelling, "me"), screen, iter("2q"))
+    assert "[bold]words[/] �[2J�]0;owned�" in shown(screen)
+    assert "[blink]words�[2J" in shown(screen)
+    assert "[red]0" in shown(screen)
+    assert "\x1b" not in shown(screen)
+
+
+def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
+    sitting = session()
+    label(sitting, console(), iter("22q"))
+    first, second = sitting.annotations.rows
+    for row in (first, second):
+        sitting.judge_again(row.query_id, row.doc_id, 0)
+    assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id, second.doc_id]
+    second_look(sitting, console(), iter("s0"))
+    assert sitting.annotations.rows[4:] == [Annotation(*second[:3], 0, "me", repeat=True)]
+    assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id]
+    assert any(line.startswith("second look: ") for line in sitting.farewell())
+
+
+def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="no terminal to ask in"):
+        require_terminal()
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(InputError, match="letters: exists, and is no searcher"):
+        session(tmp_path / "letters")
+    sitting = session()
+    sitting.answer(1, 0)
+    with pytest.raises(InputError, match="answered elsewhere meanwhile"):
+        sitting.answer(1, 0)
+    with pytest.raises(InputError, match="is not judged"):
+        sitting.judge_again("q", "nothing", 1)
+    with pytest.raises(InputError, match="no place to save"):
+        sitting.save()
+
+
+def typed(arguments: list[str], keys: str, folder: Path) -> str:
+    """Types keys into the real command in a real terminal, one a screen; what it showed."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    command = [Path(sys.executable).with_name("zero2ir"), "label", *arguments]
+    environment = os.environ | {"TERM": "xterm"}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment) as process:
+        os.close(slave)
+        seen, asked, left, end = "", 0, list(keys), time.monotonic() + 300
+        while time.monotonic() < end:
+            if not select.select([master], [], [], 1)[0]:
+                continue
+            try:
+                part = os.read(master, 1 << 16).decode("utf-8", "replace")
+            except OSError:
+                break
+            seen += part
+            if left and "q quit" in seen[asked:]:
+                asked = len(seen)
+                os.write(master, left.pop(0).encode())
+        process.kill()
+    os.close(master)
+    return seen
+
+
+def test_from_a_folder_of_text_files_to_a_searcher(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
+    texts = tmp_path / "my texts"
+    for document in string_methods:
+        path = texts / "str" / f"{document['doc_id']} method.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(document["text"], encoding="utf-8")
+    (tmp_path / "asked.txt").write_text("cut a sentence into words\npad a number with zeros\nswap the case\n")
+    arguments = ["my texts", "--queries", "asked.txt", "--model", "sparse", "--output", "s", "--export", "out"]
+    arguments += ["--set", "~model@committee.dense", "~model@committee.static"]
+    seen = typed(arguments, "201q", tmp_path)
+    assert "saved in s; try: zero2ir search s 'your query'" in seen, seen
+    assert [row.grade for row in Annotations(texts / "annotations.jsonl").rows] == [2, 0, 1]
+    assert "str/split%20method.txt" in zero2ir.load(tmp_path / "s")(query="split").docids
+    qrels = (tmp_path / "out" / "qrels.trec").read_text().splitlines()
+    assert [line.split()[3] for line in qrels] == ["2", "0", "1"]
+    imported = [*arguments, "--annotations", "other.jsonl", "--import", "out/judgments.jsonl"]
+    assert "3 judgments taken over from judgments.jsonl" in typed(imported, "q", tmp_path)
+    assert len(Annotations(tmp_path / "other.jsonl").rows) == 3

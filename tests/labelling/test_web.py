@@ -1,0 +1,120 @@
+"""Who may see the page and answer: nobody but who was given its address."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from zero2ir.errors import InputError
+from zero2ir.labelling.session import Session
+from zero2ir.labelling.web import application, listen
+
+Open = Callable[..., Session]
+ORIGIN = "http://127.0.0.1:8765"
+
+
+class Browser:
+    """Somebody who opened the address, and reads the page's secret."""
+
+    def __init__(self, sitting: Session) -> None:
+        self.client = TestClient(application(sitting, 8765, "key"), base_url=ORIGIN)
+        page = self.client.get("/?token=key").text
+        self.headers = {"origin": ORIGIN, "x-zero2ir-token": page.split('name="token" content="')[1].split('"')[0]}
+
+    def post(self, path: str, body: object, **headers: str | None) -> tuple[int, str]:
+        changed = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in (self.headers | changed).items() if value is not None}
+        answer = self.client.post(path, json=body, headers=sent)
+        return answer.status_code, answer.text
+
+
+def test_label_undo_judge_again_and_export(session: Open) -> None:
+    sitting = session()
+    browser = Browser(sitting)
+    asked = browser.client.get("/view").json()["item"]
+    assert browser.post("/answer", {"grade": 2, "answers": 0})[0] == 200
+    assert browser.post("/answer", {"grade": None, "answers": 1})[0] == 200
+    assert browser.post("/undo", {"answers": 2})[0] == 200
+    assert [row.grade for row in sitting.annotations.rows] == [2]
+    again = {"query_id": asked["query_id"], "doc_id": asked["doc_id"], "grade": 0, "answers": 1}
+    assert browser.post("/again", again)[0] == 200
+    view = browser.client.get("/view").json()
+    assert view["doubts"][0]["why"] == "graded 2 by me, then 0 by me"
+    assert view["agreement"].startswith("1 judged twice: 0% equal")
+    qrels = browser.client.get("/export/qrels.trec")
+    assert qrels.text == f"{asked['query_id']} 0 {asked['doc_id']} 0\n"
+    assert "attachment" in qrels.headers["content-disposition"]
+    assert browser.client.get("/export/..%2Fa").status_code in (404, 422)
+
+
+def test_an_answer_counts_once(session: Open) -> None:
+    sitting = session()
+    browser = Browser(sitting)
+    assert browser.post("/answer", {"grade": 2, "answers": 0})[0] == 200
+    status, said = browser.post("/answer", {"grade": 2, "answers": 0})  # pressed twice, or in two windows
+    assert (status, "answered elsewhere" in said) == (409, True)
+    assert len(sitting.annotations.rows) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "null"},
+        {"origin": None},
+        {"x_zero2ir_token": None},
+        {"x_zero2ir_token": "guessed"},
+        {"host": "evil.example:8765"},  # a name that was made to point to 127.0.0.1
+        {"host": "evil.example:8765", "origin": "http://evil.example:8765"},
+        {"cookie": ""},
+        {"cookie": "zero2ir_8765=guessed"},
+    ],
+)
+def test_what_comes_from_elsewhere_changes_nothing(session: Open, headers: dict[str, str | None]) -> None:
+    sitting = session()
+    browser = Browser(sitting)
+    if "cookie" in headers:
+        browser.client.cookies.clear()
+    for path, body in (("/answer", {"grade": 2, "answers": 0}), ("/undo", {"answers": 0}), ("/save", {"answers": 0})):
+        assert browser.post(path, body, **headers)[0] == 403
+    assert sitting.annotations.rows == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/view", "/label.js", "/export/qrels.trec", "/?token=guessed", "/view?token=key"]
+)
+def test_nothing_is_shown_without_the_key(session: Open, path: str) -> None:
+    app = application(session(), 8765, "key")
+    assert TestClient(app, base_url=ORIGIN).get(path).status_code == 403
+    assert TestClient(app, base_url="http://evil.example:8765").get("/?token=key").status_code == 403
+
+
+def test_every_answer_of_the_server_is_guarded(session: Open) -> None:
+    browser = Browser(session())
+    for path in ("/", "/label.js", "/label.css", "/view", "/export/qrels.trec", "/nothing"):
+        headers = browser.client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+    opened = TestClient(application(browser_session := session(), 8765, "key"), base_url=ORIGIN, follow_redirects=False)
+    cookie = opened.get("/?token=key").headers["set-cookie"]
+    assert browser_session.annotations.rows == []
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+
+
+@pytest.mark.parametrize("body", [{"grade": 3, "answers": 0}, {"grade": "x", "answers": 0}, {"answers": 0}, {}, []])
+def test_other_grades_are_refused(session: Open, body: object) -> None:
+    sitting = session()
+    assert Browser(sitting).post("/answer", body)[0] == 422
+    assert sitting.annotations.rows == []
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with listen(0) as bound:
+        assert bound.getsockname()[0] == "127.0.0.1"
+        with pytest.raises(InputError, match=r"port \d+: cannot be had \(Address already in use\)"):
+            listen(bound.getsockname()[1])
+    with pytest.raises(InputError, match="port 99999: cannot be had"):
+        listen(99999)
