@@ -20,6 +20,7 @@ from zero2ir.config import (
     STAGES,
     EvaluateConfig,
     IngestConfig,
+    LabelConfig,
     LibraryConfig,
     PretrainConfig,
     TrainConfig,
@@ -55,7 +56,10 @@ STAGE_OF_GROUP = {
     "tracking": "train",
     "task": "evaluate",
     "evaluation": "evaluate",
+    "labelling": "label",
+    "selection": "label",
 }
+CONFIGS = {**STAGES, "label": LabelConfig}
 ONLY_THE_USER_KNOWS = {
     "dataset=xquad": "dataset.path=xquad",
     "dataset=local": "dataset.path=my-folder",
@@ -76,9 +80,9 @@ def choices(*groups: str) -> list[str]:
 
 
 def composed(choice: str, *overrides: str) -> Any:
-    """The stage's configuration with this choice."""
+    """The configuration of the stage, or of zero2ir label, with this choice."""
     name = STAGE_OF_GROUP[choice.partition("=")[0]]
-    return compose(name, STAGES[name], [choice, *overrides])
+    return compose(name, CONFIGS[name], [choice, *overrides])
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -134,14 +138,16 @@ def test_what_only_the_user_knows_is_asked_for(choice: str) -> None:
     assert ONLY_THE_USER_KNOWS[choice].partition("=")[0] in refusal(lambda: composed(choice))
 
 
-@pytest.mark.parametrize("choice", choices("model", "strategy"))
-def test_every_model_and_strategy_is_built(choice: str) -> None:
+@pytest.mark.parametrize("choice", choices("model", "strategy", "selection"))
+def test_every_model_strategy_and_selection_is_built(choice: str) -> None:
     group, _, _ = choice.partition("=")
     made = build(getattr(composed(choice), group), group)
-    assert hasattr(made, "index" if group == "model" else "fit")
+    assert hasattr(made, {"model": "index", "strategy": "fit", "selection": "choose"}[group])
 
 
-@pytest.mark.parametrize("choice", choices("dataset", "lm", "encoder", "model", "strategy", "task"))
+@pytest.mark.parametrize(
+    "choice", choices("dataset", "lm", "encoder", "model", "strategy", "task", "labelling", "selection")
+)
 def test_every_file_says_what_it_is(choice: str) -> None:
     group, _, name = choice.partition("=")
     assert (conf_folder() / group / f"{name}.yaml").read_text(encoding="utf-8").startswith("# ")

@@ -17,9 +17,10 @@ import pytest
 from rich.console import Console
 
 import zero2ir
+from zero2ir.collections import Collection, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations
-from zero2ir.labelling.session import Session
+from zero2ir.labelling.session import Session, take_over
 from zero2ir.labelling.terminal import label, require_terminal, second_look
 
 Open = Callable[..., Session]
@@ -86,6 +87,39 @@ def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
     assert sitting.annotations.rows[4:] == [Annotation(*second[:3], 0, "me", repeat=True)]
     assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id]
     assert any(line.startswith("second look: ") for line in sitting.farewell())
+
+
+def test_some_items_are_asked_again_and_agreement_is_stated(session: Open) -> None:
+    sitting = session(settings=("labelling.repeats=0.5",))
+    label(sitting, console(), iter("20100" + "2010100" + "q"))  # five documents; five others, and two of the first
+    again = [row for row in sitting.annotations.rows if row.repeat]
+    assert len(again) == 2
+    assert {row.doc_id for row in again} < {row.doc_id for row in sitting.annotations.rows[:5]}
+    assert (sitting.view().agreement or "").startswith("2 judged twice: ")
+    assert any(line.startswith("agreement with yourself: 2 judged twice: ") for line in sitting.farewell())
+
+
+def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -> None:
+    sitting = session()
+    query_id, query = sitting.labelling.queries[0]
+    collection = Collection(
+        [],
+        [Query("mine", query.upper()), Query("other", "another query")],
+        [Judgment("mine", "strip", 2), Judgment("other", "join", 0)],
+    )
+    (tmp_path / "more.trec").write_text(f"other 0 lstrip 1\n{query_id} 0 strip 2\n")
+    taken = list(take_over(collection, tmp_path / "more.trec", sitting.labelling))
+    for rows, source in taken:
+        sitting.annotations.add_judgments(rows, source)
+    assert [(row.query_id, row.doc_id, row.grade, row.annotator) for row in sitting.annotations.rows] == [
+        (query_id, "strip", 2, "qrels"),
+        ("other", "join", 0, "qrels"),
+        ("other", "lstrip", 1, "more.trec"),
+    ]
+    assert {row.query for row in sitting.labelling.judgments()} >= {"another query"}
+    (tmp_path / "more.trec").write_text("other 0 nothing 1\n")
+    with pytest.raises(InputError, match=r"more\.trec: no document has the id 'nothing'"):
+        list(take_over(collection, tmp_path / "more.trec", sitting.labelling))
 
 
 def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,10 +33,14 @@ class Doubt:
     why: str
 
 
-def self_agreement(rows: Sequence[Annotation]) -> Agreement | None:
+def self_agreement(rows: Sequence[Annotation], resamples: int = 1000) -> Agreement | None:
     """How well annotators agree with themselves on what they judged twice; None where nobody did.
 
     Each repeated item is compared with the last grade that the same annotator had given to the pair.
+
+    Args:
+        rows: the answers that stand, in order.
+        resamples: of the interval of kappa, which take a second; 0 for no interval.
     """
     last: dict[tuple[str, Pair], int] = {}
     first, second = [], []
@@ -48,7 +52,7 @@ def self_agreement(rows: Sequence[Annotation]) -> Agreement | None:
             first.append(last[key])
             second.append(row.grade)
         last[key] = row.grade
-    return agreement(first, second) if first else None
+    return agreement(first, second, resamples=resamples) if first else None
 
 
 def second_look(rows: Sequence[Annotation], found: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Doubt]:

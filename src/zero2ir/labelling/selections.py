@@ -131,7 +131,7 @@ class ModelChange(Ranked):
         kept = np.flatnonzero(p > 0)
         if not len(kept):
             return 0.0
-        moved = learned_weights([_first(scores, at) for at in kept], p[kept], present, penalty)
+        moved = learned_weights([_first(scores, at) for at in kept.tolist()], p[kept], present, penalty)
         return float((1 - np.prod(1 - p)) * np.abs(np.array(moved) - present).sum())
 
     @staticmethod

@@ -11,6 +11,7 @@ from zero2ir.collections import Collection, Document, JudgedDocument
 from zero2ir.collections.judgments import normalised
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
+from zero2ir.labelling.annotators import Agreement
 from zero2ir.labelling.labelling import Effect, Item, Labelling, Progress
 from zero2ir.labelling.quality import DEEP, Doubt, second_look, self_agreement
 from zero2ir.marking import Segment, marked
@@ -129,7 +130,7 @@ class Session:
             share=min(1.0, progress.queries / progress.budget),
             effect=None if effect is None else effect_text(effect, self.labelling.inputs.tuning.measure),
             stopped=self.labelling.stopped,
-            agreement=agreement_text(self.annotations.rows),
+            agreement=agreement_text(self_agreement(self.annotations.rows, resamples=0)),
             doubts=self.doubts(),
         )
         return shown if item is None else self._with_item(shown, item)
@@ -216,6 +217,8 @@ class Session:
     def farewell(self) -> list[str]:
         """What is said at the end: what was judged, what deserves a second look, and how to go on."""
         lines = [f"second look: “{one.query}”, {one.doc_id}: {one.why}" for one in self.doubts()]
+        if agreement := agreement_text(self_agreement(self.annotations.rows)):
+            lines.append(f"agreement with yourself: {agreement}")
         if self.annotations.rows:
             on = (
                 "the same command, with a larger --budget or more queries,"
@@ -329,10 +332,11 @@ def progress_text(progress: Progress) -> str:
     return f"{done}; {progress.batch} more answers until the model is fitted again" if progress.batch else done
 
 
-def agreement_text(rows: Sequence[Annotation]) -> str | None:
+def agreement_text(agreement: Agreement | None) -> str | None:
     """How well annotators agree with themselves, in words; None where nothing was judged twice."""
-    found = self_agreement(rows)
-    if found is None:
+    if agreement is None:
         return None
-    kappa = "undefined (one grade only)" if np.isnan(found.kappa.mean) else f"{found.kappa.mean:.2f}"
-    return f"{found.kappa.n} judged twice: {found.equal:.0%} equal, Cohen's kappa {kappa}"
+    kappa, low, high, n = agreement.kappa
+    stated = "undefined (one grade only)" if np.isnan(kappa) else f"{kappa:.2f}"
+    interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+    return f"{n} judged twice: {agreement.equal:.0%} equal, Cohen's kappa {stated}{interval}"
