@@ -218,8 +218,8 @@ def _with_interval(value: Interval, form: str) -> "Text":
 
 def _label(given: argparse.Namespace) -> None:
     from zero2ir.labelling import terminal, web
-    from zero2ir.labelling.marking import printable
     from zero2ir.labelling.session import check_output
+    from zero2ir.marking import printable
 
     check_output(given.output)
     if given.web:
