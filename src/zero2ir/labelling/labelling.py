@@ -1,7 +1,7 @@
 """The loop: a batch of queries is chosen, its documents are judged, the model is fitted again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -211,9 +211,14 @@ class Labelling:
         batches = self._now().batches
         return self._effect(batches[-1]) if batches else None
 
+    @property
+    def fit(self) -> Fit:
+        """The model as it was fitted after the last finished batch."""
+        return self._fit(self._now().start)
+
     def ranking(self, query: str, k: int) -> list[str]:
         """The ids of the documents that the model, as it was last fitted, ranks first for any query."""
-        numbers = self._fit(self._now().start).retriever.search([query], k).numbers[0]
+        numbers = self.fit.retriever.search([query], k).numbers[0]
         return [self.inputs.corpus.documents[number].doc_id for number in numbers if number != NO_DOCUMENT]
 
     def judgments(self) -> list[JudgedDocument]:
@@ -226,7 +231,7 @@ class Labelling:
         Raises:
             InputError: there is no judgment, and the strategy needs some.
         """
-        inputs = replace(self.inputs, judgments=self.judgments())
+        inputs = self.inputs.judged_by(self.judgments())
         return train_program(self.model, self.strategy, inputs, self.about).program
 
     def _now(self) -> Moment:
@@ -342,7 +347,7 @@ class Labelling:
         texts = self.committee.queries
         if not judgments:
             return Fit(self.model, texts)
-        inputs = replace(self.inputs, judgments=judgments)
+        inputs = self.inputs.judged_by(judgments)
         fitted = self.strategy.fit(self.model, inputs)
         choice = fitted.report.get("choice", {})
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0

@@ -109,6 +109,12 @@ class TrainingInputs:
             if not row.rejected
         ]
 
+    def judged_by(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
+        """The same with other judgments; the index that negatives come from is shared."""
+        changed = replace(self, judgments=judgments)
+        changed.__dict__["_sparse"] = self._sparse
+        return changed
+
     @cached_property
     def _sparse(self) -> Sparse:
         return Sparse().index(self.corpus)
