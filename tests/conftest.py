@@ -29,6 +29,14 @@ from zero2ir.training import FitSettings
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
 settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the first example pays for imports
 settings.load_profile("zero2ir")
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what takes long to make stay in one process: those of a file, and all of the pipeline."""
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        item.add_marker(pytest.mark.xdist_group("pipeline" if place.parts[0] == "pipeline" else str(place)))
 
 
 @pytest.fixture(scope="session")
