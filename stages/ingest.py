@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from zero2ir import collections, paths
-from zero2ir.collections.judgments import write_candidates, write_judgments
+from zero2ir.collections.judgments import draw_asked, write_asked, write_candidates, write_judgments
 from zero2ir.config import IngestConfig, stage
 from zero2ir.files import finished_folder
 from zero2ir.languages import identify
@@ -35,6 +35,7 @@ def main(config: IngestConfig) -> None:
             write_judgments(judgments, folder / paths.judgments(seed).name)
             candidates = folder / paths.candidates(seed).name
             write_candidates(collection, judgments, candidates, shuffled=config.budget.shuffled)
+            write_asked(draw_asked(collection, judgments, config.budget, seed), folder / paths.asked(seed).name)
     collections.write_others(others, paths.OTHERS)
 
 

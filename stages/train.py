@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir import paths
-from zero2ir.collections import read_candidates, read_documents, read_judgments, read_others
+from zero2ir.collections import read_asked, read_candidates, read_documents, read_judgments, read_others
 from zero2ir.config import TrainConfig, build, chosen, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoded
@@ -88,6 +88,7 @@ def training_inputs(
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
         read_others(paths.OTHERS),
         read_candidates(paths.candidates(config.seed)),
+        read_asked(paths.asked(config.seed)),
     )
 
 

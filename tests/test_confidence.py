@@ -144,6 +144,27 @@ def test_questions_about_something_else_are_met_with_less_confidence(docstrings:
     assert outside.max() < np.median(inside)
 
 
+def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
+    found, judged, _ = drawn(200, 0.2, 7)
+    few = found.of_queries(slice(10))
+    alone, beside = (
+        Confidence.fit(few, judged[:10]),
+        Confidence.fit(few, judged[:10], found.of_queries(slice(10, None))),
+    )
+    assert alone is not None
+    assert beside is not None
+    first = signals(found)[:, 0]
+    assert beside.centre == pytest.approx(first.mean(axis=0))
+    assert beside.spread == pytest.approx(first.std(axis=0))
+    assert alone.centre != pytest.approx(first.mean(axis=0))
+
+
+def test_asked_queries_that_find_nothing_say_nothing() -> None:
+    found, judged, _ = drawn(10, 0.2, 8)
+    nothing = best(np.zeros((3, 50), dtype=np.float32), DEPTH, np.zeros((3, 50), dtype=bool))
+    assert Confidence.fit(found, judged, nothing) == Confidence.fit(found, judged)
+
+
 def test_it_survives_json() -> None:
     found, judged, _ = drawn(10, 0.2, 6)
     confidence = Confidence.fit(found, judged)

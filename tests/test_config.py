@@ -293,7 +293,7 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
 @pytest.mark.parametrize(
     ("choice", "override", "key", "valid"),
     [
-        ("dataset=pydocs", "budget.query=3", "budget.query", ["documents_per_query", "queries"]),
+        ("dataset=pydocs", "budget.query=3", "budget.query", ["asked", "documents_per_query", "queries"]),
         ("dataset=pydocs", "sedes=[1]", "sedes", ["budget", "dataset", "seeds"]),
         ("lm=smollm2", "lm.temprature=1", "lm.temprature", ["temperature", "max_tokens"]),
         ("lm=smollm2", "+lm.temprature=1", "lm.temprature", ["temperature", "api_base"]),
@@ -391,7 +391,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ({"sedes": [1]}, r"^params\.yaml: sedes: unknown key; valid keys are budget, dataset, encoder, lm, models"),
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": -1}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 0, not -1"),
-        ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_per_query, q"),
+        ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are asked, documents_"),
         (
             {"models": ["sparse", "desne"]},
             r"^model=desne: unknown choice; valid choices are adapted, aligned, .*dense, .*sparse",

@@ -72,6 +72,15 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
     assert stated[1] < stated[0]
 
 
+def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: TrainingInputs) -> None:
+    retriever = Sparse().index(inputs.corpus)
+    told = replace(inputs, asked=[document.text for document in inputs.corpus.documents])
+    assert calibrate(retriever, told) != calibrate(retriever, inputs)
+    pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
+    among = replace(inputs, candidates=pools)
+    assert calibrate(retriever, replace(told, candidates=pools)) == calibrate(retriever, among)
+
+
 def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
     assert calibrate(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOLDER = """\
 FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, or text files (.txt, .md, .rst), and for training
 queries.jsonl (query_id, text) or queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv; for --task qa,
-queries.jsonl with answers instead."""
+queries.jsonl with answers instead. Queries without judgments are a log: they tell how scores spread."""
 ANNOTATIONS = "annotations.jsonl"
 
 
@@ -126,10 +126,11 @@ def _choices(command: argparse.ArgumentParser) -> None:
 
 
 def _train(given: argparse.Namespace) -> None:
-    documents, judgments = _read(given.folder, given.task)
+    documents, judgments, asked = _read(given.folder, given.task)
     program = library.train(
         documents,
         judgments,
+        asked=asked,
         task=given.task,
         model=given.model,
         strategy=given.strategy,
@@ -173,7 +174,7 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    documents, judgments = _read(given.folder, given.task)
+    documents, judgments, _ = _read(given.folder, given.task)
     rows = library.compare(
         documents,
         judgments,
@@ -303,8 +304,9 @@ def _candidates(queries: Path | None, collection: "Collection", lm: str | None) 
     return [(query.query_id, query.text) for query in collection.queries] or None
 
 
-def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgments | library.Pairs]:
-    """A folder's documents and (query, doc_id, grade) or (question, answers) rows, checked as in the pipeline."""
+def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgments | library.Pairs, list[str]]:
+    """A folder's documents, checked as in the pipeline, its (query, doc_id, grade) or (question, answers) rows, and the
+    queries of which nothing is judged."""
     from zero2ir.collections import check
     from zero2ir.collections.local import read
 
@@ -314,5 +316,8 @@ def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgme
     text = {query.query_id: query.text for query in collection.queries}
     documents = [document._asdict() for document in collection.documents]
     if task == "qa":
-        return documents, [(query.text, query.answers) for query in collection.queries if query.answers]
-    return documents, [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]
+        pairs = [(query.text, query.answers) for query in collection.queries if query.answers]
+        return documents, pairs, [query.text for query in collection.queries if not query.answers]
+    judged = {row.query_id for row in collection.judgments}
+    asked = [query.text for query in collection.queries if query.query_id not in judged]
+    return documents, [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments], asked

@@ -40,8 +40,8 @@ class Confidence:
     """Maps the signals of a document's score to the probability that it is relevant, by Platt scaling of a prior.
 
     A handful of judged queries cannot tell how much each signal says; it tells how sure to be over all. So the signals,
-    standardised over the judged queries' first documents, are added up by fixed weights, and the slope and intercept
-    of the log-odds in the sum are fitted.
+    standardised over the first documents of the queries that are known, judged or not, are added up by fixed weights,
+    and the slope and intercept of the log-odds in the sum are fitted.
 
     Attributes:
         intercept: of the log-odds.
@@ -59,7 +59,7 @@ class Confidence:
     spread: tuple[float, ...]
 
     @classmethod
-    def fit(cls, ranking: Ranking, judged: Sequence[Judged]) -> Self | None:
+    def fit(cls, ranking: Ranking, judged: Sequence[Judged], asked: Ranking | None = None) -> Self | None:
         """Fits on the rankings of judged queries.
 
         Most documents of a ranking are unjudged, and an unjudged one may be relevant. How likely, follows from the
@@ -71,6 +71,8 @@ class Confidence:
         Args:
             ranking: of n queries, some twenty documents deep.
             judged: (n,) what is known of each.
+            asked: of further queries that people asked, of which nothing is judged; they say how signals spread, which
+                ten queries tell badly.
 
         Returns:
             None for fewer than four queries that found anything: nothing can be said.
@@ -83,16 +85,17 @@ class Confidence:
         if len(rows) < LEAST:
             return None
         kept = ranking.of_queries(rows).cut(DEPTH)
-        return cls.unfitted(kept)._fitted(kept, [judged[row] for row in rows.tolist()])
+        return cls.unfitted(kept, *([] if asked is None else [asked]))._fitted(kept, [judged[row] for row in rows])
 
     @classmethod
-    def unfitted(cls, ranking: Ranking) -> Self:
+    def unfitted(cls, *rankings: Ranking) -> Self:
         """The prior alone, for queries of which nothing is judged: their order says something, their level little.
 
         Args:
-            ranking: of n queries, which say how the signals spread.
+            rankings: of queries, which say how the signals spread; those that found nothing do not count.
         """
-        first = signals(ranking)[:, 0]
+        first = np.concatenate([signals(one)[one.numbers[:, 0] != NO_DOCUMENT, 0] for one in rankings])
+        first = first if len(first) else np.zeros((1, len(PRIOR) - 1))
         spread = first.std(axis=0)
         return cls(0.0, 1.0, tuple(first.mean(axis=0).tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
 

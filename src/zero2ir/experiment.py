@@ -87,7 +87,10 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    """Fits the confidence on the judged queries, none of which its prompts show; None where there are too few."""
+    """Fits the confidence on the judged queries, none of which its prompts show; None where there are too few.
+
+    Further queries that were asked say how scores spread, unless each query ranks candidates of its own.
+    """
     if not inputs.queries:
         return None
     number_of = inputs.corpus.number_of
@@ -98,7 +101,8 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None
     judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
     ids, texts = list(inputs.queries), list(inputs.queries.values())
     ranking = search_unshown(retriever, texts, DEPTH, inputs.candidates_of(ids))
-    return Confidence.fit(ranking, judged)
+    asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
+    return Confidence.fit(ranking, judged, asked)
 
 
 def rank(

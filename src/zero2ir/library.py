@@ -38,6 +38,7 @@ def train(
     others: Sequence[tuple[Documents, Judgments]] = (),
     candidates: Candidates | None = None,
     translations: Mapping[str, str] | None = None,
+    asked: Sequence[str] = (),
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -59,6 +60,8 @@ def train(
             each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
         translations: of judged queries into the documents' language, by query, where they are in another one: what
             model=translated, aligned and crosslingual learn from.
+        asked: further queries that people asked, of which nothing is judged, such as a log: they tell how scores
+            spread, which makes the stated confidence truer.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -77,7 +80,7 @@ def train(
     rows, set_aside = _judged(judgments, corpus, config, translations)
     ranked = as_candidates(candidates, rows, corpus)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
-    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)])
+    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
     about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
     return train_program(chosen, fit, inputs, about, config.task.answers).program
 
@@ -150,10 +153,11 @@ def label(
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
     synthetic = wants_synthetic(fit, config.lm.available)
+    inputs = _inputs(corpus, as_judgments(judgments, corpus), None, config, synthetic, seed)
     return Labelling(
         chosen.index(corpus),
         fit,
-        _inputs(corpus, as_judgments(judgments, corpus), None, config, synthetic, seed),
+        replace(inputs, asked=[text for _, text in candidates] if queries is not None else ()),
         candidates,
         {name: member.index(corpus) for name, member in members.items()},
         choose,

@@ -25,6 +25,11 @@ def candidates(seed: int) -> Path:
     return JUDGMENTS / f"seed{seed}-candidates.json"
 
 
+def asked(seed: int) -> Path:
+    """The queries that training may see the texts of beside one draw's judgments."""
+    return JUDGMENTS / f"seed{seed}-asked.json"
+
+
 def synthetic(seed: int) -> Path:
     """The synthetic queries whose prompt shows one draw's judgments."""
     return SYNTHETIC / f"seed{seed}"

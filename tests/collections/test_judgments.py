@@ -16,9 +16,12 @@ from zero2ir.collections import (
     JudgmentBudget,
     Query,
     draw,
+    draw_asked,
+    read_asked,
     read_candidates,
     read_judgments,
     test_queries,
+    write_asked,
     write_candidates,
     write_judgments,
 )
@@ -73,6 +76,29 @@ def test_draw_depends_on_the_seed_and_not_on_file_order(case, shuffler):
         judgments=shuffler.sample(collection.judgments, len(collection.judgments)),
     )
     assert draw(collection, budget, seed) == draw(shuffled, budget, seed)
+
+
+@given(draws())
+def test_what_was_asked_is_neither_judged_nor_tested(case):
+    collection, budget, seed = case
+    judgments = draw(collection, budget, seed)
+    left = [query for query in collection.queries if query.split == "train"]
+    taken = {normalised(row.query) for row in judgments}
+    taken |= {normalised(query.text) for query in collection.queries if query.split == "test"}
+    possible = {normalised(query.text) for query in left} - taken
+    asked = draw_asked(collection, judgments, JudgmentBudget(asked=len(possible)), seed)
+    assert {normalised(text) for text in asked} == possible
+    with pytest.raises(
+        InputError, match=rf"budget\.asked={len(possible) + 1}, but the train split has {len(possible)}"
+    ):
+        draw_asked(collection, judgments, JudgmentBudget(asked=len(possible) + 1), seed)
+
+
+def test_what_was_asked_survives_the_file(tmp_path):
+    write_asked(["wo ist 北京?", ""], tmp_path / "asked.json")
+    assert read_asked(tmp_path / "asked.json") == ["wo ist 北京?", ""]
+    with pytest.raises(InputError, match="run the ingest stage first"):
+        read_asked(tmp_path / "none.json")
 
 
 def test_each_seed_draws_its_own_and_zero_is_a_seed():

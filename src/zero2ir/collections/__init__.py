@@ -5,9 +5,12 @@ from dataclasses import replace
 from zero2ir.collections.checks import check, require_judged_queries
 from zero2ir.collections.judgments import (
     draw,
+    draw_asked,
+    read_asked,
     read_candidates,
     read_judgments,
     test_queries,
+    write_asked,
     write_candidates,
     write_judgments,
 )
@@ -42,9 +45,11 @@ __all__ = [
     "RawCollection",
     "check",
     "draw",
+    "draw_asked",
     "in_passages",
     "is_ordered",
     "load",
+    "read_asked",
     "read_candidates",
     "read_collection",
     "read_documents",
@@ -53,6 +58,7 @@ __all__ = [
     "read_others",
     "require_judged_queries",
     "test_queries",
+    "write_asked",
     "write_candidates",
     "write_collection",
     "write_judgments",

@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,39 @@ def handed_out(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget
         for own, rows in zip(drawn, nexts, strict=True)
         for row in rows
     ]
+
+
+def draw_asked(
+    collection: Collection, judgments: Iterable[JudgedDocument], budget: JudgmentBudget, seed: int
+) -> list[str]:
+    """Draws the texts of further train queries: none is judged, and none reads like a test query.
+
+    Raises:
+        InputError: fewer than the budget asks for.
+    """
+    taken = {normalised(row.query) for row in judgments}
+    taken |= {normalised(query.text) for query in collection.queries if query.split != "train"}
+    free = {normalised(query.text): query.text for query in sorted(collection.queries) if query.split == "train"}
+    pool = [text for key, text in free.items() if key not in taken]
+    if len(pool) < budget.asked:
+        raise InputError(
+            f"budget.asked={budget.asked}, but the train split has {len(pool)} further queries; lower budget.asked"
+        )
+    return [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))[: budget.asked]]
+
+
+def write_asked(texts: Sequence[str], path: Path) -> None:
+    """Writes what ``draw_asked`` gave."""
+    write_json(path, list(texts))
+
+
+def read_asked(path: Path) -> list[str]:
+    """Reads what ``write_asked`` wrote.
+
+    Raises:
+        InputError: the file is not there.
+    """
+    return _read_json(path)
 
 
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:
@@ -174,6 +208,10 @@ def read_candidates(path: Path) -> dict[str, list[str]] | None:
     Raises:
         InputError: the file is not there.
     """
+    return _read_json(path)
+
+
+def _read_json(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: not there; run the ingest stage first")
     return json.loads(path.read_text(encoding="utf-8"))

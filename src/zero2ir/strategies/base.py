@@ -34,6 +34,7 @@ class TrainingInputs:
         others: other collections with judgments, to practise on.
         candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
             where that is the whole collection.
+        asked: further queries that people asked, of which nothing is judged: they tell how scores spread.
     """
 
     corpus: Corpus
@@ -44,6 +45,7 @@ class TrainingInputs:
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
     others: Sequence[OtherCollection] = ()
     candidates: Mapping[str, Sequence[str]] | None = None
+    asked: Sequence[str] = ()
 
     @cached_property
     def queries(self) -> dict[str, str]:
