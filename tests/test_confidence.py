@@ -43,6 +43,22 @@ def test_the_signals_by_hand() -> None:
     assert signals(Ranking(np.zeros((2, 0), int), np.zeros((2, 0)), np.zeros(2), np.zeros(2))).shape == (2, 0, 2)
 
 
+def test_agreement_is_a_signal_of_the_query() -> None:
+    found = ranking([[5.0, 4.0, 1.0], [5.0, 4.0, 1.0]], 3)._replace(agreement=np.array([0.2, 0.7]))
+    assert signals(found)[..., 2].tolist() == [[0.2] * 3, [0.7] * 3]
+    assert (signals(found)[..., :2] == signals(found._replace(agreement=None))).all()
+
+
+def test_where_the_parts_agree_it_is_surer() -> None:
+    found, judged, _ = drawn(20, 0.2, 9)
+    agreed = np.random.default_rng(0).random(20)
+    told = found._replace(agreement=agreed)
+    confidence = Confidence.fit(told, judged)
+    assert confidence is not None
+    more, less = (confidence.probabilities(told._replace(agreement=agreed + move)) for move in (0.1, -0.1))
+    assert (more > less).all()
+
+
 @given(SCORES, st.sampled_from([0.5, 4.0, 64.0]), st.integers(-8, 8))
 def test_the_signals_depend_on_neither_scale_nor_offset(rows: list[list[float]], scale: float, offset: int) -> None:
     rows = [[float(round(value)) for value in row] for row in rows]

@@ -14,7 +14,7 @@ from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import Candidates, best
+from zero2ir.models.base import Candidates, agreement, best
 from zero2ir.models.hybrid import learned_weights
 from zero2ir.models.normalization import Normalization, Reference
 
@@ -248,3 +248,25 @@ def test_a_hybrid_learns_its_weights_from_examples() -> None:
     assert learned.weights[0] > 0.6
     assert hybrid.weights == [0.5, 0.5]
     assert Hybrid([strong, weak]).index(FOUR).learn([Example("any", 0)], seed=0) is None
+
+
+def test_agreement_is_what_the_first_documents_have_in_common() -> None:
+    def found(scores: Mapping[int, float]) -> Ranking:
+        return Given(scores).search([""], 10)
+
+    one, other, nothing = found({0: 2.0, 1: 1.0, 2: 0.5}), found({1: 3.0, 2: 1.0, 3: 0.0}), found({})
+    assert agreement([one, other]).tolist() == [0.2]
+    assert agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
+    hybrid = Hybrid([Given({0: 2.0, 1: 1.0}), Given({1: 3.0, 2: 1.0})]).index(FOUR).search(["", ""], 2)
+    assert hybrid.agreement is not None
+    assert hybrid.agreement.tolist() == [0.1, 0.1]
+    assert one.agreement is None
+
+
+@given(st.lists(st.permutations(range(30)), min_size=2, max_size=4))
+def test_agreement_depends_on_no_order_of_the_parts(orders: list[list[int]]) -> None:
+    rankings = [best(np.array([order], dtype=np.float32), 20) for order in orders]
+    (value,) = agreement(rankings)
+    assert 0 <= value <= 1
+    assert agreement(rankings[::-1]) == pytest.approx([value])
+    assert agreement([rankings[0], rankings[0]]).tolist() == [1.0]

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NO_DOCUMENT = -1
 STATE = "model.json"
+TOP = 10  # documents by which rankings are held against each other
 SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
 
 Candidates = Sequence[np.ndarray]  # for each query the numbers of the documents that it ranks, each once, int64
@@ -33,12 +35,14 @@ class Ranking(NamedTuple):
         scores: (n_queries, k) float32, higher is better, -inf where there is no document.
         mean: (n_queries,) mean score of all documents of the collection; one that does not match at all counts as 0.
         deviation: (n_queries,) standard deviation of the same.
+        agreement: (n_queries,) how far the retrievers that it was made of agree, 0 to 1; None where it was made of one.
     """
 
     numbers: np.ndarray
     scores: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
+    agreement: np.ndarray | None = None
 
     def cut(self, k: int) -> "Ranking":
         """The best ``k`` alone."""
@@ -46,7 +50,7 @@ class Ranking(NamedTuple):
 
     def of_queries(self, rows: np.ndarray | slice) -> "Ranking":
         """Some queries alone."""
-        return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows])
+        return Ranking(*(None if values is None else values[rows] for values in self))
 
 
 class Example(NamedTuple):
@@ -361,7 +365,19 @@ def of_queries(candidates: Candidates | None, rows: slice) -> Candidates | None:
 
 def joined(rankings: Sequence[Ranking]) -> Ranking:
     """The rankings of several batches of queries as one."""
-    return Ranking(*map(np.concatenate, zip(*rankings, strict=True)))
+    columns = zip(*rankings, strict=True)
+    return Ranking(*(None if values[0] is None else np.concatenate(values) for values in columns))
+
+
+def agreement(rankings: Sequence[Ranking]) -> np.ndarray:
+    """(n_queries,) the share of the first ten documents that two rankings have in common, the mean over all pairs.
+
+    Args:
+        rankings: two or more of the same queries; of shorter ones, the share of ten all the same.
+    """
+    firsts = [[set(row[row != NO_DOCUMENT].tolist()) for row in one.numbers[:, :TOP]] for one in rankings]
+    shared = [[len(a & b) / TOP for a, b in zip(*pair, strict=True)] for pair in combinations(firsts, 2)]
+    return np.mean(shared, axis=0)
 
 
 def counted(examples: Sequence[Example]) -> list[Example]:

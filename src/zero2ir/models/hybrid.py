@@ -15,6 +15,7 @@ from zero2ir.models.base import (
     Ranking,
     Retriever,
     Start,
+    agreement,
     best,
     joined,
     longest,
@@ -141,7 +142,8 @@ class Hybrid(Retriever):
             )
             for row in range(len(rankings[0].numbers))
         ]
-        return joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
+        fused_rows = joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
+        return fused_rows._replace(agreement=agreement(rankings))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""

@@ -130,12 +130,11 @@ class Smoothed(Retriever):
     def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
             return best(np.zeros((0, len(self.near))), k)
-        return joined(
-            [
-                self._smoothed_row(Reference.of(ranking, row), k, None if candidates is None else candidates[row])
-                for row in range(len(ranking.numbers))
-            ]
-        )
+        rows = [
+            self._smoothed_row(Reference.of(ranking, row), k, None if candidates is None else candidates[row])
+            for row in range(len(ranking.numbers))
+        ]
+        return joined(rows)._replace(agreement=ranking.agreement)
 
     @cached_property
     def _shares(self) -> np.ndarray:
