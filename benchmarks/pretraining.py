@@ -85,6 +85,8 @@ def task_conditions(queries: Sequence[SyntheticQuery], ordered: bool) -> Iterato
     rows |= {f"{name} alone": {name: task} for name, task in everything.items() if name not in on}
     for name, tasks in rows.items():
         yield Condition(name, PairTasks(**tasks).informed(ordered, written))
+    own = ["pretraining.static.tokenizer=collection"]
+    yield Condition("default, the collection's own tokenizer", DEFAULT.informed(ordered, written), own)
 
 
 def compose_tasks(name: str) -> PairTasks:
