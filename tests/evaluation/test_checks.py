@@ -43,7 +43,9 @@ def test_ties_that_decide_are_refused_and_others_not():
     tied = Run(["q1"], [["a", "b", "c"]], [[1.0, 1.0 + 1e-12, 0.5]])  # equal in single precision
     assert tie_range(tied, qrels, "RR") == (0.5, 1.0)
     check_ties(tied, qrels, "RR", 0.5)
-    with pytest.raises(InputError, match=r"equal scores decide RR, .* 0\.500 and 1\.000 .*evaluation\.tie_limit=0\.501"):
+    with pytest.raises(
+        InputError, match=r"equal scores decide RR, .* 0\.500 and 1\.000 .*evaluation\.tie_limit=0\.501"
+    ):
         check_ties(tied, qrels, "RR", 0.05)
     harmless = Run(["q1"], [["b", "a", "c"]], [[2.0, 1.0, 1.0]])
     check_ties(harmless, qrels, "RR", 0.0)

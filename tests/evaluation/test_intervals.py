@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scipy.stats import bootstrap
 
 from zero2ir.evaluation.intervals import bca, bootstrap_interval, resample_counts, share_interval

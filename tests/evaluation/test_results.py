@@ -113,7 +113,9 @@ def test_results_that_do_not_belong_together_are_refused(tmp_path):
         read_all(sorted(tmp_path.iterdir()))
 
 
-@pytest.mark.parametrize("name", ["system.json", "metrics.json", "per_query.parquet", "condensed.parquet", "confidence.parquet"])
+@pytest.mark.parametrize(
+    "name", ["system.json", "metrics.json", "per_query.parquet", "condensed.parquet", "confidence.parquet"]
+)
 @pytest.mark.parametrize("damage", [b"", b"{}"])
 def test_a_damaged_folder_is_named(tmp_path, name, damage):
     write(tmp_path / "one")

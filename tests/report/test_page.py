@@ -104,8 +104,16 @@ def report(tmp_path_factory):
 
 def test_the_folder_is_whole(report):
     names = {str(path.relative_to(report.parent)) for path in files_below(report.parent)}
-    drawn = ("quality", "other-measures", "differences", "reliability", "risk-coverage", "cost")
-    tables = {"systems.md", "systems.tex", "systems.csv", "comparisons.md", "comparisons.csv"}
+    drawn = ("quality", "other-measures", "differences", "reliability", "risk-coverage", "front")
+    tables = {
+        "summary.md",
+        "systems.md",
+        "systems.tex",
+        "systems.csv",
+        "comparisons.md",
+        "comparisons.csv",
+        "deltas.csv",
+    }
     assert names == {"index.html", *tables, *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png"))}
 
 
@@ -115,7 +123,7 @@ def test_nothing_untrusted_becomes_markup(report):
     assert tags.all("script") == [{}]  # the page's own
     assert not tags.all("i")
     assert page.count("&lt;script&gt;") >= 5  # title, heading, source, quality example, language model, notes
-    for name in ("systems.md", "comparisons.md", "systems.tex"):
+    for name in ("summary.md", "systems.md", "comparisons.md", "systems.tex"):
         assert "<script>" not in (report.parent / name).read_text(encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ def check_ties(run: Run, qrels: Sequence[Judgment], measure: str, most: float) -
     low, high = tie_range(run, qrels, measure)
     if high - low > most:
         raise InputError(
-            f"run: equal scores decide {measure}, which lies between {low:.3f} and {high:.3f} by the order of ties alone; "
+            f"run: equal scores decide {measure}, which lies between {low:.3f} and {high:.3f} by the order of ties; "
             f"make the scores finer, or allow it with evaluation.tie_limit={high - low + 0.001:.3f}"
         )
 

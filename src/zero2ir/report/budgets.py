@@ -13,7 +13,7 @@ from zero2ir.report.tables import interval_text
 
 
 class Curve(NamedTuple):
-    """One system over its budgets; ``points`` maps the number of judged queries to the main measure, in rising order."""
+    """One system over its budgets; ``points`` maps the number of judged queries, rising, to the main measure."""
 
     model: str
     strategy: str
@@ -52,9 +52,7 @@ def budget_curves(results: Sequence[Results], measure: str, **options: Any) -> l
         if each.system.judged_queries is not None:
             budgets = grouped.setdefault((each.system.model, each.system.strategy), {})
             budgets.setdefault(each.system.judged_queries, []).append(each)
-    return [
-        Curve(*name, _points(budgets, measure, options)) for name, budgets in grouped.items() if len(budgets) > 1
-    ]
+    return [Curve(*name, _points(budgets, measure, options)) for name, budgets in grouped.items() if len(budgets) > 1]
 
 
 def _points(budgets: dict[int, list[Results]], measure: str, options: dict[str, Any]) -> dict[int, Interval]:

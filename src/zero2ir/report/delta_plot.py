@@ -78,4 +78,8 @@ def delta_plot(cases: Cases) -> DeltaPlot:
 def _scale(lowest: float, highest: float) -> list[float]:
     """Round values between the ends, 0 among them."""
     step = next(one for one in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0) if (highest - lowest) / one <= 6 or one == 1.0)
-    return [step * place for place in range(int(lowest / step) - 1, int(highest / step) + 2) if lowest <= step * place <= highest]
+    return [
+        step * place
+        for place in range(int(lowest / step) - 1, int(highest / step) + 2)
+        if lowest <= step * place <= highest
+    ]

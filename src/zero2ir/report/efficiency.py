@@ -18,7 +18,9 @@ class Price(NamedTuple):
 
     def of(self, system: System) -> float | None:
         """What a system costs, the mean over its seeds; None where nobody says."""
-        parts = [value for name, value in system.cost.items() if name.startswith(self.starts) and name.endswith(self.ends)]
+        parts = [
+            value for name, value in system.cost.items() if name.startswith(self.starts) and name.endswith(self.ends)
+        ]
         return sum(parts) if parts else None
 
 

@@ -316,8 +316,8 @@ def _draw_front(summary: Summary, prices: Sequence[Price], folder: Path) -> Draw
         _legend(figure, looks, 2 * columns)
     return Drawn(
         "front",
-        f"{measure} against what it costs. The line joins the systems that no other beats at the same price or less, by "
-        "their means alone; they are named. Intervals are in the table of systems.",
+        f"{measure} against what it costs. The line joins the systems that no other beats at the same price or less, "
+        "by their means alone; they are named. Intervals are in the table of systems.",
         f"Scatter plots of {measure} against {len(prices)} costs. The table of prices holds the same figures.",
     )
 
@@ -364,8 +364,8 @@ def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Dr
     _small_multiples(summary, folder, "budgets", draw, "judged queries that training was given", measure)
     return Drawn(
         "budgets",
-        f"{measure} by the number of judged queries that training was given, with {summary.level:.0%} intervals, on the "
-        "queries that every budget of a system tests.",
-        f"Curves of {measure} over {len({one for curve in curves for one in curve.points})} budgets, one panel for each "
-        "model type. The table of budgets holds the same figures.",
+        f"{measure} by the number of judged queries that training was given, with {summary.level:.0%} intervals, on "
+        "the queries that every budget of a system tests.",
+        f"Curves of {measure} over {len({one for curve in curves for one in curve.points})} budgets, one panel for "
+        "each model type. The table of budgets holds the same figures.",
     )

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zero2ir.evaluation.intervals import Interval
-from zero2ir.report.tables import Compared, Summary, figure, probability, signed
+from zero2ir.report.tables import Compared, Summary, difference_text, figure, probability
 
 MOST = 8  # sentences of each family; the tables hold the rest
 
@@ -44,7 +43,7 @@ def _said(row: Compared, rows: Sequence[Compared]) -> str:
     each = row.comparison
     total = each.wins + each.ties + each.losses
     told = (
-        f"{row.measure} {_difference(each.difference)}, p {_p(row.p_holm)} after Holm's correction; "
+        f"{row.measure} {difference_text(each.difference)}, {_p(row.p_holm)} after Holm's correction; "
         f"higher on {each.wins:,} of {total:,} queries, lower on {each.losses:,}."
     )
     beside = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
@@ -54,12 +53,8 @@ def _said(row: Compared, rows: Sequence[Compared]) -> str:
     return told + (f" By {_listed(contrary)} it is the other way round." if contrary else "")
 
 
-def _difference(interval: Interval) -> str:
-    return f"{signed(interval.mean)} [{signed(interval.ci_low)}, {signed(interval.ci_high)}]"
-
-
 def _p(value: float) -> str:
-    return probability(value).replace("<", "< ") if value < 0.001 else f"= {figure(value)}"
+    return f"p {probability(value)}" if value < 0.001 else f"p = {figure(value)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -35,11 +35,11 @@ from zero2ir.report.tables import (
     deltas_csv,
     difference_text,
     figure,
+    found_prompts,
     interval_text,
     paper_table,
     power,
     probability,
-    found_prompts,
     prompts_table,
     selective_table,
     signed,
@@ -138,11 +138,12 @@ def _summary(summary: Summary, table: str) -> str:
 
 
 def _findings(summary: Summary) -> list[Finding]:
-    return [
-        finding
-        for rows in (summary.against_baseline, summary.against_untrained)
-        for finding in find_findings(summary, rows)
-    ]
+    """Of both families; a pair that both hold is named once."""
+    against, untrained = (
+        find_findings(summary, rows) for rows in (summary.against_baseline, summary.against_untrained)
+    )
+    named = {(finding.system, finding.other) for finding in against}
+    return [*against, *(finding for finding in untrained if (finding.system, finding.other) not in named)]
 
 
 def _data_uri(folder: Path, name: str) -> str:

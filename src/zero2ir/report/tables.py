@@ -100,7 +100,7 @@ class Compared(NamedTuple):
         """The verdict; an undecided one with what would have shown."""
         if self.verdict != "undecided" or math.isnan(self.detectable):
             return self.verdict
-        return f"undecided; {figure(self.detectable)} would show"
+        return f"undecided; from {figure(self.detectable)} it would show"
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,9 @@ def _system(
     trust = calibration(*stated(results), **options) if stating else None
     selective, weighted = _adjusted(results, measures[0], options) if stating else ([], None)
     condensed = {
-        measure: bootstrap_interval(score_table({each.system.seed: each.condensed[measure] for each in results}), **options)
+        measure: bootstrap_interval(
+            score_table({each.system.seed: each.condensed[measure] for each in results}), **options
+        )
         for measure in graded_measures(measures)
         if all(measure in each.condensed for each in results)
     }
@@ -246,9 +248,7 @@ def _system(
     )
 
 
-def _adjusted(
-    results: Sequence[Results], measure: str, options: dict[str, Any]
-) -> tuple[list[Interval], Interval]:
+def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any]) -> tuple[list[Interval], Interval]:
     """A measure of the surest queries by ``COVERAGES``, and with queries weighted by confidence."""
     confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
     values = {
