@@ -56,7 +56,7 @@ def test_systems_come_in_reading_order_with_their_figures():
     assert rows[1][6].startswith("−0.098 [−")
     assert rows[1][9] == "0/0/20"
     assert rows[2][3].startswith("0.585▲ [")
-    assert rows[1][3].startswith("0.292▼ [")
+    assert rows[1][3].startswith("0.293▼ [")
     assert cost_table(summary).rows[2][2:] == ["12.3", "1,200"]
 
 

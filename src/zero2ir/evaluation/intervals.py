@@ -77,7 +77,8 @@ def bca(values: Floats, means: Floats, level: float) -> tuple[float, float]:
     if np.ptp(values) <= _SAME:
         return float(values.min()), float(values.max())
     mean = values.mean()
-    bias = ndtri(((means < mean).mean() + (means <= mean).mean()) / 2)
+    below, up_to = means < mean - _SAME, means <= mean + _SAME  # many resamples have the same mean but for rounding
+    bias = ndtri((below.mean() + up_to.mean()) / 2)
     apart = values - mean  # what a value takes away from the mean by its absence, times n - 1
     acceleration = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
     wanted = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
