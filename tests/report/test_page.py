@@ -217,7 +217,9 @@ def test_prompts_have_a_section_where_there_are_any(report, tmp_path):
     assert len(ids) == len(set(ids))
     assert {"prompts", "prompts-1-caption", "prompts-2-caption"} <= set(ids)  # one table a seed
     assert "#prompts" in [attributes.get("href") for attributes in tags.all("a")]
-    assert page.index("cccc") < page.index("aaaa") < page.index("bbbb")  # as they promise
+    table = page[page.index('id="prompts-1-caption"') :]
+    assert table.index("cccc") < table.index("aaaa") < table.index("bbbb")  # as they promise
+    assert page.count("<h5>The first</h5>") == page.count("<h5>The one that was found</h5>") == 2  # one pair a seed
     assert '+0.040 <span class="interval">[+0.001, +0.079]</span>' in page
     assert "· second query" in page
     assert (built.parent / "figures" / "prompts.svg").is_file()

@@ -98,7 +98,10 @@ def build_report(
             {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
             for drawn in draw_figures(summary, part / "figures", curves)
         ]
-        _write(part / "index.html", _page(summary, figures, manifest, settings, cards, cases, curves))
+        _write(
+            part / "index.html",
+            _page(summary, figures, manifest, settings, cards, cases, curves, _judged_irrelevant(collection)),
+        )
     return output / "index.html"
 
 
@@ -133,7 +136,7 @@ def _summary(summary: Summary, table: str) -> str:
     """For a README: the table, what it means, and the findings."""
     found = _findings(summary)
     said = [f"- {sentence.sentence}" for sentence in found] or ["No difference passed its test."]
-    parts = [table, _caption(summary), "\n".join(escaped(line) for line in said)]
+    parts = [table, escaped(_caption(summary)), "\n".join(escaped(line) for line in said)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -160,6 +163,7 @@ def _page(
     cards: Sequence[Mapping[str, Any]],
     cases: Cases | None,
     curves: Sequence[Curve],
+    judged_irrelevant: float | None,
 ) -> str:
     import jinja2
 
@@ -185,6 +189,7 @@ def _page(
         better=BETTER,
         worse=WORSE,
         condensed=condensed_table(summary),
+        judged_irrelevant=judged_irrelevant,
         front=front_table(summary, prices) if prices else None,
         budgets=budgets_table(curves) if curves else None,
         plot=delta_plot(cases) if cases else None,
@@ -209,6 +214,13 @@ def _page(
         choices=_choices(summary.systems),
         figure=figure,
     )
+
+
+def _judged_irrelevant(collection: Collection | None) -> float | None:
+    """The share of judged documents that are not relevant; None where nobody knows."""
+    if collection is None or not collection.judgments:
+        return None
+    return sum(row.relevance <= 0 for row in collection.judgments) / len(collection.judgments)
 
 
 def _comparisons(rows: Sequence[Compared], measure: str) -> Table:
