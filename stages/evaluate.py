@@ -7,8 +7,9 @@ from zero2ir import paths
 from zero2ir.collections import read_collection, read_judgments, test_queries
 from zero2ir.config import EvaluateConfig, stage
 from zero2ir.evaluation.answers import AnswerKey
-from zero2ir.evaluation.results import SystemIdentity, write_results
-from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, rank, timed
+from zero2ir.evaluation.checks import check_run, check_ties
+from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
+from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
 from zero2ir.program import load_program, program_digest
 from zero2ir.tracking import log_evaluation
 
@@ -19,12 +20,15 @@ def main(config: EvaluateConfig) -> None:
     program = load_program(trained / paths.PROGRAM)
     training = json.loads((trained / paths.TRAINING).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION)
-    queries, qrels = test_queries(collection, read_judgments(paths.judgments(config.system.seed)))
+    drawn = read_judgments(paths.judgments(config.system.seed))
+    queries, qrels = test_queries(collection, drawn)
 
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
     ceiling = ceiling_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
     (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
+    check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})
+    check_ties(run, qrels, ranking_measures(config.evaluation.measures)[0], config.evaluation.tie_limit)
     key = AnswerKey(
         {query.query_id: query.answers for query in queries},
         {document.doc_id: document.body for document in program.documents},
@@ -35,6 +39,8 @@ def main(config: EvaluateConfig) -> None:
         dataset=collection.facts["name"],
         notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()},
         prompts=training.get("prompts", []),
+        judged_queries=len({row.query_id for row in drawn}),
+        made_on=made_on(),
     )
     metrics = write_results(
         results,
@@ -65,7 +71,7 @@ def figures(metrics: dict[str, Any]) -> dict[str, float]:
     flat: dict[str, float] = {}
     nested = {
         f"{group}/{key}": value
-        for group in ("confidence", "ceiling", "of_ceiling")
+        for group in ("condensed", "confidence", "ceiling", "of_ceiling")
         for key, value in metrics.get(group, {}).items()
     }
     for name, value in (metrics | nested).items():

@@ -24,6 +24,7 @@ def main(config: ReportConfig) -> None:
         collection=read_collection(paths.COLLECTION),
         manifest=json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8")),
         settings=config.panel.model_dump(mode="json"),
+        other_results=config.other_results,
         baseline=config.baseline,
         resamples=config.evaluation.resamples,
         level=config.evaluation.confidence_level,

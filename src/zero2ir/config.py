@@ -135,6 +135,7 @@ class ReportConfig(Settings):
     evaluation: EvaluationSettings
     tracking: TrackingSettings
     baseline: str
+    other_results: tuple[Path, ...] = ()
     panel: Panel
     seed: int
 

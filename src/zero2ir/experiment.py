@@ -1,10 +1,13 @@
 """The steps that the pipeline's stages and the library share: pretrain on documents, train a program, rank queries."""
 
+import os
+import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
     from zero2ir.collections import Document, Query
     from zero2ir.lm.factory import LanguageModel
     from zero2ir.program import Program
+
+
+PACKAGES = (  # that decide about figures; the lock names all others
+    *("bm25s", "PyStemmer", "numpy", "scipy", "torch", "sentence-transformers", "transformers", "dspy", "xllamacpp"),
+    *("ir-measures", "pytrec_eval-terrier", "scikit-learn"),
+)
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,33 @@ def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Docu
     ids = np.array([document.doc_id for document in documents] + [""], dtype=object)  # -1 takes the last one
     scores = np.where(ranking.numbers == NO_DOCUMENT, 0.0, ranking.scores)
     return Run(query_ids, ids[ranking.numbers], scores)
+
+
+def made_on() -> dict[str, str]:
+    """What a figure was measured with: machine, interpreter, and the packages that decide about figures, by version."""
+    machine = {
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+    }
+    return machine | {name: version for name in PACKAGES if (version := _version(name))}
+
+
+def _processor() -> str:
+    """The processor's name; Python itself knows it on few systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown processor")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def peak_memory_mb() -> float:

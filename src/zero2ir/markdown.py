@@ -1,6 +1,7 @@
 """Tables of text, and how they are written in Markdown."""
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 
@@ -18,14 +19,23 @@ def heading(key: str) -> str:
     return spaced[:1].upper() + spaced[1:]
 
 
-def markdown(table: Table) -> str:
-    """A GitHub table; no text can break out of its cell, or become a link or markup."""
+def markdown(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
+    """A GitHub table; no text can break out of its cell, or become a link or markup.
+
+    Args:
+        table: any.
+        bold: (row, column) of the cells to stand out.
+    """
     marks = [":--" if column < table.labels else "--:" for column in range(len(table.headers))]
-    lines = [[_cell(cell) for cell in table.headers], marks]
-    lines += [[_cell(cell) for cell in row] for row in table.rows]
+    lines = [[escaped(cell) for cell in table.headers], marks]
+    lines += [
+        [f"**{escaped(cell)}**" if (row, column) in bold else escaped(cell) for column, cell in enumerate(cells)]
+        for row, cells in enumerate(table.rows)
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cell(text: str) -> str:
-    escaped = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"\\(\[|\](?!\())", r"\1", escaped)  # brackets without a link behind them are only brackets
+def escaped(text: str) -> str:
+    """One line of text as it is: no markup, no links."""
+    plain = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"\\(\[|\](?!\())", r"\1", plain)  # brackets without a link behind them are only brackets

@@ -11,6 +11,7 @@ from zero2ir.evaluation.calibration import (
     reliability,
     risk_coverage,
     selective_means,
+    weighted_mean,
 )
 
 OPTIONS = {"resamples": 300, "level": 0.95, "seed": 0}
@@ -63,6 +64,27 @@ def test_the_surest_queries_do_not_depend_on_the_order(pairs, random):
     assert one[0].mean == pytest.approx(np.mean([value for _, value in pairs]))
     best = max(value for _, value in pairs)
     assert all(each.ci_low - 1e-9 <= each.ci_high <= best + 1e-9 for each in one)
+
+
+def test_queries_count_by_confidence():
+    found = weighted_mean([0.9, 0.5, 0.1], [1.0, 0.4, 0.0], **OPTIONS)
+    assert found.mean == pytest.approx((0.9 + 0.2) / 1.5)
+    assert found.ci_low <= found.mean <= found.ci_high
+    assert found.n == 3
+    drawn = weighted_mean([[0.9, np.nan], [0.1, 0.5]], [[1.0, np.nan], [0.0, 0.4]], **OPTIONS)
+    assert drawn.mean == pytest.approx((0.9 + 0.2) / 1.5)
+    assert drawn.n == 2
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0.1, 1))
+def test_equal_confidences_leave_the_plain_mean(values, confidence):
+    found = weighted_mean([confidence] * len(values), values, **OPTIONS)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert min(values) - 1e-9 <= found.ci_low <= found.ci_high <= max(values) + 1e-9
+
+
+def test_who_is_sure_of_nothing_has_no_weighted_mean():
+    assert np.isnan(weighted_mean([0.0, 0.0], [1.0, 1.0], **OPTIONS).mean)
 
 
 def test_risk_rises_to_the_share_of_errors():

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
-from zero2ir.evaluation.intervals import bootstrap_interval, resample_counts, share_interval
+from zero2ir.evaluation.intervals import bca, bootstrap_interval, resample_counts, share_interval
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -84,3 +87,24 @@ def test_a_share_is_paired_by_query():
 def test_shares_of_what_is_mostly_nothing_are_finite():
     interval = share_interval([1.0, 0.0, 0.0], [1.0, 0.0, 0.0], **OPTIONS)
     assert interval == pytest.approx((1.0, 1.0, 1.0, 3))
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=30).filter(lambda values: np.ptp(values) > 0.01))
+def test_one_draw_s_bounds_are_scipy_s_bca(values):
+    means = resample_counts(len(values), 500, np.random.default_rng(0)) @ np.array(values) / len(values)
+    means[np.isclose(means, np.mean(values), rtol=0, atol=1e-12)] = np.mean(values)  # scipy minds the last bit
+    drawn = SimpleNamespace(bootstrap_distribution=means)
+    theirs = bootstrap((values,), np.mean, method="BCa", n_resamples=0, bootstrap_result=drawn).confidence_interval
+    assert bca(np.array(values), means, 0.95) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1 / 3])
+def test_equal_values_have_no_interval_but_themselves(value):
+    assert bootstrap_interval([value] * 7, **OPTIONS) == pytest.approx((value, value, value, 7))
+    assert bootstrap_interval([value], **OPTIONS) == pytest.approx((value, value, value, 1))
+
+
+def test_a_skewed_sample_moves_the_bounds_the_way_of_its_tail():
+    values = [0.0] * 18 + [0.5, 1.0]
+    interval = bootstrap_interval(values, **OPTIONS)
+    assert interval.ci_high - interval.mean > interval.mean - interval.ci_low > 0

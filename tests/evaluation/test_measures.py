@@ -12,6 +12,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     Run,
+    condensed,
     parse_measures,
     rankings,
     read_trec_run,
@@ -60,14 +61,65 @@ def test_equal_scores_go_by_document_id_last_first_in_every_measure():
     assert values(run, "RR@10", "RR")["q1", "RR@10"] == values(run, "RR")["q1", "RR"] == 0.5
 
 
-@given(RUNS)
-def test_measures_agree_with_trec_eval_on_runs_full_of_ties(scored):
-    judged = {"q1": {"a": 2, "b": 1, "c": 0}, "q2": {"d": 1}}
-    names = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "RR": "recip_rank"}
-    theirs = pytrec_eval.RelevanceEvaluator(judged, set(names.values())).evaluate(scored)
-    for (query_id, measure), value in values(as_run(scored), *names).items():
-        expected = theirs[query_id][names[measure]] if scored.get(query_id) else 0.0
-        assert value == pytest.approx(expected, abs=1e-9)
+# What trec_eval calls them; hostile ids (case, accents, other scripts, numbers, very long), grades and scores.
+TREC_EVAL = {
+    **{"nDCG": "ndcg", "nDCG@5": "ndcg_cut_5", "nDCG@10": "ndcg_cut_10", "R@5": "recall_5", "R@100": "recall_100"},
+    **{"AP": "map", "AP@5": "map_cut_5", "RR": "recip_rank", "P@5": "P_5", "P@10": "P_10", "Rprec": "Rprec"},
+    **{"Bpref": "bpref", "infAP": "infAP", "Success@1": "success_1", "Success@5": "success_5"},
+    **{"IPrec@0.1": "iprec_at_recall_0.10", "SetP": "set_P", "SetR": "set_recall", "SetAP": "set_map"},
+    **{"NumRet": "num_ret", "NumRel": "num_rel", "NumRet(rel=1)": "num_rel_ret"},
+}
+DOCUMENTS = ["a", "A", "é", "e\u0301", "日本", "𝔸", "0", "00", "-1", "q1", "z" * 300, "<b>", "a.b|c"]
+GRADED = st.dictionaries(
+    st.sampled_from(["q1", "q2", "ü"]),
+    st.dictionaries(st.sampled_from(DOCUMENTS), st.integers(-1, 4), min_size=1, max_size=8),
+    min_size=1,
+)
+ANY_SCORE = st.one_of(
+    st.sampled_from([0.0, -0.0, 1e-46, 1.0, 1.0 + 1e-9, 16777216.0, 16777217.0, -3e38, 3e38]),
+    st.floats(-(2.0**100), 2.0**100, width=32),
+    st.floats(-1, 1),
+)
+ANY_RUN = st.dictionaries(
+    st.sampled_from(["q1", "q2", "ü", "unjudged"]), st.dictionaries(st.sampled_from(DOCUMENTS), ANY_SCORE, max_size=13)
+)
+
+
+@given(GRADED, ANY_RUN)
+def test_every_measure_agrees_with_trec_eval_on_hostile_runs(judged, scored):
+    qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
+    theirs = pytrec_eval.RelevanceEvaluator(judged, set(pytrec_eval.supported_measures)).evaluate(scored)
+    for row in score_run(as_run(scored), qrels, list(TREC_EVAL)):
+        found = scored.get(row.query_id)
+        expected = theirs[row.query_id][TREC_EVAL[row.measure]] if found else 0.0
+        assert row.value == pytest.approx(expected, abs=1e-9), row
+
+
+@given(GRADED, ANY_RUN)
+def test_measures_that_trec_eval_lacks_agree_with_it_by_way_of_a_cut_run(judged, scored):
+    qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
+    first = {row.query_id: row.doc_ids[:3] for row in rankings(as_run(scored))}
+    cut = {query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(ids)} for query_id, ids in first.items()}
+    theirs = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(cut)
+    for row in score_run(as_run(scored), qrels, ["RR@3", "Judged@3"]):
+        found = first.get(row.query_id, [])
+        share = sum(doc_id in judged[row.query_id] for doc_id in found) / max(1, len(found))
+        expected = share if row.measure == "Judged@3" else theirs[row.query_id]["recip_rank"] if found else 0.0
+        assert row.value == pytest.approx(expected, abs=1e-9), row
+
+
+@given(GRADED, ANY_RUN)
+def test_a_condensed_run_is_the_run_of_its_judged_documents(judged, scored):
+    qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
+    kept = {row.query_id: row.doc_ids for row in rankings(condensed(as_run(scored), qrels))}
+    for row in rankings(as_run(scored)):
+        assert kept[row.query_id] == [doc_id for doc_id in row.doc_ids if doc_id in judged.get(row.query_id, {})]
+
+
+def test_what_nobody_judged_no_longer_counts_against_a_run():
+    run = Run(["q1"], [["x", "y", "a", "b"]], [[4, 3, 2, 1]])
+    assert values(run, "RR")["q1", "RR"] == pytest.approx(1 / 3)
+    assert values(condensed(run, QRELS), "RR")["q1", "RR"] == 1
 
 
 @given(RUNS)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import DEFAULT_MEASURES, Run, score_run
+from zero2ir.evaluation.measures import DEFAULT_MEASURES, Run, condensed, score_run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
 from zero2ir.files import files_below, sha256
 
@@ -39,12 +39,18 @@ def test_round_trip(tmp_path):
     expected = {(row.measure, row.query_id): row.value for row in score_run(RUN, QRELS)}
     assert {(m, q): v for m, values in found.per_query.items() for q, v in values.items()} == expected
     assert list(found.per_query) == list(SETTINGS.measures)
+    without = {(row.measure, row.query_id): row.value for row in score_run(condensed(RUN, QRELS), QRELS)}
+    assert {(m, q): v for m, values in found.condensed.items() for q, v in values.items()} == {
+        key: value for key, value in without.items() if key[0] != "Judged@10"
+    }
+    assert found.condensed["RR@10"]["q2"] == 1 > found.per_query["RR@10"]["q2"]  # nobody judged b for q2
     assert [tuple(row) for row in found.confidence] == [("q1", 0.9, True), ("q2", 0.4, False), ("q3", 0.0, False)]
 
 
 def test_metrics_keep_their_contract(tmp_path):
     metrics = write(tmp_path / "one")
-    assert set(metrics) == {"nDCG@10", "R@100", "AP", "RR@10", "Judged@10", "confidence", "cost"}
+    assert set(metrics) == {"nDCG@10", "R@100", "AP", "RR@10", "Judged@10", "condensed", "confidence", "cost"}
+    assert set(metrics["condensed"]) == {"nDCG@10", "R@100", "AP", "RR@10"}
     assert set(metrics["RR@10"]) == {"mean", "ci_low", "ci_high", "n"}
     assert metrics["RR@10"]["mean"] == 0.5  # 1, 1/2, and 0 for the query that the run misses
     assert metrics["RR@10"]["n"] == 3
@@ -58,6 +64,7 @@ def test_same_inputs_same_bytes(tmp_path):
     one, two = ([sha256(path) for path in files_below(tmp_path / name)] for name in ("one", "two"))
     assert one == two
     assert sorted(path.name for path in files_below(tmp_path / "one")) == [
+        "condensed.parquet",
         "confidence.parquet",
         "metrics.json",
         "per_query.parquet",
@@ -106,7 +113,9 @@ def test_results_that_do_not_belong_together_are_refused(tmp_path):
         read_all(sorted(tmp_path.iterdir()))
 
 
-@pytest.mark.parametrize("name", ["system.json", "metrics.json", "per_query.parquet", "confidence.parquet"])
+@pytest.mark.parametrize(
+    "name", ["system.json", "metrics.json", "per_query.parquet", "condensed.parquet", "confidence.parquet"]
+)
 @pytest.mark.parametrize("damage", [b"", b"{}"])
 def test_a_damaged_folder_is_named(tmp_path, name, damage):
     write(tmp_path / "one")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import permutation_test
+from scipy.stats import permutation_test, ttest_rel
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import (
@@ -15,6 +15,7 @@ from zero2ir.evaluation.significance import (
     paired_differences,
     score_table,
     sign_flip_p,
+    t_test_p,
 )
 
 OPTIONS = {"resamples": 2000, "level": 0.95, "seed": 0}
@@ -106,3 +107,45 @@ def test_the_detectable_difference_is_detected_as_often_as_said():
     rng = np.random.default_rng(0)
     found = [sign_flip_p(rng.normal(difference, 0.3, 64), resamples=400, seed=i) < 0.05 for i in range(300)]
     assert 0.73 <= np.mean(found) <= 0.87
+
+
+def test_the_t_test_is_scipy_s_on_pairs():
+    rng = np.random.default_rng(0)
+    one, two = rng.random(40), rng.random(40)
+    assert t_test_p(one - two) == pytest.approx(ttest_rel(one, two).pvalue, abs=1e-12)
+    assert t_test_p([0.0, 0.0]) == 1.0
+    assert math.isnan(t_test_p([0.5, 0.5]))
+    assert math.isnan(t_test_p([0.5]))
+
+
+def test_the_effect_s_interval_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        gains = {f"q{i}": float(value) for i, value in enumerate(rng.normal(0.5, 1, size=60))}
+        found = compare({0: gains}, {0: dict.fromkeys(gains, 0.0)}, resamples=300, level=0.95, seed=0)
+        assert found.effect_low < found.effect_size < found.effect_high
+        hits += found.effect_low <= 0.5 <= found.effect_high
+    assert 0.9 <= hits / 200 <= 0.99
+
+
+def test_the_effect_s_interval_widens_with_the_luck_of_the_draw():
+    rng = np.random.default_rng(0)
+    nothing = {f"q{i:02}": 0.0 for i in range(40)}
+    luck = [0.5, -0.3, 0.4, -0.2]
+    gains = {seed: {q: gain + float(rng.normal(0.1, 0.3)) for q in nothing} for seed, gain in enumerate(luck)}
+    lucky = compare(gains, dict.fromkeys(gains, nothing), **OPTIONS)
+    mean = {q: float(np.mean([gains[seed][q] for seed in gains])) for q in nothing}
+    settled = compare({0: mean}, {0: nothing}, **OPTIONS)
+    assert lucky.effect_size == pytest.approx(settled.effect_size)
+    assert lucky.effect_low < 0 < settled.effect_low
+
+
+def test_what_a_comparison_can_show_depends_on_its_own_spread():
+    found = compare({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
+    assert found.detectable(0.05) == pytest.approx(detectable_difference(found.sd, 3))
+    assert found.detectable(0.01) > found.detectable(0.05)
+    same = compare({0: {"a": 1.0}}, {0: {"a": 1.0}}, **OPTIONS)
+    assert math.isnan(same.detectable(0.05))
+    assert math.isnan(same.effect_low)
+    assert same.t_p_value == 1.0

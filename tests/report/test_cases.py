@@ -10,6 +10,7 @@ from zero2ir.collections.records import Collection, Document, Judgment, Query
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
 from zero2ir.report.cases import MOST, WORDS, Cases, excerpt, find_cases
+from zero2ir.report.delta_plot import delta_plot
 from zero2ir.report.page import build_report
 from zero2ir.report.tables import Summary, summarise
 
@@ -67,7 +68,42 @@ def test_gains_losses_and_failures(cases: Cases) -> None:
     assert [case.value for case in cases.failures] == sorted(case.value for case in cases.failures)
     missed = cases.failures[0]
     assert (missed.query_id, missed.first_relevant, missed.ranked, missed.value) == ("q28", None, 1, 0)
+    assert missed.why == "no relevant document among the 1 ranked"
     assert cases.failures[-1].first_relevant == 2
+    assert cases.failures[-1].why == "first relevant document at rank 2"
+
+
+def test_every_query_can_be_opened_in_falling_order(cases: Cases) -> None:
+    assert [case.place for case in cases.opened] == list(range(1, len(QUERIES) + 1))
+    assert {case.query_id for case in cases.bars} == set(QUERIES)
+    assert [case.delta for case in cases.opened] == sorted((case.delta for case in cases.opened), reverse=True)
+    assert cases.between == 0
+
+
+def test_of_many_queries_the_ends_and_the_failures_can_be_opened(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zero2ir.report.cases.OPENED", 6)
+    found = find_cases(summary_of(results), sorted(results.iterdir()), COLLECTION)
+    assert found is not None
+    assert len(found.bars) == 6
+    assert found.between == len(QUERIES) - 6
+    assert {case.query_id for case in found.failures} <= {case.query_id for case in found.opened}
+    plot = delta_plot(found)
+    assert plot.gap is not None
+    assert [bar.x for bar in plot.bars] == sorted(bar.x for bar in plot.bars)
+    assert plot.bars[3].x - plot.bars[2].x > plot.bars[1].x - plot.bars[0].x  # room for those between
+
+
+def test_bars_stand_on_zero_and_within_the_plot(cases: Cases) -> None:
+    plot = delta_plot(cases)
+    assert [bar.case for bar in plot.bars] == cases.bars
+    for bar in plot.bars:
+        end = bar.y if bar.case.delta < 0 else bar.y + bar.height
+        assert end == pytest.approx(plot.zero, abs=0.02)
+        assert 0 <= bar.y <= bar.y + bar.height <= plot.height
+        assert plot.left <= bar.x < bar.x + bar.width <= plot.width + 0.01 * len(plot.bars)
+    assert any(tick.y == pytest.approx(plot.zero, abs=0.02) for tick in plot.ticks)
 
 
 def test_documents_stand_in_their_order_with_grades_and_marks(cases: Cases) -> None:
@@ -89,10 +125,11 @@ def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -
     options = {"manifest": {}, "settings": {}, "resamples": 100}
     page = build_report(sorted(results.iterdir()), tmp_path / "report", collection=COLLECTION, **options)
     text = page.read_text(encoding="utf-8")
+    assert text.count('<article class="opened"') == len(QUERIES)
     assert text.count("<script>") == 1  # the page's own
     assert text.count("&lt;script&gt;") >= 2 * MOST  # in queries; in documents the word is a term, and marked
     assert text.count("&lt;<mark>script</mark>&gt;") > 2 * MOST
-    assert text.count('<details class="case">') == MOST + 5 + min(MOST, 5)
+    assert text.count('<rect class="hit"') == len(QUERIES)
     assert "<mark>sorting</mark> <mark>lists</mark>" in text
     assert 'id="queries"' in text
 

@@ -104,8 +104,16 @@ def report(tmp_path_factory):
 
 def test_the_folder_is_whole(report):
     names = {str(path.relative_to(report.parent)) for path in files_below(report.parent)}
-    drawn = ("quality", "other-measures", "differences", "reliability", "risk-coverage", "cost")
-    tables = {"systems.md", "systems.tex", "systems.csv", "comparisons.md", "comparisons.csv"}
+    drawn = ("quality", "other-measures", "differences", "reliability", "risk-coverage", "front")
+    tables = {
+        "summary.md",
+        "systems.md",
+        "systems.tex",
+        "systems.csv",
+        "comparisons.md",
+        "comparisons.csv",
+        "deltas.csv",
+    }
     assert names == {"index.html", *tables, *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png"))}
 
 
@@ -115,7 +123,7 @@ def test_nothing_untrusted_becomes_markup(report):
     assert tags.all("script") == [{}]  # the page's own
     assert not tags.all("i")
     assert page.count("&lt;script&gt;") >= 5  # title, heading, source, quality example, language model, notes
-    for name in ("systems.md", "comparisons.md", "systems.tex"):
+    for name in ("summary.md", "systems.md", "comparisons.md", "systems.tex"):
         assert "<script>" not in (report.parent / name).read_text(encoding="utf-8")
 
 
@@ -209,7 +217,9 @@ def test_prompts_have_a_section_where_there_are_any(report, tmp_path):
     assert len(ids) == len(set(ids))
     assert {"prompts", "prompts-1-caption", "prompts-2-caption"} <= set(ids)  # one table a seed
     assert "#prompts" in [attributes.get("href") for attributes in tags.all("a")]
-    assert page.index("cccc") < page.index("aaaa") < page.index("bbbb")  # as they promise
+    table = page[page.index('id="prompts-1-caption"') :]
+    assert table.index("cccc") < table.index("aaaa") < table.index("bbbb")  # as they promise
+    assert page.count("<h5>The first</h5>") == page.count("<h5>The one that was found</h5>") == 2  # one pair a seed
     assert '+0.040 <span class="interval">[+0.001, +0.079]</span>' in page
     assert "· second query" in page
     assert (built.parent / "figures" / "prompts.svg").is_file()

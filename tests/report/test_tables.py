@@ -8,12 +8,13 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.results import Confidence, Results, SystemIdentity
 from zero2ir.evaluation.significance import holm
 from zero2ir.markdown import Table, markdown
+from zero2ir.report.latex import latex
 from zero2ir.report.tables import (
+    best_cells,
     calibration_table,
     comparisons_csv,
     comparisons_table,
     cost_table,
-    latex,
     power,
     summarise,
     systems_csv,
@@ -49,11 +50,24 @@ def test_systems_come_in_reading_order_with_their_figures():
         ["dense", "zero_shot", "1"],
         ["dense", "prompt", "1"],
     ]
-    assert rows[0][5:9] == ["baseline", "–", "–", "–"]
-    assert rows[2][5].startswith("+0.195 [+")
-    assert rows[1][5].startswith("−0.098 [−")
-    assert rows[1][8] == "0/0/20"
+    assert rows[0][4] == f"{summary.systems[0].measures['nDCG@10'].ci_low:.3f}"  # what a cautious reader takes
+    assert rows[0][6:10] == ["baseline", "–", "–", "–"]
+    assert rows[2][6].startswith("+0.195 [+")
+    assert rows[1][6].startswith("−0.098 [−")
+    assert rows[1][9] == "0/0/20"
+    assert rows[2][3].startswith("0.585▲ [")
+    assert rows[1][3].startswith("0.293▼ [")
     assert cost_table(summary).rows[2][2:] == ["12.3", "1,200"]
+
+
+def test_the_best_of_each_measure_stands_out_and_judged_is_no_contest():
+    systems = [
+        result("sparse", "zero_shot", measures=("AP", "Judged@10")),
+        result("dense", "meta", 0.1, measures=("AP", "Judged@10")),
+    ]
+    summary = summarise(systems, **OPTIONS)
+    table = systems_table(summary)
+    assert best_cells(summary, table) == {(1, table.headers.index("AP"))}
 
 
 def test_both_families_are_corrected_on_their_own():
@@ -79,6 +93,9 @@ def test_a_gain_that_hangs_on_the_draw_is_undecided():
     assert row.p_holm < 0.05
     assert row.comparison.difference.ci_low < 0 < row.comparison.difference.mean
     assert row.verdict == "undecided"
+    assert row.told == f"undecided; from {row.detectable:.3f} it would show"
+    assert row.detectable == pytest.approx(row.comparison.detectable(0.05))
+    assert (row.mark, row.verdict) == ("", "undecided")
 
 
 def test_seeds_are_put_together():
@@ -148,6 +165,12 @@ def test_names_cannot_break_out_of_a_table():
     for text in ("[a](b)", "![a](b)", "[a] (b)"):
         assert "](" not in markdown(Table(["", ""], [[text, ""]], labels=1)).replace(r"\](", "")
     assert r"a|b \textless{}script\textgreater{}\_x\_ & 50\% \& $-$1 \\" in latex(table, "100%")
+    figures = Table(["", "", ""], [["[x", "0.5▲ [0.4, 0.6]", "0.3▼ [0.2, 0.4]"]], labels=1)
+    assert (
+        r"{[}x & \textbf{0.5}$^{\dagger}$ {\scriptsize {[}0.4, 0.6]} & 0.3$^{\ddagger}$ {\scriptsize {[}0.2, 0.4]} \\"
+        in latex(figures, "", {(0, 1)})
+    )
+    assert "| **0.5▲ [0.4, 0.6]** |" in markdown(figures, {(0, 1)})
     assert r"\caption{100\%}" in latex(table, "100%")
     assert r"\begin{tabular}{lr}" in latex(table, "100%")
 

@@ -5,6 +5,7 @@ where it is, else 0: both [queries], or [seeds, queries] with NaN where a seed d
 are never told apart: no figure depends on the order of the queries.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights, percentiles
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -157,6 +158,33 @@ def selective_means(
     low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2], axis=0)
     n = stated.shape[1]
     return [Interval(float(mean), float(a), float(b), n) for mean, a, b in zip(observed, low, high, strict=True)]
+
+
+def weighted_mean(
+    confidence: npt.ArrayLike, values: npt.ArrayLike, *, resamples: int, level: float, seed: int
+) -> Interval:
+    """The mean of a measure in which each query counts as much as the system is sure of it, with its interval.
+
+    Σ confidence × value / Σ confidence; above the plain mean where the system is surer of what it ranks better. The
+    interval is the percentile bootstrap's over queries and seeds; all NaN where every confidence is 0.
+
+    Args:
+        confidence: [queries] or [seeds, queries], NaN where a seed did not test a query.
+        values: the measure, as many.
+        resamples: how many resamples.
+        level: the coverage of the interval.
+        seed: of the resampling.
+    """
+    stated, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
+    weights, weighted = np.nan_to_num(stated), np.nan_to_num(stated * scores)
+    found = []
+    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+        mass, sums = (((draws @ one) * picks).sum(axis=1) for one in (weights, weighted))
+        found.append(sums[mass > 0] / mass[mass > 0])
+    means = np.concatenate(found)
+    if not weights.any() or not len(means):
+        return Interval(math.nan, math.nan, math.nan, stated.shape[1])
+    return Interval(float(weighted.sum() / weights.sum()), *percentiles(means, level), stated.shape[1])
 
 
 class Calibration(NamedTuple):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 
+_SAME = 1e-12  # values this close are equal
 _BATCH_CELLS = 4_000_000  # 32 MB of resampling weights at a time, however many queries there are
 
 
@@ -25,14 +26,14 @@ class Interval(NamedTuple):
 
 
 def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
-    """The mean with its percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+    """The mean with its bootstrap interval: over queries, or over queries and seeds.
 
-    One row per seed turns it into the bootstrap for crossed factors (Owen 2007, "The pigeonhole bootstrap"): seeds
-    and queries are drawn with replacement, a query together with all its seeds, because every draw of the judgments
-    meets the same queries. With one row it is the ordinary bootstrap over queries.
+    One row: BCa, bias-corrected and accelerated. Where all values are equal, as of a measure that nobody scores on,
+    BCa is undefined; no resample differs then, and both bounds are that value.
 
-    The percentile interval is taken rather than BCa: over 90 values spread like nDCG both cover alike (0.94), their
-    bounds differ by 0.002, and BCa is undefined where all values are equal, as for a measure that nobody scores on.
+    Several rows: the percentile interval of the bootstrap for crossed factors (Owen 2007, "The pigeonhole bootstrap"):
+    seeds and queries are drawn with replacement, a query together with all its seeds, because every draw of the
+    judgments meets the same queries. BCa's acceleration is not defined for two factors.
 
     Args:
         values: [queries] or [seeds, queries]; NaN where a seed did not test a query. Not everything may be NaN.
@@ -44,13 +45,45 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     table = table[:, ~np.isnan(table).all(axis=0)]
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
-    means = []
+    found = []
     for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
         counts = ((draws @ known) * picks).sum(axis=1)
         sums = ((draws @ filled) * picks).sum(axis=1)
-        means.append(sums[counts > 0] / counts[counts > 0])  # a resample may hold untested pairs only
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(filled.sum() / known.sum()), float(low), float(high), table.shape[1])
+        found.append(sums[counts > 0] / counts[counts > 0])  # a resample may hold untested pairs only
+    means = np.concatenate(found)
+    low, high = bca(table[0], means, level) if len(table) == 1 else percentiles(means, level)
+    return Interval(float(filled.sum() / known.sum()), low, high, table.shape[1])
+
+
+def percentiles(estimates: Floats, level: float) -> tuple[float, float]:
+    """The bounds of the percentile interval (Efron and Tibshirani 1993, chapter 13) of bootstrap estimates."""
+    low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bca(values: Floats, means: Floats, level: float) -> tuple[float, float]:
+    """The bounds of the BCa interval of a mean (Efron 1987; Efron and Tibshirani 1993, equations 14.9 to 14.15).
+
+    As ``scipy.stats.bootstrap`` has it, but for the jackknife: a mean's is known in closed form, where scipy computes
+    every one of its n means anew.
+
+    Args:
+        values: [queries], the sample.
+        means: [resamples], its bootstrap means.
+        level: the coverage wanted.
+    """
+    from scipy.special import ndtr, ndtri
+
+    if np.ptp(values) <= _SAME:
+        return float(values.min()), float(values.max())
+    mean = values.mean()
+    below, up_to = means < mean - _SAME, means <= mean + _SAME  # many resamples have the same mean but for rounding
+    bias = ndtri((below.mean() + up_to.mean()) / 2)
+    apart = values - mean  # what a value takes away from the mean by its absence, times n - 1
+    acceleration = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
+    wanted = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, ndtr(bias + wanted / (1 - acceleration * wanted)))
+    return float(low), float(high)
 
 
 def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
@@ -68,8 +101,8 @@ def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: in
         [picks @ pairs for _, picks in crossed_weights(1, len(pairs), resamples=resamples, seed=seed)]
     )
     shares = sums[sums[:, 1] > 0]
-    low, high = np.quantile(shares[:, 0] / shares[:, 1], [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), float(low), float(high), len(pairs))
+    bounds = percentiles(shares[:, 0] / shares[:, 1], level)
+    return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), *bounds, len(pairs))
 
 
 def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:

@@ -140,6 +140,26 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     ]
 
 
+def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
+    """The run without the documents that nobody judged for their query, in the same order.
+
+    An unjudged document counts as not relevant, which punishes a system for finding what the judges were never shown.
+    Measures of the condensed list leave it out instead (Sakai 2007, "Alternatives to Bpref", section 3.1); they favour
+    a system a little that finds many such, so both are stated.
+    """
+    judged = {(judgment.query_id, judgment.doc_id) for judgment in qrels}
+    return run_of(
+        {
+            ranking.query_id: [
+                (doc_id, -float(rank))
+                for rank, doc_id in enumerate(ranking.doc_ids)
+                if (ranking.query_id, doc_id) in judged
+            ]
+            for ranking in rankings(run)
+        }
+    )
+
+
 def top_relevant(run: Run, qrels: Sequence[Judgment]) -> dict[str, bool]:
     """Judged query id → whether the run's first document for it is judged relevant (grade 1 or more)."""
     relevant = {(j.query_id, j.doc_id) for j in qrels if j.relevance >= 1}

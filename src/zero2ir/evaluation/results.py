@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     QueryScore,
     Run,
+    condensed,
     parse_measures,
     score_run,
     top_relevant,
@@ -37,6 +38,7 @@ class EvaluationSettings(BaseModel):
     depth: Annotated[int, Field(ge=1)] = 1000
     resamples: Annotated[int, Field(ge=100)] = 10_000
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    tie_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
 
     @field_validator("measures")
     @classmethod
@@ -62,6 +64,11 @@ def ranking_measures(measures: Sequence[str]) -> list[str]:
     return [name for name in measures if not is_answer_measure(name)]
 
 
+def graded_measures(measures: Sequence[str]) -> list[str]:
+    """Those of them that look at grades: not Judged@k, which counts who was judged at all."""
+    return [name for name in ranking_measures(measures) if not name.startswith("Judged")]
+
+
 class SystemIdentity(BaseModel):
     """Which system was measured.
 
@@ -72,6 +79,8 @@ class SystemIdentity(BaseModel):
         dataset: that it was measured on.
         notes: free text such as what was chosen, why, and the code revision.
         prompts: those that its training tried, each with its scores and cost; none for most strategies.
+        judged_queries: how many judged queries its training was given; None where nobody says.
+        made_on: the machine, the interpreter and the packages that measured it, by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +91,8 @@ class SystemIdentity(BaseModel):
     dataset: str
     notes: dict[str, str] = {}
     prompts: list[dict[str, Any]] = []
+    judged_queries: int | None = None
+    made_on: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -99,12 +110,13 @@ class Confidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """One results folder, read back; ``per_query`` maps a measure to query id → value."""
+    """One results folder, read back; ``per_query`` and ``condensed`` map a measure to query id → value."""
 
     system: SystemIdentity
     metrics: dict[str, Any]
     per_query: dict[str, dict[str, float]]
     confidence: list[Confidence]
+    condensed: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def write_results(
@@ -123,8 +135,8 @@ def write_results(
     """Measures a run and writes the whole results folder, or nothing; the same inputs give the same bytes.
 
     Args:
-        folder: replaced if it exists; holds run.trec.gz, per_query.parquet, confidence.parquet, system.json and
-            metrics.json.
+        folder: replaced if it exists; holds run.trec.gz, per_query.parquet, condensed.parquet, confidence.parquet,
+            system.json and metrics.json.
         qrels: the judgments of the test queries, never those that training saw.
         confidence: query id → probability that its first document is relevant; empty for a system that states none.
         cost: what the system took, by name and unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
@@ -133,8 +145,9 @@ def write_results(
         ceiling: a run that this one is stated as a share of; None for none.
 
     Returns:
-        What metrics.json holds: each measure's mean, ci_low, ci_high and n, then ``confidence`` and ``cost``; where
-        there is a ceiling, also its measures under ``ceiling`` and the shares under ``of_ceiling``.
+        What metrics.json holds: each measure's mean, ci_low, ci_high and n, the same without unjudged documents under
+        ``condensed``, then ``confidence`` and ``cost``; where there is a ceiling, also its measures under ``ceiling``
+        and the shares under ``of_ceiling``.
 
     Raises:
         InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
@@ -142,12 +155,12 @@ def write_results(
     scores = score_run(run, qrels, ranking_measures(settings.measures))
     scores += score_answers(run, key or AnswerKey(), [name for name in settings.measures if is_answer_measure(name)])
     scores.sort(key=lambda row: settings.measures.index(row.measure))
+    graded = graded_measures(settings.measures)
+    without_unjudged = score_run(condensed(run, qrels), qrels, graded) if graded else []
     stated = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
     options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
-    metrics: dict[str, Any] = {
-        name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
-        for name in progress(settings.measures, "intervals")
-    }
+    metrics: dict[str, Any] = _intervals(scores, progress(settings.measures, "intervals"), options)
+    metrics["condensed"] = _intervals(without_unjudged, graded, options)
     if ceiling is not None:
         metrics |= _against(ceiling, scores, qrels, settings, options)
     metrics["confidence"] = _calibration(stated, options)
@@ -155,10 +168,19 @@ def write_results(
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
         write_records(scores, QueryScore, part / "per_query.parquet")
+        write_records(without_unjudged, QueryScore, part / "condensed.parquet")
         write_records(stated, Confidence, part / "confidence.parquet")
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
     return metrics
+
+
+def _intervals(scores: Sequence[QueryScore], measures: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Each measure's mean with its interval, as it stands in metrics.json."""
+    return {
+        name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
+        for name in measures
+    }
 
 
 def _against(
@@ -169,7 +191,7 @@ def _against(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """What the ceiling reaches, and the share of it, by measure of a ranking's quality."""
-    measures = [name for name in ranking_measures(settings.measures) if not name.startswith("Judged")]
+    measures = graded_measures(settings.measures)
     highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, measures)}
     reached: dict[str, Any] = {}
     shares: dict[str, Any] = {}
@@ -212,14 +234,19 @@ def read_results(folder: Path) -> Results:
         system = SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         scores = read_records(folder / "per_query.parquet", QueryScore)
+        without_unjudged = read_records(folder / "condensed.parquet", QueryScore)
         confidence = read_records(folder / "confidence.parquet", Confidence)
     except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a whole results folder ({reason}); run evaluate again") from error
-    per_query: dict[str, dict[str, float]] = {}
+    return Results(system, metrics, _by_measure(scores), confidence, _by_measure(without_unjudged))
+
+
+def _by_measure(scores: Sequence[QueryScore]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
     for row in scores:
-        per_query.setdefault(row.measure, {})[row.query_id] = row.value
-    return Results(system, metrics, per_query, confidence)
+        found.setdefault(row.measure, {})[row.query_id] = row.value
+    return found
 
 
 def read_all(folders: Sequence[Path]) -> list[Results]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights, percentiles
 
 Floats = npt.NDArray[np.floating[Any]]
 Scores = Mapping[int, Mapping[str, float]]
@@ -27,18 +27,25 @@ _BATCH_CELLS = 4_000_000
 class Comparison(NamedTuple):
     """System minus the system it is compared with.
 
-    Everything beside the difference counts a query once, by its mean over the seeds. ``effect_size`` is the mean
-    difference over its standard deviation ``sd`` (Cohen's d for pairs); both are NaN where one query, or queries
-    that all differ by the same amount, leave them undefined.
+    Everything beside the intervals counts a query once, by its mean over the seeds. ``effect_size`` is the mean
+    difference over its standard deviation ``sd`` (Cohen's d for pairs); these, the effect's interval and the t-test's
+    p-value are NaN where one query, or queries that all differ by the same amount, leave them undefined.
     """
 
     difference: Interval
-    p_value: float
+    p_value: float  # of the randomisation test
     effect_size: float
     sd: float
     wins: int
     ties: int
     losses: int
+    effect_low: float = math.nan
+    effect_high: float = math.nan
+    t_p_value: float = math.nan
+
+    def detectable(self, level: float) -> float:
+        """The smallest true difference that a test at ``level`` finds with 80 % power; NaN without a spread."""
+        return detectable_difference(self.sd, self.difference.n, level=level)
 
 
 def score_table(scores: Scores) -> Floats:
@@ -66,8 +73,8 @@ def paired_differences(system: Scores, other: Scores) -> Floats:
 def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed: int) -> Comparison:
     """Compares two systems pair by pair.
 
-    The interval accounts for queries and seeds. The test flips whole queries, each with all its seeds, since the
-    seeds of a query are no independent evidence: its p-value speaks about these draws of the judgments.
+    The intervals account for queries and seeds. The tests count whole queries, each with all its seeds, since the seeds
+    of a query are no independent evidence: their p-values speak about these draws of the judgments.
 
     Raises:
         InputError: they share no query under any seed.
@@ -76,6 +83,7 @@ def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed
     by_query = np.nanmean(table, axis=0)
     sd = float(by_query.std(ddof=1)) if len(by_query) > 1 else math.nan
     sd = sd if sd > _SAME else math.nan
+    effect_low, effect_high = _effect_bounds(table, resamples=resamples, level=level, seed=seed)
     return Comparison(
         difference=bootstrap_interval(table, resamples=resamples, level=level, seed=seed),
         p_value=sign_flip_p(by_query, resamples=resamples, seed=seed),
@@ -84,7 +92,43 @@ def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed
         wins=int((by_query > _SAME).sum()),
         ties=int((np.abs(by_query) <= _SAME).sum()),
         losses=int((by_query < -_SAME).sum()),
+        effect_low=effect_low,
+        effect_high=effect_high,
+        t_p_value=t_test_p(by_query),
     )
+
+
+def _effect_bounds(table: Floats, *, resamples: int, level: float, seed: int) -> tuple[float, float]:
+    """The percentile interval of the effect size over queries and seeds, [seeds, queries].
+
+    A resample whose differences are all equal has no effect size and is left out; NaN where all are.
+    """
+    known = ~np.isnan(table)
+    filled = np.where(known, table, 0.0)
+    found = []
+    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
+        tested = draws @ known  # [batch, queries]: how many of the drawn seeds tested the query
+        by_query = (draws @ filled) / np.maximum(tested, 1)
+        picks = picks * (tested > 0)
+        n = picks.sum(axis=1)
+        mean = (picks * by_query).sum(axis=1) / np.maximum(n, 1)
+        squares = (picks * (by_query - mean[:, None]) ** 2).sum(axis=1)
+        spread = np.sqrt(squares / np.maximum(n - 1, 1))
+        found.append(mean[spread > _SAME] / spread[spread > _SAME])
+    effects = np.concatenate(found)
+    return percentiles(effects, level) if len(effects) else (math.nan, math.nan)
+
+
+def t_test_p(differences: npt.ArrayLike) -> float:
+    """Two-sided p-value of the paired t-test (Student 1908): 1 without a difference, NaN without a spread."""
+    from scipy.stats import ttest_1samp
+
+    values = np.asarray(differences, dtype=float)
+    if not (np.abs(values) > _SAME).any():
+        return 1.0
+    if np.ptp(values) <= _SAME:
+        return math.nan
+    return float(ttest_1samp(values, 0.0).pvalue)
 
 
 def sign_flip_p(differences: npt.ArrayLike, *, resamples: int, seed: int) -> float:

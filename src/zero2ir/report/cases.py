@@ -1,4 +1,4 @@
-"""Single queries for the report: where a system gains and loses against the baseline, and where it fails."""
+"""Single queries for the report: what a system gains and loses on each against the baseline, and where it fails."""
 
 from collections.abc import Collection as Container
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from zero2ir.marking import Segment, marked
 from zero2ir.report.tables import Summary, System
 
 MOST = 10  # queries of each kind
+OPENED = 300  # queries that can be opened: more bars than that cannot be hit
 SHOWN = 5  # documents of each ranking
 WORDS = 45  # of a document
 SAME = 1e-9  # values this close are equal
@@ -38,6 +39,7 @@ class Case(NamedTuple):
     """One query, with both values of the main measure and the first documents of both rankings.
 
     Attributes:
+        place: its own among the queries that can be opened, from 1.
         query_id: its id.
         query: its text.
         value: of the system.
@@ -48,6 +50,7 @@ class Case(NamedTuple):
         baseline: the baseline's.
     """
 
+    place: int
     query_id: str
     query: str
     value: float
@@ -57,13 +60,33 @@ class Case(NamedTuple):
     system: list[Shown]
     baseline: list[Shown]
 
+    @property
+    def delta(self) -> float:
+        """What the system gains."""
+        return self.value - self.other
+
+    @property
+    def anchor(self) -> str:
+        """Of its place in the page."""
+        return f"query-{self.place}"
+
+    @property
+    def why(self) -> str:
+        """What the system did with the relevant documents."""
+        if self.first_relevant is not None:
+            return f"first relevant document at rank {self.first_relevant:,}"
+        return f"no relevant document among the {self.ranked:,} ranked" if self.ranked else "nothing found"
+
 
 class Cases(NamedTuple):
-    """The queries that tell most.
+    """Single queries of the best system but the baseline, with which it is compared.
 
     Attributes:
-        system: the best one but the baseline, which it is compared with.
+        system: its name.
         seed: of both.
+        opened: queries that can be looked at: all by falling difference, or the ends where there are more than
+            ``OPENED``, and behind them failures that lie between.
+        between: how many are left out in the middle.
         gains: the queries on which it gains most, the largest gain first.
         losses: those on which it loses most.
         failures: those on which it is worst.
@@ -71,9 +94,16 @@ class Cases(NamedTuple):
 
     system: str
     seed: int
+    opened: list[Case]
+    between: int
     gains: list[Case]
     losses: list[Case]
     failures: list[Case]
+
+    @property
+    def bars(self) -> list[Case]:
+        """Those that stand in the plot of differences."""
+        return self.opened[:OPENED]
 
 
 def rival_of(summary: Summary) -> System | None:
@@ -91,7 +121,7 @@ def values_of(summary: Summary, rival: System) -> tuple[int, Mapping[str, float]
 
 
 def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection) -> Cases | None:
-    """The queries on which the best system gains most, loses most, and is worst; None without a second system.
+    """Every query of the best system beside the baseline; None without a second system.
 
     Args:
         summary: of the results.
@@ -110,17 +140,22 @@ def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection
         return {row.query_id: row for row in rankings(run)}
 
     ranked, usual = rows_of(rival.name), rows_of(summary.baseline)
-    shared = sorted(own.keys() & other.keys())
-    rising = sorted(shared, key=lambda query_id: (own[query_id] - other[query_id], query_id))
-    worst = sorted((one for one in shared if own[one] < 1), key=lambda query_id: (own[query_id], query_id))[:MOST]
-    gains = [one for one in rising[::-1] if own[one] - other[one] > SAME][:MOST]
-    losses = [one for one in rising if own[one] - other[one] < -SAME][:MOST]
-    teller = _Teller(collection, {*gains, *losses, *worst})
-
-    def told(query_ids: Sequence[str]) -> list[Case]:
-        return [teller.case(one, own[one], other[one], ranked.get(one), usual.get(one)) for one in query_ids]
-
-    return Cases(rival.name, seed, told(gains), told(losses), told(worst))
+    falling = sorted(own.keys() & other.keys(), key=lambda query_id: (other[query_id] - own[query_id], query_id))
+    worst = sorted((one for one in falling if own[one] < 1), key=lambda query_id: (own[query_id], query_id))[:MOST]
+    shown = falling if len(falling) <= OPENED else [*falling[: OPENED // 2], *falling[-(OPENED // 2) :]]
+    shown += [one for one in worst if one not in set(shown)]
+    teller = _Teller(collection, set(shown))
+    told = {
+        one: teller.case(place, one, own[one], other[one], ranked.get(one), usual.get(one))
+        for place, one in enumerate(shown, start=1)
+    }
+    opened = list(told.values())
+    return Cases(
+        *(rival.name, seed, opened, max(0, len(falling) - OPENED)),
+        gains=[case for case in opened if case.delta > SAME][:MOST],
+        losses=[case for case in opened[:OPENED][::-1] if case.delta < -SAME][:MOST],
+        failures=[told[one] for one in worst],
+    )
 
 
 def identity(folder: Path) -> SystemIdentity:
@@ -140,11 +175,14 @@ class _Teller:
             if row.query_id in query_ids:
                 self.grades.setdefault(row.query_id, {})[row.doc_id] = row.relevance
 
-    def case(self, query_id: str, value: float, other: float, own: Ranking | None, baseline: Ranking | None) -> Case:
+    def case(
+        self, place: int, query_id: str, value: float, other: float, own: Ranking | None, baseline: Ranking | None
+    ) -> Case:
         ids = own.doc_ids if own else []
         grades = self.grades.get(query_id, {})
         first = next((rank for rank, doc_id in enumerate(ids, start=1) if grades.get(doc_id, 0) > 0), None)
         return Case(
+            place,
             query_id,
             self.queries[query_id],
             value,

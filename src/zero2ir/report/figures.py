@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zero2ir.evaluation.calibration import reliability, risk_coverage
+from zero2ir.report.budgets import Curve
 from zero2ir.report.cases import rival_of, values_of
+from zero2ir.report.efficiency import Price, front, prices_that_differ
 from zero2ir.report.tables import (
     STRATEGIES,
     WIDE,
@@ -31,7 +33,6 @@ _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#
 _MARKERS = "osD^vPX"
 _GREY = "#6b6b6b"
 _UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
-_COST = "train_seconds"
 _STYLE: Any = {
     "svg.hashsalt": "zero2ir",  # otherwise ids in the SVG are random
     "text.parse_math": False,  # names may hold a dollar sign
@@ -60,7 +61,7 @@ class Look(NamedTuple):
     marker: str
 
 
-def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
+def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -> list[Drawn]:
     """Draws every figure that the results allow into ``folder``; the same summary gives the same SVG."""
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
@@ -70,8 +71,10 @@ def draw_figures(summary: Summary, folder: Path) -> list[Drawn]:
     if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
-    if any(_COST in system.cost for system in summary.systems):
-        drawn.append(_draw_cost(summary, folder))
+    if prices := prices_that_differ(summary):
+        drawn.append(_draw_front(summary, prices, folder))
+    if curves:
+        drawn.append(_draw_budgets(summary, curves, folder))
     if any(each.system.prompts for each in summary.results):
         drawn.append(_draw_prompts(summary, folder))
     return drawn
@@ -218,8 +221,6 @@ def _small_multiples(
     summary: Summary, folder: Path, name: str, draw: Callable[["Axes", str], None], x: str, y: str, **shape: Any
 ) -> None:
     """One panel for each model, sharing axes, with one legend of strategies above."""
-    from matplotlib.lines import Line2D
-
     models = _models(summary)
     rows = math.ceil(len(models) / 4)
     columns = math.ceil(len(models) / rows)
@@ -236,11 +237,18 @@ def _small_multiples(
             grid[(len(models) - 1 - column) // columns, column].tick_params(labelbottom=True)
         figure.supxlabel(x, fontsize=9)
         figure.supylabel(y, fontsize=9)
-        handles = [
-            Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=words(strategy))
-            for strategy, look in _looks(summary).items()
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), max(3, 2 * columns)))
+        _legend(figure, _looks(summary), max(3, 2 * columns))
+
+
+def _legend(figure: "Figure", looks: dict[str, Look], columns: int) -> None:
+    """One legend of strategies above all panels."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=words(strategy))
+        for strategy, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns))
 
 
 def _with_confidence(summary: Summary, model: str) -> list[System]:
@@ -293,26 +301,71 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
     )
 
 
-def _draw_cost(summary: Summary, folder: Path) -> Drawn:
+def _draw_front(summary: Summary, prices: Sequence[Price], folder: Path) -> Drawn:
+    """One panel for each price: every system, and the line of those that nothing beats."""
     looks, measure = _looks(summary), summary.main_measure
-    longest = max(1.0, *(system.cost.get(_COST, 0.0) for system in summary.systems))
+    columns = min(3, len(prices))
+    rows = math.ceil(len(prices) / columns)
+    with _canvas(folder, "front", max(4.5, 3.3 * columns), 0.9 + 2.6 * rows) as figure:
+        panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+        for axes, price in zip(panels, prices, strict=False):
+            _front_panel(axes, summary, price, looks)
+        for axes in panels[len(prices) :]:
+            axes.set_visible(False)
+        figure.supylabel(measure, fontsize=9)
+        _legend(figure, looks, 2 * columns)
+    return Drawn(
+        "front",
+        f"{measure} against what it costs. The line joins the systems that no other beats at the same price or less, "
+        "by their means alone; they are named. Intervals are in the table of systems.",
+        f"Scatter plots of {measure} against {len(prices)} costs. The table of prices holds the same figures.",
+    )
+
+
+def _front_panel(axes: "Axes", summary: Summary, price: Price, looks: dict[str, Look]) -> None:
+    measure, best = summary.main_measure, front(summary, price)
+    costs = {system.name: price.of(system) or 0.0 for system in summary.systems}
+    for system in summary.systems:
+        look = looks[system.strategy]
+        axes.plot(costs[system.name], system.measures[measure].mean, look.marker, color=look.colour, markersize=5.5)
+    steps = [(costs[system.name], system.measures[measure].mean) for system in best]
+    axes.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.0, zorder=1)
+    for place, (system, (x, y)) in enumerate(zip(best, steps, strict=True)):
+        right = x > max(costs.values()) / 2
+        axes.annotate(
+            words(system.model),
+            (x, y),
+            xytext=(-5 if right else 5, 6 + 2 * (place % 2)),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=7.5,
+        )
+    axes.set_title(price.said, fontsize=9, loc="left")
+    axes.margins(x=0.1, y=0.18)
+    axes.xaxis.set_major_formatter(lambda cost, _: amount(cost))
+    axes.tick_params(labelleft=True)
+
+
+def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Drawn:
+    """One panel for each model type, a line for each strategy over the number of judged queries."""
+    looks, measure = _looks(summary), summary.main_measure
 
     def draw(axes: "Axes", model: str) -> None:
-        for system in (each for each in summary.systems if _COST in each.cost):
-            interval, seconds = system.measures[measure], system.cost[_COST]
-            if system.model != model:  # the others stay in sight, for comparison
-                axes.plot(seconds, interval.mean, ".", color="#cfcfcf", markersize=5, zorder=1)
-                continue
-            look = looks[system.strategy]
-            axes.plot([seconds, seconds], [interval.ci_low, interval.ci_high], color=look.colour, lw=1.2)
-            axes.plot(seconds, interval.mean, look.marker, color=look.colour, markersize=5.5)
-        axes.set_xscale("symlog", linthresh=1)  # untrained systems take 0 seconds
-        axes.set_xlim(-0.4, 2.5 * longest)
-        axes.xaxis.set_major_formatter(lambda seconds, _: amount(seconds))
+        own = [curve for curve in curves if curve.model == model and curve.strategy in looks]
+        for place, curve in enumerate(own):
+            look = looks[curve.strategy]
+            x = np.array(list(curve.points)) + 0.15 * (place - (len(own) - 1) / 2)  # intervals do not hide each other
+            means = [interval.mean for interval in curve.points.values()]
+            axes.plot(x, means, look.marker + "-", color=look.colour, markersize=4.5, lw=1.2)
+            lows, highs = ([one[bound] for one in curve.points.values()] for bound in (1, 2))
+            axes.vlines(x, lows, highs, color=look.colour, lw=0.9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
 
-    _small_multiples(summary, folder, "cost", draw, "training seconds (0 to 1 linear, then logarithmic)", measure)
+    _small_multiples(summary, folder, "budgets", draw, "judged queries that training was given", measure)
     return Drawn(
-        "cost",
-        f"{measure} against training time, one panel for each model type; the systems of the other panels in grey.",
-        f"Scatter plots of {measure} against training seconds. The cost table holds the same figures.",
+        "budgets",
+        f"{measure} by the number of judged queries that training was given, with {summary.level:.0%} intervals, on "
+        "the queries that every budget of a system tests.",
+        f"Curves of {measure} over {len({one for curve in curves for one in curve.points})} budgets, one panel for "
+        "each model type. The table of budgets holds the same figures.",
     )

@@ -9,23 +9,35 @@ from typing import Any
 from zero2ir.collections.records import Collection
 from zero2ir.evaluation.results import read_all
 from zero2ir.files import finished_file, finished_folder
-from zero2ir.markdown import Table, heading, markdown
+from zero2ir.markdown import Table, escaped, heading, markdown
+from zero2ir.report.budgets import Curve, budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.cases import Cases, find_cases
+from zero2ir.report.delta_plot import delta_plot
+from zero2ir.report.efficiency import front_table, prices_that_differ
 from zero2ir.report.figures import draw_figures
+from zero2ir.report.findings import Finding, find_findings
+from zero2ir.report.latex import latex
+from zero2ir.report.provenance import provenance
 from zero2ir.report.tables import (
+    BETTER,
     LEVEL,
     UNTRAINED,
+    WORSE,
     Compared,
     Summary,
     System,
+    best_cells,
     calibration_table,
     comparisons_csv,
     comparisons_table,
+    condensed_table,
     cost_table,
+    deltas_csv,
     difference_text,
     figure,
+    found_prompts,
     interval_text,
-    latex,
+    paper_table,
     power,
     probability,
     prompts_table,
@@ -47,6 +59,7 @@ def build_report(
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]] = (),
     collection: Collection | None = None,
+    other_results: Sequence[Path] = (),
     baseline: str = "sparse/zero_shot",
     resamples: int = 10_000,
     level: float = 0.95,
@@ -61,6 +74,7 @@ def build_report(
         settings: the choices behind the results, as in params.yaml.
         cards: the synthetic queries' data cards, as in card.json.
         collection: what was ranked, to show single queries; None shows none.
+        other_results: folders that hold results folders of other budgets, for curves over the judged queries.
         baseline: "model/strategy" that every system is compared with.
         resamples: of each bootstrap and randomisation test.
         level: coverage of the intervals.
@@ -72,16 +86,22 @@ def build_report(
     Raises:
         InputError: there are no results, or they cannot be compared.
     """
-    summary = summarise(read_all(results), baseline=baseline, resamples=resamples, level=level, seed=seed)
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    summary = summarise(read_all(results), baseline=baseline, **options)
+    others = read_other_budgets(other_results, summary.dataset)
+    curves = budget_curves([*summary.results, *others], summary.main_measure, **options)
     cases = find_cases(summary, results, collection) if collection else None
     with finished_folder(output) as part:
         for name, text in _tables(summary).items():
             _write(part / name, text)
         figures = [
             {"caption": drawn.caption, "alt": drawn.alt, "name": drawn.name, "data": _data_uri(part, drawn.name)}
-            for drawn in draw_figures(summary, part / "figures")
+            for drawn in draw_figures(summary, part / "figures", curves)
         ]
-        _write(part / "index.html", _page(summary, figures, manifest, settings, cards, cases))
+        _write(
+            part / "index.html",
+            _page(summary, figures, manifest, settings, cards, cases, curves, _judged_irrelevant(collection)),
+        )
     return output / "index.html"
 
 
@@ -91,18 +111,42 @@ def _write(path: Path, text: str) -> None:
 
 
 def _tables(summary: Summary) -> dict[str, str]:
-    systems, compared = systems_table(summary), comparisons_table(summary.comparisons)
-    caption = (
-        f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals; differences to {summary.baseline}, "
-        "paired randomisation test, Holm-corrected."
-    )
+    systems, paper, compared = systems_table(summary), paper_table(summary), comparisons_table(summary.comparisons)
+    bold = best_cells(summary, paper)
     return {
-        "systems.md": markdown(systems),
-        "systems.tex": latex(systems, caption),
+        "summary.md": _summary(summary, markdown(paper, bold)),
+        "systems.md": markdown(systems, best_cells(summary, systems)),
+        "systems.tex": latex(paper, _caption(summary), bold),
         "systems.csv": systems_csv(summary),
         "comparisons.md": markdown(compared),
         "comparisons.csv": comparisons_csv(summary.comparisons),
+        "deltas.csv": deltas_csv(summary),
     }
+
+
+def _caption(summary: Summary) -> str:
+    return (
+        f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals, the best of each column in bold. "
+        f"{BETTER} better, {WORSE} worse than {summary.baseline}: paired randomisation test, Holm-corrected "
+        f"p < {LEVEL:g}, and an interval of the difference that leaves out 0."
+    )
+
+
+def _summary(summary: Summary, table: str) -> str:
+    """For a README: the table, what it means, and the findings."""
+    found = _findings(summary)
+    said = [f"- {sentence.sentence}" for sentence in found] or ["No difference passed its test."]
+    parts = [table, escaped(_caption(summary)), "\n".join(escaped(line) for line in said)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _findings(summary: Summary) -> list[Finding]:
+    """Of both families; a pair that both hold is named once."""
+    against, untrained = (
+        find_findings(summary, rows) for rows in (summary.against_baseline, summary.against_untrained)
+    )
+    named = {(finding.system, finding.other) for finding in against}
+    return [*against, *(finding for finding in untrained if (finding.system, finding.other) not in named)]
 
 
 def _data_uri(folder: Path, name: str) -> str:
@@ -118,6 +162,8 @@ def _page(
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]],
     cases: Cases | None,
+    curves: Sequence[Curve],
+    judged_irrelevant: float | None,
 ) -> str:
     import jinja2
 
@@ -128,14 +174,25 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    main = summary.main_measure
+    main, systems = summary.main_measure, systems_table(summary, cost=False)
+    prices = prices_that_differ(summary)
     searched = [each for each in summary.results if each.system.prompts]
     return environment.get_template("page.html.j2").render(
         summary=summary,
         figures={drawn["name"]: drawn for drawn in figures},
         best=_best(summary),
         gains=[_gains(rows) for rows in (summary.against_baseline, summary.against_untrained)],
-        systems=systems_table(summary, cost=False),
+        findings=_findings(summary),
+        provenance=provenance(summary),
+        systems=systems,
+        bold=best_cells(summary, systems),
+        better=BETTER,
+        worse=WORSE,
+        condensed=condensed_table(summary),
+        judged_irrelevant=judged_irrelevant,
+        front=front_table(summary, prices) if prices else None,
+        budgets=budgets_table(curves) if curves else None,
+        plot=delta_plot(cases) if cases else None,
         against_baseline=_comparisons(summary.against_baseline, main),
         against_untrained=_comparisons(summary.against_untrained, main),
         untrained=UNTRAINED,
@@ -153,9 +210,17 @@ def _page(
         cases=cases,
         signed=signed,
         prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
+        found_prompts={each.system.name: found_prompts(each.system.prompts) for each in searched},
         choices=_choices(summary.systems),
         figure=figure,
     )
+
+
+def _judged_irrelevant(collection: Collection | None) -> float | None:
+    """The share of judged documents that are not relevant; None where nobody knows."""
+    if collection is None or not collection.judgments:
+        return None
+    return sum(row.relevance <= 0 for row in collection.judgments) / len(collection.judgments)
 
 
 def _comparisons(rows: Sequence[Compared], measure: str) -> Table:

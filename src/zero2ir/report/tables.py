@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.calibration import Calibration, calibration, selective_means
+from zero2ir.evaluation.calibration import Calibration, calibration, selective_means, weighted_mean
 from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval
-from zero2ir.evaluation.results import Results
+from zero2ir.evaluation.results import Results, graded_measures
 from zero2ir.evaluation.significance import (
     Comparison,
     Scores,
@@ -35,6 +35,7 @@ STRATEGIES = (
     "hybrid",
 )  # both in the order of reading
 LEVEL = 0.05  # of the tests, after Holm's correction
+BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
 COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries, the surest ones
 WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
@@ -50,6 +51,8 @@ class System:
     cost: dict[str, float]
     calibration: Calibration | None  # None where the system states no confidence
     selective: list[Interval]  # the main measure by ``COVERAGES``; empty where the system states no confidence
+    weighted: Interval | None  # the main measure with queries weighted by confidence; None where it states none
+    condensed: dict[str, Interval]  # measures of the rankings without unjudged documents
     of_ceiling: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
 
     @property
@@ -58,6 +61,9 @@ class System:
 
     def scores(self, measure: str) -> Scores:
         return {each.system.seed: each.per_query[measure] for each in self.results}
+
+    def condensed_scores(self, measure: str) -> Scores:
+        return {each.system.seed: each.condensed[measure] for each in self.results}
 
 
 class Compared(NamedTuple):
@@ -69,6 +75,8 @@ class Compared(NamedTuple):
     other: str
     comparison: Comparison
     p_holm: float
+    t_p_holm: float  # of the t-test, for who expects it; no verdict hangs on it
+    detectable: float  # the smallest true difference that Holm's strictest level would mostly show
 
     @property
     def verdict(self) -> str:
@@ -81,6 +89,18 @@ class Compared(NamedTuple):
         if self.p_holm < LEVEL and self.comparison.difference.ci_high < 0:
             return "worse"
         return "undecided"
+
+    @property
+    def mark(self) -> str:
+        """▲ where better, ▼ where worse, else nothing."""
+        return {"better": BETTER, "worse": WORSE}.get(self.verdict, "")
+
+    @property
+    def told(self) -> str:
+        """The verdict; an undecided one with what would have shown."""
+        if self.verdict != "undecided" or math.isnan(self.detectable):
+            return self.verdict
+        return f"undecided; from {figure(self.detectable)} it would show"
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class Summary:
     systems: Sequence[System]
     against_baseline: Sequence[Compared]
     against_untrained: Sequence[Compared]
+    against_condensed: Sequence[Compared]  # the baseline, on the main measure without unjudged documents
 
     @property
     def main_measure(self) -> str:
@@ -110,7 +131,7 @@ class Summary:
 
     @property
     def comparisons(self) -> list[Compared]:
-        return [*self.against_baseline, *self.against_untrained]
+        return [*self.against_baseline, *self.against_untrained, *self.against_condensed]
 
     def versus_baseline(self, system: str, measure: str) -> Compared | None:
         """The system's comparison with the baseline; None for the baseline itself."""
@@ -122,7 +143,8 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     """Puts the seeds of each system together and compares the systems.
 
     Two families are declared, each on each measure: every system against the baseline, and every trained system
-    against the same model type untrained.
+    against the same model type untrained. A third is every system against the baseline on the main measure of rankings
+    without unjudged documents.
 
     Args:
         results: of one dataset.
@@ -162,6 +184,11 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     for name, other in sorted({*with_baseline, *with_untrained}):
         if not set(seeds[name]) & set(seeds[other]):
             raise InputError(f"report: {name} and {other} have no seed in common; evaluate both with the same seeds")
+    graded = measures[:1] if all(measures[0] in each.condensed for each in results) else []
+    plain, condensed = (
+        {name: {measure: scores(system, measure) for measure in measures} for name, system in systems.items()}
+        for scores, measures in ((System.scores, measures), (System.condensed_scores, graded))
+    )
     return Summary(
         dataset=results[0].system.dataset,
         measures=measures,
@@ -169,8 +196,9 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         baseline=baseline,
         notes=notes,
         systems=list(systems.values()),
-        against_baseline=_family(f"against {baseline}", with_baseline, systems, measures, options),
-        against_untrained=_family(f"against {UNTRAINED}", with_untrained, systems, measures, options),
+        against_baseline=_family(f"against {baseline}", with_baseline, plain, measures, options),
+        against_untrained=_family(f"against {UNTRAINED}", with_untrained, plain, measures, options),
+        against_condensed=_family(f"against {baseline}, condensed", with_baseline, condensed, graded, options),
     )
 
 
@@ -207,17 +235,28 @@ def _system(
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
     stating = any(each.confidence for each in results)
     trust = calibration(*stated(results), **options) if stating else None
-    selective = _selective(results, measures[0], options) if stating else []
-    return System(model, strategy, results, intervals, mean_cost, trust, selective, _shares(results))
+    selective, weighted = _adjusted(results, measures[0], options) if stating else ([], None)
+    condensed = {
+        measure: bootstrap_interval(
+            score_table({each.system.seed: each.condensed[measure] for each in results}), **options
+        )
+        for measure in graded_measures(measures)
+        if all(measure in each.condensed for each in results)
+    }
+    return System(
+        *(model, strategy, results, intervals, mean_cost, trust, selective, weighted, condensed), _shares(results)
+    )
 
 
-def _selective(results: Sequence[Results], measure: str, options: dict[str, Any]) -> list[Interval]:
+def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any]) -> tuple[list[Interval], Interval]:
+    """A measure of the surest queries by ``COVERAGES``, and with queries weighted by confidence."""
     confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
     values = {
         each.system.seed: {row.query_id: each.per_query[measure][row.query_id] for row in each.confidence}
         for each in results
     }
-    return selective_means(score_table(confidence), score_table(values), COVERAGES, **options)
+    pair = score_table(confidence), score_table(values)
+    return selective_means(*pair, COVERAGES, **options), weighted_mean(*pair, **options)
 
 
 def _shares(results: Sequence[Results]) -> dict[str, Interval]:
@@ -245,20 +284,22 @@ def stated(results: Sequence[Results]) -> tuple[Floats, Floats]:
 def _family(
     family: str,
     pairs: Sequence[tuple[str, str]],
-    systems: dict[str, System],
+    scores: Mapping[str, Mapping[str, Scores]],
     measures: Sequence[str],
     options: dict[str, Any],
 ) -> list[Compared]:
+    """Compares pairs of systems on each measure; the p-values of one measure are corrected together."""
     rows = []
     for measure in measures:
         compared = [
-            compare(systems[a].scores(measure), systems[b].scores(measure), **options)
+            compare(scores[a][measure], scores[b][measure], **options)
             for a, b in progress(pairs, f"{family}: {measure}")
         ]
         adjusted = holm([each.p_value for each in compared])
+        t_adjusted = holm([each.t_p_value for each in compared])
         rows += [
-            Compared(family, measure, *pair, comparison, p)
-            for pair, comparison, p in zip(pairs, compared, adjusted, strict=True)
+            Compared(family, measure, *pair, comparison, *p, comparison.detectable(LEVEL / len(pairs)))
+            for pair, comparison, *p in zip(pairs, compared, adjusted, t_adjusted, strict=True)
         ]
     return rows
 
@@ -300,7 +341,7 @@ def signed(value: float) -> str:
 
 
 def probability(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return "<0.001" if value < 0.001 else figure(value)
 
 
 def amount(value: float) -> str:
@@ -313,8 +354,8 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
-def interval_text(interval: Interval) -> str:
-    return f"{figure(interval.mean)} [{figure(interval.ci_low)}, {figure(interval.ci_high)}]"
+def interval_text(interval: Interval, mark: str = "") -> str:
+    return f"{figure(interval.mean)}{mark} [{figure(interval.ci_low)}, {figure(interval.ci_high)}]"
 
 
 def difference_text(interval: Interval) -> str:
@@ -326,17 +367,22 @@ def cost_names(summary: Summary) -> list[str]:
     return list(dict.fromkeys(name for system in summary.systems for name in system.cost))
 
 
+def effect_text(comparison: Comparison) -> str:
+    return difference_text(Interval(comparison.effect_size, comparison.effect_low, comparison.effect_high, 0))
+
+
 def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
     ceiling = any(main in system.of_ceiling for system in summary.systems)
-    headers = ["Model", "Strategy", "Seeds", *summary.measures, *([f"{main} of ceiling"] if ceiling else [])]
-    headers += [f"Δ {main}", "p (Holm)", "Effect size"]
-    headers += ["Wins / ties / losses", *map(heading, costs)]
+    headers = ["Model", "Strategy", "Seeds", main, f"{main}, lower bound", *summary.measures[1:]]
+    headers += [f"{main} of ceiling"] if ceiling else []
+    headers += [f"Δ {main}", "p (Holm)", "Effect size", "Wins / ties / losses", *map(heading, costs)]
     rows = []
     for system in summary.systems:
-        row = [system.model, system.strategy, str(len(system.results))]
-        row += [interval_text(system.measures[measure]) for measure in summary.measures]
+        row = [system.model, system.strategy, str(len(system.results)), _marked(summary, system, main)]
+        row += [figure(system.measures[main].ci_low)]
+        row += [_marked(summary, system, measure) for measure in summary.measures[1:]]
         if ceiling:
             row.append(interval_text(system.of_ceiling[main]) if main in system.of_ceiling else "–")
         row += _difference_cells(summary, system)
@@ -345,13 +391,61 @@ def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     return Table(headers, rows, labels=2)
 
 
+def paper_table(summary: Summary) -> Table:
+    """What fits a page: measures and the difference to the baseline, each with its interval."""
+    main = summary.main_measure
+    rows = [
+        [
+            *(system.model, system.strategy),
+            *(_marked(summary, system, measure) for measure in summary.measures),
+            _difference_cells(summary, system)[0],
+        ]
+        for system in summary.systems
+    ]
+    return Table(["Model", "Strategy", *summary.measures, f"Δ {main}"], rows, labels=2)
+
+
+def best_cells(summary: Summary, table: Table) -> set[tuple[int, int]]:
+    """(row, column) of the highest mean of each measure of quality in a table with a row a system."""
+    found = set()
+    for measure in graded_measures(summary.measures):
+        means = [system.measures[measure].mean for system in summary.systems]
+        column = table.headers.index(measure)
+        found |= {(row, column) for row, mean in enumerate(means) if mean == max(means)}
+    return found
+
+
+def _marked(summary: Summary, system: System, measure: str) -> str:
+    """A measure with its interval, and a mark where it differs from the baseline."""
+    found = summary.versus_baseline(system.name, measure)
+    return interval_text(system.measures[measure], found.mark if found else "")
+
+
 def _difference_cells(summary: Summary, system: System) -> list[str]:
     found = summary.versus_baseline(system.name, summary.main_measure)
     if found is None:
         return ["baseline", "–", "–", "–"]
     each = found.comparison
     record = f"{each.wins}/{each.ties}/{each.losses}"
-    return [difference_text(each.difference), probability(found.p_holm), signed(each.effect_size), record]
+    return [difference_text(each.difference), probability(found.p_holm), effect_text(each), record]
+
+
+def condensed_table(summary: Summary) -> Table:
+    """The main measure as it is and without unjudged documents, and what the latter says against the baseline."""
+    main = summary.main_measure
+    judged = [measure for measure in summary.measures if measure.startswith("Judged")]
+    headers = ["Model", "Strategy", *judged, main, f"{main}, condensed", "Δ, condensed", "Verdict"]
+    against = {row.system: row for row in summary.against_condensed}
+    rows = []
+    for system in summary.systems:
+        if main not in system.condensed:
+            continue
+        row = [system.model, system.strategy, *(interval_text(system.measures[measure]) for measure in judged)]
+        row += [interval_text(system.measures[main]), interval_text(system.condensed[main])]
+        found = against.get(system.name)
+        row += [difference_text(found.comparison.difference), found.told] if found else ["baseline", "–"]
+        rows.append(row)
+    return Table(headers, rows, labels=2)
 
 
 def cost_table(summary: Summary) -> Table:
@@ -377,13 +471,13 @@ def calibration_table(summary: Summary) -> Table:
 
 
 def selective_table(summary: Summary) -> Table:
-    """The main measure where only the surest queries are answered; systems that state no confidence are left out."""
+    """The main measure, weighted by confidence and of the surest queries; systems that state none are left out."""
     main = summary.main_measure
-    headers = ["Model", "Strategy", *(f"{main} of {share:.0%}" for share in COVERAGES)]
+    headers = ["Model", "Strategy", f"{main}, weighted", *(f"{main} of {share:.0%}" for share in COVERAGES)]
     rows = [
-        [system.model, system.strategy, *map(interval_text, system.selective)]
+        [system.model, system.strategy, interval_text(system.weighted), *map(interval_text, system.selective)]
         for system in summary.systems
-        if system.selective
+        if system.weighted is not None
     ]
     return Table(headers, rows, labels=2)
 
@@ -434,6 +528,21 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
     return Table([*named, *figures], rows, labels=len(named))
 
 
+class FoundPrompt(NamedTuple):
+    """What a search started from and what it found, for one part; ``found`` is ``first`` where that was kept."""
+
+    part: str
+    first: Mapping[str, Any]
+    found: Mapping[str, Any]
+
+
+def found_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[FoundPrompt]:
+    """The fixed and the chosen prompt of each part that has both."""
+    fixed = {one["part"]: one for one in prompts if one["origin"] == "fixed"}
+    chosen = {one["part"]: one for one in prompts if one["chosen"]}
+    return [FoundPrompt(part, first, chosen[part]) for part, first in fixed.items() if part in chosen]
+
+
 def by_promise(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """By their parts; those that were measured further first, and among them those with the higher expected gain."""
     parts = list(dict.fromkeys(one["part"] for one in prompts))
@@ -454,18 +563,19 @@ def _gain_text(prompt: Mapping[str, Any]) -> str:
 
 def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:
     """One row for each comparison; ``family`` says whether to name measure and family, by which they are corrected."""
-    headers = ["System", "Against", "Verdict", "Queries", "Difference", "p", "p (Holm)", "Effect size"]
-    headers += ["Wins / ties / losses"]
+    headers = ["System", "Against", "Verdict", "Queries", "Difference", "p", "p (Holm)", "t-test, p (Holm)"]
+    headers += ["Effect size", "Wins / ties / losses"]
     cells = [
         [
             row.system,
             row.other,
-            row.verdict,
+            row.told,
             str(row.comparison.difference.n),
             difference_text(row.comparison.difference),
             probability(row.comparison.p_value),
             probability(row.p_holm),
-            signed(row.comparison.effect_size),
+            probability(row.t_p_holm),
+            effect_text(row.comparison),
             f"{row.comparison.wins}/{row.comparison.ties}/{row.comparison.losses}",
         ]
         for row in rows
@@ -476,46 +586,19 @@ def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table
     return Table(headers, cells, labels=3)
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "Δ": r"$\Delta$",
-    "−": r"$-$",
-    "–": "--",
-    **{special: "\\" + special for special in "&%$#_{}"},
-}
-
-
-def latex(table: Table, caption: str) -> str:
-    r"""A booktabs table; the document needs ``\usepackage{booktabs,graphicx}``."""
-    columns = "l" * table.labels + "r" * (len(table.headers) - table.labels)
-    lines = [" & ".join(map(_latex_cell, row)) + r" \\" for row in [table.headers, *table.rows]]
-    head = [r"\begin{table}", r"\centering", rf"\caption{{{_latex_cell(caption)}}}"]
-    head += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
-    return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
-
-
-def _latex_cell(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
-
-
 def systems_csv(summary: Summary) -> str:
     """The systems as plain numbers, for plots."""
     costs, main = cost_names(summary), summary.main_measure
     headers = ["system", "model", "strategy", "seeds"]
     headers += [f"{measure}{part}" for measure in summary.measures for part in ("", "_low", "_high")]
-    headers += ["difference", "difference_low", "difference_high", "p", "p_holm", "effect_size", "wins", "ties"]
-    headers += ["losses", *costs]
+    headers += [*_COMPARED, *costs]
     rows = []
     for system in summary.systems:
         found = summary.versus_baseline(system.name, main)
         rows.append(
             [system.name, system.model, system.strategy, len(system.results)]
             + [value for measure in summary.measures for value in system.measures[measure][:3]]
-            + (_plain(found) if found else [""] * 9)
+            + (_plain(found) if found else [""] * len(_COMPARED))
             + [system.cost.get(name, "") for name in costs]
         )
     return _csv(headers, rows)
@@ -523,14 +606,22 @@ def systems_csv(summary: Summary) -> str:
 
 def comparisons_csv(rows: Sequence[Compared]) -> str:
     """The comparisons as plain numbers."""
-    headers = ["family", "measure", "system", "against", "queries", "difference", "difference_low"]
-    headers += ["difference_high", "p", "p_holm", "effect_size", "wins", "ties", "losses", "verdict"]
+    headers = ["family", "measure", "system", "against", "queries", *_COMPARED, "verdict"]
     return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row), row.verdict] for row in rows])
 
 
+_COMPARED = (
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "t_p", "t_p_holm"),
+    *("effect_size", "effect_low", "effect_high", "wins", "ties", "losses", "detectable"),
+)
+
+
 def _plain(row: Compared) -> list[Any]:
+    """The figures of ``_COMPARED``."""
     each = row.comparison
-    return [*each.difference[:3], each.p_value, row.p_holm, each.effect_size, each.wins, each.ties, each.losses]
+    tests = [each.p_value, row.p_holm, each.t_p_value, row.t_p_holm]
+    effect = [each.effect_size, each.effect_low, each.effect_high]
+    return [*each.difference[:3], *tests, *effect, each.wins, each.ties, each.losses, row.detectable]
 
 
 def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -540,6 +631,22 @@ def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     for row in rows:
         writer.writerow([_csv_cell(cell) for cell in row])
     return text.getvalue()
+
+
+def deltas_csv(summary: Summary) -> str:
+    """Every query's difference to the baseline on each measure, by system and seed, as plain numbers."""
+    baseline = next(system for system in summary.systems if system.name == summary.baseline)
+    rows = [
+        [system.name, seed, query_id, measure, value, other[query_id], value - other[query_id]]
+        for system in summary.systems
+        if system is not baseline
+        for measure in summary.measures
+        for seed, own in system.scores(measure).items()
+        for other in [baseline.scores(measure).get(seed, {})]
+        for query_id, value in own.items()
+        if query_id in other
+    ]
+    return _csv(["system", "seed", "query_id", "measure", "value", "baseline", "difference"], rows)
 
 
 def _csv_cell(cell: Any) -> Any:

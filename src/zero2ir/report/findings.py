@@ -1,0 +1,62 @@
+"""What the results say in plain words: nothing but differences that passed their test."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from zero2ir.report.tables import Compared, Summary, difference_text, figure, probability
+
+MOST = 8  # sentences of each family; the tables hold the rest
+
+
+class Finding(NamedTuple):
+    """One difference that passed, in words.
+
+    Attributes:
+        system: of which it speaks.
+        verdict: "better" or "worse".
+        other: than which.
+        said: the rest of the sentence.
+    """
+
+    system: str
+    verdict: str
+    other: str
+    said: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.system} ranks {self.verdict} than {self.other}: {self.said}"
+
+
+def find_findings(summary: Summary, rows: Sequence[Compared]) -> list[Finding]:
+    """The comparisons of one family whose verdict on the main measure is not "undecided", the largest effect first.
+
+    Other measures are named where they agree or disagree by a passed test of their own.
+    """
+    passed = [row for row in rows if row.measure == summary.main_measure and row.verdict != "undecided"]
+    passed.sort(key=lambda row: -abs(row.comparison.difference.mean))
+    return [Finding(row.system, row.verdict, row.other, _said(row, rows)) for row in passed[:MOST]]
+
+
+def _said(row: Compared, rows: Sequence[Compared]) -> str:
+    each = row.comparison
+    total = each.wins + each.ties + each.losses
+    told = (
+        f"{row.measure} {difference_text(each.difference)}, {_p(row.p_holm)} after Holm's correction; "
+        f"higher on {each.wins:,} of {total:,} queries, lower on {each.losses:,}."
+    )
+    beside = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
+    alike = [one.measure for one in beside if one.verdict == row.verdict and not one.measure.startswith("Judged")]
+    contrary = [one.measure for one in beside if one.mark and one.verdict != row.verdict]
+    told += f" So it is by {_listed(alike)}." if alike else ""
+    return told + (f" By {_listed(contrary)} it is the other way round." if contrary else "")
+
+
+def _p(value: float) -> str:
+    return f"p {probability(value)}" if value < 0.001 else f"p = {figure(value)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,51 @@
+"""What is said in words, and that nothing is said that did not pass."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.evaluation.intervals import Interval
+from zero2ir.evaluation.significance import Comparison
+from zero2ir.report.findings import MOST, find_findings
+from zero2ir.report.tables import Compared, Summary
+
+
+def compared(system: str, difference: float, p: float, measure: str = "AP", half: float = 0.01) -> Compared:
+    interval = Interval(difference, difference - half, difference + half, 40)
+    return Compared("f", measure, system, "base", Comparison(interval, p, 0.5, 0.1, 25, 5, 10), p, p, 0.02)
+
+
+def summary(measures: tuple[str, ...] = ("AP",)) -> Summary:
+    return Summary("d", measures, 0.95, "base", [], [], [], [], [])
+
+
+def test_a_finding_says_how_much_on_how_many_queries_and_by_what_else() -> None:
+    rows = [
+        compared("a", 0.05, 0.0005),
+        compared("a", 0.04, 0.01, "RR"),
+        compared("a", 0.04, 0.01, "Judged@10"),
+        compared("a", -0.1, 0.01, "R@5"),
+        compared("a", 0.01, 0.2, "P@5"),
+        compared("b", -0.2, 0.01),
+    ]
+    first, second = find_findings(summary(("AP", "RR", "Judged@10", "R@5", "P@5")), rows)
+    assert (first.system, first.verdict) == ("b", "worse")  # the larger difference comes first
+    assert second.sentence == (
+        "a ranks better than base: AP +0.050 [+0.040, +0.060], p <0.001 after Holm's correction; higher on 25 of 40 "
+        "queries, lower on 10. So it is by RR. By R@5 it is the other way round."
+    )
+
+
+@given(st.lists(st.tuples(st.floats(-0.1, 0.1), st.floats(0, 1), st.floats(0.001, 0.1)), max_size=20))
+def test_nothing_is_said_that_did_not_pass(drawn: list[tuple[float, float, float]]) -> None:
+    rows = [compared(f"s{place}", mean, p, half=half) for place, (mean, p, half) in enumerate(drawn)]
+    passed = {f"s{place}" for place, (mean, p, half) in enumerate(drawn) if p < 0.05 and abs(mean) > half}
+    found = find_findings(summary(), rows)
+    assert {one.system for one in found} <= passed
+    assert len(found) == min(MOST, len(passed))
+    assert all((one.verdict == "better") == (drawn[int(one.system[1:])][0] > 0) for one in found)
+
+
+def test_an_undecided_comparison_is_no_finding() -> None:
+    assert find_findings(summary(), [compared("a", 0.05, 0.05), compared("b", 0.005, 0.001)]) == []
+    assert compared("a", 0.05, 0.05).told == "undecided; from 0.020 it would show"
+    assert compared("a", 0.05, 0.01).told == "better"
