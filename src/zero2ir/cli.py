@@ -69,6 +69,14 @@ def parser() -> argparse.ArgumentParser:
     _task(compare)
     _choices(compare)
 
+    example = "zero2ir experiment paper --set sweep.dataset=[cranfield] panel.seeds=[0]"
+    experiment = _command(commands, "experiment", _experiment, "run the pipeline under many conditions", example)
+    experiment.add_argument("preset", metavar="PRESET", help="a file of conf/experiment")
+    experiment.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the preset")
+    experiment.add_argument(
+        "--jobs", type=int, metavar="N", help="conditions side by side (default: what memory allows)"
+    )
+
     example = "zero2ir label my-folder --queries asked.txt --output my-searcher"
     label = _command(commands, "label", _label, "judge documents yourself, and train a searcher on that", example)
     label.add_argument("folder", type=Path, metavar="FOLDER", help="documents; what is judged already is taken over")
@@ -97,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
-    reads_folder = name != "search"
+    reads_folder = name in ("train", "compare", "label")
     command = commands.add_parser(
         name,
         help=what,
@@ -214,6 +222,12 @@ def _with_interval(value: Interval, form: str) -> "Text":
     from rich.text import Text
 
     return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
+
+
+def _experiment(given: argparse.Namespace) -> None:
+    from zero2ir.ablations.runner import run_preset
+
+    print(f"report: {run_preset(given.preset, given.set, given.jobs) / 'index.md'}")
 
 
 def _label(given: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM_TAG = "program"  # digest of the trained program: an evaluation finds its training by it
 PACKAGE = Path(__file__).parent
+SQLITE = "sqlite:///"
 MOST_CHARACTERS = 500  # of a tag or parameter
 
 
@@ -206,6 +207,18 @@ def log_report(settings: TrackingSettings, folder: Path, tags: Mapping[str, str]
     run = client.create_run(experiment, run_name="report", tags=_short(tags))
     with mlflow.start_run(run_id=run.info.run_id):
         mlflow.log_artifacts(str(folder), "report")
+
+
+def prepared_store(settings: TrackingSettings) -> str:
+    """The tracking URI as it is valid in any folder; a new store is made, so that no two processes make it at once."""
+    import mlflow
+
+    uri = settings.uri
+    if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
+        uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
+    with _quiet():
+        mlflow.MlflowClient(uri).search_experiments(max_results=1)
+    return uri
 
 
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
