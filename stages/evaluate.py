@@ -11,8 +11,7 @@ from zero2ir.evaluation.results import SystemIdentity, write_results
 from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, rank, timed
 from zero2ir.files import sha256
 from zero2ir.program import load_program, program_digest
-from zero2ir.tracking import DataUsed, Pipeline, log_evaluation
-from zero2ir.watching import watched
+from zero2ir.tracking import DataUsed, Pipeline, log_evaluation, watching
 
 
 def main(config: EvaluateConfig) -> None:
@@ -26,7 +25,7 @@ def main(config: EvaluateConfig) -> None:
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
     ceiling = ceiling_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
-    with watched(config.tracking.watch) as seen:
+    with watching(config.tracking) as seen:
         (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
     key = AnswerKey(
         {query.query_id: query.answers for query in queries},

@@ -17,9 +17,9 @@ from zero2ir.pretraining import PretrainingSettings, digest, made_as, make_encod
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
-from zero2ir.tracking import Pipeline, log_pretraining
+from zero2ir.tracking import Pipeline, log_pretraining, watching
 from zero2ir.training import Loss, write_losses
-from zero2ir.watching import Watched, watched
+from zero2ir.watching import Watched
 
 ENCODED = paths.CACHE / "embeddings"
 CHECKPOINTS = paths.CACHE / "checkpoints"
@@ -63,7 +63,7 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
         role = made_as("pretrained", config.encoder)
         made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
         corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
-    with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model, watched(config.tracking.watch) as seen:
+    with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model, watching(config.tracking) as seen:
         judgments = read_judgments(paths.judgments(seed))
         (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
         usage = {f"lm_{key}": value for key, value in language_model.usage.as_dict().items()}

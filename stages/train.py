@@ -18,8 +18,7 @@ from zero2ir.program import index_bytes, program_digest
 from zero2ir.strategies import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking import DataUsed, Pipeline, Tried, log_training
-from zero2ir.watching import watched
+from zero2ir.tracking import DataUsed, Pipeline, Tried, log_training, watching
 
 
 def main(config: TrainConfig) -> None:
@@ -29,7 +28,7 @@ def main(config: TrainConfig) -> None:
     asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        with watched(config.tracking.watch) as seen:
+        with watching(config.tracking) as seen:
             trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}

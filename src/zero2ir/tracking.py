@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.registry import Move, promote, register, registered_name
-from zero2ir.watching import Watched, WatchSettings
+from zero2ir.watching import Watched, WatchSettings, watched
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,6 +115,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             result[f"{prefix}{key}"] = str(value)[:MOST_CHARACTERS]
     return result
+
+
+@contextmanager
+def watching(settings: TrackingSettings) -> Iterator[Watched]:
+    """Looks on while the block runs, as the settings say; hand what was seen to the function that records the run."""
+    if settings.watch.traces:
+        _client(settings)  # traces go there as they are made
+    with watched(settings.watch) as seen:
+        yield seen
 
 
 def log_pretraining(
@@ -339,7 +349,9 @@ def _log_data(data: Sequence[DataUsed]) -> None:
     from mlflow.data.meta_dataset import MetaDataset
 
     for name, path, digest, context in data:
-        source = resolve_dataset_source(str(path.resolve()))
+        with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
+            warnings.simplefilter("ignore", UserWarning)
+            source = resolve_dataset_source(str(path.resolve()))
         mlflow.log_input(MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST]), context=context)
 
 
