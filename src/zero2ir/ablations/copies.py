@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from zero2ir import paths
-from zero2ir.ablations.preset import Condition
+from zero2ir.ablations.preset import Condition, ExperimentConfig
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file, sha256
+from zero2ir.files import sha256
 
 COPIES = paths.CACHE / "experiments"
 MEASURED = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # what decides about the figures, beside the panel
@@ -69,9 +69,13 @@ class Copy:
         self.folder = COPIES / preset / condition.name
         self.log = COPIES / preset / f"{condition.name}.log"
 
-    def update(self, revision: str, share: Sequence[str]) -> None:
-        """Brings it to a commit of the project and to its panel; what was made in it stays."""
-        import yaml
+    def update(self, revision: str, preset: ExperimentConfig) -> None:
+        """Brings it to a commit of the project, to its panel and configuration; what was made in it stays.
+
+        Raises:
+            InputError: git fails, or a file of the preset's configuration is not there.
+        """
+        from omegaconf import OmegaConf
 
         project = Path.cwd()
         if not (self.folder / ".git").exists():
@@ -79,11 +83,15 @@ class Copy:
             git("clone", "--quiet", "--no-checkout", str(project), str(self.folder))
         git("fetch", "--quiet", str(project), "HEAD", folder=self.folder)
         git("checkout", "--quiet", "--force", "--detach", revision, folder=self.folder)
-        for part in share:
+        for part in preset.share:
             self._share(project / paths.CACHE / part)
         self._share_dvc_cache()
-        with finished_file(self.folder / "params.yaml") as file:
-            yaml.safe_dump(self.condition.panel.model_dump(mode="json"), file, sort_keys=False)
+        for name, changes in preset.conf.items():
+            path = self.folder / "conf" / name
+            if not path.is_file():
+                raise InputError(f"conf: {name} is no file below conf; name one")
+            OmegaConf.save(OmegaConf.merge(OmegaConf.load(path), changes), path)
+        OmegaConf.save(self.condition.panel.model_dump(mode="json"), self.folder / "params.yaml")
 
     def _share(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ class ExperimentConfig(Settings):
         title: of the report.
         panel: what all conditions have in place of the values of params.yaml.
         sweep: values of keys of params.yaml ("budget.queries" for one inside another); each combination is a condition.
+        conf: changes of files below conf, by their path there.
         target: the last stage of the pipeline that a condition needs; None for none.
         then: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
         share: the parts of .cache that all conditions have in common.
@@ -27,6 +28,7 @@ class ExperimentConfig(Settings):
     title: str
     panel: dict[str, Any]
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]]
+    conf: dict[str, dict[str, Any]]
     target: str | None
     then: str | None
     share: tuple[str, ...]

@@ -101,7 +101,7 @@ def run_one(copy: Copy, preset: ExperimentConfig, revision: str, environment: di
     Raises:
         InputError: a command failed.
     """
-    copy.update(revision, preset.share)
+    copy.update(revision, preset)
     if preset.target:
         copy.run([*DVC, "repro", preset.target], environment)
         copy.save()
