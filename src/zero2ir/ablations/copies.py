@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ from typing import IO, Any
 from zero2ir import paths
 from zero2ir.ablations.preset import Condition, ExperimentConfig
 from zero2ir.errors import InputError
-from zero2ir.files import sha256
+from zero2ir.files import finished_file, sha256
 
 COPIES = paths.CACHE / "experiments"
 MEASURED = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # what decides about the figures, beside the panel
@@ -51,8 +52,15 @@ def committed_revision() -> str:
         InputError: the current folder is no git project, or holds changes that no commit has: runs would not have them.
     """
     if changed := git("status", "--porcelain", "--", *MEASURED).splitlines():
-        raise InputError(f"{changed[0][3:]}: changed, and runs have what is committed; commit or stash it first")
+        raise InputError(
+            f"{changed[0].split(maxsplit=1)[1]}: changed, and runs have what is committed; commit or stash it first"
+        )
     return git("rev-parse", "HEAD")
+
+
+def dvc_cache() -> str:
+    """The folder of the project's DVC cache."""
+    return _output([*DVC, "cache", "dir"], Path())
 
 
 class Copy:
@@ -69,8 +77,13 @@ class Copy:
         self.folder = COPIES / preset / condition.name
         self.log = COPIES / preset / f"{condition.name}.log"
 
-    def update(self, revision: str, preset: ExperimentConfig) -> None:
+    def update(self, revision: str, preset: ExperimentConfig, cache: str) -> None:
         """Brings it to a commit of the project, to its panel and configuration; what was made in it stays.
+
+        Args:
+            revision: the commit.
+            preset: whose configuration it gets, and which caches it shares.
+            cache: the project's DVC cache. What any condition made is there for the others, and for `dvc exp apply`.
 
         Raises:
             InputError: git fails, or a file of the preset's configuration is not there.
@@ -85,7 +98,10 @@ class Copy:
         git("checkout", "--quiet", "--force", "--detach", revision, folder=self.folder)
         for part in preset.share:
             self._share(project / paths.CACHE / part)
-        self._share_dvc_cache()
+        config = ConfigParser()
+        config["cache"] = {"dir": cache}
+        with finished_file(self.folder / ".dvc" / "config.local") as file:
+            config.write(file)
         for name, changes in preset.conf.items():
             path = self.folder / "conf" / name
             if not path.is_file():
@@ -99,11 +115,6 @@ class Copy:
         link.parent.mkdir(exist_ok=True)
         if not link.exists():
             link.symlink_to(folder, target_is_directory=True)
-
-    def _share_dvc_cache(self) -> None:
-        """What any condition made is in the project's DVC cache, for the other conditions and for `dvc exp apply`."""
-        cache = _output([*DVC, "cache", "dir"], Path())
-        _output([*DVC, "cache", "dir", "--local", cache], self.folder)
 
     def results(self) -> list[Path]:
         """The results folders of all its systems."""

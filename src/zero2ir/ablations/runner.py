@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from zero2ir.ablations.copies import DVC, Copy, committed_revision, settings_of
+from zero2ir.ablations.copies import DVC, Copy, committed_revision, dvc_cache, settings_of
 from zero2ir.ablations.preset import Condition, ExperimentConfig, conditions, read_preset
 from zero2ir.config import EvaluateConfig, check_choices, compose
 from zero2ir.errors import InputError
@@ -52,14 +52,14 @@ def run_conditions(
     """Each condition's copy, in the order given, with what went wrong in it."""
     for condition in wanted:
         check_choices(condition.panel)
-    revision = committed_revision()
+    revision, cache = committed_revision(), dvc_cache()
     environment = {"MLFLOW_TRACKING_URI": prepared_store(compose("evaluate", EvaluateConfig, []).tracking)}
     copies = [Copy(name, condition) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, found = time.perf_counter(), {}
     with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(run_one, copy, preset, revision, environment): copy for copy in copies}
+        running = {pool.submit(run_one, copy, preset, revision, cache, environment): copy for copy in copies}
         for future in as_finished(running):
             copy, found[running[future]] = running[future], _outcome(future)
             what = found[copy] or "finished"
@@ -95,13 +95,13 @@ def _outcome(future: Future[None]) -> InputError | None:
     return error
 
 
-def run_one(copy: Copy, preset: ExperimentConfig, revision: str, environment: dict[str, str]) -> None:
+def run_one(copy: Copy, preset: ExperimentConfig, revision: str, cache: str, environment: dict[str, str]) -> None:
     """Runs one condition as far as it is not finished.
 
     Raises:
         InputError: a command failed.
     """
-    copy.update(revision, preset)
+    copy.update(revision, preset, cache)
     if preset.target:
         copy.run([*DVC, "repro", preset.target], environment)
         copy.save()
