@@ -146,9 +146,9 @@ def commit_of(described: str) -> str:
     Raises:
         InputError: it is neither.
     """
-    experiments = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
-    named = [name for name in experiments if name.rpartition("/")[2] == described]
     try:
+        experiments = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+        named = [name for name in experiments if name.rpartition("/")[2] == described]
         return git("rev-parse", "--verify", "--quiet", f"{(named or [described])[-1]}^{{commit}}")
     except InputError:
         raise InputError(
