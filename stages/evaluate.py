@@ -5,13 +5,14 @@ from typing import Any
 
 from zero2ir import paths
 from zero2ir.collections import read_collection, read_judgments, test_queries
-from zero2ir.config import EvaluateConfig, stage
+from zero2ir.config import EvaluateConfig, read_panel, stage
 from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
+from zero2ir.files import sha256
 from zero2ir.program import load_program, program_digest
-from zero2ir.tracking import log_evaluation
+from zero2ir.tracking import DataUsed, Pipeline, log_evaluation, watching
 
 
 def main(config: EvaluateConfig) -> None:
@@ -26,7 +27,8 @@ def main(config: EvaluateConfig) -> None:
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
     ceiling = ceiling_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
-    (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
+    with watching(config.tracking) as seen:
+        (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
     check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})
     check_ties(run, qrels, ranking_measures(config.evaluation.measures)[0], config.evaluation.tie_limit)
     key = AnswerKey(
@@ -56,13 +58,17 @@ def main(config: EvaluateConfig) -> None:
         key=key,
         ceiling=ceiling,
     )
+    panel, test = read_panel(), paths.COLLECTION / "qrels.parquet"
     log_evaluation(
         config.tracking,
+        Pipeline(panel.model_dump(mode="json"), code_revision()),
         paths.run_name(**names),
         program_digest(trained / paths.PROGRAM),
         metrics=figures(metrics),
         folder=results,
-        tags={"test queries": str(len(queries))},
+        tags={key: str(value) for key, value in names.items()} | {"test queries": str(len(queries))},
+        data=[DataUsed(f"{panel.dataset} test queries", test, sha256(test), "test")],
+        seen=seen,
     )
 
 

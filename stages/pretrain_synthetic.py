@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from zero2ir import paths
 from zero2ir.collections import is_ordered, read_documents, read_judgments
-from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, stage
+from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, read_panel, stage
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import check_available, embed, save_encoded
 from zero2ir.experiment import code_revision, peak_memory_mb, timed
@@ -17,8 +17,9 @@ from zero2ir.pretraining import PretrainingSettings, digest, made_as, make_encod
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
-from zero2ir.tracking import log_pretraining
+from zero2ir.tracking import Pipeline, log_pretraining, watching
 from zero2ir.training import Loss, write_losses
+from zero2ir.watching import Watched
 
 ENCODED = paths.CACHE / "embeddings"
 CHECKPOINTS = paths.CACHE / "checkpoints"
@@ -28,8 +29,11 @@ def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
     corpus = Corpus(read_documents(paths.COLLECTION))
     with finished_folder(paths.SYNTHETIC) as folder:
-        for seed in config.seeds:
-            synthetic_queries(config, corpus, seed, folder / paths.synthetic(seed).name)
+        written = [
+            synthetic_queries(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds
+        ]
+    for one in filter(None, written):
+        log_written(config, one)
     made = []
     with finished_folder(paths.ENCODERS) as folder:
         for role in needed_encoders(config.models, config.encoder):
@@ -41,17 +45,25 @@ def main(config: PretrainConfig) -> None:
             log(config, one)
 
 
-def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
+class Written(NamedTuple):
+    """What is left to do for one seed's synthetic queries when all are written."""
+
+    seed: int
+    cost: Mapping[str, float]
+    seen: Watched
+
+
+def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> Written | None:
     """Writes one seed's synthetic queries; none where no strategy learns from them."""
     if not needs_synthetic(config.strategies, config.lm):
         write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
-        return
+        return None
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":
         role = made_as("pretrained", config.encoder)
         made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
         corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
-    with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model:
+    with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model, watching(config.tracking) as seen:
         judgments = read_judgments(paths.judgments(seed))
         (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
         usage = {f"lm_{key}": value for key, value in language_model.usage.as_dict().items()}
@@ -59,6 +71,7 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     write_synthetic(rows, provenance, cost, folder)
     if rows:
         write_card(data_card(rows, judgments, settings, cost, seed), seed, folder)
+    return Written(seed, {key: value for key, value in cost.items() if value is not None}, seen)
 
 
 class Made(NamedTuple):
@@ -93,10 +106,29 @@ def informed(settings: PretrainingSettings, seed: int) -> PretrainingSettings:
     return settings.model_copy(update={"pairs": settings.pairs.informed(is_ordered(paths.COLLECTION), written)})
 
 
+def log_written(config: PretrainConfig, written: Written) -> None:
+    """Records the writing of one seed's queries."""
+    log_pretraining(
+        config.tracking,
+        pipeline(),
+        paths.synthetic_run(written.seed),
+        {},
+        parameters={
+            "lm": config.lm.name,
+            "seed": written.seed,
+            "synthetic": config.pretraining.synthetic.model_dump(mode="json"),
+        },
+        metrics=written.cost,
+        tags=tags_of("synthetic queries", written.seed),
+        seen=written.seen,
+    )
+
+
 def log(config: PretrainConfig, made: Made) -> None:
     """Records the making of an encoder that was trained."""
     log_pretraining(
         config.tracking,
+        pipeline(),
         paths.pretraining_run(made.role, made.seed),
         made.losses,
         parameters={
@@ -106,8 +138,16 @@ def log(config: PretrainConfig, made: Made) -> None:
             "pretraining": config.pretraining.model_dump(mode="json", include={"pairs", made.role}),
         },
         metrics=made.cost,
-        tags={"documents": sha256(paths.COLLECTION / "documents.parquet"), "code": code_revision()},
+        tags=tags_of(made.role, made.seed),
     )
+
+
+def pipeline() -> Pipeline:
+    return Pipeline(read_panel().model_dump(mode="json"), code_revision())
+
+
+def tags_of(role: str, seed: int) -> dict[str, str]:
+    return {"role": role, "seed": str(seed), "documents": sha256(paths.COLLECTION / "documents.parquet")}
 
 
 if __name__ == "__main__":

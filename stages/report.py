@@ -1,28 +1,31 @@
 """Builds the report from the results of all systems that params.yaml names."""
 
 import json
+from itertools import product
 
 from zero2ir import paths
 from zero2ir.collections import read_collection
 from zero2ir.config import ReportConfig, stage
+from zero2ir.evaluation.results import read_results
 from zero2ir.experiment import code_revision
+from zero2ir.files import sha256
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
-from zero2ir.tracking import log_report
+from zero2ir.tracking import Pipeline, log_best, log_report
 
 
 def main(config: ReportConfig) -> None:
+    manifest = json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
+    folders = {
+        paths.run_name(*system): paths.results(*system)
+        for system in product(config.panel.models, config.panel.strategies, config.panel.seeds)
+    }
     build_report(
-        [
-            paths.results(model, strategy, seed)
-            for model in config.panel.models
-            for strategy in config.panel.strategies
-            for seed in config.panel.seeds
-        ],
+        list(folders.values()),
         paths.REPORT,
         cards=[card for seed in config.panel.seeds if (card := read_card(paths.synthetic(seed)))],
         collection=read_collection(paths.COLLECTION),
-        manifest=json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8")),
+        manifest=manifest,
         settings=config.panel.model_dump(mode="json"),
         other_results=config.other_results,
         baseline=config.baseline,
@@ -30,7 +33,24 @@ def main(config: ReportConfig) -> None:
         level=config.evaluation.confidence_level,
         seed=config.seed,
     )
-    log_report(config.tracking, paths.REPORT, {"dataset": config.panel.dataset, "code": code_revision()})
+    pipeline = Pipeline(config.panel.model_dump(mode="json"), code_revision())
+    log_report(config.tracking, pipeline, paths.REPORT, {"dataset": config.panel.dataset})
+    seed = config.panel.seeds[0]  # one program a system: the first draw's
+    own = {name: folder for name, folder in folders.items() if name.endswith(f"/seed{seed}")}
+    measure = config.task.measures[0]
+    log_best(
+        config.tracking,
+        pipeline,
+        {name: read_results(folder).per_query[measure] for name, folder in own.items()},
+        documents=sha256(paths.COLLECTION / "documents.parquet"),
+        first=f"{config.baseline}/seed{seed}",
+        measure=measure,
+        options={
+            "resamples": config.evaluation.resamples,
+            "level": config.evaluation.confidence_level,
+            "seed": config.seed,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from zero2ir.program import index_bytes, program_digest
 from zero2ir.strategies import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking import Tried, log_training
+from zero2ir.tracking import DataUsed, Pipeline, Tried, log_training, watching
 
 
 def main(config: TrainConfig) -> None:
@@ -28,15 +28,18 @@ def main(config: TrainConfig) -> None:
     asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
+        with watching(config.tracking) as seen:
+            trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
     record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)
         write_json(folder / paths.TRAINING, record)
+    documents, judged = paths.COLLECTION / "documents.parquet", paths.judgments(config.seed)
     log_training(
         config.tracking,
+        Pipeline(config.panel.model_dump(mode="json"), code_revision()),
         paths.run_name(**names),
         trained.program,
         program_digest(paths.trained(**names) / paths.PROGRAM),
@@ -48,15 +51,20 @@ def main(config: TrainConfig) -> None:
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
-        tags={
-            "documents": sha256(paths.COLLECTION / "documents.parquet"),
-            "code": code_revision(),
+        tags={key: str(value) for key, value in names.items()}
+        | {
+            "documents": sha256(documents),
             "chosen": trained.fitted.chosen,
             "because": trained.fitted.because,
         },
         artifacts={paths.TRAINING: record},
         seconds=cost["train_seconds"],
         tried=[tried_prompt(record) for record in trained.fitted.report.get("prompts", ())],
+        data=[
+            DataUsed(f"{config.panel.dataset} documents", documents, sha256(documents), "training"),
+            DataUsed(f"{config.panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
+        ],
+        seen=seen,
     )
 
 

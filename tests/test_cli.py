@@ -62,7 +62,7 @@ def test_help_as_a_process() -> None:
     assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "experiment", "check", "label"])
 def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -70,7 +70,7 @@ def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixtu
     assert f"example: zero2ir {command} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare", "label"])
+@pytest.mark.parametrize("command", ["train", "search", "compare", "experiment", "check", "label"])
 def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     import shlex
 
@@ -164,6 +164,10 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
+        (["compare", "a", "b", "c"], "error: compare: 3 names given; give one folder, or two things to compare"),
+        (["compare", "my-folder", "b"], "error: my-folder: neither a results folder, nor a system"),
+        (["experiment", "nothing"], "error: experiment=nothing: unknown choice; valid choices are budget_curve"),
+        (["check"], "error: reproduction.yaml: not here; run in the project's folder"),
         (["label", "my-folder"], "error: no terminal to ask in"),
         (["label", "nowhere", "--web", "--port", "0"], "error: nowhere: not a folder"),
         (

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from zero2ir.ablations.preset import ExperimentConfig
 from zero2ir.adapted import AdaptedSettings
 from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.config import (
@@ -58,8 +59,9 @@ STAGE_OF_GROUP = {
     "evaluation": "evaluate",
     "labelling": "label",
     "selection": "label",
+    "experiment": "experiment",
 }
-CONFIGS = {**STAGES, "label": LabelConfig}
+CONFIGS = {**STAGES, "label": LabelConfig, "experiment": ExperimentConfig}
 ONLY_THE_USER_KNOWS = {
     "dataset=xquad": "dataset.path=xquad",
     "dataset=local": "dataset.path=my-folder",
@@ -125,7 +127,7 @@ def test_every_file_composes(choice: str) -> None:
     overrides = [ONLY_THE_USER_KNOWS[choice]] if choice in ONLY_THE_USER_KNOWS else []
     config = composed(choice, *overrides)
     group, _, name = choice.partition("=")
-    part = getattr(config, group)
+    part = config if group == "experiment" else getattr(config, group)
     if group in ("dataset", "lm", "encoder", "task") and not overrides:
         assert part.name == name
     if overrides:
@@ -301,7 +303,7 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
         ("pretraining=default", "pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
         ("pretraining=default", "+pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
         ("tuning=default", "+tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
-        ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "uri"]),
+        ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "uri", "watch"]),
     ],
 )
 def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, valid: list[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from zero2ir.encoders import DenseEncoder
 from zero2ir.models import Dense, Hybrid, Sparse
 from zero2ir.program import Program
 from zero2ir.tracking import (
+    DataUsed,
+    Pipeline,
     TrackingSettings,
     Tried,
     flat,
@@ -28,13 +31,18 @@ from zero2ir.tracking import (
     log_report,
     log_training,
     metric_name,
+    prepared_store,
+    watching,
 )
 from zero2ir.training import Loss
+from zero2ir.watching import WatchSettings, watched
 
 KEY = "sk-secret-test-4711"
 NAME = "hybrid/fine_tune/seed0"
 DIGEST = "d1" * 32
 QUERY = "list of the words in the string"
+PIPELINE = Pipeline({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
+QUIET = WatchSettings(system_seconds=0, traces=False)
 
 # Opens the logged program without the installed package: only what lies among its artifacts is left to import.
 ELSEWHERE = """
@@ -88,7 +96,16 @@ class Store(NamedTuple):
         return Path(run.info.artifact_uri.removeprefix("file://"))
 
     def log_evaluation(self, name: str, digest: str, folder: Path) -> None:
-        log_evaluation(self.settings, name, digest, metrics={"nDCG@10": 0.5}, folder=folder, tags={"test queries": "7"})
+        log_evaluation(
+            self.settings,
+            PIPELINE,
+            name,
+            digest,
+            metrics={"nDCG@10": 0.5},
+            folder=folder,
+            tags={"test queries": "7"},
+            data=[DataUsed("trial test queries", folder / "metrics.json", "c3" * 32, "test")],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +116,7 @@ def store(
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
     retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
     program = Program(retriever, documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"})
-    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial")
+    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial/one", watch=QUIET)
     made = Store(folder, settings, program)
     results = folder / "results"
     results.mkdir()
@@ -107,20 +124,25 @@ def store(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # MLflow keeps artifacts below the current folder
         patch.setenv("OPENAI_API_KEY", KEY)
+        with watched(WatchSettings(system_seconds=0.01, traces=False)) as seen:
+            time.sleep(0.1)
         log_training(
             settings,
+            PIPELINE,
             NAME,
             program,
             DIGEST,
             parameters={"choice": {"model": "hybrid"}, "model": {"weights": [0.5, 0.5], "why": "x" * 9000}, "seed": 0},
             metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
-            tags={"because": "y" * 9000},
+            tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "because": "y" * 9000},
             artifacts={"training.json": {"chosen": "zero_shot"}},
             seconds=3600.0,
             tried=[Tried("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})],
+            data=[DataUsed("trial documents", folder / "results" / "metrics.json", "b2" * 32, "training")],
+            seen=seen,
         )
         made.log_evaluation(NAME, DIGEST, results)
-        log_report(settings, results, {"dataset": "pydocs"})
+        log_report(settings, PIPELINE, results, {"dataset": "pydocs"})
         yield made
 
 
@@ -180,11 +202,12 @@ def test_a_pretraining_is_a_run_with_its_loss_curves_by_step(store: Store) -> No
     name = paths.pretraining_run("scratch", 0)
     log_pretraining(
         store.settings,
+        PIPELINE,
         name,
         {"reconstruction": [Loss(5, 9.0, None)], "pairs": [Loss(10, 2.0, 3.0), Loss(20, 1.0, 2.5)]},
         parameters={"role": "scratch", "pretraining": {"pairs": {"title": {}}, "scratch": {"layers": 4}}},
         metrics={"pretrain_seconds": 100.0, "encode_seconds": 20.0},
-        tags={"code": "abc"},
+        tags={"role": "scratch"},
     )
     run, client = store.run(name), mlflow.MlflowClient(store.settings.uri)
 
@@ -202,10 +225,94 @@ def test_a_pretraining_is_a_run_with_its_loss_curves_by_step(store: Store) -> No
     store.delete(run)
 
 
-def test_report_is_a_run(store: Store) -> None:
-    run = store.run("report")
-    assert run.data.tags["dataset"] == "pydocs"
-    assert (store.artifacts(run) / "report" / "metrics.json").is_file()
+def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
+    (parent,) = (run for run in store.runs() if "mlflow.parentRunId" not in run.data.tags)
+    assert parent.info.run_name.startswith("pipeline/")
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"dataset": "trial", "models": "['hybrid']", "seeds": "[0]"}
+    assert parent.data.tags["revision"] == "abc"
+    assert parent.data.tags["dataset"] == "pydocs"
+    assert (store.artifacts(parent) / "report" / "metrics.json").is_file()
+    assert store.run(NAME).data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_another_panel_or_revision_is_another_pipeline() -> None:
+    others = [PIPELINE._replace(revision="abd"), PIPELINE._replace(panel={**PIPELINE.panel, "seeds": [1]})]
+    assert len({one.digest for one in (PIPELINE, *others)}) == 3
+    assert Pipeline(dict(reversed(PIPELINE.panel.items())), "abc").digest == PIPELINE.digest
+
+
+def test_a_run_says_which_system_it_is_and_what_it_has_seen(store: Store) -> None:
+    run = store.run(NAME)
+    tags = {key: run.data.tags[key] for key in ("model", "strategy", "seed", "revision")}
+    assert tags == {"model": "hybrid", "strategy": "fine_tune", "seed": "0", "revision": "abc"}
+    used = {
+        one.dataset.name: (one.dataset.digest, {tag.key: tag.value for tag in one.tags})
+        for one in run.inputs.dataset_inputs
+    }
+    assert used == {
+        "trial documents": ("b2" * 18, {"mlflow.data.context": "training"}),
+        "trial test queries": ("c3" * 18, {"mlflow.data.context": "test"}),
+    }
+
+
+def test_a_run_shows_the_machine_s_load_over_time(store: Store) -> None:
+    import mlflow
+
+    points = mlflow.MlflowClient(store.settings.uri).get_metric_history(
+        store.run(NAME).info.run_id, "system/system_memory_usage_percentage"
+    )
+    assert len(points) >= 3
+    assert all(0 < point.value <= 100 for point in points)
+    assert [point.step for point in points] == list(range(len(points)))
+
+
+def test_nothing_is_looked_at_where_nobody_asks() -> None:
+    with watched(QUIET) as seen:
+        pass
+    assert (seen.load, seen.traces) == ([], set())
+
+
+def test_calls_of_a_language_model_are_traced_where_that_is_asked_for(store: Store, script_lm: Any) -> None:
+    """The traces belong to the run, though it is opened after them."""
+    import dspy
+    import mlflow
+
+    traced = store.settings.model_copy(update={"watch": WatchSettings(system_seconds=0, traces=True)})
+    language_model, _ = script_lm(lambda messages: "[[ ## answer ## ]]\nforty-two\n\n[[ ## completed ## ]]")
+    with watching(traced) as seen, dspy.context(lm=language_model.lm):
+        dspy.Predict("question -> answer")(question="how many?")
+    log_pretraining(store.settings, PIPELINE, "synthetic/seed0", {}, parameters={}, metrics={}, tags={}, seen=seen)
+    run = store.run("synthetic/seed0")
+    client = mlflow.MlflowClient(store.settings.uri)
+    traces = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
+    assert {trace.info.trace_id for trace in traces} == seen.traces
+    (trace,) = traces
+    assert "how many?" in str(trace.data.spans[0].inputs)
+    assert any("MeteredLM" in span.name for span in trace.data.spans)
+    store.delete(run)
+
+
+def test_a_measured_program_is_a_version_of_the_collection_s_model(store: Store) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(store.settings.uri)
+    run = store.run(NAME)
+    store.log_evaluation(NAME, DIGEST, store.folder / "results")  # once more: still one version
+    (version,) = client.search_model_versions("name = 'trial-one'")
+    assert version.run_id == run.info.run_id
+    assert version.model_id == run.outputs.model_outputs[0].model_id
+    assert version.tags["system"] == NAME
+    assert (version.tags["program"], version.tags["documents"]) == (DIGEST, "b2")
+
+
+def test_the_store_s_address_holds_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", watch=QUIET)
+    assert prepared_store(settings) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert (tmp_path / "mlflow.db").is_file()
+    absolute = settings.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    assert prepared_store(absolute) == absolute.uri
 
 
 def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:

@@ -60,14 +60,38 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=10, help="how many documents (default: %(default)s)")
     search.add_argument("--json", action="store_true", help="one JSON object a query instead of a table")
 
-    example = "zero2ir compare my-folder --models sparse hybrid --strategies zero_shot fine_tune"
-    compare = _command(commands, "compare", _compare, "compare systems on your judgments by cross-validation", example)
-    compare.add_argument("folder", type=Path, metavar="FOLDER", help="documents, queries and judgments")
+    example = "zero2ir compare hybrid/fine_tune sparse/zero_shot"
+    compare = _command(commands, "compare", _compare, "compare systems, on your judgments or on test queries", example)
+    compare.add_argument(
+        "compared",
+        nargs="+",
+        metavar="FOLDER | A B",
+        help="a folder with documents, queries and judgments: systems are compared by cross-validation on these; or "
+        "two of: a results folder, a model/strategy of the pipeline here, a git revision or a DVC experiment with or "
+        "without :model/strategy",
+    )
     compare.add_argument("--models", nargs="+", default=["sparse", "dense", "hybrid"], help="default: %(default)s")
     compare.add_argument("--strategies", nargs="+", default=["zero_shot", "fine_tune"], help="default: %(default)s")
     compare.add_argument("--folds", type=int, default=5, help="parts of the judged queries (default: %(default)s)")
     _task(compare)
     _choices(compare)
+
+    example = "zero2ir experiment paper --set sweep.dataset=[cranfield] panel.seeds=[0]"
+    experiment = _command(commands, "experiment", _experiment, "run the pipeline under many conditions", example)
+    experiment.add_argument("preset", metavar="PRESET", help="a file of conf/experiment")
+    experiment.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the preset")
+    experiment.add_argument(
+        "--jobs", type=int, metavar="N", help="conditions side by side (default: what memory allows)"
+    )
+
+    example = "zero2ir check --only 'results/sparse/zero_shot/*'"
+    check = _command(commands, "check", _check, "run published figures again, and compare", example)
+    check.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="figures by name (default: all)")
+    check.add_argument("--list", action="store_true", help="name them, and run nothing")
+    check.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the tables between their markers in FILE instead"
+    )
+    check.add_argument("--jobs", type=int, metavar="N", help="conditions side by side (default: what memory allows)")
 
     example = "zero2ir label my-folder --queries asked.txt --output my-searcher"
     label = _command(commands, "label", _label, "judge documents yourself, and train a searcher on that", example)
@@ -97,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
-    reads_folder = name != "search"
+    reads_folder = name in ("train", "compare", "label")
     command = commands.add_parser(
         name,
         help=what,
@@ -174,7 +198,39 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    documents, judgments, _ = _read(given.folder, given.task)
+    if len(given.compared) > 2:
+        raise InputError(f"compare: {len(given.compared)} names given; give one folder, or two things to compare")
+    if len(given.compared) == 2:
+        _compare_sides(*given.compared)
+    else:
+        _cross_validate(Path(given.compared[0]), given)
+
+
+def _compare_sides(one: str, other: str) -> None:
+    from zero2ir.ablations.sides import compare_sides
+    from zero2ir.report.tables import difference_text, interval_text, probability, signed
+
+    rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
+    for row in rows:
+        found = row.comparison
+        print(f"{row.measure} on {found.difference.n} test queries of {row.dataset}, draws {_list(row.seeds)}")
+        width = max(len(row.one), len(row.other))
+        for name, value in zip((row.one, row.other), row.values, strict=True):
+            print(f"  {name:{width}}  {interval_text(value)}")
+        print(
+            f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
+            f"effect size {signed(found.effect_size)}, {found.wins} wins, {found.ties} ties, {found.losses} losses"
+        )
+        print(f"  {row.verdict}")
+    print("Brackets: 95 % intervals." + (f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""))
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _cross_validate(folder: Path, given: argparse.Namespace) -> None:
+    documents, judgments, _ = _read(folder, given.task)
     rows = library.compare(
         documents,
         judgments,
@@ -215,6 +271,33 @@ def _with_interval(value: Interval, form: str) -> "Text":
     from rich.text import Text
 
     return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
+
+
+def _experiment(given: argparse.Namespace) -> None:
+    from zero2ir.ablations.runner import run_preset
+
+    print(f"report: {run_preset(given.preset, given.set, given.jobs) / 'index.md'}")
+
+
+def _check(given: argparse.Namespace) -> None:
+    from zero2ir.ablations import reproduction
+
+    published = reproduction.read_reproduction()
+    if given.write:
+        reproduction.write_tables(given.write, published.tables)
+        return
+    wanted = reproduction.figures(published, given.only)
+    if given.list:
+        for figure in wanted:
+            print(f"{figure.name}: {figure.expected} (tolerance {figure.tolerance:g})")
+        return
+    checked = []
+    for one in reproduction.check(wanted, given.jobs):
+        print(one.line, flush=True)
+        checked.append(one)
+    if wrong := sum(not one.agrees for one in checked):
+        raise InputError(f"{wrong} of {len(checked)} figures are not as published")
+    print(f"all {len(checked)} figures are as published")
 
 
 def _label(given: argparse.Namespace) -> None:

@@ -277,6 +277,16 @@ def check_experiment() -> Panel:
         InputError: the first thing that is wrong, in one line.
     """
     panel = read_panel()
+    check_choices(panel)
+    return panel
+
+
+def check_choices(panel: Panel) -> None:
+    """Composes and checks everything that a panel names.
+
+    Raises:
+        InputError: the first thing that is wrong, in one line.
+    """
     compose("ingest", IngestConfig, [f"dataset={panel.dataset}", f"task={panel.task}"])
     shared = [f"lm={panel.lm}", f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
     compose("pretrain_synthetic", PretrainConfig, shared)
@@ -288,7 +298,6 @@ def check_experiment() -> Panel:
         build(config.strategy, "strategy")
     compose("report", ReportConfig, [f"task={panel.task}"])
     compose("evaluate", EvaluateConfig, [f"task={panel.task}"])
-    return panel
 
 
 def needs_synthetic(strategies: Sequence[str], lm: LMSettings) -> bool:

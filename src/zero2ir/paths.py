@@ -50,6 +50,11 @@ def pretraining_run(role: str, seed: int) -> str:
     return f"pretraining/{role}/seed{seed}"
 
 
+def synthetic_run(seed: int) -> str:
+    """What MLflow calls the writing of one seed's synthetic queries."""
+    return f"synthetic/seed{seed}"
+
+
 def system(model: str, strategy: str, seed: int) -> str:
     """The folder name of one trained system."""
     return f"{model}-{strategy}-seed{seed}"

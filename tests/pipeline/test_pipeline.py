@@ -26,7 +26,7 @@ def runs(finished: Project):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
-    return client.search_runs([client.get_experiment_by_name("zero2ir").experiment_id])
+    return client.search_runs([client.get_experiment_by_name("local").experiment_id])
 
 
 def test_every_declared_output_is_there_and_nothing_is_half_written(finished):
@@ -52,9 +52,11 @@ def test_dvc_shows_metrics_and_plots_of_every_system(finished):
 
 
 def test_mlflow_holds_one_finished_run_a_system(finished, runs):
-    others = ("report", "pretraining/static/seed0")
-    own = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    own = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    others = ("synthetic/seed0", "pretraining/static/seed0")
     trained = {run.info.run_name: run for run in own if run.info.run_name not in others}
+    assert parent.info.status == "FINISHED"
     assert sorted(trained) == sorted(f"{name}/seed0" for name in NAMES)
     assert len(own) == len(trained) + len(others)
     for name, run in trained.items():
@@ -66,6 +68,18 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
         assert run.data.params["dataset"] == "local"
         assert run.data.tags["program"] == program["digest"]
         assert run.data.tags["because"]
+        assert "{model}/{strategy}/seed{seed}".format(**run.data.tags) == name
+        assert len(run.inputs.dataset_inputs) == 3
+
+
+def test_every_program_is_registered_and_the_best_has_earned_it(finished):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
+    versions = client.search_model_versions("name = 'local'")
+    assert {version.tags["system"] for version in versions} == {f"{name}/seed0" for name in NAMES}
+    best = client.get_model_version_by_alias("local", "best")
+    assert best.tags["best_because"]
 
 
 def test_mlflow_holds_a_run_for_every_prompt_that_was_tried(runs):

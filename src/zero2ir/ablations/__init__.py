@@ -1,0 +1,1 @@
+"""The pipeline under many conditions: presets, runs, tables, and the figures that are published from them."""

@@ -1,0 +1,165 @@
+"""Which program is the best of its collection: MLflow's registry, and the rule by which the alias moves.
+
+Every measured program is a version of the registered model of its collection. The alias ``best`` moves only to a
+program that is significantly better on the test queries than the one that holds it; of equals, the older one stays.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zero2ir.evaluation.results import read_results
+from zero2ir.evaluation.significance import compare, holm
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+BEST = "best"
+LEVEL = 0.05  # of the test, after Holm's correction
+KEPT = ("program", "documents", "model", "strategy", "seed", "revision")  # a run's tags that its version has, too
+SYSTEM = "system"
+
+
+class Move(NamedTuple):
+    """To which program the alias moves, and why."""
+
+    system: str
+    because: str
+
+
+def registered_name(experiment: str) -> str:
+    """What the registry calls a collection's model: it takes neither "/" nor ":"."""
+    return re.sub(r"[/:]", "-", experiment)
+
+
+def register(client: "MlflowClient", name: str, run: "Run") -> None:
+    """Makes the program that a run logged a version; nothing where it is one already, or where none was logged."""
+    logged = run.outputs.model_outputs if run.outputs else []
+    tags = {key: run.data.tags[key] for key in KEPT if key in run.data.tags}
+    if not logged or tags["program"] in {version.tags.get("program") for version in versions(client, name)}:
+        return
+    _ensure(client, name)
+    client.create_model_version(
+        name,
+        f"models:/{logged[0].model_id}",
+        run.info.run_id,
+        tags | {SYSTEM: str(run.info.run_name)},
+        model_id=logged[0].model_id,
+    )
+
+
+def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+    """Every version, the newest first."""
+    found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
+    return sorted(found, key=lambda version: -int(version.version))
+
+
+def _ensure(client: "MlflowClient", name: str) -> None:
+    """Has the registry know the name."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def promote(
+    client: "MlflowClient",
+    name: str,
+    contenders: Mapping[str, Mapping[str, float]],
+    *,
+    documents: str,
+    first: str,
+    measure: str,
+    options: Mapping[str, Any],
+) -> Move | None:
+    """Moves the alias to the best of some systems, if that is significantly better than the program that has it.
+
+    Args:
+        client: of the store.
+        name: of the registered model.
+        contenders: each system's measure by test query, by the name of its run.
+        documents: digest of the collection; a program for other documents loses the alias, for nothing can be compared.
+        first: the system that gets the alias where nobody has it; the first contender where that is not among them.
+        measure: which one.
+        options: of ``compare``.
+
+    Returns:
+        The move; None where the alias stays, or where no contender is registered.
+    """
+    newest: dict[str, ModelVersion] = {}
+    for version in versions(client, name):
+        if version.tags.get("documents") == documents:
+            newest.setdefault(version.tags[SYSTEM], version)
+    known = {system: values for system, values in contenders.items() if system in newest}
+    if not known:
+        return None
+    holder = _holder(client, name, documents)
+    if holder is None:
+        start = first if first in known else next(iter(known))
+        move = Move(start, "it is the first one, against which the others have to show that they are better")
+    else:
+        values = _values(client, holder, measure)
+        others = {system: each for system, each in known.items() if newest[system].version != holder.version}
+        move = better(others, values, f"version {holder.version}, {holder.tags[SYSTEM]}", measure, options)
+    if move is None:
+        return None
+    client.set_registered_model_alias(name, BEST, newest[move.system].version)
+    client.set_model_version_tag(name, newest[move.system].version, "best_because", move.because)
+    if holder is None:  # the others may be better than the first one
+        return promote(client, name, known, documents=documents, first=first, measure=measure, options=options) or move
+    return move
+
+
+def _holder(client: "MlflowClient", name: str, documents: str) -> "ModelVersion | None":
+    """Who has the alias, for these documents."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client.get_model_version_by_alias(name, BEST)
+    except MlflowException:
+        return None
+    return version if version.tags.get("documents") == documents else None
+
+
+def _values(client: "MlflowClient", version: "ModelVersion", measure: str) -> dict[str, float]:
+    """The measure of each test query, as its run recorded it."""
+    with tempfile.TemporaryDirectory() as folder:
+        client.download_artifacts(version.run_id, "results", folder)
+        return read_results(Path(folder) / "results").per_query[measure]
+
+
+def better(
+    contenders: Mapping[str, Mapping[str, float]],
+    holder: Mapping[str, float],
+    name: str,
+    measure: str,
+    options: Mapping[str, Any],
+) -> Move | None:
+    """The contender with the largest gain of those that are significantly better than the holder; None for none.
+
+    Paired on the test queries that both have, by the randomisation test, Holm-corrected over the contenders; the
+    interval has to agree.
+    """
+    compared = {system: compare({0: values}, {0: holder}, **options) for system, values in contenders.items()}
+    adjusted = dict(zip(compared, holm([found.p_value for found in compared.values()]), strict=True))
+    gains = {
+        system: found.difference
+        for system, found in compared.items()
+        if adjusted[system] < LEVEL and found.difference.ci_low > 0
+    }
+    if not gains:
+        return None
+    best = max(gains, key=lambda system: gains[system].mean)
+    gain = gains[best]
+    return Move(
+        best,
+        f"{measure} {gain.mean:+.3f} [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}] over {name} on {gain.n} test queries, "
+        f"p = {adjusted[best]:.4f}, Holm-corrected over {len(contenders)}",
+    )
