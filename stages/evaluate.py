@@ -33,7 +33,8 @@ def main(config: EvaluateConfig) -> None:
     system = SystemIdentity(
         **names,
         dataset=collection.facts["name"],
-        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()},
+        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()}
+        | program.retriever.notes(),
         prompts=training.get("prompts", []),
     )
     metrics = write_results(
