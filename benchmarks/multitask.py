@@ -1,6 +1,6 @@
 """One encoder for five tasks beside five encoders for one task each, of the same size and budget.
 
-    python benchmarks/multitask.py squadshifts-newwiki [pretraining.multitask.steps=200 ...]
+    python benchmarks/multitask.py squadshifts-newwiki [--every 3] [pretraining.multitask.steps=100 ...]
 
 reads a folder with documents, questions with answers and qrels, draws ten question-answer pairs (seed 0), and trains on
 the documents and these: one encoder on all five tasks, again with losses weighed by uncertainty, and one on each task
@@ -11,11 +11,13 @@ paired, with 95 % bootstrap intervals; p-values are of randomisation tests and H
 in .cache/benchmark/multitask and not done again; for newer code delete it. Nothing was chosen by these figures.
 """
 
+import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,7 @@ from copies import COPIES
 from zero2ir.answers import answer_places, token_f1
 from zero2ir.collections import JudgmentBudget, Query, check, test_queries
 from zero2ir.collections.local import read
+from zero2ir.collections.records import RawCollection
 from zero2ir.config import LibraryConfig, compose
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
@@ -43,7 +46,6 @@ from zero2ir.strategies import TrainingInputs
 from zero2ir.tasks.qa import PairSettings, prepare
 
 SEED = 0
-QUESTIONS = 600  # test questions at most, every n-th by id
 DEPTH = 10
 HELD_OUT = 0.2
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
@@ -75,11 +77,19 @@ class Trial(NamedTuple):
     labels: Labels
 
 
-def main(folder: Path, changes: Sequence[str]) -> None:
-    config = compose("library", LibraryConfig, list(changes))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("changes", nargs="*", help="Hydra overrides")
+    parser.add_argument("--every", type=int, default=1, help="n: every n-th document alone, for speed")
+    parser.add_argument("--questions", type=int, default=1000, help="test questions at most, every n-th by id")
+    given = parser.parse_args()
+    folder: Path = given.folder
+    config = compose("library", LibraryConfig, given.changes)
     settings = config.pretraining.multitask.model_copy(update={"held_out": HELD_OUT})
-    trial = read_trial(folder, settings)
-    kept = COPIES / "multitask" / f"{folder.name}-{sha256(settings.model_dump_json().encode()).hexdigest()[:8]}"
+    trial = read_trial(given, settings)
+    key = f"{given.every} {given.questions} {settings.model_dump_json()}"
+    kept = COPIES / "multitask" / f"{folder.name}-{sha256(key.encode()).hexdigest()[:8]}"
     weighed = settings.model_copy(update={"weights": "uncertainty"})
     conditions = {"all five": settings}
     conditions |= {task: settings.model_copy(update={"tasks": (task,)}) for task in TASKS}
@@ -94,8 +104,8 @@ def main(folder: Path, changes: Sequence[str]) -> None:
     show(single, {name: found[name] for name in conditions if name.startswith("all")}, before)
 
 
-def read_trial(folder: Path, settings: MultitaskSettings) -> Trial:
-    collection, _ = check(read(folder))
+def read_trial(given: argparse.Namespace, settings: MultitaskSettings) -> Trial:
+    collection, _ = check(every_nth(read(given.folder), given.every))
     prepared = prepare(collection, JudgmentBudget(), PairSettings(), [SEED])
     corpus = Corpus(collection.documents)
     inputs = TrainingInputs(corpus, prepared.draws[SEED], seed=SEED)
@@ -107,7 +117,17 @@ def read_trial(folder: Path, settings: MultitaskSettings) -> Trial:
     some = sorted((query for query in queries if query.query_id in relevant and query.answers), key=lambda q: q.query_id)
     labels = label_documents(collection.documents, settings.clusters, SEED)
     judged = inputs.judged_examples(list(inputs.queries))
-    return Trial(corpus, judged, some[:: -(-len(some) // QUESTIONS)], relevant, labels)
+    return Trial(corpus, judged, some[:: -(-len(some) // given.questions)], relevant, labels)
+
+
+def every_nth(whole: RawCollection, n: int) -> RawCollection:
+    """Every n-th document, and the queries that it is relevant for."""
+    documents = whole.documents[::n]
+    kept = {document.doc_id for document in documents}
+    judgments = [row for row in whole.judgments if row.doc_id in kept]
+    asked = {row.query_id for row in judgments}
+    queries = [query for query in whole.queries if query.query_id in asked]
+    return replace(whole, documents=documents, queries=queries, judgments=judgments)
 
 
 def once(path: Path, work: Callable[[], Values]) -> Values:
@@ -235,4 +255,4 @@ def difference(comparison: Comparison) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main()

@@ -224,6 +224,7 @@ def train_in_order(
             trainer.add_callback(_bar())
         with quiet():  # it doubts the clock of the file system
             trainer.train(resume_from_checkpoint=_last_checkpoint(Path(folder)))
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # bf16 is for training alone
         curve = _curve(trainer.state.log_history)
         if finished is not None:
             _write_finished(finished, loss, curve)
