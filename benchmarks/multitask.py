@@ -83,25 +83,27 @@ def main() -> None:
     parser.add_argument("changes", nargs="*", help="Hydra overrides")
     parser.add_argument("--every", type=int, default=1, help="n: every n-th document alone, for speed")
     parser.add_argument("--questions", type=int, default=1000, help="test questions at most, every n-th by id")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     folder: Path = given.folder
     config = compose("library", LibraryConfig, given.changes)
     settings = config.pretraining.multitask.model_copy(update={"held_out": HELD_OUT})
     trial = read_trial(given, settings)
     key = f"{given.every} {given.questions} {settings.model_dump_json()}"
     kept = COPIES / "multitask" / f"{folder.name}-{sha256(key.encode()).hexdigest()[:8]}"
-    weighed = settings.model_copy(update={"weights": "uncertainty"})
     conditions = {"all five": settings}
     conditions |= {task: settings.model_copy(update={"tasks": (task,)}) for task in TASKS}
-    conditions |= {"all five, by uncertainty": weighed}
     found = {
         name: once(kept / f"{name}.json", lambda one=one: trained(trial, one, config))
         for name, one in conditions.items()
     }
     before = once(kept / "before.json", lambda: untrained(trial, settings, config))
     single = {task: found[task][task] for task in TASKS}
-    print(f"\n{folder.name}: {len(trial.tested)} test questions; classes: {len(trial.labels.names)}, {trial.labels.source}")
-    show(single, {name: found[name] for name in conditions if name.startswith("all")}, before)
+    classes = f"{len(trial.labels.names)} classes, from {trial.labels.source}"
+    print(f"\n{folder.name}: {len(trial.corpus.documents)} documents, {len(trial.tested)} test questions; {classes}")
+    show(single, {"all five": found["all five"]}, before)
+    weighed = settings.model_copy(update={"weights": "uncertainty"})
+    uncertain = once(kept / "uncertainty.json", lambda: trained(trial, weighed, config))
+    show(single, {"all five": found["all five"], "all five, by uncertainty": uncertain}, before)
 
 
 def read_trial(given: argparse.Namespace, settings: MultitaskSettings) -> Trial:
@@ -114,7 +116,8 @@ def read_trial(given: argparse.Namespace, settings: MultitaskSettings) -> Trial:
     for row in qrels:
         if row.relevance > 0:
             relevant.setdefault(row.query_id, set()).add(corpus.number_of[row.doc_id])
-    some = sorted((query for query in queries if query.query_id in relevant and query.answers), key=lambda q: q.query_id)
+    usable = [query for query in queries if query.query_id in relevant and query.answers]
+    some = sorted(usable, key=lambda query: query.query_id)
     labels = label_documents(collection.documents, settings.clusters, SEED)
     judged = inputs.judged_examples(list(inputs.queries))
     return Trial(corpus, judged, some[:: -(-len(some) // given.questions)], relevant, labels)

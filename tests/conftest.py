@@ -104,9 +104,7 @@ def tiny_sparse_encoder(docstrings: list[Document], tiny_transformer: DenseEncod
 
 
 @pytest.fixture(scope="session")
-def tiny_multitask_encoder(
-    docstrings: list[Document], tiny_transformer_settings: EncoderSettings
-) -> MultitaskEncoder:
+def tiny_multitask_encoder(docstrings: list[Document], tiny_transformer_settings: EncoderSettings) -> MultitaskEncoder:
     """A real encoder with five heads on the body of ``tiny_transformer``, after six steps."""
     settings = MultitaskSettings(steps=6, batch_size=4, max_tokens=32, held_out=0.2, clusters=3)
     return train_multitask(docstrings, DenseEncoder(tiny_transformer_settings), settings, seed=0)

@@ -1,5 +1,6 @@
 """Encoders with heads: passages of a text, spans, classes, and a form without pickle."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def test_passages_hold_every_word_once_in_order(text: str, words: int) -> None:
     found = pieces(text, words)
     assert [word for start, end in found for word in text[start:end].split()] == text.split()
     assert all(len(text[start:end].split()) <= words for start, end in found)
-    assert all(end <= start for (_, end), (start, _) in zip(found, found[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(found))
 
 
 def test_whole_sentences_are_joined_and_a_long_one_is_cut() -> None:

@@ -86,7 +86,9 @@ def test_a_name_in_another_script_finds_its_document() -> None:
 def test_what_a_script_needs_and_lacks_is_said_and_latin_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anyascii", None)
     assert folded("Łódź – 42 🐍 東京") == "lodz – 42 🐍 東京"
-    with pytest.raises(InputError, match=r"'москва' in Latin letters needs anyascii; pip install 'zero2ir\[languages\]'"):
+    with pytest.raises(
+        InputError, match=r"'москва' in Latin letters needs anyascii; pip install 'zero2ir\[languages\]'"
+    ):
         folded("in Москва")
 
 

@@ -9,7 +9,7 @@ from zero2ir.multitask.labels import CLUSTERS, TITLES, label_documents
 
 
 def articles(sizes: dict[str, int]) -> list[Document]:
-    words = "monastery bishop church abbey rocket orbit engine launch".split()
+    words = ["monastery", "bishop", "church", "abbey", "rocket", "orbit", "engine", "launch"]
     return [
         Document(f"{title}{n}", title, f"{words[(n + len(title)) % 8]} of number {n}")
         for title, size in sizes.items()
@@ -23,7 +23,9 @@ def test_titles_that_documents_share_are_their_classes() -> None:
     assert labels.of.tolist() == [0] * 12 + [1] * 9 + [-1]
 
 
-@pytest.mark.parametrize("sizes", [{"Church": 30}, {"": 30}, {f"title {n}": 1 for n in range(30)}, {"A": 9, "B": 9, "C": 3}])
+@pytest.mark.parametrize(
+    "sizes", [{"Church": 30}, {"": 30}, {f"title {n}": 1 for n in range(30)}, {"A": 9, "B": 9, "C": 3}]
+)
 def test_where_titles_tell_nothing_apart_clusters_do(sizes: dict[str, int]) -> None:
     labels = label_documents(articles(sizes), clusters=4, seed=0)
     assert labels.source == CLUSTERS
@@ -32,7 +34,9 @@ def test_where_titles_tell_nothing_apart_clusters_do(sizes: dict[str, int]) -> N
 
 
 def test_a_cluster_is_named_by_what_it_has_more_of_than_the_others() -> None:
-    texts = [f"bishop abbey monastery {n}" for n in "abcdefghijkl"] + [f"rocket orbit engine {n}" for n in "abcdefghijkl"]
+    texts = [f"bishop abbey monastery {n}" for n in "abcdefghijkl"] + [
+        f"rocket orbit engine {n}" for n in "abcdefghijkl"
+    ]
     documents = [Document(str(n), "", text) for n, text in enumerate(texts)]
     labels = label_documents(documents, clusters=2, seed=0)
     assert len(set(labels.of[:12])) == len(set(labels.of[12:])) == 1

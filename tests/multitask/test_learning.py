@@ -82,6 +82,6 @@ def test_only_a_transformer_can_learn_them(docstrings: list[Document], tiny_enco
 
 
 def test_texts_that_teach_nothing_are_refused(tiny_transformer_settings: EncoderSettings) -> None:
-    documents = [Document(str(n), "", "word") for n in range(30)]
+    documents = [Document(str(n), "", "word") for n in range(30)]  # each is a class of its own
     with pytest.raises(InputError, match=r"these documents teach none of passages, answer"):
         trained(documents, tiny_transformer_settings, tasks=["passages", "answer"])

@@ -15,7 +15,9 @@ from zero2ir.multitask.settings import MultitaskSettings
 from zero2ir.pretext.tasks import DEFAULT
 
 DOCUMENTS = [
-    Document(f"d{n}", f"Article {n % 2}", f"Gregory founded church number {n} in 30{n}. It stands near the river. It is old.")
+    Document(
+        f"d{n}", f"Article {n % 2}", f"Gregory founded church number {n} in 30{n}. It stands near the river. It is old."
+    )
     for n in range(8)
 ]
 JUDGED = [Example("who founded it", 3, answers=("gregory",)), Example("is it old", 4)]

@@ -87,7 +87,9 @@ class MultitaskEncoder(DenseEncoder):
     def classify(self, task: TaskName, texts: Sequence[str]) -> np.ndarray:
         """(n_texts, n_classes) float32 how likely each class is, of queries or of documents."""
         vectors = self.encode_queries(texts) if task == "classify_query" else self.encode(texts)
-        logits = self.heads.scale * vectors @ self.heads.weights[f"{task}.weight"].T + self.heads.weights[f"{task}.bias"]
+        logits = (
+            self.heads.scale * vectors @ self.heads.weights[f"{task}.weight"].T + self.heads.weights[f"{task}.bias"]
+        )
         likely = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
         return likely / likely.sum(axis=1, keepdims=True)
 
