@@ -91,7 +91,7 @@ class Program(dspy.Module):
             where the answer stands in its passage, in characters) and ``passages`` (list of str, title and text).
             Of task="passages": ``passages``, the ``docids`` and ``spans`` that they are from, ``scores``. Of
             task="answer": ``answer`` and ``span`` of the first document, and the lists of all of them. Of a class:
-            ``label`` and ``probability``, and ``labels`` and ``probabilities`` of the k likeliest.
+            ``label`` and ``probability``, and ``classes`` and ``probabilities`` of the k likeliest.
 
         Raises:
             InputError: k is less than 1, a candidate is no document of the collection, both texts and candidates

@@ -123,11 +123,11 @@ class Multitask(Dense):
     def _class_of(self, task: TaskName, text: str, k: int) -> dict[str, Any]:
         (likely,) = self.network.classify(task, [text])
         order = np.argsort(-likely, kind="stable")[:k]
-        labels, probabilities = [self.network.heads.labels[place] for place in order], likely[order].tolist()
+        classes, probabilities = [self.network.heads.labels[place] for place in order], likely[order].tolist()
         return {
-            "label": labels[0],
+            "label": classes[0],
             "probability": probabilities[0],
-            "labels": labels,
+            "classes": classes,
             "probabilities": probabilities,
         }
 
