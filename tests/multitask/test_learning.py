@@ -1,5 +1,6 @@
 """One network, five tasks: what it learns, and that nothing else tells it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_it_goes_on_with_its_heads_and_classes_and_judged_queries(
     assert (on.heads.labels, on.heads.source) == (start.heads.labels, start.heads.source)
     for name, weights in on.heads.weights.items():
         assert 0 <= np.abs(weights - before[name]).max() < 1e-4
+
+
+def test_a_finished_training_is_not_done_again(
+    docstrings: list[Document], tiny_transformer_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    settings = MultitaskSettings(**QUICK | {"checkpoints": 2})
+    once, again = (
+        train_multitask(docstrings, DenseEncoder(tiny_transformer_settings), settings, seed=0, folder=tmp_path)
+        for _ in range(2)
+    )
+    assert (again.digest(), again.losses) == (once.digest(), once.losses)
+    for name, weights in again.heads.weights.items():
+        np.testing.assert_array_equal(weights, once.heads.weights[name])
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_only_a_transformer_can_learn_them(docstrings: list[Document], tiny_encoder: DenseEncoder) -> None:
