@@ -39,7 +39,8 @@ def main(config: EvaluateConfig) -> None:
     system = SystemIdentity(
         **names,
         dataset=collection.facts["name"],
-        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()},
+        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()}
+        | program.retriever.notes(),
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
         made_on=made_on(),

@@ -16,11 +16,20 @@ from hypothesis import settings
 
 from zero2ir.collections.pydocs.documents import read_documents
 from zero2ir.collections.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder, TokenEncoder, package_folder
+from zero2ir.encoders import (
+    DenseEncoder,
+    EncoderSettings,
+    MultitaskEncoder,
+    SparseEncoder,
+    TokenEncoder,
+    package_folder,
+)
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
+from zero2ir.multitask.learning import train_multitask
+from zero2ir.multitask.settings import MultitaskSettings
 from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.tokenizer import TOKENIZER
@@ -92,6 +101,13 @@ def tiny_sparse_encoder(docstrings: list[Document], tiny_transformer: DenseEncod
     short = HeadFit(steps=5, batch_size=16, learning_rate=0.01)
     settings = LearnedSparseSettings(passages=20, max_tokens=32, reconstruction=short, contrast=short)
     return train_learned_sparse(docstrings, tiny_transformer, settings, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_multitask_encoder(docstrings: list[Document], tiny_transformer_settings: EncoderSettings) -> MultitaskEncoder:
+    """A real encoder with five heads on the body of ``tiny_transformer``, after six steps."""
+    settings = MultitaskSettings(steps=6, batch_size=4, max_tokens=32, held_out=0.2, clusters=3)
+    return train_multitask(docstrings, DenseEncoder(tiny_transformer_settings), settings, seed=0)
 
 
 @dataclass

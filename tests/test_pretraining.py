@@ -13,6 +13,7 @@ from zero2ir.encoders import DenseEncoder, EncoderSettings, load_encoder
 from zero2ir.errors import InputError
 from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense
+from zero2ir.multitask.settings import MultitaskSettings
 from zero2ir.pretext import DEFAULT, Adjacency, Cropping, PairTasks
 from zero2ir.pretext.denoising import Denoising, damaged
 from zero2ir.pretext.masking import Masking
@@ -44,6 +45,7 @@ SETTINGS = PretrainingSettings(
     adapted=ADAPTED,
     learned_sparse=LearnedSparseSettings(passages=8, max_tokens=16),
     projection=ProjectionSettings(dimension=16),
+    multitask=MultitaskSettings(steps=2, batch_size=4, max_tokens=16, layers=1),
 )
 
 

@@ -10,13 +10,15 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, TextEncoder
 from zero2ir.errors import InputError
 from zero2ir.masked_language_model import LearnedSparseSettings, train_learned_sparse
+from zero2ir.multitask.learning import train_multitask
+from zero2ir.multitask.settings import MultitaskSettings
 from zero2ir.pretext.tasks import PairTasks
 from zero2ir.projection import ProjectionSettings, projected_encoder
 from zero2ir.scratch import ScratchSettings, train_scratch
 from zero2ir.static import StaticSettings, train_static
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences")
+ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
 
 
 class PretrainingSettings(BaseModel):
@@ -31,6 +33,7 @@ class PretrainingSettings(BaseModel):
     adapted: AdaptedSettings
     learned_sparse: LearnedSparseSettings
     projection: ProjectionSettings
+    multitask: MultitaskSettings
 
 
 def make_encoder(
@@ -47,7 +50,7 @@ def make_encoder(
         role: "pretrained", the general-purpose encoder as it is; "static" and "scratch", a table of token vectors and
             a small transformer, both from random initialisation; "adapted", the general-purpose one, trained on;
             "learned_sparse", its body with a vocabulary head; "late_interaction", its token vectors, projected;
-            "sentences", itself, a sentence at a time.
+            "sentences", itself, a sentence at a time; "multitask", itself, trained on with a head a task.
         corpus: the documents.
         pretrained: the general-purpose encoder.
         settings: how the others are made.
@@ -66,6 +69,8 @@ def make_encoder(
         return train_scratch(documents, settings.scratch, seed, tasks, checkpoints)
     if role == "adapted":
         return train_adapted(documents, pretrained, settings.adapted, seed, tasks, checkpoints)
+    if role == "multitask":
+        return train_multitask(documents, DenseEncoder(pretrained), settings.multitask, seed, tasks, checkpoints)
     if role == "learned_sparse":
         return train_learned_sparse(documents, DenseEncoder(pretrained), settings.learned_sparse, seed, tasks)
     if role == "late_interaction":

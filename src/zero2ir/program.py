@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 PROGRAM = "program.json"
+RANK = "rank"  # the task of every program
 
 
 class Program(dspy.Module):
     """A trained retrieval system.
 
     ``program(query=...)`` searches the collection; ``program(query=..., candidates=[...])`` ranks some of its documents
-    alone, by their ids; ``program(query=..., documents=[...])`` ranks given texts.
+    alone, by their ids; ``program(query=..., documents=[...])`` ranks given texts. One whose retriever has heads for
+    more tasks does these by name: ``program(query=..., task="classify_query")``.
 
     Attributes:
         retriever: fitted and indexed.
@@ -68,8 +70,9 @@ class Program(dspy.Module):
         documents: Sequence[str] | None = None,
         k: int = 10,
         candidates: Sequence[str] | None = None,
+        task: str = RANK,
     ) -> dspy.Prediction:
-        """Ranks the collection, some of its documents, or the given texts, for one query.
+        """Ranks the collection, some of its documents, or the given texts, for one query; or does another task.
 
         Args:
             query: any text.
@@ -77,6 +80,8 @@ class Program(dspy.Module):
             k: how many to return, at least 1.
             candidates: ids of the documents to rank instead of the whole collection, e.g. what another system found;
                 one that stands twice counts once.
+            task: "rank", or what the retriever has a head for: "passages", "answer", "classify_query",
+                "classify_document" (of the text that ``query`` is).
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
@@ -84,13 +89,18 @@ class Program(dspy.Module):
             The last two are None where they are unknown, as for given texts.
             With a reader also ``answers`` (list of str, one a document, "" for none), ``spans`` (list of (start, end),
             where the answer stands in its passage, in characters) and ``passages`` (list of str, title and text).
+            Of task="passages": ``passages``, the ``docids`` and ``spans`` that they are from, ``scores``. Of
+            task="answer": ``answer`` and ``span`` of the first document, and the lists of all of them. Of a class:
+            ``label`` and ``probability``, and ``classes`` and ``probabilities`` of the k likeliest.
 
         Raises:
-            InputError: k is less than 1, a candidate is no document of the collection, or both texts and candidates
-                are given.
+            InputError: k is less than 1, a candidate is no document of the collection, both texts and candidates
+                are given, or there is no such task here.
         """
         if k < 1:
             raise InputError(f"k={k}: ask for at least one document")
+        if task != RANK:
+            return self._other_task(task, query, documents, k, candidates)
         if documents is not None and candidates is not None:
             raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
         if documents is not None:
@@ -105,6 +115,16 @@ class Program(dspy.Module):
             confidence=None if probabilities is None else float(probabilities[0, 0]),
             **self._read(query, [document.content for document in best]),
         )
+
+    def _other_task(
+        self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Sequence[str] | None
+    ) -> dspy.Prediction:
+        known = self.retriever.tasks()
+        if task not in known:
+            raise InputError(f"task={task!r}: this program knows {', '.join([RANK, *known])}; choose one of these")
+        if candidates is not None:
+            raise InputError(f"task={task!r}: candidates are ranked alone, by task={RANK!r}; leave them out")
+        return dspy.Prediction(**known[task](query, documents, k))
 
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
         """What the reader adds to a prediction."""

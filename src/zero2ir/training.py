@@ -146,7 +146,7 @@ def train_in_order(
     arguments_type: Any,
     model: Any,
     loss: Any,
-    columns: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Any],
     settings: StepSettings,
     seed: int,
     callbacks: Sequence[Any] = (),
@@ -159,8 +159,8 @@ def train_in_order(
         trainer_type: the sentence-transformers trainer of the network's kind.
         arguments_type: the class of its arguments.
         model: the network.
-        loss: of its kind; holds the network, and may learn weights of its own.
-        columns: lists of equal length, in the order that the loss expects.
+        loss: of its kind; holds the network, and may learn weights of its own. Several tasks have one each, by name.
+        columns: lists of equal length, in the order that the loss expects; with several losses such columns by name.
         settings: batch size and learning rate, with linear warm-up over a tenth of the steps and linear decay.
         seed: seeds dropout and whatever else the network draws.
         callbacks: of the trainer.
@@ -171,15 +171,16 @@ def train_in_order(
         The loss curve.
     """
     import torch
-    from datasets import Dataset
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     finished = watch.folder / FINISHED if watch.folder and watch.checks.number else None
     if finished is not None and finished.is_dir():
         return _read_finished(finished, loss)
-    rows = Dataset.from_dict({name: list(values) for name, values in columns.items()})
-    held_out = Dataset.from_dict({name: list(values) for name, values in (watch.held_out or {}).items()})
-    steps = -(-len(rows) // settings.batch_size)
+    several = isinstance(loss, dict)
+    rows = {name: _rows(part) for name, part in columns.items()} if several else _rows(columns)
+    held_out = _rows(watch.held_out or {})
+    lengths = [len(part) for part in rows.values()] if several else [len(rows)]
+    steps = sum(-(-length // settings.batch_size) for length in lengths)
     every = max(1, -(-steps // (watch.checks.number or POINTS)))
     with nullcontext(str(watch.folder)) if finished is not None else TemporaryDirectory() as folder:
         arguments = arguments_type(
@@ -223,6 +224,7 @@ def train_in_order(
             trainer.add_callback(_bar())
         with quiet():  # it doubts the clock of the file system
             trainer.train(resume_from_checkpoint=_last_checkpoint(Path(folder)))
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # bf16 is for training alone
         curve = _curve(trainer.state.log_history)
         if finished is not None:
             _write_finished(finished, loss, curve)
@@ -242,6 +244,19 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
+def _rows(columns: Mapping[str, Sequence[Any]]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict({name: list(values) for name, values in columns.items()})
+
+
+def _whole(loss: Any) -> Any:
+    """The losses of several tasks as one module."""
+    import torch
+
+    return torch.nn.ModuleDict(loss) if isinstance(loss, dict) else loss
+
+
 def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
     from torch.utils.data import BatchSampler, SequentialSampler
 
@@ -258,10 +273,10 @@ def _quiet_trainer(trainer_type: Any) -> Any:
 
         def _save(self, output_dir: str, state_dict: Any = None) -> None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            save_model(self.loss, f"{output_dir}/{WEIGHTS}")
+            save_model(_whole(self.loss), f"{output_dir}/{WEIGHTS}")
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-            load_model(self.loss, f"{resume_from_checkpoint}/{WEIGHTS}", device=str(self.model.device))
+            load_model(_whole(self.loss), f"{resume_from_checkpoint}/{WEIGHTS}", device=str(self.model.device))
 
         def _load_best_model(self) -> None:
             self._load_from_checkpoint(self.state.best_model_checkpoint)
@@ -327,7 +342,7 @@ def _write_finished(folder: Path, loss: Any, curve: Sequence[Loss]) -> None:
     from safetensors.torch import save_model
 
     with finished_folder(folder) as part:
-        save_model(loss, str(part / WEIGHTS))
+        save_model(_whole(loss), str(part / WEIGHTS))
         write_json(part / CURVE, [point._asdict() for point in curve])
     for path in folder.parent.glob("checkpoint-*"):
         shutil.rmtree(path)
@@ -336,7 +351,7 @@ def _write_finished(folder: Path, loss: Any, curve: Sequence[Loss]) -> None:
 def _read_finished(folder: Path, loss: Any) -> list[Loss]:
     from safetensors.torch import load_model
 
-    load_model(loss, str(folder / WEIGHTS))
+    load_model(_whole(loss), str(folder / WEIGHTS))
     return [Loss(**point) for point in json.loads((folder / CURVE).read_text(encoding="utf-8"))]
 
 

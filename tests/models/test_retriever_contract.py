@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, SentenceEncoder, SparseEncoder, TextEncoder, TokenEncoder
+from zero2ir.encoders import DenseEncoder, MultitaskEncoder, SentenceEncoder, SparseEncoder, TextEncoder, TokenEncoder
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -23,11 +23,13 @@ from zero2ir.models import (
     Dense,
     Example,
     Feedback,
+    HeadReader,
     Hybrid,
     LateInteraction,
     LearnedSparse,
     LexicalReader,
     Listwise,
+    Multitask,
     Pointwise,
     Ranking,
     Reranked,
@@ -83,6 +85,8 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "reranked pointwise": lambda: Reranked(dense_adapter(), Pointwise(words=20), 3),
     "reranked listwise": lambda: Reranked(Sparse(), Listwise(words=10, window=3, step=2), 4, alternatives=[0.2]),
     "reranked by a lexical reader": lambda: Reranked(Sparse(), LexicalReader(), 4),
+    "reranked by a head": lambda: Reranked(dense_adapter(), HeadReader(), 4),
+    "multitask": lambda: Multitask(adapter={"steps": 5}),
     "reranked by a span reader": lambda: Reranked(dense_adapter(), SpanReader(), 4),
     "surface": lambda: Surface(alternatives=[(1.2, 0.75)]),
     "aligned": lambda: Aligned("static", adapter={"steps": 5}),
@@ -107,6 +111,7 @@ def encoders(
     tiny_transformer: DenseEncoder,
     tiny_sparse_encoder: SparseEncoder,
     tiny_token_encoder: TokenEncoder,
+    tiny_multitask_encoder: MultitaskEncoder,
 ) -> dict[str, TextEncoder]:
     return {
         "static": tiny_encoder,
@@ -114,6 +119,7 @@ def encoders(
         "learned_sparse": tiny_sparse_encoder,
         "late_interaction": tiny_token_encoder,
         "sentences": SentenceEncoder(tiny_transformer.settings),
+        "multitask": tiny_multitask_encoder,
     }
 
 

@@ -1,5 +1,6 @@
 """Surface: what two languages share in writing."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
+from zero2ir.errors import InputError
 from zero2ir.models import Sparse, Surface
 from zero2ir.models.surface import folded, grams
 
@@ -44,7 +46,7 @@ def test_words_alone_do_not(surface: Surface) -> None:
 
 
 def test_grams_know_where_a_word_begins_and_ends() -> None:
-    assert grams("Öl 42", (3, 3)) == ["_ol", "ol_", "42"]
+    assert grams("ol 42", (3, 3)) == ["_ol", "ol_", "42"]
     assert grams("ab", (3, 5)) == ["_ab", "ab_", "_ab_"]
     assert grams("", (3, 5)) == []
 
@@ -55,9 +57,39 @@ def test_case_accents_and_form_make_no_difference(text: str) -> None:
         assert folded(other) == folded(text)
 
 
-def test_latin_letters_lose_their_accents_and_others_stay() -> None:
+def test_letters_lose_their_accents() -> None:
     assert folded("Straße Łódź ŒUVRE ﬁn") == "strasse lodz oeuvre fin"
-    assert folded("東京") == "東京"
+
+
+@pytest.mark.parametrize(
+    ("text", "latin"),
+    [("Москва", "moskva"), ("Ελλάδα", "ellada"), ("서울", "seoul"), ("١٩٨٤", "1984"), ("🐍 –", "🐍 –")],
+)
+def test_other_scripts_are_written_in_latin_letters(text: str, latin: str) -> None:
+    assert folded(text) == latin
+
+
+def test_chinese_characters_stay_unless_that_is_asked_for() -> None:
+    assert folded("東京で") == "東京de"
+    assert folded("東京 é", pinyin=True) == "dongjing e"
+    assert "_guanghe" not in Surface().tokens(["光合作用"])[0]
+    assert "_guan" in Surface(pinyin=True).tokens(["光合作用"])[0]
+
+
+def test_a_name_in_another_script_finds_its_document() -> None:
+    texts = ["Vladimir Lenin died in Gorki.", "Paris is the capital of France.", "The city of Novgorod is old."]
+    model = Surface().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(texts)]))
+    found = model.search(["Где умер Владимир Ленин?", "Новгород"], 1).numbers[:, 0]
+    assert found.tolist() == [0, 2]
+
+
+def test_what_a_script_needs_and_lacks_is_said_and_latin_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anyascii", None)
+    assert folded("Łódź – 42 🐍 東京") == "lodz – 42 🐍 東京"
+    with pytest.raises(
+        InputError, match=r"'москва' in Latin letters needs anyascii; pip install 'zero2ir\[languages\]'"
+    ):
+        folded("in Москва")
 
 
 @pytest.mark.parametrize("lengths", [(0, 3), (5, 3), (3,)])

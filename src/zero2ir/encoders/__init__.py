@@ -5,6 +5,7 @@ from typing import Any
 
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
+from zero2ir.encoders.multitask import MultitaskEncoder
 from zero2ir.encoders.remembered import RememberedQueries, take
 from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
@@ -12,13 +13,14 @@ from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 
 ENCODERS: dict[str, type[TextEncoder]] = {
-    encoder.kind: encoder for encoder in (DenseEncoder, SparseEncoder, TokenEncoder, SentenceEncoder)
+    encoder.kind: encoder for encoder in (DenseEncoder, SparseEncoder, TokenEncoder, SentenceEncoder, MultitaskEncoder)
 }
 
 __all__ = [
     "ENCODERS",
     "DenseEncoder",
     "EncoderSettings",
+    "MultitaskEncoder",
     "RememberedQueries",
     "SentenceEncoder",
     "SparseEncoder",

@@ -13,6 +13,7 @@ from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.llm_reranker import Listwise, Pointwise
+from zero2ir.models.multitask import HeadReader, Multitask
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
@@ -28,6 +29,7 @@ RETRIEVERS: dict[str, type[Retriever]] = {
         Surface,
         LearnedSparse,
         Dense,
+        Multitask,
         Aligned,
         LateInteraction,
         Hybrid,
@@ -39,7 +41,7 @@ RETRIEVERS: dict[str, type[Retriever]] = {
     )
 }
 RERANKERS: dict[str, type[Reranker]] = {
-    model.kind: model for model in (CrossEncoder, Pointwise, Listwise, LexicalReader, SpanReader)
+    model.kind: model for model in (CrossEncoder, Pointwise, Listwise, LexicalReader, SpanReader, HeadReader)
 }
 
 __all__ = [
@@ -50,11 +52,13 @@ __all__ = [
     "Dense",
     "Example",
     "Feedback",
+    "HeadReader",
     "Hybrid",
     "LateInteraction",
     "LearnedSparse",
     "LexicalReader",
     "Listwise",
+    "Multitask",
     "Pointwise",
     "Ranking",
     "Reader",

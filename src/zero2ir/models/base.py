@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +24,7 @@ TOP = 10  # documents by which rankings are held against each other
 SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
 
 Candidates = Sequence[np.ndarray]  # for each query the numbers of the documents that it ranks, each once, int64
+Asked = Callable[[str, Sequence[str] | None, int], dict[str, Any]]  # of a query, texts in place of documents, and k
 Value = TypeVar("Value")
 
 
@@ -236,6 +237,14 @@ class Retriever(Model):
     def reader(self) -> "Reader | None":
         """What points to answers in the documents that it ranks; None where nothing does."""
         return next((found for part in self.parts() if (found := part.reader()) is not None), None)
+
+    def tasks(self) -> dict[str, Asked]:
+        """What it can be asked beside ranking, by name; what comes back are the fields of a prediction."""
+        return {name: asked for part in self.parts() for name, asked in part.tasks().items()}
+
+    def notes(self) -> dict[str, str]:
+        """What a report should say of it, by what it is about."""
+        return {name: note for part in self.parts() for name, note in part.notes().items()}
 
     def learns_first(self) -> bool:
         """Whether it is no sane default before it has learned, such as a translator that was shown no example."""

@@ -45,7 +45,7 @@ def choose_documents(
 def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
     """(n_texts,) the cluster of each text, by k-means on latent semantic analysis.
 
-    Each text is a cluster of its own where there are too few of them, or no words in them.
+    Each text is a cluster of its own where there are too few of them, or too few words in them.
 
     Args:
         texts: the documents' contents.
@@ -53,7 +53,8 @@ def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
         seed: of the projection and of the first centres.
     """
     terms = tokenize(texts)
-    if len(texts) <= clusters or not any(terms):
+    different = len({term for text in terms for term in text})
+    if len(texts) <= clusters or different < 2:
         return np.arange(len(texts))
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -62,9 +63,7 @@ def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
 
     latent: np.ndarray = make_pipeline(
         TfidfVectorizer(analyzer=list, sublinear_tf=True, max_features=TERMS),
-        TruncatedSVD(
-            min(COMPONENTS, len(texts) - 1, len({term for text in terms for term in text})), random_state=seed
-        ),
+        TruncatedSVD(min(COMPONENTS, len(texts) - 1, different), random_state=seed),
         Normalizer(),
     ).fit_transform(terms)
     return cluster_vectors(latent, clusters, seed)

@@ -1,0 +1,211 @@
+"""Encoders with heads: one network whose vectors also tell classes, and where in a text an answer stands."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from zero2ir.answers import NO_SPAN, Span
+from zero2ir.encoders.base import readable
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.sentences import SENTENCE_END
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.errors import InputError
+from zero2ir.files import write_json
+from zero2ir.training import Loss
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+TaskName = Literal["rank", "passages", "answer", "classify_query", "classify_document"]
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
+CLASSIFYING: tuple[TaskName, ...] = ("classify_query", "classify_document")
+HEADS = "heads.safetensors"
+ABOUT = "heads.json"
+QUESTION_WORDS = 64  # a longer question is cut
+LONGEST = 30  # tokens of an answer
+TOGETHER = 256  # texts whose token vectors are in memory at once
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What stands on an encoder's vectors, and what is known of it.
+
+    Attributes:
+        weights: "<task>.weight" and "<task>.bias" of linear maps, float32: "answer" (2, width) of a token's vector,
+            start and end; "classify_query" and "classify_document" (n_classes, width) of a text's unit vector.
+        labels: the names of the classes.
+        source: where the classes come from, in words.
+        taught: the tasks that it learned.
+        figures: "<task> <measure>" → what it reached on documents that were held out.
+        scale: a unit vector is multiplied with it before it is mapped.
+        piece_words: words of a passage, at most.
+    """
+
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    source: str = ""
+    taught: tuple[TaskName, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    scale: float = 20.0
+    piece_words: int = 40
+
+    def about(self) -> dict[str, Any]:
+        """All but the weights; JSON."""
+        names = ("labels", "source", "taught", "figures", "scale", "piece_words")
+        return {name: getattr(self, name) for name in names}
+
+
+class MultitaskEncoder(DenseEncoder):
+    """A dense encoder with heads.
+
+    Attributes:
+        heads: for spans and classes.
+
+    Source: a shared body with a head a task, Liu et al., ACL 2019, arXiv 1901.11504, section 3; spans as in Devlin et
+    al., NAACL 2019, arXiv 1810.04805, sections 4.2 and 4.3.
+    """
+
+    kind = "multitask"
+
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        model: "SentenceTransformer",
+        heads: Heads,
+        losses: Mapping[str, Sequence[Loss]] | None = None,
+    ) -> None:
+        super().__init__(settings, model, losses)
+        self.heads = heads
+
+    def classify(self, task: TaskName, texts: Sequence[str]) -> np.ndarray:
+        """(n_texts, n_classes) float32 how likely each class is, of queries or of documents."""
+        vectors = self.encode_queries(texts) if task == "classify_query" else self.encode(texts)
+        logits = (
+            self.heads.scale * vectors @ self.heads.weights[f"{task}.weight"].T + self.heads.weights[f"{task}.bias"]
+        )
+        likely = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+        return likely / likely.sum(axis=1, keepdims=True)
+
+    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
+        """The best span of each candidate, one list of candidates a query; ``NO_SPAN`` where there is none.
+
+        A long text is read a passage at a time. A span's score is what it has above "no answer in this passage", which
+        the first token stands for, so that scores of different texts compare.
+        """
+        asked = [
+            (query, text[start:end], start)
+            for query, texts in zip(queries, candidates, strict=True)
+            for text in texts
+            for start, end in pieces(text, self.heads.piece_words)
+        ]
+        found = self._spans([(query, piece) for query, piece, _ in asked])
+        moved = iter(
+            span._replace(start=span.start + start, end=span.end + start)
+            for span, (_, _, start) in zip(found, asked, strict=True)
+        )
+        return [
+            [
+                max((next(moved) for _ in pieces(text, self.heads.piece_words)), key=lambda span: span.score)
+                for text in texts
+            ]
+            for texts in candidates
+        ]
+
+    def _spans(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Span]:
+        """The best span of each passage, for the question beside it."""
+        weight, bias = self.heads.weights["answer.weight"], self.heads.weights["answer.bias"]
+        for first in range(0, len(pairs), TOGETHER):
+            batch = pairs[first : first + TOGETHER]
+            texts = [joined(self.model.tokenizer, question, passage) for question, passage in batch]
+            states = self.model.encode(
+                texts, batch_size=self.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
+            )
+            offsets = token_places(self.model.tokenizer, texts, self.model.max_seq_length)
+            for (_, passage), text, rows, places in zip(batch, texts, states, offsets, strict=True):
+                values = rows.float().cpu().numpy() @ weight.T + bias  # -> (n_tokens, 2)
+                yield best_span(passage, places - (len(text) - len(passage)), values)
+
+    @classmethod
+    def opened(cls, settings: EncoderSettings, weights: Path | None) -> "MultitaskEncoder":
+        assert weights is not None  # it always has its own
+        network = DenseEncoder.opened(settings, weights).model
+        return cls(settings, network, _read_heads(weights.parent))
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        save_file(dict(self.heads.weights), folder / HEADS)
+        write_json(folder / ABOUT, self.heads.about())
+
+
+def _read_heads(folder: Path) -> Heads:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        weights = load_file(folder / HEADS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{folder}: no whole heads there ({error}); train the encoder again") from None
+    return Heads(weights, tuple(about.pop("labels")), taught=tuple(about.pop("taught")), **about)
+
+
+def joined(tokenizer: Any, question: str, passage: str) -> str:
+    """A question and the passage that it is asked of, as one text that ends with the passage."""
+    words = " ".join(question.split()[:QUESTION_WORDS])
+    return readable([f"{words} {tokenizer.sep_token} {passage}"])[0]
+
+
+def token_places(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[np.ndarray]:
+    """(n_tokens, 2) int64 where each token of a text starts and ends; equal for marks that are not in the text."""
+    if not texts:
+        return []
+    tokens = tokenizer(list(texts), truncation=limit is not None, max_length=limit, return_offsets_mapping=True)
+    return [np.array(places, dtype=np.int64).reshape(-1, 2) for places in tokens["offset_mapping"]]
+
+
+def best_span(passage: str, places: np.ndarray, values: np.ndarray) -> Span:
+    """The span with the highest value above that of the first token, which stands for none.
+
+    Args:
+        passage: its text.
+        places: (n_tokens, 2) the tokens' places in the passage; those before it are no part of an answer.
+        values: (n_tokens, 2) of each token as start and as end.
+    """
+    own = np.flatnonzero((places[:, 0] >= 0) & (places[:, 1] > places[:, 0]))
+    if not len(own):
+        return NO_SPAN
+    scores = values[own, 0][:, None] + values[own, 1][None, :]
+    allowed = np.triu(np.ones_like(scores, dtype=bool)) & ~np.triu(np.ones_like(scores, dtype=bool), LONGEST)
+    first, last = np.unravel_index(np.where(allowed, scores, -np.inf).argmax(), scores.shape)
+    start, end = int(places[own[first], 0]), int(places[own[last], 1])
+    return Span(passage[start:end], start, end, float(scores[first, last] - values[0].sum()))
+
+
+def pieces(text: str, words: int) -> list[tuple[int, int]]:
+    """The passages of a text, (start, end) of their characters, in order: at least one.
+
+    Whole sentences are joined up to so many words; a longer sentence is cut.
+    """
+    found: list[tuple[int, int]] = []
+    held = words  # so that the first sentence opens a passage
+    for places in _sentences(text):
+        for at in range(0, len(places), words):
+            run = places[at : at + words]
+            if held + len(run) <= words:
+                found[-1], held = (found[-1][0], run[-1][1]), held + len(run)
+            else:
+                found.append((run[0][0], run[-1][1]))
+                held = len(run)
+    return found or [(0, len(text))]
+
+
+def _sentences(text: str) -> Iterator[list[tuple[int, int]]]:
+    """The places of each sentence's words."""
+    breaks = [match.span() for match in SENTENCE_END.finditer(text)]
+    starts, ends = [0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(text)]
+    for start, end in zip(starts, ends, strict=True):
+        yield [match.span() for match in re.compile(r"\S+").finditer(text, start, end)]

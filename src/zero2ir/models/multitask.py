@@ -1,0 +1,169 @@
+"""Dense retrieval by an encoder with heads: it ranks, and answers and classifies by what the heads learned."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from zero2ir.answers import NO_SPAN, Span
+from zero2ir.corpus import Corpus
+from zero2ir.encoders import MultitaskEncoder, load_encoder
+from zero2ir.encoders.multitask import TaskName, pieces
+from zero2ir.models.adapter import DenseAdapterSettings
+from zero2ir.models.base import NO_DOCUMENT, Asked, Example, Reader, read_state, write_state
+from zero2ir.models.dense import Dense
+from zero2ir.models.nearest import Precision, nearest
+from zero2ir.multitask.settings import MultitaskSettings
+
+
+class Multitask(Dense):
+    """Ranks as ``Dense`` does, and can be asked for more: passages, an answer, the class of a query or of a document.
+
+    Args:
+        encoder: the role of the encoder, which has heads.
+        learning: what learns from judged queries: "adapter" is a linear map on the queries' side; "encoder" trains the
+            network on all tasks again, judged queries among the rows of each, and encodes every document again.
+        adapter: how the adapter learns.
+        fit: how the encoder learns on.
+        vectors: as for ``Dense``.
+        exact_limit: as for ``Dense``.
+    """
+
+    kind = "multitask"
+    network: MultitaskEncoder
+
+    def __init__(
+        self,
+        encoder: str = "multitask",
+        learning: Literal["adapter", "encoder"] = "adapter",
+        adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
+        fit: MultitaskSettings | Mapping[str, Any] | None = None,
+        vectors: Precision = "float32",
+        exact_limit: int = 200_000,
+    ) -> None:
+        super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
+        self.lessons = MultitaskSettings.model_validate(fit or {})
+
+    def _like(self) -> Self:
+        return type(self)(self.encoder, self.learning, self.adapter, self.lessons, self.vectors, self.exact_limit)
+
+    def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
+        from zero2ir.multitask.learning import train_multitask
+
+        start = copy(self.network)
+        start._model = deepcopy(self.network.model)
+        learned = self._like()
+        learned.corpus = self.corpus
+        learned.network = train_multitask(self.corpus.documents, start, self.lessons, seed, judged=examples)
+        learned.nearest = nearest(learned.network.encode(self.corpus.contents), self.vectors, self.exact_limit)
+        return learned
+
+    def reader(self) -> Reader | None:
+        """The head that points to answers, where it was taught."""
+        return HeadReader(self.encoder).reading_by(self.network) if "answer" in self.network.heads.taught else None
+
+    def notes(self) -> dict[str, str]:
+        heads = self.network.heads
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in heads.figures.items())
+        return {
+            "classes": f"{len(heads.labels)}, from {heads.source}",
+            "heads": f"on documents that were held out, by questions made of them: {figures or 'not measured'}",
+        }
+
+    def tasks(self) -> dict[str, Asked]:
+        """What its heads learned."""
+        known: dict[TaskName, Asked] = {
+            "passages": self._passages,
+            "answer": self._answer,
+            "classify_query": lambda query, documents, k: self._class_of("classify_query", query, k),
+            "classify_document": lambda query, documents, k: self._class_of("classify_document", query, k),
+        }
+        return {task: ask for task, ask in known.items() if task in self.network.heads.taught}
+
+    def _texts(self, query: str, documents: Sequence[str] | None, k: int) -> tuple[list[str], list[str]]:
+        """The ids and texts of the given documents, by their places; of the first ones for the query otherwise."""
+        if documents is not None:
+            return [str(number) for number in range(len(documents))], list(documents)
+        numbers = [number for number in self.search([query], k).numbers[0] if number != NO_DOCUMENT]
+        found = [self.corpus.documents[number] for number in numbers]
+        return [document.doc_id for document in found], [document.content for document in found]
+
+    def _passages(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
+        """The best passages of the first documents."""
+        ids, texts = self._texts(query, documents, k)
+        words = self.network.heads.piece_words
+        places = [(number, *place) for number, text in enumerate(texts) for place in pieces(text, words)]
+        passages = [texts[number][start:end] for number, start, end in places]
+        (scores,) = self.score([query], [passages])
+        order = np.argsort(-scores, kind="stable")[:k]
+        return {
+            "docids": [ids[places[place][0]] for place in order],
+            "passages": [passages[place] for place in order],
+            "spans": [places[place][1:] for place in order],
+            "scores": [float(scores[place]) for place in order],
+        }
+
+    def _answer(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
+        """What stands in the first document, and in the others."""
+        ids, texts = self._texts(query, documents, k)
+        (spans,) = self.network.read([query], [texts])
+        first = spans[0] if spans else NO_SPAN
+        return {
+            "answer": first.text,
+            "span": (first.start, first.end),
+            "docids": ids,
+            "answers": [span.text for span in spans],
+            "spans": [(span.start, span.end) for span in spans],
+            "scores": [float(span.score) for span in spans],
+            "passages": texts,
+        }
+
+    def _class_of(self, task: TaskName, text: str, k: int) -> dict[str, Any]:
+        (likely,) = self.network.classify(task, [text])
+        order = np.argsort(-likely, kind="stable")[:k]
+        classes, probabilities = [self.network.heads.labels[place] for place in order], likely[order].tolist()
+        return {
+            "label": classes[0],
+            "probability": probabilities[0],
+            "classes": classes,
+            "probabilities": probabilities,
+        }
+
+
+class HeadReader(Reader):
+    """Proposes the span that an encoder's head likes most; it learned to when the encoder was trained.
+
+    Args:
+        encoder: the role of the encoder, which has heads.
+    """
+
+    kind = "head_reader"
+
+    def __init__(self, encoder: str = "multitask") -> None:
+        self.encoder = encoder
+
+    def needs(self) -> set[str]:
+        return {self.encoder}
+
+    def index(self, corpus: Corpus) -> Self:
+        return self.reading_by(corpus.encoder(self.encoder))
+
+    def reading_by(self, network: MultitaskEncoder) -> Self:
+        """Itself, with an encoder at hand."""
+        self.network = network
+        return self
+
+    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
+        return self.network.read(queries, candidates)
+
+    def save(self, folder: Path) -> None:
+        write_state(folder, self, encoder=self.encoder)
+        self.network.save(folder / "encoder")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Self:
+        network = load_encoder(folder / "encoder")
+        assert isinstance(network, MultitaskEncoder)
+        return cls(read_state(folder)["encoder"]).reading_by(network)
