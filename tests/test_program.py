@@ -197,7 +197,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=4), "format 4 is newer than 3.*upgrade zero2ir"),
+        (state_with(format=5), "format 5 is newer than 4.*upgrade zero2ir"),
         (state_with(format=2), "format 2 is older than 3.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),

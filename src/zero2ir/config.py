@@ -20,6 +20,7 @@ from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.fallback import FallbackSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
@@ -139,6 +140,20 @@ class ReportConfig(Settings):
     seed: int
 
 
+class AnsweringSettings(Settings):
+    """How a program answers people.
+
+    Attributes:
+        risk: the share of wrong first documents that plain answers may have; None where every answer is given.
+        most_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
+        fallback: when a simpler program answers.
+    """
+
+    risk: float | None = Field(None, ge=0, le=1)
+    most_risk: float | None = Field(None, ge=0, le=1)
+    fallback: FallbackSettings = FallbackSettings()
+
+
 class LibraryConfig(Settings):
     """conf/library.yaml."""
 
@@ -150,6 +165,7 @@ class LibraryConfig(Settings):
     tuning: TuningSettings
     evaluation: EvaluationSettings
     task: TaskSettings
+    answering: AnsweringSettings
 
 
 class LabelConfig(LibraryConfig):
