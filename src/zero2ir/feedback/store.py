@@ -1,32 +1,12 @@
 """The file that feedback is kept in: an append-only table, on the disk before anybody is told that it is."""
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Lock
-from typing import Literal, NamedTuple, Self, get_args
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
 
+from zero2ir.database import Database
 from zero2ir.errors import InputError
-from zero2ir.files import sync_folder
 
 Kind = Literal["grade", "click", "impression"]
-
-VERSION = 1
-BUSY_SECONDS = 30.0  # how long another process may hold the file
-TABLE = """
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    query TEXT NOT NULL,
-    doc_id TEXT NOT NULL,
-    position INTEGER,
-    grade INTEGER,
-    at REAL NOT NULL,
-    user TEXT NOT NULL
-) STRICT
-"""
 
 
 class FeedbackEvent(NamedTuple):
@@ -53,7 +33,7 @@ class FeedbackEvent(NamedTuple):
     user: str = ""
 
 
-class FeedbackStore:
+class FeedbackStore(Database):
     """Events in an SQLite file, in the order in which they came; nothing is ever changed or erased.
 
     An event is on the disk when ``record`` returns, whatever is killed after that, and once only, however often it is
@@ -66,21 +46,19 @@ class FeedbackStore:
         InputError: it cannot be opened, or is no such file.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._lock = Lock()
-        with self._explained():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            new = not self.path.exists()
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute(TABLE)
-            self._check_version()
-            if new:
-                sync_folder(self.path.parent)
+    table = """
+    CREATE TABLE IF NOT EXISTS events (
+        number INTEGER PRIMARY KEY,
+        event_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        query TEXT NOT NULL,
+        doc_id TEXT NOT NULL,
+        position INTEGER,
+        grade INTEGER,
+        at REAL NOT NULL,
+        user TEXT NOT NULL
+    ) STRICT
+    """
 
     def record(self, event: FeedbackEvent) -> bool:
         """Keeps one event; False where its id was there already, and nothing changes.
@@ -98,59 +76,22 @@ class FeedbackStore:
         """
         for event in events:
             _check(event)
-        with self._lock, self._explained(), self._transaction():
+        with self._writing() as connection:
             rows = "INSERT INTO events (event_id, kind, query, doc_id, position, grade, at, user)"
             statement = f"{rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-            return sum(self._connection.execute(statement, event).rowcount for event in events)
+            return sum(connection.execute(statement, event).rowcount for event in events)
 
     def events(self, after: int = 0) -> list[FeedbackEvent]:
         """The events in the order in which they came, without the first ``after``."""
         columns = ", ".join(FeedbackEvent._fields)
-        with self._lock, self._explained():
-            rows = self._connection.execute(f"SELECT {columns} FROM events ORDER BY number LIMIT -1 OFFSET ?", [after])
+        with self._reading() as connection:
+            rows = connection.execute(f"SELECT {columns} FROM events ORDER BY number LIMIT -1 OFFSET ?", [after])
             return [FeedbackEvent(*row) for row in rows]
 
     def __len__(self) -> int:
-        with self._lock, self._explained():
-            (count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
+        with self._reading() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
         return int(count)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _check_version(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise InputError(
-                f"{self.path}: version {version} is newer than {VERSION}, which this zero2ir reads; upgrade zero2ir"
-            )
-        if version < VERSION:  # before the first event
-            self._connection.execute(f"PRAGMA user_version = {VERSION}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{self.path}: no feedback can be kept there ({error}); check file and disk") from error
 
 
 def _check(event: FeedbackEvent) -> None:
