@@ -24,6 +24,7 @@ from zero2ir.fallback import FallbackSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
+from zero2ir.serving.settings import ServingSettings
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.tasks.qa import PairSettings
@@ -174,6 +175,12 @@ class LabelConfig(LibraryConfig):
     labelling: LabellingSettings
     selection: Choice
     committee: Annotated[dict[str, Choice], Field(min_length=1)]
+
+
+class ServeConfig(Settings):
+    """conf/serve.yaml."""
+
+    serving: ServingSettings
 
 
 STAGES: dict[str, type[Settings]] = {

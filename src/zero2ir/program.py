@@ -293,7 +293,7 @@ class Program(dspy.Module):
         corpus = Corpus(documents, language_model=self.language_model)
         numbers = np.array(kept, dtype=np.int64)
         retriever = self.retriever.updated(corpus, numbers)
-        return Program(
+        changed = Program(
             retriever,
             documents,
             self.confidence,
@@ -304,6 +304,8 @@ class Program(dspy.Module):
             [link._replace(retriever=link.retriever.updated(corpus, numbers)) for link in self.links],
             self.fallback,
         )
+        changed.chain = self.chain  # and what it knows of how each of them does
+        return changed
 
     def _become(self, other: "Program") -> None:
         vars(self).update(vars(other))
