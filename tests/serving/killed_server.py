@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,43 @@ from zero2ir.serving.service import DOCUMENTS, FEEDBACK
 
 BUSY = 10  # events between two kills, at least
 COMMAND = "from zero2ir.cli import main; main()"
+NURSERY = """
+import json, os, sys
+import dspy, hydra, uvicorn, zero2ir.config, zero2ir.program, zero2ir.serving.service, zero2ir.serving.web
+from zero2ir.cli import main
+for line in sys.stdin:
+    if not (born := os.fork()):
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        main(json.loads(line))
+        os._exit(0)
+    print(f"born {born}", flush=True)
+    os.waitpid(born, 0)
+"""
+
+
+class Nursery:
+    """A process that has imported everything, and is forked for each server: a start takes no seconds of imports."""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-c", NURSERY]
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def start(self, words: Sequence[str]) -> tuple[int, str]:
+        """The number of a new process that runs the command with these words, and the first line that it prints."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+        lines = sorted(self.process.stdout.readline() for _ in range(2))  # "born" stands before "serving"
+        return int(lines[0].split()[1]), lines[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate(timeout=60)
 
 
 class Server:
@@ -28,16 +65,19 @@ class Server:
     Args:
         program: a folder or an MLflow URI.
         state: the folder that it keeps.
-        options: further words of the command.
-        log: gets what it writes to standard error.
+        nursery: starts the process; one that imports everything anew where None.
     """
 
-    def __init__(self, program: str | Path, state: Path, options: Sequence[str] = (), log: Path | None = None) -> None:
-        words = [sys.executable, "-c", COMMAND, "serve", str(program), "--port", "0", "--state", str(state), *options]
-        errors = subprocess.DEVNULL if log is None else log.open("ab")
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+    def __init__(self, program: str | Path, state: Path, nursery: Nursery | None = None) -> None:
+        words = ["serve", str(program), "--port", "0", "--state", str(state)]
+        self.process: subprocess.Popen[str] | None = None
+        if nursery is not None:
+            self.number, line = nursery.start(words)
+        else:
+            command = [sys.executable, "-c", COMMAND, *words]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            assert self.process.stdout is not None
+            self.number, line = self.process.pid, self.process.stdout.readline()
         if not line.startswith("serving on http://"):
             raise RuntimeError(f"the server did not start: {line!r}")
         self.host, port = line.split()[2].removeprefix("http://").rstrip(";").split(":")
@@ -55,14 +95,12 @@ class Server:
 
     def kill(self) -> None:
         """Leaves it no moment for anything."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.end()
+        self.end(signal.SIGKILL)
 
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+    def end(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        os.kill(self.number, sign)
+        if self.process is not None:
+            self.process.communicate(timeout=60)
 
     def __enter__(self) -> Self:
         return self
@@ -116,8 +154,14 @@ def killed(program: Path, state: Path, kills: int, senders: int, seed: int) -> S
         senders: threads that send feedback; one more sends documents.
         seed: of the moments.
     """
+    with Nursery() as nursery:
+        return _killed(nursery, program, state, kills, senders, seed)
+
+
+def _killed(nursery: Nursery, program: Path, state: Path, kills: int, senders: int, seed: int) -> Survived:
     moments, found, lock = random.Random(seed), Survived(), threading.Lock()
-    server, ended = Server(program, state), threading.Event()
+    server, ended, there = Server(program, state, nursery), threading.Event(), threading.Event()
+    there.set()
 
     def send(sender: int) -> None:
         number = 0
@@ -129,7 +173,7 @@ def killed(program: Path, state: Path, kills: int, senders: int, seed: int) -> S
             with lock:
                 if sender < senders:
                     found.sent.add(event_id)
-            if _answered(server_now, path, body, ended, found, lock):
+            if _answered(server_now, path, body, ended, there, found):
                 with lock:
                     (found.documents if sender == senders else found.acknowledged).add(
                         f"d{number}" if sender == senders else event_id
@@ -148,8 +192,10 @@ def killed(program: Path, state: Path, kills: int, senders: int, seed: int) -> S
             time.sleep(0.01)
         time.sleep(moments.uniform(0.0, 0.5))
         server.kill()
+        there.clear()
         found.kills += 1
-        server = Server(program, state)
+        server = Server(program, state, nursery)
+        there.set()
     time.sleep(0.5)
     ended.set()
     for thread in threads:
@@ -161,14 +207,20 @@ def killed(program: Path, state: Path, kills: int, senders: int, seed: int) -> S
     return found
 
 
-def _answered(server: Any, path: str, body: Any, ended: threading.Event, found: Survived, lock: threading.Lock) -> bool:
+def _answered(
+    server: Callable[[], Server],
+    path: str,
+    body: Any,
+    ended: threading.Event,
+    there: threading.Event,
+    found: Survived,
+) -> bool:
     """Whether the server said that it has it; asked until it answers."""
     while not ended.is_set():
         try:
-            status, _ = server().ask("POST", path, body)
-            return status == 200
+            return server().ask("POST", path, body)[0] == 200
         except (OSError, http.client.HTTPException, ValueError):
-            with lock:
-                found.unanswered += 1
-            time.sleep(0.05)
+            found.unanswered += 1
+            time.sleep(0.01)
+            there.wait()  # nobody is asked while there is no server
     return False
