@@ -41,7 +41,7 @@ class Policy:
 
         Args:
             confidence: (n_queries,) stated probability that each query's first document is relevant.
-            correct: (n_queries,) 1 where it is and 0 where it is not; where nobody judged it, the chance that it is.
+            correct: (n_queries,) 1 where it is and 0 where it is not, or how likely it is.
             risk: of plain answers, 0 to 1.
             most_risk: of all answers; ``FOLD`` times ``risk`` where None.
 

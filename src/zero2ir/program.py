@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -161,7 +162,7 @@ class Program(dspy.Module):
         """The answer of the first link that has one in time, and is sure enough."""
         links = (Link(self.name, self.retriever, self.confidence), *self.links)
         return chain.serve(
-            [lambda link=link: link.search([query], k, candidates) for link in links],
+            [partial(link.search, [query], k, candidates) for link in links],
             lambda found: None if found[1] is None else float(found[1][0, 0]),
             deadline,
         )
@@ -308,7 +309,7 @@ class Program(dspy.Module):
         return changed
 
     def _become(self, other: "Program") -> None:
-        vars(self).update(vars(other))
+        self.__dict__.update(vars(other))
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
         """Writes the program as a folder of JSON, safetensors, npy and Parquet, without pickle; ``load`` opens it.

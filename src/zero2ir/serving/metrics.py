@@ -1,6 +1,7 @@
 """What Prometheus is told of a service: counts and times, and nothing that anybody asked."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import dspy
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,7 +19,7 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
-        made = {"registry": self.registry}
+        made: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter("zero2ir_requests", "Requests", ["path", "status"], **made)
         self.seconds = Histogram("zero2ir_request_seconds", "Time of a request", ["path"], buckets=SECONDS, **made)
         self.answers = Counter("zero2ir_answers", "Answers, by who gave them", ["served_by", "decision"], **made)

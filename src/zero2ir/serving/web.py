@@ -136,7 +136,7 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
     metrics = Metrics(service)
     app = FastAPI(title="zero2ir", version=__version__, redoc_url=None)
     app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
-    search_request, documents_request = search_type(service.settings), documents_type(service.settings)
+    searched, given_documents = search_type(service.settings), documents_type(service.settings)
 
     @app.exception_handler(InputError)
     async def refused(request: Request, error: InputError) -> JSONResponse:
@@ -156,7 +156,7 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
         return _error(503, str(error), steps=steps)
 
     @app.post("/search", response_model=Answer)
-    def search(given: search_request) -> Response:  # type: ignore[valid-type]
+    def search(given: Annotated[Any, searched]) -> Response:
         if service.settings.log_queries:
             LOG.info("query %s", json.dumps(given.query, ensure_ascii=False))
         try:
@@ -177,7 +177,7 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
         return Recorded(recorded=recorded)
 
     @app.post("/documents")
-    def add(given: documents_request) -> Size:  # type: ignore[valid-type]
+    def add(given: Annotated[Any, given_documents]) -> Size:
         made = [Document(row.doc_id, row.title, row.text) for row in given.documents]
         if len({document.doc_id for document in made}) < len(made):
             raise InputError("documents: an id stands twice; give each document once")
