@@ -72,8 +72,10 @@ def test_an_unsure_answer_is_better_than_none() -> None:
     assert served(says(0.2), fails) == Served(0.2, "rich", (Step("middling", "error", "ConnectionError"),))
 
 
-def test_a_result_without_a_confidence_counts_as_sure() -> None:
+def test_a_result_without_a_confidence_serves_unless_another_has_stated_one() -> None:
     assert Chain(["a", "b"], QUICK).serve([says(1.0), fails], lambda _: None) == Served(1.0, "a", ())
+    chain = Chain(["a", "b"], QUICK)
+    assert chain.serve([says(0.1), says(9.0)], lambda result: None if result > 1 else result) == Served(0.1, "a", ())
 
 
 def test_failures_open_the_circuit_and_one_request_tries_it_after_the_rest() -> None:

@@ -29,6 +29,7 @@ def test_a_risk_that_no_threshold_keeps_leaves_no_answer() -> None:
     policy = Policy.choose([0.9, 0.8], [0, 0], risk=0.1)
     assert (policy.answer, policy.warn, policy.coverage) == (None, None, 0.0)
     assert policy.decide(1.0) == "abstain"
+    assert policy.decide(None) == "warn"
 
 
 def test_equal_confidences_are_answered_together() -> None:

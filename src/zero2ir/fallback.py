@@ -134,7 +134,7 @@ class Chain:
 
         Args:
             works: asks each program; what takes too long goes on in a thread of its own, and nobody looks at it.
-            confidence: that a result states; None where it states none, which counts as sure.
+            confidence: that a result states; None where it states none: it serves, unless another one has stated some.
             deadline: seconds; the settings' where None, or where it is longer.
 
         Raises:
@@ -152,8 +152,8 @@ class Chain:
                 steps.append(Step(name, passed.reason, passed.detail))
                 continue
             sure = confidence(result)
-            if last and unsure and sure is not None:
-                unsure.append((sure, name, result))
+            if last and unsure:
+                unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
                 break
             if last or sure is None or sure >= self.settings.least_confidence:
                 return Served(result, name, tuple(steps))

@@ -67,8 +67,10 @@ class Policy:
         warn, _ = threshold(highest)
         return cls(risk, highest, answer, warn, covered, len(falling))
 
-    def decide(self, confidence: float) -> Decision:
-        """What is done with an answer of this confidence."""
+    def decide(self, confidence: float | None) -> Decision:
+        """What is done with an answer of this confidence; there is a warning where nobody knows it."""
+        if confidence is None:
+            return "warn"
         if self.answer is not None and confidence >= self.answer:
             return "answer"
         return "warn" if self.warn is not None and confidence >= self.warn else "abstain"

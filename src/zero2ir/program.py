@@ -186,7 +186,7 @@ class Program(dspy.Module):
         )
 
     def _decision(self, confidence: float | None) -> dict[str, Decision]:
-        return {} if self.policy is None or confidence is None else {"decision": self.policy.decide(confidence)}
+        return {} if self.policy is None else {"decision": self.policy.decide(confidence)}
 
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
         """What the reader adds to a prediction."""

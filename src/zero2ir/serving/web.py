@@ -156,11 +156,12 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
         return _error(503, str(error), steps=steps)
 
     @app.post("/search", response_model=Answer)
-    def search(given: Annotated[Any, searched]) -> Response:
+    def search(given: searched) -> Response:  # type: ignore[valid-type]
+        asked: Any = given
         if service.settings.log_queries:
-            LOG.info("query %s", json.dumps(given.query, ensure_ascii=False))
+            LOG.info("query %s", json.dumps(asked.query, ensure_ascii=False))
         try:
-            answer, documents = service.search(**given.model_dump())
+            answer, documents = service.search(**asked.model_dump())
         except (InputError, NoAnswerError):
             raise
         except Exception as error:
@@ -177,8 +178,9 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
         return Recorded(recorded=recorded)
 
     @app.post("/documents")
-    def add(given: Annotated[Any, given_documents]) -> Size:
-        made = [Document(row.doc_id, row.title, row.text) for row in given.documents]
+    def add(given: given_documents) -> Size:  # type: ignore[valid-type]
+        rows: Any = given
+        made = [Document(row.doc_id, row.title, row.text) for row in rows.documents]
         if len({document.doc_id for document in made}) < len(made):
             raise InputError("documents: an id stands twice; give each document once")
         service.add(made)
