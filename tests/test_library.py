@@ -366,3 +366,24 @@ def test_translations_of_the_judged_queries_align_two_languages(string_methods: 
 
 def test_translating_without_a_language_model_says_what_would_serve(string_methods: Mappings) -> None:
     assert "lm=smollm2" in refusal(string_methods, model="translated")
+
+
+# fallback and risk
+
+
+def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
+    string_methods: Mappings, string_judgments: Rows, tmp_path: Path
+) -> None:
+    settings = [*SMALL, "model.depth=20", "answering.fallback.deadline=5.0"]
+    options: dict[str, Any] = {"model": "static_hybrid", "encoder": "static", "settings": settings}
+    program = zero2ir.train(string_methods, string_judgments, fallback=["static", "sparse"], risk=0.3, **options)
+    assert [link.name for link in program.links] == ["static", "sparse"]
+    assert program.fallback.deadline == 5.0
+    assert program.policy is not None
+    assert (program.policy.risk, program.policy.most_risk, program.policy.queries) == (0.3, 0.6, 6)
+    answer = program(query=QUERY)
+    assert (answer.served_by, answer.steps) == ("static_hybrid", [])
+    assert answer.decision == program.policy.decide(answer.confidence)
+    with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries cannot tell how sure an answer is"):
+        zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
+    assert "name each program once" in refusal(string_methods, string_judgments, fallback=["sparse"])

@@ -1,6 +1,7 @@
 """A program answers the same wherever it is opened, and is refused where it is not whole."""
 
 import copy
+import hashlib
 import io
 import json
 import pickle
@@ -22,12 +23,15 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.experiment import train_program
+from zero2ir.fallback import FallbackSettings
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, Retriever, Rewritten, Sparse
-from zero2ir.program import PROGRAM, Program, index_bytes, load_program, program_digest
+from zero2ir.policy import Policy
+from zero2ir.program import PROGRAM, Link, Program, index_bytes, load_program, program_digest
 from zero2ir.strategies import TrainingInputs, ZeroShot
 
+SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
 QUERIES = ["list of the words in the string", "all letters in lower case", "zzz qqq", ""]
 
 
@@ -197,7 +201,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=4), "format 4 is newer than 3.*upgrade zero2ir"),
+        (state_with(format=5), "format 5 is newer than 4.*upgrade zero2ir"),
         (state_with(format=2), "format 2 is older than 3.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
@@ -386,3 +390,68 @@ def test_candidates_are_the_collections_ranking_of_them(program: Program, pool: 
 def test_bad_candidates_are_refused(sparse: Program, options: dict[str, list[str]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         sparse(query="spaces", **options)
+
+
+# Documents that come and go.
+
+
+def test_documents_are_added_replaced_and_removed_without_training(corpus: Corpus, tmp_path: Path) -> None:
+    program = Program(Hybrid([Sparse(), Dense("static")]).index(corpus), corpus.documents, SURE, {"model": "hybrid"})
+    number = len(program.documents)
+    program.add([{"doc_id": "new", "text": "zydeco accordion"}, {"doc_id": "join", "text": "gumbo of strings"}])
+    assert len(program.documents) == number + 1
+    assert program(query="zydeco").docids[0] == "new"
+    assert program(query="gumbo").docids[0] == "join"
+    assert program.document("join").text == "gumbo of strings"
+    program.remove(["split", "strip"])
+    assert not {"split", "strip"} & set(program(query="split and strip a string", k=100).docids)
+    program.save(tmp_path / "searcher")
+    assert answers(load_program(tmp_path / "searcher")) == answers(program)
+    with pytest.raises(InputError, match="no document has the id 'split'"):
+        program.remove(["split"])
+    with pytest.raises(InputError, match="a string has no id"):
+        program.add(["a text"])
+    with pytest.raises(InputError, match="none would be left"):
+        program.remove([document.doc_id for document in program.documents])
+    assert answers(load_program(tmp_path / "searcher")) == answers(program)  # what was refused changed nothing
+
+
+# Policy and fallback.
+
+
+def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_path: Path) -> None:
+    policy = Policy(risk=0.2, most_risk=0.4, answer=0.9, warn=0.3, coverage=0.5, queries=10)
+    links = [Link("sparse", Sparse().index(corpus), SURE), Link("plain", Sparse(k1=2.0).index(corpus))]
+    settings = FallbackSettings(deadline=9.0, least_confidence=0.99)
+    dense = Dense("static").index(corpus)
+    program = Program(dense, corpus.documents, SURE, {"model": "dense"}, None, None, policy, links, settings)
+    program.save(tmp_path / "searcher")
+    opened = load_program(tmp_path / "searcher")
+    assert (opened.policy, opened.fallback) == (policy, settings)
+    assert [(link.name, link.confidence) for link in opened.links] == [("sparse", SURE), ("plain", None)]
+    for query in QUERIES:
+        one, other = program(query=query), opened(query=query)
+        assert one.toDict() == other.toDict()
+        assert one.decision in ("answer", "warn", "abstain")
+        assert one.served_by in ("dense", "sparse", "plain")
+        if one.decision == "abstain":
+            assert one.docids == one.scores == one.probabilities == []
+    changed = opened.changed([Document("new", "", "zydeco")], ["split"])
+    assert changed.chain is opened.chain
+    assert [link.retriever.search(["zydeco"], 1).numbers[0, 0] for link in changed.links] == [
+        len(changed.documents) - 1
+    ] * 2
+
+
+def test_a_program_of_the_format_before_is_opened(sparse: Program, saved: Path) -> None:
+    state = json.loads((saved / PROGRAM).read_text(encoding="utf-8"))
+    before = {key: value for key, value in state.items() if key not in ("policy", "fallback", "digest")} | {"format": 3}
+    digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    (saved / PROGRAM).write_text(json.dumps(before | {"digest": digest}), encoding="utf-8")
+    assert answers(load_program(saved)) == answers(sparse)
+
+
+def test_two_programs_of_one_name_are_refused(corpus: Corpus) -> None:
+    retriever = Sparse().index(corpus)
+    with pytest.raises(InputError, match="fallback: sparse, sparse; name each program once"):
+        Program(retriever, corpus.documents, None, {"model": "sparse"}, links=[Link("sparse", retriever)])

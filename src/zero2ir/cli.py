@@ -22,6 +22,11 @@ FOLDER = """\
 FOLDER holds docs.jsonl (doc_id, text, optional title) or docs.tsv, or text files (.txt, .md, .rst), and for training
 queries.jsonl (query_id, text) or queries.tsv, and qrels.trec (query 0 document grade) or qrels.tsv; for --task qa,
 queries.jsonl with answers instead. Queries without judgments are a log: they tell how scores spread."""
+STATE = """\
+What was added, removed and told is kept in --state (default: SEARCHER-state beside the searcher), and is there again
+after a restart. ZERO2IR_API_KEY in the environment is a key that every request has to send (Authorization: Bearer
+<key>)."""
+NOTES = {"train": FOLDER, "compare": FOLDER, "label": FOLDER, "serve": STATE}
 ANNOTATIONS = "annotations.jsonl"
 
 
@@ -47,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     _system(train)
     _task(train)
     _choices(train)
+    train.add_argument(
+        "--fallback", nargs="+", default=[], metavar="MODEL", help="simpler models behind it, the simplest last"
+    )
+    train.add_argument(
+        "--risk", type=float, help="share of wrong first documents among plain answers; above it, it warns or abstains"
+    )
 
     search = _command(
         commands,
@@ -59,6 +70,15 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("queries", nargs="+", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, help="how many documents (default: %(default)s)")
     search.add_argument("--json", action="store_true", help="one JSON object a query instead of a table")
+
+    serve = _command(commands, "serve", _serve, "answer searches over HTTP", "zero2ir serve my-searcher --port 8766")
+    serve.add_argument("program", metavar="SEARCHER", help="the folder that train wrote, or an MLflow model URI")
+    serve.add_argument("--state", type=Path, metavar="FOLDER", help="keeps feedback and changed documents; see below")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8766, help="0: any free one (default: %(default)s)")
+    serve.add_argument("--log-queries", action="store_true", help="log what is asked (default: never)")
+    serve.add_argument("--impressions", action="store_true", help="record what was shown as feedback (default: not)")
+    serve.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="further settings, e.g. limits")
 
     example = "zero2ir compare hybrid/fine_tune sparse/zero_shot"
     compare = _command(commands, "compare", _compare, "compare systems, on your judgments or on test queries", example)
@@ -121,11 +141,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
-    reads_folder = name in ("train", "compare", "label")
     command = commands.add_parser(
         name,
         help=what,
-        description=f"{what[0].upper()}{what[1:]}.\n\n{FOLDER if reads_folder else ''}",
+        description=f"{what[0].upper()}{what[1:]}.\n\n{NOTES.get(name, '')}",
         epilog=f"example: {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -162,6 +181,8 @@ def _train(given: argparse.Namespace) -> None:
         lm=given.lm,
         seed=given.seed,
         settings=given.set,
+        fallback=given.fallback,
+        risk=given.risk,
     )
     program.save(given.output)
     about = program.about
@@ -180,6 +201,26 @@ def _search(given: argparse.Namespace) -> None:
             print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=False))
         else:
             _print_answer(program, query, answer)
+
+
+def _serve(given: argparse.Namespace) -> None:
+    import logging
+
+    from zero2ir.config import ServeConfig, compose
+    from zero2ir.listening import listen
+    from zero2ir.serving.service import Service, open_program
+    from zero2ir.serving.web import LOG, given_key, serve
+
+    flags = {"log_queries": given.log_queries, "impressions": given.impressions}
+    overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
+    settings = compose("serve", ServeConfig, [*given.set, *overrides]).serving
+    key = given_key(given.host)
+    bound = listen(given.port, given.host)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    LOG.setLevel(logging.INFO)
+    state = given.state or Path("searcher-state" if ":/" in given.program else f"{given.program.rstrip('/')}-state")
+    with Service(open_program(given.program), state, settings) as service:
+        serve(service, bound, key)
 
 
 def _print_answer(program: Any, query: str, answer: Any) -> None:

@@ -20,9 +20,11 @@ from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.fallback import FallbackSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.pretraining import PretrainingSettings, made_as
+from zero2ir.serving.settings import ServingSettings
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.tasks.qa import PairSettings
@@ -140,6 +142,20 @@ class ReportConfig(Settings):
     seed: int
 
 
+class AnsweringSettings(Settings):
+    """How a program answers people.
+
+    Attributes:
+        risk: the share of wrong first documents that plain answers may have; None where every answer is given.
+        most_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
+        fallback: when a simpler program answers.
+    """
+
+    risk: float | None = Field(None, ge=0, le=1)
+    most_risk: float | None = Field(None, ge=0, le=1)
+    fallback: FallbackSettings = FallbackSettings()
+
+
 class LibraryConfig(Settings):
     """conf/library.yaml."""
 
@@ -151,6 +167,7 @@ class LibraryConfig(Settings):
     tuning: TuningSettings
     evaluation: EvaluationSettings
     task: TaskSettings
+    answering: AnsweringSettings
 
 
 class LabelConfig(LibraryConfig):
@@ -159,6 +176,12 @@ class LabelConfig(LibraryConfig):
     labelling: LabellingSettings
     selection: Choice
     committee: Annotated[dict[str, Choice], Field(min_length=1)]
+
+
+class ServeConfig(Settings):
+    """conf/serve.yaml."""
+
+    serving: ServingSettings
 
 
 STAGES: dict[str, type[Settings]] = {

@@ -16,6 +16,7 @@ import numpy as np
 from zero2ir.confidence import DEPTH, Confidence, Judged
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
+from zero2ir.fallback import FallbackSettings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.prompted import search_unshown
@@ -102,6 +103,62 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None
     """
     if not inputs.queries:
         return None
+    asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
+    return Confidence.fit(*_judged_rankings(retriever, inputs), asked)
+
+
+def with_policy(program: "Program", inputs: TrainingInputs, risk: float | None, most_risk: float | None) -> "Program":
+    """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
+
+    Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
+    and of its stated probability. Of ten queries drawn 60 times from 400 train queries of beir/scifact, for BM25 and
+    stated risks of 0.1 to 0.3, the risk on the other queries was above the stated one in 12 to 23 % of the draws, and
+    in 42 to 50 % where the judgments alone counted.
+
+    Args:
+        program: trained on ``inputs``.
+        inputs: all that training may see.
+        risk: see ``Policy.choose``.
+        most_risk: see ``Policy.choose``.
+
+    Raises:
+        InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
+    """
+    from zero2ir.policy import Policy
+
+    if risk is None:
+        return program
+    if program.confidence is None:
+        raise InputError(
+            f"risk={risk}: {len(inputs.queries)} judged queries cannot tell how sure an answer is; judge some more, or "
+            "state no risk"
+        )
+    ranking, judged = _judged_rankings(program.retriever, inputs)
+    stated = program.confidence.probabilities(ranking)[:, 0]
+    right = [first in known.relevant for first, known in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
+    program.policy = Policy.choose(stated, (np.array(right) + stated) / 2, risk, most_risk)
+    return program
+
+
+def backed(program: "Program", simpler: "Program", settings: FallbackSettings) -> "Program":
+    """A program behind whose last link stands a simpler one over the same documents."""
+    from zero2ir.program import Link, Program
+
+    return Program(
+        program.retriever,
+        program.documents,
+        program.confidence,
+        program.about,
+        program.language_model or simpler.language_model,
+        program.reader,
+        program.policy,
+        [*program.links, Link(simpler.name, simpler.retriever, simpler.confidence)],
+        settings,
+    )
+
+
+def _judged_rankings(retriever: Retriever, inputs: TrainingInputs) -> tuple[Ranking, list[Judged]]:
+    """What is found for the judged queries, and what the judgments say of each."""
     number_of = inputs.corpus.number_of
     relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
@@ -109,9 +166,7 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
     judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
     ids, texts = list(inputs.queries), list(inputs.queries.values())
-    ranking = search_unshown(retriever, texts, DEPTH, inputs.candidates_of(ids))
-    asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
-    return Confidence.fit(ranking, judged, asked)
+    return search_unshown(retriever, texts, DEPTH, inputs.candidates_of(ids)), judged
 
 
 def rank(

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from zero2ir.collections.given import Documents, as_documents
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from zero2ir.program import Program
     from zero2ir.strategies import TrainingInputs
 
-Documents = Sequence[str | Mapping[str, Any]]
 Judgments = Sequence[tuple[str, str, int]]
 Candidates = Mapping[str, Sequence[str]]
 Pairs = Sequence[tuple[str, str | Sequence[str]]]
@@ -39,6 +39,8 @@ def train(
     candidates: Candidates | None = None,
     translations: Mapping[str, str] | None = None,
     asked: Sequence[str] = (),
+    fallback: Sequence[str] = (),
+    risk: float | None = None,
 ) -> "Program":
     """Trains a searcher on your documents with a few judgments.
 
@@ -70,19 +72,27 @@ def train(
         InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
     """
     from zero2ir.config import build
-    from zero2ir.experiment import train_program
+    from zero2ir.experiment import backed, train_program, with_policy
     from zero2ir.strategies import wants_synthetic
 
-    config = _config(task, model, strategy, encoder, lm, settings)
+    stated = () if risk is None else (f"answering.risk={risk}",)
+    config = _config(task, model, strategy, encoder, lm, [*settings, *stated])
+    shared = [setting for setting in settings if not setting.startswith("model.")]
+    simpler = {name: _config(task, name, strategy, encoder, lm, shared) for name in fallback}
     chosen = build(config.model, "model")
+    links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
-    corpus = _corpus(as_documents(documents), config, chosen.needs() | (fit.needs & {"lm"}), seed)
+    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
+    corpus = _corpus(as_documents(documents), config, needs, seed)
     rows, set_aside = _judged(judgments, corpus, config, translations)
     ranked = as_candidates(candidates, rows, corpus)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
     about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
-    return train_program(chosen, fit, inputs, about, config.task.answers).program
+    program = train_program(chosen, fit, inputs, about, config.task.answers).program
+    for name, one in links.items():
+        program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
+    return with_policy(program, inputs, config.answering.risk, config.answering.most_risk)
 
 
 def load(folder: str | Path) -> "Program":
@@ -299,45 +309,6 @@ def _held_out(
         ranking = retriever.search(texts, config.evaluation.depth, ranked)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))
-
-
-def as_documents(documents: Documents) -> list["Document"]:
-    """Turns what people have into documents.
-
-    Raises:
-        InputError: none at all, a missing key, or an id that comes twice; names the place in the sequence.
-    """
-    if isinstance(documents, str):
-        raise InputError("documents: one string is no sequence of documents; give a list")
-    made: list[Document] = []
-    seen: dict[str, int] = {}
-    for number, given in enumerate(documents):
-        document = _document(given, number)
-        if document.doc_id in seen:
-            first = seen[document.doc_id]
-            raise InputError(
-                f"documents[{number}]: the id {document.doc_id!r} is that of documents[{first}]; change one"
-            )
-        seen[document.doc_id] = number
-        made.append(document)
-    if not made:
-        raise InputError("documents: none given; give at least one")
-    return made
-
-
-def _document(given: str | Mapping[str, Any], number: int) -> "Document":
-    from zero2ir.collections import Document
-
-    if isinstance(given, str):
-        return Document(str(number), "", given)
-    if not isinstance(given, Mapping):
-        raise InputError(f"documents[{number}]: neither a string nor a mapping with doc_id, text, maybe title")
-    for key in ("doc_id", "text"):
-        if key not in given:
-            raise InputError(f"documents[{number}]: no key {key!r}; a document has doc_id, text, maybe title")
-        if given[key] is None:
-            raise InputError(f"documents[{number}]: {key} is None; give one, or leave the document out")
-    return Document(str(given["doc_id"]), str(given.get("title") or ""), str(given["text"]))
 
 
 def as_judgments(

@@ -4,31 +4,59 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dspy
 import numpy as np
 
 from zero2ir import paths
 from zero2ir.collections import Document
+from zero2ir.collections.given import as_documents
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.fallback import Chain, FallbackSettings, Served
 from zero2ir.files import files_below, finished_folder, sha256, write_json
 from zero2ir.models import LexicalReader, Ranking, Reader, Retriever, load_retriever
 from zero2ir.models.base import NO_DOCUMENT, Candidates
 from zero2ir.parquet import read_records, write_records
+from zero2ir.policy import Decision, Policy
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT = 3
+FORMAT = 4
+OLDEST = 3  # that is read: a program without policy and fallback
 PROGRAM = "program.json"
 RANK = "rank"  # the task of every program
+FALLBACK = "fallback"
+
+
+class Link(NamedTuple):
+    """A simpler retriever over the same documents, which stands behind a program.
+
+    Attributes:
+        name: its model type.
+        retriever: fitted and indexed.
+        confidence: says how sure an answer of it is; None where nothing can tell.
+    """
+
+    name: str
+    retriever: Retriever
+    confidence: Confidence | None = None
+
+    def search(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> tuple[Ranking, np.ndarray | None]:
+        """See ``Program.search``."""
+        deep = max(k, 2)  # the second document tells how far the first one leads
+        ranking = self.retriever.search(queries, deep, candidates)
+        probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
+        return ranking.cut(k), probabilities
 
 
 class Program(dspy.Module):
@@ -45,6 +73,9 @@ class Program(dspy.Module):
         about: model, strategy, what was chosen and because of what; JSON.
         language_model: the one that the retriever asks; None where it asks none.
         reader: points to the answers in the documents; None where only documents are wanted.
+        policy: what is done with an answer, by its confidence; None where every answer is given.
+        links: simpler retrievers that answer where this one fails, is late or is less sure; the simplest last.
+        fallback: when they do.
     """
 
     def __init__(
@@ -55,14 +86,31 @@ class Program(dspy.Module):
         about: Mapping[str, Any] | None = None,
         language_model: "LanguageModel | None" = None,
         reader: Reader | None = None,
+        policy: Policy | None = None,
+        links: Sequence[Link] = (),
+        fallback: FallbackSettings | None = None,
     ) -> None:
         super().__init__()
         self.retriever = retriever
         self.documents = documents
         self.confidence = confidence
         self.about = dict(about or {})
-        self.language_model = language_model if "lm" in retriever.needs() else None
+        asks = any("lm" in link.retriever.needs() for link in (Link("", retriever), *links))
+        self.language_model = language_model if asks else None
         self.reader = reader
+        self.policy = policy
+        self.links = tuple(links)
+        self.fallback = fallback or FallbackSettings()
+        names = [self.name, *(link.name for link in self.links)]
+        if len(set(names)) < len(names):
+            raise InputError(f"fallback: {', '.join(names)}; name each program once")
+        self.chain = Chain(names, self.fallback) if self.links else None
+        self._number_of = {document.doc_id: number for number, document in enumerate(documents)}
+
+    @property
+    def name(self) -> str:
+        """Its model type."""
+        return str(self.about.get("model", "program"))
 
     def forward(
         self,
@@ -71,6 +119,7 @@ class Program(dspy.Module):
         k: int = 10,
         candidates: Sequence[str] | None = None,
         task: str = RANK,
+        deadline: float | None = None,
     ) -> dspy.Prediction:
         """Ranks the collection, some of its documents, or the given texts, for one query; or does another task.
 
@@ -82,6 +131,7 @@ class Program(dspy.Module):
                 one that stands twice counts once.
             task: "rank", or what the retriever has a head for: "passages", "answer", "classify_query",
                 "classify_document" (of the text that ``query`` is).
+            deadline: seconds until an answer is wanted, where there is a fallback; its settings' where None.
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
@@ -92,10 +142,14 @@ class Program(dspy.Module):
             Of task="passages": ``passages``, the ``docids`` and ``spans`` that they are from, ``scores``. Of
             task="answer": ``answer`` and ``span`` of the first document, and the lists of all of them. Of a class:
             ``label`` and ``probability``, and ``classes`` and ``probabilities`` of the k likeliest.
+            With a policy also ``decision``: "answer", "warn", or "abstain", and then there is no document.
+            With a fallback also ``served_by`` (who answered), and ``steps`` (list of {"program", "reason", "detail"},
+            why those before did not).
 
         Raises:
             InputError: k is less than 1, a candidate is no document of the collection, both texts and candidates
                 are given, or there is no such task here.
+            NoAnswerError: there is a fallback, and even its last program did not answer within the deadline.
         """
         if k < 1:
             raise InputError(f"k={k}: ask for at least one document")
@@ -105,14 +159,39 @@ class Program(dspy.Module):
             raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
         if documents is not None:
             return self._rank(query, documents, k)
-        ranking, probabilities = self.search([query], k, None if candidates is None else [self.numbers_of(candidates)])
-        found = ranking.numbers[0] != NO_DOCUMENT
+        seen = None if candidates is None else [self.numbers_of(candidates)]
+        if self.chain is None:
+            return self._predicted(query, *self.search([query], k, seen))
+        served = self._served(self.chain, query, k, seen, deadline)
+        steps = [step._asdict() for step in served.steps]
+        return self._predicted(query, *served.result, served_by=served.served_by, steps=steps)
+
+    def _served(
+        self, chain: Chain, query: str, k: int, candidates: Candidates | None, deadline: float | None
+    ) -> Served[tuple[Ranking, np.ndarray | None]]:
+        """The answer of the first link that has one in time, and is sure enough."""
+        links = (Link(self.name, self.retriever, self.confidence), *self.links)
+        return chain.serve(
+            [partial(link.search, [query], k, candidates) for link in links],
+            lambda found: None if found[1] is None else float(found[1][0, 0]),
+            deadline,
+        )
+
+    def _predicted(
+        self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **told: Any
+    ) -> dspy.Prediction:
+        """One query's ranking as an answer, or without a document where the policy abstains."""
+        confidence = None if probabilities is None else float(probabilities[0, 0])
+        decision = self._decision(confidence)
+        found = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
         best = [self.documents[number] for number in ranking.numbers[0][found]]
         return dspy.Prediction(
             docids=[document.doc_id for document in best],
             scores=[float(score) for score in ranking.scores[0][found]],
             probabilities=None if probabilities is None else [float(one) for one in probabilities[0][found]],
-            confidence=None if probabilities is None else float(probabilities[0, 0]),
+            confidence=confidence,
+            **decision,
+            **told,
             **self._read(query, [document.content for document in best]),
         )
 
@@ -125,6 +204,9 @@ class Program(dspy.Module):
         if candidates is not None:
             raise InputError(f"task={task!r}: candidates are ranked alone, by task={RANK!r}; leave them out")
         return dspy.Prediction(**known[task](query, documents, k))
+
+    def _decision(self, confidence: float | None) -> dict[str, Decision]:
+        return {} if self.policy is None else {"decision": self.policy.decide(confidence)}
 
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
         """What the reader adds to a prediction."""
@@ -167,10 +249,7 @@ class Program(dspy.Module):
         Returns:
             Their rankings, and the probability that each document is relevant, (n_queries, k), where it is known.
         """
-        deep = max(k, 2)  # the second document tells how far the first one leads
-        ranking = self.retriever.search(queries, deep, candidates)
-        probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
-        return ranking.cut(k), probabilities
+        return Link(self.name, self.retriever, self.confidence).search(queries, k, candidates)
 
     def numbers_of(self, doc_ids: Sequence[str]) -> np.ndarray:
         """(n,) int64 the numbers of the documents with these ids, each once.
@@ -185,20 +264,72 @@ class Program(dspy.Module):
                 raise InputError(f"candidates[{place}]: no document has the id {doc_id!r}; leave it out or correct it")
         return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(doc_ids)], dtype=np.int64)
 
-    @cached_property
-    def _number_of(self) -> dict[str, int]:
-        return {document.doc_id: number for number, document in enumerate(self.documents)}
-
     def document(self, doc_id: str) -> Document:
         """One document of the collection.
 
         Raises:
             InputError: there is none with this id.
         """
-        for document in self.documents:
-            if document.doc_id == doc_id:
-                return document
-        raise InputError(f"no document has the id {doc_id!r}")
+        if doc_id not in self._number_of:
+            raise InputError(f"no document has the id {doc_id!r}")
+        return self.documents[self._number_of[doc_id]]
+
+    def add(self, documents: Sequence[str | Mapping[str, Any]]) -> None:
+        """Adds documents to the collection, without any training; one whose id is there already takes its place.
+
+        Args:
+            documents: as for ``zero2ir.train``, but each with an id.
+
+        Raises:
+            InputError: a document is none, or an id stands twice.
+        """
+        if any(isinstance(document, str) for document in documents):
+            raise InputError("documents: a string has no id; give mappings with doc_id, text, maybe title")
+        self._become(self.changed(as_documents(documents), ()))
+
+    def remove(self, doc_ids: Sequence[str]) -> None:
+        """Removes documents from the collection, without any training.
+
+        Raises:
+            InputError: there is no document with one of these ids, or none would be left.
+        """
+        self.numbers_of(doc_ids)
+        self._become(self.changed((), doc_ids))
+
+    def changed(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
+        """The same program over other documents; this one stays as it is.
+
+        Args:
+            added: these stand at the end; one whose id is there already takes its place.
+            removed: ids of documents, of which some may not be there.
+
+        Raises:
+            InputError: none would be left.
+        """
+        gone = {*removed, *(document.doc_id for document in added)}
+        kept = [number for number, document in enumerate(self.documents) if document.doc_id not in gone]
+        documents = [*(self.documents[number] for number in kept), *added]
+        if not documents:
+            raise InputError("documents: none would be left; keep at least one")
+        corpus = Corpus(documents, language_model=self.language_model)
+        numbers = np.array(kept, dtype=np.int64)
+        retriever = self.retriever.updated(corpus, numbers)
+        changed = Program(
+            retriever,
+            documents,
+            self.confidence,
+            self.about,
+            self.language_model,
+            None if self.reader is None else reader_of(retriever, corpus),
+            self.policy,
+            [link._replace(retriever=link.retriever.updated(corpus, numbers)) for link in self.links],
+            self.fallback,
+        )
+        changed.chain = self.chain  # and what it knows of how each of them does
+        return changed
+
+    def _become(self, other: "Program") -> None:
+        self.__dict__.update(vars(other))
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
         """Writes the program as a folder of JSON, safetensors, npy and Parquet, without pickle; ``load`` opens it.
@@ -219,11 +350,21 @@ class Program(dspy.Module):
 
     def _write(self, folder: Path) -> None:
         self.retriever.save(folder / "retriever")
+        for number, link in enumerate(self.links):
+            link.retriever.save(folder / FALLBACK / str(number))
         write_records(self.documents, Document, folder / "documents.parquet")
         state: dict[str, Any] = {
             "format": FORMAT,
             "about": self.about,
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
+            "policy": None if self.policy is None else self.policy.as_dict(),
+            "fallback": {
+                "settings": self.fallback.model_dump(),
+                "links": [
+                    {"name": link.name, "confidence": None if link.confidence is None else link.confidence.as_dict()}
+                    for link in self.links
+                ],
+            },
             "lm": _described(self.language_model),
             "reads": self.reader is not None,
             "files": {
@@ -245,19 +386,29 @@ def load_program(folder: str | Path) -> Program:
     """
     folder = Path(folder)
     state = _checked_state(folder)
-    confidence = state["confidence"]
     documents = read_records(folder / "documents.parquet", Document)
     language_model = _lasting(state.get("lm"))
     corpus = Corpus(documents, language_model=language_model)
     retriever = load_retriever(folder / "retriever", corpus)
+    policy, fallback = state.get("policy"), state.get("fallback", {"settings": {}, "links": []})
     return Program(
         retriever,
         documents,
-        None if confidence is None else Confidence.from_dict(confidence),
+        _confidence(state["confidence"]),
         state["about"],
         language_model,
         reader_of(retriever, corpus) if state.get("reads") else None,
+        None if policy is None else Policy(**policy),
+        [
+            Link(row["name"], load_retriever(folder / FALLBACK / str(number), corpus), _confidence(row["confidence"]))
+            for number, row in enumerate(fallback["links"])
+        ],
+        FallbackSettings(**fallback["settings"]),
     )
+
+
+def _confidence(described: dict[str, Any] | None) -> Confidence | None:
+    return None if described is None else Confidence.from_dict(described)
 
 
 def reader_of(retriever: Retriever, corpus: Corpus) -> Reader:
@@ -306,8 +457,8 @@ def _state(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: truncated or altered; save the program again") from None
     if version > FORMAT:
         raise InputError(f"{path}: format {version} is newer than {FORMAT}, which this zero2ir reads; upgrade zero2ir")
-    if version < FORMAT:
-        raise InputError(f"{path}: format {version} is older than {FORMAT}, which this zero2ir reads; train it again")
+    if version < OLDEST:
+        raise InputError(f"{path}: format {version} is older than {OLDEST}, which this zero2ir reads; train it again")
     if state.pop("digest", None) != (digest := _digest(state)):
         raise InputError(f"{path}: truncated or altered; save the program again")
     return state | {"digest": digest}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, MultitaskEncoder, SentenceEncoder, SparseEncoder, TextEncoder, TokenEncoder
+from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models import (
     RERANKERS,
@@ -178,6 +179,36 @@ def test_a_saved_model_searches_as_before(model: Retriever, corpus: Corpus, tmp_
     texts = [corpus.contents[:5]] * len(QUERIES)
     for one, other in zip(loaded.score(QUERIES, texts), model.score(QUERIES, texts), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_documents_are_changed_as_if_they_had_been_there_from_the_start(
+    model: Retriever, corpus: Corpus, docstrings: list[Document], oracle: LanguageModel, tmp_path: Path
+) -> None:
+    kept = np.array([number for number in range(50) if number % 7], dtype=np.int64)
+    documents = [*(docstrings[number] for number in kept), *docstrings[50:], Document("new", "", "open a zydeco file")]
+    fresh = model.index(Corpus(documents, corpus.encoders, language_model=oracle)).search(QUERIES, 60)
+    model.index(corpus).save(tmp_path)
+    before = (loaded := load_retriever(tmp_path, corpus)).search(QUERIES, 60)
+    without_encoders = Corpus(documents, language_model=oracle)
+    if isinstance(model, Smoothed) and not model.retriever.parts():  # BM25 alone: nothing in it knows the neighbours
+        with pytest.raises(InputError, match="no part of it holds the vectors of static"):
+            loaded.updated(without_encoders, kept)
+        return
+    changed = loaded.updated(without_encoders, kept)
+    found = changed.search(QUERIES, 60)
+    assert_sound(found, len(QUERIES), len(documents), 60)
+    for one, other in zip(scores_of(found, len(documents)), scores_of(fresh, len(documents)), strict=True):
+        both = np.isfinite(one) & np.isfinite(other)
+        assert both.sum() >= 0.9 * max(np.isfinite(one).sum(), np.isfinite(other).sum())
+        np.testing.assert_allclose(one[both], other[both], rtol=0.02, atol=0.02)  # int8 is rounded anew
+    assert_equal(loaded.search(QUERIES, 60), before)  # it stays as it was
+
+
+def scores_of(ranking: Ranking, n_documents: int) -> np.ndarray:
+    """(n_queries, n_documents) the score of each document, -inf where it was not found."""
+    scores = np.full((len(ranking.numbers), n_documents + 1), -np.inf)
+    np.put_along_axis(scores, ranking.numbers, ranking.scores, axis=1)  # -1 takes the last column
+    return scores[:, :-1]
 
 
 def test_a_learned_model_is_saved_with_what_it_learned(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.remembered import RememberedQueries, take
+from zero2ir.encoders.remembered import RememberedQueries, followed, take
 from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
 from zero2ir.encoders.sparse import SparseEncoder
@@ -30,6 +30,7 @@ __all__ = [
     "check_available",
     "device",
     "embed",
+    "followed",
     "load_embeddings",
     "load_encoded",
     "load_encoder",

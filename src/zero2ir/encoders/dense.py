@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
 from zero2ir.encoders.openvino import in_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
 from zero2ir.errors import InputError
@@ -79,14 +79,15 @@ class DenseEncoder(TextEncoder):
         if not texts:
             dimension = self.settings.dimensions or self.model.get_embedding_dimension() or 0
             return np.zeros((0, dimension), dtype=np.float32)
-        vectors = encode(
-            readable(texts),
-            batch_size=self.settings.batch_size,
-            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-            truncate_dim=self.settings.dimensions,
-        )
+        with TURNS:
+            vectors = encode(
+                readable(texts),
+                batch_size=self.settings.batch_size,
+                show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+                truncate_dim=self.settings.dimensions,
+            )
         return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
 
     @classmethod

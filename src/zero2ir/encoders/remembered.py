@@ -1,12 +1,16 @@
-"""Queries that are encoded once, for whoever learns from them many times."""
+"""Texts that are encoded once: queries for whoever learns from them many times, documents that stay as they are."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse, vstack
 
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.tokens import Tokens
+
+CHUNK = 8  # documents that are encoded before others have their turn
 
 
 class RememberedQueries:
@@ -31,7 +35,28 @@ class RememberedQueries:
         return getattr(self._encoder, name)  # in all else it is the encoder
 
 
-def take(rows: Any, numbers: Sequence[int]) -> Any:
+def take(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
     """Some rows of encoded texts of any kind, copied."""
     chosen = np.asarray(numbers, dtype=np.int64)
     return rows.take(chosen) if isinstance(rows, Tokens) else rows[chosen]
+
+
+def followed(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
+    """Some rows of encoded documents, and after them further documents, which alone are encoded.
+
+    A few at a time, so that searches by the same network do not wait for all of them.
+
+    Args:
+        rows: of the encoded documents.
+        numbers: of those that are kept.
+        encoder: that encoded them.
+        texts: of the further documents.
+    """
+    parts = [take(rows, numbers)]
+    for start in range(0, len(texts), CHUNK):
+        parts.append(encoder.encode(texts[start : start + CHUNK]))
+        time.sleep(0.001)  # a lock that is taken again at once is seldom given to who waits for it
+    if isinstance(rows, Tokens):
+        joined = [part.vectors[part.starts[n] : part.starts[n + 1]] for part in parts for n in range(len(part.lengths))]
+        return Tokens.joined(joined, rows.vectors)
+    return vstack(parts, format="csr") if issparse(rows) else np.concatenate(parts)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
@@ -102,7 +102,8 @@ class SparseEncoder(TextEncoder):
         """
         distinct = sorted(set(readable(texts)))
         place = {text: number for number, text in enumerate(distinct)}
-        rows = self._exact(distinct) + EXPANSION * self._expanded(distinct)
+        with TURNS:
+            rows = self._exact(distinct) + EXPANSION * self._expanded(distinct)
         return csr_matrix(rows[[place[text] for text in readable(texts)]])
 
     def encode_queries(self, texts: Sequence[str]) -> csr_matrix:
@@ -180,7 +181,8 @@ def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
 
     ids: list[list[int]] = []
     if texts:
-        ids = tokenizer(readable(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+        with TURNS:
+            ids = tokenizer(readable(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
     special = set(tokenizer.all_special_ids)
     kept = [[number for number in row if number not in special] for row in ids]
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in kept])]).astype(np.int64)

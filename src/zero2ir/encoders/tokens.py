@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
@@ -94,13 +94,14 @@ class TokenEncoder(TextEncoder):
         return self._encode(texts, "query")
 
     def _encode(self, texts: Sequence[str], task: str) -> Tokens:
-        rows = self.model.encode(
-            readable(texts),
-            batch_size=self.settings.batch_size,
-            show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
-            convert_to_numpy=True,
-            task=task,
-        )
+        with TURNS:
+            rows = self.model.encode(
+                readable(texts),
+                batch_size=self.settings.batch_size,
+                show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+                convert_to_numpy=True,
+                task=task,
+            )
         nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         return Tokens.joined(list(rows), nothing)
 

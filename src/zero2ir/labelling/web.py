@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
 from zero2ir.labelling.session import GRADES, JSONL, QRELS, QUERIES, Session, View
+from zero2ir.listening import HOST, NAMES, listen, same
 
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
+__all__ = ["application", "as_json", "listen", "serve"]
+
 TOKEN_HEADER = "x-zero2ir-token"
 PAGE = Path(str(files("zero2ir.labelling") / "page"))
 HEADERS = {
@@ -56,24 +57,6 @@ class Again(Given):
     grade: Literal[0, 1, 2]
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback interface; port 0 is any free one.
-
-    Raises:
-        InputError: the port cannot be had.
-    """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((HOST, port))
-        bound.listen()  # from here on nobody else gets it, and whoever asks waits
-    except (OSError, OverflowError) as error:
-        bound.close()
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"port {port}: cannot be had ({why}); give another one with --port") from error
-    return bound
-
-
 def serve(session: Session, bound: socket.socket) -> None:
     """Serves the page until Ctrl-C, and prints its address first."""
     import uvicorn
@@ -105,19 +88,19 @@ def application(session: Session, port: int, token: str) -> FastAPI:
     def refused(request: Request) -> str | None:
         if f"http://{request.headers.get('host', '')}" not in origins:
             return "this page is served to this machine alone"  # another name for 127.0.0.1: DNS rebinding
-        if not _same(request.cookies.get(cookie, ""), token):
+        if not same(request.cookies.get(cookie, ""), token):
             return "open the address that the terminal shows: it carries the key to this page"
         if request.method == "GET":
             return None
         if request.headers.get("origin") != f"http://{request.headers['host']}":
             return "asked from another site"
-        return None if _same(request.headers.get(TOKEN_HEADER, ""), page_secret) else "this page is old; load it again"
+        return None if same(request.headers.get(TOKEN_HEADER, ""), page_secret) else "this page is old; load it again"
 
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         named = f"http://{request.headers.get('host', '')}" in origins
         response: Response
-        if named and request.method == "GET" and request.url.path == "/" and _same(_token(request), token):
+        if named and request.method == "GET" and request.url.path == "/" and same(_token(request), token):
             response = RedirectResponse("/", status_code=303)
             response.set_cookie(cookie, token, httponly=True, samesite="strict")
         elif reason := refused(request):
@@ -197,7 +180,3 @@ def _page(page_secret: str, saves: bool) -> str:
 
 def _token(request: Request) -> str:
     return request.query_params.get("token", "")
-
-
-def _same(given: str, wanted: str) -> bool:
-    return secrets.compare_digest(given.encode(), wanted.encode())

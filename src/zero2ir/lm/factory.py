@@ -25,6 +25,7 @@ from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError,
 from zero2ir.errors import InputError
 from zero2ir.files import sha256
 from zero2ir.lm.adapter import CompactAdapter
+from zero2ir.lm.limits import Limits, present_limits
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
@@ -151,9 +152,11 @@ class LanguageModel:
             One prediction or failure an input, in the order of ``inputs``.
 
         Raises:
-            InputError: there is no model, or it cannot be reached or refuses to work.
+            InputError: there is no model, or it cannot be reached or refuses to work; or, within ``limited``, too many
+                of its answers are of no use.
         """
-        lm = self.lm
+        limits = present_limits()
+        lm = self.lm if limits is None else _hurried(self.lm, limits)
         second_lm = lm.copy(rollout_id=1, temperature=max(self.settings.temperature, SECOND_TRY_TEMPERATURE))
         context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace reach the threads
 
@@ -175,8 +178,19 @@ class LanguageModel:
                 raise InputError(f"lm={self.settings.name}: {_without_key(_one_line(error), lm)}") from None
 
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
-            answers = pool.map(lambda values: context.copy().run(answer, values), inputs)
-            return list(progress(answers, description, total=len(inputs)))
+            pending = pool.map(lambda values: context.copy().run(answer, values), inputs)
+            answers = list(progress(pending, description, total=len(inputs)))
+        unusable = sum(isinstance(one, LMFailure) for one in answers)
+        if limits is not None and unusable > limits.unusable * len(inputs):
+            raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are of no use")
+        return answers
+
+
+def _hurried(lm: MeteredLM, limits: Limits) -> MeteredLM:
+    """The same client for somebody who waits; one whose engine keeps the time itself has no timeout to set."""
+    patient = lm.kwargs.get("timeout")
+    timeout = {} if patient is None else {"timeout": min(float(patient), limits.seconds)}
+    return lm.copy(num_retries=0, **timeout)
 
 
 @contextmanager

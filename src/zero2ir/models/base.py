@@ -129,6 +129,17 @@ class Model(ABC):
         del examples, seed
         return None
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """A copy that works on other documents, and has learned what this one has.
+
+        Args:
+            corpus: the documents; the first ones are some of the present ones, in their order. It needs no encoders.
+            kept: (n,) the present numbers of these first ones. What was computed of them is taken over; the documents
+                after them are new, and encoded.
+        """
+        del kept
+        return copy(self).index(corpus)
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Writes everything that it needs, without pickle; ``read_state`` tells its kind."""
@@ -233,6 +244,11 @@ class Retriever(Model):
         parts = [part.over(corpus) for part in self.parts()]
         changed = self.with_parts(parts) if parts else copy(self)
         return changed.index(corpus)
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """As every model: made of updated parts, where it is made of parts."""
+        parts = [part.updated(corpus, kept) for part in self.parts()]
+        return self.with_parts(parts) if parts else super().updated(corpus, kept)
 
     def reader(self) -> "Reader | None":
         """What points to answers in the documents that it ranks; None where nothing does."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
+from zero2ir.encoders.base import TURNS
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reranker, read_state, split, write_state
 from zero2ir.training import quiet, train_in_order
@@ -100,7 +101,8 @@ class CrossEncoder(Reranker):
             return split(np.zeros(0, dtype=np.float32), candidates)
         import torch
 
-        logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        with TURNS:
+            logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
         return split(np.asarray(logits, dtype=np.float32), candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, load_embeddings, load_encoder, save_embeddings
+from zero2ir.encoders import DenseEncoder, followed, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
@@ -72,6 +72,13 @@ class Dense(Retriever):
         self.nearest = nearest(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        updated = self._beside()
+        vectors = followed(self.nearest.vectors, kept, self.network, corpus.contents[len(kept) :])
+        updated.nearest = nearest(vectors, self.vectors, self.exact_limit)
+        updated.corpus, updated.map = corpus, self.map
+        return updated
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""

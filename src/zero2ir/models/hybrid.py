@@ -98,6 +98,11 @@ class Hybrid(Retriever):
         self.n_documents = len(corpus.documents)
         return self
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        hybrid = super().updated(corpus, kept)
+        hybrid.n_documents = len(corpus.documents)
+        return hybrid
+
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._fuse(self._found(queries, candidates), k, candidates)
 

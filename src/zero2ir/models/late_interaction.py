@@ -8,7 +8,15 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import TokenEncoder, Tokens, load_embeddings, load_encoded, save_embeddings, save_encoded
+from zero2ir.encoders import (
+    TokenEncoder,
+    Tokens,
+    followed,
+    load_embeddings,
+    load_encoded,
+    save_embeddings,
+    save_encoded,
+)
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
@@ -107,6 +115,11 @@ class LateInteraction(Retriever):
         for part in self.parts():
             part.index(corpus)
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        documents = followed(self.documents, kept, self.network, corpus.contents[len(kept) :])
+        changed = self.with_parts([part.updated(corpus, kept) for part in self.parts()])
+        return changed._over(corpus, self.network, documents)
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents

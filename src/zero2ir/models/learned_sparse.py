@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import SparseEncoder, load_encoder
+from zero2ir.encoders import SparseEncoder, followed, load_encoder
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
@@ -79,6 +79,12 @@ class LearnedSparse(Retriever):
 
     def index(self, corpus: Corpus) -> Self:
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        updated = self._like()
+        updated.factors = self.factors
+        rows = followed(self.rows, kept, self.network, corpus.contents[len(kept) :])
+        return updated._over(corpus, self.network, rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus

@@ -69,6 +69,7 @@ class LexicalReader(Reader):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
+        vars(self).pop("_rarity", None)  # of the documents that were indexed before
         return self
 
     @cached_property

@@ -91,6 +91,12 @@ class Reranked(Retriever):
         self.reranker.index(corpus)
         return self
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        retriever = self.retriever.updated(corpus, kept)
+        reranked = self._of(retriever, self.reranker.updated(corpus, kept), self.weight)
+        reranked.corpus = corpus
+        return reranked
+
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1), candidates)).cut(k)
 

@@ -107,6 +107,11 @@ class Rewritten(Retriever, Prompted):
         self.retriever.index(corpus)
         return self
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        rewritten = super().updated(corpus, kept)
+        rewritten.corpus = corpus
+        return rewritten
+
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.retriever.search(self.rewrite(queries), k, candidates)
 

@@ -1,6 +1,7 @@
 """Smoothing around any retriever: documents that are alike answer alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +10,7 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_embeddings, save_embeddings
+from zero2ir.errors import InputError
 from zero2ir.models.base import (
     Candidates,
     Example,
@@ -23,6 +25,7 @@ from zero2ir.models.base import (
     widened,
     write_state,
 )
+from zero2ir.models.dense import Dense
 from zero2ir.models.nearest import check_searchable, nearest
 from zero2ir.models.normalization import Reference
 
@@ -97,6 +100,13 @@ class Smoothed(Retriever):
         self.near, self.similarities = neighbours_of(corpus.encoded(self.encoder), most, self.exact_limit)
         vars(self).pop("_shares", None)  # of the documents that were indexed before
         return self
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """Neighbours are found anew among all documents, by the vectors of the part that has this encoder."""
+        smoothed = super().updated(corpus, kept)
+        vectors = _vectors(smoothed, self.encoder)
+        smoothed.near, smoothed.similarities = neighbours_of(vectors, self.near.shape[1], self.exact_limit)
+        return smoothed
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:
@@ -214,6 +224,20 @@ class Smoothed(Retriever):
         smoothed.near = load_embeddings(folder / NEIGHBOURS, len(corpus.documents))
         smoothed.similarities = load_embeddings(folder / SIMILARITIES, len(corpus.documents))
         return smoothed
+
+
+def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
+    """(n_documents, dimension) float32, the documents' vectors in the part that has this encoder.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    for part in retriever.parts():
+        if isinstance(part, Dense) and part.encoder == encoder:
+            return part.nearest.vectors[:]
+        with suppress(InputError):
+            return _vectors(part, encoder)
+    raise InputError(f"smoothed: no part of it holds the vectors of {encoder}; train it again with all documents")
 
 
 def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from zero2ir.answers import Span, token_f1
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, load_encoder, readable
+from zero2ir.encoders.base import TURNS
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reader, counted, read_state, write_state
 from zero2ir.models.lexical_reader import LexicalReader, best_span, parsed
@@ -93,6 +94,12 @@ class SpanReader(Reader):
         self.head = self._words = None
         return self
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """The head and the components that it was learned with stay."""
+        reader = copy(self)
+        reader.corpus, reader.lexical = corpus, self.lexical.updated(corpus, kept)
+        return reader
+
     @property
     def words(self) -> "WordVectors":
         """The vectors of words, by this corpus's principal components."""
@@ -103,11 +110,12 @@ class SpanReader(Reader):
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
         if self.head is None:
             return self.lexical.read(queries, candidates)
-        self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
-        return [
-            [best_span(text, self._values(query, text, self.head)) for text in texts]
-            for query, texts in zip(queries, candidates, strict=True)
-        ]
+        with TURNS:  # the vectors of words are kept between texts
+            self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
+            return [
+                [best_span(text, self._values(query, text, self.head)) for text in texts]
+                for query, texts in zip(queries, candidates, strict=True)
+            ]
 
     def _values(self, query: str, text: str, head: np.ndarray) -> np.ndarray:
         """(n_spans,) the score of each span."""

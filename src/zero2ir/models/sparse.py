@@ -58,6 +58,24 @@ class Sparse(Retriever):
         self.counts = _counts(ids, len(self.vocabulary))
         return self._weighted()
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """Counts the terms of the new documents alone; frequencies and lengths are those of all, as ever."""
+        added = self.tokens(corpus.contents[len(kept) :])
+        stays = self.counts[kept]
+        left = np.flatnonzero(np.bincount(stays.indices, minlength=len(self.vocabulary)))
+        names = list(self.vocabulary)  # in the order of their numbers
+        vocabulary = sorted({names[number] for number in left.tolist()} | {token for text in added for token in text})
+        place = {token: number for number, token in enumerate(vocabulary)}
+        moved = np.zeros(len(names), dtype=np.int32)
+        moved[left] = [place[names[number]] for number in left.tolist()]
+        shape = (len(kept), len(vocabulary))
+        old = csr_matrix((stays.data, moved[stays.indices], stays.indptr), shape=shape)
+        new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
+        updated = type(self)(**self.settings(), alternatives=self._alternatives, **self._like())
+        updated.vocabulary = place
+        updated.counts = vstack([old, new], format="csr", dtype=np.int32)
+        return updated._weighted()
+
     @property
     def n_documents(self) -> int:
         """How many documents are indexed."""

@@ -132,6 +132,11 @@ class Translated(Retriever, Prompted):
         self.retriever.index(corpus)
         return self
 
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        translated = super().updated(corpus, kept)
+        translated.corpus = corpus
+        return translated
+
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         translated = self.translate(queries)
         if self.translations == 1 or not queries:

@@ -1,0 +1,308 @@
+"""A searcher in service: how fast it answers, what a kill costs, what a broken language model costs, when it abstains.
+
+    python benchmarks/serving.py load kills faults policy
+
+on the documents of beir/scifact (from the ir_datasets home), ten judged queries of seed 0, and the loopback interface:
+
+- ``load``: requests a second and their times for each model, 16 clients that ask again as soon as they have an answer,
+  beside ``mlflow models serve`` for the same program. Queries are the collection's train queries.
+- ``kills``: the server is killed fifty times while eight senders send feedback and one adds documents.
+- ``faults``: the hybrid with passages that a language model writes, BM25 behind it; the endpoint fails, hangs or talks
+  nonsense 30 and 100 % of the time.
+- ``policy``: thresholds that ten judgments choose for a stated risk, and the risk on the test queries.
+
+Programs are kept in .cache/benchmark/serving, and encoded documents in .cache/embeddings.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from zero2ir import paths
+from zero2ir.collections import Collection, JudgmentBudget, check, draw, load, test_queries
+from zero2ir.config import IngestConfig, LibraryConfig, build, compose
+from zero2ir.corpus import Corpus
+from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.experiment import backed, train_program, with_policy
+from zero2ir.fallback import FallbackSettings
+from zero2ir.lm.factory import lasting_lm
+from zero2ir.lm.settings import LMSettings
+from zero2ir.models import Rewritten, Sparse
+from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.pretraining import made_as, make_encoder
+from zero2ir.program import Program, load_program
+from zero2ir.strategies import TrainingInputs
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "serving"))
+from faulty_endpoint import FAULTS, Fault, FaultyEndpoint
+from killed_server import Server, killed
+
+DATASET, SEED = "beir/scifact", 0
+MODELS = ("sparse", "static_hybrid", "hybrid")
+CLIENTS, SECONDS, MOST = 16, 30.0, 5000
+KILLS, SENDERS = 50, 8
+RISKS = (0.1, 0.2, 0.3)
+CACHE = paths.CACHE / "benchmark" / "serving"
+STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
+
+
+def main() -> None:
+    parts = {"load": load_test, "kills": kill_test, "faults": fault_test, "policy": policy_test}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts), metavar="PART")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="files of conf/model (default: %(default)s)")
+    given = parser.parse_args()
+    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={DATASET}"]).dataset))
+    for part in given.parts:
+        parts[part](collection, given.models)
+
+
+# Programs.
+
+
+def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingInputs]:
+    """The model, the strategy, and ten judged queries with the encoders that the model needs."""
+    config = compose("library", LibraryConfig, [f"model={model}"])
+    chosen, strategy = build(config.model, "model"), build(config.strategy, "strategy")
+    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    for role in chosen.encoder_roles():
+        source = made_as(role, config.encoder)
+        corpus.encoders[role] = make_encoder(source, corpus, config.encoder, config.pretraining, SEED)
+    return chosen, strategy, TrainingInputs(corpus, draw(collection, JudgmentBudget(), SEED), (), config.tuning, SEED)
+
+
+def saved_program(collection: Collection, model: str) -> Path:
+    """The folder of a program that was trained on ten judged queries."""
+    folder = CACHE / model
+    if not folder.exists():
+        chosen, strategy, inputs = inputs_for(collection, model)
+        train_program(chosen, strategy, inputs, {"model": model}).program.save(folder)
+    return folder
+
+
+# Load.
+
+
+def load_test(collection: Collection, models: Sequence[str]) -> None:
+    queries = [query.text for query in collection.queries if query.split == "train"]
+    print(f"| served by | program | requests/s | p50 ms | p95 ms | p99 ms | requests | errors |\n{'|---' * 8}|")
+    for model in models:
+        folder = saved_program(collection, model)
+        with TemporaryDirectory() as state, Server(folder, Path(state)) as server:
+            row("zero2ir serve", model, server.host, server.port, "/search", queries, lambda text: {"query": text})
+        with served_by_mlflow(folder, model) as port:
+            body = lambda text: {"inputs": {"query": text}}  # noqa: E731
+            row("mlflow models serve", model, "127.0.0.1", port, "/invocations", queries, body)
+
+
+def row(
+    server: str, model: str, host: str, port: int, path: str, queries: Sequence[str], body: Callable[[str], Any]
+) -> None:
+    """Warms a server up, measures it, and prints a row."""
+    asked(host, port, path, queries[:20], body, clients=2, seconds=60.0)
+    times, errors, seconds = asked(host, port, path, queries, body, CLIENTS, SECONDS)
+    p50, p95, p99 = np.percentile(times, [50, 95, 99]) * 1000
+    figures = f"{len(times) / seconds:.1f} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {len(times)} | {errors}"
+    print(f"| {server} | {model} | {figures} |", flush=True)
+
+
+def asked(
+    host: str, port: int, path: str, queries: Sequence[str], body: Callable[[str], Any], clients: int, seconds: float
+) -> tuple[list[float], int, float]:
+    """Times of the answers in seconds, the number of errors, and how long it took; at most ``MOST`` requests."""
+    times: list[float] = []
+    errors, place, lock = Counter[str](), iter(range(min(MOST, 10 * len(queries)))), threading.Lock()
+    start = time.perf_counter()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(host, port, timeout=60)
+        while time.perf_counter() - start < seconds:
+            with lock:
+                number = next(place, None)
+            if number is None:
+                return
+            content = json.dumps(body(queries[number % len(queries)]))
+            began = time.perf_counter()
+            connection.request("POST", path, content, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            read = answer.read()
+            with lock:
+                times.append(time.perf_counter() - began)
+                if answer.status != 200 or b"doc" not in read:
+                    errors["error"] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times, errors.total(), time.perf_counter() - start
+
+
+@contextmanager
+def served_by_mlflow(folder: Path, model: str) -> Iterator[int]:
+    """The port at which MLflow serves the same program, logged as a training logs it."""
+    from zero2ir.listening import listen
+    from zero2ir.program import program_digest
+    from zero2ir.tracking import TrackingSettings, log_training
+
+    settings = TrackingSettings(uri=f"sqlite:///{CACHE.resolve()}/mlflow.db", experiment="serving")
+    log_training(
+        settings, model, load_program(folder), program_digest(folder), parameters={}, metrics={}, tags={}, artifacts={},
+        seconds=0.0,
+    )  # fmt: skip
+    import mlflow
+
+    (logged,) = mlflow.search_logged_models(
+        experiment_ids=[mlflow.get_experiment_by_name("serving").experiment_id], max_results=1, output_format="list"
+    )
+    with listen(0) as bound:
+        port = bound.getsockname()[1]
+    words = ["-m", "mlflow", "models", "serve", "-m", logged.model_uri, "--env-manager", "local", "-p", str(port)]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": settings.uri}
+    with (CACHE / "mlflow.log").open("ab") as log:
+        server = subprocess.Popen([sys.executable, *words], env=environment, stdout=log, stderr=log)
+    try:
+        wait_for(port, server)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Returns when a server answers."""
+    for _ in range(600):
+        if server.poll() is not None:
+            raise RuntimeError(f"the server ended; see {CACHE / 'mlflow.log'}")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/ping")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.5)
+        finally:
+            connection.close()
+    raise RuntimeError("the server does not answer")
+
+
+# Kills.
+
+
+def kill_test(collection: Collection, models: Sequence[str]) -> None:
+    from zero2ir import train
+
+    texts = [{"doc_id": "strip", "text": "Remove white space."}, {"doc_id": "split", "text": "Cut into words."}]
+    with TemporaryDirectory() as folder:
+        train(texts, model="sparse", strategy="zero_shot").save(Path(folder) / "searcher")
+        found = killed(Path(folder) / "searcher", Path(folder) / "state", KILLS, SENDERS, SEED)
+    print(
+        f"{found.kills} kills: {len(found.sent)} events sent, {len(found.acknowledged)} acknowledged, "
+        f"{len(found.stored)} stored, {len(found.documents)} documents acknowledged, {len(found.kept)} kept: "
+        f"{found.lost} lost, {found.doubled} doubled",
+        flush=True,
+    )
+
+
+# Faults.
+
+
+def fault_test(collection: Collection, models: Sequence[str]) -> None:
+    queries = [query.text for query in collection.queries if query.split == "train"][:100]
+    _, _, inputs = inputs_for(collection, "hybrid")
+    hybrid = load_program(saved_program(collection, "hybrid")).retriever
+    os.environ.setdefault("OPENAI_API_KEY", "unused")
+    settings = FallbackSettings(deadline=2.0)
+    print(f"| fault | rate | answered | in time | by rewritten | by sparse | why | p50 ms | most ms |\n{'|---' * 9}|")
+    for fault in FAULTS:
+        for rate in (0.3, 1.0):
+            with FaultyEndpoint(fault, 0.0, SEED) as endpoint, TemporaryDirectory() as folder:
+                print(faulty_row(endpoint, fault, rate, Path(folder), hybrid, inputs, queries, settings), flush=True)
+
+
+def faulty_row(
+    endpoint: FaultyEndpoint,
+    fault: Fault,
+    rate: float,
+    folder: Path,
+    hybrid: Any,
+    inputs: TrainingInputs,
+    queries: Sequence[str],
+    settings: FallbackSettings,
+) -> str:
+    """What becomes of the queries at one rate of one fault."""
+    lm = LMSettings(name="faulty", provider="litellm", model="openai/faulty", api_base=endpoint.url)
+    corpus = Corpus(inputs.corpus.documents, language_model=lasting_lm(lm, folder, SEED))
+    rewritten = Rewritten(hybrid)
+    rewritten.corpus = corpus
+    rich = Program(rewritten, corpus.documents, None, {"model": "rewritten"}, corpus.language_model)
+    program = backed(rich, Program(Sparse().index(corpus), corpus.documents, None, {"model": "sparse"}), settings)
+    rewritten.search(["the first one opens the client, and nobody waits"], 1)
+    endpoint.rate = rate
+    times, who, why, answered = [], Counter[str](), Counter[str](), 0
+    for query in queries:
+        start = time.perf_counter()
+        answer = program(query=query)
+        times.append(time.perf_counter() - start)
+        answered += bool(answer.docids)
+        who[answer.served_by] += 1
+        why.update(step["reason"] for step in answer.steps)
+    late = sum(seconds > settings.deadline for seconds in times)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in why.most_common())
+    return (
+        f"| {fault} | {rate:.0%} | {answered} of {len(queries)} | {len(times) - late} | {who['rewritten']} | "
+        f"{who['sparse']} | {reasons} | {1000 * np.median(times):.0f} | {1000 * max(times):.0f} |"
+    )
+
+
+# Policy.
+
+
+def policy_test(collection: Collection, models: Sequence[str]) -> None:
+    print(f"| program | stated risk | coverage | risk | coverage with warnings | risk |\n{'|---' * 6}|")
+    for model in models:
+        program = load_program(saved_program(collection, model))
+        inputs = TrainingInputs(Corpus(program.documents), draw(collection, JudgmentBudget(), SEED))
+        queries, judgments = test_queries(collection, inputs.judgments)
+        relevant = {(row.query_id, row.doc_id) for row in judgments if row.relevance > 0}
+        ranking, probabilities = program.search([query.text for query in queries], 1)
+        assert probabilities is not None
+        first = ranking.numbers[:, 0].tolist()
+        correct = np.array(
+            [
+                number != NO_DOCUMENT and (query.query_id, program.documents[number].doc_id) in relevant
+                for query, number in zip(queries, first, strict=True)
+            ]
+        )
+        for risk in RISKS:
+            policy = with_policy(program, inputs, risk, None).policy
+            assert policy is not None
+            decided = np.array([policy.decide(sure) for sure in probabilities[:, 0]])
+            cells = [share(correct, chosen) for chosen in (decided == "answer", decided != "abstain")]
+            print(f"| {model} | {risk:.1f} | {cells[0]} | {cells[1]} |", flush=True)
+
+
+def share(correct: np.ndarray, chosen: np.ndarray) -> str:
+    """The share of the queries that is answered, and the share of them whose first document is wrong."""
+    if not chosen.any():
+        return "0 | –"
+    risk = bootstrap_interval((1.0 - correct[chosen]).tolist(), **STATISTICS)
+    return f"{chosen.mean():.2f} | {risk.mean:.2f} [{risk.ci_low:.2f}, {risk.ci_high:.2f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""An answer within a deadline, whatever it depends on: programs one after the other, the simplest last."""
+
+import contextvars
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Lock, Semaphore, Thread
+from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.lm.limits import Limits, limited
+
+Reason = Literal["error", "time-out", "circuit open", "busy", "unsure"]
+Result = TypeVar("Result")
+Clock = Callable[[], float]
+
+
+class FallbackSettings(BaseModel):
+    """When the next program of a chain is asked.
+
+    Attributes:
+        deadline: seconds that a request may take.
+        share: of the time that is left, what a program may take that another one stands behind.
+        failures: errors and time-outs in a row after which a program is not asked any more ...
+        rest: ... for so many seconds; then one request tries it.
+        workers: requests that a program may work on at once, those among them that nobody waits for any more.
+        unusable: the share of a language model's answers to one request above which the request counts as an error.
+        least_confidence: an answer that is less sure is compared with the next program's, and the surer one given; 0
+            compares none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deadline: Annotated[float, Field(gt=0)] = 2.0
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    failures: Annotated[int, Field(ge=1)] = 5
+    rest: Annotated[float, Field(gt=0)] = 10.0
+    workers: Annotated[int, Field(ge=1)] = 8
+    unusable: Annotated[float, Field(ge=0, le=1)] = 0.5
+    least_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Step(NamedTuple):
+    """A program that was asked, or passed over, before the one that served.
+
+    Attributes:
+        program: its name.
+        reason: why it did not serve.
+        detail: the kind of the error; never its text, which may hold a query or an address.
+    """
+
+    program: str
+    reason: Reason
+    detail: str = ""
+
+
+class Served(NamedTuple, Generic[Result]):
+    """An answer, who gave it, and why not the ones before."""
+
+    result: Result
+    served_by: str
+    steps: tuple[Step, ...]
+
+
+class NoAnswerError(RuntimeError):
+    """No program of the chain answered within the deadline; ``steps`` says why each did not."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__("no answer: " + ", ".join(f"{step.program}: {step.reason}" for step in steps))
+        self.steps = tuple(steps)
+
+
+@dataclass
+class Breaker:
+    """Keeps requests from a program that fails: closed, open, and half-open while one request tries it.
+
+    Source: Nygard, Release It!, second edition, 2018, section 5.2.
+    """
+
+    failures: int
+    rest: float
+    clock: Clock = time.monotonic
+    in_a_row: int = 0
+    again: float = 0.0  # when it may be tried
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the program is passed over."""
+        return self.in_a_row >= self.failures
+
+    def admits(self) -> bool:
+        """Whether a request may ask the program; of those that come after its rest, one."""
+        with self._lock:
+            if not self.is_open:
+                return True
+            if self.clock() < self.again:
+                return False
+            self.again = self.clock() + self.rest  # the others wait for what this one finds
+            return True
+
+    def tell(self, succeeded: bool) -> None:
+        """What became of a request that was admitted."""
+        with self._lock:
+            self.in_a_row = 0 if succeeded else self.in_a_row + 1
+            self.again = self.clock() + self.rest
+
+
+class Chain:
+    """Programs by name, and what is known of how they do.
+
+    Args:
+        names: of the programs, the richest first; each once.
+        settings: when the next one is asked.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, names: Sequence[str], settings: FallbackSettings, clock: Clock = time.monotonic) -> None:
+        self.names = list(names)
+        self.settings = settings
+        self.breakers = {name: Breaker(settings.failures, settings.rest, clock) for name in names}
+        self._free = {name: Semaphore(settings.workers) for name in names}
+        self._clock = clock
+
+    def serve(
+        self,
+        works: Sequence[Callable[[], Result]],
+        confidence: Callable[[Result], float | None],
+        deadline: float | None = None,
+    ) -> Served[Result]:
+        """Asks one program after the other until one answers, and is sure enough.
+
+        Args:
+            works: asks each program; what takes too long goes on in a thread of its own, and nobody looks at it.
+            confidence: that a result states; None where it states none: it serves, unless another one has stated some.
+            deadline: seconds; the settings' where None, or where it is longer.
+
+        Raises:
+            NoAnswerError: none did in time.
+        """
+        end = self._clock() + min(deadline or self.settings.deadline, self.settings.deadline)
+        steps: list[Step] = []
+        unsure: list[tuple[float, str, Result]] = []
+        for place, (name, work) in enumerate(zip(self.names, works, strict=True)):
+            last = place == len(works) - 1
+            left = end - self._clock()
+            try:
+                result = self._ask(name, work, left if last else left * self.settings.share, last)
+            except _PassedError as passed:
+                steps.append(Step(name, passed.reason, passed.detail))
+                continue
+            sure = confidence(result)
+            if last and unsure:
+                unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
+                break
+            if last or sure is None or sure >= self.settings.least_confidence:
+                return Served(result, name, tuple(steps))
+            unsure.append((sure, name, result))
+            steps.append(Step(name, "unsure"))
+        if not unsure:
+            raise NoAnswerError(steps)
+        _, best, result = max(unsure, key=lambda one: one[0])  # of equals the richest
+        return Served(result, best, tuple(step for step in steps if step.program != best))
+
+    def _ask(self, name: str, work: Callable[[], Result], seconds: float, last: bool) -> Result:
+        """Asks one program; nobody stands behind the last one, so that it is asked in any case."""
+        breaker, free = self.breakers[name], self._free[name]
+        if seconds <= 0:
+            raise _PassedError("time-out")
+        if not breaker.admits() and not last:
+            raise _PassedError("circuit open")
+        if not free.acquire(blocking=False):
+            raise _PassedError("busy")
+        succeeded = False
+        try:
+            with limited(Limits(self.settings.deadline, self.settings.unusable)):
+                outcome = _begun(work, free)
+            result = outcome.result(seconds)
+            succeeded = True
+            return result
+        except TimeoutError:
+            raise _PassedError("time-out") from None
+        except Exception as error:
+            raise _PassedError("error", type(error).__name__) from error
+        finally:
+            breaker.tell(succeeded)
+
+
+class _PassedError(Exception):
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+def _begun(work: Callable[[], Result], free: Semaphore) -> "Future[Result]":
+    """Work that goes on in a thread which no end of the process waits for; the place is free when it has ended."""
+    outcome: Future[Result] = Future()
+    context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace
+
+    def run() -> None:
+        try:
+            outcome.set_result(context.run(work))
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            free.release()
+
+    Thread(target=run, daemon=True).start()
+    return outcome

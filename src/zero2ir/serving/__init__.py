@@ -1,0 +1,1 @@
+"""A searcher that answers people over HTTP."""
