@@ -60,6 +60,15 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
+def sync_folder(folder: Path) -> None:
+    """Makes sure that a new file's name is on the disk, too."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zero2ir.collections import JudgedDocument, write_judgments
 from zero2ir.collections.lines import grade_of, read_json_lines, read_lines, text_of
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
+from zero2ir.files import finished_file, sync_folder
 
 IMPORTED = "imported"  # the annotator where a file names none
 
@@ -157,7 +157,7 @@ class Annotations:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); check folder and disk") from error
         if new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self._whole = self._known = self._whole + len(line)
 
     @staticmethod
@@ -211,12 +211,3 @@ def _parsed(line: bytes) -> Any:
         return json.loads(line.decode("utf-8"))
     except ValueError:
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes sure that a new file's name is on the disk, too."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
