@@ -33,7 +33,7 @@ from zero2ir.online.interleaving import preference, team_draft
 from zero2ir.online.sequential import e_values, sign_test
 from zero2ir.pretraining import make_encoder
 
-DEPTH, LEVEL, POWER, EXPERIMENTS = 10, 0.05, 0.8, 2000
+DEPTH, LEVEL, POWER, EXPERIMENTS, BATCH = 10, 0.05, 0.8, 2000, 20_000
 PEOPLE: dict[str, ClickModel] = {"position-based": PositionBased(), "cascade": Cascade(), "dependent": Dependent()}
 CACHE = paths.CACHE / "benchmark" / "interleaving"
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("dataset", nargs="?", default="beir/scifact")
     parser.add_argument("--second", default="hybrid", help="a file of conf/model")
     parser.add_argument("--searches", type=int, default=500, help="of each experiment between equal rankers")
-    parser.add_argument("--most", type=int, default=4000, help="searches after which an experiment ends")
+    parser.add_argument("--most", type=int, default=2000, help="searches after which an experiment ends")
     parser.add_argument("--experiments", type=int, default=EXPERIMENTS)
     given = parser.parse_args()
     asked = rankings(given.dataset, given.second)
@@ -102,6 +102,8 @@ def rankings(dataset: str, model: str) -> list[Asked]:
 
 def searches(asked: list[Asked], people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) whom each search's clicks speak for: 1 the second, -1 the first."""
+    if n > BATCH:
+        return np.concatenate([searches(asked, people, size, rng) for size in (BATCH, n - BATCH)])
     drawn = [asked[number] for number in rng.integers(len(asked), size=n)]
     shown = [team_draft(one.first, one.second, DEPTH, rng) for one in drawn]
     table = np.zeros((n, DEPTH))

@@ -34,6 +34,7 @@ class TrainingInputs:
         others: other collections with judgments, to practise on.
         candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
             where that is the whole collection.
+        weights: how much the judgment of a document counts, by query and document id, where that is not its grade.
     """
 
     corpus: Corpus
@@ -44,6 +45,7 @@ class TrainingInputs:
     writing: SyntheticSettings = field(default_factory=SyntheticSettings)
     others: Sequence[OtherCollection] = ()
     candidates: Mapping[str, Sequence[str]] | None = None
+    weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -88,7 +90,7 @@ class TrainingInputs:
                 row.query,
                 numbers[row.doc_id],
                 tuple(bad + more),
-                float(row.relevance),
+                self.weights.get((row.query_id, row.doc_id), float(row.relevance)),
                 translation=row.translation,
                 answers=row.answers,
             )
