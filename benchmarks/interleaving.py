@@ -29,11 +29,13 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_encoder
 from zero2ir.feedback.clicks import Cascade, ClickModel, Dependent, PositionBased, attraction
 from zero2ir.files import finished_folder, write_json
-from zero2ir.online.interleaving import preference, team_draft
+from zero2ir.online.interleaving import FIRST, NEITHER, SECOND, preference, team_draft
 from zero2ir.online.sequential import e_values, sign_test
 from zero2ir.pretraining import make_encoder
 
-DEPTH, LEVEL, POWER, EXPERIMENTS, BATCH = 10, 0.05, 0.8, 2000, 20_000
+DEPTH, LEVEL, POWER, EXPERIMENTS = 10, 0.05, 0.8, 2000
+DRAWS = 100  # interleavings of each query
+SPEAKS = {FIRST: -1, SECOND: 1, NEITHER: 0}
 PEOPLE: dict[str, ClickModel] = {"position-based": PositionBased(), "cascade": Cascade(), "dependent": Dependent()}
 CACHE = paths.CACHE / "benchmark" / "interleaving"
 
@@ -46,6 +48,20 @@ class Asked(NamedTuple):
     attraction: dict[str, float]
 
 
+class Drawn(NamedTuple):
+    """What people may be shown.
+
+    Attributes:
+        attraction: (n_queries * DRAWS, DEPTH) of the documents of interleavings.
+        teams: the same shape, 1 where a document speaks for the second, -1 for the first, 0 for neither.
+        rankings: (2, n_queries, DEPTH) attraction of the documents of the rankings themselves.
+    """
+
+    attraction: np.ndarray
+    teams: np.ndarray
+    rankings: np.ndarray
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", nargs="?", default="beir/scifact")
@@ -54,11 +70,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=2000, help="searches after which an experiment ends")
     parser.add_argument("--experiments", type=int, default=EXPERIMENTS)
     given = parser.parse_args()
-    asked = rankings(given.dataset, given.second)
+    drawn = interleaved(rankings(given.dataset, given.second), np.random.default_rng(0))
     found = {
         name: {
-            "errors": errors(asked, people, given.experiments, given.searches),
-            "power": power(asked, people, given.experiments // 5, given.most),
+            "errors": errors(drawn, people, given.experiments, given.searches),
+            "power": power(drawn, people, given.experiments // 5, given.most),
         }
         for name, people in PEOPLE.items()
     }
@@ -100,42 +116,48 @@ def rankings(dataset: str, model: str) -> list[Asked]:
     ]
 
 
-def searches(asked: list[Asked], people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) whom each search's clicks speak for: 1 the second, -1 the first."""
-    if n > BATCH:
-        return np.concatenate([searches(asked, people, size, rng) for size in (BATCH, n - BATCH)])
-    drawn = [asked[number] for number in rng.integers(len(asked), size=n)]
-    shown = [team_draft(one.first, one.second, DEPTH, rng) for one in drawn]
-    table = np.zeros((n, DEPTH))
-    for row, (one, made) in enumerate(zip(drawn, shown, strict=True)):
-        table[row, : len(made.doc_ids)] = [one.attraction[doc_id] for doc_id in made.doc_ids]
-    clicked = people.click(table, rng)
-    return np.array(
-        [preference(made.teams, np.flatnonzero(row).tolist()) for made, row in zip(shown, clicked, strict=True)]
-    )
+def searches(drawn: Drawn, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,) whom each search's clicks speak for: 1 the second, -1 the first; as ``preference`` does one by one."""
+    rows = rng.integers(len(drawn.attraction), size=n)
+    clicked = people.click(drawn.attraction[rows], rng)
+    return np.sign((clicked * drawn.teams[rows]).sum(axis=1)).astype(int)
 
 
-def pairs(asked: list[Asked], people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
+def interleaved(asked: list[Asked], rng: np.random.Generator) -> Drawn:
+    """Many interleavings of each query, which searches are drawn from; and its two rankings as they are."""
+    attractions, teams = np.zeros((len(asked) * DRAWS, DEPTH)), np.zeros((len(asked) * DRAWS, DEPTH), dtype=int)
+    for row in range(len(attractions)):
+        one = asked[row // DRAWS]
+        made = team_draft(one.first, one.second, DEPTH, rng)
+        attractions[row, : len(made.doc_ids)] = [one.attraction[doc_id] for doc_id in made.doc_ids]
+        teams[row, : len(made.teams)] = [SPEAKS[team] for team in made.teams]
+        assert np.sign(teams[row].sum()) == preference(made.teams, range(len(made.teams)))
+    rankings = np.zeros((2, len(asked), DEPTH))
+    for number, one in enumerate(asked):
+        for arm, ranking in enumerate((one.first, one.second)):
+            rankings[arm, number, : len(ranking)] = [one.attraction[doc_id] for doc_id in ranking]
+    return Drawn(attractions, teams, rankings)
+
+
+def pairs(drawn: Drawn, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) the reciprocal rank of a first click on the second ranking, less that of another search's on the first."""
     values = []
-    for arm in ("first", "second"):
-        table = np.zeros((n, DEPTH))
-        for row, number in enumerate(rng.integers(len(asked), size=n)):
-            ranking = getattr(asked[number], arm)
-            table[row, : len(ranking)] = [asked[number].attraction[doc_id] for doc_id in ranking]
-        clicked = people.click(table, rng)
+    for rankings in drawn.rankings:
+        clicked = people.click(rankings[rng.integers(len(rankings), size=n)], rng)
         values.append(np.where(clicked.any(axis=1), 1 / (1 + clicked.argmax(axis=1)), 0.0))
     return values[1] - values[0]
 
 
-def errors(asked: list[Asked], people: ClickModel, experiments: int, n: int) -> dict[str, float]:
+def errors(drawn: Drawn, people: ClickModel, experiments: int, n: int) -> dict[str, float]:
     """The share of experiments between equal rankers that find a difference."""
     rng = np.random.default_rng(1)
-    equal = [*asked, *(Asked(one.second, one.first, one.attraction) for one in asked)]
+    equal = drawn._replace(
+        attraction=np.tile(drawn.attraction, (2, 1)), teams=np.concatenate([drawn.teams, -drawn.teams])
+    )
     outcomes = searches(equal, people, experiments * n, rng).reshape(experiments, n)
     fixed = [sign_test(int((row > 0).sum()), int((row < 0).sum())) <= LEVEL for row in outcomes]
     daily = [e_values((row + 1) / 2).max() >= 1 / LEVEL for row in outcomes]
-    naive = [min(peeked(row)) <= LEVEL for row in outcomes[:500]]
+    naive = [min(peeked(row)) <= LEVEL for row in outcomes[:300]]
     ties = float((outcomes == 0).mean())
     return {"fixed": share(fixed), "always_valid": share(daily), "sign_test_at_each_look": share(naive), "ties": ties}
 
@@ -150,11 +172,11 @@ def share(found: list[Any]) -> float:
     return round(float(np.mean(found)), 4)
 
 
-def power(asked: list[Asked], people: ClickModel, experiments: int, most: int) -> dict[str, Any]:
+def power(drawn: Drawn, people: ClickModel, experiments: int, most: int) -> dict[str, Any]:
     """After how many searches the better ranker was found in 80 % of the experiments; None beyond the last."""
     rng = np.random.default_rng(2)
-    outcomes = searches(asked, people, experiments * most, rng).reshape(experiments, most)
-    compared = pairs(asked, people, experiments * most, rng).reshape(experiments, most)
+    outcomes = searches(drawn, people, experiments * most, rng).reshape(experiments, most)
+    compared = pairs(drawn, people, experiments * most, rng).reshape(experiments, most)
     return {
         "preference": round(float(outcomes.mean()), 4),
         "reciprocal_rank_difference": round(float(compared.mean()), 4),
@@ -173,7 +195,7 @@ def t_tests(differences: np.ndarray) -> list[float]:
 
 def needed(p_values: Callable[[int], list[float]], most: int, searches_a_unit: int = 1) -> dict[str, Any]:
     """The least planned number of searches with 80 % power, by bisection, with what a bootstrap makes of it."""
-    known = {n: np.array(p_values(n)) <= LEVEL for n in np.unique(np.geomspace(20, most, 60).astype(int)).tolist()}
+    known = {n: np.array(p_values(n)) <= LEVEL for n in np.unique(np.geomspace(20, most, 40).astype(int)).tolist()}
 
     def first(rows: np.ndarray) -> float:
         return next((n for n, found in known.items() if found[rows].mean() >= POWER), np.nan)
@@ -195,7 +217,7 @@ def stopping(outcomes: list[np.ndarray], searches_a_unit: int = 1) -> dict[str, 
 
 def bootstrapped(value: Callable[[np.ndarray], float], n: int, unit: int) -> dict[str, Any]:
     rng = np.random.default_rng(3)
-    drawn = [value(rng.integers(n, size=n)) for _ in range(500)]
+    drawn = [value(rng.integers(n, size=n)) for _ in range(200)]
     found = [value(np.arange(n)), *np.quantile(np.nan_to_num(drawn, nan=np.inf), [0.025, 0.975], method="inverted_cdf")]
     names = ("searches", "ci_low", "ci_high")
     return {k: round(v * unit) if np.isfinite(v) else None for k, v in zip(names, found, strict=True)}

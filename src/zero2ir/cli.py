@@ -106,6 +106,23 @@ def parser() -> argparse.ArgumentParser:
     improve.add_argument("--level", type=float, default=0.05, help="of the test that decides (default: %(default)s)")
     improve.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
     _tracking(improve)
+
+    example = "zero2ir monitor my-searcher --reference asked-then.jsonl --current feedback.db"
+    monitor = _command(commands, "monitor", _monitor, "see whether what people ask has moved", example)
+    monitor.add_argument("program", type=Path, metavar="SEARCHER", help="the folder that train wrote")
+    searches = "searches: .txt, .jsonl (query, at, seconds, fallback), or the server's feedback"
+    monitor.add_argument("--reference", type=Path, required=True, metavar="FILE", help=f"as they should be; {searches}")
+    monitor.add_argument("--current", type=Path, required=True, metavar="FILE", help="as they are now; the same")
+    monitor.add_argument("--window", type=int, default=200, help="the last so many searches (default: %(default)s)")
+    monitor.add_argument("--looks", type=int, default=30, help="planned, that share the level (default: %(default)s)")
+    monitor.add_argument(
+        "--level", type=float, default=0.05, help="false alerts, over all looks (default: %(default)s)"
+    )
+    monitor.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
+    monitor.add_argument(
+        "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="page, metrics.prom, looks so far"
+    )
+    _tracking(monitor)
     return top
 
 
@@ -117,7 +134,7 @@ def _tracking(command: argparse.ArgumentParser) -> None:
 
 
 def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
-    reads_folder = name not in ("search", "improve")
+    reads_folder = name not in ("search", "improve", "monitor")
     command = commands.add_parser(
         name,
         help=what,
@@ -320,6 +337,23 @@ def _improve(given: argparse.Namespace) -> None:
     print(improved.text)
     stays = f"{given.program} stays as it was"
     print(f"version {version} of {versions.name}; {f'{given.program} is this now' if improved.better else stays}")
+
+
+def _monitor(given: argparse.Namespace) -> None:
+    from zero2ir.marking import printable
+    from zero2ir.monitoring.monitor import Monitor, MonitorSettings
+    from zero2ir.monitoring.observations import read_observations
+    from zero2ir.monitoring.report import record, write_report
+
+    settings = MonitorSettings(level=given.level, looks=given.looks, seed=given.seed)
+    reference, current = read_observations(given.reference), read_observations(given.current)
+    monitor = Monitor(library.load(given.program), reference, settings)
+    look = monitor.look(current[-given.window :])
+    number = write_report(given.output, look, monitor.reference)
+    record(given.tracking, f"{given.name or given.program.resolve().name}/monitor", given.output, look, number)
+    for line in look.text.splitlines():
+        print(printable(line))
+    print(f"look {number} of {given.looks} planned ones; see {given.output / 'index.html'}")
 
 
 def _collection(folder: Path, queries: Path | None) -> "Collection":

@@ -59,11 +59,9 @@ class Versions:
         client = self._client()
         if (known := self._version_of(client, digest)) is not None:
             return known
-        experiment = client.get_experiment_by_name(self.name)
-        experiment_id = client.create_experiment(self.name) if experiment is None else experiment.experiment_id
         short = {key: value[:MOST_CHARACTERS] for key, value in tags.items()}
         run_id = client.create_run(
-            experiment_id, run_name=f"{self.name}/improve", tags=short | {DIGEST: digest}
+            experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST: digest}
         ).info.run_id
         for key, value in metrics.items():
             client.log_metric(run_id, metric_name(key), value)
@@ -149,9 +147,20 @@ class Versions:
         return str(min(int(one.version) for one in found)) if found else None
 
     def _client(self) -> "MlflowClient":
-        import mlflow
+        return client_of(self.uri)
 
-        with _quiet():
-            client = mlflow.MlflowClient(self.uri, self.uri)
-            client.search_experiments(max_results=1)  # makes a new store
-        return client
+
+def client_of(uri: str) -> "MlflowClient":
+    """Who talks to the tracking store and registry at this URI; a new store is made."""
+    import mlflow
+
+    with _quiet():
+        client = mlflow.MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def experiment_of(client: "MlflowClient", name: str) -> str:
+    """The id of the experiment of this name, which is made where there is none."""
+    found = client.get_experiment_by_name(name)
+    return str(client.create_experiment(name) if found is None else found.experiment_id)
