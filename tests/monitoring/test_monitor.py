@@ -49,7 +49,7 @@ def names(look):
 def test_the_same_searches_raise_no_alert(monitor, usual):
     look = monitor.look(usual[250:])
     assert not look.alerts
-    assert look.text == "Nothing moved: 150 searches, 6 signals."
+    assert look.text == "Nothing moved: 150 searches, 7 signals."
     assert (look.first, look.last) == (250.0, 399.0)
     known = {"query length", "unknown terms", "score", "confidence", "seconds", "nearness", "queries"}
     assert {signal.name for signal in look.signals} <= known

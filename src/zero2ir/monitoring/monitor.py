@@ -1,5 +1,6 @@
 """Looks at windows of searches, and watches their stream, without crying wolf however often."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -135,15 +136,22 @@ class Monitor:
         if len(window) < LEAST:
             raise InputError(f"window: {len(window)} searches; {LEAST} are the least that can be compared")
         current = self.meter.measure(window)
+        times = [one.at for one in window]
+        return Look(self.compared(current), len(window), min(times), max(times), current)
+
+    def compared(self, current: Measured) -> tuple[Signal, ...]:
+        """Compares searches that were measured already."""
         tested = [(*self._tested(name, current), name) for name in self._known(current)]
-        p_value, foreign = vectors_p(self.reference.vectors, current.vectors, self.settings.seed)
+        # so that the least p-value, adjusted, is half of the level
+        needed = self.settings.looks * (len(tested) + 1) / self.settings.level
+        p_value, foreign = vectors_p(
+            self.reference.vectors, current.vectors, permutations=math.ceil(2 * needed), seed=self.settings.seed
+        )
         tested.append((p_value, foreign, QUERIES))
         adjusted = [min(1.0, p * self.settings.looks) for p in holm([p for p, _, _ in tested])]
-        signals = tuple(
+        return tuple(
             self._signal(name, current, p, shows) for p, (_, shows, name) in zip(adjusted, tested, strict=True)
         )
-        times = [one.at for one in window]
-        return Look(signals, len(window), min(times), max(times), current)
 
     def _known(self, current: Measured) -> list[str]:
         """The signals that are known of enough searches on both sides."""
@@ -216,14 +224,17 @@ class Watch:
 
     def see(self, search: Observation) -> list[Detected]:
         """Takes the next search of the stream; returns the signals of which it shows that they moved."""
-        measured = self.monitor.meter.measure([search])
+        return self.take(self.monitor.meter.measure([search]))
+
+    def take(self, measured: Measured) -> list[Detected]:
+        """As ``see``, of one search that was measured already."""
         found = []
         for name, detector in self._detectors.items():
             value = measured.signals.get(name, np.array([np.nan]))[0]
             if np.isfinite(value):
                 detector.update(self._rank(name, value))
                 if detector.drift_detected:
-                    found.append(Detected(name, self.seen, search.query))
+                    found.append(Detected(name, self.seen, measured.queries[0]))
         self.seen += 1
         return found
 

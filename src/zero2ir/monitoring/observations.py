@@ -98,6 +98,11 @@ class Measured(NamedTuple):
     signals: dict[str, np.ndarray]
     vectors: np.ndarray
 
+    def of(self, places: Sequence[int] | np.ndarray) -> "Measured":
+        """Some of the searches."""
+        signals = {name: row[places] for name, row in self.signals.items()}
+        return Measured([self.queries[place] for place in places], signals, self.vectors[places])
+
 
 class Meter:
     """Measures searches by a searcher.
