@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -137,7 +138,43 @@ def parser() -> argparse.ArgumentParser:
     )
     _system(label)
     _choices(label)
+
+    example = "zero2ir improve my-searcher --feedback feedback.db --folder my-folder"
+    improve = _command(
+        commands, "improve", _improve, "train a searcher on with feedback, and keep the better one", example
+    )
+    improve.add_argument("program", type=Path, metavar="SEARCHER", help="is replaced only by a better one")
+    improve.add_argument("--feedback", type=Path, metavar="FILE", help="that the server wrote: grades and clicks")
+    improve.add_argument("--folder", type=Path, metavar="FOLDER", help="with the judgments that it was trained with")
+    improve.add_argument("--roll-back", action="store_true", help="back to the version before, and nothing else")
+    improve.add_argument("--level", type=float, default=0.05, help="of the test that decides (default: %(default)s)")
+    improve.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
+    _tracking(improve)
+
+    example = "zero2ir monitor my-searcher --reference asked-then.jsonl --current feedback.db"
+    monitor = _command(commands, "monitor", _monitor, "see whether what people ask has moved", example)
+    monitor.add_argument("program", type=Path, metavar="SEARCHER", help="the folder that train wrote")
+    searches = "searches: .txt, .jsonl (query, at, seconds, fallback), or the server's feedback"
+    monitor.add_argument("--reference", type=Path, required=True, metavar="FILE", help=f"as they should be; {searches}")
+    monitor.add_argument("--current", type=Path, required=True, metavar="FILE", help="as they are now; the same")
+    monitor.add_argument("--window", type=int, default=200, help="the last so many searches (default: %(default)s)")
+    monitor.add_argument("--looks", type=int, default=30, help="planned, that share the level (default: %(default)s)")
+    monitor.add_argument(
+        "--level", type=float, default=0.05, help="false alerts, over all looks (default: %(default)s)"
+    )
+    monitor.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
+    monitor.add_argument(
+        "--output", type=Path, default=Path("monitor"), metavar="FOLDER", help="page, metrics.prom, looks so far"
+    )
+    _tracking(monitor)
     return top
+
+
+def _tracking(command: argparse.ArgumentParser) -> None:
+    """Where MLflow keeps what is recorded."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    command.add_argument("--tracking", default=uri, metavar="URI", help="of MLflow (default: %(default)s)")
+    command.add_argument("--name", help="of the searcher in MLflow (default: that of its folder)")
 
 
 def _command(commands: Any, name: str, run: Any, what: str, example: str) -> argparse.ArgumentParser:
@@ -401,6 +438,47 @@ def _session(given: argparse.Namespace) -> "Session":
         if number := session.annotations.add_judgments(rows, source):
             print(f"{number} judgments taken over from {source}")
     return session
+
+
+def _improve(given: argparse.Namespace) -> None:
+    from zero2ir.feedback.improve import ImproveSettings, improve
+    from zero2ir.feedback.store import FeedbackStore
+    from zero2ir.feedback.versions import Versions
+
+    versions = Versions(given.tracking, given.name or given.program.resolve().name)
+    if given.roll_back:
+        version = versions.roll_back()
+        versions.fetch(version, given.program)
+        print(f"{given.program} is version {version} again")
+        return
+    if given.feedback is None or not given.feedback.is_file():
+        raise InputError(f"--feedback {given.feedback or ''}: no such file; give the one that the server writes")
+    program = library.load(given.program)
+    judgments = _read(given.folder, "ranking")[1] if given.folder else []
+    settings = ImproveSettings(level=given.level)
+    with FeedbackStore(given.feedback) as store:
+        improved = improve(program, store.events(), judgments, settings=settings, seed=given.seed)
+    version = versions.replace(given.program, improved)
+    print(improved.text)
+    stays = f"{given.program} stays as it was"
+    print(f"version {version} of {versions.name}; {f'{given.program} is this now' if improved.better else stays}")
+
+
+def _monitor(given: argparse.Namespace) -> None:
+    from zero2ir.marking import printable
+    from zero2ir.monitoring.monitor import Monitor, MonitorSettings
+    from zero2ir.monitoring.observations import read_observations
+    from zero2ir.monitoring.report import record, write_report
+
+    settings = MonitorSettings(level=given.level, looks=given.looks, seed=given.seed)
+    reference, current = read_observations(given.reference), read_observations(given.current)
+    monitor = Monitor(library.load(given.program), reference, settings)
+    look = monitor.look(current[-given.window :])
+    number = write_report(given.output, look, monitor.reference)
+    record(given.tracking, f"{given.name or given.program.resolve().name}/monitor", given.output, look, number)
+    for line in look.text.splitlines():
+        print(printable(line))
+    print(f"look {number} of {given.looks} planned ones; see {given.output / 'index.html'}")
 
 
 def _collection(folder: Path, queries: Path | None) -> "Collection":

@@ -176,6 +176,8 @@ class Dense(Retriever):
             vectors=self.vectors,
             exact_limit=self.exact_limit,
             rows=len(self.nearest.vectors),
+            adapter=self.adapter.model_dump(),  # a saved searcher goes on learning
+            fit=self.fit.model_dump(),
         )
         self.network.save(folder / "encoder")
         self.nearest.save(folder)
@@ -185,7 +187,8 @@ class Dense(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(state["encoder"], state["learning"], vectors=state["vectors"], exact_limit=state["exact_limit"])
+        names = ("encoder", "learning", "adapter", "fit", "vectors", "exact_limit")
+        retriever = cls(**{name: state.get(name) for name in names})
         retriever.corpus = corpus
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)

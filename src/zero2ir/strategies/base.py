@@ -35,6 +35,7 @@ class TrainingInputs:
         candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
             where that is the whole collection.
         asked: further queries that people asked, of which nothing is judged: they tell how scores spread.
+        weights: how much the judgment of a document counts, by query and document id, where that is not its grade.
     """
 
     corpus: Corpus
@@ -46,6 +47,7 @@ class TrainingInputs:
     others: Sequence[OtherCollection] = ()
     candidates: Mapping[str, Sequence[str]] | None = None
     asked: Sequence[str] = ()
+    weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -90,7 +92,7 @@ class TrainingInputs:
                 row.query,
                 numbers[row.doc_id],
                 tuple(bad + more),
-                float(row.relevance),
+                self.weights.get((row.query_id, row.doc_id), float(row.relevance)),
                 translation=row.translation,
                 answers=row.answers,
             )

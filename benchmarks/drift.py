@@ -1,0 +1,156 @@
+"""Alerts about a stream of queries: how often they are false, and how soon they come when the stream is another one.
+
+    python benchmarks/drift.py beir/scifact beir/nfcorpus
+
+A hybrid searcher of the first collection is asked with that collection's queries, train and test. One half of them is
+the reference. False alerts: windows of 100 queries drawn from the other half, without replacement, so that nothing
+moved; the share of 1,000 single looks with any alert, and of 200 series of 30 looks that share the level. The stream:
+queries of the other half, then, from a known place on, queries of the second collection; how many of these it takes to
+an alert of the window's looks (the last 100 queries, every tenth query; as many looks as the stream allows share the
+level) and of ADWIN, search by search; 100 streams, with 300 queries before the switch. False alerts before it count.
+
+Each signal is measured once for each query. Prints Markdown and writes drift.json.
+"""
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from zero2ir import paths
+from zero2ir.collections import check, load
+from zero2ir.config import IngestConfig, LibraryConfig, build, compose
+from zero2ir.corpus import Corpus
+from zero2ir.files import write_json
+from zero2ir.monitoring.monitor import Monitor, MonitorSettings
+from zero2ir.monitoring.observations import Measured, Observation
+from zero2ir.pretraining import make_encoder
+from zero2ir.program import Program
+
+WINDOW, STEP, BEFORE, AFTER = 100, 10, 300, 150
+CACHE = paths.CACHE / "benchmark" / "drift"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", nargs="?", default="beir/scifact")
+    parser.add_argument("second", nargs="?", default="beir/nfcorpus")
+    parser.add_argument("--model", default="hybrid", help="a file of conf/model")
+    parser.add_argument("--singles", type=int, default=1000)
+    parser.add_argument("--series", type=int, default=200)
+    parser.add_argument("--streams", type=int, default=100)
+    given = parser.parse_args()
+    rng = np.random.default_rng(0)
+    program = searcher(given.first, given.model)
+    own, foreign = queries(given.first, rng), queries(given.second, rng)
+    half = len(own) // 2
+    monitor = Monitor(program, [Observation(query) for query in own[:half]])
+    same = monitor.meter.measure([Observation(query) for query in own[half:]])
+    other = monitor.meter.measure([Observation(query) for query in foreign[:2000]])
+    found = {
+        "reference": half,
+        "single looks": false_alerts(monitor, same, given.singles, 1, rng),
+        "series of 30 looks": false_alerts(monitor, same, given.series, 30, rng),
+        **switched(monitor, same, other, given.streams, rng),
+    }
+    show(given, found)
+    write_json(CACHE / "drift.json", {**vars(given), **found})
+
+
+def searcher(dataset: str, model: str) -> Program:
+    config = compose("library", LibraryConfig, [f"model={model}"])
+    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    chosen = build(config.model, "model")
+    for role in chosen.encoder_roles():
+        corpus.encoders[role] = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
+    return Program(chosen.index(corpus), collection.documents)
+
+
+def queries(dataset: str, rng: np.random.Generator) -> list[str]:
+    """All queries of a collection, shuffled."""
+    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    texts = sorted({query.text for query in collection.queries})
+    return [texts[place] for place in rng.permutation(len(texts))]
+
+
+def looking(monitor: Monitor, looks: int, seed: int) -> Monitor:
+    """The same monitor with other settings; nothing is measured again."""
+    changed = object.__new__(Monitor)
+    changed.settings = MonitorSettings(looks=looks, examples=0, seed=seed)
+    changed.meter, changed.reference = monitor.meter, monitor.reference
+    return changed
+
+
+def false_alerts(
+    monitor: Monitor, same: Measured, times: int, looks: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """The share of series of looks with any alert, with its 95 % interval."""
+    from scipy.stats import binomtest
+
+    alerts = 0
+    for number in range(times):
+        watched = looking(monitor, looks, number)
+        windows = [rng.permutation(len(same.queries))[:WINDOW] for _ in range(looks)]
+        alerts += any(signal.moved for window in windows for signal in watched.compared(same.of(window)))
+    interval = binomtest(alerts, times).proportion_ci()
+    return {"share": alerts / times, "ci_low": round(interval.low, 4), "ci_high": round(interval.high, 4), "n": times}
+
+
+def switched(
+    monitor: Monitor, same: Measured, other: Measured, streams: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """How many queries of the other collection it takes to an alert, and alerts before them."""
+    looks = (BEFORE + AFTER - WINDOW) // STEP + 1
+    delays: dict[str, list[float]] = {"windows": [], "ADWIN": []}
+    early = dict.fromkeys(delays, 0)
+    for number in range(streams):
+        before, after = rng.permutation(len(same.queries))[:BEFORE], rng.permutation(len(other.queries))[:AFTER]
+        stream = joined(same.of(before), other.of(after))
+        watched = looking(monitor, looks, number)
+        ends = range(WINDOW, BEFORE + AFTER + 1, STEP)
+        at = first(
+            end for end in ends if any(one.moved for one in watched.compared(stream.of(range(end - WINDOW, end))))
+        )
+        watch = watched.watch()
+        seen = first(place + 1 for place in range(BEFORE + AFTER) if watch.take(stream.of([place])))
+        for name, place in (("windows", at), ("ADWIN", seen)):
+            early[name] += place <= BEFORE
+            delays[name] += [place - BEFORE] if place > BEFORE else []
+    return {
+        f"switch, {name}": {
+            "median": float(np.median(found)),
+            "most": float(np.max(found)),
+            "within_100": float(np.mean(np.array(found) <= 100)),
+            "early": early[name] / streams,
+        }
+        for name, found in delays.items()
+    }
+
+
+def joined(one: Measured, two: Measured) -> Measured:
+    signals = {name: np.concatenate([one.signals[name], two.signals[name]]) for name in one.signals}
+    return Measured(one.queries + two.queries, signals, np.concatenate([one.vectors, two.vectors]))
+
+
+def first(places: Any) -> float:
+    return next(iter(places), np.inf)
+
+
+def show(given: argparse.Namespace, found: dict[str, Any]) -> None:
+    print(f"\n**{given.first}**, {given.model}, reference of {found['reference']} queries\n")
+    print("| | false alerts |\n|---|---|")
+    for name in ("single looks", "series of 30 looks"):
+        one = found[name]
+        print(f"| {one['n']:,} {name} | {one['share']:.1%} [{one['ci_low']:.1%}, {one['ci_high']:.1%}] |")
+    print(
+        f"\n| switch to {given.second} | median | most | within 100 queries | alerts before it |\n|---|---|---|---|---|"
+    )
+    for name in ("windows", "ADWIN"):
+        one = found[f"switch, {name}"]
+        cells = [f"{one['median']:.0f}", f"{one['most']:.0f}", f"{one['within_100']:.0%}", f"{one['early']:.0%}"]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
