@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from zero2ir.languages import ENGLISH, tokenize
 
@@ -27,10 +27,11 @@ def marked(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
     hits = {
         word for word, stems in zip(words, tokenize(words, language), strict=True) if not set(wanted).isdisjoint(stems)
     }
-    return list(_segments(text, hits))
+    return list(segments(text, hits))
 
 
-def _segments(text: str, hits: set[str]) -> Iterator[Segment]:
+def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
+    """The pieces that make up a text; those of its words that are among ``hits`` are marked."""
     end = 0
     for word in WORD.finditer(text):
         if word.group() in hits:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from zero2ir.collections.records import Collection, Document, Judgment, Query
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
-from zero2ir.report.cases import MOST, WORDS, Cases, excerpt, find_cases
+from zero2ir.report.cases import MOST, WORDS, Cases, Stems, excerpt, find_cases
 from zero2ir.report.delta_plot import delta_plot
 from zero2ir.report.page import build_report
 from zero2ir.report.tables import Summary, summarise
@@ -136,7 +136,9 @@ def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -
 
 @given(st.lists(st.sampled_from(["apple", "pear", "plum"]), max_size=3 * WORDS))
 def test_an_excerpt_holds_the_window_with_most_terms(words: list[str]) -> None:
-    pieces = excerpt(" ".join(words), "the apples")
+    stems = Stems()
+    stems.learn(words)
+    pieces = excerpt(" ".join(words), *stems.of(["the apples"]), stems)
     shown = "".join(text for text, _ in pieces).replace("…", "").split()
     assert len(shown) == min(len(words), WORDS)
     windows = [words[start : start + WORDS] for start in range(max(1, len(words) - WORDS + 1))]

@@ -1,7 +1,7 @@
 """Single queries for the report: what a system gains and loses on each against the baseline, and where it fails."""
 
 from collections.abc import Collection as Container
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from zero2ir.collections.records import Collection, Document
 from zero2ir.evaluation.measures import Ranking, rankings, read_trec_run
 from zero2ir.evaluation.results import SystemIdentity
 from zero2ir.languages import ENGLISH, tokenize
-from zero2ir.marking import Segment, marked
+from zero2ir.marking import WORD, Segment, segments
 from zero2ir.report.tables import Summary, System
 
 MOST = 10  # queries of each kind
@@ -145,6 +145,7 @@ def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection
     shown = falling if len(falling) <= OPENED else [*falling[: OPENED // 2], *falling[-(OPENED // 2) :]]
     shown += [one for one in worst if one not in set(shown)]
     teller = _Teller(collection, set(shown))
+    teller.learn(row.doc_ids for rows in (ranked, usual) for one, row in rows.items() if one in set(shown))
     told = {
         one: teller.case(place, one, own[one], other[one], ranked.get(one), usual.get(one))
         for place, one in enumerate(shown, start=1)
@@ -169,11 +170,17 @@ class _Teller:
     def __init__(self, collection: Collection, query_ids: Container[str]) -> None:
         self.documents: dict[str, Document] = {document.doc_id: document for document in collection.documents}
         self.queries = {query.query_id: query.text for query in collection.queries if query.query_id in query_ids}
-        self.language = collection.facts.get("languages", {}).get("documents") or ENGLISH
+        self.stems = Stems(collection.facts.get("languages", {}).get("documents") or ENGLISH)
+        self.terms = dict(zip(self.queries, self.stems.of(list(self.queries.values())), strict=True))
         self.grades: dict[str, dict[str, int]] = {}
         for row in collection.judgments:
             if row.query_id in query_ids:
                 self.grades.setdefault(row.query_id, {})[row.doc_id] = row.relevance
+
+    def learn(self, rankings: Iterable[Sequence[str]]) -> None:
+        """Looks up the words of all documents that will be shown, at once."""
+        ids = {doc_id for doc_ids in rankings for doc_id in doc_ids[:SHOWN]}
+        self.stems.learn(self.documents[doc_id].content for doc_id in ids)
 
     def case(
         self, place: int, query_id: str, value: float, other: float, own: Ranking | None, baseline: Ranking | None
@@ -194,28 +201,47 @@ class _Teller:
         )
 
     def _shown(self, query_id: str, doc_ids: Sequence[str]) -> list[Shown]:
-        query, grades = self.queries[query_id], self.grades.get(query_id, {})
+        terms, grades = self.terms[query_id], self.grades.get(query_id, {})
         return [
-            Shown(doc_id, excerpt(self.documents[doc_id].content, query, self.language), grades.get(doc_id))
+            Shown(doc_id, excerpt(self.documents[doc_id].content, terms, self.stems), grades.get(doc_id))
             for doc_id in doc_ids[:SHOWN]
         ]
 
 
-def excerpt(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
+class Stems:
+    """The stems of words, each looked up once: a tokenizer's call costs more than what it does for a word."""
+
+    def __init__(self, language: str = ENGLISH) -> None:
+        self.language = language
+        self.known: dict[str, frozenset[str]] = {}
+
+    def of(self, texts: Sequence[str]) -> list[frozenset[str]]:
+        """The stems of each text."""
+        return [frozenset(found) for found in tokenize(texts, self.language)]
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Looks up the words of many texts at once."""
+        words = list({word for text in texts for word in (*text.split(), *WORD.findall(text))} - self.known.keys())
+        self.known |= dict(zip(words, self.of(words), strict=True))
+
+    def hits(self, words: Sequence[str], terms: frozenset[str]) -> list[bool]:
+        """Which of these words hold one of these stems."""
+        return [not terms.isdisjoint(self.known[word]) for word in words]
+
+
+def excerpt(text: str, terms: frozenset[str], stems: Stems) -> list[Segment]:
     """The run of ``WORDS`` words that holds most of a query's terms, the first of equals, with these marked.
 
     Args:
         text: of a document; one that is not longer is shown whole.
-        query: any.
-        language: of both.
+        terms: the stems of a query.
+        stems: of the language of both; it has learned the text.
     """
-    words = text.split()
-    (terms,) = tokenize([query], language)
-    hits = [not set(terms).isdisjoint(stems) for stems in tokenize(words, language)]
-    start = 0
+    words, start = text.split(), 0
     if len(words) > WORDS:
-        total = np.concatenate([[0], np.cumsum(hits)])
+        total = np.concatenate([[0], np.cumsum(stems.hits(words, terms))])
         start = int((total[WORDS:] - total[:-WORDS]).argmax())
-    shown = words[start : start + WORDS]
     before, after = ["…"] * (start > 0), ["…"] * (start + WORDS < len(words))
-    return marked(" ".join([*before, *shown, *after]), query, language)
+    shown = " ".join([*before, *words[start : start + WORDS], *after])
+    parts = list(dict.fromkeys(WORD.findall(shown)))
+    return list(segments(shown, {part for part, hit in zip(parts, stems.hits(parts, terms), strict=True) if hit}))

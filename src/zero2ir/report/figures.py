@@ -330,16 +330,11 @@ def _front_panel(axes: "Axes", summary: Summary, price: Price, looks: dict[str, 
         axes.plot(costs[system.name], system.measures[measure].mean, look.marker, color=look.colour, markersize=5.5)
     steps = [(costs[system.name], system.measures[measure].mean) for system in best]
     axes.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.0, zorder=1)
-    for place, (system, (x, y)) in enumerate(zip(best, steps, strict=True)):
-        right = x > max(costs.values()) / 2
-        axes.annotate(
-            words(system.model),
-            (x, y),
-            xytext=(-5 if right else 5, 6 + 2 * (place % 2)),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            fontsize=7.5,
-        )
+    for (system, (x, y)), after in zip(zip(best, steps, strict=True), [*best[1:], None], strict=True):
+        if after is None or after.model != system.model:  # of neighbours of one model type the best is named
+            side, shift = ("right", -5) if x > max(costs.values()) / 2 else ("left", 5)
+            place = {"xytext": (shift, 6), "textcoords": "offset points"}
+            axes.annotate(words(system.model), (x, y), **place, ha=side, fontsize=7.5)
     axes.set_title(price.said, fontsize=9, loc="left")
     axes.margins(x=0.1, y=0.18)
     axes.xaxis.set_major_formatter(lambda cost, _: amount(cost))
