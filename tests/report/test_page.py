@@ -114,7 +114,11 @@ def test_the_folder_is_whole(report):
         "comparisons.csv",
         "deltas.csv",
     }
-    assert names == {"index.html", *tables, *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png"))}
+    assert names == {
+        "index.html",
+        *tables,
+        *(f"figures/{place}" for name in drawn for place in (f"{name}.svg", f"png/{name}.png")),
+    }
 
 
 def test_nothing_untrusted_becomes_markup(report):

@@ -51,7 +51,7 @@ _STYLE: Any = {
 class Drawn(NamedTuple):
     """A figure on disk with what it says in words."""
 
-    name: str  # of <name>.svg and <name>.png
+    name: str  # of its files
     caption: str
     alt: str
 
@@ -62,7 +62,10 @@ class Look(NamedTuple):
 
 
 def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -> list[Drawn]:
-    """Draws every figure that the results allow into ``folder``; the same summary gives the same SVG."""
+    """Draws every figure that the results allow, as ``folder``/name.svg and ``folder``/png/name.png.
+
+    The same summary gives the same SVG.
+    """
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
         drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
@@ -89,9 +92,9 @@ def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["F
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "png").mkdir(parents=True, exist_ok=True)  # apart, so that DVC plots each figure once
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png", dpi=200)
+        figure.savefig(folder / "png" / f"{name}.png", dpi=200)
 
 
 def _looks(summary: Summary) -> dict[str, Look]:
