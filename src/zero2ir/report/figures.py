@@ -336,16 +336,19 @@ def _front_panel(axes: "Axes", summary: Summary, price: Price, looks: dict[str, 
     for (system, (x, y)), after in zip(zip(best, steps, strict=True), [*best[1:], None], strict=True):
         if after is None or after.model != system.model:  # of neighbours of one model type the best is named
             side, shift = ("right", -5) if x > max(costs.values()) / 2 else ("left", 5)
-            place = {"xytext": (shift, 6), "textcoords": "offset points"}
-            axes.annotate(words(system.model), (x, y), **place, ha=side, fontsize=7.5)
+            place: Any = {"xytext": (shift, 6), "textcoords": "offset points", "ha": side, "fontsize": 7.5}
+            axes.annotate(words(system.model), (x, y), **place)
     axes.set_title(price.said, fontsize=9, loc="left")
     axes.margins(x=0.1, y=0.18)
+    axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda cost, _: amount(cost))
     axes.tick_params(labelleft=True)
 
 
 def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Drawn:
     """One panel for each model type, a line for each strategy over the number of judged queries."""
+    from matplotlib.ticker import MaxNLocator
+
     looks, measure = _looks(summary), summary.main_measure
 
     def draw(axes: "Axes", model: str) -> None:
@@ -357,7 +360,7 @@ def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Dr
             axes.plot(x, means, look.marker + "-", color=look.colour, markersize=4.5, lw=1.2)
             lows, highs = ([one[bound] for one in curve.points.values()] for bound in (1, 2))
             axes.vlines(x, lows, highs, color=look.colour, lw=0.9)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     _small_multiples(summary, folder, "budgets", draw, "judged queries that training was given", measure)
     return Drawn(

@@ -298,8 +298,8 @@ def _family(
         adjusted = holm([each.p_value for each in compared])
         t_adjusted = holm([each.t_p_value for each in compared])
         rows += [
-            Compared(family, measure, *pair, comparison, *p, comparison.detectable(LEVEL / len(pairs)))
-            for pair, comparison, *p in zip(pairs, compared, adjusted, t_adjusted, strict=True)
+            Compared(family, measure, *pair, comparison, p, t_p, comparison.detectable(LEVEL / len(pairs)))
+            for pair, comparison, p, t_p in zip(pairs, compared, adjusted, t_adjusted, strict=True)
         ]
     return rows
 
