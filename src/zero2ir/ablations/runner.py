@@ -106,7 +106,7 @@ def run_one(copy: Copy, preset: ExperimentConfig, revision: str, cache: str, env
     copy.update(revision, preset, cache)
     if preset.target:
         copy.run([*DVC, "repro", preset.target], environment)
-        copy.save()
+        copy.save(revision)
     if preset.then and not copy.printed(revision).exists():
         with finished_file(copy.printed(revision)) as file:
             copy.run(shlex.split(preset.then.format(**settings_of(copy.condition))), environment, file)
