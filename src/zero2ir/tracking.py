@@ -352,7 +352,8 @@ def _log_data(data: Sequence[DataUsed]) -> None:
         with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
             warnings.simplefilter("ignore", UserWarning)
             source = resolve_dataset_source(str(path.resolve()))
-        mlflow.log_input(MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST]), context=context)
+        dataset = MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST])  # type: ignore[abstract]
+        mlflow.log_input(dataset, context=context)
 
 
 def _log_seen(client: "MlflowClient", run_id: str, seen: Watched | None) -> None:

@@ -128,7 +128,7 @@ class Copy:
         """
         own = (
             dict(os.environ)
-            | environment
+            | dict(environment)
             | {
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONPATH": os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", ".")),
