@@ -301,18 +301,21 @@ def test_a_measured_program_is_a_version_of_the_collection_s_model(store: Store)
     store.log_evaluation(NAME, DIGEST, store.folder / "results")  # once more: still one version
     (version,) = client.search_model_versions("name = 'trial-one'")
     assert version.run_id == run.info.run_id
-    assert version.model_id == run.outputs.model_outputs[0].model_id
+    assert run.outputs.model_outputs[0].model_id in version.source
     assert version.tags["system"] == NAME
     assert (version.tags["program"], version.tags["documents"]) == (DIGEST, "b2")
 
 
 def test_the_store_s_address_holds_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
     monkeypatch.chdir(tmp_path)
     settings = TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", watch=QUIET)
-    assert prepared_store(settings) == f"sqlite:///{tmp_path}/mlflow.db"
-    assert (tmp_path / "mlflow.db").is_file()
+    assert prepared_store(settings, ["one", "two"]) == f"sqlite:///{tmp_path}/mlflow.db"
+    made = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment_by_name("two")
+    assert made.artifact_location.startswith(str(tmp_path / "mlruns"))
     absolute = settings.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
-    assert prepared_store(absolute) == absolute.uri
+    assert prepared_store(absolute, []) == absolute.uri
 
 
 def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:

@@ -101,19 +101,25 @@ def promote(
     if not known:
         return None
     holder = _holder(client, name, documents)
-    if holder is None:
-        start = first if first in known else next(iter(known))
-        move = Move(start, "it is the first one, against which the others have to show that they are better")
-    else:
-        values = _values(client, holder, measure)
-        others = {system: each for system, each in known.items() if newest[system].version != holder.version}
-        move = better(others, values, f"version {holder.version}, {holder.tags[SYSTEM]}", measure, options)
-    if move is None:
-        return None
-    client.set_registered_model_alias(name, BEST, newest[move.system].version)
-    client.set_model_version_tag(name, newest[move.system].version, "best_because", move.because)
-    if holder is None:  # the others may be better than the first one
-        return promote(client, name, known, documents=documents, first=first, measure=measure, options=options) or move
+    if holder is not None:
+        others = {system: values for system, values in known.items() if newest[system].version != holder.version}
+        described = f"version {holder.version}, {holder.tags[SYSTEM]}"
+        return _move(
+            client, name, newest, better(others, _values(client, holder, measure), described, measure, options)
+        )
+    start = first if first in known else next(iter(known))
+    begun = Move(start, "it is the first one, against which the others have to show that they are better")
+    _move(client, name, newest, begun)
+    rule: dict[str, Any] = {"documents": documents, "first": first, "measure": measure, "options": options}
+    return promote(client, name, known, **rule) or begun
+
+
+def _move(client: "MlflowClient", name: str, newest: Mapping[str, "ModelVersion"], move: Move | None) -> Move | None:
+    """Gives the alias to the version of a move, and says there why."""
+    if move is not None:
+        version = newest[move.system].version
+        client.set_registered_model_alias(name, BEST, version)
+        client.set_model_version_tag(name, version, "best_because", move.because)
     return move
 
 
@@ -131,7 +137,7 @@ def _holder(client: "MlflowClient", name: str, documents: str) -> "ModelVersion 
 def _values(client: "MlflowClient", version: "ModelVersion", measure: str) -> dict[str, float]:
     """The measure of each test query, as its run recorded it."""
     with tempfile.TemporaryDirectory() as folder:
-        client.download_artifacts(version.run_id, "results", folder)
+        client.download_artifacts(str(version.run_id), "results", folder)
         return read_results(Path(folder) / "results").per_query[measure]
 
 

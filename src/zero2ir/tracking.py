@@ -9,7 +9,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -352,7 +352,8 @@ def _log_data(data: Sequence[DataUsed]) -> None:
         with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
             warnings.simplefilter("ignore", UserWarning)
             source = resolve_dataset_source(str(path.resolve()))
-        mlflow.log_input(MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST]), context=context)
+        dataset = MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST])  # type: ignore[abstract]
+        mlflow.log_input(dataset, context=context)
 
 
 def _log_seen(client: "MlflowClient", run_id: str, seen: Watched | None) -> None:
@@ -366,15 +367,20 @@ def _log_seen(client: "MlflowClient", run_id: str, seen: Watched | None) -> None
         client.link_traces_to_run(traces[start : start + MOST_TRACES], run_id)
 
 
-def prepared_store(settings: TrackingSettings) -> str:
-    """The tracking URI as it is valid in any folder; a new store is made, so that no two processes make it at once."""
+def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> str:
+    """The tracking URI as it is valid in any folder, for processes that will report from several ones.
+
+    A new store and its experiments are made here: no two processes make them at once, and their artifacts lie here.
+    """
     import mlflow
 
     uri = settings.uri
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
     with _quiet():
-        mlflow.MlflowClient(uri).search_experiments(max_results=1)
+        mlflow.set_tracking_uri(uri)
+        for name in experiments:
+            mlflow.set_experiment(name)
     return uri
 
 

@@ -63,6 +63,7 @@ def test_killed_it_goes_on_and_ends_in_one_report(project: Project) -> None:
 
     runs = tracked(project)
     assert {run.info.status for run in runs} == {"FINISHED"}
+    assert all(run.info.artifact_uri.startswith(str(project.folder / "mlruns")) for run in runs)
     assert len([run for run in runs if "mlflow.parentRunId" not in run.data.tags]) == 2
 
 

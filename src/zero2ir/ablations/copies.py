@@ -128,7 +128,7 @@ class Copy:
         """
         own = (
             dict(os.environ)
-            | environment
+            | dict(environment)
             | {
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONPATH": os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", ".")),
@@ -152,10 +152,15 @@ class Copy:
         """Where the tables lie that the preset's command printed, for this commit and panel."""
         return self.folder / paths.CACHE / PRINTED / f"{revision[:12]}-{sha256(self.folder / 'params.yaml')[:12]}.md"
 
-    def save(self) -> None:
-        """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it."""
+    def save(self, revision: str) -> None:
+        """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it.
+
+        Args:
+            revision: the commit that the experiment is of.
+        """
         _output([*DVC, "exp", "save", "--force", "--name", self.name], self.folder)
-        git("fetch", "--quiet", "--force", str(self.folder.resolve()), "refs/exps/*:refs/exps/*")
+        own = f"refs/exps/{revision[:2]}/{revision[2:]}/{self.name}"
+        git("fetch", "--quiet", "--force", str(self.folder.resolve()), f"{own}:{own}")
 
 
 def settings_of(condition: Condition) -> dict[str, Any]:

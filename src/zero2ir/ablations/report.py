@@ -15,12 +15,13 @@ import numpy as np
 from zero2ir import paths
 from zero2ir.ablations.copies import Copy
 from zero2ir.ablations.preset import Condition, ExperimentConfig
-from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval, crossed_weights
+from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval, crossed_weights, percentiles
 from zero2ir.evaluation.results import Results, read_all
 from zero2ir.evaluation.significance import Comparison, Scores, compare, holm, paired_differences, score_table
 from zero2ir.files import finished_file, finished_folder
 from zero2ir.markdown import Table, markdown
-from zero2ir.report.tables import UNTRAINED, amount, difference_text, figure, interval_text, latex, probability
+from zero2ir.report.latex import latex
+from zero2ir.report.tables import UNTRAINED, amount, difference_text, figure, interval_text, probability
 
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 SIMPLER = "fine_tune"  # what every strategy beyond it ends in where it falls back
@@ -185,9 +186,9 @@ def averaged(differences: Sequence[Floats]) -> Interval:
         differences: [seeds, queries] of each collection; NaN where a seed did not test a query.
     """
     means = [np.concatenate(list(_resampled_means(one, place))) for place, one in enumerate(differences)]
-    low, high = np.quantile(np.mean(means, axis=0), [0.025, 0.975])
+    low, high = percentiles(np.mean(means, axis=0), STATISTICS["level"])
     mean = float(np.mean([np.nanmean(one) for one in differences]))
-    return Interval(mean, float(low), float(high), sum(one.shape[1] for one in differences))
+    return Interval(mean, low, high, sum(one.shape[1] for one in differences))
 
 
 def _resampled_means(table: Floats, seed: int) -> Iterator[Floats]:

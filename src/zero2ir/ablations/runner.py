@@ -53,7 +53,9 @@ def run_conditions(
     for condition in wanted:
         check_choices(condition.panel)
     revision, cache = committed_revision(), dvc_cache()
-    environment = {"MLFLOW_TRACKING_URI": prepared_store(compose("evaluate", EvaluateConfig, []).tracking)}
+    tracking = compose("evaluate", EvaluateConfig, []).tracking
+    collections = sorted({one.panel.dataset for one in wanted})
+    environment = {"MLFLOW_TRACKING_URI": prepared_store(tracking, collections)}
     copies = [Copy(name, condition) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
@@ -104,7 +106,7 @@ def run_one(copy: Copy, preset: ExperimentConfig, revision: str, cache: str, env
     copy.update(revision, preset, cache)
     if preset.target:
         copy.run([*DVC, "repro", preset.target], environment)
-        copy.save()
+        copy.save(revision)
     if preset.then and not copy.printed(revision).exists():
         with finished_file(copy.printed(revision)) as file:
             copy.run(shlex.split(preset.then.format(**settings_of(copy.condition))), environment, file)

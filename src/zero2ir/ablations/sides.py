@@ -12,7 +12,7 @@ from zero2ir.ablations.copies import git
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results, read_results
-from zero2ir.evaluation.significance import Comparison, Scores, compare, detectable_difference, holm, score_table
+from zero2ir.evaluation.significance import Comparison, Scores, compare, holm, score_table
 
 LEVEL = 0.05  # of the test, after Holm's correction
 SYSTEM = re.compile(r"[\w.]+/[\w.]+")
@@ -41,10 +41,9 @@ class Versus(NamedTuple):
             return f"{first} is better than {second}"
         if math.isnan(found.sd):
             return "the two cannot be told apart: hardly a query differs"
-        seen = detectable_difference(found.sd, found.difference.n, level=LEVEL)
         return (
             f"the two cannot be told apart; {found.difference.n} queries with this spread show a difference of "
-            f"{seen:.3f} in four of five trials"
+            f"{found.detectable(LEVEL):.3f} in four of five trials"
         )
 
 
