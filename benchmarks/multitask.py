@@ -156,7 +156,7 @@ def measured(
     if task in ("rank", "passages"):
         return ranked(task, encoder, trial, settings)
     if task == "answer":
-        return answered(encoder.read, trial)
+        return answered(encoder.find_answers, trial)
     return classified(task, encoder, trial)
 
 

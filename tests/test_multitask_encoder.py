@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.answers import NO_SPAN
-from zero2ir.encoders import MultitaskEncoder, load_encoder
+from zero2ir.encoders import MultitaskEncoder, load_encoded, load_encoder, save_encoded
 from zero2ir.encoders.multitask import HEADS, best_span, pieces
 from zero2ir.errors import InputError
 
@@ -41,13 +41,13 @@ def test_the_best_span_begins_before_it_ends_and_lies_in_the_passage() -> None:
 
 def test_a_long_text_is_read_to_its_end(tiny_multitask_encoder: MultitaskEncoder) -> None:
     text = "Nothing is said here. " * 60 + "It was Gregory."
-    found = tiny_multitask_encoder.read(["who was it", ""], [[text, ""], []])
+    found = tiny_multitask_encoder.find_answers(["who was it", ""], [[text, ""], []])
     assert [len(row) for row in found] == [2, 0]
     (span, none) = found[0]
     assert text[span.start : span.end] == span.text
     assert np.isfinite(span.score)
     assert none == NO_SPAN
-    (alone,) = tiny_multitask_encoder.read(["who was it"], [["It was Gregory."]])[0]
+    (alone,) = tiny_multitask_encoder.find_answers(["who was it"], [["It was Gregory."]])[0]
     assert span.score >= alone.score - 1e-4  # the best passage counts
 
 
@@ -67,8 +67,18 @@ def test_it_is_saved_without_pickle_and_says_when_its_heads_are_damaged(
     assert isinstance(opened, MultitaskEncoder)
     assert opened.heads.about() == tiny_multitask_encoder.heads.about()
     asked = (["who opens it"], [["A file is opened by the user."]])
-    assert opened.read(*asked) == tiny_multitask_encoder.read(*asked)
+    assert opened.find_answers(*asked) == tiny_multitask_encoder.find_answers(*asked)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".txt"}
     (tmp_path / HEADS).write_bytes(b"short")
     with pytest.raises(InputError, match="no whole heads there"):
         load_encoder(tmp_path)
+
+
+def test_it_is_saved_with_the_documents_that_it_encoded(
+    tiny_multitask_encoder: MultitaskEncoder, tmp_path: Path
+) -> None:
+    rows = tiny_multitask_encoder.encode(["open a file", "sort a list"])
+    save_encoded(tiny_multitask_encoder, rows, tmp_path)
+    opened, read = load_encoded(tmp_path, documents=2)
+    np.testing.assert_array_equal(read, rows)
+    np.testing.assert_allclose(opened.encode(["open a file", "sort a list"]), rows, atol=1e-6)

@@ -174,16 +174,16 @@ def test_an_encoder_that_cannot_reconstruct_is_refused(
         train_adapted(docstrings, EncoderSettings(name="static", source="static"), ADAPTED, seed=0)
 
 
-@pytest.mark.parametrize("role", ["static", "scratch", "adapted"])
+@pytest.mark.parametrize("role", ["static", "scratch", "adapted", "multitask"])
 def test_dense_ranks_with_every_role(role: str, docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
     corpus = Corpus(docstrings)
     corpus.encoders[role] = make_encoder(role, corpus, tiny_transformer.settings, SETTINGS, seed=0)
     ranking = Dense(encoder=role).index(corpus).search(["open a file"], 5)
     assert ranking.numbers.shape == (1, 5)
-    assert corpus.encoders[role].losses["pairs"]
+    assert all(corpus.encoders[role].losses.values())
 
 
-@pytest.mark.parametrize("role", ["static", "scratch", "adapted", "learned_sparse"])
+@pytest.mark.parametrize("role", ["static", "scratch", "adapted", "multitask", "learned_sparse"])
 def test_a_task_that_makes_no_sense_stops_every_role(
     role: str, docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:

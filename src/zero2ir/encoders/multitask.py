@@ -93,7 +93,7 @@ class MultitaskEncoder(DenseEncoder):
         likely = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
         return likely / likely.sum(axis=1, keepdims=True)
 
-    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
+    def find_answers(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
         """The best span of each candidate, one list of candidates a query; ``NO_SPAN`` where there is none.
 
         A long text is read a passage at a time. A span's score is what it has above "no answer in this passage", which

@@ -108,7 +108,7 @@ class Multitask(Dense):
     def _answer(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
         """What stands in the first document, and in the others."""
         ids, texts = self._texts(query, documents, k)
-        (spans,) = self.network.read([query], [texts])
+        (spans,) = self.network.find_answers([query], [texts])
         first = spans[0] if spans else NO_SPAN
         return {
             "answer": first.text,
@@ -156,7 +156,7 @@ class HeadReader(Reader):
         return self
 
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
-        return self.network.read(queries, candidates)
+        return self.network.find_answers(queries, candidates)
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, encoder=self.encoder)

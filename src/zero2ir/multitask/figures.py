@@ -38,7 +38,7 @@ def _measured(encoder: MultitaskEncoder, task: TaskName, lessons: Lessons, seed:
 
 def _f1(encoder: MultitaskEncoder, lessons: Lessons, rng: np.random.Generator) -> np.ndarray:
     asked = list(islice(lessons.questions(rng), MOST))
-    spans = encoder.read([made.question for _, made in asked], [[passage] for passage, _ in asked])
+    spans = encoder.find_answers([made.question for _, made in asked], [[passage] for passage, _ in asked])
     return np.array(
         [
             token_f1(span.text, [passage[made.start : made.end]])
