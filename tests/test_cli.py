@@ -62,7 +62,7 @@ def test_help_as_a_process() -> None:
     assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare", "experiment", "check", "label"])
+@pytest.mark.parametrize("command", ["train", "search", "serve", "compare", "experiment", "check", "label"])
 def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -70,7 +70,7 @@ def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixtu
     assert f"example: zero2ir {command} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["train", "search", "compare", "experiment", "check", "label"])
+@pytest.mark.parametrize("command", ["train", "search", "serve", "compare", "experiment", "check", "label"])
 def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     import shlex
 
@@ -157,6 +157,10 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
     ("arguments", "message"),
     [
         (["search", "nowhere", "q"], "error: nowhere: not a saved program"),
+        (["serve", "nowhere", "--port", "0"], "error: nowhere: not a saved program"),
+        (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be had"),
+        (["serve", "nowhere", "--host", "0.0.0.0"], "error: --host 0.0.0.0: open to other machines"),
+        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are body_bytes"),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
         (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: neither docs.jsonl nor .tsv is there"),

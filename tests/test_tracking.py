@@ -18,8 +18,10 @@ from zero2ir.collections import Document
 from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
+from zero2ir.errors import InputError
 from zero2ir.models import Dense, Hybrid, Sparse
 from zero2ir.program import Program
+from zero2ir.serving.service import open_program
 from zero2ir.tracking import (
     DataUsed,
     Pipeline,
@@ -338,6 +340,16 @@ def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_pa
     assert answers["program"] == expected
     assert answers["served"] == expected
     assert Path(answers["code"]).is_relative_to(store.folder)
+
+
+def test_logged_program_is_opened_to_be_served(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.settings.uri)
+    monkeypatch.chdir(store.folder)
+    (output,) = store.run(NAME).outputs.model_outputs
+    opened = open_program(f"models:/{output.model_id}")
+    assert opened(query=QUERY).toDict() == store.program(query=QUERY).toDict()
+    with pytest.raises(InputError, match="models:/m-0: MLflow cannot open it"):
+        open_program("models:/m-0")
 
 
 def test_no_key_is_kept(store: Store) -> None:

@@ -253,10 +253,15 @@ def _serve(given: argparse.Namespace) -> None:
     settings = compose("serve", ServeConfig, [*given.set, *overrides]).serving
     key = given_key(given.host)
     bound = listen(given.port, given.host)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
+    LOG.propagate = False
     state = given.state or Path("searcher-state" if ":/" in given.program else f"{given.program.rstrip('/')}-state")
     with Service(open_program(given.program), state, settings) as service:
+        for name, error in service.warm_up().items():
+            print(f"{name} does not answer yet ({error})", flush=True)
         serve(service, bound, key)
 
 

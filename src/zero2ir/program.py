@@ -112,6 +112,11 @@ class Program(dspy.Module):
         """Its model type."""
         return str(self.about.get("model", "program"))
 
+    @property
+    def all_links(self) -> tuple[Link, ...]:
+        """Its own retriever, and those that stand behind it, in the order in which they are asked."""
+        return Link(self.name, self.retriever, self.confidence), *self.links
+
     def forward(
         self,
         query: str,
@@ -170,9 +175,8 @@ class Program(dspy.Module):
         self, chain: Chain, query: str, k: int, candidates: Candidates | None, deadline: float | None
     ) -> Served[tuple[Ranking, np.ndarray | None]]:
         """The answer of the first link that has one in time, and is sure enough."""
-        links = (Link(self.name, self.retriever, self.confidence), *self.links)
         return chain.serve(
-            [partial(link.search, [query], k, candidates) for link in links],
+            [partial(link.search, [query], k, candidates) for link in self.all_links],
             lambda found: None if found[1] is None else float(found[1][0, 0]),
             deadline,
         )
@@ -249,7 +253,7 @@ class Program(dspy.Module):
         Returns:
             Their rankings, and the probability that each document is relevant, (n_queries, k), where it is known.
         """
-        return Link(self.name, self.retriever, self.confidence).search(queries, k, candidates)
+        return self.all_links[0].search(queries, k, candidates)
 
     def numbers_of(self, doc_ids: Sequence[str]) -> np.ndarray:
         """(n,) int64 the numbers of the documents with these ids, each once.

@@ -137,3 +137,25 @@ def test_the_command_says_what_is_missing(bad, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["improve", "searcher", "--feedback", "nothing.db"])
     assert "nothing.db: no such file" in capsys.readouterr().err
+
+
+def test_what_stands_behind_a_searcher_and_its_stated_risk_stay(bad, events, string_methods):
+    from zero2ir.fallback import FallbackSettings
+    from zero2ir.policy import Policy
+    from zero2ir.program import Link, Program
+
+    sparse = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
+    served = Program(
+        bad.retriever,
+        bad.documents,
+        None,
+        bad.about,
+        policy=Policy(0.2, 0.5, 0.9, 0.4, 0.5, 10),
+        links=[Link("sparse", sparse.retriever)],
+        fallback=FallbackSettings(deadline=9.0),
+    )
+    improved = improve(served, events, settings=SETTINGS).program
+    assert [link.name for link in improved.links] == ["sparse"]
+    assert improved.fallback.deadline == 9.0
+    assert (improved.policy.risk, improved.policy.most_risk) == (0.2, 0.5)
+    assert improved.policy.queries > 10  # chosen anew

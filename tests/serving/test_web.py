@@ -106,6 +106,13 @@ def test_the_simpler_program_answers_where_the_first_fails_or_hangs(opened: Any,
     assert QUERY not in told
 
 
+def test_warming_up_tells_what_does_not_answer(opened: Any, program: Program) -> None:
+    service = opened().service
+    assert service.warm_up() == {}
+    program.retriever.trouble = fails  # type: ignore[attr-defined]
+    assert service.warm_up() == {"rich": "ConnectionError"}
+
+
 def test_no_answer_at_all_is_said_and_counted(opened: Any, program: Program) -> None:
     program.retriever.trouble = fails  # type: ignore[attr-defined]
     alone = Program(program.retriever, program.documents, SURE, {"model": "rich"})

@@ -170,7 +170,7 @@ def _trained(
     seed: int,
 ) -> tuple["Program", str]:
     """The program that a strategy makes of what is there, and why it did so."""
-    from zero2ir.experiment import calibrate
+    from zero2ir.experiment import calibrate, with_policy
     from zero2ir.program import Program, reader_of
 
     query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
@@ -188,7 +188,11 @@ def _trained(
         about,
         program.language_model,
         reader_of(fitted.retriever, corpus) if program.reader is not None else None,
+        links=program.links,
+        fallback=program.fallback,
     )
+    if program.policy is not None:  # the same risks, by the confidence as it is now
+        new = with_policy(new, inputs, program.policy.risk, program.policy.most_risk)
     return new, f"{fitted.chosen[0].upper()}{fitted.chosen[1:]}: {fitted.because}."
 
 

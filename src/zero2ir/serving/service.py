@@ -46,6 +46,20 @@ class Service:
         self.program = program.changed(added, removed) if added or removed else program
         self._changing = Lock()
 
+    def warm_up(self) -> dict[str, str]:
+        """Searches once with each link of the program, so that no request waits for a network or a server to open.
+
+        Returns:
+            The kind of the error of each link that failed, by its name: it is tried again when it is asked.
+        """
+        failed = {}
+        for link in self.program.all_links:
+            try:
+                link.search(["warm up"], 1)
+            except Exception as error:
+                failed[link.name] = type(error).__name__
+        return failed
+
     def search(
         self, query: str, k: int, candidates: Sequence[str] | None = None, deadline: float | None = None, user: str = ""
     ) -> tuple[dspy.Prediction, list[Document]]:
