@@ -38,6 +38,7 @@ from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
+from zero2ir.multitask.settings import MultitaskSettings
 from zero2ir.pretext import DEFAULT, Adjacency, Cropping, PairTasks
 from zero2ir.projection import ProjectionSettings
 from zero2ir.prompts import GEPA, Bootstrap, Copro, Mipro, Pool
@@ -217,6 +218,7 @@ def test_defaults_agree_with_the_schemas() -> None:
     assert pretrain.pretraining.adapted == AdaptedSettings()
     assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
     assert pretrain.pretraining.projection == ProjectionSettings()
+    assert pretrain.pretraining.multitask == MultitaskSettings()
     assert pretrain.pretraining.synthetic == SyntheticSettings()
     assert pretrain.lm == LMSettings(name="smollm2", quantization="Q8_0")
     assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})

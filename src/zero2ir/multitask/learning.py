@@ -1,10 +1,10 @@
 """Trains one encoder on several tasks at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def train_multitask(
         learned_heads(losses),
         labels.names,
         labels.source,
-        tuple(losses),
+        tuple(task for task in settings.tasks if task in losses),
         scale=settings.scale,
         piece_words=settings.piece_words,
     )
@@ -124,7 +124,9 @@ def _learn(
     columns, order = drawn(lessons, settings, np.random.default_rng(seed))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        losses = task_losses(start.model, list(columns), len(lessons.labels.names), settings)
+        losses = task_losses(
+            start.model, [task for task in settings.tasks if task in columns], len(lessons.labels.names), settings
+        )
     if isinstance(start, MultitaskEncoder):
         start_from(losses, start.heads)
     own = [name for task, loss in losses.items() for name, _ in loss.named_parameters(task)]
@@ -149,7 +151,7 @@ def _learn(
 
 def drawn(
     lessons: Lessons, settings: MultitaskSettings, rng: np.random.Generator
-) -> tuple[dict[TaskName, Mapping[str, list[Any]]], list[int]]:
+) -> tuple[dict[str, dict[str, list[Any]]], list[int]]:
     """The rows of each task that has any, as many as its steps take, and which task each step is of.
 
     Raises:
@@ -162,7 +164,7 @@ def drawn(
         )
     order = schedule([len(rows) for rows in first.values()], settings.steps, settings.temperature, rng)
     counts = np.bincount(order, minlength=len(first)) * settings.batch_size
-    columns = {
+    columns: dict[str, dict[str, list[Any]]] = {
         task: _columns(task, _enough(lessons, task, rows, count, rng))
         for (task, rows), count in zip(first.items(), counts, strict=True)
         if count
@@ -187,7 +189,7 @@ def _following(order: Sequence[int]) -> Any:
 
     class Following(MultiDatasetDefaultBatchSampler):
         def __iter__(self) -> Iterator[list[int]]:
-            before = np.cumsum([0, *map(len, self.dataset.datasets)]).tolist()
+            before = np.cumsum([0, *(len(part) for part in cast(Any, self.dataset).datasets)]).tolist()
             batches = [iter(sampler) for sampler in self.batch_samplers]
             for task in order:
                 yield [before[task] + row for row in next(batches[task])]

@@ -99,7 +99,7 @@ class Lessons:
     def _answers(self, rng: np.random.Generator) -> Iterator[Row]:
         for passage, made in self.questions(rng):
             if rng.random() < UNANSWERED:
-                other = self._some_passage(self.documents[rng.integers(len(self.documents))], rng)
+                other = self._some_passage(self.documents[int(rng.integers(len(self.documents)))], rng)
                 yield joined(self.tokenizer, made.question, other), NONE
             elif (row := self._answered(passage, made)) is not None:
                 yield row
