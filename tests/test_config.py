@@ -24,6 +24,7 @@ from zero2ir.config import (
     LabelConfig,
     LibraryConfig,
     PretrainConfig,
+    ServeConfig,
     TrainConfig,
     build,
     check_experiment,
@@ -61,8 +62,16 @@ STAGE_OF_GROUP = {
     "labelling": "label",
     "selection": "label",
     "experiment": "experiment",
+    "serving": "serve",
+    "answering": "library",
 }
-CONFIGS = {**STAGES, "label": LabelConfig, "experiment": ExperimentConfig}
+CONFIGS = {
+    **STAGES,
+    "label": LabelConfig,
+    "experiment": ExperimentConfig,
+    "serve": ServeConfig,
+    "library": LibraryConfig,
+}
 ONLY_THE_USER_KNOWS = {
     "dataset=xquad": "dataset.path=xquad",
     "dataset=local": "dataset.path=my-folder",

@@ -16,6 +16,7 @@ from zero2ir.tracking import prepared_store
 
 REPORTS = Path("reports")
 BYTES_PER_GB = 1 << 30
+WHOLE = "report"  # the pipeline's last stage
 
 
 def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) -> Path:
@@ -106,6 +107,7 @@ def run_one(copy: Copy, preset: ExperimentConfig, revision: str, cache: str, env
     copy.update(revision, preset, cache)
     if preset.target:
         copy.run([*DVC, "repro", preset.target], environment)
+    if preset.target == WHOLE:  # DVC saves no pipeline of which a part is missing
         copy.save(revision)
     if preset.then and not copy.printed(revision).exists():
         with finished_file(copy.printed(revision)) as file:
