@@ -55,7 +55,7 @@ DATASET, SEED = "beir/scifact", 0
 MODELS = ("sparse", "static_hybrid", "hybrid")
 CLIENTS, SECONDS, MOST = 16, 20.0, 5000
 KILLS, SENDERS = 50, 8
-QUERIES = 50  # at each rate of each fault
+QUERIES, DEADLINE = 40, 6.0  # at each rate of each fault; seconds, for a machine with much else to do
 RISKS = (0.1, 0.2, 0.3)
 CACHE = paths.CACHE / "benchmark" / "serving"
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
@@ -108,7 +108,7 @@ def load_test(collection: Collection, models: Sequence[str]) -> None:
             own = Target(server.number, server.port, "/search", lambda text: {"query": text})
             row("zero2ir serve", model, own, queries)
         with served_by_mlflow(folder, model) as (number, port):
-            other = Target(number, port, "/invocations", lambda text: {"inputs": {"query": text}})
+            other = Target(number, port, "/invocations", lambda text: {"dataframe_records": [{"query": text}]})
             row("mlflow models serve", model, other, queries)
 
 
@@ -248,9 +248,9 @@ def fault_test(collection: Collection, models: Sequence[str]) -> None:
     _, _, inputs = inputs_for(collection, "hybrid")
     hybrid = load_program(saved_program(collection, "hybrid")).retriever
     os.environ.setdefault("OPENAI_API_KEY", "unused")
-    settings = FallbackSettings(deadline=2.0)
+    settings = FallbackSettings(deadline=DEADLINE)
     print(f"| fault | rate | answered | in time | by rewritten | by sparse | why | p50 ms | most ms |\n{'|---' * 9}|")
-    for fault in FAULTS:
+    for fault in FAULTS[:3]:
         for rate in (0.3, 1.0):
             with FaultyEndpoint(fault, 0.0, SEED) as endpoint, TemporaryDirectory() as folder:
                 print(faulty_row(endpoint, fault, rate, Path(folder), hybrid, inputs, queries, settings), flush=True)
