@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zero2ir import library
 from zero2ir.config import one_line_errors
@@ -459,7 +459,7 @@ def _improve(given: argparse.Namespace) -> None:
     if given.feedback is None or not given.feedback.is_file():
         raise InputError(f"--feedback {given.feedback or ''}: no such file; give the one that the server writes")
     program = library.load(given.program)
-    judgments = _read(given.folder, "ranking")[1] if given.folder else []
+    judgments = cast(library.Judgments, _read(given.folder, "ranking")[1]) if given.folder else []
     settings = ImproveSettings(level=given.level)
     with FeedbackStore(given.feedback) as store:
         improved = improve(program, store.events(), judgments, settings=settings, seed=given.seed)

@@ -87,7 +87,9 @@ class Confidence:
         if len(rows) < LEAST:
             return None
         kept = ranking.of_queries(rows).cut(DEPTH)
-        return cls.unfitted(kept, *([] if asked is None else [asked]))._fitted(kept, [judged[row] for row in rows])
+        return cls.unfitted(kept, *([] if asked is None else [asked]))._fitted(
+            kept, [judged[row] for row in rows.tolist()]
+        )
 
     @classmethod
     def unfitted(cls, *rankings: Ranking) -> Self:

@@ -112,7 +112,7 @@ class Versions:
             InputError: it is not whole, or was altered; the folder stays as it is.
         """
         client = self._client()
-        run_id = client.get_model_version(self.name, version).run_id
+        run_id = str(client.get_model_version(self.name, version).run_id)
         with TemporaryDirectory() as below:
             found = client.download_artifacts(run_id, SEARCHER, below)
             load_program(found)

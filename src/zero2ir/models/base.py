@@ -51,7 +51,8 @@ class Ranking(NamedTuple):
 
     def of_queries(self, rows: np.ndarray | slice) -> "Ranking":
         """Some queries alone."""
-        return Ranking(*(None if values is None else values[rows] for values in self))
+        agreement = None if self.agreement is None else self.agreement[rows]
+        return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
 
 
 class Example(NamedTuple):
@@ -390,8 +391,14 @@ def of_queries(candidates: Candidates | None, rows: slice) -> Candidates | None:
 
 def joined(rankings: Sequence[Ranking]) -> Ranking:
     """The rankings of several batches of queries as one."""
-    columns = zip(*rankings, strict=True)
-    return Ranking(*(None if values[0] is None else np.concatenate(values) for values in columns))
+    known = [one.agreement for one in rankings if one.agreement is not None]
+    return Ranking(
+        np.concatenate([one.numbers for one in rankings]),
+        np.concatenate([one.scores for one in rankings]),
+        np.concatenate([one.mean for one in rankings]),
+        np.concatenate([one.deviation for one in rankings]),
+        np.concatenate(known) if known else None,
+    )
 
 
 def agreement(rankings: Sequence[Ranking]) -> np.ndarray:

@@ -188,7 +188,8 @@ class Dense(Retriever):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
         names = ("encoder", "learning", "adapter", "fit", "vectors", "exact_limit")
-        retriever = cls(**{name: state.get(name) for name in names})
+        given: dict[str, Any] = {name: state.get(name) for name in names}
+        retriever = cls(**given)
         retriever.corpus = corpus
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)
