@@ -173,7 +173,7 @@ def asked(target: Target, queries: Sequence[str], clients: int, seconds: float) 
 
 @contextmanager
 def served_by_mlflow(folder: Path, model: str) -> Iterator[tuple[int, int]]:
-    """The process and the port at which MLflow serves the same program, logged as a training logs it."""
+    """The process and the port at which MLflow serves the same program."""
     import mlflow
 
     from zero2ir.listening import listen
