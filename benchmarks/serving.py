@@ -173,26 +173,22 @@ def asked(target: Target, queries: Sequence[str], clients: int, seconds: float) 
 
 @contextmanager
 def served_by_mlflow(folder: Path, model: str) -> Iterator[tuple[int, int]]:
-    """The process and the port at which MLflow serves the same program, logged as a training logs it."""
-    from zero2ir.listening import listen
-    from zero2ir.program import program_digest
-    from zero2ir.tracking import TrackingSettings, log_training
-
-    settings = TrackingSettings(uri=f"sqlite:///{CACHE.resolve()}/mlflow.db", experiment="serving")
-    log_training(
-        settings, model, load_program(folder), program_digest(folder), parameters={}, metrics={}, tags={}, artifacts={},
-        seconds=0.0,
-    )  # fmt: skip
+    """The process and the port at which MLflow serves the same program."""
     import mlflow
 
-    (logged,) = mlflow.search_logged_models(
-        experiment_ids=[mlflow.get_experiment_by_name("serving").experiment_id], max_results=1, output_format="list"
-    )
+    from zero2ir.listening import listen
+
+    place = f"sqlite:///{CACHE.resolve()}/mlflow.db"
+    mlflow.set_tracking_uri(place)
+    with mlflow.start_run(run_name=model):
+        logged = mlflow.dspy.log_model(
+            load_program(folder), name="program", use_dspy_model_save=True, pip_requirements=[]
+        )
     with listen(0) as bound:
         port = bound.getsockname()[1]
     words = ["-m", "mlflow", "models", "serve", "-m", logged.model_uri, "--env-manager", "local", "-p", str(port)]
     beside = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # MLflow starts uvicorn by its name
-    environment = os.environ | {"MLFLOW_TRACKING_URI": settings.uri, "PATH": beside}
+    environment = os.environ | {"MLFLOW_TRACKING_URI": place, "PATH": beside}
     with (CACHE / "mlflow.log").open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, *words], env=environment, stdout=log, stderr=log, start_new_session=True

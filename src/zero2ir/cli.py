@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     _system(label)
     _choices(label)
 
-    example = "zero2ir improve my-searcher --feedback feedback.db --folder my-folder"
+    example = "zero2ir improve my-searcher --feedback my-searcher-state/feedback.sqlite --folder my-folder"
     improve = _command(
         commands, "improve", _improve, "train a searcher on with feedback, and keep the better one", example
     )
@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
     improve.add_argument("--seed", type=int, default=0, help="of everything that draws (default: %(default)s)")
     _tracking(improve)
 
-    example = "zero2ir monitor my-searcher --reference asked-then.jsonl --current feedback.db"
+    example = "zero2ir monitor my-searcher --reference asked-then.jsonl --current my-searcher-state/feedback.sqlite"
     monitor = _command(commands, "monitor", _monitor, "see whether what people ask has moved", example)
     monitor.add_argument("program", type=Path, metavar="SEARCHER", help="the folder that train wrote")
     searches = "searches: .txt, .jsonl (query, at, seconds, fallback), or the server's feedback"
