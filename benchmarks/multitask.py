@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from copies import COPIES
 
 from zero2ir.answers import answer_places, token_f1
 from zero2ir.collections import JudgmentBudget, Query, check, test_queries
@@ -45,6 +44,7 @@ from zero2ir.pretext.learning import split
 from zero2ir.strategies import TrainingInputs
 from zero2ir.tasks.qa import PairSettings, prepare
 
+KEPT = Path(__file__).resolve().parent.parent / ".cache" / "benchmark" / "multitask"
 SEED = 0
 DEPTH = 10
 HELD_OUT = 0.2
@@ -89,7 +89,7 @@ def main() -> None:
     settings = config.pretraining.multitask.model_copy(update={"held_out": HELD_OUT})
     trial = read_trial(given, settings)
     key = f"{given.every} {given.questions} {settings.model_dump_json()}"
-    kept = COPIES / "multitask" / f"{folder.name}-{sha256(key.encode()).hexdigest()[:8]}"
+    kept = KEPT / f"{folder.name}-{sha256(key.encode()).hexdigest()[:8]}"
     conditions = {"all five": settings}
     conditions |= {task: settings.model_copy(update={"tasks": (task,)}) for task in TASKS}
     found = {
