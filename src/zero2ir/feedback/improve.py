@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked", "FeedbackEvent", WeightedJudgment)
 
+DEPTH = 100  # of the rankings that are measured
 UNITS = 100  # a gain of 1 in whole numbers, as measures want them; nDCG does not depend on the unit
 LEAST_HELD_OUT = 5  # queries; with fewer no difference can be significant
 
@@ -80,8 +81,7 @@ def improve(
     """Trains a searcher on, with judgments and feedback, and compares it with the old one on held-out queries.
 
     Which queries are held out follows from their texts: one that decides today never teaches tomorrow. The old searcher
-    may have learned from held-out judgments before, which speaks for it. Of each query the judged documents alone are
-    ranked.
+    may have learned from held-out judgments before, which speaks for it.
 
     Args:
         program: the searcher in use.
@@ -108,8 +108,8 @@ def improve(
     new = _trained(program, _inputs(corpus, taught, asked, settings, seed), strategy or FineTune())
     clicked = sum(row.attraction is not None for row in taught)
     figures = {"learned_from": float(len(taught)), "learned_from_clicks": float(clicked)}
-    values = [_values(one, corpus, tested, settings.tuning.measure) for one in (new.retriever, program.retriever)]
-    return _decided(new, *values, figures, settings, seed)
+    values, old = (_values(one.retriever, corpus, tested, settings.tuning.measure) for one in (new, program))
+    return _decided(new, values, old, figures, settings, seed)
 
 
 def _decided(
@@ -215,23 +215,36 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
-    """The measure of each query's judged documents, ranked alone; clicks count by their weights, as in learning.
+    """The measure of each query with a relevant document; clicks count by their weights, as they do in learning.
 
-    What the old searcher never showed nobody clicked on: if that counted as not relevant, no other one could be better.
+    Where clicks are all that is known of a query, its judged documents are ranked alone (condensed lists): nobody could
+    click on what the old searcher never showed, and if that counted as not relevant, no other one could be better.
 
-    Source: condensed lists, Sakai, SIGIR 2007, doi:10.1145/1277741.1277756.
+    Source: Sakai, SIGIR 2007, doi:10.1145/1277741.1277756.
     """
-    judged: dict[str, list[str]] = {}
+    judged: dict[str, list[WeightedJudgment]] = {}
     for row in rows:
-        judged.setdefault(row.query, []).append(row.doc_id)
-    queries = list(dict.fromkeys(row.query for row in rows if row.weight > 0))
-    if not queries:
+        judged.setdefault(row.query, []).append(row)
+    useful = {query: known for query, known in judged.items() if any(row.weight > 0 for row in known)}
+    clicked = {query: known for query, known in useful.items() if all(row.attraction is not None for row in known)}
+    whole = {query: known for query, known in useful.items() if query not in clicked}
+    return {
+        **_measured(retriever, corpus, whole, measure, alone=False),
+        **_measured(retriever, corpus, clicked, measure, alone=True),
+    }
+
+
+def _measured(
+    retriever: "Retriever", corpus: Corpus, judged: Mapping[str, Sequence[WeightedJudgment]], measure: str, alone: bool
+) -> dict[str, float]:
+    """The measure of each query, in the whole collection, or with its judged documents ranked alone."""
+    if not judged:
         return {}
-    candidates = [corpus.numbers_of(judged[query]) for query in queries]
-    ranking = retriever.search(queries, max(map(len, candidates)), candidates)
-    qrels = [Judgment(row.query, row.doc_id, round(UNITS * row.weight)) for row in rows]
-    found = judged_values(ranking, corpus, queries, qrels, measure)
-    return dict(zip(queries, map(float, found), strict=True))
+    numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
+    ranking = retriever.search(list(judged), DEPTH, numbers if alone else None)
+    qrels = [Judgment(query, row.doc_id, round(UNITS * row.weight)) for query, rows in judged.items() for row in rows]
+    values = judged_values(ranking, corpus, list(judged), qrels, measure)
+    return dict(zip(judged, map(float, values), strict=True))
 
 
 def _said(better: bool, comparison: Comparison, figures: Mapping[str, float], measure: str) -> str:
