@@ -4,10 +4,10 @@
 
 A hybrid searcher of the first collection is asked with that collection's queries, train and test. One half of them is
 the reference. False alerts: windows of 100 queries drawn from the other half, without replacement, so that nothing
-moved; the share of 1,000 single looks with any alert, and of 200 series of 30 looks that share the level. The stream:
+moved; the share of 400 single looks with any alert, and of 40 series of ten looks that share the level. The stream:
 queries of the other half, then, from a known place on, queries of the second collection; how many of these it takes to
-an alert of the window's looks (the last 100 queries, every tenth query; as many looks as the stream allows share the
-level) and of ADWIN, search by search; 100 streams, with 300 queries before the switch. False alerts before it count.
+an alert of the window's looks (the last 100 queries, every 25 queries; as many looks as the stream allows share the
+level) and of ADWIN, search by search; 40 streams, with 300 queries before the switch. False alerts before it count.
 
 Each signal is measured once for each query. Prints Markdown and writes drift.json.
 """
@@ -27,7 +27,7 @@ from zero2ir.monitoring.observations import Measured, Observation
 from zero2ir.pretraining import make_encoder
 from zero2ir.program import Program
 
-WINDOW, STEP, BEFORE, AFTER = 100, 10, 300, 150
+WINDOW, STEP, BEFORE, AFTER, LOOKS = 100, 25, 300, 150, 10
 CACHE = paths.CACHE / "benchmark" / "drift"
 
 
@@ -36,9 +36,9 @@ def main() -> None:
     parser.add_argument("first", nargs="?", default="beir/scifact")
     parser.add_argument("second", nargs="?", default="beir/nfcorpus")
     parser.add_argument("--model", default="hybrid", help="a file of conf/model")
-    parser.add_argument("--singles", type=int, default=1000)
-    parser.add_argument("--series", type=int, default=200)
-    parser.add_argument("--streams", type=int, default=100)
+    parser.add_argument("--singles", type=int, default=400)
+    parser.add_argument("--series", type=int, default=40)
+    parser.add_argument("--streams", type=int, default=40)
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     program = searcher(given.first, given.model)
@@ -50,7 +50,7 @@ def main() -> None:
     found = {
         "reference": half,
         "single looks": false_alerts(monitor, same, given.singles, 1, rng),
-        "series of 30 looks": false_alerts(monitor, same, given.series, 30, rng),
+        "series of 10 looks": false_alerts(monitor, same, given.series, LOOKS, rng),
         **switched(monitor, same, other, given.streams, rng),
     }
     show(given, found)
@@ -140,7 +140,7 @@ def first(places: Any) -> float:
 def show(given: argparse.Namespace, found: dict[str, Any]) -> None:
     print(f"\n**{given.first}**, {given.model}, reference of {found['reference']} queries\n")
     print("| | false alerts |\n|---|---|")
-    for name in ("single looks", "series of 30 looks"):
+    for name in ("single looks", "series of 10 looks"):
         one = found[name]
         print(f"| {one['n']:,} {name} | {one['share']:.1%} [{one['ci_low']:.1%}, {one['ci_high']:.1%}] |")
     print(

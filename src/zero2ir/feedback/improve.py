@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked", "FeedbackEvent", WeightedJudgment)
 
+DEPTH = 100  # of the rankings that are measured
 UNITS = 100  # a gain of 1 in whole numbers, as measures want them; nDCG does not depend on the unit
 LEAST_HELD_OUT = 5  # queries; with fewer no difference can be significant
 
@@ -80,8 +81,7 @@ def improve(
     """Trains a searcher on, with judgments and feedback, and compares it with the old one on held-out queries.
 
     Which queries are held out follows from their texts: one that decides today never teaches tomorrow. The old searcher
-    may have learned from held-out judgments before; and documents that were never shown count as not relevant. Both
-    speak for the old one.
+    may have learned from held-out judgments before, which speaks for it.
 
     Args:
         program: the searcher in use.
@@ -104,26 +104,40 @@ def improve(
             f"nothing to learn from: {len(taught)} judgments and none of a relevant document; collect more feedback, "
             "with impressions and their positions beside the clicks"
         )
-    new, because = _trained(program, corpus, taught, strategy or FineTune(), settings, seed)
-    values = [_values(one, corpus, tested, settings.tuning.measure) for one in (new.retriever, program.retriever)]
-    figures: dict[str, float] = {
-        "learned_from": len(taught),
-        "learned_from_clicks": sum(row.attraction is not None for row in taught),
-        "held_out_queries": len(values[0]),
-    }
-    if len(values[0]) < LEAST_HELD_OUT:
-        said = f"Not compared: {len(values[0])} held-out queries, {LEAST_HELD_OUT} are the least; the old one stays"
-        return Improved(new, False, None, f"{said}. {because}", figures)
+    asked = [event.query for event in known if not held_out(event.query, settings.held_out)]
+    new = _trained(program, _inputs(corpus, taught, asked, settings, seed), strategy or FineTune())
+    clicked = sum(row.attraction is not None for row in taught)
+    figures = {"learned_from": float(len(taught)), "learned_from_clicks": float(clicked)}
+    values, old = (_values(one.retriever, corpus, tested, settings.tuning.measure) for one in (new, program))
+    return _decided(new, values, old, figures, settings, seed)
+
+
+def _decided(
+    new: "Program",
+    values: Mapping[str, float],
+    old: Mapping[str, float],
+    figures: Mapping[str, float],
+    settings: ImproveSettings,
+    seed: int,
+) -> Improved:
+    """Whether the new searcher is better, by its measure and the old one's on each held-out query."""
+    because = f"{new.about['chosen']}: {new.about['because']}."
+    because = f"{because[0].upper()}{because[1:]}"
+    if len(values) < LEAST_HELD_OUT:
+        said = f"Not compared: {len(values)} held-out queries, {LEAST_HELD_OUT} are the least; the old one stays"
+        return Improved(new, False, None, f"{said}. {because}", {**figures, "held_out_queries": float(len(values))})
     options: dict[str, Any] = {"resamples": settings.resamples, "level": 1 - settings.level, "seed": seed}
-    comparison = compare({seed: values[0]}, {seed: values[1]}, **options)
+    comparison = compare({seed: values}, {seed: old}, **options)
     better = comparison.difference.mean > 0 and comparison.p_value <= settings.level
-    figures |= {
-        "new": float(np.mean(list(values[0].values()))),
-        "old": float(np.mean(list(values[1].values()))),
+    compared = {
+        "held_out_queries": float(len(values)),
+        "new": float(np.mean(list(values.values()))),
+        "old": float(np.mean(list(old.values()))),
         "difference": comparison.difference.mean,
         "p_value": comparison.p_value,
     }
-    return Improved(new, better, comparison, _said(better, comparison, figures, settings, because), figures)
+    text = f"{_said(better, comparison, compared, settings.tuning.measure)}. {because}"
+    return Improved(new, better, comparison, text, {**figures, **compared})
 
 
 def held_out(query: str, share: float) -> bool:
@@ -161,58 +175,83 @@ def _joined(
     ]
 
 
-def _trained(
-    program: "Program",
-    corpus: Corpus,
-    rows: Sequence[WeightedJudgment],
-    strategy: Strategy,
-    settings: ImproveSettings,
-    seed: int,
-) -> tuple["Program", str]:
-    """The program that a strategy makes of what is there, and why it did so."""
+def _inputs(
+    corpus: Corpus, rows: Sequence[WeightedJudgment], asked: Sequence[str], settings: ImproveSettings, seed: int
+) -> TrainingInputs:
+    """What a strategy learns from: the rows that teach, and the queries of which they say nothing."""
+    query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
+    judged = [JudgedDocument(query_ids[row.query], row.query, row.doc_id, row.relevance) for row in rows]
+    known = set(map(normalised, query_ids))
+    return TrainingInputs(
+        corpus,
+        judged,
+        tuning=settings.tuning,
+        seed=seed,
+        asked=list({normalised(query): query for query in asked if normalised(query) not in known}.values()),
+        weights={(query_ids[row.query], row.doc_id): row.weight for row in rows},
+    )
+
+
+def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
+    """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
     from zero2ir.experiment import calibrate, with_policy
     from zero2ir.program import Program, reader_of
 
-    query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
-    judged = [JudgedDocument(query_ids[row.query], row.query, row.doc_id, row.relevance) for row in rows]
-    weights = {(query_ids[row.query], row.doc_id): row.weight for row in rows}
-    inputs = TrainingInputs(corpus, judged, (), settings.tuning, seed, weights=weights)
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
     unlearned = program.retriever.starting_from(Start())
     fitted = strategy.fit(unlearned, inputs)
-    about = {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels}
     new = Program(
         fitted.retriever,
         program.documents,
         calibrate(fitted.retriever, inputs) or program.confidence,
-        about,
+        {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         program.language_model,
-        reader_of(fitted.retriever, corpus) if program.reader is not None else None,
+        reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
         links=program.links,
         fallback=program.fallback,
     )
-    if program.policy is not None:  # the same risks, by the confidence as it is now
-        new = with_policy(new, inputs, program.policy.risk, program.policy.most_risk)
-    return new, f"{fitted.chosen[0].upper()}{fitted.chosen[1:]}: {fitted.because}."
+    policy = program.policy
+    return new if policy is None else with_policy(new, inputs, policy.risk, policy.most_risk)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
-    """The measure of each query with a relevant document; clicks count by their weights, as they do in learning."""
-    queries = list(dict.fromkeys(row.query for row in rows if row.weight > 0))
-    if not queries:
+    """The measure of each query with a relevant document; clicks count by their weights, as they do in learning.
+
+    Where clicks are all that is known of a query, its judged documents are ranked alone (condensed lists): nobody could
+    click on what the old searcher never showed, and if that counted as not relevant, no other one could be better.
+
+    Source: Sakai, SIGIR 2007, doi:10.1145/1277741.1277756.
+    """
+    judged: dict[str, list[WeightedJudgment]] = {}
+    for row in rows:
+        judged.setdefault(row.query, []).append(row)
+    useful = {query: known for query, known in judged.items() if any(row.weight > 0 for row in known)}
+    clicked = {query: known for query, known in useful.items() if all(row.attraction is not None for row in known)}
+    whole = {query: known for query, known in useful.items() if query not in clicked}
+    return {
+        **_measured(retriever, corpus, whole, measure, alone=False),
+        **_measured(retriever, corpus, clicked, measure, alone=True),
+    }
+
+
+def _measured(
+    retriever: "Retriever", corpus: Corpus, judged: Mapping[str, Sequence[WeightedJudgment]], measure: str, alone: bool
+) -> dict[str, float]:
+    """The measure of each query, in the whole collection, or with its judged documents ranked alone."""
+    if not judged:
         return {}
-    qrels = [Judgment(row.query, row.doc_id, round(UNITS * row.weight)) for row in rows]
-    found = judged_values(retriever.search(queries, 100), corpus, queries, qrels, measure)
-    return dict(zip(queries, map(float, found), strict=True))
+    numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
+    ranking = retriever.search(list(judged), DEPTH, numbers if alone else None)
+    qrels = [Judgment(query, row.doc_id, round(UNITS * row.weight)) for query, rows in judged.items() for row in rows]
+    values = judged_values(ranking, corpus, list(judged), qrels, measure)
+    return dict(zip(judged, map(float, values), strict=True))
 
 
-def _said(
-    better: bool, comparison: Comparison, figures: Mapping[str, float], settings: ImproveSettings, because: str
-) -> str:
+def _said(better: bool, comparison: Comparison, figures: Mapping[str, float], measure: str) -> str:
+    """The comparison in words."""
     difference = comparison.difference
-    verdict: Literal["Better", "Not better"] = "Better" if better else "Not better"
     return (
-        f"{verdict}: {settings.tuning.measure} {figures['new']:.3f} against {figures['old']:.3f} on {difference.n} "
-        f"held-out queries, {difference.mean:+.3f} [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}], "
-        f"p = {comparison.p_value:.4f}. {because}"
+        f"{'Better' if better else 'Not better'}: {measure} {figures['new']:.3f} against {figures['old']:.3f} on "
+        f"{difference.n} held-out queries, {difference.mean:+.3f} [{difference.ci_low:+.3f}, "
+        f"{difference.ci_high:+.3f}], p = {comparison.p_value:.4f}"
     )
