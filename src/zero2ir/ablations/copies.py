@@ -2,7 +2,7 @@
 
 A copy is a clone of what is committed. It stays: a second call goes on where the first one was killed, inside a stage,
 too, and DVC reruns only what changed. (`dvc exp run --temp` makes its copy anew each time, leaves it behind when it is
-killed, and shares no cache of answers and embeddings; `dvc queue` keeps a killed task as running.)
+killed, and shares no cache of answers and embeddings.)
 """
 
 import fcntl
