@@ -4,7 +4,8 @@
 
 A hybrid searcher of the first collection is asked with that collection's queries, train and test. One half of them is
 the reference. False alerts: windows of 100 queries drawn from the other half, without replacement, so that nothing
-moved; the share of 400 single looks with any alert, and of 40 series of ten looks that share the level. The stream:
+moved; the share of 400 single looks with any alert, and of 40 series of ten looks that share the level. Each has halves
+of its own: with the same ones for all, a chance difference between them would come back in every window. The stream:
 queries of the other half, then, from a known place on, queries of the second collection; how many of these it takes to
 an alert of the window's looks (the last 100 queries, every 25 queries; as many looks as the stream allows share the
 level) and of ADWIN, search by search; 40 streams, with 300 queries before the switch. False alerts before it count.
@@ -45,12 +46,13 @@ def main() -> None:
     own, foreign = queries(given.first, rng), queries(given.second, rng)
     half = len(own) // 2
     monitor = Monitor(program, [Observation(query) for query in own[:half]])
-    same = monitor.meter.measure([Observation(query) for query in own[half:]])
+    everything = monitor.meter.measure([Observation(query) for query in own])
+    same = everything.of(np.arange(half, len(own)))
     other = monitor.meter.measure([Observation(query) for query in foreign[:2000]])
     found = {
         "reference": half,
-        "single looks": false_alerts(monitor, same, given.singles, 1, rng),
-        "series of 10 looks": false_alerts(monitor, same, given.series, LOOKS, rng),
+        "single looks": false_alerts(monitor, everything, given.singles, 1, rng),
+        "series of 10 looks": false_alerts(monitor, everything, given.series, LOOKS, rng),
         **switched(monitor, same, other, given.streams, rng),
     }
     show(given, found)
@@ -83,14 +85,16 @@ def looking(monitor: Monitor, looks: int, seed: int) -> Monitor:
 
 
 def false_alerts(
-    monitor: Monitor, same: Measured, times: int, looks: int, rng: np.random.Generator
+    monitor: Monitor, everything: Measured, times: int, looks: int, rng: np.random.Generator
 ) -> dict[str, float]:
     """The share of series of looks with any alert, with its 95 % interval."""
     from scipy.stats import binomtest
 
     alerts = 0
     for number in range(times):
-        watched = looking(monitor, looks, number)
+        reference, others = np.array_split(rng.permutation(len(everything.queries)), 2)
+        watched, same = looking(monitor, looks, number), everything.of(others)
+        watched.reference = everything.of(reference)
         windows = [rng.permutation(len(same.queries))[:WINDOW] for _ in range(looks)]
         alerts += any(signal.moved for window in windows for signal in watched.compared(same.of(window)))
     interval = binomtest(alerts, times).proportion_ci()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
+from pydantic import BaseModel
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, followed, load_embeddings, load_encoder, save_embeddings
@@ -143,6 +144,10 @@ class Dense(Retriever):
             return None
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
+    def _taught(self) -> BaseModel:
+        """How the encoder learns."""
+        return self.fit
+
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.fit, self.vectors, self.exact_limit)
 
@@ -177,7 +182,7 @@ class Dense(Retriever):
             exact_limit=self.exact_limit,
             rows=len(self.nearest.vectors),
             adapter=self.adapter.model_dump(),  # a saved searcher goes on learning
-            fit=self.fit.model_dump(),
+            fit=self._taught().model_dump(),
         )
         self.network.save(folder / "encoder")
         self.nearest.save(folder)

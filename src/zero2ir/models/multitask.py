@@ -46,6 +46,9 @@ class Multitask(Dense):
         super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
         self.lessons = MultitaskSettings.model_validate(fit or {})
 
+    def _taught(self) -> MultitaskSettings:
+        return self.lessons
+
     def _like(self) -> Self:
         return type(self)(self.encoder, self.learning, self.adapter, self.lessons, self.vectors, self.exact_limit)
 
@@ -149,6 +152,9 @@ class HeadReader(Reader):
 
     def index(self, corpus: Corpus) -> Self:
         return self.reading_by(corpus.encoder(self.encoder))
+
+    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        return self  # it reads texts, whatever stands in the collection
 
     def reading_by(self, network: MultitaskEncoder) -> Self:
         """Itself, with an encoder at hand."""
