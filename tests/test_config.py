@@ -339,7 +339,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"stattic": {}},
-            "pretraining.stattic: unknown key; valid keys are adapted, learned_sparse, pairs, ",
+            "pretraining.stattic: unknown key; valid keys are adapted, learned_sparse, multitask, ",
         ),
         (
             "pretraining/default",
