@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir import cli
+from zero2ir import cli, load
+from zero2ir.policy import Policy
 
 Rows = list[tuple[str, str, int]]
 MARKUP = "[red]not[/red] markup [/] [bold"
@@ -123,6 +124,24 @@ def test_search_prints_documents_literally(searcher: Path, capsys: pytest.Captur
     assert printed.count(f"{MARKUP} xylophone") == 2
     assert printed.count("[b]odd[/b]") == 2
     assert "[red]xylophone[/] [/blue]" in printed
+
+
+def test_search_says_why_it_gives_no_document(
+    searcher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = load(searcher)
+    program.policy = Policy(risk=0.0, most_risk=0.0, answer=None, warn=None, coverage=0.0, queries=10)
+    program.save(tmp_path / "unsure")
+    cli.main(["search", str(tmp_path / "unsure"), "xylophone"])
+    assert "no document is given" in " ".join(capsys.readouterr().out.split())
+
+
+def test_search_waits_for_the_richer_searcher(folder: Path) -> None:
+    """In a process of its own the first search imports what takes longer than a request may."""
+    cli.main(["train", str(folder), "--model", "dense", "--fallback", "sparse", "--output", "both"])
+    command = [Path(sys.executable).with_name("zero2ir"), "search", "both", "to lower case", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert json.loads(ended.stdout)["served_by"] == "dense"
 
 
 def test_search_prints_json(searcher: Path, capsys: pytest.CaptureFixture[str]) -> None:

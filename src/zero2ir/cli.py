@@ -29,6 +29,7 @@ after a restart. ZERO2IR_API_KEY in the environment is a key that every request 
 <key>)."""
 NOTES = {"train": FOLDER, "compare": FOLDER, "label": FOLDER, "serve": STATE}
 ANNOTATIONS = "annotations.jsonl"
+DECIDED = {"warn": "; unsure", "abstain": "; too unsure for the stated risk, so no document is given"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -232,6 +233,8 @@ def _train(given: argparse.Namespace) -> None:
 
 def _search(given: argparse.Namespace) -> None:
     program = library.load(given.program)
+    if program.chain is not None:  # what is imported once takes longer than a request may
+        program.search(given.queries[:1], 1)
     for query in given.queries:
         answer = program(query=query, k=given.k)
         if given.json:
@@ -271,7 +274,8 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
     from rich.text import Text
 
     sure = "unknown: too few judgments" if answer.confidence is None else f"{answer.confidence:.0%}"
-    table = Table("", "score", "document", "text", title=Text(query), caption=f"first one relevant: {sure}")
+    caption = f"first one relevant: {sure}{DECIDED.get(answer.get('decision'), '')}"
+    table = Table("", "score", "document", "text", title=Text(query), caption=caption)
     answers = answer.get("answers") or [""] * len(answer.docids)
     for place, (doc_id, score, found) in enumerate(zip(answer.docids, answer.scores, answers, strict=True), 1):
         document = program.document(doc_id)
