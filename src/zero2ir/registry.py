@@ -42,7 +42,7 @@ def register(client: "MlflowClient", name: str, run: "Run") -> None:
     tags = {key: run.data.tags[key] for key in KEPT if key in run.data.tags}
     if not logged or tags["program"] in {version.tags.get("program") for version in versions(client, name)}:
         return
-    _ensure(client, name)
+    ensure_registered(client, name)
     client.create_model_version(
         name,
         f"models:/{logged[0].model_id}",
@@ -58,7 +58,7 @@ def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return sorted(found, key=lambda version: -int(version.version))
 
 
-def _ensure(client: "MlflowClient", name: str) -> None:
+def ensure_registered(client: "MlflowClient", name: str) -> None:
     """Has the registry know the name."""
     from mlflow.exceptions import MlflowException
 

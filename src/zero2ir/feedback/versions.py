@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zero2ir.errors import InputError
 from zero2ir.files import finished_folder
 from zero2ir.program import load_program, program_digest
+from zero2ir.registry import BEST, ensure_registered
 from zero2ir.tracking import MOST_CHARACTERS, _quiet, metric_name
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from zero2ir.feedback.improve import Improved
 
-BEST = "best"
 REPLACED = "replaced"  # tag of a version: the version that it took the alias from
 DIGEST = "digest"  # tag of a version: of the program
 SEARCHER = "searcher"  # the artifact
@@ -68,8 +68,7 @@ class Versions:
         client.log_artifacts(run_id, str(folder), SEARCHER)
         client.set_terminated(run_id)
         with _quiet():
-            if not client.search_registered_models(f"name='{self.name}'"):
-                client.create_registered_model(self.name)
+            ensure_registered(client, self.name)
             made = client.create_model_version(self.name, f"runs:/{run_id}/{SEARCHER}", run_id, tags={DIGEST: digest})
         return str(made.version)
 
