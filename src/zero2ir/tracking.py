@@ -216,7 +216,7 @@ def log_training(
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
         for file, value in artifacts.items():
             mlflow.log_dict(value, file)
-        with _quiet():
+        with quiet():
             mlflow.dspy.log_model(
                 program,
                 name="program",
@@ -276,7 +276,7 @@ def log_evaluation(
         mlflow.log_artifacts(str(folder), RESULTS)
         _log_data(data)
     _log_seen(client, run_id, seen)
-    with _quiet():
+    with quiet():
         register(client, registered_name(settings.experiment), client.get_run(run_id))
 
 
@@ -305,7 +305,7 @@ def log_best(
         rule: as for ``registry.promote``.
     """
     client, experiment = _client(settings)
-    with _quiet():
+    with quiet():
         move = promote(client, registered_name(settings.experiment), contenders, **rule)
     if move is not None:
         run_id = _pipeline_run(client, experiment, pipeline)
@@ -377,7 +377,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
     uri = settings.uri
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
-    with _quiet():
+    with quiet():
         mlflow.set_tracking_uri(uri)
         for name in experiments:
             mlflow.set_experiment(name)
@@ -387,7 +387,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
     import mlflow
 
-    with _quiet():
+    with quiet():
         mlflow.set_tracking_uri(settings.uri)
         experiment = mlflow.set_experiment(settings.experiment)
     return mlflow.MlflowClient(), experiment.experiment_id
@@ -406,7 +406,7 @@ def _requirements() -> list[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """MLflow tells of every database migration and every pickle; what matters is said in the documentation."""
     import logging
 

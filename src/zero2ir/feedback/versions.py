@@ -15,7 +15,7 @@ from zero2ir.errors import InputError
 from zero2ir.files import finished_folder
 from zero2ir.program import load_program, program_digest
 from zero2ir.registry import BEST, ensure_registered
-from zero2ir.tracking import MOST_CHARACTERS, _quiet, metric_name
+from zero2ir.tracking import MOST_CHARACTERS, metric_name, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,7 +67,7 @@ class Versions:
             client.log_metric(run_id, metric_name(key), value)
         client.log_artifacts(run_id, str(folder), SEARCHER)
         client.set_terminated(run_id)
-        with _quiet():
+        with quiet():
             ensure_registered(client, self.name)
             made = client.create_model_version(self.name, f"runs:/{run_id}/{SEARCHER}", run_id, tags={DIGEST: digest})
         return str(made.version)
@@ -153,7 +153,7 @@ def client_of(uri: str) -> "MlflowClient":
     """Who talks to the tracking store and registry at this URI; a new store is made."""
     import mlflow
 
-    with _quiet():
+    with quiet():
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     return client
