@@ -63,6 +63,11 @@ def dvc_cache() -> str:
     return _output([*DVC, "cache", "dir"], Path())
 
 
+def commands_first(*folders: Path) -> str:
+    """PATH with these folders and the running Python's before all others."""
+    return os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
 class Copy:
     """One condition's copy of the project.
 
@@ -126,14 +131,8 @@ class Copy:
         Raises:
             InputError: it failed; names the log.
         """
-        own = (
-            dict(os.environ)
-            | dict(environment)
-            | {
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", ".")),
-            }
-        )
+        code = os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", "."))
+        own = dict(os.environ) | {"PATH": commands_first(), "PYTHONPATH": code} | dict(environment)
         with self._claimed() as claim, self.log.open("a", encoding="utf-8") as log:
             ended = subprocess.run(
                 command, cwd=self.folder, env=own, stdout=output or log, stderr=log, pass_fds=[claim.fileno()]

@@ -23,6 +23,8 @@ class ExperimentConfig(Settings):
         then: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
         share: the parts of .cache that all conditions have in common.
         memory_gb: what one condition takes at most.
+        warm: scripts start in a process that has imported the large libraries: seconds sooner each, but the memory of
+            each counts them all.
     """
 
     title: str
@@ -33,6 +35,7 @@ class ExperimentConfig(Settings):
     then: str | None
     share: tuple[str, ...]
     memory_gb: Annotated[float, Field(gt=0)]
+    warm: bool
 
 
 class Condition(NamedTuple):
