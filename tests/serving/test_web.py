@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -224,6 +225,17 @@ def test_only_who_has_the_key_is_answered(opened: Any) -> None:
         assert client.get("/metrics", headers=headers).status_code == status
     assert client.get("/health").status_code == client.get("/openapi.json").status_code == 200
     assert "/search" in client.get("/openapi.json").json()["paths"]
+
+
+def test_the_page_of_the_api_needs_no_other_host(opened: Any) -> None:
+    client = opened(api_key="s3cret")
+    page = client.get("/docs").text
+    needed = [place for place in re.findall(r'(?:src|href)="([^"]+)"', page) if "favicon" not in place]
+    assert len(needed) == 2
+    for place in needed:
+        assert place.startswith("/")
+        assert client.get(place).status_code == 200
+    assert "https://" not in page
 
 
 def test_another_name_for_this_machine_is_turned_away(opened: Any) -> None:

@@ -5,7 +5,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import RLock
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -15,7 +14,6 @@ from zero2ir.files import write_json
 from zero2ir.training import Loss
 
 FILE = "encoder.json"
-TURNS = RLock()  # a tokenizer serves one thread at a time, and a network takes all cores anyway
 
 
 class TextEncoder(ABC):

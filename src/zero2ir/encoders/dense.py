@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
+from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.openvino import in_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
+from zero2ir.encoders.together import TURNS, Together
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import watched
@@ -72,8 +73,12 @@ class DenseEncoder(TextEncoder):
         return self._encode(self._backend.encode_document, texts)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """As ``encode``, but as queries."""
-        return self._encode(self.model.encode_query, texts)
+        """As ``encode``, but as queries; those of several threads at once."""
+        return self._queries(texts)
+
+    @cached_property
+    def _queries(self) -> Together[np.ndarray]:
+        return Together(lambda texts: self._encode(self.model.encode_query, texts), lambda rows, places: rows[places])
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> np.ndarray:
         if not texts:

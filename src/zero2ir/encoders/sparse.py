@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
-from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
+from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.together import TURNS
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import progress

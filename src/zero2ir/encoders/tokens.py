@@ -1,6 +1,7 @@
 """Late-interaction encoders: several vectors a text, with numpy at the border and torch inside."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,8 +9,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from zero2ir.encoders.base import TURNS, TextEncoder, device, readable
+from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.together import TURNS, Together
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.progress import watched
@@ -90,8 +92,12 @@ class TokenEncoder(TextEncoder):
         return tokens._replace(vectors=steps).take([place[text] for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
-        """Encodes queries: float32, possibly no vector for a text without a word."""
-        return self._encode(texts, "query")
+        """Encodes queries, those of several threads at once: float32, possibly no vector for a text without a word."""
+        return self._queries(texts)
+
+    @cached_property
+    def _queries(self) -> Together[Tokens]:
+        return Together(lambda texts: self._encode(texts, "query"), Tokens.take)
 
     def _encode(self, texts: Sequence[str], task: str) -> Tokens:
         with TURNS:

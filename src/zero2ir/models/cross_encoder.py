@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
-from zero2ir.encoders.base import TURNS
+from zero2ir.encoders.together import TURNS
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reranker, read_state, split, write_state
 from zero2ir.training import quiet, train_in_order

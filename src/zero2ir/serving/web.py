@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from zero2ir import __version__
@@ -24,7 +25,8 @@ from zero2ir.serving.service import Service
 from zero2ir.serving.settings import ServingSettings
 
 KEY_VARIABLE = "ZERO2IR_API_KEY"
-OPEN = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service
+OPEN = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service ...
+PAGE_FILES = "/static-offline-docs/"  # ... and what the page at /docs is made of
 LOG = logging.getLogger("zero2ir.serving")
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -134,7 +136,7 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
         api_key: that every request has to bring, but those for ``OPEN``; None for none.
     """
     metrics = Metrics(service)
-    app = FastAPI(title="zero2ir", version=__version__, redoc_url=None)
+    app = FastAPIOffline(title="zero2ir", version=__version__, redoc_url=None)
     app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
     searched, given_documents = search_type(service.settings), documents_type(service.settings)
 
@@ -273,7 +275,7 @@ class _Guard:
     def _refused(self, request: Request) -> JSONResponse | None:
         if self.hosts is not None and request.headers.get("host", "") not in self.hosts:
             return _error(403, "this service is served to this machine alone")
-        if self.api_key is None or request.url.path in OPEN:
+        if self.api_key is None or request.url.path in OPEN or request.url.path.startswith(PAGE_FILES):
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and same(key, self.api_key):
