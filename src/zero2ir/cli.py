@@ -25,8 +25,8 @@ queries.jsonl (query_id, text) or queries.tsv, and qrels.trec (query 0 document 
 queries.jsonl with answers instead. Queries without judgments are a log: they tell how scores spread."""
 STATE = """\
 What was added, removed and told is kept in --state (default: SEARCHER-state beside the searcher), and is there again
-after a restart. ZERO2IR_API_KEY in the environment is a key that every request has to send (Authorization: Bearer
-<key>)."""
+after a restart. SIGHUP opens SEARCHER anew, e.g. after zero2ir improve. ZERO2IR_API_KEY in the environment is a key
+that every request has to send (Authorization: Bearer <key>)."""
 NOTES = {"train": FOLDER, "compare": FOLDER, "label": FOLDER, "serve": STATE}
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; too unsure for the stated risk, so no document is given"}
@@ -249,7 +249,7 @@ def _serve(given: argparse.Namespace) -> None:
     from zero2ir.config import ServeConfig, compose
     from zero2ir.listening import listen
     from zero2ir.serving.service import Service, open_program
-    from zero2ir.serving.web import LOG, given_key, serve
+    from zero2ir.serving.web import LOG, given_key, on_hang_up, serve
 
     flags = {"log_queries": given.log_queries, "impressions": given.impressions}
     overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
@@ -265,6 +265,7 @@ def _serve(given: argparse.Namespace) -> None:
     with Service(open_program(given.program), state, settings) as service:
         for name, error in service.warm_up().items():
             print(f"{name} does not answer yet ({error})", flush=True)
+        on_hang_up(lambda: service.replace(open_program(given.program)))
         serve(service, bound, key)
 
 
@@ -470,7 +471,8 @@ def _improve(given: argparse.Namespace) -> None:
     version = versions.replace(given.program, improved)
     print(improved.text)
     stays = f"{given.program} stays as it was"
-    print(f"version {version} of {versions.name}; {f'{given.program} is this now' if improved.better else stays}")
+    now = f"{given.program} is this now; a server that has it opens it anew at SIGHUP"
+    print(f"version {version} of {versions.name}; {now if improved.better else stays}")
 
 
 def _monitor(given: argparse.Namespace) -> None:

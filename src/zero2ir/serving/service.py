@@ -42,9 +42,13 @@ class Service:
         self.settings = settings
         self.feedback = FeedbackStore(folder / FEEDBACK)
         self.journal = DocumentJournal(folder / DOCUMENTS)
-        added, removed = self.journal.changes()
-        self.program = program.changed(added, removed) if added or removed else program
+        self.program = self._now(program)
         self._changing = Lock()
+
+    def _now(self, program: Program) -> Program:
+        """A program with the documents as they are now."""
+        added, removed = self.journal.changes()
+        return program.changed(added, removed) if added or removed else program
 
     def warm_up(self) -> dict[str, str]:
         """Searches once with each link of the program, so that no request waits for a network or a server to open.
@@ -52,13 +56,18 @@ class Service:
         Returns:
             The kind of the error of each link that failed, by its name: it is tried again when it is asked.
         """
-        failed = {}
-        for link in self.program.all_links:
-            try:
-                link.search(["warm up"], 1)
-            except Exception as error:
-                failed[link.name] = type(error).__name__
-        return failed
+        return warmed(self.program)
+
+    def replace(self, program: Program) -> None:
+        """Puts a newly trained program in service, with the documents as they are now; searches never wait for it.
+
+        Raises:
+            InputError: none of its documents is left.
+        """
+        with self._changing:
+            ready = self._now(program)
+            warmed(ready)
+            self.program = ready
 
     def search(
         self, query: str, k: int, candidates: Sequence[str] | None = None, deadline: float | None = None, user: str = ""
@@ -121,6 +130,17 @@ class Service:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def warmed(program: Program) -> dict[str, str]:
+    """The kind of the error of each of a program's links that failed at a first search, by its name."""
+    failed = {}
+    for link in program.all_links:
+        try:
+            link.search(["warm up"], 1)
+        except Exception as error:
+            failed[link.name] = type(error).__name__
+    return failed
 
 
 def open_program(place: str) -> Program:

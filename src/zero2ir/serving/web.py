@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from threading import Thread
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request, Response
@@ -325,6 +327,20 @@ def given_key(host: str) -> str | None:
     if key is None and host not in NAMES:
         raise InputError(f"--host {host}: open to other machines; put a key that they have to send into {KEY_VARIABLE}")
     return key
+
+
+def on_hang_up(reopen: Callable[[], None]) -> None:
+    """Reopens at SIGHUP, in a thread of its own; what is in service stays where that fails, and the log says so."""
+
+    def run() -> None:
+        try:
+            reopen()
+        except Exception as error:
+            LOG.error("reopened: no, %s", error if isinstance(error, InputError) else type(error).__name__)
+        else:
+            LOG.info("reopened")
+
+    signal.signal(signal.SIGHUP, lambda *_: Thread(target=run, daemon=True).start())
 
 
 def serve(service: Service, bound: socket.socket, api_key: str | None) -> None:
