@@ -23,7 +23,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-LIBRARIES = ("mlflow", "dspy", "hydra", "sentence_transformers", "datasets", "sklearn", "scipy.stats", "ir_measures")
+LIBRARIES = (
+    "mlflow.dspy",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "hydra",
+    "sentence_transformers",
+    "sklearn.linear_model",
+    "ir_measures",
+    "bm25s",
+)
 SOCKET, PYTHON = "socket", "python"
 LENGTH = 8  # bytes that say how long a request is
 
