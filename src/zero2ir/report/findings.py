@@ -12,21 +12,31 @@ class Finding(NamedTuple):
     """One difference that passed, in words.
 
     Attributes:
-        system: of which it speaks.
+        systems: of which it speaks; several where all figures are the same, as of a strategy that fell back to another.
         verdict: "better" or "worse".
         other: than which.
         said: the rest of the sentence.
     """
 
-    system: str
+    systems: tuple[str, ...]
     verdict: str
     other: str
     said: str
 
     @property
+    def who(self) -> str:
+        """The systems in words."""
+        return _listed(self.systems)
+
+    @property
+    def ranks(self) -> str:
+        """The verb."""
+        return "rank" if self.systems[1:] else "ranks"
+
+    @property
     def sentence(self) -> str:
         """All of it."""
-        return f"{self.system} ranks {self.verdict} than {self.other}: {self.said}"
+        return f"{self.who} {self.ranks} {self.verdict} than {self.other}: {self.said}"
 
 
 def find_findings(summary: Summary, rows: Sequence[Compared]) -> list[Finding]:
@@ -36,7 +46,10 @@ def find_findings(summary: Summary, rows: Sequence[Compared]) -> list[Finding]:
     """
     passed = [row for row in rows if row.measure == summary.main_measure and row.verdict != "undecided"]
     passed.sort(key=lambda row: -abs(row.comparison.difference.mean))
-    return [Finding(row.system, row.verdict, row.other, _said(row, rows)) for row in passed[:MOST]]
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for row in passed:
+        alike.setdefault((row.verdict, row.other, _said(row, rows)), []).append(row.system)
+    return [Finding(tuple(systems), *told) for told, systems in alike.items()][:MOST]
 
 
 def _said(row: Compared, rows: Sequence[Compared]) -> str:

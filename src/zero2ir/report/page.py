@@ -145,8 +145,9 @@ def _findings(summary: Summary) -> list[Finding]:
     against, untrained = (
         find_findings(summary, rows) for rows in (summary.against_baseline, summary.against_untrained)
     )
-    named = {(finding.system, finding.other) for finding in against}
-    return [*against, *(finding for finding in untrained if (finding.system, finding.other) not in named)]
+    named = {(system, finding.other) for finding in against for system in finding.systems}
+    new = [one for one in untrained if any((system, one.other) not in named for system in one.systems)]
+    return [*against, *new]
 
 
 def _data_uri(folder: Path, name: str) -> str:
