@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import numpy as np
+import pytest
 
-from zero2ir.encoders.together import TURNS, Together
+from zero2ir.encoders.together import Together
 
 
 class Lengths:
@@ -66,11 +67,14 @@ def test_a_bad_text_fails_alone() -> None:
     assert [flat(rows) for rows in (first, good, other)] == [[1], [2], [4]]
 
 
-def test_who_has_the_turn_already_asks_at_once() -> None:
-    lengths = Lengths()
-    lengths.let_go.set()
-    with TURNS:
-        assert Together(lengths, lambda rows, places: rows[places])(["ab"]).tolist() == [[2]]
+def test_an_interrupt_leaves_nobody_waiting() -> None:
+    def interrupted(texts: Sequence[str]) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    together = Together(interrupted, lambda rows, places: rows[places])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            together(["ab"])
 
 
 def test_a_real_encoder_gives_each_thread_its_own() -> None:
