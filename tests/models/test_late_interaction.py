@@ -1,5 +1,6 @@
 """Late interaction: MaxSim as by hand, candidates, a graph that is nearly exact, and what learning changes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,20 @@ def test_a_first_stage_learns_too(corpus: Corpus) -> None:
     assert learned.first.map is not None
     assert isinstance(late.first, Dense)
     assert late.first.map is None
+
+
+def test_threads_that_search_at_once_get_what_they_would_get_alone(late: LateInteraction) -> None:
+    queries = QUERIES * 6
+    alone = late.search(queries, 5)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda query: late.search([query], 5), queries))
+    for row, ranking in enumerate(found):
+        np.testing.assert_allclose(ranking.scores[0], alone.scores[row], atol=1e-5)
+
+
+def test_other_documents_are_passed_over_anew(late: LateInteraction, corpus: Corpus) -> None:
+    late.search(QUERIES, 5)
+    few = Corpus(corpus.documents[:2], corpus.encoders)
+    changed = late.updated(few, np.array([0, 1]))
+    assert changed.search(QUERIES, 5).numbers.max() == 1
+    assert late.search(QUERIES, 5).numbers.max() > 1

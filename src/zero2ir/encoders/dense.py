@@ -77,7 +77,7 @@ class DenseEncoder(TextEncoder):
         return self._queries(texts)
 
     @cached_property
-    def _queries(self) -> Together[np.ndarray]:
+    def _queries(self) -> Together[str, np.ndarray]:
         return Together(lambda texts: self._encode(self.model.encode_query, texts), lambda rows, places: rows[places])
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> np.ndarray:

@@ -1,35 +1,44 @@
-"""Texts that several threads want encoded, encoded at once."""
+"""What several threads want done with a network or a matrix, done at once."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from threading import Event, Lock, RLock
 from typing import Generic, TypeVar
 
 TURNS = RLock()  # a tokenizer serves one thread at a time, and a network takes all cores anyway
+Item = TypeVar("Item")
 Rows = TypeVar("Rows")
 
 
-class Together(Generic[Rows]):
-    """Encodes for one thread at a time; whose turn it is encodes what all who wait have asked for, in one batch.
+class Together(Generic[Item, Rows]):
+    """Works for one thread at a time; whose turn it is does what all who wait have asked for, in one batch.
 
-    A text alone hardly fills a network, so that a searcher under load answers more requests a second; nobody waits for
-    others to come. Where a batch fails, everybody's texts are encoded alone, and fail alone.
+    A query alone hardly fills a network, so that a searcher under load answers more requests a second; nobody waits for
+    others to come. Where a batch fails, everybody's items are done alone, and fail alone.
 
     Args:
-        encode: texts; a row a text.
+        work: on items, such as texts to encode; a row an item.
         take: some rows, by their numbers.
+        turns: held while it works.
     """
 
-    def __init__(self, encode: Callable[[Sequence[str]], Rows], take: Callable[[Rows, Sequence[int]], Rows]) -> None:
-        self._encode = encode
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Rows],
+        take: Callable[[Rows, Sequence[int]], Rows],
+        turns: AbstractContextManager[object] = TURNS,
+    ) -> None:
+        self._work = work
         self._take = take
-        self._waiting: list[_Asked[Rows]] = []
+        self._turns = turns
+        self._waiting: list[_Asked[Item, Rows]] = []
         self._taken = False  # whether it is somebody's turn
         self._changing = Lock()
 
-    def __call__(self, texts: Sequence[str]) -> Rows:
-        """The rows of these texts."""
-        own = _Asked[Rows](texts)
+    def __call__(self, items: Sequence[Item]) -> Rows:
+        """The rows of these items."""
+        own = _Asked[Item, Rows](items)
         with self._changing:
             self._waiting.append(own)
             waits, self._taken = self._taken, True
@@ -41,7 +50,7 @@ class Together(Generic[Rows]):
 
     def _take_turn(self) -> None:
         """Answers all who wait, and calls the first of those who came meanwhile."""
-        with TURNS:
+        with self._turns:
             with self._changing:
                 asked, self._waiting = self._waiting, []
             try:
@@ -55,29 +64,29 @@ class Together(Generic[Rows]):
                     if self._waiting:
                         self._waiting[0].called.set()
 
-    def _answer(self, asked: Sequence["_Asked[Rows]"]) -> None:
+    def _answer(self, asked: Sequence["_Asked[Item, Rows]"]) -> None:
         if len(asked) > 1:
             try:
-                rows = self._encode([text for one in asked for text in one.texts])
+                rows = self._work([item for one in asked for item in one.items])
             except Exception:  # one of them spoils it for all
                 rows = None
             if rows is not None:
                 start = 0
                 for one in asked:
-                    one.rows.set_result(self._take(rows, range(start, start + len(one.texts))))
-                    start += len(one.texts)
+                    one.rows.set_result(self._take(rows, range(start, start + len(one.items))))
+                    start += len(one.items)
                 return
         for one in asked:
             try:
-                one.rows.set_result(self._encode(one.texts))
+                one.rows.set_result(self._work(one.items))
             except Exception as error:
                 one.rows.set_exception(error)
 
 
-class _Asked(Generic[Rows]):
+class _Asked(Generic[Item, Rows]):
     """What a thread asked for; it is called when it is answered, or when it is its turn."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = texts
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
         self.rows: Future[Rows] = Future()
         self.called = Event()

@@ -96,7 +96,7 @@ class TokenEncoder(TextEncoder):
         return self._queries(texts)
 
     @cached_property
-    def _queries(self) -> Together[Tokens]:
+    def _queries(self) -> Together[str, Tokens]:
         return Together(lambda texts: self._encode(texts, "query"), Tokens.take)
 
     def _encode(self, texts: Sequence[str], task: str) -> Tokens:

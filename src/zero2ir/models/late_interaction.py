@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
+from threading import RLock
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from zero2ir.encoders import (
     save_embeddings,
     save_encoded,
 )
+from zero2ir.encoders.together import Together
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
@@ -137,6 +139,7 @@ class LateInteraction(Retriever):
 
     def _sampled(self) -> Self:
         self.sample = self.documents.take(usual(len(self.documents.lengths)))
+        self._passes: dict[int, Together[np.ndarray, Ranking]] = {}
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
@@ -183,13 +186,23 @@ class LateInteraction(Retriever):
     def _nearest(self, encoded: Tokens, candidates: Candidates | None, k: int) -> Ranking:
         """Ranks all documents, or the candidates."""
         rows = range(len(encoded.lengths))
-        number = len(self.documents.lengths)
+        if not rows:
+            return best(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
         if self.graph is None and candidates is None:
-            parts = [rows[at : at + QUERIES] for at in range(0, len(rows), QUERIES)]
-            found = [best(maxsim(encoded.take(part), self.documents), k) for part in parts]
-        else:
-            found = [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
-        return joined(found) if found else best(np.zeros((0, number), dtype=np.float32), k)
+            return self._pass(k)([encoded.text(row) for row in rows])
+        return joined(
+            [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
+        )
+
+    def _pass(self, k: int) -> Together[np.ndarray, Ranking]:
+        """Ranks all documents; queries of several threads share a pass over them, which costs more than a query."""
+        documents = self.documents  # copies of this share the passes, as long as they have the same documents
+        made = Together[np.ndarray, Ranking](
+            lambda queries: ranked(queries, documents, k),
+            lambda ranking, places: ranking.of_queries(np.asarray(places)),
+            RLock(),
+        )
+        return self._passes.setdefault(k, made)
 
     def _candidates(self, encoded: Tokens, candidates: Candidates | None, row: int) -> np.ndarray:
         if candidates is not None:
@@ -292,6 +305,18 @@ class LateInteraction(Retriever):
 def _found(ranking: Ranking) -> list[np.ndarray]:
     """The documents of each query that a ranking holds."""
     return [row[row != NO_DOCUMENT] for row in ranking.numbers]
+
+
+def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
+    """Ranks all documents.
+
+    Args:
+        queries: (n_vectors, dimension) float32 each; at least one query.
+        documents: at least one vector each.
+        k: how many are kept.
+    """
+    parts = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
+    return joined([best(maxsim(Tokens.joined(part, part[0]), documents), k) for part in parts])
 
 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
