@@ -64,7 +64,8 @@ def run_conditions(
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, found = time.perf_counter(), {}
     with warm_python() if preset.warm else nullcontext() as warm, ThreadPoolExecutor(workers) as pool:
-        environment["PATH"] = commands_first(*([warm] if warm else []))
+        if warm is not None:
+            environment["PATH"] = commands_first(warm)
         running = {pool.submit(run_one, copy, preset, revision, cache, environment): copy for copy in copies}
         for future in as_finished(running):
             copy, found[running[future]] = running[future], _outcome(future)

@@ -196,13 +196,15 @@ class LateInteraction(Retriever):
 
     def _pass(self, k: int) -> Together[np.ndarray, Ranking]:
         """Ranks all documents; queries of several threads share a pass over them, which costs more than a query."""
-        documents = self.documents  # copies of this share the passes, as long as they have the same documents
-        made = Together[np.ndarray, Ranking](
-            lambda queries: ranked(queries, documents, k),
-            lambda ranking, places: ranking.of_queries(np.asarray(places)),
-            RLock(),
-        )
-        return self._passes.setdefault(k, made)
+        if k not in self._passes:
+            documents = self.documents  # copies of this share the passes, as long as they have the same documents
+            made = Together[np.ndarray, Ranking](
+                lambda queries: ranked(queries, documents, k),
+                lambda ranking, places: ranking.of_queries(np.asarray(places)),
+                RLock(),
+            )
+            self._passes.setdefault(k, made)
+        return self._passes[k]
 
     def _candidates(self, encoded: Tokens, candidates: Candidates | None, row: int) -> np.ndarray:
         if candidates is not None:
