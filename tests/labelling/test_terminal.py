@@ -56,7 +56,7 @@ def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: 
     screen = console()
     label(again, screen, iter("0120120120" * 9))
     assert again.view().stopped == "the budget of 10 judged queries is spent"
-    assert "of the first ten documents; nDCG@10, cross-validated" in " ".join(shown(screen).split())
+    assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
     lines = again.farewell()
     assert any("since it was saved: 10 → 50 judged documents used" in line for line in lines)
     assert zero2ir.load(searcher)(query="cut a sentence into words").docids

@@ -117,7 +117,7 @@ def test_each_parameter_can_have_a_learning_rate_of_its_own(rotated: Rotated) ->
     fitted = Meta(outer={**OUTER, "iterations": 3, "learned_rates": True}).fit(rotated.model(), rotated.inputs(6))
     tried = fitted.report["meta"]["tried"]
     assert [row["learned_rates"] for row in tried] == [False] * 7 + [True] * 2
-    assert tried[-1]["nDCG@10"] not in (tried[-3]["nDCG@10"], tried[0]["nDCG@10"])
+    assert tried[-1]["nDCG@100"] not in (tried[-3]["nDCG@100"], tried[0]["nDCG@100"])
     assert fitted.report["meta"]["chosen"] in tried
 
 

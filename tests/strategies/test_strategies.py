@@ -1,5 +1,6 @@
 """The strategies: what they keep, what they refuse, and which queries they look at."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ from zero2ir.synthetic.records import SyntheticQuery
 ADAPTER = {"steps": 40, "learning_rate": 0.02, "penalty": 0.001}
 QUICK = {"epochs": 10, "batch_size": 10, "learning_rate": 0.05}
 TWO_FOLDS = TuningSettings(folds=2)
+LAST = 1 / math.log2(61)  # nDCG@100 of the last of 60 documents
 
 
 def judgments(corpus: Corpus, words: slice = slice(8), number: int = 8) -> list[JudgedDocument]:
@@ -154,7 +156,7 @@ def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
     assert fitted.values.tolist() == [1.0] * 8
     assert fitted.labels == 16
-    assert "1.000 against 0.000 of the default on the 8 judged queries" in fitted.because
+    assert f"1.000 against {LAST:.3f} of the default on the 8 judged queries" in fitted.because
 
 
 def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
@@ -166,7 +168,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     assert fitted.chosen == LEARNED
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
-    assert fitted.because == "there was nothing to choose; nDCG@10 0.000 on the 8 judged queries"
+    assert fitted.because == f"there was nothing to choose; nDCG@100 {LAST:.3f} on the 8 judged queries"
     nothing = FineTune().fit(Sparse().index(corpus), inputs)  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
 
@@ -175,7 +177,7 @@ def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> Non
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == "zero_shot"
-    assert fitted.because == "none of 1 others is expected to gain nDCG@10 on the 8 judged queries"
+    assert fitted.because == "none of 1 others can be told to gain nDCG@100 on the 8 judged queries"
     assert isinstance(fitted.retriever, Scripted)
     assert not fitted.retriever.learned_from
     assert fitted.report["candidates"] == 2
@@ -215,7 +217,7 @@ def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, buil
     if build is Sparse:
         assert fitted.because.startswith("this model learns nothing from examples; ")
     else:
-        assert fitted.because.startswith("the judgments object to learning from 60 synthetic queries: nDCG@10 0.")
+        assert fitted.because.startswith("the judgments object to learning from 60 synthetic queries: nDCG@100 0.")
 
 
 def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
@@ -226,7 +228,7 @@ def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
     ]
     fitted = FixedPrompt().fit(dense("encoder").index(corpus), TrainingInputs(corpus, judged, written, TWO_FOLDS))
     assert fitted.chosen == SYNTHETIC
-    assert fitted.because.startswith("the judgments do not object to 20 synthetic queries: nDCG@10 ")
+    assert fitted.because.startswith("the judgments do not object to 20 synthetic queries: nDCG@100 ")
     assert fitted.values.mean() > 0.5
     assert not same_search(fitted.retriever, dense().index(corpus))
     assert (fitted.report["examples"], fitted.labels) == (20, 8)
@@ -332,7 +334,7 @@ def test_fitting_ranks_the_candidates_and_learns_from_them(corpus: Corpus) -> No
     assert FineTune().fit(model, TrainingInputs(corpus, rows)).values.max() == 1.0  # once it has learned
     whole = sweep_values(model, TrainingInputs(corpus, rows), ["q3"])
     among = sweep_values(model, inputs, ["q3"])
-    assert [values.tolist() for _, values in (*whole, *among)] == [[0.0], [1.0]]
+    assert [values.tolist() for _, values in (*whole, *among)] == [[LAST], [1.0]]
 
 
 def test_negatives_are_candidates(corpus: Corpus) -> None:

@@ -37,10 +37,13 @@ class FineTune:
         retriever = (learner(list(inputs.queries)) if learner else None) or base
         if learner is None and chosen.settings is not None:
             retriever = base.with_settings(chosen.settings)
+        because = explain(choice, len(candidates), inputs)
+        if settings_of(base) != settings_of(model):
+            because = f"parts of it were fitted, each on its own; of the whole, {because}"
         return Fitted(
             retriever,
             named(chosen.name, retriever, model),
-            explain(choice, len(candidates), inputs),
+            because,
             chosen.values,
             {"choice": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
             labels=len(inputs.judgments),
@@ -219,7 +222,7 @@ def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
     if candidates == 1:
         return f"there was nothing to choose; {measure} {choice.default:.3f} on the {queries} judged queries"
     if choice.expected_gain == 0:
-        return f"none of {candidates - 1} others is expected to gain {measure} on the {queries} judged queries"
+        return f"none of {candidates - 1} others can be told to gain {measure} on the {queries} judged queries"
     if choice.index == 0:
         return (
             f"fitting the {queries} judged queries does not pay when cross-validated: "

@@ -2,13 +2,18 @@
 
 Ten queries cannot tell apart systems that differ by less than about 16 points of nDCG@10. So what is observed is shrunk
 toward "no better than the default": with a normal prior of deviation tau around 0 for a candidate's true gain, and n
-paired differences of mean m and variance s2, the expected gain is m * tau^2 / (tau^2 + s2 / n). A candidate close to
-the default differs from it by little on every query and may win on little evidence; a wild one needs much.
+paired differences of mean m and variance s2, the expected gain is m * tau^2 / (tau^2 + s2 / n). And since a default is
+rarely far from what is best, only a candidate can be chosen whose gain a paired t-test tells from none.
 
 Then the whole way of choosing is cross-validated: where leaving each query out in turn does not beat the default on the
-queries left out, the default stays. Ten queries drawn 300 times from the train queries of pydocs, scifact and nfcorpus,
-with the weights of a hybrid to choose, lost 0.022 to 0.027 nDCG@10 in the worst tenth of the draws without this guard,
-0.000 to 0.017 with it, for about the same mean.
+queries left out, the default stays.
+
+Ten of 400 train queries each of scifact and nfcorpus, with up to five judged documents, were drawn 300 times, to choose
+BM25's numbers and the weights of two hybrids. Where the default was about the best candidate, choosing lost 0.0001 of
+nDCG@10 on the mean, and 0.0015 without the test; where another one was 0.008 to 0.04 better, 7 % of that was gained,
+and 24 % without the test. What decides is nDCG@100 with a depth of 100: the documents below the tenth rank that
+nDCG@10 does not see say more of a query's few judgments. Without the test, nDCG@100 gains 37 % for the same loss as
+nDCG@10; with it, 7 % against 2 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +22,14 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from scipy import stats
 
 from zero2ir.collections import Judgment
 from zero2ir.corpus import Corpus
 from zero2ir.evaluation.measures import Run, score_run
 from zero2ir.models.base import NO_DOCUMENT, Ranking
+
+SIGNIFICANCE = 0.05  # of the one-sided paired t-test
 
 
 class TuningSettings(BaseModel):
@@ -38,7 +46,7 @@ class TuningSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    measure: str = "nDCG@10"
+    measure: str = "nDCG@100"
     prior_deviation: Annotated[float, Field(gt=0)] = 0.02
     folds: Annotated[int, Field(ge=2)] = 5
     depth: Annotated[int, Field(ge=1)] = 100
@@ -67,7 +75,7 @@ class Choice:
 
     Attributes:
         index: of the candidate; 0 is the default.
-        expected_gain: of the best candidate over the default, after shrinking; 0 where that is the default itself.
+        expected_gain: of the best candidate over the default, after shrinking; 0 where none can be told from it.
         observed: the best candidate's mean on the judged queries: optimistic, since it was chosen for it.
         cross_validated: the mean over queries of what is best without them: honest.
         default: the default's mean.
@@ -110,23 +118,34 @@ def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
 
 
 def choose(values: np.ndarray, prior_deviation: float) -> Choice:
-    """Chooses the candidate with the highest expected gain, unless choosing so does not pay when cross-validated.
+    """Chooses the candidate with the highest expected gain of those that a paired t-test tells from the default.
 
-    The first, simplest candidate wins ties.
+    The default stays where there is none, or where choosing so does not pay when cross-validated. The first, simplest
+    candidate wins ties.
 
     Args:
         values: (n_candidates, n_queries) the measure of each candidate, the default first.
         prior_deviation: tau.
     """
-    gains = expected_gains(values, prior_deviation)
+    gains = _told_gains(values, prior_deviation)
     best = int(gains.argmax())
     held_out = [
-        values[int(expected_gains(np.delete(values, query, axis=1), prior_deviation).argmax()), query]
+        values[int(_told_gains(np.delete(values, query, axis=1), prior_deviation).argmax()), query]
         for query in range(values.shape[1])
     ]
     default, cross_validated = float(values[0].mean()), float(np.mean(held_out))
     index = best if cross_validated > default else 0
     return Choice(index, float(gains[best]), float(values[best].mean()), cross_validated, default)
+
+
+def _told_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
+    """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
+    n = values.shape[1]
+    if n < 2:
+        return np.zeros(len(values))
+    differences = values - values[:1]
+    least = stats.t.ppf(1 - SIGNIFICANCE, n - 1) * differences.std(axis=1, ddof=1) / np.sqrt(n)
+    return np.where(differences.mean(axis=1) > least, expected_gains(values, prior_deviation), 0.0)
 
 
 def judged_values(
