@@ -40,6 +40,7 @@ def main(config: EvaluateConfig) -> None:
         **names,
         dataset=collection.facts["name"],
         notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()}
+        | on_judged_queries(training)
         | program.retriever.notes(),
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
@@ -71,6 +72,12 @@ def main(config: EvaluateConfig) -> None:
         data=[DataUsed(f"{panel.dataset} test queries", test, sha256(test), "test")],
         seen=seen,
     )
+
+
+def on_judged_queries(training: dict[str, Any]) -> dict[str, str]:
+    """What the judged queries promised, to stand beside what the test queries say; nothing where nothing was chosen."""
+    choice = training.get("choice")
+    return {"cross-validated": f"{training['measure']} {choice['honest']:.3f}"} if choice else {}
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:

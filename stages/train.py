@@ -31,7 +31,13 @@ def main(config: TrainConfig) -> None:
         with watching(config.tracking) as seen:
             trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
-    record = {"chosen": trained.fitted.chosen, "because": trained.fitted.because, "cost": cost, **trained.fitted.report}
+    record = {
+        "chosen": trained.fitted.chosen,
+        "because": trained.fitted.because,
+        "cost": cost,
+        "measure": config.tuning.measure,
+        **trained.fitted.report,
+    }
     with finished_folder(paths.trained(**names)) as folder:
         trained.program.save(folder / paths.PROGRAM)
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)

@@ -1,6 +1,7 @@
 """The whole pipeline by `dvc repro`: what it leaves behind, and what makes a stage run again."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -70,6 +71,16 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
         assert run.data.tags["because"]
         assert "{model}/{strategy}/seed{seed}".format(**run.data.tags) == name
         assert len(run.inputs.dataset_inputs) == 3
+
+
+def test_what_was_cross_validated_stands_beside_the_test_score(finished):
+    folders = {name: finished.folder / "results" / f"{name.replace('/', '-')}-seed0" for name in NAMES}
+    notes = {name: json.loads((one / "system.json").read_text("utf-8"))["notes"] for name, one in folders.items()}
+    assert {name for name, one in notes.items() if "cross-validated" in one} == {
+        name for name in NAMES if not name.endswith("zero_shot")
+    }
+    said = [one["cross-validated"] for one in notes.values() if "cross-validated" in one]
+    assert [one for one in said if not re.fullmatch(r"nDCG@100 [01]\.\d{3}", one)] == []
 
 
 def test_every_program_is_registered_and_the_best_has_earned_it(finished):

@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from zero2ir.collections.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run
-from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
+from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_results, write_results
 from zero2ir.files import files_below, sha256
 from zero2ir.markdown import Table
 from zero2ir.report.page import build_report
@@ -158,6 +159,15 @@ def test_the_page_says_what_was_run(report):
     assert "budget.queries" in page
     assert "over queries and draws of the judgments" in page
     assert "Ten judged queries with the same spread" in page
+
+
+def test_the_notes_of_a_training_stand_beside_its_test_score(report):
+    page = report.read_text(encoding="utf-8")
+    table = re.search(r'<table aria-labelledby="choices-caption">.*?</table>', page, re.DOTALL).group()
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", table)[:3] == ["System", "nDCG@10 (test)", "Because"]
+    results = read_results(report.parent.parent / "results" / "0")
+    mean = sum(results.per_query["nDCG@10"].values()) / len(QUERIES)
+    assert f'<th scope="row">sparse-zero_shot-seed0</th><td>{mean:.3f}</td>' in table.replace("\n", "")
 
 
 def test_figures_are_drawings_without_a_date(report):

@@ -4,6 +4,7 @@ import base64
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from zero2ir.collections.records import Collection
@@ -25,7 +26,6 @@ from zero2ir.report.tables import (
     WORSE,
     Compared,
     Summary,
-    System,
     best_cells,
     calibration_table,
     comparisons_csv,
@@ -212,7 +212,7 @@ def _page(
         signed=signed,
         prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
         found_prompts={each.system.name: found_prompts(each.system.prompts) for each in searched},
-        choices=_choices(summary.systems),
+        choices=_choices(summary),
         figure=figure,
     )
 
@@ -265,9 +265,17 @@ def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(["Looked for", "Found", "Examples"], rows, labels=1)
 
 
-def _choices(systems: Sequence[System]) -> Table:
-    """What each system's training noted, e.g. what it chose and why."""
-    found = [each for system in systems for each in system.results if each.system.notes]
+def _choices(summary: Summary) -> Table:
+    """What each system's training noted, e.g. what it chose and why, beside what the test queries say."""
+    found = [each for system in summary.systems for each in system.results if each.system.notes]
     keys = list(dict.fromkeys(key for each in found for key in each.system.notes))
-    rows = [[each.system.name, *(each.system.notes.get(key, "–") for key in keys)] for each in found]
-    return Table(["System", *map(heading, keys)], rows, labels=len(keys) + 1)
+    rows = [
+        [
+            each.system.name,
+            figure(fmean(each.per_query[summary.main_measure].values())),
+            *(each.system.notes.get(key, "–") for key in keys),
+        ]
+        for each in found
+    ]
+    headers = ["System", f"{summary.main_measure} (test)", *map(heading, keys)]
+    return Table(headers, rows, labels=len(headers))

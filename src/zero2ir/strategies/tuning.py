@@ -87,9 +87,15 @@ class Choice:
     cross_validated: float
     default: float
 
+    @property
+    def honest(self) -> float:
+        """The mean of what was chosen on queries that had no say in it: of the default, where that stayed."""
+        return self.cross_validated if self.index else self.default
+
     def as_dict(self) -> dict[str, float]:
         """The figures, rounded, for the record."""
         return {
+            "honest": round(self.honest, 4),
             "expected_gain": round(self.expected_gain, 4),
             "observed": round(self.observed, 4),
             "cross_validated": round(self.cross_validated, 4),
