@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from zero2ir.collections import Document
 from zero2ir.confidence import Confidence
@@ -22,7 +23,7 @@ from zero2ir.policy import Policy
 from zero2ir.program import Link, Program
 from zero2ir.serving.service import Service
 from zero2ir.serving.settings import ServingSettings
-from zero2ir.serving.web import application, given_key
+from zero2ir.serving.web import application, given_key, serve
 
 HOST = "127.0.0.1:8766"
 SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
@@ -278,3 +279,14 @@ def test_other_machines_are_served_with_a_key_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ZERO2IR_API_KEY", "a secret")
     assert given_key("0.0.0.0") == "a secret"
     listen(0).close()
+
+
+def test_in_service_a_matrix_product_has_one_thread(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def blas_threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: seen.append(blas_threads()))
+    with threadpool_limits(2, user_api="blas"), listen(0) as bound:
+        serve(opened().service, bound, None)
+        assert (seen, blas_threads()) == ([{1}], {2})

@@ -11,8 +11,8 @@ queries left out, the default stays.
 Ten of 400 train queries each of scifact and nfcorpus, with up to five judged documents, were drawn 300 times, to choose
 BM25's numbers and the weights of two hybrids (benchmarks/choosing.py). Choosing lost 0.0001 of nDCG@10 on the mean, and
 0.0016 without the test; where a candidate that is 0.008 to 0.04 worse than the best played the default, 5 % of the
-distance was gained, and 30 % without the test. What decides is nDCG@100 with a depth of 100: the ranks that nDCG@10 does
-not see say something, too, of a query's few judgments (3 and 23 % by nDCG@10, for 0.0000 and 0.0014).
+distance was gained, and 30 % without the test. What decides is nDCG@100 with a depth of 100: the ranks that nDCG@10
+does not see say something, too, of a query's few judgments (3 and 23 % by nDCG@10, for 0.0000 and 0.0014).
 """
 
 from collections.abc import Mapping, Sequence
