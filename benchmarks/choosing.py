@@ -25,12 +25,12 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import RememberedQueries
 from zero2ir.models import Ranking
 from zero2ir.pretraining import make_encoder
-from zero2ir.strategies.tuning import choose, judged_values
+from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")
 QUERIES, BUDGET = 400, JudgmentBudget(queries=10, documents_per_query=5)
 RULES = [(measure, significance) for measure in ("nDCG@10", "nDCG@100") for significance in (0.5, 0.1, 0.05, 0.025)]
-PRIOR, DEPTH, GOAL = 0.02, 100, "nDCG@10"
+TUNING, GOAL = TuningSettings(), "nDCG@10"
 WRONG = 0.008  # of nDCG@10 below the best candidate
 EACH = 4  # a wrong default sees every fourth draw
 
@@ -77,7 +77,7 @@ def benches(dataset: str, draws: int) -> dict[str, Bench]:
     found: dict[str, Bench] = {}
     for name in MODELS:
         model = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model").index(corpus)
-        rankings = [ranking for _, ranking in model.sweep(texts, DEPTH)]
+        rankings = [ranking for _, ranking in model.sweep(texts, TUNING.depth)]
         found[name] = measured(collection, corpus, rankings, draws)
     return found
 
@@ -128,7 +128,7 @@ def outcome(bench: Bench, measure: str, significance: float) -> tuple[np.ndarray
 def gains(bench: Bench, default: int, measure: str, significance: float, draws: Sequence[Drawn]) -> np.ndarray:
     """(n_draws,) what the choice gains over a default on the queries that were not drawn."""
     order = [default, *(number for number in range(len(bench.goal)) if number != default)]
-    chosen = [order[choose(one.values[measure][order], PRIOR, significance).index] for one in draws]
+    chosen = [order[choose(one.values[measure][order], TUNING.prior_deviation, significance).index] for one in draws]
     rest = [np.setdiff1d(np.arange(bench.goal.shape[1]), one.places) for one in draws]
     return np.array(
         [(bench.goal[best] - bench.goal[default])[others].mean() for best, others in zip(chosen, rest, strict=True)]

@@ -352,7 +352,7 @@ class Labelling:
         choice = fitted.report.get("choice", {})
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default = choice.get("default", observed)
-        gain = max(0.0, choice["cross_validated"] - default) if choice.get("expected_gain") else 0.0
+        gain = max(0.0, choice.get("honest", default) - default)
         return Fit(fitted.retriever, texts, judgments, calibrate(fitted.retriever, inputs), default + gain, gain)
 
     def _effect(self, batch: Batch) -> Effect:

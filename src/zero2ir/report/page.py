@@ -4,7 +4,6 @@ import base64
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from zero2ir.collections.records import Collection
@@ -272,7 +271,7 @@ def _choices(summary: Summary) -> Table:
     rows = [
         [
             each.system.name,
-            figure(fmean(each.per_query[summary.main_measure].values())),
+            figure(each.metrics[summary.main_measure]["mean"]),
             *(each.system.notes.get(key, "–") for key in keys),
         ]
         for each in found

@@ -113,13 +113,9 @@ def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
     Returns:
         (n_candidates,); 0 for the first. With a single query there is no variance to see, and so no gain.
     """
-    differences = values - values[:1]
-    n = values.shape[1]
-    if n < 2:
-        return np.zeros(len(values))
-    noise = differences.var(axis=1, ddof=1) / n
+    mean, noise = _paired(values)
     prior = prior_deviation**2
-    return differences.mean(axis=1) * prior / (prior + noise)
+    return mean * prior / (prior + noise)
 
 
 def choose(values: np.ndarray, prior_deviation: float, significance: float = SIGNIFICANCE) -> Choice:
@@ -146,12 +142,18 @@ def choose(values: np.ndarray, prior_deviation: float, significance: float = SIG
 
 def _told_gains(values: np.ndarray, prior_deviation: float, significance: float) -> np.ndarray:
     """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
+    mean, noise = _paired(values)
+    least = stats.t.ppf(1 - significance, max(1, values.shape[1] - 1)) * np.sqrt(noise)
+    return np.where(mean > least, expected_gains(values, prior_deviation), 0.0)
+
+
+def _paired(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_candidates,) each one's mean difference to the first, and the variance of that mean; (0, 0) of one query."""
+    differences = values - values[:1]
     n = values.shape[1]
     if n < 2:
-        return np.zeros(len(values))
-    differences = values - values[:1]
-    least = stats.t.ppf(1 - significance, n - 1) * differences.std(axis=1, ddof=1) / np.sqrt(n)
-    return np.where(differences.mean(axis=1) > least, expected_gains(values, prior_deviation), 0.0)
+        return np.zeros(len(values)), np.zeros(len(values))
+    return differences.mean(axis=1), differences.var(axis=1, ddof=1) / n
 
 
 def judged_values(
