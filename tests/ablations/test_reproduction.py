@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zero2ir.ablations.preset import Condition
 from zero2ir.ablations.reproduction import (
     MARKERS,
     Checked,
@@ -60,9 +61,24 @@ def test_every_figure_has_a_condition_and_a_tolerance() -> None:
     for one in figures(PUBLISHED):
         assert one.tolerance > 0
         groups.setdefault((str(one.spec.preset), str(one.column.panel)), []).append(one)
+    folders = set()
     for (preset, _), group in groups.items():
         found = needed_condition(preset, group)
         assert found.panel.dataset == group[0].column.panel["dataset"]
+        folders.add((preset, found.name))
+    assert len(folders) == len(groups)
+
+
+def test_columns_of_one_dataset_have_a_condition_each() -> None:
+    def conditioned(queries: int) -> Condition:
+        made = figure("0.1", row="dense")
+        panel = {"dataset": "cranfield", "budget.queries": queries}
+        return needed_condition("paper", [made._replace(column=made.column.model_copy(update={"panel": panel}))])
+
+    one, ten = conditioned(1), conditioned(10)
+    assert (one.panel.budget.queries, ten.panel.budget.queries) == (1, 10)
+    assert one.panel.budget.documents_per_query == ten.panel.budget.documents_per_query == 5
+    assert one.name != ten.name
 
 
 def test_only_what_is_asked_for_runs() -> None:

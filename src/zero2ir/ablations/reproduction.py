@@ -36,7 +36,7 @@ class ColumnSpec(Settings):
 
     Attributes:
         head: as it is printed.
-        panel: what its condition changes in the panel of the table's preset.
+        panel: what its condition changes in the panel of the table's preset ("budget.queries" for a key inside another).
         system: which one, "{row}" for what the row's first cell names; "a − b" for a difference.
         figure: a measure of metrics.json, "cost/..." for a cost, None for a column that is not run again.
         printed: in place of a figure, the column's head in the tables that the preset's command prints.
@@ -244,12 +244,12 @@ def check(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterato
 
 def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition:
     """The condition of some figures of one column, with those systems only that they are about."""
-    changes = {**read_preset(preset).panel, **group[0].column.panel}
+    changes = dict(read_preset(preset).panel)
     if group[0].column.figure:
         systems = [system.split("/") for figure in group for system in figure.systems]
         changes["models"] = list(dict.fromkeys(model for model, _ in systems))
         changes["strategies"] = list(dict.fromkeys(strategy for _, strategy in systems))
-    return condition({"dataset": changes.get("dataset")} if "dataset" in changes else {}, changes)
+    return condition(group[0].column.panel, changes)
 
 
 def again(figure: PublishedFigure, copy: Copy, error: InputError | None) -> Checked:
