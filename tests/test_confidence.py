@@ -134,6 +134,19 @@ def test_unjudged_documents_do_not_count_as_not_relevant() -> None:
     assert abs(fitted.probabilities(found)[:, 0].mean() - truth) < abs(told.probabilities(found)[:, 0].mean() - truth)
 
 
+def test_more_queries_with_relevant_documents_alone_do_not_mistake_the_level_further() -> None:
+    """Three of some fifteen relevant documents are judged: the share that is not seen cannot be told from the level."""
+
+    def mistaken(n: int, seed: int) -> float:
+        found, judged, relevant = drawn(200, 0.3, seed, judged=3)
+        confidence = Confidence.fit(found.of_queries(np.arange(n)), judged[:n])
+        assert confidence is not None
+        return abs(float(confidence.probabilities(found)[:, 0].mean() - relevant[:, 0].mean()))
+
+    few, many = (np.mean([mistaken(n, seed) for seed in range(4)]) for n in (10, 200))
+    assert many < few + 0.1
+
+
 def test_what_is_judged_not_relevant_lowers_it() -> None:
     found, judged, _ = drawn(10, 0.2, 5)
     bad = [
