@@ -18,9 +18,12 @@ INTERCEPT = 0.15
 SLOPES = {2: (0.75, 0.6), 3: (0.45, 0.6, 0.45)}
 # Of the normal priors on the fitted intercept and log-slope. Ten queries drawn 60 times from those train queries, with
 # five judged documents each: an expected calibration error of 0.099, and of 0.112 where nothing is fitted. A trial with
-# the third signal gave 0.088 to 0.089 with 6 to 20, and 0.114 with 2. It is one for each query of which nothing is judged
-# not relevant, where there are more: 0.074 in place of 0.132 with 100 queries (BM25, MiniLM and both; 15 draws).
+# the third signal gave 0.088 to 0.089 with 6 to 20, and 0.114 with 2.
 PRECISION = 10.0
+# As much at least for each query of which nothing is judged not relevant: with 50 and 100 queries 0.083 and 0.079 in
+# place of 0.110 and 0.132 (BM25, MiniLM and both; 15 draws). One gives 0.075 and 0.074, but hardly listens any more
+# where all that is relevant is judged.
+PRECISION_A_QUERY = 0.5
 ROUNDS = 10  # until the share of judged documents and the probabilities agree
 MOST_SEEN = 0.95  # chance that a relevant document is among the judged ones: none is ruled out altogether
 
@@ -69,7 +72,7 @@ class Confidence:
         share of the relevant documents that the judgments seem to hold: their number beside the number that the
         present probabilities expect. Both are estimated in turn. Where nothing is judged not relevant, this bounds the
         level and no more: half the probability with twice the share explains the judgments as well, and the prior
-        decides. More of such queries do not help, so the prior weighs as much as they do, however many there are.
+        decides. More of such queries do not help: the weight of the prior grows with their number.
 
         Args:
             ranking: of n queries, some twenty documents deep.
@@ -113,7 +116,7 @@ class Confidence:
         weights[:, 0] = 1.0  # the first document counts as much as all others of its query
         known = np.array([_labels(row, one) for row, one in zip(ranking.numbers, judged, strict=True)])
         relevant = np.array([len(one.relevant) for one in judged], dtype=float)
-        precision = max(PRECISION, float(sum(not one.other for one in judged)))
+        precision = max(PRECISION, PRECISION_A_QUERY * sum(not one.other for one in judged))
         parameters = np.zeros(2)
         for _ in range(ROUNDS):
             probability = np.where(there, _sigmoid(parameters[0] + np.exp(parameters[1]) * logits), 0.0)

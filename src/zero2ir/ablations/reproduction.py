@@ -36,7 +36,7 @@ class ColumnSpec(Settings):
 
     Attributes:
         head: as it is printed.
-        panel: what its condition changes in the panel of the table's preset ("budget.queries" for a key inside another).
+        panel: what its condition changes in the panel of the table's preset ("budget.queries" is inside another key).
         system: which one, "{row}" for what the row's first cell names; "a − b" for a difference.
         figure: a measure of metrics.json, "cost/..." for a cost, None for a column that is not run again.
         printed: in place of a figure, the column's head in the tables that the preset's command prints.
