@@ -113,9 +113,7 @@ def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
     Returns:
         (n_candidates,); 0 for the first. With a single query there is no variance to see, and so no gain.
     """
-    mean, noise = _paired(values)
-    prior = prior_deviation**2
-    return mean * prior / (prior + noise)
+    return _shrunk(*_paired(values), prior_deviation)
 
 
 def choose(values: np.ndarray, prior_deviation: float, significance: float = SIGNIFICANCE) -> Choice:
@@ -144,7 +142,12 @@ def _told_gains(values: np.ndarray, prior_deviation: float, significance: float)
     """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
     mean, noise = _paired(values)
     least = stats.t.ppf(1 - significance, max(1, values.shape[1] - 1)) * np.sqrt(noise)
-    return np.where(mean > least, expected_gains(values, prior_deviation), 0.0)
+    return np.where(mean > least, _shrunk(mean, noise, prior_deviation), 0.0)
+
+
+def _shrunk(mean: np.ndarray, noise: np.ndarray, prior_deviation: float) -> np.ndarray:
+    prior = prior_deviation**2
+    return mean * prior / (prior + noise)
 
 
 def _paired(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
