@@ -37,7 +37,7 @@ def main(config: PretrainConfig) -> None:
     made = []
     with finished_folder(paths.ENCODERS) as folder:
         for role in needed_encoders(config.models, config.encoder):
-            for seed in config.seeds[:1] if role == "pretrained" else config.seeds:  # what is given has no seed
+            for seed in config.seeds[:1] if role in paths.UNSEEDED else config.seeds:
                 made.append(encoder(config, corpus, role, seed, folder))
     for one in made:
         shutil.rmtree(one.checkpoints, ignore_errors=True)  # only now: a kill would have cost finished ones, too

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from zero2ir import paths
 from zero2ir.adapted import AdaptedSettings, train_adapted
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
@@ -74,6 +75,15 @@ def test_another_seed_makes_another_transformer(docstrings: list[Document]) -> N
     one, same, other = (random_transformer(docstrings, SCRATCH, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("role", ["static", *paths.UNSEEDED])
+def test_an_encoder_is_made_once_a_seed_where_the_seed_decides(
+    role: str, docstrings: list[Document], tiny_transformer_settings: EncoderSettings
+) -> None:
+    corpus = Corpus(docstrings)
+    one, other = (make_encoder(role, corpus, tiny_transformer_settings, SETTINGS, seed).digest() for seed in (0, 1))
+    assert (one == other) == (paths.encoder(role, 0) == paths.encoder(role, 1))
 
 
 @pytest.mark.parametrize("how", ["none", "masked", "denoising"])

@@ -12,6 +12,7 @@ REPORT = Path("report")
 CACHE = Path(".cache")  # LM answers and embeddings by content; may be deleted at any time
 PROGRAM = "program"  # inside a trained system's folder
 TRAINING = "training.json"  # beside it: what its training took and chose
+UNSEEDED = ("pretrained", "late_interaction", "sentences")  # roles of encoders for which nothing is drawn
 COST = "cost.json"  # beside synthetic queries and encoders: what making them took
 
 
@@ -36,8 +37,8 @@ def synthetic(seed: int) -> Path:
 
 
 def encoder(role: str, seed: int) -> Path:
-    """The encoder that plays a role, with the encoded documents; what is trained is trained once a seed."""
-    return ENCODERS / (role if role == "pretrained" else f"{role}-seed{seed}")
+    """The encoder that plays a role, with the encoded documents; one a seed where the seed decides anything."""
+    return ENCODERS / (role if role in UNSEEDED else f"{role}-seed{seed}")
 
 
 def losses(role: str, seed: int, part: str) -> Path:
