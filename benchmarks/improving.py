@@ -169,7 +169,10 @@ def of_queries(collection: Collection, queries: Sequence[Any]) -> Collection:
 def trained(bench: Bench, inputs: TrainingInputs) -> Program:
     fitted = FineTune().fit(bench.model, inputs)
     return Program(
-        fitted.retriever, bench.collection.documents, calibrate(fitted.retriever, inputs), {"model": "bench"}
+        fitted.retriever,
+        bench.collection.documents,
+        calibrate(fitted.retriever, inputs, fitted.learner),
+        {"model": "bench"},
     )
 
 

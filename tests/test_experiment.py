@@ -1,6 +1,7 @@
 """The steps that stages and library share: train, calibrate, rank."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from zero2ir.experiment import (
     rank,
     timed,
     train_program,
+    with_policy,
 )
-from zero2ir.models import Ranking, Rewritten, Sparse
-from zero2ir.strategies import FineTune, TrainingInputs, ZeroShot
+from zero2ir.models import Ranking, Retriever, Rewritten, Sparse
+from zero2ir.models.base import Candidates
+from zero2ir.strategies import FineTune, Fitted, Need, TrainingInputs, ZeroShot
 
 Rows = list[tuple[str, str, int]]
 
@@ -79,6 +82,39 @@ def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: Traini
     pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
     among = replace(inputs, candidates=pools)
     assert calibrate(retriever, replace(told, candidates=pools)) == calibrate(retriever, among)
+
+
+class Learned(Sparse):
+    """BM25 that must not be asked what it learned from."""
+
+    learned: frozenset[str] = frozenset()
+
+    def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
+        assert not self.learned & set(queries)
+        return super().search(queries, k, candidates)
+
+
+class LearnsByHeart:
+    needs = frozenset[Need]()
+
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+        def learner(query_ids: Sequence[str]) -> Retriever:
+            learned = Learned().index(inputs.corpus)
+            learned.learned = frozenset(inputs.queries[query_id] for query_id in query_ids)
+            return learned
+
+        return Fitted(learner(list(inputs.queries)), "by heart", "so", learner=learner)
+
+
+def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
+    trained = train_program(Sparse(), LearnsByHeart(), inputs, {})
+    plain = train_program(Sparse(), ZeroShot(), inputs, {}).program
+    assert trained.program.confidence == plain.confidence is not None
+    policies = [
+        with_policy(program, inputs, 0.2, None, learner).policy
+        for program, learner in ((trained.program, trained.fitted.learner), (plain, None))
+    ]
+    assert policies[0] == policies[1] is not None
 
 
 def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:

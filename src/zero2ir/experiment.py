@@ -18,9 +18,9 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
 from zero2ir.fallback import FallbackSettings
 from zero2ir.models import Ranking, Retriever
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import NO_DOCUMENT, joined
 from zero2ir.models.prompted import search_unshown
-from zero2ir.strategies import Fitted, Strategy, TrainingInputs
+from zero2ir.strategies import Fitted, Learner, Strategy, TrainingInputs
 
 if TYPE_CHECKING:
     from zero2ir.collections import Document, Query
@@ -73,7 +73,7 @@ def train_program(
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
-        calibrate(fitted.retriever, inputs),
+        calibrate(fitted.retriever, inputs, fitted.learner),
         {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
@@ -96,18 +96,30 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
     return {f"{prefix}{name}": value for name, value in figures.items() if value is not None}
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
+def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Confidence | None:
     """Fits the confidence on the judged queries, none of which its prompts show; None where there are too few.
 
     Further queries that were asked say how scores spread, unless each query ranks candidates of its own.
+
+    Args:
+        retriever: whose answers are to be trusted, or not.
+        inputs: the judgments.
+        learner: makes the retriever from the judgments of some queries, where it learned from them: it ranks what it
+            learned from better than anything else, and so each judged query is ranked without its own judgments.
     """
     if not inputs.queries:
         return None
     asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
-    return Confidence.fit(*_judged_rankings(retriever, inputs), asked)
+    return Confidence.fit(*_judged_rankings(retriever, inputs, learner), asked)
 
 
-def with_policy(program: "Program", inputs: TrainingInputs, risk: float | None, most_risk: float | None) -> "Program":
+def with_policy(
+    program: "Program",
+    inputs: TrainingInputs,
+    risk: float | None,
+    most_risk: float | None,
+    learner: Learner | None = None,
+) -> "Program":
     """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
 
     Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
@@ -120,6 +132,7 @@ def with_policy(program: "Program", inputs: TrainingInputs, risk: float | None, 
         inputs: all that training may see.
         risk: see ``Policy.choose``.
         most_risk: see ``Policy.choose``.
+        learner: as for ``calibrate``.
 
     Raises:
         InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
@@ -133,7 +146,7 @@ def with_policy(program: "Program", inputs: TrainingInputs, risk: float | None, 
             f"risk={risk}: {len(inputs.queries)} judged queries cannot tell how sure an answer is; judge some more, or "
             "state no risk"
         )
-    ranking, judged = _judged_rankings(program.retriever, inputs)
+    ranking, judged = _judged_rankings(program.retriever, inputs, learner)
     stated = program.confidence.probabilities(ranking)[:, 0]
     right = [first in known.relevant for first, known in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
     program.policy = Policy.choose(stated, (np.array(right) + stated) / 2, risk, most_risk)
@@ -157,16 +170,25 @@ def backed(program: "Program", simpler: "Program", settings: FallbackSettings) -
     )
 
 
-def _judged_rankings(retriever: Retriever, inputs: TrainingInputs) -> tuple[Ranking, list[Judged]]:
-    """What is found for the judged queries, and what the judgments say of each."""
+def _judged_rankings(
+    retriever: Retriever, inputs: TrainingInputs, learner: Learner | None
+) -> tuple[Ranking, list[Judged]]:
+    """What is found for the judged queries by what did not learn from them, and what the judgments say of each."""
     number_of = inputs.corpus.number_of
     relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     for row in inputs.judgments:
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
     judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
-    ids, texts = list(inputs.queries), list(inputs.queries.values())
-    return search_unshown(retriever, texts, DEPTH, inputs.candidates_of(ids)), judged
+    every = list(inputs.queries)
+    parts = (inputs.folds() if learner else []) or [(every, every)]
+    found = []
+    for asked, rest in parts:
+        unlearned = (learner(rest) if learner else None) or retriever
+        texts = [inputs.queries[query_id] for query_id in asked]
+        found.append(search_unshown(unlearned, texts, DEPTH, inputs.candidates_of(asked)))
+    place = {query_id: number for number, query_id in enumerate(one for asked, _ in parts for one in asked)}
+    return joined(found).of_queries(np.array([place[query_id] for query_id in every])), judged
 
 
 def rank(

@@ -89,10 +89,11 @@ def train(
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
     about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
-    program = train_program(chosen, fit, inputs, about, config.task.answers).program
+    trained = train_program(chosen, fit, inputs, about, config.task.answers)
+    program = trained.program
     for name, one in links.items():
         program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
-    return with_policy(program, inputs, config.answering.risk, config.answering.most_risk)
+    return with_policy(program, inputs, config.answering.risk, config.answering.most_risk, trained.fitted.learner)
 
 
 def load(folder: str | Path) -> "Program":

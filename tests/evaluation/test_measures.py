@@ -161,6 +161,16 @@ def test_a_bad_measure_is_named_with_examples(name):
         parse_measures([name])
 
 
+def test_gdeval_takes_queries_of_any_name():
+    """It strips what stands before a dash, and wants a number after it."""
+    run = Run(["PLAIN-1", "PLAIN-2", "NEWS-2"], [["a"], ["x"], ["a"]], [[1], [1], [1]])
+    qrels = [Judgment("PLAIN-1", "a", 1), Judgment("PLAIN-2", "a", 1), Judgment("NEWS-2", "a", 2)]
+    rows = score_run(run, qrels, ["ERR@20"])
+    assert [row.query_id for row in rows] == ["NEWS-2", "PLAIN-1", "PLAIN-2"]
+    found = [row.value for row in rows]
+    assert found[0] > found[1] > found[2] == 0
+
+
 def test_measures_must_be_given_and_each_once():
     for names in ([], ["AP", "AP"]):
         with pytest.raises(InputError, match="each once"):

@@ -243,6 +243,7 @@ def test_the_slope_of_the_logistic_loss_is_right() -> None:
 def test_a_hybrid_learns_its_weights_from_examples() -> None:
     strong, weak = Given({0: 9.0, 1: 1.0, 2: 1.0, 3: 0.5}), Given({0: 0.1, 1: 3.0, 2: 2.0, 3: 1.0})
     hybrid = Hybrid([strong, weak], [0.5, 0.5], learning="weights", penalty=0.01).index(FOUR)
+    assert hybrid.learn([], seed=0) is None
     learned = hybrid.learn([Example("any", 0)], seed=0)
     assert isinstance(learned, Hybrid)
     assert learned.weights[0] > 0.6

@@ -51,11 +51,32 @@ def test_every_optimizer_runs_and_proposes_what_is_better(
         assert found[0].instruction == BETTER
     judged = {one.document: one.query_id for one in task.pairs}
     for one in found:
-        for shown in one.demonstrations:
-            assert shown.query_id == judged[shown.document]  # also where the LM wrote the query itself
+        assert {judged[shown.document] for shown in one.demonstrations} <= one.shown  # also those that the LM wrote
     assert capsys.readouterr() == ("", "")
     again = optimizer.propose(make_task(script_lm(answer)[0]))
     assert again == found
+
+
+def test_a_candidate_gives_away_the_queries_of_a_shared_document_and_those_that_it_quotes(
+    make_task: Callable[..., WritingTask], script_lm: Callable[..., Any], judgments: list[JudgedDocument]
+) -> None:
+    first = next(row for row in judgments if row.relevance > 0)
+    rows = [*judgments, first._replace(query_id="same", query="another query for this document")]
+    task = make_task(script_lm(answer)[0], rows=rows)
+    labelled = {one.query_id: one for one in training_examples(task)}
+    written = dspy.Example(augmented=True, document=labelled[first.query_id].document, query="of the LM's own")
+
+    def given_away(instruction: str, *demos: dspy.Example) -> frozenset[str]:
+        program = writing_program(task.fixed)
+        (predictor,) = program.predictors()
+        predictor.demos, predictor.signature = list(demos), predictor.signature.with_instructions(instruction)
+        return read_off([program], task, "mipro")[0].shown
+
+    assert given_away(BETTER, labelled[first.query_id]) == {first.query_id}
+    assert given_away(BETTER, labelled["same"]) == {"same"}
+    assert given_away(BETTER, written) == {first.query_id, "same"}
+    assert given_away("Write as in 'Another query for this document'.") == {"same"}
+    assert given_away(BETTER) == frozenset()
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, Hybrid, Retriever, Smoothed, Sparse
 from zero2ir.models.base import Start
 from zero2ir.strategies import FineTune, Meta, TrainingInputs, TuningSettings
-from zero2ir.strategies.meta import ADAPTED, START, WEIGHTED, WEIGHTED_ADAPTED, core, prefixed
+from zero2ir.strategies.meta import ADAPTED, PRACTISED, START, WEIGHTED, WEIGHTED_ADAPTED, core, prefixed
 from zero2ir.strategies.reweighting import agreement_weights
 from zero2ir.strategies.tasks import TaskSettings, make_practice, other_tasks, practice_examples, sorted_tasks
 from zero2ir.synthetic.records import SyntheticQuery
@@ -111,6 +111,14 @@ def test_after_practice_few_examples_reach_what_many_more_need_without(rotated: 
     assert fitted.report["gain_over_fine_tune"] > 0
     assert fitted.values.shape == (6,)
     assert fitted.labels == 6
+
+
+def test_another_rate_than_fine_tune_has_is_not_called_like_it(rotated: Rotated) -> None:
+    """Stacking tells what strategies made by what they call it."""
+    stays = {"iterations": 1, "rate": 1e-9, "learning_rates": [3.0], "steps": [1.0]}
+    inputs = rotated.inputs(40)
+    fitted = Meta(outer=stays).fit(rotated.model(), inputs)
+    assert fitted.chosen == PRACTISED != FineTune().fit(rotated.model(), inputs).chosen
 
 
 def test_each_parameter_can_have_a_learning_rate_of_its_own(rotated: Rotated) -> None:
@@ -265,6 +273,15 @@ def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rota
     assert fitted.report["meta"]["held_out_tasks"] == without.report["meta"]["held_out_tasks"]
 
 
+def test_tasks_of_another_collection_know_nothing_of_this_one_s_candidates(rotated: Rotated) -> None:
+    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
+    pools = {f"e{n}": [f"d{n}"] for n in range(100, 120)}  # of queries that are called like those over there
+    tasks, _ = other_tasks(replace(inputs, candidates=pools), ["static"], TaskSettings())
+    assert [task.examples for task in tasks] == [
+        task.examples for task in other_tasks(inputs, ["static"], TaskSettings())[0]
+    ]
+
+
 def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated) -> None:
     inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
     tasks, said = other_tasks(inputs, ["static"], TaskSettings(examples=12, other_documents=40))
@@ -308,6 +325,13 @@ def test_tasks_are_whole_and_do_not_share_examples(rotated: Rotated) -> None:
     number_of = rotated.corpus.number_of
     kept = [number_of[document.doc_id] for document in practice.corpus.documents]
     np.testing.assert_array_equal(same, rotated.corpus.encoded("static")[kept])
+
+
+def test_half_of_a_task_measures_however_many_are_judged(rotated: Rotated) -> None:
+    practice = make_practice(rotated.model(), rotated.inputs(30), TaskSettings(number=4, examples=20))
+    assert practice is not None
+    assert practice.support == 10
+    assert all(len(task) >= 15 for task in practice.held_out)
 
 
 def test_pretext_queries_join_where_synthetic_ones_are_too_few(corpus: Corpus) -> None:

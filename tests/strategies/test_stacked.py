@@ -127,6 +127,17 @@ def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> No
     assert mixed.retriever.settings()["weights"][1] >= 0.5
 
 
+def test_it_is_made_again_from_some_of_the_judgments(inputs: TrainingInputs) -> None:
+    by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
+    fitted = stack(by_heart, knowing(lambda n, _: n < 5, "honest")).fit(Sparse().index(inputs.corpus), inputs)
+    again = fitted.learned_from(["q7"])
+    assert again.settings() == fitted.retriever.settings()
+    queries = [inputs.queries[name] for name in ("q7", "q8")]
+    right = [inputs.corpus.number_of[row.doc_id] for row in inputs.judgments[7:9]]
+    assert (again.search(queries, 1).numbers[:, 0] == right).tolist() == [True, False]
+    assert (fitted.retriever.search(queries, 1).numbers[:, 0] == right).all()
+
+
 def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None:
     model = Dense("static").index(inputs.corpus)
     simple = FineTune().fit(model, inputs)

@@ -124,15 +124,20 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     graded: dict[str, dict[str, int]] = {}
     for judgment in qrels:
         graded.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
-    # Ranks instead of scores: the tools behind ir-measures break ties differently, and so they never see one.
+    # Numbers instead of query ids: one of the tools behind ir-measures (gdeval, for ERR) takes nothing else.
+    query_ids = sorted(graded)
+    number = {query_id: str(place) for place, query_id in enumerate(query_ids)}
+    # Ranks instead of scores: the tools break ties differently, and so they never see one.
     # A query without documents counts 0 like one that is missed: Judged@k would divide by their number.
     ranked = {
-        r.query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)} for r in rankings(run) if r.doc_ids
+        number[r.query_id]: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)}
+        for r in rankings(run)
+        if r.doc_ids and r.query_id in number
     }
-    missed = {query_id: 0.0 for query_id in sorted(graded)}
-    values = {measure: dict(missed) for measure in parsed}
-    for row in ir_measures.evaluator(parsed, graded).iter_calc(ranked):
-        values[row.measure][row.query_id] = float(row.value)
+    values = {measure: dict.fromkeys(query_ids, 0.0) for measure in parsed}
+    judged = {number[query_id]: grades for query_id, grades in graded.items()}
+    for row in ir_measures.evaluator(parsed, judged).iter_calc(ranked):
+        values[row.measure][query_ids[int(row.query_id)]] = float(row.value)
     return [
         QueryScore(query_id, name, value)
         for name, measure in zip(measures, parsed, strict=True)

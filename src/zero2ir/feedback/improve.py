@@ -203,7 +203,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
     new = Program(
         fitted.retriever,
         program.documents,
-        calibrate(fitted.retriever, inputs) or program.confidence,
+        calibrate(fitted.retriever, inputs, fitted.learner) or program.confidence,
         {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
@@ -211,7 +211,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
         fallback=program.fallback,
     )
     policy = program.policy
-    return new if policy is None else with_policy(new, inputs, policy.risk, policy.most_risk)
+    return new if policy is None else with_policy(new, inputs, policy.risk, policy.most_risk, fitted.learner)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:

@@ -353,7 +353,8 @@ class Labelling:
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default = choice.get("default", observed)
         gain = max(0.0, choice.get("honest", default) - default)
-        return Fit(fitted.retriever, texts, judgments, calibrate(fitted.retriever, inputs), default + gain, gain)
+        confidence = calibrate(fitted.retriever, inputs, fitted.learner)
+        return Fit(fitted.retriever, texts, judgments, confidence, default + gain, gain)
 
     def _effect(self, batch: Batch) -> Effect:
         before, after = self._fit(batch.start), self._fit(batch.end)

@@ -17,6 +17,7 @@ from zero2ir.models.base import (
     Start,
     agreement,
     best,
+    counted,
     joined,
     longest,
     moments,
@@ -214,6 +215,8 @@ class Hybrid(Retriever):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets each retriever learn that can, and then the weights, where they learn."""
+        if not counted(examples):
+            return None
         learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
         if self.learning == "retrievers" and all(one is None for one in learned):
             return None

@@ -43,6 +43,7 @@ class PromptCandidate:
         document_words: the most words of a document that it sees.
         temperature: of its answers; None for the LM's own.
         origin: who proposed it.
+        quoted: judged queries, by their ids, that it gives away beside those that it demonstrates.
     """
 
     style: StyleName
@@ -51,6 +52,7 @@ class PromptCandidate:
     document_words: int
     temperature: float | None = None
     origin: Origin = "fixed"
+    quoted: frozenset[str] = frozenset()
 
     @property
     def prompt(self) -> Prompt:
@@ -60,14 +62,14 @@ class PromptCandidate:
 
     @cached_property
     def digest(self) -> str:
-        """Identifies all but the origin; hexadecimal, 12 characters."""
+        """Identifies what the LM is shown, and how it answers; hexadecimal, 12 characters."""
         content = f"{self.style} {self.document_words} {self.prompt.digest}"
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
     def shown(self) -> frozenset[str]:
         """The judged queries that it gives away, by their ids; it can earn nothing from them."""
-        return frozenset(one.query_id for one in self.demonstrations if one.query_id)
+        return self.quoted | {one.query_id for one in self.demonstrations if one.query_id}
 
     @property
     def complexity(self) -> tuple[int, int, int]:

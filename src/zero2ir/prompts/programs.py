@@ -10,6 +10,7 @@ import dspy
 import numpy as np
 from dspy.utils.exceptions import AdapterParseError, LMError
 
+from zero2ir.collections.judgments import normalised
 from zero2ir.lm.adapter import as_data
 from zero2ir.lm.factory import LanguageModel, is_too_long
 from zero2ir.prompts.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
@@ -220,22 +221,28 @@ def _written(outputs: Any) -> str:
 def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin) -> list[PromptCandidate]:
     """The candidates that compiled programs stand for; those that say nothing are left out.
 
-    What an LM wrote of documents is data: an instruction becomes one line without control signs.
+    What an LM wrote of documents is data: an instruction becomes one line without control signs. A candidate gives away
+    the judged queries that its instruction quotes, and those of a document for which it shows a query of the LM's.
     """
-    shown = {as_data(one.document): one.query_id for one in task.pairs}
     found = []
     for program in programs:
         (predictor,) = program.predictors()
         instruction = _instruction(program)
         demonstrations = tuple(
-            Demonstration(as_data(demo.document), as_data(demo.query), shown.get(as_data(demo.document), ""))
+            Demonstration(as_data(demo.document), as_data(demo.query), demo.get("query_id", ""))
             for demo in predictor.demos
+        )
+        written_for = {one.document for one in demonstrations if not one.query_id}
+        quoted = frozenset(
+            one.query_id
+            for one in task.pairs
+            if as_data(one.document) in written_for or normalised(one.query) in normalised(instruction)
         )
         if instruction:
             fixed = task.fixed
             found.append(
                 PromptCandidate(
-                    fixed.style, instruction, demonstrations, fixed.document_words, fixed.temperature, origin
+                    fixed.style, instruction, demonstrations, fixed.document_words, fixed.temperature, origin, quoted
                 )
             )
     return found

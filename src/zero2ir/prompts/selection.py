@@ -127,7 +127,8 @@ class PromptChoice:
         expected_gain: of the chosen one over the fixed prompt, after shrinking.
         observed_gain: its mean difference to the fixed prompt on the judged queries that neither was shown:
             optimistic, since it was chosen for it; NaN where there is no such query.
-        cross_validated_gain: the same of what would be chosen without the query in question: honest.
+        cross_validated_gain: the same of what would be chosen without the query in question: honest, unless an
+            optimizer has ranked what it proposed on these very queries, as those of a part's instructions do.
     """
 
     index: int

@@ -1,6 +1,6 @@
 """The training strategies, one module each."""
 
-from zero2ir.strategies.base import Fitted, Need, Strategy, TrainingInputs, wants_synthetic
+from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs, wants_synthetic
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
 from zero2ir.strategies.meta import Meta
@@ -13,6 +13,7 @@ __all__ = [
     "FineTune",
     "Fitted",
     "FixedPrompt",
+    "Learner",
     "Meta",
     "Need",
     "PromptSearch",

@@ -65,6 +65,20 @@ class TrainingInputs:
             return None
         return [self.corpus.numbers_of(self.candidates.get(query_id, ())) for query_id in query_ids]
 
+    def folds(self) -> list[tuple[list[str], list[str]]]:
+        """The judged queries in parts, drawn by seed: the ids of each part, and those of all others; nothing of a
+        single query."""
+        query_ids = list(self.queries)
+        number = min(self.tuning.folds, len(query_ids))
+        if number < 2:
+            return []
+        place = np.random.default_rng(self.seed).permutation(len(query_ids)) % number
+        part_of = dict(zip(query_ids, place.tolist(), strict=True))
+        return [
+            ([one for one in query_ids if part_of[one] == part], [one for one in query_ids if part_of[one] != part])
+            for part in range(number)
+        ]
+
     def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
         """What the judgments of some queries teach: each relevant document before those judged not relevant, and
         before unjudged ones that BM25 ranks high, among the query's candidates where it has any."""

@@ -21,7 +21,8 @@ LEARNED = "learned from the judgments"
 class FineTune:
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
 
-    The default is the model before it has learned; for one that has to learn first, what it has learned.
+    The default is the model before it has learned; for one that has to learn first, what it has learned. The settings
+    of parts are chosen before, on all judged queries, each part on its own: only what comes after is cross-validated.
     """
 
     needs: frozenset[Need] = frozenset()
@@ -52,9 +53,10 @@ class FineTune:
 
 
 class Rival(ABC):
-    """A strategy that has to be expected to do better than fine_tune, whose result stays otherwise.
+    """A strategy beside whose result stands fine_tune's, which stays where the judgments object, or do not gain.
 
-    Where nothing is judged, the model as it is takes the place of fine_tune's result.
+    Which of the two it takes, each says. Where nothing is judged, the model as it is takes the place of fine_tune's
+    result.
 
     Attributes:
         needs: as of every strategy.
@@ -171,30 +173,26 @@ def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[C
     """What learns from judgments, measured on queries that it did not learn from.
 
     Args:
-        learn: makes the retriever; everything in it that depends on judgments has to come from here.
+        learn: makes the retriever; what it learned from judgments has to come from here.
         name: of the candidates, one a setting.
         inputs: the judgments.
 
     Returns:
         Nothing where there are too few queries, or nothing is learned.
     """
-    query_ids = list(inputs.queries)
-    folds = min(inputs.tuning.folds, len(query_ids))
-    if folds < 2:
+    folds = inputs.folds()
+    if not folds:
         return []
-    place = np.random.default_rng(inputs.seed).permutation(len(query_ids)) % folds
     values: dict[str, np.ndarray] = {}
     settings: list[Mapping[str, Any] | None] = []
-    for fold in progress(range(folds), "cross-validating"):
-        held_out = [query_id for query_id, part in zip(query_ids, place, strict=True) if part == fold]
-        rest = [query_id for query_id, part in zip(query_ids, place, strict=True) if part != fold]
+    for held_out, rest in progress(folds, "cross-validating"):
         learned = learn(rest)
         if learned is None:
             return []
         swept = sweep_values(learned, inputs, held_out)
         settings = [None if one == learned.settings() else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
-    table = np.stack([values[query_id] for query_id in query_ids]).T  # -> (n_settings, n_queries)
+    table = np.stack([values[query_id] for query_id in inputs.queries]).T  # -> (n_settings, n_queries)
     return [Candidate(name, one, row) for one, row in zip(settings, table, strict=True)]
 
 

@@ -11,7 +11,6 @@ from zero2ir.models import Retriever
 from zero2ir.models.base import Start
 from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
-    LEARNED,
     Rival,
     compared,
     cross_validated,
@@ -30,6 +29,7 @@ from zero2ir.strategies.tuning import choose
 Form = Literal["reptile", "anil", "reweight"]
 
 START = "moved to a meta-learned start"
+PRACTISED = "learned from the judgments as fast and as long as the tasks taught"
 ADAPTED = "learned from the judgments from a meta-learned start"
 WEIGHTED = "learned from examples that agree with the judgments"
 WEIGHTED_ADAPTED = "learned from examples that agree with the judgments, then from the judgments"
@@ -97,7 +97,7 @@ class Meta(Rival):
             return simpler(f"{plan.refusal}; {simple.because}")
         candidates = [one for name, learn in plan.learners.items() for one in cross_validated(learn, name, inputs)]
         if not candidates:
-            return simpler(f"too few queries are judged to tell whether it pays; {simple.because}")
+            return simpler(f"too few judged queries teach anything to tell whether it pays; {simple.because}")
         choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         gain, because = gain_over(simple, best.values, inputs), compared(simple, best.values, inputs)
@@ -135,7 +135,7 @@ class Meta(Rival):
         started = base.starting_from(prefixed(way.start, prefix))
         if not way.learning_rate:
             return Plan({START: lambda _: started}, learned.table)
-        return Plan({ADAPTED if way.learned_start else LEARNED: from_judgments(started, inputs)}, learned.table)
+        return Plan({ADAPTED if way.learned_start else PRACTISED: from_judgments(started, inputs)}, learned.table)
 
     def _reweighted(self, base: Retriever, inputs: TrainingInputs) -> Plan:
         """First-order MetaAdaptRank."""

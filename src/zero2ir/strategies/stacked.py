@@ -16,6 +16,7 @@ from zero2ir.strategies.fine_tune import (
     gain_over,
     require_judgments,
     settings_of,
+    with_settings,
 )
 from zero2ir.strategies.tuning import choose
 
@@ -26,10 +27,10 @@ STEPS = 10  # of the grid of weights
 class Stacked(Rival):
     """Fuses what several strategies make of a model, by weights that start even and may leave one of them alone.
 
-    Weights are chosen on rankings of judged queries by retrievers that were made without them: each strategy tells how
-    its result is made again from the judgments of the other queries. The choice is the usual one: shrunk toward even
-    weights, and kept only where it pays when cross-validated. What comes out has to be expected to gain over what
-    fine_tune makes of the model.
+    Weights are chosen on rankings of judged queries by retrievers that did not learn from them: each strategy tells how
+    its result is made again from the judgments of the other queries, as far as it learned from any. The choice is the
+    usual one: shrunk toward even weights, and kept only where it pays when cross-validated. Where a loss is to be
+    expected beside what fine_tune makes of the model, that stays.
 
     Args:
         strategies: two or more, by name.
@@ -72,13 +73,14 @@ class Stacked(Rival):
         retriever: Retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
+        learner = with_settings(stack, best.settings) if any(one.learner for one in parts) else None
         weights = " and ".join(
             f"{weight:.1f} {one.chosen}"
             for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
             if weight
         )
         report = table | {"choice": choice.as_dict(), "settings": settings_of(retriever)}
-        return Fitted(retriever, f"{STACKED}: {weights}", because, best.values, report, labels=len(inputs.judgments))
+        return Fitted(retriever, f"{STACKED}: {weights}", because, best.values, report, len(inputs.judgments), learner)
 
 
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:

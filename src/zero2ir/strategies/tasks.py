@@ -1,7 +1,7 @@
 """Little retrieval tasks made from a collection: what meta-learning practises on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -89,7 +89,7 @@ def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettin
     examples, sources = practice_examples(inputs, 2 * support * LEAST, settings.documents, rng)
     if len(examples) < LEAST_EXAMPLES:
         return None
-    support = min(support, len(examples) // (2 * LEAST))
+    support = min(support, len(examples) // (2 * LEAST), settings.examples // 2)
     number = min(settings.number, len(examples) // (2 * support))
     roles = model.encoder_roles()
     groups = _groups(examples, inputs.corpus, roles, number, inputs.seed)
@@ -125,7 +125,7 @@ def other_tasks(
     tasks, said = list[OtherTask](), dict[str, Any]()
     for number, other in enumerate(inputs.others):
         rng = np.random.default_rng([inputs.seed, 3, number])
-        there = replace(inputs, corpus=Corpus(other.documents), judgments=other.judgments, synthetic=(), others=())
+        there = TrainingInputs(Corpus(other.documents), other.judgments, tuning=inputs.tuning, seed=inputs.seed)
         examples = there.judged_examples(list(there.queries))
         order = rng.permutation(len(examples))
         groups = [

@@ -88,7 +88,7 @@ class Choice:
 
     @property
     def honest(self) -> float:
-        """The mean of what was chosen on queries that had no say in it: of the default, where that stayed."""
+        """The mean of what was chosen on queries that had no say in this choice: of the default, where that stayed."""
         return self.cross_validated if self.index else self.default
 
     def as_dict(self) -> dict[str, float]:
