@@ -95,7 +95,7 @@ def test_embeddings_of_another_collection_are_refused(tmp_path: Path, tiny_encod
     np.testing.assert_array_equal(encoder.encode(["one", "two"]), vectors)
     with pytest.raises(InputError, match="2 vectors for 3 documents"):
         load_encoded(tmp_path, documents=3)
-    with pytest.raises(InputError, match="no encoder there; run the stage pretrain-synthetic first"):
+    with pytest.raises(InputError, match="no encoder there; run dvc repro -f -s pretrain-synthetic first"):
         load_encoded(tmp_path / "nowhere", documents=2)
 
 

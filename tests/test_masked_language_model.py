@@ -84,6 +84,15 @@ def test_chosen_tokens_are_half_masked_and_never_special(
     assert (everything - unmasked).abs().amax(dim=1).gt(1e-3).float().mean() > 0.5  # the masked change all around
 
 
+def test_a_word_that_the_tokenizer_does_not_know_is_not_asked_for(tiny_transformer: DenseEncoder) -> None:
+    network = with_head(tiny_transformer)
+    passages = tokens(network, ["open the \N{SNAKE} file"])
+    assert network.tokenizer.unk_token_id in passages[0]
+    states, labels = chosen_states(network, passages, 1.0, np.random.default_rng(0))
+    assert network.tokenizer.convert_ids_to_tokens(labels.tolist()) == ["open", "the", "file"]
+    assert len(states) == len(labels)
+
+
 def test_reconstruction_lowers_the_loss_of_tokens_that_it_has_not_seen(
     docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:

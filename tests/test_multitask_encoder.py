@@ -1,5 +1,6 @@
 """Encoders with heads: passages of a text, spans, classes, and a form without pickle."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from zero2ir.answers import NO_SPAN
 from zero2ir.encoders import MultitaskEncoder, load_encoded, load_encoder, save_encoded
 from zero2ir.encoders.multitask import HEADS, best_span, pieces
+from zero2ir.encoders.together import TURNS
 from zero2ir.errors import InputError
 
 
@@ -49,6 +51,17 @@ def test_a_long_text_is_read_to_its_end(tiny_multitask_encoder: MultitaskEncoder
     assert none == NO_SPAN
     (alone,) = tiny_multitask_encoder.find_answers(["who was it"], [["It was Gregory."]])[0]
     assert span.score >= alone.score - 1e-4  # the best passage counts
+
+
+def test_a_reader_waits_for_its_turn(tiny_multitask_encoder: MultitaskEncoder) -> None:
+    asked = (["who was it"], [["It was Gregory."]])
+    expected = tiny_multitask_encoder.find_answers(*asked)
+    with ThreadPoolExecutor(1) as pool:
+        with TURNS:
+            call = pool.submit(tiny_multitask_encoder.find_answers, *asked)
+            with pytest.raises(TimeoutError):
+                call.result(0.5)
+        assert call.result(30) == expected
 
 
 def test_probabilities_are_of_all_classes(tiny_multitask_encoder: MultitaskEncoder) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zero2ir.config import LibraryConfig, compose
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, load_encoded, save_encoded
-from zero2ir.encoders.sentences import MOST, MOST_WORDS, sentences
+from zero2ir.encoders.sentences import LEAST_WORDS, MOST, MOST_WORDS, sentences
 from zero2ir.errors import InputError
 from zero2ir.pretraining import make_encoder
 
@@ -46,6 +46,12 @@ def test_no_text_is_one_empty_piece_and_long_ones_are_cut() -> None:
     assert sentences("") == [""]
     assert [len(piece.split()) for piece in sentences("word " * 150)] == [MOST_WORDS, MOST_WORDS, 22]
     assert len(sentences("This is a sentence. " * 100_000)) == MOST
+
+
+def test_short_pieces_join_up_to_a_limit() -> None:
+    pieces = sentences("Answers\n" + "Yes. Not now. " * 100)
+    assert len(pieces) == 5  # of 301 words
+    assert max(len(piece.split()) for piece in pieces) < MOST_WORDS + LEAST_WORDS
 
 
 @given(st.text())

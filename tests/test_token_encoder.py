@@ -102,6 +102,34 @@ def test_the_same_documents_make_the_same_encoder(
     assert other.digest() != again.digest()
 
 
+def test_what_pools_tokens_otherwise_has_another_digest(
+    tiny_token_encoder: TokenEncoder, tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
+) -> None:
+    texts = [document.content for document in docstrings]
+    other = projected_encoder(texts, tiny_transformer_settings, ProjectionSettings(dimension=16, pooling=3.0))
+    assert other.encode(texts[:1]).lengths < tiny_token_encoder.encode(texts[:1]).lengths
+    assert other.digest() != tiny_token_encoder.digest()
+
+
+def test_prompts_stand_before_queries_and_documents(tiny_transformer_settings: EncoderSettings, tmp_path: Path) -> None:
+    prompts = {"query_prompt": "query: ", "document_prompt": "passage: "}
+    given, projection = tiny_transformer_settings.model_copy(update=prompts), ProjectionSettings(dimension=8)
+    prompted = projected_encoder(TEXTS, given, projection)
+    plain = projected_encoder([f"passage: {text}" for text in TEXTS], tiny_transformer_settings, projection)
+    assert prompted.prompts == ("query: ", "passage: ")
+    assert plain.prompts == ("", "")
+    queries, documents = ["open a file"], ["sort a list", ""]
+    prompted.save(tmp_path)
+    for encoder in (prompted, load_encoder(tmp_path)):
+        assert isinstance(encoder, TokenEncoder)
+        for one, other in (
+            (encoder.encode_queries(queries), plain.encode_queries([f"query: {text}" for text in queries])),
+            (encoder.encode(documents), plain.encode([f"passage: {text}" for text in documents])),
+        ):
+            np.testing.assert_array_equal(one.vectors, other.vectors)
+            np.testing.assert_array_equal(one.starts, other.starts)
+
+
 def test_a_saved_encoder_gives_the_same_vectors_and_digest(tiny_token_encoder: TokenEncoder, tmp_path: Path) -> None:
     rows = tiny_token_encoder.encode(TEXTS)
     save_encoded(tiny_token_encoder, rows, tmp_path)

@@ -162,17 +162,20 @@ def with_head(pretrained: DenseEncoder) -> "Network":
 def chosen_states(
     network: "Network", passages: Sequence[np.ndarray], share: float, rng: np.random.Generator
 ) -> tuple["Tensor", np.ndarray]:
-    """The states of the tokens to reconstruct, and what they are.
+    """The states of the tokens to reconstruct, and what they are; a word that the tokenizer does not know is no token.
 
     Returns:
         (n, hidden) float32 and (n,) token numbers.
     """
     import torch
 
-    places = [1 + np.flatnonzero(rng.random(max(0, len(passage) - 2)) < share) for passage in passages]
+    drawn = [1 + np.flatnonzero(rng.random(max(0, len(passage) - 2)) < share) for passage in passages]
+    places: list[np.ndarray] = []
     hidden = [passage.copy() for passage in passages]
-    for passage, chosen in zip(hidden, places, strict=True):
-        passage[chosen[rng.random(len(chosen)) < 0.5]] = network.tokenizer.mask_token_id
+    for passage, chosen in zip(hidden, drawn, strict=True):
+        masked, known = rng.random(len(chosen)) < 0.5, ~np.isin(passage[chosen], network.tokenizer.all_special_ids)
+        passage[chosen[masked & known]] = network.tokenizer.mask_token_id
+        places.append(chosen[known])
     rows: list[Tensor] = []
     labels: list[np.ndarray] = []
     for number, states in read(network, hidden):

@@ -63,13 +63,15 @@ def projected_encoder(
         MultiVectorMask(["[CLS]", "[SEP]"], skiplist_tasks="query"),
         HierarchicalTokenPooling(settings.pooling),
     ]
-    return TokenEncoder(pretrained, MultiVectorEncoder(modules=modules, device=device()))
+    prompts = dict(zip(("query", "document"), network.prompts, strict=True))
+    return TokenEncoder(pretrained, MultiVectorEncoder(modules=modules, prompts=prompts, device=device()))
 
 
 def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
-    """(n_tokens, dimension) float32, the vectors of all tokens of the texts, before any pooling."""
+    """(n_tokens, dimension) float32, the vectors of all tokens of documents and their prompts, before any pooling."""
+    _, prompt = network.prompts
     rows = network.model.encode(
-        readable(texts),
+        readable([prompt + text for text in texts]),
         batch_size=network.settings.batch_size,
         output_value="token_embeddings",
         show_progress_bar=False,

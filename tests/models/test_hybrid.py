@@ -1,5 +1,6 @@
 """Fusion against calculations by hand, on rankings that are given."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
-from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import Candidates, agreement, best
+from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse, load_retriever
+from zero2ir.models.base import STATE, Candidates, agreement, best
 from zero2ir.models.hybrid import learned_weights
 from zero2ir.models.normalization import Normalization, Reference
 
@@ -81,6 +82,18 @@ def test_below_the_depth_a_document_gets_the_mean_of_those_below() -> None:
     assert numbers == [1, 0]
     one, other = 1.5**0.5, (27 / 16) ** 0.5  # means 2 and 3/4
     assert scores == pytest.approx([((4 / 3 - 2) / one + 9 / 4 / other) / 2, (2 / one - 3 / 4 / other) / 2])
+
+
+def test_an_estimated_mean_says_little_of_the_few_below() -> None:
+    found = np.linspace(2, -1, 99)
+    mean = (found.sum() - 1.5) / 100  # the one document that was left out scores -1.5
+
+    def missing(mean: float) -> float:
+        return mean + Reference(np.arange(99), found, mean, deviation=1.0).missing(100, "z-score")
+
+    assert missing(mean) == pytest.approx(-1.5)
+    assert missing(mean + 0.1) == pytest.approx(-1.0)  # no better than the last one found, though 8.5 is left for it
+    assert missing(mean - 0.1) == pytest.approx(mean - 0.1 - 3)
 
 
 def test_min_max_adds_up() -> None:
@@ -206,6 +219,18 @@ def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document]
     again = hybrid.search(["gumbo zydeco"], 10)
     np.testing.assert_array_equal(again.numbers, before.numbers)
     np.testing.assert_array_equal(again.scores, before.scores)
+
+
+def test_a_saved_hybrid_goes_on_learning_as_it_was_told(docstrings: list[Document], tmp_path: Path) -> None:
+    told = {"learning": "weights", "penalty": 0.5, "steps": 4, "least_weight": 0.3}
+    corpus = Corpus(docstrings)
+    Hybrid([Sparse(), Sparse(k1=2.0)], **told).index(corpus).save(tmp_path)  # type: ignore[arg-type]
+    loaded = load_retriever(tmp_path, corpus)
+    assert {name: getattr(loaded, name) for name in told} == told
+    state = json.loads((tmp_path / STATE).read_text())
+    (tmp_path / STATE).write_text(json.dumps({name: value for name, value in state.items() if name not in told}))
+    before, usual = load_retriever(tmp_path, corpus), Hybrid([Sparse(), Sparse()])  # one that was saved before
+    assert all(getattr(before, name) == getattr(usual, name) for name in told)
 
 
 def test_where_nothing_can_learn_none_is_said(docstrings: list[Document]) -> None:

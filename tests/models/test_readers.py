@@ -96,6 +96,12 @@ def test_nothing_is_learned_where_it_does_not_pay_or_cannot_be_told(colours: Cor
     assert reader.learn([], seed=0) is None
 
 
+def test_nothing_to_learn_from_needs_no_encoder(colours: Corpus) -> None:
+    reader = SpanReader().index(Corpus(colours.documents))
+    assert reader.learn([], seed=0) is None
+    assert reader.learn([one._replace(answers=()) for one in pairs(colours)], seed=0) is None
+
+
 def test_it_needs_token_vectors(tiny_encoder: DenseEncoder, colours: Corpus) -> None:
     reader = SpanReader("static").index(Corpus(colours.documents, {"static": tiny_encoder}))
     with pytest.raises(InputError, match="'static' is no transformer"):
@@ -109,6 +115,15 @@ def test_the_words_of_a_text_get_the_vectors_of_their_tokens(colours: Corpus) ->
     assert [words.of_text(text).shape for text in texts] == [(0, 4), (2, 4), (200, 4)]
     assert all(np.isfinite(words.of_text(text)).all() for text in texts)
     assert span_texts("two delegates, and the vote") == ["two", "two delegates", "delegates", "vote"]
+
+
+def test_the_vectors_of_what_is_read_now_stay(colours: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zero2ir.models.span_reader.KEPT", 2)
+    words = WordVectors.of(colours, "pretrained", 4)
+    words.prepare(["red fox", "green hen"])
+    words.prepare(["red fox", "blue crow"])
+    assert [words.of_text(text).shape for text in ("red fox", "blue crow")] == [(2, 4), (2, 4)]
+    assert len(words._kept) == 2
 
 
 def test_a_retriever_reads_by_its_reranker(colours: Corpus) -> None:

@@ -89,7 +89,7 @@ def test_a_mixture_by_hand() -> None:
     model = reranked([0, 0, 0, 0, 0], 3, 0.25)
     own, opinion = np.array([5.0, 3.0, 1.0]), np.array([0.0, 0.0, 9.0], dtype=np.float32)
     deviation = np.sqrt(8 / 3)  # of 5, 3, 1; of 0, 0, 9 it is sqrt(18)
-    expected = 0.75 * np.array([2, 0, -2]) / deviation + 0.25 * np.array([-3, -3, 6]) / np.sqrt(18)
+    expected = 0.75 * own + 0.25 * (3 + deviation * np.array([-3, -3, 6]) / np.sqrt(18))  # 3 is the mean of 5, 3, 1
     np.testing.assert_allclose(model._mixed(own, opinion), expected, rtol=1e-6)
 
 
@@ -97,9 +97,32 @@ def test_a_candidate_that_was_not_scored_keeps_its_score() -> None:
     model = reranked([0, 0, 0, 0, 0], 3, 1.0)
     own, opinion = np.array([4.0, 2.0, 0.0]), np.array([1.0, np.nan, 3.0], dtype=np.float32)
     mixed = model._mixed(own, opinion)
-    assert mixed[1] == pytest.approx(0.0)  # 2 is the mean of the three
+    assert mixed[1] == pytest.approx(2.0)
     assert mixed[2] > mixed[1] > mixed[0]  # the two others have changed places around it
-    np.testing.assert_allclose(mixed, [mixed[0], 0.0, -mixed[0]], atol=1e-6)
+    np.testing.assert_allclose(mixed, [0.0, 2.0, 4.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("tie", [0.1, 3.0])  # the mean of tenths is none exactly
+def test_where_the_retrievers_scores_tie_the_reranker_is_heard(tie: float) -> None:
+    model = reranked([0, 0, 0, 0, 0], 3, 0.5)
+    opinion = np.array([1.0, 3.0, 2.0], dtype=np.float32)
+    assert np.argsort(model._mixed(np.full(3, tie), opinion)).tolist() == [0, 2, 1]
+    among_others = np.array([tie, tie, tie, 9.0])
+    mixed = model._mixed(among_others, np.array([1.0, 3.0, 2.0, np.nan], dtype=np.float32))
+    assert np.argsort(mixed).tolist() == [0, 2, 1, 3]
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_scores_stay_on_the_retrievers_scale(weight: float) -> None:
+    plain = Sparse().index(corpus_of(TEXTS)).search([QUERY], 4)
+    model = reranked([1, 2, 3, 4, 5], 5, weight)
+    ranking = model.search([QUERY], 4)
+    assert ranking.scores[0].mean() == pytest.approx(plain.scores[0].mean(), rel=1e-5)
+    assert ranking.mean.tolist() == plain.mean.tolist()
+    (scores,) = model.score([QUERY], [[TEXTS[number] for number in ranking.numbers[0]]])
+    np.testing.assert_allclose(scores, ranking.scores[0], rtol=1e-5)
+    if weight == 1.0:
+        assert ranking.scores[0].std() == pytest.approx(plain.scores[0].std(), rel=1e-5)
 
 
 def test_where_none_or_one_was_scored_the_order_stays() -> None:

@@ -118,5 +118,5 @@ def read_encoder_state(folder: Path) -> dict[str, Any]:
         InputError: there is no encoder.
     """
     if not (folder / FILE).is_file():
-        raise InputError(f"{folder}: no encoder there; run the stage pretrain-synthetic first")
+        raise InputError(f"{folder}: no encoder there; run dvc repro -f -s pretrain-synthetic first")
     return json.loads((folder / FILE).read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from zero2ir.encoders.base import readable
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.together import TURNS
 from zero2ir.errors import InputError
 from zero2ir.files import write_json
 from zero2ir.training import Loss
@@ -124,10 +125,11 @@ class MultitaskEncoder(DenseEncoder):
         for first in range(0, len(pairs), TOGETHER):
             batch = pairs[first : first + TOGETHER]
             texts = [joined(self.model.tokenizer, question, passage) for question, passage in batch]
-            states = self.model.encode(
-                texts, batch_size=self.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
-            )
-            offsets = token_places(self.model.tokenizer, texts, self.model.max_seq_length)
+            with TURNS:  # the tokenizer, too: it is told how to cut
+                states = self.model.encode(
+                    texts, batch_size=self.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
+                )
+                offsets = token_places(self.model.tokenizer, texts, self.model.max_seq_length)
             for (_, passage), text, rows, places in zip(batch, texts, states, offsets, strict=True):
                 values = rows.float().cpu().numpy() @ weight.T + bias  # -> (n_tokens, 2)
                 yield best_span(passage, places - (len(text) - len(passage)), values)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 LEAST_WORDS = 4  # a shorter piece is joined to the one before it
 MOST_WORDS = 64  # a longer one is cut
+MOST_JOINED = MOST_WORDS + LEAST_WORDS - 1  # words of a piece that shorter ones were joined to
 MOST = 256  # pieces of a text; the rest of a longer one is not read
 
 
@@ -61,8 +62,8 @@ class SentenceEncoder(TokenEncoder):
         return Tokens.joined([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
     def digest(self) -> str:
-        splitting = f"{SENTENCE_END.pattern} {LEAST_WORDS} {MOST_WORDS} {MOST}"
-        return hashlib.sha256(f"{super().digest()} {splitting}".encode()).hexdigest()[:16]
+        splitting = f"{SENTENCE_END.pattern} {LEAST_WORDS} {MOST_WORDS} {MOST_JOINED} {MOST}"
+        return hashlib.sha256(f"{self.dense.digest()} {splitting}".encode()).hexdigest()[:16]
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "SentenceEncoder":
@@ -74,13 +75,14 @@ def sentences(text: str) -> list[str]:
     """Splits a text after its first line, after full stops, question and exclamation marks, and at blank lines.
 
     Returns:
-        At least one piece of at most ``MOST_WORDS`` words, at most ``MOST`` pieces.
+        At least one piece of at most ``MOST_WORDS`` words, or ``MOST_JOINED`` with those of fewer than ``LEAST_WORDS``
+        that followed it; at most ``MOST`` pieces.
     """
     first, _, rest = text.partition("\n")
     joined: list[str] = []
     for piece in [first, *SENTENCE_END.split(rest)]:
         words = piece.split()
-        if joined and len(words) < LEAST_WORDS:
+        if joined and len(words) < LEAST_WORDS and len(joined[-1].split()) + len(words) <= MOST_JOINED:
             joined[-1] = f"{joined[-1]} {piece}".strip()
         else:
             joined += [" ".join(words[at : at + MOST_WORDS]) for at in range(0, max(1, len(words)), MOST_WORDS)]

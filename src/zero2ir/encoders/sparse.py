@@ -49,10 +49,16 @@ class Lexicon(NamedTuple):
             counts: (n_documents, n_terms) how often each term stands in each document.
         """
         n_documents = counts.shape[0]
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-        importance = np.log(1 + (n_documents - frequency + 0.5) / (frequency + 0.5))
-        importance[frequency == 0] = 0.0
-        return cls(importance.astype(np.float32), max(float(counts.sum()) / max(1, n_documents), 1.0))
+        return cls(inverse_frequency(counts), max(float(counts.sum()) / max(1, n_documents), 1.0))
+
+    def knowing(self, rows: csr_matrix) -> "Lexicon":
+        """The same with the terms of documents that came later; what it knows keeps its importance.
+
+        Args:
+            rows: (n_documents, n_terms) the weights of all documents. A term that is unknown has none but in those that
+                hold it.
+        """
+        return self._replace(importance=np.where(self.importance > 0, self.importance, inverse_frequency(rows)))
 
 
 class SparseEncoder(TextEncoder):
@@ -94,6 +100,10 @@ class SparseEncoder(TextEncoder):
     def with_model(self, model: "Network") -> "SparseEncoder":
         """The same with a network that has learned."""
         return SparseEncoder(self.settings, model, self.lexicon)
+
+    def knowing(self, rows: csr_matrix) -> "SparseEncoder":
+        """The same with those terms of encoded documents that no document had which it was trained on."""
+        return SparseEncoder(self.settings, self.model, self.lexicon.knowing(rows), self.losses)
 
     def encode(self, texts: Sequence[str]) -> csr_matrix:
         """Encodes documents; equal texts get equal rows.
@@ -191,6 +201,19 @@ def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
     rows = csr_matrix((np.ones(len(flat), dtype=np.float32), flat, pointers), shape=(len(kept), len(tokenizer)))
     rows.sum_duplicates()
     return rows
+
+
+def inverse_frequency(counts: csr_matrix) -> np.ndarray:
+    """(n_terms,) float32 the inverse document frequency of each term, as BM25 has it; 0 for one that no document has.
+
+    Args:
+        counts: (n_documents, n_terms) above 0 where a document has a term.
+    """
+    n_documents = counts.shape[0]
+    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+    importance = np.log(1 + (n_documents - frequency + 0.5) / (frequency + 0.5))
+    importance[frequency == 0] = 0.0
+    return importance.astype(np.float32)
 
 
 def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:

@@ -1,9 +1,11 @@
 """Late-interaction encoders: several vectors a text, with numpy at the border and torch inside."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -84,6 +86,11 @@ class TokenEncoder(TextEncoder):
         """The network itself, for those who train it."""
         return self._model
 
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """What stands in front of each query, and of each document."""
+        return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
+
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents, equal ones once: int8, at least one vector a text."""
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
@@ -106,10 +113,17 @@ class TokenEncoder(TextEncoder):
                 batch_size=self.settings.batch_size,
                 show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
                 convert_to_numpy=True,
+                prompt_name=task,
                 task=task,
             )
         nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         return Tokens.joined(list(rows), nothing)
+
+    def digest(self) -> str:
+        """As that of every encoder, and how tokens are pooled, which no weight tells."""
+        pooling: Any = self.model[-1]
+        told = json.dumps(pooling.get_config_dict(), sort_keys=True)
+        return hashlib.sha256(f"{super().digest()} {told}".encode()).hexdigest()[:16]
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "TokenEncoder":

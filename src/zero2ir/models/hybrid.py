@@ -30,6 +30,7 @@ from zero2ir.models.normalization import Normalization, Reference
 
 RIVALS = 100  # that an example's positive is compared with when weights are learned
 LEAST = 1e-3  # the least weight that has a logarithm
+LEARNING = ("learning", "penalty", "steps", "least_weight")  # the settings that learning goes by
 
 
 class Hybrid(Retriever):
@@ -258,6 +259,7 @@ class Hybrid(Retriever):
             moves=self.moves,
             n_documents=self.n_documents,
             retrievers=len(self.retrievers),
+            **{name: getattr(self, name) for name in LEARNING},  # a saved searcher goes on learning
         )
         for number, retriever in enumerate(self.retrievers):
             retriever.save(folder / str(number))
@@ -268,7 +270,8 @@ class Hybrid(Retriever):
 
         state = read_state(folder)
         retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"])
+        told = {name: state[name] for name in LEARNING if name in state}
+        hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"], **told)
         hybrid.n_documents = state["n_documents"]
         return hybrid
 

@@ -261,7 +261,8 @@ class LateInteraction(Retriever):
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        columns = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
         trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
@@ -275,6 +276,8 @@ class LateInteraction(Retriever):
                 "lookup": self.lookup,
                 "depth": self.depth,
                 "limit": self.limit,
+                "adapter": self.adapter.model_dump(),  # a saved searcher goes on learning
+                "fit": self.fit.model_dump(),
             },
             first=self.first is not None,
             rows=len(self.documents.lengths),

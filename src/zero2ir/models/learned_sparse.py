@@ -78,13 +78,15 @@ class LearnedSparse(Retriever):
         return {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
-        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+        rows = corpus.encoded(self.encoder)
+        return self._over(corpus, corpus.encoder(self.encoder).knowing(rows), rows)
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+        """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
         updated = self._like()
         updated.factors = self.factors
         rows = followed(self.rows, kept, self.network, corpus.contents[len(kept) :])
-        return updated._over(corpus, self.network, rows)
+        return updated._over(corpus, self.network.knowing(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus
@@ -218,6 +220,8 @@ class LearnedSparse(Retriever):
             learning=self.learning,
             feedback_terms=self.feedback_terms,
             rows=self.rows.shape[0],
+            terms=self.terms.model_dump(),  # a saved searcher goes on learning
+            fit=self.fit.model_dump(),
         )
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
@@ -229,7 +233,9 @@ class LearnedSparse(Retriever):
         state = read_state(folder)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
-        retriever = cls(state["encoder"], state["queries"], state["learning"], feedback_terms=state["feedback_terms"])
+        names = ("encoder", "queries", "learning", "terms", "fit", "feedback_terms")
+        given: dict[str, Any] = {name: state.get(name) for name in names}
+        retriever = cls(**given)
         retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
         if (folder / FACTORS).is_file():
             retriever.factors = load_file(folder / FACTORS)["factors"]

@@ -8,6 +8,7 @@ from zero2ir.models.base import NO_DOCUMENT, Ranking
 
 Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
 RECIPROCAL_RANK_CONSTANT = 60.0
+LOWEST = 3.0  # deviations below the mean
 
 
 class Reference(NamedTuple):
@@ -51,11 +52,17 @@ class Reference(NamedTuple):
         return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
 
     def missing(self, n_documents: int, how: Normalization) -> float:
-        """The normalised score of a document that was not returned."""
+        """The normalised score of a document that was not returned.
+
+        By z-score that of the mean of them all. Where the collection's mean was estimated on a sample, its error grows
+        with the documents for each one left out; so it is no better than the last one found, nor further below the mean
+        than ``LOWEST`` deviations.
+        """
         left_out = n_documents - len(self.numbers)
         if how != "z-score" or not left_out:
             return 0.0
         mean = (self.mean * n_documents - self.found.sum()) / left_out
+        mean = min(max(mean, self.mean - LOWEST * self.deviation), self.found.min(initial=np.inf))
         return float(self.normalize(np.array([mean]), how)[0])
 
     def spread(self, n_documents: int, how: Normalization) -> np.ndarray:

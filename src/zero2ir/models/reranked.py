@@ -16,6 +16,7 @@ from zero2ir.models.base import (
     Reader,
     Reranker,
     Retriever,
+    moments,
     read_state,
     write_state,
 )
@@ -27,8 +28,9 @@ RERANKER = "reranker"
 class Reranked(Retriever):
     """The first documents of a retriever, put in a new order by a reranker; the others follow as they were.
 
-    The scores of both are standardised over the candidates of a query and added by weight. A candidate that the
-    reranker could not score counts with the retriever's score alone.
+    The reranker's scores are put on the retriever's scale, with the mean and the deviation that the retriever's have
+    over the candidates of a query, and both are added by weight. A candidate that the reranker could not score counts
+    with the retriever's score alone.
 
     Args:
         retriever: any.
@@ -135,12 +137,13 @@ class Reranked(Retriever):
         return ranking._replace(numbers=numbers, scores=scores)
 
     def _mixed(self, scores: np.ndarray, opinion: np.ndarray) -> np.ndarray:
-        """(n,) float32: the retriever's scores and the reranker's, standardised, by weight."""
-        own = _standardised(scores.astype(np.float64))
+        """(n,) float32: the retriever's scores and the reranker's by weight, on the retriever's scale."""
+        own = scores.astype(np.float64)
         given = np.isfinite(opinion)
         other = own.copy()
-        if given.sum() > 1:  # on the scale that the retriever has on the same candidates
-            spread, centre = own[given].std(), own[given].mean()
+        if given.sum() > 1:  # as the retriever scores the same candidates; where those tie, all; where all do, by 1
+            centre, spread = moments(own[given])
+            spread = spread or moments(own)[1] or 1.0
             other[given] = _standardised(opinion[given].astype(np.float64)) * spread + centre
         return ((1 - self.weight) * own + self.weight * other).astype(np.float32)
 
@@ -208,4 +211,5 @@ class Reranked(Retriever):
 
 
 def _standardised(scores: np.ndarray) -> np.ndarray:
-    return (scores - scores.mean()) / scores.std() if np.ptp(scores) > 0 else np.zeros(len(scores))
+    mean, deviation = moments(scores)
+    return (scores - mean) / (deviation or 1.0)

@@ -133,7 +133,8 @@ class SpanReader(Reader):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns from the examples with answers; None where there are none, or where learning does not pay."""
-        pairs = [pair for pair in counted(examples) if pair.answers]
+        if not (pairs := [pair for pair in counted(examples) if pair.answers]):
+            return None  # before the corpus is asked for an encoder, which that of a saved reader has not
         lessons = self._lessons(pairs)
         pairs = [pair for pair, lesson in zip(pairs, lessons, strict=True) if lesson.right.any()]
         lessons = [lesson for lesson in lessons if lesson.right.any()]
@@ -257,10 +258,13 @@ class WordVectors:
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Computes the vectors of many texts at once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self._kept]
         for text, rows in zip(new, _word_vectors(self.network, new), strict=True):
             self._kept[text] = ((rows - self.mean) @ self.components).astype(np.float16)
-        while len(self._kept) > max(KEPT, len(set(texts))):
+        for text in wanted:  # what is asked for now goes last
+            self._kept.move_to_end(text)
+        while len(self._kept) > max(KEPT, len(wanted)):
             self._kept.popitem(last=False)
 
     def of_text(self, text: str) -> np.ndarray:

@@ -46,7 +46,8 @@ def _masked_token_loss(model: Any) -> Any:
             (text,) = features
             tokens, shown = text["input_ids"], text["attention_mask"]
             # The held-out loss compares with itself only where it always hides the same.
-            generator = None if self.training else torch.Generator(tokens.device).manual_seed(0)
+            # The trainer tells the network alone that it is checked, not the loss.
+            generator = None if self.model.training else torch.Generator(tokens.device).manual_seed(0)
             draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
             fate = torch.rand(tokens.shape, generator=generator, device=tokens.device)
             other = torch.randint(len(model.tokenizer), tokens.shape, generator=generator, device=tokens.device)
