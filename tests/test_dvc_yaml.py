@@ -2,7 +2,9 @@
 
 What a stage uses of the package is found in the sources, from name to definition to the names in it. Not followed are
 the annotations of functions, and what ``zero2ir.config`` looks at before every stage: its checks of the experiment
-decide whether a stage runs and not what it makes, and ``needs_synthetic`` reads a constant of each strategy.
+decide whether a stage runs and not what it makes. ``needed_encoders`` and ``needs_synthetic`` do decide what
+pretrain-synthetic makes, by the files in conf/model and a constant of each strategy. DVC watches neither, only which
+models and strategies params.yaml names; where a file asks for one more encoder, the stage train says what to run.
 """
 
 import ast
@@ -224,6 +226,16 @@ def test_every_strategy_s_parts_are_tracked() -> None:
     for path in (PROJECT / "conf" / "strategy").glob("*.yaml"):
         parts = {str(part.relative_to(PROJECT)) for part in with_its_parts(path) - {path}}
         assert parts <= parameters("train"), path.name
+
+
+def test_what_dvc_does_not_watch_says_how_it_is_read_anew() -> None:
+    paths = [path for path in (PROJECT / "conf" / "dataset").rglob("*.yaml") if "path" in read_yaml(path)]
+    assert len(paths) > 3
+    for path in (*paths, PROJECT / "params.yaml", PROJECT / "conf" / "ingest.yaml"):
+        told = re.search(r"^(?:path|other_collections): .*\n +# \((.*)\)$", path.read_text("utf-8"), re.MULTILINE)
+        assert told, path.name
+        assert told[1].startswith("DVC does not watch ")
+        assert told[1].endswith(": dvc repro -f -s ingest, then dvc repro")
 
 
 def test_the_search_for_used_files_finds_what_is_plain_to_see() -> None:

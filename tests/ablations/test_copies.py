@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zero2ir.ablations.copies import Copy, committed_revision, settings_of
 from zero2ir.ablations.preset import ExperimentConfig, condition, read_preset
-from zero2ir.ablations.runner import side_by_side
+from zero2ir.ablations.runner import run_preset, side_by_side
 from zero2ir.errors import InputError
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -48,10 +48,15 @@ def preset(**changes: object) -> ExperimentConfig:
 
 @pytest.fixture
 def made(project: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
-    copy = Copy("smoke", condition({"budget.queries": 3}, {"models": ["sparse"]}))
-    changes = {"strategy/prompt.yaml": {"candidates": [2]}}
-    copy.update(committed_revision(), preset(conf=changes), str(project / ".dvc" / "cache"))
+    copy = copy_with(conf={"strategy/prompt.yaml": {"candidates": [2]}})
+    copy.update(str(project / ".dvc" / "cache"))
     return copy
+
+
+def copy_with(**changes: object) -> Copy:
+    """The copy of what is committed now, of a preset with these changes."""
+    one = condition({"budget.queries": 3}, {"models": ["sparse"]})
+    return Copy("smoke", one, preset(**changes), committed_revision())
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +80,7 @@ def test_newer_code_comes_and_what_was_made_stays(made: Copy) -> None:
     (made.folder / "dvc.lock").write_text("made: here\n")
     Path("src/code.py").write_text("VALUE = 2\n")
     commit()
-    made.update(committed_revision(), preset(), "unused")
+    copy_with().update("unused")
     assert (made.folder / "src" / "code.py").read_text() == "VALUE = 2\n"
     assert (made.folder / "results").is_dir()
     assert (made.folder / "dvc.lock").is_file()
@@ -108,7 +113,7 @@ def test_outside_of_git_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_configuration_that_is_not_there_is_a_line(made: Copy) -> None:
     with pytest.raises(InputError, match=r"conf: model/x\.yaml is no file below conf"):
-        made.update(committed_revision(), preset(conf={"model/x.yaml": {"a": 1}}), "unused")
+        copy_with(conf={"model/x.yaml": {"a": 1}}).update("unused")
 
 
 def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Copy) -> None:
@@ -129,8 +134,8 @@ def test_a_command_waits_for_one_that_outlived_who_started_it(made: Copy) -> Non
 import subprocess, sys
 from pathlib import Path
 from zero2ir.ablations.copies import Copy
-from zero2ir.ablations.preset import condition
-copy = Copy("smoke", condition({{"budget.queries": 3}}, {{}}))
+from zero2ir.ablations.preset import condition, read_preset
+copy = Copy("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
 with copy._claimed() as claim:
     sleeper = [{sys.executable!r}, "-c", "import time; time.sleep(1.5); open('orphan', 'w').close()"]
     subprocess.Popen(sleeper, cwd=copy.folder, pass_fds=[claim.fileno()])
@@ -146,11 +151,27 @@ with copy._claimed() as claim:
     assert time.perf_counter() - start < 60
 
 
-def test_what_was_printed_is_of_one_commit_and_panel(made: Copy) -> None:
-    first = made.printed("a" * 40)
-    assert first != made.printed("b" * 40)
-    (made.folder / "params.yaml").write_text("other: panel\n")
-    assert first != made.printed("a" * 40)
+def test_what_was_printed_is_of_one_commit_panel_command_and_configuration(project: Path) -> None:
+    prompt = {"strategy/prompt.yaml": {"candidates": [2]}}
+    copies = [copy_with(), copy_with(then="echo"), copy_with(then="echo", conf=prompt)]
+    panel = condition({"budget.queries": 3}, {"models": ["dense"]})
+    copies += [Copy("smoke", panel, preset(), committed_revision()), Copy("smoke", panel, preset(), "b" * 40)]
+    assert len({copy.printed for copy in copies}) == len(copies)
+    assert copy_with().printed == copy_with(memory_gb=2.0).printed  # what decides about nothing that is printed
+
+
+def test_the_report_is_of_the_commit_that_ran(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens to the project meanwhile."""
+    monkeypatch.setattr("zero2ir.ablations.runner.prepared_store", lambda *_: "unused")
+    ran = committed_revision()
+    script = project / "print.sh"
+    script.write_text(f"echo '| a |'; echo 'VALUE = 2' > {project}/src/code.py\n")
+    changes = ["target=null", f"then='sh {script}'", "share=[]", "warm=false"]
+    report = run_preset("smoke", changes)
+    assert f"Commit {ran[:12]}; " in (report / "index.md").read_text()
+    assert "| a |" in (report / "index.md").read_text()
+    with pytest.raises(InputError, match="changed, and runs have what is committed"):
+        run_preset("smoke", changes)
 
 
 def test_a_preset_s_command_may_name_the_dataset() -> None:

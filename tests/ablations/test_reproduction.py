@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.ablations.preset import Condition
+from zero2ir.ablations.copies import Copy
+from zero2ir.ablations.preset import Condition, condition, read_preset
 from zero2ir.ablations.reproduction import (
     MARKERS,
     Checked,
     ColumnSpec,
     PublishedFigure,
     TableSpec,
+    again,
     figures,
     needed_condition,
     numbers,
@@ -138,6 +140,16 @@ def test_numbers_of_a_cell() -> None:
 def test_printed_tables_are_read_back() -> None:
     text = "**cranfield**\n\n| a | b |\n|---|---|\n| − title | 0.1 |\n| x |  |\n\ntext\n\n| c |\n|---|\n| 1 |\n"
     assert list(tables_in(text)) == [(["a", "b"], [["− title", "0.1"], ["x", ""]]), (["c"], [["1"]])]
+
+
+def test_a_printed_figure_is_of_the_commit_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Copy("check-paper", condition({"dataset": "cranfield"}, {}), read_preset("paper"), "a" * 40)
+    monkeypatch.chdir(tmp_path)  # no project with a commit of its own
+    copy.printed.parent.mkdir(parents=True)
+    copy.printed.write_text("| system | mean |\n|---|---|\n| sparse | 0.3 |\n")
+    made = figure("0.3")
+    column = made.column.model_copy(update={"figure": None, "printed": "mean"})
+    assert again(made._replace(column=column), copy, None).line == "OK      some/sparse/cranfield: 0.3"
 
 
 def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zero2ir.collections import Collection, Document, Judgment, Query, in_passages
+from zero2ir.collections import CandidateDocument, Collection, Document, Judgment, Query, in_passages
 from zero2ir.collections.passages import cut
 from zero2ir.collections.settings import PassageSettings
+from zero2ir.errors import InputError
 
 LONG = Document("d", "Title", "one two three four five six seven")
 
@@ -43,3 +44,20 @@ def test_a_judgment_follows_its_answer_or_goes_to_every_passage() -> None:
         Judgment("a", "d#1", 2),
         *(Judgment(query, f"d#{n}", grade) for query, grade in (("b", 0), ("c", 1)) for n in (0, 1)),
     ]
+
+
+def test_a_candidate_is_ranked_as_all_its_passages() -> None:
+    queries, short = [Query("a", "one"), Query("b", "two")], Document("e", "", "short")
+    candidates = [CandidateDocument("a", "e"), CandidateDocument("b", "d"), CandidateDocument("b", "e")]
+    collection = Collection([LONG, short], queries, [Judgment("a", "e", 1)], candidates=candidates)
+    passages = in_passages(collection, PassageSettings(words=4, overlap=1))
+    assert passages.candidates_of(["a", "b"]) == {"a": ["e"], "b": ["d#0", "d#1", "e"]}
+
+
+def test_a_document_that_is_called_like_a_passage_is_refused() -> None:
+    settings = PassageSettings(words=4, overlap=1)
+    with pytest.raises(InputError, match=r"'d#1' is a document and a passage of 'd'; rename .* dataset\.passages=null"):
+        in_passages(Collection([LONG, Document("d#1", "", "short")], [], []), settings)
+    numbered = [LONG, LONG._replace(doc_id="d#1"), Document("d#2", "", "short")]
+    ids = [document.doc_id for document in in_passages(Collection(numbered, [], []), settings).documents]
+    assert ids == ["d#0", "d#1", "d#1#0", "d#1#1", "d#2"]  # no two alike

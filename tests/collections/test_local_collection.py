@@ -75,6 +75,14 @@ def test_languages_choose_the_files(tmp_path):
         read(folder, document_language="en", query_language="de")
 
 
+def test_a_readme_does_not_hide_the_documents_of_a_language(tmp_path: Path) -> None:
+    folder_of(tmp_path, docs_es_jsonl=DOCS, qrels_trec="q1 0 a 1\n", README_md="# About", docs_md="# Documents")
+    with pytest.raises(InputError, match=r"it has docs\.es\.jsonl: choose with dataset\.document_language"):
+        read(tmp_path)
+    (tmp_path / "docs.es.jsonl").unlink()
+    assert [document.doc_id for document in read(tmp_path).documents] == ["README.md", "docs.md"]
+
+
 def test_translations_stand_beside_their_queries(tmp_path):
     lines = QUERIES + '{"query_id": "q2", "text": "two?"}\n'
     folder = folder_of(tmp_path, docs_en_jsonl=DOCS, queries_es_jsonl=lines.replace("one", "uno"))
@@ -93,6 +101,7 @@ def test_translations_stand_beside_their_queries(tmp_path):
         ({"docs_jsonl": DOCS, "docs_tsv": "a\tx\n"}, r"both docs\.jsonl and docs\.tsv are there; keep one"),
         ({"docs_jsonl": DOCS, "qrels_trec": "", "qrels_tsv": ""}, r"both qrels\.trec and qrels\.tsv"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c"'}, r"docs\.jsonl:3: bad JSON .*column 15"),
+        ({"docs_jsonl": DOCS + '{"doc_id": ' + "1" * 5000}, r"docs\.jsonl:3: bad JSON \(a number of too many digits\)"),
         ({"docs_jsonl": DOCS + '["c", "x"]'}, r"docs\.jsonl:3: list in place of a JSON object"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c"}'}, r"docs\.jsonl:3: key 'text' is missing; add it"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": null}'}, r"docs\.jsonl:3: 'text' is None; write a string"),
@@ -215,3 +224,10 @@ def test_text_files_are_documents_where_nothing_else_is(tmp_path: Path) -> None:
         read(tmp_path)
     (tmp_path / "docs.tsv").write_text("x\tthree\n")
     assert [document.doc_id for document in read(tmp_path).documents] == ["x"]
+
+
+def test_a_file_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("one")
+    with pytest.raises(InputError, match=r"the file name 'caf\\udce9\.txt' is not UTF-8; rename the file") as error:
+        read(tmp_path)
+    assert str(error.value).isprintable()

@@ -6,6 +6,8 @@ killed, and shares no cache of answers and embeddings.)
 """
 
 import fcntl
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from typing import IO, Any
 from zero2ir import paths
 from zero2ir.ablations.preset import Condition, ExperimentConfig
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file, sha256
+from zero2ir.files import finished_file
 
 COPIES = paths.CACHE / "experiments"
 MEASURED = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # what decides about the figures, beside the panel
@@ -72,22 +74,24 @@ class Copy:
     """One condition's copy of the project.
 
     Args:
-        preset: the experiment's name.
+        experiment: the name of the preset.
         condition: what runs in it.
+        preset: whose configuration it gets, and which caches it shares.
+        revision: the commit of the project that runs in it, whatever is committed meanwhile.
     """
 
-    def __init__(self, preset: str, condition: Condition) -> None:
-        self.name = f"{preset}-{condition.name}"
+    def __init__(self, experiment: str, condition: Condition, preset: ExperimentConfig, revision: str) -> None:
+        self.name = f"{experiment}-{condition.name}"
         self.condition = condition
-        self.folder = COPIES / preset / condition.name
-        self.log = COPIES / preset / f"{condition.name}.log"
+        self.preset = preset
+        self.revision = revision
+        self.folder = COPIES / experiment / condition.name
+        self.log = COPIES / experiment / f"{condition.name}.log"
 
-    def update(self, revision: str, preset: ExperimentConfig, cache: str) -> None:
-        """Brings it to a commit of the project, to its panel and configuration; what was made in it stays.
+    def update(self, cache: str) -> None:
+        """Brings it to its commit, panel and configuration; what was made in it stays.
 
         Args:
-            revision: the commit.
-            preset: whose configuration it gets, and which caches it shares.
             cache: the project's DVC cache. What any condition made is there for the others, and for `dvc exp apply`.
 
         Raises:
@@ -100,14 +104,14 @@ class Copy:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             git("clone", "--quiet", "--no-checkout", str(project), str(self.folder))
         git("fetch", "--quiet", str(project), "HEAD", folder=self.folder)
-        git("checkout", "--quiet", "--force", "--detach", revision, folder=self.folder)
-        for part in preset.share:
+        git("checkout", "--quiet", "--force", "--detach", self.revision, folder=self.folder)
+        for part in self.preset.share:
             self._share(project / paths.CACHE / part)
         config = ConfigParser()
         config["cache"] = {"dir": cache}
         with finished_file(self.folder / ".dvc" / "config.local") as file:
             config.write(file)
-        for name, changes in preset.conf.items():
+        for name, changes in self.preset.conf.items():
             path = self.folder / "conf" / name
             if not path.is_file():
                 raise InputError(f"conf: {name} is no file below conf; name one")
@@ -147,18 +151,17 @@ class Copy:
             fcntl.flock(file, fcntl.LOCK_EX)  # the command inherits it, and lets go when it ends
             yield file
 
-    def printed(self, revision: str) -> Path:
-        """Where the tables lie that the preset's command printed, for this commit and panel."""
-        return self.folder / paths.CACHE / PRINTED / f"{revision[:12]}-{sha256(self.folder / 'params.yaml')[:12]}.md"
+    @property
+    def printed(self) -> Path:
+        """Where the tables lie that the preset's command printed, for this commit, panel, command and configuration."""
+        decisive = [self.condition.panel.model_dump(mode="json"), self.preset.then, self.preset.conf]
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return self.folder / paths.CACHE / PRINTED / f"{self.revision[:12]}-{digest[:12]}.md"
 
-    def save(self, revision: str) -> None:
-        """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it.
-
-        Args:
-            revision: the commit that the experiment is of.
-        """
+    def save(self) -> None:
+        """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it."""
         _output([*DVC, "exp", "save", "--force", "--name", self.name], self.folder)
-        own = f"refs/exps/{revision[:2]}/{revision[2:]}/{self.name}"
+        own = f"refs/exps/{self.revision[:2]}/{self.revision[2:]}/{self.name}"
         git("fetch", "--quiet", "--force", str(self.folder.resolve()), f"{own}:{own}")
 
 

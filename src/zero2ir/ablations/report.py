@@ -89,18 +89,16 @@ def corrected(pairs: Mapping[Any, tuple[Scores, Scores]]) -> dict[Any, tuple[Com
     return {key: (found, p) for (key, found), p in zip(compared.items(), adjusted, strict=True)}
 
 
-def write_report(preset: ExperimentConfig, copies: Sequence[Copy], revision: str, output: Path) -> None:
+def write_report(preset: ExperimentConfig, copies: Sequence[Copy], output: Path) -> None:
     """Writes the whole folder, or nothing: index.md, a LaTeX table, and each condition's own report.
 
     Args:
         preset: the experiment.
-        copies: of the conditions that are finished.
-        revision: the commit that ran.
+        copies: of the conditions that are finished; all of one commit.
         output: replaced where it exists.
     """
-    parts = [
-        f"# {preset.title}\n\nCommit {revision[:12]}; conditions: {', '.join(one.condition.title for one in copies)}.\n"
-    ]
+    commit, titles = copies[0].revision[:12], ", ".join(one.condition.title for one in copies)
+    parts = [f"# {preset.title}\n\nCommit {commit}; conditions: {titles}.\n"]
     with finished_folder(output) as folder:
         if preset.target == "report":
             found = [Finished(copy.condition, read_all(copy.results())) for copy in copies]
@@ -109,9 +107,7 @@ def write_report(preset: ExperimentConfig, copies: Sequence[Copy], revision: str
             for copy in copies:
                 shutil.copytree(copy.folder / paths.REPORT, folder / copy.condition.name)
         if preset.then:
-            parts += [
-                f"## {copy.condition.title}\n\n{copy.printed(revision).read_text('utf-8').strip()}\n" for copy in copies
-            ]
+            parts += [f"## {copy.condition.title}\n\n{copy.printed.read_text('utf-8').strip()}\n" for copy in copies]
         _write(folder / "index.md", "\n".join(parts))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
-from zero2ir.ablations.copies import Copy, committed_revision
+from zero2ir.ablations.copies import Copy
 from zero2ir.ablations.preset import Condition, condition, read_preset
 from zero2ir.ablations.runner import run_conditions
 from zero2ir.ablations.sides import grouped
@@ -295,7 +295,7 @@ def _printed(figure: PublishedFigure, copy: Copy) -> str:
     Raises:
         InputError: it is not among them.
     """
-    for heads, rows in tables_in(copy.printed(committed_revision()).read_text(encoding="utf-8")):
+    for heads, rows in tables_in(copy.printed.read_text(encoding="utf-8")):
         for row in rows:
             if _same_row(row[0], figure.row) and figure.column.printed in heads:
                 return row[heads.index(figure.column.printed)]

@@ -43,7 +43,7 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
     finished = [copy for copy, error in copies if error is None]
     output = REPORTS / name
     if finished:
-        write_report(preset, finished, committed_revision(), output)
+        write_report(preset, finished, output)
     if failures := [str(error) for _, error in copies if error is not None]:
         raise InputError(f"{len(failures)} of {len(copies)} conditions failed; {failures[0]}; call this again")
     return output
@@ -59,14 +59,14 @@ def run_conditions(
     tracking = compose("evaluate", EvaluateConfig, []).tracking
     collections = sorted({one.panel.dataset for one in wanted})
     environment = {"MLFLOW_TRACKING_URI": prepared_store(tracking, collections)}
-    copies = [Copy(name, condition) for condition in wanted]
+    copies = [Copy(name, condition, preset, revision) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, found = time.perf_counter(), {}
     with warm_python() if preset.warm else nullcontext() as warm, ThreadPoolExecutor(workers) as pool:
         if warm is not None:
             environment["PATH"] = commands_first(warm)
-        running = {pool.submit(run_one, copy, preset, revision, cache, environment): copy for copy in copies}
+        running = {pool.submit(run_one, copy, cache, environment): copy for copy in copies}
         for future in as_finished(running):
             copy, found[running[future]] = running[future], _outcome(future)
             what = found[copy] or "finished"
@@ -102,17 +102,18 @@ def _outcome(future: Future[None]) -> InputError | None:
     return error
 
 
-def run_one(copy: Copy, preset: ExperimentConfig, revision: str, cache: str, environment: dict[str, str]) -> None:
+def run_one(copy: Copy, cache: str, environment: dict[str, str]) -> None:
     """Runs one condition as far as it is not finished.
 
     Raises:
         InputError: a command failed.
     """
-    copy.update(revision, preset, cache)
-    if preset.target:
-        copy.run([*DVC, "repro", preset.target], environment)
-    if preset.target == WHOLE:  # DVC saves no pipeline of which a part is missing
-        copy.save(revision)
-    if preset.then and not copy.printed(revision).exists():
-        with finished_file(copy.printed(revision)) as file:
-            copy.run(shlex.split(preset.then.format(**settings_of(copy.condition))), environment, file)
+    target, then = copy.preset.target, copy.preset.then
+    copy.update(cache)
+    if target:
+        copy.run([*DVC, "repro", target], environment)
+    if target == WHOLE:  # DVC saves no pipeline of which a part is missing
+        copy.save()
+    if then and not copy.printed.exists():
+        with finished_file(copy.printed) as file:
+            copy.run(shlex.split(then.format(**settings_of(copy.condition))), environment, file)

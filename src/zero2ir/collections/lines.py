@@ -42,6 +42,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{place}: bad JSON ({error.msg}, column {error.colno}); mend the line") from error
+        except ValueError as error:  # Python's limit on the digits of an integer
+            raise InputError(f"{place}: bad JSON (a number of too many digits); mend the line") from error
         if not isinstance(row, dict):
             raise InputError(f"{place}: {type(row).__name__} in place of a JSON object; write {{...}} on each line")
         yield place, row

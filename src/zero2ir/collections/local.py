@@ -13,6 +13,7 @@ from zero2ir.errors import InputError
 
 Record = TypeVar("Record", Document, Query)
 Row = tuple[str, dict[str, Any]]  # place and fields
+ROWS = (".jsonl", ".tsv")
 TEXTS = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
 
 
@@ -117,12 +118,12 @@ def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str
 
 
 def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
-    path = _the_file(folder, _stem("docs", language), (".jsonl", ".tsv"))
+    path = _the_file(folder, _stem("docs", language), ROWS)
     if path is None:
-        if language is None and (texts := _text_files(folder)):
+        others = sorted(path.name for path in folder.glob("docs.*") if path.suffix in ROWS)
+        if language is None and not others and (texts := _text_files(folder)):
             yield from (_text_document(folder, text) for text in texts)
             return
-        others = sorted(path.name for path in folder.glob("docs.*"))
         hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
         texts_hint = "" if language or others else f", or text files ({', '.join(TEXTS)})"
         raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}{texts_hint}")
@@ -141,6 +142,10 @@ def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
     """A text file as a document: its path is its id, spaces in it as %20, because ids have none."""
     place = path.relative_to(folder).as_posix()
     try:
+        place.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{folder}: the file name {place!r} is not UTF-8; rename the file") from None
+    try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
@@ -151,7 +156,7 @@ def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
 
 
 def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
-    path = _the_file(folder, _stem("queries", language), (".jsonl", ".tsv"))
+    path = _the_file(folder, _stem("queries", language), ROWS)
     if path is None and language is not None:
         raise InputError(
             f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "

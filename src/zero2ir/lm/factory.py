@@ -136,7 +136,7 @@ class LanguageModel:
         return self.connect()
 
     def map(
-        self, module: dspy.Module, inputs: Sequence[Mapping[str, Any]], description: str
+        self, module: dspy.Predict, inputs: Sequence[Mapping[str, Any]], description: str
     ) -> list[dspy.Prediction | LMFailure]:
         """Runs a DSPy module on every input, ``settings.concurrency`` at once.
 
@@ -145,7 +145,7 @@ class LanguageModel:
 
         Args:
             module: called with each input's values as keyword arguments.
-            inputs: one mapping a call.
+            inputs: one mapping a call; its "config" holds options of the request, such as "rollout_id", 0 or more.
             description: what the progress bar says.
 
         Returns:
@@ -157,20 +157,19 @@ class LanguageModel:
         """
         limits = present_limits()
         lm = self.lm if limits is None else _hurried(self.lm, limits)
-        second_lm = lm.copy(rollout_id=1, temperature=max(self.settings.temperature, SECOND_TRY_TEMPERATURE))
         context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace reach the threads
 
-        def ask(client: MeteredLM, values: Mapping[str, Any]) -> dspy.Prediction:
-            with dspy.context(lm=client, adapter=self.adapter):
+        def ask(values: Mapping[str, Any]) -> dspy.Prediction:
+            with dspy.context(lm=lm, adapter=self.adapter):
                 return module(**values)
 
         def answer(values: Mapping[str, Any]) -> dspy.Prediction | LMFailure:
             try:
                 try:
-                    return ask(lm, values)
+                    return ask(values)
                 except AdapterParseError:
                     self.usage.add(retries=1)
-                    return ask(second_lm, values)
+                    return ask(self._once_more(module, values))
             except (AdapterParseError, LMError) as error:
                 if isinstance(error, AdapterParseError) or is_too_long(error):
                     self.usage.add(failures=1)
@@ -184,6 +183,16 @@ class LanguageModel:
         if limits is not None and unusable > limits.unusable * len(inputs):
             raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are of no use")
         return answers
+
+    def _once_more(self, module: dspy.Predict, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The same call, sampled, as a rollout that no caller asks for.
+
+        A call's options win over the client's, so that they have to be among its own.
+        """
+        own = values.get("config", {})
+        given = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
+        sampled = max(given["temperature"], SECOND_TRY_TEMPERATURE)
+        return {**values, "config": {**own, "rollout_id": -1 - given["rollout_id"], "temperature": sampled}}
 
 
 def _hurried(lm: MeteredLM, limits: Limits) -> MeteredLM:
