@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from zero2ir import cli, load
+from zero2ir.marking import printable
 from zero2ir.policy import Policy
 
 Rows = list[tuple[str, str, int]]
-MARKUP = "[red]not[/red] markup [/] [bold"
+MARKUP = "[red]not[/red] markup [/] [bold \x1b[2J"
 
 
 @pytest.fixture
@@ -121,7 +122,8 @@ def test_search_as_a_process(searcher: Path) -> None:
 def test_search_prints_documents_literally(searcher: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["search", str(searcher), "xylophone", "[red]xylophone[/] [/blue]"])
     printed = capsys.readouterr().out
-    assert printed.count(f"{MARKUP} xylophone") == 2
+    assert printed.count(f"{printable(MARKUP)} xylophone") == 2
+    assert "\x1b" not in printed  # a terminal would obey
     assert printed.count("[b]odd[/b]") == 2
     assert "[red]xylophone[/] [/blue]" in printed
 

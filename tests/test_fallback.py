@@ -78,6 +78,15 @@ def test_a_result_without_a_confidence_serves_unless_another_has_stated_one() ->
     assert chain.serve([says(0.1), says(9.0)], lambda result: None if result > 1 else result) == Served(0.1, "a", ())
 
 
+def test_a_result_without_a_confidence_does_not_end_it_once_one_was_stated() -> None:
+    stated = {1.0: 0.4, 2.0: None, 3.0: 0.95}
+    chain = Chain(["a", "b", "c"], QUICK)
+    served = chain.serve([says(1.0), says(2.0), says(3.0)], stated.get)
+    assert (served.result, served.served_by) == (3.0, "c")
+    stated[3.0] = 0.1
+    assert Chain(["a", "b", "c"], QUICK).serve([says(1.0), says(2.0), says(3.0)], stated.get).served_by == "a"
+
+
 def test_failures_open_the_circuit_and_one_request_tries_it_after_the_rest() -> None:
     now = [0.0]
     breaker = Breaker(failures=2, rest=10.0, clock=lambda: now[0])

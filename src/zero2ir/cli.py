@@ -12,6 +12,7 @@ from zero2ir import library
 from zero2ir.config import one_line_errors
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
+from zero2ir.marking import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -226,7 +227,7 @@ def _train(given: argparse.Namespace) -> None:
     about = program.about
     print(f"{len(documents)} documents, {about['labels']} judged documents used")
     for question, reason in about.get("set_aside", {}).items():
-        print(f"set aside: {question} ({reason})")
+        print(f"set aside: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['because']}")
     print(f"saved in {given.output}; try: zero2ir search {given.output} 'your query'")
 
@@ -276,12 +277,13 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
 
     sure = "unknown: too few judgments" if answer.confidence is None else f"{answer.confidence:.0%}"
     caption = f"first one relevant: {sure}{DECIDED.get(answer.get('decision'), '')}"
-    table = Table("", "score", "document", "text", title=Text(query), caption=caption)
+    table = Table("", "score", "document", "text", title=Text(printable(query)), caption=caption)
     answers = answer.get("answers") or [""] * len(answer.docids)
     for place, (doc_id, score, found) in enumerate(zip(answer.docids, answer.scores, answers, strict=True), 1):
         document = program.document(doc_id)
         start = (f"{found} – " if found else "") + " ".join(f"{document.title} {document.text}".split())[:160]
-        table.add_row(str(place), f"{score:.3f}", Text(doc_id), Text(start))  # Text: a document is no markup
+        # Text: a document is no markup; printable: nor anything that a terminal obeys
+        table.add_row(str(place), f"{score:.3f}", Text(printable(doc_id)), Text(printable(start)))
     Console().print(table)
 
 
@@ -457,8 +459,7 @@ def _improve(given: argparse.Namespace) -> None:
 
     versions = Versions(given.tracking, given.name or given.program.resolve().name)
     if given.roll_back:
-        version = versions.roll_back()
-        versions.fetch(version, given.program)
+        version = versions.roll_back(given.program)
         print(f"{given.program} is version {version} again")
         return
     if given.feedback is None or not given.feedback.is_file():

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar, Self
 
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, StorageError
 from zero2ir.files import sync_folder
 
 BUSY_SECONDS = 30.0  # how long another process may hold the file
@@ -85,4 +85,4 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{self.path}: cannot be used ({error}); check file and disk") from error
+            raise StorageError(f"{self.path}: cannot be used ({error}); check file and disk") from error

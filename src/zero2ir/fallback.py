@@ -152,13 +152,12 @@ class Chain:
                 steps.append(Step(name, passed.reason, passed.detail))
                 continue
             sure = confidence(result)
-            if last and unsure:
-                unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
-                break
-            if last or sure is None or sure >= self.settings.least_confidence:
+            enough = not unsure if sure is None else sure >= self.settings.least_confidence
+            if enough or (last and not unsure):
                 return Served(result, name, tuple(steps))
-            unsure.append((sure, name, result))
-            steps.append(Step(name, "unsure"))
+            unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
+            if not last:
+                steps.append(Step(name, "unsure"))
         if not unsure:
             raise NoAnswerError(steps)
         _, best, result = max(unsure, key=lambda one: one[0])  # of equals the richest

@@ -30,23 +30,25 @@ def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
     versions = Versions(f"sqlite:///{store}/mlflow.db", "strings")
     assert versions.best() is None
     with pytest.raises(InputError, match="nothing is registered"):
-        versions.roll_back()
+        versions.roll_back(tmp_path / "here")
 
     numbers = [versions.register(folder, {"nDCG@10": 0.1}, {"said": "x" * 1000}) for folder in folders]
     assert numbers == ["1", "2", "3"]
     assert versions.register(folders[1], {}, {}) == "2"  # known already
     assert versions.best() is None  # to register moves nothing
     with pytest.raises(InputError, match="nothing is registered"):
-        versions.roll_back()
+        versions.roll_back(tmp_path / "here")
 
     for number in numbers:
         versions.move_alias(number)
     assert versions.best() == "3"
     versions.move_alias("3")
-    assert [versions.roll_back(), versions.roll_back()] == ["2", "1"]
+    for number, digest in (("2", program_digest(folders[1])), ("1", program_digest(folders[0]))):
+        assert versions.roll_back(tmp_path / "here") == number
+        assert program_digest(tmp_path / "here") == digest
     assert versions.best() == "1"
     with pytest.raises(InputError, match="version 1 was the first"):
-        versions.roll_back()
+        versions.roll_back(tmp_path / "here")
 
     versions.fetch("3", tmp_path / "here")
     assert program_digest(tmp_path / "here") == program_digest(folders[2])
@@ -65,3 +67,10 @@ def test_an_altered_version_replaces_nothing(folders, store, monkeypatch):
     with pytest.raises(InputError, match="truncated or altered"):
         versions.fetch(number, folders[1])
     assert program_digest(folders[1]) == digest
+
+    versions.move_alias(number)
+    versions.move_alias(versions.register(folders[1], {}, {}))
+    with pytest.raises(InputError, match="truncated or altered"):
+        versions.roll_back(folders[1])
+    assert program_digest(folders[1]) == digest
+    assert versions.best() == "2"  # still what the folder holds

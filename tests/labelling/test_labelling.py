@@ -1,9 +1,11 @@
 """The loop: what it asks follows from the answers, it stops and says why, and the model is fitted to them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import zero2ir
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.labelling import Item, Labelling
@@ -89,6 +91,23 @@ def test_skipped_documents_are_no_judgments_and_the_last_grade_counts(session: O
     labelling.add(Annotation(first.query_id, first.query, first.doc_id, 1, "me"))
     labelling.add(Annotation(first.query_id, first.query, first.doc_id, 2, "me"))
     assert [(row.query, row.doc_id, row.relevance) for row in labelling.judgments()] == [(first.query, first.doc_id, 2)]
+
+
+def test_a_grade_stays_where_the_document_is_skipped_when_it_is_shown_again(session: Open) -> None:
+    labelling = session(settings=FEW).labelling
+    first = labelling.next()
+    assert first is not None
+    labelling.answer(2, "me")
+    labelling.add(Annotation(first.query_id, first.query, first.doc_id, None, "me", repeat=True))
+    assert [row.relevance for row in labelling.judgments()] == [2]
+
+
+def test_what_finds_nothing_is_never_asked(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
+    queries = ["zzzz qqqq", "cut a sentence into a list of words", "xxxx"]
+    settings = ["~model@committee.dense", "~model@committee.static", "labelling.patience=0"]
+    labelling = zero2ir.library.label(string_methods, queries, tmp_path / "a.jsonl", model="sparse", settings=settings)
+    assert {item.query for item in answer_all(labelling)} == {queries[1]}
+    assert labelling.stopped == "every candidate query is judged, but 2 that find no document"
 
 
 def test_items_are_shown_again_where_that_is_wanted(session: Open) -> None:

@@ -21,7 +21,7 @@ from zero2ir.collections import Collection, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations
 from zero2ir.labelling.session import Session, take_over
-from zero2ir.labelling.terminal import label, require_terminal, second_look
+from zero2ir.labelling.terminal import label, letters, require_terminal, second_look
 
 Open = Callable[..., Session]
 
@@ -76,12 +76,29 @@ def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
     assert "\x1b" not in shown(screen)
 
 
+def test_keys_that_send_several_bytes_are_no_grades() -> None:
+    for key in (b"\x1b[2~", b"\x1b[20~", b"\x1b[1;5C", b"\x1bOP", b"\x1b2", b"\x1b", "é".encode()):
+        assert not set(letters(key)) & set("012sumq")
+    assert letters(b"s1\x1b[A0") == "s10"  # typed ahead
+
+
+def test_a_document_that_is_gone_is_not_looked_at_again(session: Open) -> None:
+    sitting = session(settings=("labelling.repeats=1.0",))
+    query = sitting.labelling.queries[0]
+    for grade in (2, 0):
+        sitting.labelling.add(Annotation(query[0], query[1], "gone", grade, "me"))
+    assert sitting.doubts() == []
+    label(sitting, console(), iter("q"))
+    second_look(sitting, console(), iter("0"))
+    assert len(sitting.annotations.rows) == 2
+
+
 def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
     sitting = session()
     label(sitting, console(), iter("22q"))
     first, second = sitting.annotations.rows
     for row in (first, second):
-        sitting.judge_again(row.query_id, row.doc_id, 0)
+        sitting.judge_again(row.query_id, row.doc_id, 0, len(sitting.annotations.rows))
     assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id, second.doc_id]
     second_look(sitting, console(), iter("s0"))
     assert sitting.annotations.rows[4:] == [Annotation(*second[:3], 0, "me", repeat=True)]
@@ -133,7 +150,7 @@ def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(InputError, match="answered elsewhere meanwhile"):
         sitting.answer(1, 0)
     with pytest.raises(InputError, match="is not judged"):
-        sitting.judge_again("q", "nothing", 1)
+        sitting.judge_again("q", "nothing", 1, len(sitting.annotations.rows))
     with pytest.raises(InputError, match="no place to save"):
         sitting.save()
 

@@ -54,6 +54,10 @@ def test_an_answer_counts_once(session: Open) -> None:
     status, said = browser.post("/answer", {"grade": 2, "answers": 0})  # pressed twice, or in two windows
     assert (status, "answered elsewhere" in said) == (409, True)
     assert len(sitting.annotations.rows) == 1
+    first = sitting.annotations.rows[0]
+    again = {"query_id": first.query_id, "doc_id": first.doc_id, "grade": 0, "answers": 1}
+    assert [browser.post("/again", again)[0] for _ in range(2)] == [200, 409]
+    assert len(sitting.annotations.rows) == 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.monitoring.monitor import Monitor, MonitorSettings
 from zero2ir.monitoring.observations import Observation, read_observations
-from zero2ir.monitoring.report import read_looks
+from zero2ir.monitoring.report import read_looks, write_report
 
 FOREIGN = [f"quarterly revenue of company {name} in euro" for name in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -113,7 +113,17 @@ def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
             [("impression", "one", 1), ("impression", "one", 2), ("click", "one", 2), ("impression", "two", 1)]
         ):
             store.record(FeedbackEvent(str(number), kind, query, f"d{position}", position, None, 7.0, "ada"))
-    assert read_observations(tmp_path / "a.db") == [Observation("one", 7.0), Observation("two", 7.0)]
+        store.record(FeedbackEvent("none", "nothing", "three", "", None, None, 8.0, "ada"))
+    searches = [Observation("one", 7.0), Observation("two", 7.0), Observation("three", 8.0)]
+    assert read_observations(tmp_path / "a.db") == searches
+
+
+def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"query": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
+    assert read_observations(tmp_path / "a.jsonl") == [Observation("a\u2028b\x85c")]
+    strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
+    for number in (1, 2):
+        assert write_report(tmp_path, monitor.look(strange), monitor.reference) == number
 
 
 @pytest.mark.parametrize(

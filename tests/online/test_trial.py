@@ -101,10 +101,17 @@ def test_arms_that_lose_users_are_not_believed():
 
 def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_left():
     ties = np.zeros(2000)
-    assert "less than 0.05" in judged(ties, None, TrialSettings(salt="s", least_effect=0.05), "x").text
-    ended = judged(ties, None, TrialSettings(salt="s", least_effect=0, most_users=2000), "x")
+    assert "less than 0.05" in judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0.05), "x").text
+    ended = judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0, most_users=2000), "x")
     assert ended.stop
     assert "2000 users have not shown a difference" in ended.text
+
+
+@pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
+def test_a_trial_ends_after_so_many_users_of_both_arms_together(kind):
+    trial = kind(good, good, TrialSettings(salt="trial", most_users=60, least_effect=0))
+    assert not trial.verdict(events_of(trial, 59), now=1e9).stop
+    assert "60 users have not shown a difference" in trial.verdict(events_of(trial, 60), now=1e9).text
 
 
 def test_a_program_is_asked_once_for_a_query(string_methods):

@@ -151,6 +151,23 @@ def test_impressions_are_recorded_where_that_is_wanted(opened: Any) -> None:
         (row["doc_id"], place) for place, row in enumerate(shown, 1)
     ]
     assert {event.kind for event in events} == {"impression"}
+    assert client.post("/search", json={"query": "zydeco", "user": "ann"}).json()["results"] == []
+    (nothing,) = client.service.feedback.events(after=3)
+    assert (nothing.kind, nothing.query, nothing.doc_id, nothing.user) == ("nothing", "zydeco", "", "ann")
+
+
+def test_what_cannot_be_kept_is_to_be_sent_again_and_costs_no_answer(
+    opened: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    client = opened(impressions=True)
+    client.service.feedback._connection.execute("PRAGMA query_only = ON")  # as on a full disk
+    answer = client.post("/feedback", json=GRADE)
+    assert (answer.status_code, "send it again later" in answer.text) == (503, True)
+    assert str(tmp_path) not in answer.text
+    assert client.post("/search", json={"query": QUERY}).json()["results"]
+    assert "an impression is lost" in caplog.text
+    client.service.feedback._connection.execute("PRAGMA query_only = OFF")
+    assert client.post("/feedback", json=GRADE).json() == {"recorded": True}
 
 
 def test_documents_come_and_go_and_stay_so_after_a_restart(opened: Any, documents: list[Document]) -> None:

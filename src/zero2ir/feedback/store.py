@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 from zero2ir.database import Database
 from zero2ir.errors import InputError
 
-Kind = Literal["grade", "click", "impression"]
+Kind = Literal["grade", "click", "impression", "nothing"]
 
 
 class FeedbackEvent(NamedTuple):
@@ -14,9 +14,10 @@ class FeedbackEvent(NamedTuple):
 
     Attributes:
         event_id: tells it from all others; whoever sends it again sends the same id.
-        kind: "grade" where a document was judged, "click" where it was opened, "impression" where it was shown.
+        kind: "grade" where a document was judged, "click" where it was opened, "impression" where it was shown;
+            "nothing" where a search showed none.
         query: its text.
-        doc_id: of the document.
+        doc_id: of the document; empty for "nothing".
         position: of the document in the ranking, 1 is the first; None where it is not known.
         grade: 0 for not relevant, 1, 2, ...; None but for "grade".
         at: seconds since 1970.
@@ -96,10 +97,10 @@ class FeedbackStore(Database):
 
 def _check(event: FeedbackEvent) -> None:
     place = f"event {event.event_id!r}"
-    if not event.event_id or not event.doc_id:
-        raise InputError(f"{place}: event_id and doc_id must not be empty")
     if event.kind not in get_args(Kind):
         raise InputError(f"{place}: kind {event.kind!r}; choose one of {', '.join(get_args(Kind))}")
+    if not event.event_id or bool(event.doc_id) == (event.kind == "nothing"):
+        raise InputError(f"{place}: event_id and doc_id must not be empty; doc_id must be for kind nothing")
     if (event.grade is not None) != (event.kind == "grade") or (event.grade or 0) < 0:
         raise InputError(f"{place}: grade {event.grade!r} of a {event.kind}; a grade of 0, 1, ... goes with kind grade")
     if event.position is not None and event.position < 1:

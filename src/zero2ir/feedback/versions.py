@@ -87,11 +87,14 @@ class Versions:
             client.set_model_version_tag(self.name, version, REPLACED, before)
         client.set_registered_model_alias(self.name, BEST, version)
 
-    def roll_back(self) -> str:
-        """Lets ``best`` point again to the version that it pointed to before; returns that version.
+    def roll_back(self, folder: Path) -> str:
+        """Puts the version that ``best`` pointed to before in place of a folder, and lets it point there again.
+
+        Returns:
+            That version.
 
         Raises:
-            InputError: nothing is registered, or there is no version before.
+            InputError: nothing is registered, or there is no version before, or it is not whole; nothing changes.
         """
         client, best = self._client(), self.best()
         if best is None:
@@ -101,6 +104,7 @@ class Versions:
         before = client.get_model_version(self.name, best).tags.get(REPLACED)
         if before is None:
             raise InputError(f"{self.name}: version {best} was the first; there is nothing to roll back to")
+        self.fetch(before, folder)
         client.set_registered_model_alias(self.name, BEST, before)
         return str(before)
 

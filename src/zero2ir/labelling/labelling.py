@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -269,7 +270,8 @@ class Labelling:
         if judged >= self.settings.budget:
             return f"the budget of {self.settings.budget} judged queries is spent"
         if not self._state(start, batches).open:
-            return "every candidate query is judged"
+            silent = len(self.queries) - len(self._answered)
+            return "every candidate query is judged" + (f", but {silent} that find no document" if silent else "")
         last = batches[-self.settings.patience :] if self.settings.patience else []
         if not last or len(last) < self.settings.patience or judged < self.settings.least:
             return None
@@ -307,7 +309,8 @@ class Labelling:
         """Answers of earlier batches that are to be given again, each at most once."""
         rows = self.answers.rows[:start]
         again = {(row.query_id, row.doc_id) for row in rows if row.repeat}
-        left = [row for row in rows if row.grade is not None and (row.query_id, row.doc_id) not in again]
+        known = [row for row in rows if row.grade is not None and row.doc_id in self.inputs.corpus.number_of]
+        left = [row for row in known if (row.query_id, row.doc_id) not in again]
         drawn = np.random.default_rng([self.inputs.seed, start]).permutation(len(left))[:number]
         return [_item(left[place])._replace(repeat=True) for place in drawn]
 
@@ -318,7 +321,13 @@ class Labelling:
             self.inputs.seed,
             fit=lambda: self._fit(start),
             changes=lambda: [self._fit(batch.end).gain - self._fit(batch.start).gain for batch in batches],
+            within=self._answered,
         )
+
+    @cached_property
+    def _answered(self) -> list[int]:
+        """The places of the candidate queries for which the committee finds anything to judge."""
+        return [place for place in range(len(self.queries)) if self.committee.pool(place, self.settings.pooling, 1)]
 
     def _judged(self, start: int) -> list[int]:
         """The places of the candidate queries that anything is known of after so many answers."""
@@ -328,15 +337,13 @@ class Labelling:
         return list(dict.fromkeys([*before, *asked]))
 
     def _judgments(self, start: int) -> list[JudgedDocument]:
-        rows = {(row.query_id, row.doc_id): row for row in self.answers.rows[:start]}
-        return [
-            *self.inputs.judgments,
-            *(
-                JudgedDocument(row.query_id, row.query, row.doc_id, row.grade)
-                for row in rows.values()
-                if row.grade is not None and row.doc_id in self.inputs.corpus.number_of
-            ),
-        ]
+        known = self.inputs.corpus.number_of
+        graded = {
+            (row.query_id, row.doc_id): JudgedDocument(row.query_id, row.query, row.doc_id, row.grade)
+            for row in self.answers.rows[:start]
+            if row.grade is not None and row.doc_id in known
+        }
+        return [*self.inputs.judgments, *graded.values()]
 
     def _fit(self, start: int) -> Fit:
         if start not in self._fits:

@@ -104,12 +104,13 @@ class Session:
         self._check(answers)
         self.labelling.undo()
 
-    def judge_again(self, query_id: str, doc_id: str, grade: int) -> None:
+    def judge_again(self, query_id: str, doc_id: str, grade: int, answers: int) -> None:
         """Keeps a second judgment of a pair that is judged.
 
         Raises:
-            InputError: the pair is not judged.
+            InputError: the pair is not judged; or as ``answer``.
         """
+        self._check(answers)
         before = [row for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         if not before:
             raise InputError(f"document {doc_id!r} is not judged for query {query_id!r}; judge it first")
@@ -158,7 +159,8 @@ class Session:
 
     def doubts(self) -> list[Doubt]:
         """Judgments that deserve a second look."""
-        return second_look(self.annotations.rows, self._found_by_models())
+        known = self.labelling.inputs.corpus.number_of
+        return second_look([row for row in self.annotations.rows if row.doc_id in known], self._found_by_models())
 
     def _found_by_models(self) -> dict[str, dict[str, list[str]]]:
         """What each member of the committee finds for the judged queries that it knows."""

@@ -1,6 +1,7 @@
 """Judging in the terminal: one key an answer."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADES.items()), "s ski
 MORE = "m the whole document"
 AROUND = 16  # lines of the screen that are not the document's
 CTRL_D = "\x04"
+# What a key sends that is no letter, an arrow or F9: several bytes, digits among them.
+ESCAPE = re.compile(r"\x1b(?:[\[O][0-?]*[ -/]*[@-~]|.)?", re.DOTALL)
 
 
 def require_terminal() -> None:
@@ -125,7 +128,7 @@ def second_look(session: Session, console: Console, keys: Iterator[str]) -> None
         if key in ("q", CTRL_D):
             return
         if key != "s":
-            session.judge_again(doubt.query_id, doubt.doc_id, int(key))
+            session.judge_again(doubt.query_id, doubt.doc_id, int(key), len(session.annotations.rows))
 
 
 @contextmanager
@@ -138,6 +141,16 @@ def pressed_keys() -> Iterator[Iterator[str]]:
     before = termios.tcgetattr(number)
     tty.setcbreak(number)
     try:
-        yield iter(lambda: os.read(number, 1).decode("ascii", "replace"), "")
+        yield _keys(number)
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def _keys(number: int) -> Iterator[str]:
+    while pressed := os.read(number, 64):
+        yield from letters(pressed)
+
+
+def letters(pressed: bytes) -> str:
+    """The letters and digits among what keys sent; what one key sends arrives at once."""
+    return ESCAPE.sub("", pressed.decode("ascii", "replace"))

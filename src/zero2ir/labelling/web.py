@@ -145,7 +145,7 @@ def application(session: Session, port: int, token: str) -> FastAPI:
 
     @app.post("/again")
     def again(given: Again) -> dict[str, Any]:
-        return changed(lambda: session.judge_again(given.query_id, given.doc_id, given.grade))
+        return changed(lambda: session.judge_again(given.query_id, given.doc_id, given.grade, given.answers))
 
     @app.post("/save")
     def save() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from zero2ir.collections.lines import read_lines
 from zero2ir.errors import InputError
 from zero2ir.languages import identify, tokenize
 
@@ -54,9 +55,8 @@ def read_observations(path: Path) -> list[Observation]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback that the server keeps")
     if path.suffix in (".txt", ".jsonl"):
-        lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         parsed = _from_json if path.suffix == ".jsonl" else lambda line, _: Observation(line.strip())
-        found = [parsed(line, f"{path}:{number}") for number, line in lines if line.strip()]
+        found = [parsed(line, place) for place, line in read_lines(path)]
     else:
         found = _from_feedback(path)
     if not found:
@@ -77,11 +77,13 @@ def _from_json(line: str, place: str) -> Observation:
 
 
 def _from_feedback(path: Path) -> list[Observation]:
-    """Each search once: its impressions have its query, its user and its time."""
+    """Each search once, whether it showed anything or not: its impressions have its query, its user and its time."""
     from zero2ir.feedback.store import FeedbackStore
 
     with FeedbackStore(path) as store:
-        searches = {(one.query, one.user, one.at): None for one in store.events() if one.kind == "impression"}
+        searches = {
+            (one.query, one.user, one.at): None for one in store.events() if one.kind in ("impression", "nothing")
+        }
     return [Observation(query, at) for query, _, at in searches]
 
 

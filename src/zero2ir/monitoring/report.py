@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zero2ir.collections.lines import read_lines
 from zero2ir.errors import InputError
 from zero2ir.files import finished_file
 from zero2ir.monitoring.monitor import Look
@@ -50,12 +51,12 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     looks = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for place, line in read_lines(path):
         try:
             look = json.loads(line)
             _ = look["searches"], [signal["p_value"] for signal in look["signals"]]
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{path}:{number}: no look; move the file away to start anew") from None
+            raise InputError(f"{place}: no look; move the file away to start anew") from None
         looks.append(look)
     return looks
 

@@ -67,7 +67,8 @@ class Verdict(NamedTuple):
     """Where a trial stands.
 
     Attributes:
-        difference: second minus first, with an interval that holds at all looks together; ``n`` users are behind it.
+        difference: second minus first, with an interval that holds at all looks together; ``n`` users are behind it, or
+            pairs of users where there are arms.
         p_value: always valid.
         sample_ratio_p: of the arms' sizes (chi-square); None where there are no arms.
         better: the searcher that is better; None where that is open, or the arms cannot be trusted.
@@ -149,7 +150,7 @@ class Trial(ABC):
         """Where the trial stands; may be asked for at any time and as often as one likes."""
         seen = self.seen(events, now)
         differences = self.differences(seen)
-        return judged(differences, self.sample_ratio_p(seen), self.settings, self.what)
+        return judged(differences, len(seen), self.sample_ratio_p(seen), self.settings, self.what)
 
     def sample_ratio_p(self, seen: Sequence[Seen]) -> float | None:
         """Of the arms' sizes; None where there are no arms."""
@@ -233,11 +234,13 @@ def sample_ratio_p(counts: Sequence[int], shares: Sequence[float] = (0.5, 0.5)) 
     return float(chisquare(counts, expected).pvalue)
 
 
-def judged(differences: np.ndarray, ratio_p: float | None, settings: TrialSettings, what: str) -> Verdict:
+def judged(differences: np.ndarray, users: int, ratio_p: float | None, settings: TrialSettings, what: str) -> Verdict:
     """The verdict on the differences so far.
 
     Args:
-        differences: (n_users,) second minus first, from -1 to 1, in the order in which they were final.
+        differences: (n,) of users or pairs of users, second minus first, from -1 to 1, in the order in which they were
+            final.
+        users: whose time is over.
         ratio_p: of the arms' sizes; None where there are no arms.
         settings: level, least effect, most users.
         what: is measured, in words.
@@ -251,7 +254,7 @@ def judged(differences: np.ndarray, ratio_p: float | None, settings: TrialSettin
     if p_value <= settings.level and not broken:
         better = "second" if difference.mean > 0 else "first"
     equal = max(-difference.ci_low, difference.ci_high) <= settings.least_effect
-    ended = settings.most_users is not None and half.n >= settings.most_users
+    ended = settings.most_users is not None and users >= settings.most_users
     said = _said(better, broken, equal, ended, ratio_p, settings)
     figures = (
         f"{what}: {difference.mean:+.3f} [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}] after {half.n} "

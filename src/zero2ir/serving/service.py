@@ -1,5 +1,6 @@
 """A program in service: it answers, takes documents in and out, and keeps what people tell it."""
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from uuid import uuid4
 import dspy
 
 from zero2ir.collections import Document
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, StorageError
 from zero2ir.feedback import FeedbackEvent, FeedbackStore
 from zero2ir.program import Program
 from zero2ir.serving.journal import DocumentJournal
 from zero2ir.serving.settings import ServingSettings
+
+LOG = logging.getLogger("zero2ir.serving")
 
 FEEDBACK, DOCUMENTS = "feedback.sqlite", "documents.sqlite"
 
@@ -83,14 +86,20 @@ class Service:
             program.numbers_of(candidates)
         answer = program(query=query, k=k, candidates=candidates, deadline=deadline)
         if self.settings.impressions:
-            shown, now = uuid4().hex, time.time()
-            self.feedback.record_all(
-                [
-                    FeedbackEvent(f"{shown}/{place}", "impression", query, doc_id, place, None, now, user)
-                    for place, doc_id in enumerate(answer.docids, 1)
-                ]
-            )
+            self._shown(query, answer.docids, user)
         return answer, [program.document(doc_id) for doc_id in answer.docids]
+
+    def _shown(self, query: str, doc_ids: Sequence[str], user: str) -> None:
+        """Keeps what was shown; where the file cannot be written, the answer goes out all the same."""
+        shown, now = uuid4().hex, time.time()
+        events = [
+            FeedbackEvent(f"{shown}/{place}", "impression", query, doc_id, place, None, now, user)
+            for place, doc_id in enumerate(doc_ids, 1)
+        ]
+        try:
+            self.feedback.record_all(events or [FeedbackEvent(shown, "nothing", query, "", None, None, now, user)])
+        except StorageError as error:
+            LOG.error("an impression is lost: %s", error)
 
     def tell(self, event: FeedbackEvent) -> bool:
         """Keeps what somebody told; False where it is known already.

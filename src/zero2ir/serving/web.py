@@ -1,7 +1,6 @@
 """The service over HTTP: typed requests, limits, and a guard in front of all of it."""
 
 import json
-import logging
 import os
 import signal
 import socket
@@ -18,18 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from zero2ir import __version__
 from zero2ir.collections import Document
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, StorageError
 from zero2ir.fallback import NoAnswerError
 from zero2ir.feedback import FeedbackEvent
 from zero2ir.listening import HOST, NAMES, same
 from zero2ir.serving.metrics import Metrics
-from zero2ir.serving.service import Service
+from zero2ir.serving.service import LOG, Service
 from zero2ir.serving.settings import ServingSettings
 
 KEY_VARIABLE = "ZERO2IR_API_KEY"
 OPEN = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service ...
 PAGE_FILES = "/static-offline-docs/"  # ... and what the page at /docs is made of
-LOG = logging.getLogger("zero2ir.serving")
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -145,6 +143,11 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
     @app.exception_handler(InputError)
     async def refused(request: Request, error: InputError) -> JSONResponse:
         return _error(400, str(error))
+
+    @app.exception_handler(StorageError)
+    async def unkept(request: Request, error: StorageError) -> JSONResponse:
+        LOG.error("%s", error)
+        return _error(503, "it could not be kept: the server cannot write its file; send it again later")
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -29,6 +29,10 @@ async function ask(path, body) {
     const json = response.headers.get("Content-Type")?.startsWith("application/json");
     const said = json ? await response.json() : { error: await response.text() };
     at("message").textContent = response.ok ? "" : said.error || "This did not work.";
+    if (response.status === 409 && body !== undefined) {
+      const now = await fetch("view"); // it was answered elsewhere: what is asked now is another thing
+      return now.ok ? await now.json() : null;
+    }
     return response.ok ? said : null;
   } catch {
     at("message").textContent = "The server does not answer; what you answered is kept. Start it again and open its new address.";
@@ -123,6 +127,6 @@ for (const button of document.querySelectorAll("nav button")) button.addEventLis
 at("next").addEventListener("click", goOn);
 at("save")?.addEventListener("click", async () => {
   const said = await ask("save", { answers: view.answers });
-  if (said) at("saved").replaceChildren(...said.lines.map((line) => element("li", line)));
+  if (said?.lines) at("saved").replaceChildren(...said.lines.map((line) => element("li", line)));
 });
 ask("view").then(draw);
