@@ -142,6 +142,22 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
     assert len(Annotations(answers).rows) == 11
 
 
+def test_a_second_window_goes_on_with_what_is_asked_now(folder: Path, browser: Any) -> None:
+    with served(folder) as (address, _):
+        page, wrong = opened(browser, address)
+        other = page.context.new_page()
+        other.goto(address.split("?")[0])
+        wait(other, "view !== null")
+        press(page, "2")
+        asked = page.evaluate("view.item")
+        press(other, "0")  # of what the first window has answered: it is not taken, and the next thing is shown
+        assert "answered elsewhere" in other.locator("#message").inner_text()
+        assert other.evaluate("view.item") == asked
+        press(other, "1")
+        assert [row.grade for row in Annotations(folder / "folder" / "annotations.jsonl").rows] == [2, 1]
+        assert all("409" in message for message in wrong)
+
+
 def test_another_site_changes_nothing(folder: Path, browser: Any) -> None:
     with served(folder) as (address, _):
         page, _ = opened(browser, address)
