@@ -42,6 +42,7 @@ settings.load_profile("zero2ir")
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what takes long to make stay in one process: those of a file, and all of the pipeline."""
     for item in items:
