@@ -39,15 +39,21 @@ from zero2ir.training import FitSettings
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
 settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the first example pays for imports
 settings.load_profile("zero2ir")
-TESTS = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what takes long to make stay in one process: those of a file, and all of the pipeline."""
-    for item in items:
-        place = item.path.relative_to(TESTS)
-        item.add_marker(pytest.mark.xdist_group("pipeline" if place.parts[0] == "pipeline" else str(place)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share what takes long to make stay in one process: those of a file, and all of the pipeline.
+
+    The groups of xdist's own ``--dist loadgroup`` (3.8) are lost: pytest 9.2 does not let it rename a test.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "pipeline" if "/pipeline/" in f"/{file}" else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
