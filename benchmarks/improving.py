@@ -34,7 +34,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import RememberedQueries
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import compare, holm, score_table
-from zero2ir.experiment import calibrate
+from zero2ir.experiment import calibrate, rank_judged
 from zero2ir.feedback.clicks import PositionBased, attraction
 from zero2ir.feedback.improve import ImproveSettings, improve
 from zero2ir.feedback.judgments import ClickSettings
@@ -168,10 +168,11 @@ def of_queries(collection: Collection, queries: Sequence[Any]) -> Collection:
 
 def trained(bench: Bench, inputs: TrainingInputs) -> Program:
     fitted = FineTune().fit(bench.model, inputs)
+    known = rank_judged(fitted.retriever, inputs, fitted.learner)
     return Program(
         fitted.retriever,
         bench.collection.documents,
-        calibrate(fitted.retriever, inputs, fitted.learner),
+        calibrate(fitted.retriever, inputs, known),
         {"model": "bench"},
     )
 

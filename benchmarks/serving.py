@@ -37,7 +37,7 @@ from zero2ir.collections import Collection, JudgmentBudget, check, draw, load, t
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
 from zero2ir.corpus import Corpus
 from zero2ir.evaluation.intervals import bootstrap_interval
-from zero2ir.experiment import backed, train_program, with_policy
+from zero2ir.experiment import backed, rank_judged, train_program, with_policy
 from zero2ir.fallback import FallbackSettings
 from zero2ir.lm.factory import lasting_lm
 from zero2ir.lm.settings import LMSettings
@@ -306,8 +306,9 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
                 for query, number in zip(queries, first, strict=True)
             ]
         )
+        known = rank_judged(program.retriever, inputs)
         for risk in RISKS:
-            policy = with_policy(program, inputs, risk, None).policy
+            policy = with_policy(program, known, risk, None).policy
             assert policy is not None
             decided = np.array([policy.decide(sure) for sure in probabilities[:, 0]])
             cells = [share(correct, chosen) for chosen in (decided == "answer", decided != "abstain")]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from zero2ir.collections import Document, JudgedDocument, Query
+from zero2ir.confidence import Confidence
 from zero2ir.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.experiment import (
@@ -19,6 +20,7 @@ from zero2ir.experiment import (
     lm_cost,
     peak_memory_mb,
     rank,
+    rank_judged,
     timed,
     train_program,
     with_policy,
@@ -58,6 +60,10 @@ def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs
     assert lm_cost(None) == {}
 
 
+def calibrated(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
+    return calibrate(retriever, inputs, rank_judged(retriever, inputs))
+
+
 def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs) -> None:
     poor = [
         JudgedDocument(row.query_id, row.query, document.doc_id, 0)
@@ -69,7 +75,7 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
     ranking = retriever.search(list(inputs.queries.values()), 5)
     stated = []
     for judgments in (inputs.judgments, [*inputs.judgments, *poor]):
-        confidence = calibrate(retriever, TrainingInputs(inputs.corpus, judgments))
+        confidence = calibrated(retriever, TrainingInputs(inputs.corpus, judgments))
         assert confidence is not None
         stated.append(confidence.probabilities(ranking)[:, 1:].mean())
     assert stated[1] < stated[0]
@@ -78,10 +84,10 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
 def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
     told = replace(inputs, asked=[document.text for document in inputs.corpus.documents])
-    assert calibrate(retriever, told) != calibrate(retriever, inputs)
+    assert calibrated(retriever, told) != calibrated(retriever, inputs)
     pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
     among = replace(inputs, candidates=pools)
-    assert calibrate(retriever, replace(told, candidates=pools)) == calibrate(retriever, among)
+    assert calibrated(retriever, replace(told, candidates=pools)) == calibrated(retriever, among)
 
 
 class Learned(Sparse):
@@ -107,20 +113,16 @@ class LearnsByHeart:
 
 
 def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
-    trained = train_program(Sparse(), LearnsByHeart(), inputs, {})
-    plain = train_program(Sparse(), ZeroShot(), inputs, {}).program
-    assert trained.program.confidence == plain.confidence is not None
-    policies = [
-        with_policy(program, inputs, 0.2, None, learner).policy
-        for program, learner in ((trained.program, trained.fitted.learner), (plain, None))
-    ]
-    assert policies[0] == policies[1] is not None
+    trained = [train_program(Sparse(), strategy, inputs, {}) for strategy in (LearnsByHeart(), ZeroShot())]
+    learned, plain = (with_policy(one.program, one.known, 0.2, None) for one in trained)
+    assert learned.confidence == plain.confidence is not None
+    assert learned.policy == plain.policy is not None
 
 
 def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
-    assert calibrate(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None
-    assert calibrate(retriever, TrainingInputs(inputs.corpus, ())) is None
+    assert calibrated(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None
+    assert calibrated(retriever, TrainingInputs(inputs.corpus, ())) is None
 
 
 def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInputs) -> None:
@@ -186,7 +188,7 @@ def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     assert run.doc_ids[0][0] == "split"
     own = {row.query_id: [row.doc_id] for row in inputs.judgments}  # one relevant document each: always right
     retriever = Sparse().index(inputs.corpus)
-    easy, hard = calibrate(retriever, replace(inputs, candidates=own)), calibrate(retriever, inputs)
+    easy, hard = calibrated(retriever, replace(inputs, candidates=own)), calibrated(retriever, inputs)
     assert easy is not None
     assert easy != hard
 

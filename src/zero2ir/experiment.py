@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,18 @@ PACKAGES = (  # that decide about figures; the lock names all others
 )
 
 
+class JudgedRanking(NamedTuple):
+    """What is found for the judged queries by what did not learn from them.
+
+    Attributes:
+        ranking: of n queries.
+        judged: (n,) what the judgments say of each.
+    """
+
+    ranking: Ranking
+    judged: Sequence[Judged]
+
+
 @dataclass(frozen=True)
 class Trained:
     """A program, and what its training took and decided.
@@ -41,12 +53,14 @@ class Trained:
     Attributes:
         program: ready to search.
         fitted: what the strategy chose.
+        known: what the program's confidence is fitted on.
         cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents that decided about
             the ranking), and what the language model took where one was asked, ``lm_calls`` and so on.
     """
 
     program: "Program"
     fitted: Fitted
+    known: JudgedRanking
     cost: Mapping[str, float]
 
 
@@ -70,10 +84,11 @@ def train_program(
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
     fitted = strategy.fit(indexed, inputs)
+    known = rank_judged(fitted.retriever, inputs, fitted.learner)
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
-        calibrate(fitted.retriever, inputs, fitted.learner),
+        calibrate(fitted.retriever, inputs, known),
         {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
@@ -85,7 +100,7 @@ def train_program(
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
-    return Trained(program, fitted, cost | lm_cost(inputs.corpus.language_model))
+    return Trained(program, fitted, known, cost | lm_cost(inputs.corpus.language_model))
 
 
 def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict[str, Any]:
@@ -96,10 +111,8 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
     return {f"{prefix}{name}": value for name, value in figures.items() if value is not None}
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Confidence | None:
-    """Fits the confidence on the judged queries, none of which its prompts show; None where there are too few.
-
-    Further queries that were asked say how scores spread, unless each query ranks candidates of its own.
+def rank_judged(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> JudgedRanking:
+    """Ranks the judged queries, none of which the prompts show.
 
     Args:
         retriever: whose answers are to be trusted, or not.
@@ -107,19 +120,40 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
         learner: makes the retriever from the judgments of some queries, where it learned from them: it ranks what it
             learned from better than anything else, and so each judged query is ranked without its own judgments.
     """
-    if not inputs.queries:
+    number_of = inputs.corpus.number_of
+    relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
+    other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
+    for row in inputs.judgments:
+        (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
+    judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
+    every = list(inputs.queries)
+    parts = (inputs.folds() if learner else []) or [(every, every)]
+    found = []
+    for asked, rest in parts:
+        unlearned = (learner(rest) if learner else None) or retriever
+        texts = [inputs.queries[query_id] for query_id in asked]
+        found.append(search_unshown(unlearned, texts, DEPTH, inputs.candidates_of(asked)))
+    place = {query_id: number for number, query_id in enumerate(one for asked, _ in parts for one in asked)}
+    return JudgedRanking(joined(found).of_queries(np.array([place[query_id] for query_id in every], int)), judged)
+
+
+def calibrate(retriever: Retriever, inputs: TrainingInputs, known: JudgedRanking) -> Confidence | None:
+    """Fits the confidence on the judged queries; None where there are too few.
+
+    Further queries that were asked say how scores spread, unless each query ranks candidates of its own.
+
+    Args:
+        retriever: whose answers are to be trusted, or not.
+        inputs: what it was trained on.
+        known: as ``rank_judged`` gives it.
+    """
+    if not known.judged:
         return None
     asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
-    return Confidence.fit(*_judged_rankings(retriever, inputs, learner), asked)
+    return Confidence.fit(*known, asked)
 
 
-def with_policy(
-    program: "Program",
-    inputs: TrainingInputs,
-    risk: float | None,
-    most_risk: float | None,
-    learner: Learner | None = None,
-) -> "Program":
+def with_policy(program: "Program", known: JudgedRanking, risk: float | None, most_risk: float | None) -> "Program":
     """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
 
     Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
@@ -128,11 +162,10 @@ def with_policy(
     in 42 to 50 % where the judgments alone counted.
 
     Args:
-        program: trained on ``inputs``.
-        inputs: all that training may see.
+        program: trained.
+        known: what its confidence is fitted on.
         risk: see ``Policy.choose``.
         most_risk: see ``Policy.choose``.
-        learner: as for ``calibrate``.
 
     Raises:
         InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
@@ -143,12 +176,12 @@ def with_policy(
         return program
     if program.confidence is None:
         raise InputError(
-            f"risk={risk}: {len(inputs.queries)} judged queries cannot tell how sure an answer is; judge some more, or "
+            f"risk={risk}: {len(known.judged)} judged queries cannot tell how sure an answer is; judge some more, or "
             "state no risk"
         )
-    ranking, judged = _judged_rankings(program.retriever, inputs, learner)
+    ranking, judged = known
     stated = program.confidence.probabilities(ranking)[:, 0]
-    right = [first in known.relevant for first, known in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
+    right = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
     program.policy = Policy.choose(stated, (np.array(right) + stated) / 2, risk, most_risk)
     return program
 
@@ -168,27 +201,6 @@ def backed(program: "Program", simpler: "Program", settings: FallbackSettings) -
         [*program.links, Link(simpler.name, simpler.retriever, simpler.confidence)],
         settings,
     )
-
-
-def _judged_rankings(
-    retriever: Retriever, inputs: TrainingInputs, learner: Learner | None
-) -> tuple[Ranking, list[Judged]]:
-    """What is found for the judged queries by what did not learn from them, and what the judgments say of each."""
-    number_of = inputs.corpus.number_of
-    relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
-    other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
-    for row in inputs.judgments:
-        (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
-    judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
-    every = list(inputs.queries)
-    parts = (inputs.folds() if learner else []) or [(every, every)]
-    found = []
-    for asked, rest in parts:
-        unlearned = (learner(rest) if learner else None) or retriever
-        texts = [inputs.queries[query_id] for query_id in asked]
-        found.append(search_unshown(unlearned, texts, DEPTH, inputs.candidates_of(asked)))
-    place = {query_id: number for number, query_id in enumerate(one for asked, _ in parts for one in asked)}
-    return joined(found).of_queries(np.array([place[query_id] for query_id in every])), judged
 
 
 def rank(

@@ -93,7 +93,7 @@ def train(
     program = trained.program
     for name, one in links.items():
         program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
-    return with_policy(program, inputs, config.answering.risk, config.answering.most_risk, trained.fitted.learner)
+    return with_policy(program, trained.known, config.answering.risk, config.answering.most_risk)
 
 
 def load(folder: str | Path) -> "Program":

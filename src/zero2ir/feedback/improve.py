@@ -194,16 +194,17 @@ def _inputs(
 
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
     """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
-    from zero2ir.experiment import calibrate, with_policy
+    from zero2ir.experiment import calibrate, rank_judged, with_policy
     from zero2ir.program import Program, reader_of
 
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
     unlearned = program.retriever.starting_from(Start())
     fitted = strategy.fit(unlearned, inputs)
+    known = rank_judged(fitted.retriever, inputs, fitted.learner)
     new = Program(
         fitted.retriever,
         program.documents,
-        calibrate(fitted.retriever, inputs, fitted.learner) or program.confidence,
+        calibrate(fitted.retriever, inputs, known) or program.confidence,
         {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
@@ -211,7 +212,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
         fallback=program.fallback,
     )
     policy = program.policy
-    return new if policy is None else with_policy(new, inputs, policy.risk, policy.most_risk, fitted.learner)
+    return new if policy is None else with_policy(new, known, policy.risk, policy.most_risk)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:

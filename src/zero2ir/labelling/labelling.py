@@ -10,7 +10,7 @@ import numpy as np
 from zero2ir.collections import JudgedDocument
 from zero2ir.collections.judgments import normalised
 from zero2ir.errors import InputError
-from zero2ir.experiment import calibrate, train_program
+from zero2ir.experiment import calibrate, rank_judged, train_program
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selections import Selection
@@ -360,7 +360,8 @@ class Labelling:
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default = choice.get("default", observed)
         gain = max(0.0, choice.get("honest", default) - default)
-        confidence = calibrate(fitted.retriever, inputs, fitted.learner)
+        known = rank_judged(fitted.retriever, inputs, fitted.learner)
+        confidence = calibrate(fitted.retriever, inputs, known)
         return Fit(fitted.retriever, texts, judgments, confidence, default + gain, gain)
 
     def _effect(self, batch: Batch) -> Effect:
