@@ -1,6 +1,7 @@
 """Documents, with what was computed about them once and is shared by all models."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,12 @@ class Corpus:
     def number_of(self) -> dict[str, int]:
         """A document's number by its id."""
         return {document.doc_id: number for number, document in enumerate(self.documents)}
+
+    def beside(self, encoders: Mapping[str, TextEncoder]) -> "Corpus":
+        """The same documents with these encoders, too."""
+        other = copy(self)
+        other.encoders = {**encoders, **self.encoders}
+        return other
 
     def numbers_of(self, doc_ids: Iterable[str]) -> np.ndarray:
         """(n,) int64 the numbers of the documents with these ids."""

@@ -1,6 +1,5 @@
 """Late interaction: MaxSim as by hand, candidates, a graph that is nearly exact, and what learning changes."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, TokenEncoder, Tokens
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, LateInteraction, Ranking, load_retriever
-from zero2ir.models.base import STATE
 from zero2ir.models.late_interaction import clusters, maxsim
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
@@ -261,20 +259,6 @@ def test_a_first_stage_learns_too(corpus: Corpus) -> None:
     assert learned.first.map is not None
     assert isinstance(late.first, Dense)
     assert late.first.map is None
-
-
-def test_a_saved_model_goes_on_learning_as_it_was_told(corpus: Corpus, tmp_path: Path) -> None:
-    late = LateInteraction(adapter={"steps": 3}, fit={"epochs": 7}).index(corpus)
-    late.save(tmp_path)
-    loaded = load_retriever(tmp_path, corpus)
-    assert isinstance(loaded, LateInteraction)
-    assert (loaded.adapter, loaded.fit) == (late.adapter, late.fit)
-    state = json.loads((tmp_path / STATE).read_text())
-    del state["options"]["adapter"], state["options"]["fit"]  # as it was saved before
-    (tmp_path / STATE).write_text(json.dumps(state))
-    before, usual = load_retriever(tmp_path, corpus), LateInteraction()
-    assert isinstance(before, LateInteraction)
-    assert (before.adapter, before.fit) == (usual.adapter, usual.fit)
 
 
 def test_threads_that_search_at_once_get_what_they_would_get_alone(late: LateInteraction) -> None:

@@ -1,8 +1,5 @@
 """Learned sparse retrieval: an exact inverted index, readable terms, and what it learns from examples."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,8 +10,8 @@ from scipy.sparse import csr_matrix
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder
-from zero2ir.models import Example, LearnedSparse, load_retriever
-from zero2ir.models.base import STATE, best
+from zero2ir.models import Example, LearnedSparse
+from zero2ir.models.base import best
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
@@ -133,20 +130,6 @@ def test_learning_lifts_the_positives_and_leaves_the_original(learning: str, cor
     assert same is not None
     np.testing.assert_array_equal(same.search(QUERIES, 60).scores, after.scores)
     assert model.learn([Example("sort a list", 50, weight=0.0)], seed=0) is None
-
-
-def test_a_saved_model_goes_on_learning_as_it_was_told(corpus: Corpus, tmp_path: Path) -> None:
-    model = LearnedSparse(terms={"penalty": 0.125}, fit={"epochs": 7}).index(corpus)
-    model.save(tmp_path)
-    loaded = load_retriever(tmp_path, corpus)
-    assert isinstance(loaded, LearnedSparse)
-    assert (loaded.terms, loaded.fit) == (model.terms, model.fit)
-    state = json.loads((tmp_path / STATE).read_text())
-    del state["terms"], state["fit"]  # as it was saved before
-    (tmp_path / STATE).write_text(json.dumps(state))
-    before, usual = load_retriever(tmp_path, corpus), LearnedSparse()
-    assert isinstance(before, LearnedSparse)
-    assert (before.terms, before.fit) == (usual.terms, usual.fit)
 
 
 def test_a_new_document_is_found_by_a_term_that_no_other_has(model: LearnedSparse, corpus: Corpus) -> None:

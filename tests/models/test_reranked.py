@@ -11,7 +11,7 @@ from zero2ir.collections import JudgedDocument
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder
-from zero2ir.models import CrossEncoder, Dense, Example, Reranked, Reranker, Sparse
+from zero2ir.models import CrossEncoder, Dense, Example, Reranked, Reranker, Sparse, load_retriever
 from zero2ir.strategies import FineTune, TrainingInputs, TuningSettings
 
 QUERY = "apple pear plum fig"
@@ -201,6 +201,24 @@ def test_a_reranker_that_does_harm_is_switched_off_by_the_fit(
     fitted = FineTune().fit(model, inputs)
     assert fitted.retriever.settings() == {"weight": 0.0}
     np.testing.assert_array_equal(fitted.retriever.search(queries, 10).numbers, plain.search(queries, 10).numbers)
+
+
+def test_a_saved_one_goes_on_learning_from_the_encoder_of_its_retriever(
+    docstrings: list[Document], tiny_transformer: DenseEncoder, tmp_path: Path
+) -> None:
+    corpus, without_encoders = Corpus(docstrings, {"pretrained": tiny_transformer}), Corpus(docstrings)
+    model = Reranked(Dense("pretrained"), CrossEncoder(max_tokens=32, fit={"epochs": 1}), 4).index(corpus)
+    model.save(tmp_path)
+    examples = [Example("open a file", 9, (1, 2)), Example("gumbo zydeco", 7)]
+    loaded = load_retriever(tmp_path, without_encoders)
+    changed = loaded.updated(Corpus(docstrings), np.arange(len(docstrings)))
+    found = [
+        learned.search(["open a file"], 10) for one in (model, loaded, changed) if (learned := one.learn(examples, 0))
+    ]
+    assert len(found) == 3
+    np.testing.assert_array_equal(found[0].scores, found[1].scores)
+    np.testing.assert_array_equal(found[0].scores, found[2].scores)
+    assert not without_encoders.encoders  # nobody else's
 
 
 def test_the_depth_is_of_the_candidates() -> None:

@@ -90,11 +90,11 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "multitask": lambda: Multitask(adapter={"steps": 5}),
     "reranked by a span reader": lambda: Reranked(dense_adapter(), SpanReader(), 4),
     "surface": lambda: Surface(alternatives=[(1.2, 0.75)]),
-    "aligned": lambda: Aligned("static", adapter={"steps": 5}),
+    "aligned": lambda: Aligned("static", adapter={"steps": 5}, alignment={"penalty": 3.0, "method": "ridge"}),
     "translated": lambda: Translated(Hybrid([Sparse(), dense_adapter()])),
     "several translations": lambda: Translated(Sparse(), translations=2, alternatives=[1]),
     "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
-    "learned sparse": LearnedSparse,
+    "learned sparse": lambda: LearnedSparse(terms={"penalty": 0.125}),
     "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
     "feedback on learned sparse": lambda: Feedback(LearnedSparse(), 3, 0.4),
 }
@@ -221,6 +221,19 @@ def test_a_learned_model_is_saved_with_what_it_learned(model: Retriever, corpus:
     assert (before.scores != after.scores).any()
     learned.save(tmp_path)
     assert_equal(load_retriever(tmp_path, corpus).search(QUERIES[:3], 10), after)
+
+
+def test_a_saved_model_goes_on_being_tuned_and_learning_as_it_was_told(
+    model: Retriever, corpus: Corpus, tmp_path: Path
+) -> None:
+    model.index(corpus).save(tmp_path)
+    loaded = load_retriever(tmp_path, corpus)
+    assert loaded.alternatives() == model.alternatives()
+    examples = [Example("gumbo zydeco", 7, (1, 2), translation="open a file"), Example("open a file", 9)]
+    learned, same = (one.learn(examples, seed=0) for one in (loaded, model))
+    assert (learned is None) == (same is None)
+    if learned is not None and same is not None:
+        assert_equal(learned.search(QUERIES[:3], 10), same.search(QUERIES[:3], 10))
 
 
 def test_saving_twice_writes_the_same_bytes(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:

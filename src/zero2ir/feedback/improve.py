@@ -95,7 +95,7 @@ def improve(
         InputError: a judgment is bad, or there is nothing to learn from.
     """
     settings = settings or ImproveSettings()
-    corpus = Corpus(program.documents, language_model=program.language_model)
+    corpus = Corpus(program.documents, program.retriever.encoders(), language_model=program.language_model)
     known = [event for event in events if event.doc_id in corpus.number_of]  # others are gone
     rows = _joined(judgments, _read(known, settings), corpus)
     taught, tested = _parted(rows, settings.held_out)

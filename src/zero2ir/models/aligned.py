@@ -77,10 +77,8 @@ class Aligned(Dense):
     def needs(self) -> set[str]:
         return super().needs() | ({"lm"} if self.alignment.sentences else set())
 
-    def _like(self) -> Self:
-        copy = super()._like()
-        copy.alignment = self.alignment
-        return copy
+    def _told(self) -> dict[str, Any]:
+        return {**super()._told(), "alignment": self.alignment.model_dump()}
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         pairs = {example.query: example.translation for example in counted(examples) if example.translation}

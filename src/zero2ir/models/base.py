@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +16,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.files import write_json
 
 if TYPE_CHECKING:
+    from zero2ir.encoders import TextEncoder
     from zero2ir.models.prompted import PartPrompt, Prompted
 
 NO_DOCUMENT = -1
@@ -165,6 +166,10 @@ class Retriever(Model):
     def encoder_roles(self) -> list[str]:
         """The encoders among what it needs, sorted."""
         return sorted(self.needs() - {"lm"})
+
+    def encoders(self) -> dict[str, "TextEncoder"]:
+        """The encoders that it holds as they were before it learned, by role: what else can begin with them."""
+        return {role: encoder for part in self.parts() for role, encoder in part.encoders().items()}
 
     def parts(self) -> list["Retriever"]:
         """The retrievers that it is made of; none for one that stands alone."""
@@ -332,6 +337,11 @@ def write_state(folder: Path, model: Model, **state: Any) -> None:
 def read_state(folder: Path) -> dict[str, Any]:
     """Reads what ``write_state`` wrote."""
     return json.loads((folder / STATE).read_text(encoding="utf-8"))
+
+
+def stated(state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the names that a saved state has, with what it says; one that was saved before may lack some."""
+    return {name: state[name] for name in names if name in state}
 
 
 def best(scores: np.ndarray, k: int, found: np.ndarray | None = None, candidates: Candidates | None = None) -> Ranking:

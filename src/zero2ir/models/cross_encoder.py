@@ -12,7 +12,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import device, readable
 from zero2ir.encoders.together import TURNS
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example, Reranker, read_state, split, write_state
+from zero2ir.models.base import Example, Reranker, read_state, split, stated, write_state
 from zero2ir.training import quiet, train_in_order
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class CrossEncoder(Reranker):
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, encoder=self.encoder, max_tokens=self.max_tokens, learned=self.network is not None)
+        told = {"encoder": self.encoder, "max_tokens": self.max_tokens, "fit": self.fit.model_dump()}
+        write_state(folder, self, **told, learned=self.network is not None)
         if self.network is not None:
             self.network.save(str(folder / WEIGHTS), create_model_card=False)
 
@@ -145,7 +146,7 @@ class CrossEncoder(Reranker):
         from sentence_transformers import CrossEncoder as Network
 
         state = read_state(folder)
-        reranker = cls(state["encoder"], state["max_tokens"]).index(corpus)
+        reranker = cls(**stated(state, ("encoder", "max_tokens", "fit"))).index(corpus)
         if state["learned"]:
             reranker.network = Network(str(folder / WEIGHTS), local_files_only=True, device=device())
         return reranker

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from pydantic import BaseModel
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import DenseEncoder, followed, load_embeddings, load_encoder, save_embeddings
+from zero2ir.encoders import DenseEncoder, TextEncoder, followed, load_embeddings, load_encoder, save_embeddings
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
@@ -21,6 +21,7 @@ from zero2ir.models.base import (
     counted,
     distinct,
     read_state,
+    stated,
     write_state,
 )
 from zero2ir.models.examples import text_columns
@@ -66,6 +67,9 @@ class Dense(Retriever):
 
     def needs(self) -> set[str]:
         return {self.encoder}
+
+    def encoders(self) -> dict[str, TextEncoder]:
+        return {self.encoder: self.network} if self.learning == "adapter" else {}
 
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
@@ -144,12 +148,19 @@ class Dense(Retriever):
             return None
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
-    def _taught(self) -> BaseModel:
-        """How the encoder learns."""
-        return self.fit
-
     def _like(self) -> Self:
-        return type(self)(self.encoder, self.learning, self.adapter, self.fit, self.vectors, self.exact_limit)
+        return type(self)(**self._told())
+
+    def _told(self) -> dict[str, Any]:
+        """What the constructor is given; JSON."""
+        return {
+            "encoder": self.encoder,
+            "learning": self.learning,
+            "adapter": self.adapter.model_dump(),
+            "fit": self.fit.model_dump(),
+            "vectors": self.vectors,
+            "exact_limit": self.exact_limit,
+        }
 
     def _beside(self) -> Self:
         """A copy without a map, over the same vectors."""
@@ -173,17 +184,7 @@ class Dense(Retriever):
         return learned
 
     def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            encoder=self.encoder,
-            learning=self.learning,
-            vectors=self.vectors,
-            exact_limit=self.exact_limit,
-            rows=len(self.nearest.vectors),
-            adapter=self.adapter.model_dump(),  # a saved searcher goes on learning
-            fit=self._taught().model_dump(),
-        )
+        write_state(folder, self, rows=len(self.nearest.vectors), **self._told())
         self.network.save(folder / "encoder")
         self.nearest.save(folder)
         if self.map is not None:
@@ -192,9 +193,7 @@ class Dense(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        names = ("encoder", "learning", "adapter", "fit", "vectors", "exact_limit")
-        given: dict[str, Any] = {name: state.get(name) for name in names}
-        retriever = cls(**given)
+        retriever = cls(**stated(state, signature(cls).parameters))
         retriever.corpus = corpus
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.corpus import Corpus
-from zero2ir.models.base import Candidates, Example, Ranking, Retriever, read_state, write_state
+from zero2ir.models.base import Candidates, Example, Ranking, Retriever, read_state, stated, write_state
 
 
 class Feedback(Retriever):
@@ -105,11 +105,13 @@ class Feedback(Retriever):
         return None if learned is None else self.with_parts([learned])
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self)
+        write_state(folder, self, alternatives=self._alternatives)
         self.retriever.save(folder / "retriever")
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from zero2ir.models import load_retriever
 
-        return cls(load_retriever(folder / "retriever", corpus), **read_state(folder)["settings"])
+        state = read_state(folder)
+        retriever = load_retriever(folder / "retriever", corpus)
+        return cls(retriever, **state["settings"], **stated(state, ("alternatives",)))

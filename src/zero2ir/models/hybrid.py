@@ -22,6 +22,7 @@ from zero2ir.models.base import (
     longest,
     moments,
     read_state,
+    stated,
     usual,
     widened,
     write_state,
@@ -270,8 +271,7 @@ class Hybrid(Retriever):
 
         state = read_state(folder)
         retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        told = {name: state[name] for name in LEARNING if name in state}
-        hybrid = cls(retrievers, **state["settings"], depth=state["depth"], moves=state["moves"], **told)
+        hybrid = cls(retrievers, **state["settings"], **stated(state, ("depth", "moves", *LEARNING)))
         hybrid.n_documents = state["n_documents"]
         return hybrid
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import (
+    TextEncoder,
     TokenEncoder,
     Tokens,
     followed,
@@ -112,6 +113,9 @@ class LateInteraction(Retriever):
         changed = copy(self)
         changed.first = parts[0] if parts else None
         return changed
+
+    def encoders(self) -> dict[str, TextEncoder]:
+        return {**super().encoders(), **({self.encoder: self.network} if self.learning == "adapter" else {})}
 
     def index(self, corpus: Corpus) -> Self:
         for part in self.parts():

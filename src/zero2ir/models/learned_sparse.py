@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
-from zero2ir.encoders import SparseEncoder, followed, load_encoder
+from zero2ir.encoders import SparseEncoder, TextEncoder, followed, load_encoder
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
@@ -24,6 +24,7 @@ from zero2ir.models.base import (
     joined,
     of_queries,
     read_state,
+    stated,
     write_state,
 )
 from zero2ir.models.examples import text_columns
@@ -76,6 +77,9 @@ class LearnedSparse(Retriever):
 
     def needs(self) -> set[str]:
         return {self.encoder}
+
+    def encoders(self) -> dict[str, TextEncoder]:
+        return {self.encoder: self.network} if self.learning == "terms" else {}
 
     def index(self, corpus: Corpus) -> Self:
         rows = corpus.encoded(self.encoder)
@@ -234,8 +238,7 @@ class LearnedSparse(Retriever):
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
         names = ("encoder", "queries", "learning", "terms", "fit", "feedback_terms")
-        given: dict[str, Any] = {name: state.get(name) for name in names}
-        retriever = cls(**given)
+        retriever = cls(**stated(state, names))
         retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
         if (folder / FACTORS).is_file():
             retriever.factors = load_file(folder / FACTORS)["factors"]

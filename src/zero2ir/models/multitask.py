@@ -46,11 +46,8 @@ class Multitask(Dense):
         super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
         self.lessons = MultitaskSettings.model_validate(fit or {})
 
-    def _taught(self) -> MultitaskSettings:
-        return self.lessons
-
-    def _like(self) -> Self:
-        return type(self)(self.encoder, self.learning, self.adapter, self.lessons, self.vectors, self.exact_limit)
+    def _told(self) -> dict[str, Any]:
+        return {**super()._told(), "fit": self.lessons.model_dump()}
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         from zero2ir.multitask.learning import train_multitask

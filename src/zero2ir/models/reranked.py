@@ -18,6 +18,7 @@ from zero2ir.models.base import (
     Retriever,
     moments,
     read_state,
+    stated,
     write_state,
 )
 from zero2ir.models.prompted import PartPrompt, Prompted
@@ -95,7 +96,8 @@ class Reranked(Retriever):
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
         retriever = self.retriever.updated(corpus, kept)
-        reranked = self._of(retriever, self.reranker.updated(corpus, kept), self.weight)
+        reranker = self.reranker.updated(corpus.beside(retriever.encoders()), kept)
+        reranked = self._of(retriever, reranker, self.weight)
         reranked.corpus = corpus
         return reranked
 
@@ -195,7 +197,7 @@ class Reranked(Retriever):
         return self._of(retriever or self.retriever, reranker or self.reranker, self.weight)
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, depth=self.depth)
+        write_state(folder, self, depth=self.depth, alternatives=self._alternatives)
         self.retriever.save(folder / "retriever")
         self.reranker.save(folder / "reranker")
 
@@ -205,7 +207,8 @@ class Reranked(Retriever):
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)
-        reranked = cls(retriever, load_reranker(folder / "reranker", corpus), state["depth"], **state["settings"])
+        reranker = load_reranker(folder / "reranker", corpus.beside(retriever.encoders()))  # it may go on learning
+        reranked = cls(retriever, reranker, **state["settings"], **stated(state, ("depth", "alternatives")))
         reranked.corpus = corpus
         return reranked
 

@@ -90,16 +90,17 @@ class Rewritten(Retriever, Prompted):
         return self._of(self.retriever, self.style, prompt)
 
     def _of(self, retriever: Retriever, style: Style, prompt: PartPrompt) -> Self:
-        copy = type(self)(retriever, style, **self._budget(), alternatives=self._alternatives)
+        copy = type(self)(retriever, style, **self._budget())
         copy.corpus, copy.prompt = self.corpus, prompt
         return copy
 
-    def _budget(self) -> dict[str, int]:
+    def _budget(self) -> dict[str, Any]:
         return {
             "repeat": self.repeat,
             "max_tokens": self.max_tokens,
             "words": self.words,
             "demonstrations": self.demonstrations,
+            "alternatives": self._alternatives,
         }
 
     def index(self, corpus: Corpus) -> Self:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from zero2ir.models.base import (
     longest,
     moments,
     read_state,
+    stated,
     usual,
     widened,
     write_state,
@@ -89,9 +91,18 @@ class Smoothed(Retriever):
 
     def _like(self, retriever: Retriever, neighbours: int, weight: float) -> Self:
         """An indexed copy."""
-        copy = type(self)(retriever, self.encoder, neighbours, weight, self.depth, self._alternatives, self.exact_limit)
+        copy = type(self)(retriever, neighbours=neighbours, weight=weight, **self._told())
         copy.near, copy.similarities = self.near, self.similarities
         return copy
+
+    def _told(self) -> dict[str, Any]:
+        """What the constructor is given beside the retriever and what can be tuned."""
+        return {
+            "encoder": self.encoder,
+            "depth": self.depth,
+            "alternatives": self._alternatives,
+            "exact_limit": self.exact_limit,
+        }
 
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)
@@ -209,7 +220,7 @@ class Smoothed(Retriever):
         return None if learned is None else self.with_parts([learned])
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, encoder=self.encoder, depth=self.depth)
+        write_state(folder, self, **self._told())
         save_embeddings(folder / NEIGHBOURS, self.near)
         save_embeddings(folder / SIMILARITIES, self.similarities)
         self.retriever.save(folder / "retriever")
@@ -220,7 +231,7 @@ class Smoothed(Retriever):
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)
-        smoothed = cls(retriever, state["encoder"], depth=state["depth"], **state["settings"])
+        smoothed = cls(retriever, **state["settings"], **stated(state, signature(cls).parameters))
         smoothed.near = load_embeddings(folder / NEIGHBOURS, len(corpus.documents))
         smoothed.similarities = load_embeddings(folder / SIMILARITIES, len(corpus.documents))
         return smoothed

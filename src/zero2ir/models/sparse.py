@@ -12,7 +12,7 @@ from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.corpus import Corpus
 from zero2ir.languages import ENGLISH, FOUND_OUT, identify, tokenize
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, stated, write_state
 
 
 class Sparse(Retriever):
@@ -71,7 +71,7 @@ class Sparse(Retriever):
         shape = (len(kept), len(vocabulary))
         old = csr_matrix((stays.data, moved[stays.indices], stays.indptr), shape=shape)
         new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
-        updated = type(self)(**self.settings(), alternatives=self._alternatives, **self._like())
+        updated = type(self)(**self.settings(), **self._like())
         updated.vocabulary = place
         updated.counts = vstack([old, new], format="csr", dtype=np.int32)
         return updated._weighted()
@@ -170,13 +170,13 @@ class Sparse(Retriever):
         return [{"k1": k1, "b": b} for k1, b in self._alternatives if (k1, b) != (self.k1, self.b)]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(**settings, alternatives=self._alternatives, **self._like())
+        copy = type(self)(**settings, **self._like())
         copy.vocabulary, copy.counts = self.vocabulary, self.counts
         return copy._weighted()
 
     def _like(self) -> dict[str, Any]:
         """What the constructor is given beside what can be tuned."""
-        return {name: getattr(self, name) for name in self.kept}
+        return {"alternatives": self._alternatives, **{name: getattr(self, name) for name in self.kept}}
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, vocabulary=sorted(self.vocabulary), n_documents=self.n_documents, **self._like())
@@ -188,7 +188,7 @@ class Sparse(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(**state["settings"], **{name: state[name] for name in cls.kept if name in state})
+        retriever = cls(**state["settings"], **stated(state, ("alternatives", *cls.kept)))
         retriever.vocabulary = {token: number for number, token in enumerate(state["vocabulary"])}
         retriever.counts = csr_matrix((state["n_documents"], len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None
