@@ -1,5 +1,6 @@
 """Late interaction: MaxSim as by hand, candidates, a graph that is nearly exact, and what learning changes."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, TokenEncoder, Tokens
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, LateInteraction, Ranking, load_retriever
+from zero2ir.models.base import STATE
 from zero2ir.models.late_interaction import clusters, maxsim
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
@@ -259,6 +261,16 @@ def test_a_first_stage_learns_too(corpus: Corpus) -> None:
     assert learned.first.map is not None
     assert isinstance(late.first, Dense)
     assert late.first.map is None
+
+
+def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
+    LateInteraction(adapter={"steps": 3}, fit={"epochs": 7}).index(corpus).save(tmp_path)
+    state = json.loads((tmp_path / STATE).read_text())
+    del state["options"]["adapter"], state["options"]["fit"]
+    (tmp_path / STATE).write_text(json.dumps(state))
+    before, usual = load_retriever(tmp_path, corpus), LateInteraction()
+    assert isinstance(before, LateInteraction)
+    assert (before.adapter, before.fit) == (usual.adapter, usual.fit)
 
 
 def test_threads_that_search_at_once_get_what_they_would_get_alone(late: LateInteraction) -> None:

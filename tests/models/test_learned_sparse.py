@@ -1,5 +1,8 @@
 """Learned sparse retrieval: an exact inverted index, readable terms, and what it learns from examples."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +13,8 @@ from scipy.sparse import csr_matrix
 from zero2ir.collections.records import Document
 from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder
-from zero2ir.models import Example, LearnedSparse
-from zero2ir.models.base import best
+from zero2ir.models import Example, LearnedSparse, load_retriever
+from zero2ir.models.base import STATE, best
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
@@ -130,6 +133,16 @@ def test_learning_lifts_the_positives_and_leaves_the_original(learning: str, cor
     assert same is not None
     np.testing.assert_array_equal(same.search(QUERIES, 60).scores, after.scores)
     assert model.learn([Example("sort a list", 50, weight=0.0)], seed=0) is None
+
+
+def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
+    LearnedSparse(terms={"penalty": 0.125}, fit={"epochs": 7}).index(corpus).save(tmp_path)
+    state = json.loads((tmp_path / STATE).read_text())
+    del state["terms"], state["fit"]
+    (tmp_path / STATE).write_text(json.dumps(state))
+    before, usual = load_retriever(tmp_path, corpus), LearnedSparse()
+    assert isinstance(before, LearnedSparse)
+    assert (before.terms, before.fit) == (usual.terms, usual.fit)
 
 
 def test_a_new_document_is_found_by_a_term_that_no_other_has(model: LearnedSparse, corpus: Corpus) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -201,7 +202,18 @@ class LearnedSparse(Retriever):
         return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)
 
     def _like(self) -> Self:
-        return type(self)(self.encoder, self.queries, self.learning, self.terms, self.fit, self.feedback_terms)
+        return type(self)(**self._told())
+
+    def _told(self) -> dict[str, Any]:
+        """What the constructor is given; JSON."""
+        return {
+            "encoder": self.encoder,
+            "queries": self.queries,
+            "learning": self.learning,
+            "terms": self.terms.model_dump(),
+            "fit": self.fit.model_dump(),
+            "feedback_terms": self.feedback_terms,
+        }
 
     def _learn_factors(self, examples: Sequence[Example]) -> Self:
         learned = self._like()._over(self.corpus, self.network, self.rows)
@@ -216,17 +228,7 @@ class LearnedSparse(Retriever):
         return self._like()._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            encoder=self.encoder,
-            queries=self.queries,
-            learning=self.learning,
-            feedback_terms=self.feedback_terms,
-            rows=self.rows.shape[0],
-            terms=self.terms.model_dump(),  # a saved searcher goes on learning
-            fit=self.fit.model_dump(),
-        )
+        write_state(folder, self, rows=self.rows.shape[0], **self._told())
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
         if self.factors is not None:
@@ -237,8 +239,7 @@ class LearnedSparse(Retriever):
         state = read_state(folder)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
-        names = ("encoder", "queries", "learning", "terms", "fit", "feedback_terms")
-        retriever = cls(**stated(state, names))
+        retriever = cls(**stated(state, signature(cls).parameters))
         retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
         if (folder / FACTORS).is_file():
             retriever.factors = load_file(folder / FACTORS)["factors"]
