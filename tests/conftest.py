@@ -41,8 +41,16 @@ settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the firs
 settings.load_profile("zero2ir")
 
 
+TOGETHER = "tests/pipeline/whole/"  # tests of the same two finished projects
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process waits for another one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share what takes long to make stay in one process: those of a file, and all of the pipeline.
+    """Tests that share what takes long to make stay in one process: those of a file, and the whole pipeline's.
 
     The groups of xdist's own ``--dist loadgroup`` (3.8) are lost: pytest 9.2 does not let it rename a test.
     """
@@ -50,8 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "pipeline" if "/pipeline/" in f"/{file}" else file
+            return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
 
     return ByFile(config, log)
 
