@@ -53,3 +53,14 @@ def test_training_finds_sentences_that_it_has_not_seen() -> None:
     trained = train_static(documents, settings, seed=0)
     untrained = DenseEncoder(trained.settings, random_table(documents, settings, seed=0))
     assert reciprocal_rank(trained) > reciprocal_rank(untrained) + 0.1
+
+
+def test_documents_that_give_no_pair_are_told_of() -> None:
+    documents = [Document(str(number), "", word) for number, word in enumerate(["bolt", "nut", "washer"])]
+    settings = StaticSettings(dimension=16)
+    with pytest.warns(
+        UserWarning, match=r"^no document gives a pair to inverse_cloze, title: the encoder stays as it was$"
+    ):
+        trained = train_static(documents, settings, seed=0)
+    assert trained.losses == {"pairs": []}
+    assert (trained.model[0].embedding.weight == random_table(documents, settings, seed=0)[0].embedding.weight).all()

@@ -1,5 +1,6 @@
 """How a network learns pretext tasks: pairs by in-batch contrast, watched on documents that are held out."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,7 @@ def learn_pairs(
         prompts: what stands before queries and before documents.
 
     Returns:
-        The loss curve; empty where the documents give no pair, and the network stays as it is.
+        The loss curve; empty where the documents give no pair: a warning says so, and the network stays as it is.
 
     Raises:
         InputError: a task makes no sense with these documents.
@@ -47,6 +48,9 @@ def learn_pairs(
     kept, held_out = split(documents, checks.held_out, seed)
     columns = _columns(kept, tasks, settings.epochs, np.random.default_rng(seed), prompts)
     if not columns["anchor"]:
+        warnings.warn(
+            f"no document gives a pair to {', '.join(tasks.names)}: the encoder stays as it was", stacklevel=2
+        )
         return []
     watch = Watch(checks, folder=folder)
     if checks.held_out:

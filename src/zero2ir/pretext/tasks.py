@@ -37,6 +37,11 @@ class PairTasks(BaseModel):
         """The tasks that are on, in a fixed order."""
         return [task for _, task in self if task is not None]
 
+    @property
+    def names(self) -> list[str]:
+        """What those are called in a file of ``conf/pretraining``."""
+        return [name for name, task in self if task is not None]
+
     def check(self, documents: Sequence[Document]) -> None:
         """Fails where one of the tasks makes no sense with these documents.
 
