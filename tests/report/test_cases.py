@@ -115,6 +115,14 @@ def test_documents_stand_in_their_order_with_grades_and_marks(cases: Cases) -> N
     assert [one.doc_id for one in cases.gains[0].baseline] == ["wrong", "right"]
 
 
+def test_a_system_that_fell_back_to_the_baseline_is_passed_over(tmp_path: Path) -> None:
+    for model, right_first in {"sparse": set(QUERIES[:20]), "fell_back": set(QUERIES[:20]), "worse": {"q05"}}.items():
+        write(tmp_path, model, right_first)
+    found = find_cases(summary_of(tmp_path), sorted(tmp_path.iterdir()), COLLECTION)
+    assert found is not None
+    assert found.system == "worse/zero_shot"
+
+
 def test_one_system_has_no_cases(results: Path) -> None:
     alone = [results / "sparse"]
     summary = summarise(read_all(alone), baseline="sparse/zero_shot", resamples=100, level=0.95, seed=0)

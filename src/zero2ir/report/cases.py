@@ -79,7 +79,7 @@ class Case(NamedTuple):
 
 
 class Cases(NamedTuple):
-    """Single queries of the best system but the baseline, with which it is compared.
+    """Single queries of the best system but the baseline (see ``rival_of``), with which it is compared.
 
     Attributes:
         system: its name.
@@ -107,16 +107,24 @@ class Cases(NamedTuple):
 
 
 def rival_of(summary: Summary) -> System | None:
-    """The best system beside the baseline by the main measure; None where there is no other."""
-    others = [system for system in summary.systems if system.name != summary.baseline]
-    return max(others, key=lambda system: system.measures[summary.main_measure].mean, default=None)
+    """The best system beside the baseline by the main measure; None where there is no other.
+
+    One that fell back to the baseline shows nothing, so it is only taken where all did.
+    """
+
+    def worth(system: System) -> tuple[bool, float]:
+        _, own, other = values_of(summary, system)
+        return own != other, system.measures[summary.main_measure].mean
+
+    return max((system for system in summary.systems if system.name != summary.baseline), key=worth, default=None)
 
 
 def values_of(summary: Summary, rival: System) -> tuple[int, Mapping[str, float], Mapping[str, float]]:
-    """The first seed that the rival and the baseline share, and the main measure of both by query id."""
+    """The first seed on which the two differ, or else that they share, and the main measure of both by query id."""
     baseline = next(system for system in summary.systems if system.name == summary.baseline)
     own, other = rival.scores(summary.main_measure), baseline.scores(summary.main_measure)
-    seed = min(own.keys() & other.keys())
+    shared = sorted(own.keys() & other.keys())
+    seed = next((seed for seed in shared if own[seed] != other[seed]), shared[0])
     return seed, own[seed], other[seed]
 
 
