@@ -69,8 +69,8 @@ def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
         drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
-    if rival_of(summary):
-        drawn.append(_draw_differences(summary, folder))
+    if rival := rival_of(summary):
+        drawn.append(_draw_differences(summary, rival, folder))
     if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
@@ -144,10 +144,8 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
     )
 
 
-def _draw_differences(summary: Summary, folder: Path) -> Drawn:
-    """The best system's difference to the baseline on each query, in falling order."""
-    rival = rival_of(summary)
-    assert rival is not None  # the caller asked
+def _draw_differences(summary: Summary, rival: System, folder: Path) -> Drawn:
+    """The rival's difference to the baseline on each query, in falling order."""
     seed, own, other = values_of(summary, rival)
     differences = np.sort([own[one] - other[one] for one in own.keys() & other.keys()])[::-1]
     with _canvas(folder, "differences", 7.5, 2.6) as figure:
