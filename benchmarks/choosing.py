@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir import paths
-from zero2ir.collections import Collection, Judgment, check, draw, load
-from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import Collection, Judgment, check, draw, load
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders import RememberedQueries
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
+from zero2ir.io import paths
 from zero2ir.models import Ranking
-from zero2ir.pretraining import make_encoder
 from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")

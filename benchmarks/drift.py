@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir import paths
-from zero2ir.collections import check, load
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.corpus import Corpus
-from zero2ir.files import write_json
-from zero2ir.monitoring.monitor import Monitor, MonitorSettings
-from zero2ir.monitoring.observations import Measured, Observation
-from zero2ir.pretraining import make_encoder
-from zero2ir.program import Program
+from zero2ir.data import check, load
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
+from zero2ir.io import paths
+from zero2ir.io.files import write_json
+from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
+from zero2ir.online.monitoring.observations import Measured, Observation
+from zero2ir.program.program import Program
 
 WINDOW, STEP, BEFORE, AFTER, LOOKS = 100, 25, 300, 150, 10
 CACHE = paths.CACHE / "benchmark" / "drift"

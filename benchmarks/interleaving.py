@@ -22,16 +22,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir import paths
-from zero2ir.collections import check, load
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import check, load
 from zero2ir.encoders import load_encoder
-from zero2ir.feedback.clicks import Cascade, ClickModel, Dependent, PositionBased, attraction
-from zero2ir.files import finished_folder, write_json
-from zero2ir.online.interleaving import FIRST, NEITHER, SECOND, preference, team_draft
-from zero2ir.online.sequential import e_values, sign_test
-from zero2ir.pretraining import make_encoder
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
+from zero2ir.io import paths
+from zero2ir.io.files import finished_folder, write_json
+from zero2ir.online.feedback.clicks import Cascade, ClickModel, Dependent, PositionBased, attraction
+from zero2ir.online.trials.interleaving import FIRST, NEITHER, SECOND, preference, team_draft
+from zero2ir.online.trials.sequential import e_values, sign_test
 
 DEPTH, LEVEL, POWER, EXPERIMENTS = 10, 0.05, 0.8, 2000
 DRAWS = 100  # interleavings of each query

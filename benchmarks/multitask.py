@@ -24,25 +24,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.answers import answer_places, token_f1
-from zero2ir.collections import JudgmentBudget, Query, check, test_queries
-from zero2ir.collections.local import read
-from zero2ir.collections.records import RawCollection
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgmentBudget, Query, check, test_queries
+from zero2ir.data.answers import answer_places, token_f1
+from zero2ir.data.local import read
+from zero2ir.data.records import RawCollection
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.multitask import CLASSIFYING, TASKS, MultitaskEncoder, TaskName, pieces
+from zero2ir.encoders.multitask_training.labels import Labels, label_documents
+from zero2ir.encoders.multitask_training.learning import train_multitask
+from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.pretext.learning import split
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import Comparison, compare, holm
-from zero2ir.files import write_json
+from zero2ir.io.files import write_json
 from zero2ir.models import Example, LexicalReader
 from zero2ir.models.base import best
-from zero2ir.multitask.labels import Labels, label_documents
-from zero2ir.multitask.learning import train_multitask
-from zero2ir.multitask.settings import MultitaskSettings
-from zero2ir.pretext.learning import split
 from zero2ir.strategies import TrainingInputs
-from zero2ir.tasks.qa import PairSettings, prepare
+from zero2ir.synthetic.answer_pairs import PairSettings, prepare
 
 KEPT = Path(__file__).resolve().parent.parent / ".cache" / "benchmark" / "multitask"
 SEED = 0

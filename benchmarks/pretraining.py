@@ -18,17 +18,17 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from zero2ir import paths
-from zero2ir.collections import Judgment, Query, is_ordered, read_collection, read_judgments, test_queries
 from zero2ir.config import PretrainConfig, TrainConfig, build, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import Judgment, Query, is_ordered, read_collection, read_judgments, test_queries
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.written import Written
 from zero2ir.evaluation.measures import score_run
 from zero2ir.evaluation.significance import Comparison, compare, holm
-from zero2ir.experiment import as_run
+from zero2ir.io import paths
 from zero2ir.models import Retriever
-from zero2ir.pretext.tasks import DEFAULT, PairTasks
-from zero2ir.pretext.written import Written
-from zero2ir.pretraining import make_encoder
+from zero2ir.program.training import as_run
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_synthetic

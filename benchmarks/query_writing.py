@@ -23,12 +23,12 @@ import dspy
 import numpy as np
 from dspy.utils.exceptions import AdapterParseError
 
-from zero2ir.collections import JudgedDocument, pydocs
-from zero2ir.collections.judgments import draw
-from zero2ir.collections.records import Collection
-from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument, pydocs
+from zero2ir.data.judgments import draw
+from zero2ir.data.records import Collection
+from zero2ir.data.settings import JudgmentBudget
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models import Sparse
 from zero2ir.synthetic.coverage import choose_documents

@@ -25,20 +25,20 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from zero2ir import paths
-from zero2ir.collections import Collection, Judgment, check, load
 from zero2ir.config import IngestConfig, LabelConfig, build, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import Collection, Judgment, check, load
 from zero2ir.encoders import RememberedQueries, load_encoder
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.significance import compare, holm, score_table
-from zero2ir.files import finished_folder, write_json
+from zero2ir.io import paths
+from zero2ir.io.files import finished_folder, write_json
 from zero2ir.labelling.annotators import AnswerList, Simulated
 from zero2ir.labelling.labelling import Labelling
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import Candidates
-from zero2ir.pretraining import make_encoder
 from zero2ir.strategies import Fitted, TrainingInputs
 from zero2ir.strategies.base import Need
 from zero2ir.strategies.fine_tune import cross_validated, from_judgments, sweep_values

@@ -32,22 +32,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir import paths
-from zero2ir.collections import Collection, JudgmentBudget, check, draw, load, test_queries
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.corpus import Corpus
+from zero2ir.data import Collection, JudgmentBudget, check, draw, load, test_queries
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import made_as, make_encoder
 from zero2ir.evaluation.intervals import bootstrap_interval
-from zero2ir.experiment import backed, rank_judged, train_program, with_policy
-from zero2ir.fallback import FallbackSettings
+from zero2ir.io import paths
 from zero2ir.lm.factory import lasting_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models import Rewritten, Sparse
 from zero2ir.models.base import NO_DOCUMENT
-from zero2ir.pretraining import made_as, make_encoder
-from zero2ir.program import Program, load_program
+from zero2ir.program.fallback import FallbackSettings
+from zero2ir.program.program import Program, load_program
+from zero2ir.program.training import backed, rank_judged, train_program, with_policy
 from zero2ir.strategies import TrainingInputs
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "serving"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))
 from faulty_endpoint import FAULTS, Fault, FaultyEndpoint
 from killed_server import Server, killed
 
@@ -176,7 +176,7 @@ def served_by_mlflow(folder: Path, model: str) -> Iterator[tuple[int, int]]:
     """The process and the port at which MLflow serves the same program."""
     import mlflow
 
-    from zero2ir.listening import listen
+    from zero2ir.io.sockets import listen
 
     place = f"sqlite:///{CACHE.resolve()}/mlflow.db"
     mlflow.set_tracking_uri(place)

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-from zero2ir import paths
-from zero2ir.collections import read_collection, read_judgments, test_queries
 from zero2ir.config import EvaluateConfig, read_panel, stage
+from zero2ir.data import read_collection, read_judgments, test_queries
 from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
-from zero2ir.experiment import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
-from zero2ir.files import sha256
-from zero2ir.program import load_program, program_digest
-from zero2ir.tracking import DataUsed, Pipeline, log_evaluation, watching
+from zero2ir.io import paths
+from zero2ir.io.files import sha256
+from zero2ir.program.program import load_program, program_digest
+from zero2ir.program.training import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
+from zero2ir.tracking.runs import DataUsed, Pipeline, log_evaluation, watching
 
 
 def main(config: EvaluateConfig) -> None:

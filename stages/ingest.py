@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from zero2ir import collections, paths
-from zero2ir.collections.judgments import draw_asked, write_asked, write_candidates, write_judgments
+from zero2ir import data as collections
 from zero2ir.config import IngestConfig, stage
-from zero2ir.files import finished_folder
-from zero2ir.languages import identify
-from zero2ir.tasks.qa import prepare
+from zero2ir.data.judgments import draw_asked, write_asked, write_candidates, write_judgments
+from zero2ir.data.languages import identify
+from zero2ir.io import paths
+from zero2ir.io.files import finished_folder
+from zero2ir.synthetic.answer_pairs import prepare
 
 
 def main(config: IngestConfig) -> None:

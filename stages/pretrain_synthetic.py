@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir import paths
-from zero2ir.collections import is_ordered, read_documents, read_judgments
 from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, read_panel, stage
-from zero2ir.corpus import Corpus
+from zero2ir.data import is_ordered, read_documents, read_judgments
 from zero2ir.encoders import check_available, embed, save_encoded
-from zero2ir.experiment import code_revision, peak_memory_mb, timed
-from zero2ir.files import finished_folder, sha256, write_json
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import PretrainingSettings, digest, made_as, make_encoder
+from zero2ir.encoders.training import Loss, write_losses
+from zero2ir.io import paths
+from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.pretraining import PretrainingSettings, digest, made_as, make_encoder
+from zero2ir.program.training import code_revision, peak_memory_mb, timed
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
-from zero2ir.tracking import Pipeline, log_pretraining, watching
-from zero2ir.training import Loss, write_losses
-from zero2ir.watching import Watched
+from zero2ir.tracking.runs import Pipeline, log_pretraining, watching
+from zero2ir.tracking.telemetry import Watched
 
 ENCODED = paths.CACHE / "embeddings"
 CHECKPOINTS = paths.CACHE / "checkpoints"

@@ -3,15 +3,15 @@
 import json
 from itertools import product
 
-from zero2ir import paths
-from zero2ir.collections import read_collection
 from zero2ir.config import ReportConfig, stage
+from zero2ir.data import read_collection
 from zero2ir.evaluation.results import read_results
-from zero2ir.experiment import code_revision
-from zero2ir.files import sha256
+from zero2ir.io import paths
+from zero2ir.io.files import sha256
+from zero2ir.program.training import code_revision
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
-from zero2ir.tracking import Pipeline, log_best, log_report
+from zero2ir.tracking.runs import Pipeline, log_best, log_report
 
 
 def main(config: ReportConfig) -> None:

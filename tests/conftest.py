@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from zero2ir.collections.pydocs.documents import read_documents
-from zero2ir.collections.records import Document
+from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.records import Document
 from zero2ir.encoders import (
     DenseEncoder,
     EncoderSettings,
@@ -25,16 +25,16 @@ from zero2ir.encoders import (
     TokenEncoder,
     package_folder,
 )
+from zero2ir.encoders.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
+from zero2ir.encoders.multitask_training.learning import train_multitask
+from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
+from zero2ir.encoders.static import StaticSettings, train_static
+from zero2ir.encoders.tokenizer import TOKENIZER
+from zero2ir.encoders.training import FitSettings
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
-from zero2ir.multitask.learning import train_multitask
-from zero2ir.multitask.settings import MultitaskSettings
-from zero2ir.projection import ProjectionSettings, projected_encoder
-from zero2ir.static import StaticSettings, train_static
-from zero2ir.tokenizer import TOKENIZER
-from zero2ir.training import FitSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: two threads would only wait for each other
 settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the first example pays for imports

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from zero2ir import cli, load
-from zero2ir.marking import printable
-from zero2ir.policy import Policy
+from zero2ir.data.highlight import printable
+from zero2ir.program.policy import Policy
 
 Rows = list[tuple[str, str, int]]
 MARKUP = "[red]not[/red] markup [/] [bold \x1b[2J"

@@ -14,9 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from zero2ir.ablations.preset import ExperimentConfig
-from zero2ir.adapted import AdaptedSettings
-from zero2ir.collections.settings import JudgmentBudget
 from zero2ir.config import (
     STAGES,
     EvaluateConfig,
@@ -33,19 +30,22 @@ from zero2ir.config import (
     needs_synthetic,
     read_panel,
 )
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders import EncoderSettings
+from zero2ir.encoders.adapted import AdaptedSettings
+from zero2ir.encoders.masked_language_model import LearnedSparseSettings
+from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.pretext import DEFAULT, Adjacency, Cropping, PairTasks
+from zero2ir.encoders.projection import ProjectionSettings
+from zero2ir.encoders.scratch import ScratchSettings
+from zero2ir.encoders.static import StaticSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.experiments.preset import ExperimentConfig
 from zero2ir.lm.settings import LMSettings
-from zero2ir.masked_language_model import LearnedSparseSettings
 from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
-from zero2ir.multitask.settings import MultitaskSettings
-from zero2ir.pretext import DEFAULT, Adjacency, Cropping, PairTasks
-from zero2ir.projection import ProjectionSettings
-from zero2ir.prompts import GEPA, Bootstrap, Copro, Mipro, Pool
-from zero2ir.scratch import ScratchSettings
-from zero2ir.static import StaticSettings
 from zero2ir.strategies import PromptSearch, TuningSettings
+from zero2ir.strategies.prompt_search import GEPA, Bootstrap, Copro, Mipro, Pool
 from zero2ir.synthetic.settings import SyntheticSettings
 
 STAGE_OF_GROUP = {

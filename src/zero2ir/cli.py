@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zero2ir import library
+from zero2ir import api
 from zero2ir.config import one_line_errors
+from zero2ir.data.highlight import printable
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
-from zero2ir.marking import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from zero2ir.collections import Collection
+    from zero2ir.data import Collection
     from zero2ir.labelling.session import Session
 
 FOLDER = """\
@@ -209,7 +209,7 @@ def _choices(command: argparse.ArgumentParser) -> None:
 
 def _train(given: argparse.Namespace) -> None:
     documents, judgments, asked = _read(given.folder, given.task)
-    program = library.train(
+    program = api.train(
         documents,
         judgments,
         asked=asked,
@@ -233,7 +233,7 @@ def _train(given: argparse.Namespace) -> None:
 
 
 def _search(given: argparse.Namespace) -> None:
-    program = library.load(given.program)
+    program = api.load(given.program)
     if program.chain is not None:  # what is imported once takes longer than a request may
         program.search(given.queries[:1], 1)
     for query in given.queries:
@@ -248,9 +248,9 @@ def _serve(given: argparse.Namespace) -> None:
     import logging
 
     from zero2ir.config import ServeConfig, compose
-    from zero2ir.listening import listen
-    from zero2ir.serving.service import Service, open_program
-    from zero2ir.serving.web import LOG, given_key, on_hang_up, serve
+    from zero2ir.io.sockets import listen
+    from zero2ir.online.serving.service import Service, open_program
+    from zero2ir.online.serving.web import LOG, given_key, on_hang_up, serve
 
     flags = {"log_queries": given.log_queries, "impressions": given.impressions}
     overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
@@ -297,7 +297,7 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _compare_sides(one: str, other: str) -> None:
-    from zero2ir.ablations.sides import compare_sides
+    from zero2ir.experiments.sides import compare_sides
     from zero2ir.report.tables import difference_text, interval_text, probability, signed
 
     rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
@@ -321,7 +321,7 @@ def _list(values: Sequence[int]) -> str:
 
 def _cross_validate(folder: Path, given: argparse.Namespace) -> None:
     documents, judgments, _ = _read(folder, given.task)
-    rows = library.compare(
+    rows = api.compare(
         documents,
         judgments,
         task=given.task,
@@ -336,7 +336,7 @@ def _cross_validate(folder: Path, given: argparse.Namespace) -> None:
     _print_comparison(rows)
 
 
-def _print_comparison(rows: Sequence[library.Compared]) -> None:
+def _print_comparison(rows: Sequence[api.Compared]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -364,13 +364,13 @@ def _with_interval(value: Interval, form: str) -> "Text":
 
 
 def _experiment(given: argparse.Namespace) -> None:
-    from zero2ir.ablations.runner import run_preset
+    from zero2ir.experiments.runner import run_preset
 
     print(f"report: {run_preset(given.preset, given.set, given.jobs) / 'index.md'}")
 
 
 def _check(given: argparse.Namespace) -> None:
-    from zero2ir.ablations import reproduction
+    from zero2ir.experiments import reproduction
 
     published = reproduction.read_reproduction()
     if given.write:
@@ -391,9 +391,9 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _label(given: argparse.Namespace) -> None:
+    from zero2ir.data.highlight import printable
     from zero2ir.labelling import terminal, web
     from zero2ir.labelling.session import check_output
-    from zero2ir.marking import printable
 
     check_output(given.output)
     if given.web:
@@ -431,7 +431,7 @@ def _session(given: argparse.Namespace) -> "Session":
     collection = _collection(given.folder, given.queries)
     annotations = given.annotations or given.folder / ANNOTATIONS
     budget = [] if given.budget is None else [f"labelling.budget={given.budget}"]
-    labelling = library.label(
+    labelling = api.label(
         [document._asdict() for document in collection.documents],
         _candidates(given.queries, collection, given.lm),
         annotations,
@@ -453,9 +453,9 @@ def _session(given: argparse.Namespace) -> "Session":
 
 
 def _improve(given: argparse.Namespace) -> None:
-    from zero2ir.feedback.improve import ImproveSettings, improve
-    from zero2ir.feedback.store import FeedbackStore
-    from zero2ir.feedback.versions import Versions
+    from zero2ir.online.feedback.improve import ImproveSettings, improve
+    from zero2ir.online.feedback.store import FeedbackStore
+    from zero2ir.online.feedback.versions import Versions
 
     versions = Versions(given.tracking, given.name or given.program.resolve().name)
     if given.roll_back:
@@ -464,8 +464,8 @@ def _improve(given: argparse.Namespace) -> None:
         return
     if given.feedback is None or not given.feedback.is_file():
         raise InputError(f"--feedback {given.feedback or ''}: no such file; give the one that the server writes")
-    program = library.load(given.program)
-    judgments = cast(library.Judgments, _read(given.folder, "ranking")[1]) if given.folder else []
+    program = api.load(given.program)
+    judgments = cast(api.Judgments, _read(given.folder, "ranking")[1]) if given.folder else []
     settings = ImproveSettings(level=given.level)
     with FeedbackStore(given.feedback) as store:
         improved = improve(program, store.events(), judgments, settings=settings, seed=given.seed)
@@ -477,14 +477,14 @@ def _improve(given: argparse.Namespace) -> None:
 
 
 def _monitor(given: argparse.Namespace) -> None:
-    from zero2ir.marking import printable
-    from zero2ir.monitoring.monitor import Monitor, MonitorSettings
-    from zero2ir.monitoring.observations import read_observations
-    from zero2ir.monitoring.report import record, write_report
+    from zero2ir.data.highlight import printable
+    from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
+    from zero2ir.online.monitoring.observations import read_observations
+    from zero2ir.online.monitoring.report import record, write_report
 
     settings = MonitorSettings(level=given.level, looks=given.looks, seed=given.seed)
     reference, current = read_observations(given.reference), read_observations(given.current)
-    monitor = Monitor(library.load(given.program), reference, settings)
+    monitor = Monitor(api.load(given.program), reference, settings)
     look = monitor.look(current[-given.window :])
     number = write_report(given.output, look, monitor.reference)
     record(given.tracking, f"{given.name or given.program.resolve().name}/monitor", given.output, look, number)
@@ -494,8 +494,8 @@ def _monitor(given: argparse.Namespace) -> None:
 
 
 def _collection(folder: Path, queries: Path | None) -> "Collection":
-    from zero2ir.collections import check
-    from zero2ir.collections.local import read
+    from zero2ir.data import check
+    from zero2ir.data.local import read
 
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give the one that holds your documents")
@@ -518,11 +518,11 @@ def _candidates(queries: Path | None, collection: "Collection", lm: str | None) 
     return [(query.query_id, query.text) for query in collection.queries] or None
 
 
-def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], library.Judgments | library.Pairs, list[str]]:
+def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], api.Judgments | api.Pairs, list[str]]:
     """A folder's documents, checked as in the pipeline, its (query, doc_id, grade) or (question, answers) rows, and the
     queries of which nothing is judged."""
-    from zero2ir.collections import check
-    from zero2ir.collections.local import read
+    from zero2ir.data import check
+    from zero2ir.data.local import read
 
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give the one that holds docs.jsonl or docs.tsv")

@@ -16,19 +16,19 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from zero2ir.collections.settings import DatasetSettings, JudgmentBudget
+from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders import EncoderSettings
+from zero2ir.encoders.making import PretrainingSettings, made_as
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
-from zero2ir.fallback import FallbackSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
-from zero2ir.pretraining import PretrainingSettings, made_as
-from zero2ir.serving.settings import ServingSettings
+from zero2ir.online.serving.settings import ServingSettings
+from zero2ir.program.fallback import FallbackSettings
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
-from zero2ir.tasks.qa import PairSettings
-from zero2ir.tracking import TrackingSettings
+from zero2ir.synthetic.answer_pairs import PairSettings
+from zero2ir.tracking.runs import TrackingSettings
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
 PANEL = Path("params.yaml")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.checks import check_run, check_ties, tie_range
 from zero2ir.evaluation.measures import Run, run_of, score_run

@@ -7,7 +7,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,

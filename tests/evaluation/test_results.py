@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import DEFAULT_MEASURES, Run, condensed, score_run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
-from zero2ir.files import files_below, sha256
+from zero2ir.io.files import files_below, sha256
 
 CONF = Path(__file__).parents[2] / "conf" / "evaluation" / "default.yaml"
 QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 0), Judgment("q2", "c", 1), Judgment("q3", "a", 1)]

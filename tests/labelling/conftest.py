@@ -31,7 +31,7 @@ def session(tmp_path: Path, string_methods: list[dict[str, str]]) -> Callable[..
 
     def opened(output: Path | None = None, settings: tuple[str, ...] = ()) -> Session:
         path = tmp_path / "annotations.jsonl"
-        labelling = zero2ir.library.label(string_methods, QUERIES, path, model="sparse", settings=[*SPARSE, *settings])
+        labelling = zero2ir.api.label(string_methods, QUERIES, path, model="sparse", settings=[*SPARSE, *settings])
         return Session(labelling, "me", output)
 
     return opened

@@ -105,7 +105,7 @@ def test_a_grade_stays_where_the_document_is_skipped_when_it_is_shown_again(sess
 def test_what_finds_nothing_is_never_asked(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
     queries = ["zzzz qqqq", "cut a sentence into a list of words", "xxxx"]
     settings = ["~model@committee.dense", "~model@committee.static", "labelling.patience=0"]
-    labelling = zero2ir.library.label(string_methods, queries, tmp_path / "a.jsonl", model="sparse", settings=settings)
+    labelling = zero2ir.api.label(string_methods, queries, tmp_path / "a.jsonl", model="sparse", settings=settings)
     assert {item.query for item in answer_all(labelling)} == {queries[1]}
     assert labelling.stopped == "every candidate query is judged, but 2 that find no document"
 

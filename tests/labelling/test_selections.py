@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selections import (
     Bandit,

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 import zero2ir
-from zero2ir.collections import Collection, Judgment, Query
+from zero2ir.data import Collection, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations
 from zero2ir.labelling.session import Session, take_over
@@ -65,7 +65,7 @@ def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: 
 def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
     documents = [{"doc_id": f"[red]{n}", "text": f"[bold]words[/] \x1b[2J\x1b]0;owned\x07 {n}"} for n in range(3)]
     settings = ["~model@committee.dense", "~model@committee.static"]
-    labelling = zero2ir.library.label(
+    labelling = zero2ir.api.label(
         documents, ["[blink]words\x1b[2J"], tmp_path / "a.jsonl", model="sparse", settings=settings
     )
     screen = Console(file=StringIO(), width=100, height=40)

@@ -9,7 +9,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 
 from zero2ir.errors import InputError
-from zero2ir.files import sha256
+from zero2ir.io.files import sha256
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.weights import weights_file

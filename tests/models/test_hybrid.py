@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse, load_retriever
 from zero2ir.models.base import STATE, Candidates, agreement, best
 from zero2ir.models.hybrid import learned_weights

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder, TokenEncoder, Tokens
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models import Dense, Example, LateInteraction, Ranking, load_retriever
 from zero2ir.models.base import STATE

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
 from zero2ir.encoders import SparseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Example, LearnedSparse, load_retriever
 from zero2ir.models.base import STATE, best
 from zero2ir.models.term_weights import TermSettings, fit_factors

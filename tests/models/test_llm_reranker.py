@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.settings import LMSettings

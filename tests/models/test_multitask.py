@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import zero2ir
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
 from zero2ir.encoders import MultitaskEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.multitask import TASKS
 from zero2ir.errors import InputError
 from zero2ir.models import Example, Hybrid, Multitask, Sparse
-from zero2ir.program import Program
+from zero2ir.program.program import Program
 
 QUICK = {"steps": 2, "batch_size": 4, "max_tokens": 32}
 QUERY = "remove whitespace from both ends of a string"

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zero2ir.answers import NO_SPAN
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.answers import NO_SPAN
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models import Example, LexicalReader, Reranked, SpanReader, Sparse, load_reranker
 from zero2ir.models.lexical_reader import asked_for

@@ -7,10 +7,10 @@ from typing import Self
 import numpy as np
 import pytest
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import CrossEncoder, Dense, Example, Reranked, Reranker, Sparse, load_retriever
 from zero2ir.strategies import FineTune, TrainingInputs, TuningSettings
 

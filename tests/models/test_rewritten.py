@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models import Example, Rewritten, Sparse, load_retriever

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from zero2ir.collections.pydocs.documents import read_documents
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Sparse, load_retriever
 from zero2ir.models.sparse import tokenize
 
@@ -71,9 +71,9 @@ def test_it_learns_nothing_and_needs_no_encoder() -> None:
 
 SAVE = """
 import sys; from pathlib import Path
-from zero2ir.collections.pydocs.documents import read_documents
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Sparse
 Sparse().index(Corpus([Document(*row) for row in read_documents()[0][:300]])).save(Path(sys.argv[1]))
 """

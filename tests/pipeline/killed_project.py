@@ -9,9 +9,9 @@ from pathlib import Path
 
 from small_project import SYSTEMS, Project
 
-from zero2ir.collections import read_collection, read_judgments
+from zero2ir.data import read_collection, read_judgments
 from zero2ir.evaluation.results import read_results
-from zero2ir.program import load_program
+from zero2ir.program.program import load_program
 from zero2ir.synthetic.store import read_synthetic
 
 LAST = "{}-{}-seed0".format(*SYSTEMS[-1])

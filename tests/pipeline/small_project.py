@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from zero2ir.collections import pydocs
+from zero2ir.data import pydocs
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore")

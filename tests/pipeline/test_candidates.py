@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
-from zero2ir.collections import read_collection, read_judgments, test_queries
+from zero2ir.data import read_collection, read_judgments, test_queries
 
 pytestmark = pytest.mark.slow
 

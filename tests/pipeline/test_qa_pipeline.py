@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zero2ir.collections import Document, read_judgments
+from zero2ir.data import Document, read_judgments
 from zero2ir.evaluation.results import read_results
-from zero2ir.program import load_program
+from zero2ir.program.program import load_program
 
 pytestmark = pytest.mark.slow
 PAIRS = 30

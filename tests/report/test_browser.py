@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zero2ir.collections.records import Collection, Document, Judgment, Query
+from zero2ir.data.records import Collection, Document, Judgment, Query
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
 from zero2ir.report.page import build_report

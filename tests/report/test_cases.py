@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Collection, Document, Judgment, Query
+from zero2ir.data.records import Collection, Document, Judgment, Query
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
 from zero2ir.report.cases import MOST, WORDS, Cases, Stems, excerpt, find_cases

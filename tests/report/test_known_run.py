@@ -10,7 +10,7 @@ import pytest
 import pytrec_eval
 from scipy import stats
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.evaluation.intervals import crossed_weights
 from zero2ir.evaluation.measures import run_of
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results

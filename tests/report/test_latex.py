@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.markdown import Table
+from zero2ir.io.markdown import Table
 from zero2ir.report.latex import latex
 
 PDFLATEX, KPSEWHICH = shutil.which("pdflatex"), shutil.which("kpsewhich")

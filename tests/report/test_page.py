@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_results, write_results
-from zero2ir.files import files_below, sha256
-from zero2ir.markdown import Table
+from zero2ir.io.files import files_below, sha256
+from zero2ir.io.markdown import Table
 from zero2ir.report.page import build_report
 
 EVIL = "<script>alert('x')</script>"

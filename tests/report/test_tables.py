@@ -7,7 +7,7 @@ import pytest
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import Confidence, Results, SystemIdentity
 from zero2ir.evaluation.significance import holm
-from zero2ir.markdown import Table, markdown
+from zero2ir.io.markdown import Table, markdown
 from zero2ir.report.latex import latex
 from zero2ir.report.tables import (
     best_cells,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Document, Judgment
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document, Judgment
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, expected_gains, judged_values
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.markdown import Table
+from zero2ir.data import JudgedDocument
+from zero2ir.io.markdown import Table
 from zero2ir.synthetic.card import SAMPLES, Section, data_card, read_card, write_card
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.collections.records import Document
+from zero2ir.data.records import Document
 from zero2ir.encoders.sentences import sentences
 from zero2ir.synthetic.passages import answering_passage, drawn_passages, passages
 

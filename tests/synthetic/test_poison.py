@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.synthetic.card import data_card, write_card

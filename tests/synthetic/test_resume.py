@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data.records import Document
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
@@ -46,7 +46,7 @@ def answers(cache: Path) -> int:
 def test_a_killed_writer_loses_no_answer(docstrings: list[Document], tmp_path: Path) -> None:
     documents, killed = docstrings[:10], tmp_path / "killed"
     program = f"import test_resume; test_resume.write({documents!r}, test_resume.Path({str(killed)!r}))"
-    program = f"from zero2ir.collections.records import Document; {program}"
+    program = f"from zero2ir.data.records import Document; {program}"
     with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent) as process:
         deadline = time.monotonic() + DEADLINE
         while answers(killed) < ANSWERED and process.poll() is None and time.monotonic() < deadline:

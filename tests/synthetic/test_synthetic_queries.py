@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.collections.records import Document
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument
+from zero2ir.data.records import Document
 from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.files import sha256
+from zero2ir.io.files import sha256
 from zero2ir.lm import usage as lm_usage
 from zero2ir.lm.adapter import bare_line
 from zero2ir.lm.factory import LanguageModel, MeteredLM

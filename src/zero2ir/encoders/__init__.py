@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
+from zero2ir.encoders.cached import RememberedQueries, followed, take
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.remembered import RememberedQueries, followed, take
 from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
 from zero2ir.encoders.sparse import SparseEncoder

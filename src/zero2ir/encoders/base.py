@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.training import Loss
 from zero2ir.errors import InputError
-from zero2ir.files import write_json
-from zero2ir.training import Loss
+from zero2ir.io.files import write_json
 
 FILE = "encoder.json"
 

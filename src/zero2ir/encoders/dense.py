@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.batching import TURNS, Together
 from zero2ir.encoders.openvino import in_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
-from zero2ir.encoders.together import TURNS, Together
+from zero2ir.encoders.training import Loss
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
-from zero2ir.progress import watched
-from zero2ir.training import Loss
+from zero2ir.io.files import finished_file
+from zero2ir.io.terminal import watched
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

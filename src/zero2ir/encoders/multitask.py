@@ -11,15 +11,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from zero2ir.answers import NO_SPAN, Span
+from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.encoders.base import readable
+from zero2ir.encoders.batching import TURNS
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.together import TURNS
+from zero2ir.encoders.training import Loss
 from zero2ir.errors import InputError
-from zero2ir.files import write_json
-from zero2ir.training import Loss
+from zero2ir.io.files import write_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.errors import InputError
-from zero2ir.files import sha256
+from zero2ir.io.files import sha256
 
 
 class EncoderSettings(BaseModel):

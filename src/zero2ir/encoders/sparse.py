@@ -11,12 +11,12 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.batching import TURNS
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.together import TURNS
+from zero2ir.encoders.training import Loss
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
-from zero2ir.progress import progress
-from zero2ir.training import Loss
+from zero2ir.io.files import finished_file
+from zero2ir.io.terminal import progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network

@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.batching import TURNS, Together
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.together import TURNS, Together
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
-from zero2ir.progress import watched
+from zero2ir.io.files import finished_file
+from zero2ir.io.terminal import watched
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zero2ir.answers import ANSWER_SCORES, holds_an_answer, normalised_answer
+from zero2ir.data.answers import ANSWER_SCORES, holds_an_answer, normalised_answer
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import QueryScore, Run, rankings
 

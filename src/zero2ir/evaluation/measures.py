@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file
+from zero2ir.io.files import finished_file
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from zero2ir.collections.records import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
@@ -24,9 +24,9 @@ from zero2ir.evaluation.measures import (
     top_relevant,
     write_trec_run,
 )
-from zero2ir.files import finished_folder, write_json
-from zero2ir.parquet import read_records, write_records
-from zero2ir.progress import progress
+from zero2ir.io.files import finished_folder, write_json
+from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.terminal import progress
 
 
 class EvaluationSettings(BaseModel):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zero2ir.collections.judgments import normalised
-from zero2ir.collections.lines import read_json_lines, read_lines, text_of
-from zero2ir.corpus import Corpus
+from zero2ir.data.judgments import normalised
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.io.lines import read_json_lines, read_lines, text_of
 
 if TYPE_CHECKING:
     from zero2ir.synthetic.settings import SyntheticSettings

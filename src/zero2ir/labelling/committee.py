@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.settings import Pooling
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zero2ir.collections import Collection, Document, JudgedDocument
-from zero2ir.collections.judgments import normalised
+from zero2ir.data import Collection, Document, JudgedDocument
+from zero2ir.data.highlight import Segment, marked
+from zero2ir.data.judgments import normalised
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
 from zero2ir.labelling.annotators import Agreement
 from zero2ir.labelling.labelling import Effect, Item, Labelling, Progress
 from zero2ir.labelling.quality import DEEP, Doubt, second_look, self_agreement
-from zero2ir.marking import Segment, marked
 from zero2ir.models.base import NO_DOCUMENT
-from zero2ir.program import PROGRAM
+from zero2ir.program.program import PROGRAM
 
 if TYPE_CHECKING:
-    from zero2ir.program import Program
+    from zero2ir.program.program import Program
 
 GRADES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
 RANKED = 5  # documents that the model would rank now are shown
@@ -284,7 +284,7 @@ def check_output(output: Path | None) -> None:
 
 def saved(output: Path) -> "Program | None":
     """The searcher that stands in a folder; None where there is none."""
-    from zero2ir.program import load_program
+    from zero2ir.program.program import load_program
 
     return load_program(output) if output.exists() else None
 

@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.confidence import DEPTH, Confidence
+from zero2ir.data import JudgedDocument
 from zero2ir.labelling.committee import SHOWN, Committee
 from zero2ir.models import Ranking, Retriever
 from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.program.confidence import DEPTH, Confidence
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
+from zero2ir.data.highlight import Segment, marked, printable
 from zero2ir.errors import InputError
 from zero2ir.labelling.session import GRADES, Session, View
-from zero2ir.marking import Segment, marked, printable
 
 KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADES.items()), "s skip", "u undo", "q quit"])
 MORE = "m the whole document"

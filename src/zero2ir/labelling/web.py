@@ -15,8 +15,8 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTex
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
+from zero2ir.io.sockets import HOST, NAMES, listen, same
 from zero2ir.labelling.session import GRADES, JSONL, QRELS, QUERIES, Session, View
-from zero2ir.listening import HOST, NAMES, listen, same
 
 __all__ = ["application", "as_json", "listen", "serve"]
 

@@ -23,14 +23,14 @@ from dspy.clients.cache import Cache
 from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
 from zero2ir.errors import InputError
-from zero2ir.files import sha256
+from zero2ir.io.files import sha256
+from zero2ir.io.terminal import progress
 from zero2ir.lm.adapter import CompactAdapter
 from zero2ir.lm.limits import Limits, present_limits
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.lm.weights import weights_file
-from zero2ir.progress import progress
 
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
 CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zero2ir.errors import InputError
-from zero2ir.files import finished_file, sha256
+from zero2ir.io.files import finished_file, sha256
 from zero2ir.lm.settings import LMSettings
 
 if TYPE_CHECKING:

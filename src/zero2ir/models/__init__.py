@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zero2ir.corpus import Corpus
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Example, Ranking, Reader, Reranker, Retriever, read_state
 from zero2ir.models.cross_encoder import CrossEncoder

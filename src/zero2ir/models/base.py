@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from zero2ir.answers import Span
-from zero2ir.corpus import Corpus
-from zero2ir.files import write_json
+from zero2ir.data.answers import Span
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.io.files import write_json
 
 if TYPE_CHECKING:
     from zero2ir.encoders import TextEncoder

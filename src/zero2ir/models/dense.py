@@ -8,8 +8,9 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
 from zero2ir.encoders import DenseEncoder, TextEncoder, followed, load_embeddings, load_encoder, save_embeddings
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
@@ -26,7 +27,6 @@ from zero2ir.models.base import (
 )
 from zero2ir.models.examples import text_columns
 from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
-from zero2ir.training import FitSettings, fit
 
 
 class Dense(Retriever):

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import (
     Candidates,
     Example,

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
 from zero2ir.encoders import (
     TextEncoder,
     TokenEncoder,
@@ -19,7 +18,9 @@ from zero2ir.encoders import (
     save_embeddings,
     save_encoded,
 )
-from zero2ir.encoders.together import Together
+from zero2ir.encoders.batching import Together
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
@@ -40,7 +41,6 @@ from zero2ir.models.base import (
 from zero2ir.models.examples import text_columns
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
-from zero2ir.training import FitSettings, fit
 
 Lookup = Literal["exact", "graph"]
 BLOCK = 1 << 22  # inner products held at once

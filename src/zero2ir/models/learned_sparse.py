@@ -10,8 +10,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.corpus import Corpus
 from zero2ir.encoders import SparseEncoder, TextEncoder, followed, load_encoder
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
@@ -30,7 +31,6 @@ from zero2ir.models.base import (
 )
 from zero2ir.models.examples import text_columns
 from zero2ir.models.term_weights import TermSettings, fit_factors
-from zero2ir.sparse_training import SparseFitSettings, fit_sparse
 
 Queries = Literal["inference-free", "network"]
 BLOCK = 1 << 26  # scores held at once

@@ -11,8 +11,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from zero2ir.answers import NO_SPAN, Span
-from zero2ir.corpus import Corpus
+from zero2ir.data.answers import NO_SPAN, Span
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import Reader, read_state, write_state
 from zero2ir.models.sparse import tokenize
 

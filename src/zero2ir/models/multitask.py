@@ -7,15 +7,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from zero2ir.answers import NO_SPAN, Span
-from zero2ir.corpus import Corpus
+from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.encoders import MultitaskEncoder, load_encoder
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.multitask import TaskName, pieces
+from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.models.adapter import DenseAdapterSettings
 from zero2ir.models.base import NO_DOCUMENT, Asked, Example, Reader, read_state, write_state
 from zero2ir.models.dense import Dense
 from zero2ir.models.nearest import Precision, nearest
-from zero2ir.multitask.settings import MultitaskSettings
 
 
 class Multitask(Dense):
@@ -50,7 +50,7 @@ class Multitask(Dense):
         return {**super()._told(), "fit": self.lessons.model_dump()}
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        from zero2ir.multitask.learning import train_multitask
+        from zero2ir.encoders.multitask_training.learning import train_multitask
 
         start = copy(self.network)
         start._model = deepcopy(self.network.model)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import Candidates, Example, Ranking, Retriever, counted, read_state, write_state
 from zero2ir.models.llm_reranker import excerpt
 from zero2ir.models.prompted import PartPrompt, Prompted

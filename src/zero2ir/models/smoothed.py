@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
 from zero2ir.encoders import load_embeddings, save_embeddings
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.base import (
     Candidates,

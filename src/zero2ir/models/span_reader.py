@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from zero2ir.answers import Span, token_f1
-from zero2ir.corpus import Corpus
+from zero2ir.data.answers import Span, token_f1
 from zero2ir.encoders import DenseEncoder, load_encoder, readable
-from zero2ir.encoders.together import TURNS
+from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.base import Example, Reader, counted, read_state, write_state
 from zero2ir.models.lexical_reader import LexicalReader, best_span, parsed

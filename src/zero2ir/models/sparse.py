@@ -10,8 +10,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.corpus import Corpus
-from zero2ir.languages import ENGLISH, FOUND_OUT, identify, tokenize
+from zero2ir.data.languages import ENGLISH, FOUND_OUT, identify, tokenize
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, stated, write_state
 
 

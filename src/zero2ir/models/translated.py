@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from zero2ir.corpus import Corpus
+from zero2ir.data.languages import composed, identify, language_of
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.languages import composed, identify, language_of
 from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import (
     Candidates,

@@ -1,1 +1,1 @@
-"""Comparing searchers on the people who use them: who sees which, interleaved rankings, and tests for daily looks."""
+"""What happens once people use a program: serving, feedback, monitoring, trials."""

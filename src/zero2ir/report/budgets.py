@@ -8,7 +8,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results, read_results
 from zero2ir.evaluation.significance import score_table
-from zero2ir.markdown import Table
+from zero2ir.io.markdown import Table
 from zero2ir.report.tables import interval_text
 
 

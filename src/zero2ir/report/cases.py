@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.collections.records import Collection, Document
+from zero2ir.data.highlight import WORD, Segment, segments
+from zero2ir.data.languages import ENGLISH, tokenize
+from zero2ir.data.records import Collection, Document
 from zero2ir.evaluation.measures import Ranking, rankings, read_trec_run
 from zero2ir.evaluation.results import SystemIdentity
-from zero2ir.languages import ENGLISH, tokenize
-from zero2ir.marking import WORD, Segment, segments
 from zero2ir.report.tables import Summary, System
 
 MOST = 10  # queries of each kind

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from zero2ir.markdown import Table
+from zero2ir.io.markdown import Table
 from zero2ir.report.tables import Summary, System, amount, interval_text
 
 ON_FRONT = "●"

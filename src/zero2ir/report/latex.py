@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from zero2ir.markdown import Table
+from zero2ir.io.markdown import Table
 from zero2ir.report.tables import BETTER, WORSE
 
 _LATEX = {

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zero2ir.collections.records import Collection
+from zero2ir.data.records import Collection
 from zero2ir.evaluation.results import read_all
-from zero2ir.files import finished_file, finished_folder
-from zero2ir.markdown import Table, escaped, heading, markdown
+from zero2ir.io.files import finished_file, finished_folder
+from zero2ir.io.markdown import Table, escaped, heading, markdown
 from zero2ir.report.budgets import Curve, budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.cases import Cases, find_cases
 from zero2ir.report.delta_plot import delta_plot

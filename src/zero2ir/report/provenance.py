@@ -1,6 +1,6 @@
 """What was run, and on what."""
 
-from zero2ir.markdown import heading
+from zero2ir.io.markdown import heading
 from zero2ir.report.tables import Summary
 
 PACKAGES = "packages"

@@ -21,8 +21,8 @@ from zero2ir.evaluation.significance import (
     holm,
     score_table,
 )
-from zero2ir.markdown import Table, heading
-from zero2ir.progress import progress
+from zero2ir.io.markdown import Table, heading
+from zero2ir.io.terminal import progress
 
 UNTRAINED = "zero_shot"
 MODELS = ("sparse", "untranslated", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")

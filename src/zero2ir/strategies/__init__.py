@@ -3,8 +3,8 @@
 from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs, wants_synthetic
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
-from zero2ir.strategies.meta import Meta
-from zero2ir.strategies.prompt import PromptSearch
+from zero2ir.strategies.meta.strategy import Meta
+from zero2ir.strategies.prompt_search.strategy import PromptSearch
 from zero2ir.strategies.stacked import Stacked
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.strategies.zero_shot import ZeroShot

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zero2ir.collections import JudgedDocument, Judgment, OtherCollection
-from zero2ir.corpus import Corpus
+from zero2ir.data import JudgedDocument, Judgment, OtherCollection
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.models import Example, Retriever, Sparse
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.negatives import hard_negatives

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.collections import JudgedDocument
-from zero2ir.files import finished_file, write_json
-from zero2ir.markdown import Table, heading, markdown
+from zero2ir.data import JudgedDocument
+from zero2ir.io.files import finished_file, write_json
+from zero2ir.io.markdown import Table, heading, markdown
 from zero2ir.synthetic.filters import jaccard, trigrams, words_of
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings

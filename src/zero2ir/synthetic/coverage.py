@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zero2ir.collections.records import Document
-from zero2ir.languages import tokenize
+from zero2ir.data.languages import tokenize
+from zero2ir.data.records import Document
 from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
 
 POOL = 50_000  # of a larger collection so many documents, drawn at random, are clustered

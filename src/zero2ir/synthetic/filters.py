@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.collections.judgments import normalised
+from zero2ir.data.judgments import normalised
 from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
 LEAST_COPY = 4  # words; fewer in a row are no sign of copying from the prompt

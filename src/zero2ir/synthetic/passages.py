@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zero2ir.collections.records import Document
+from zero2ir.data.languages import tokenize
+from zero2ir.data.records import Document
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.sentences import sentences
-from zero2ir.languages import tokenize
 
 
 def drawn_passages(document: Document, words: int, number: int, rng: np.random.Generator) -> list[str]:

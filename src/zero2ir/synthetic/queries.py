@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.collections import Document, JudgedDocument
-from zero2ir.corpus import Corpus
+from zero2ir.data import Document, JudgedDocument
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models import Dense, Hybrid, Retriever, Sparse

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zero2ir import paths
 from zero2ir.errors import InputError
-from zero2ir.files import write_json
-from zero2ir.parquet import read_records, write_records
+from zero2ir.io import paths
+from zero2ir.io.files import write_json
+from zero2ir.io.parquet import read_records, write_records
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 

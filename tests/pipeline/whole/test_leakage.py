@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from small_project import MODELS, STRATEGIES, SYSTEMS, Project
 
-from zero2ir.collections import read_collection, read_judgments, test_queries
-from zero2ir.collections.judgments import normalised
-from zero2ir.program import program_digest
+from zero2ir.data import read_collection, read_judgments, test_queries
+from zero2ir.data.judgments import normalised
+from zero2ir.program.program import program_digest
 
 pytestmark = pytest.mark.slow
 SEEN_BY_TRAINING = ("data/synthetic", "data/judgments", "models")

@@ -1,0 +1,488 @@
+"""zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from zero2ir.data.inputs import Documents, as_documents
+from zero2ir.errors import InputError
+
+if TYPE_CHECKING:
+    from zero2ir.config import LibraryConfig
+    from zero2ir.data import Document, JudgedDocument, OtherCollection, Query
+    from zero2ir.encoders.corpus import Corpus
+    from zero2ir.evaluation.intervals import Interval
+    from zero2ir.evaluation.significance import Comparison
+    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.program.program import Program
+    from zero2ir.strategies import TrainingInputs
+
+Judgments = Sequence[tuple[str, str, int]]
+Candidates = Mapping[str, Sequence[str]]
+Pairs = Sequence[tuple[str, str | Sequence[str]]]
+
+
+def train(
+    documents: Documents,
+    judgments: Judgments | Pairs = (),
+    *,
+    task: str = "ranking",
+    model: str = "hybrid",
+    strategy: str = "fine_tune",
+    encoder: str = "minilm",
+    lm: str | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    others: Sequence[tuple[Documents, Judgments]] = (),
+    candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
+    asked: Sequence[str] = (),
+    fallback: Sequence[str] = (),
+    risk: float | None = None,
+) -> "Program":
+    """Trains a searcher on your documents with a few judgments.
+
+    Args:
+        documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
+        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
+            (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
+            to answers. ``program.about["set_aside"]`` says which of them were of no use.
+        task: a file of conf/task: ranking, qa.
+        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
+        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
+            hybrid (need an LM).
+        encoder: a file of conf/encoder: minilm, hub, static.
+        lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
+        seed: of everything that draws; the same seed gives the same searcher.
+        settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
+        others: documents and judgments of other collections, for strategy meta to practise on.
+        candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
+            each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
+        translations: of judged queries into the documents' language, by query, where they are in another one: what
+            model=translated, aligned and crosslingual learn from.
+        asked: further queries that people asked, of which nothing is judged, such as a log: they tell how scores
+            spread, which makes the stated confidence truer.
+
+    Returns:
+        A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
+
+    Raises:
+        InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
+    """
+    from zero2ir.config import build
+    from zero2ir.program.training import backed, train_program, with_policy
+    from zero2ir.strategies import wants_synthetic
+
+    stated = () if risk is None else (f"answering.risk={risk}",)
+    config = _config(task, model, strategy, encoder, lm, [*settings, *stated])
+    shared = [setting for setting in settings if not setting.startswith("model.")]
+    simpler = {name: _config(task, name, strategy, encoder, lm, shared) for name in fallback}
+    chosen = build(config.model, "model")
+    links = {name: build(one.model, "model") for name, one in simpler.items()}
+    fit = build(config.strategy, "strategy")
+    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
+    corpus = _corpus(as_documents(documents), config, needs, seed)
+    rows, set_aside = _judged(judgments, corpus, config, translations)
+    ranked = as_candidates(candidates, rows, corpus)
+    inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
+    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
+    trained = train_program(chosen, fit, inputs, about, config.task.answers)
+    program = trained.program
+    for name, one in links.items():
+        program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
+    return with_policy(program, trained.known, config.answering.risk, config.answering.most_risk)
+
+
+def load(folder: str | Path) -> "Program":
+    """Opens a searcher that ``save`` wrote, after checking every file of it.
+
+    Raises:
+        InputError: it is not whole, was altered, or was written by a newer version.
+    """
+    from zero2ir.program.program import load_program
+
+    return load_program(folder)
+
+
+def label(
+    documents: Documents,
+    queries: Sequence[str | tuple[str, str]] | None,
+    annotations: str | Path,
+    judgments: Judgments = (),
+    *,
+    model: str = "hybrid",
+    strategy: str = "fine_tune",
+    selection: str = "random",
+    encoder: str = "minilm",
+    lm: str | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> "Labelling":
+    """Chooses the judgments to ask for, and trains a searcher on the answers.
+
+    Args:
+        documents: as for ``train``.
+        queries: that people asked, texts or (id, text) pairs; None has the LM write some.
+        annotations: the file that keeps the answers; what stands in it already is gone on from.
+        judgments: as for ``train``: what is judged beforehand.
+        model: a file of conf/model.
+        strategy: a file of conf/strategy.
+        selection: a file of conf/selection: random, margin, entropy, k_centre, k_means, uncertain_diverse,
+            disagreement, model_change, bandit.
+        encoder: a file of conf/encoder.
+        lm: a file of conf/lm, or None.
+        seed: of everything that draws.
+        settings: further Hydra overrides, e.g. ["labelling.budget=20"].
+
+    Returns:
+        ``next()`` is what to judge, ``answer(grade, annotator)`` the answer, ``program()`` the searcher.
+
+    Raises:
+        InputError: as ``train``; or there is no query, or a line of the file is no answer.
+    """
+    from zero2ir.config import LabelConfig, build, compose
+    from zero2ir.io import paths
+    from zero2ir.labelling.annotations import Annotations
+    from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
+    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.strategies import wants_synthetic
+
+    choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
+    config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
+    chosen, fit = build(config.model, "model"), build(config.strategy, "strategy")
+    choose = build(config.selection, "selection")
+    members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
+    answers = Annotations(Path(annotations))
+    needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
+    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
+    if queries is None:
+        candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
+    else:
+        texts = [query for query in queries if isinstance(query, str)]
+        candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
+    synthetic = wants_synthetic(fit, config.lm.available)
+    inputs = _inputs(corpus, as_judgments(judgments, corpus), None, config, synthetic, seed)
+    return Labelling(
+        chosen.index(corpus),
+        fit,
+        replace(inputs, asked=[text for _, text in candidates] if queries is not None else ()),
+        candidates,
+        {name: member.index(corpus) for name, member in members.items()},
+        choose,
+        answers,
+        config.labelling,
+        {"model": model, "strategy": strategy, "selection": selection, "seed": seed},
+    )
+
+
+class Compared(NamedTuple):
+    """One system's cross-validated result.
+
+    Attributes:
+        system: "model/strategy".
+        measure: its ir-measures name, the first of the task's.
+        value: mean and 95 % interval over the judged queries, each measured by a program that did not train on it.
+        difference: to the first system; None for that one.
+    """
+
+    system: str
+    measure: str
+    value: "Interval"
+    difference: "Comparison | None"
+
+
+def compare(
+    documents: Documents,
+    judgments: Judgments | Pairs,
+    *,
+    task: str = "ranking",
+    models: Sequence[str] = ("sparse", "dense", "hybrid"),
+    strategies: Sequence[str] = ("zero_shot", "fine_tune"),
+    encoder: str = "minilm",
+    lm: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    candidates: Candidates | None = None,
+    translations: Mapping[str, str] | None = None,
+) -> list[Compared]:
+    """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
+
+    Args:
+        documents: as for ``train``.
+        judgments: as for ``train``; at least two judged queries with a relevant document.
+        task: a file of conf/task.
+        models: files of conf/model.
+        strategies: files of conf/strategy.
+        encoder: a file of conf/encoder.
+        lm: a file of conf/lm, or None.
+        folds: parts of the judged queries.
+        seed: of everything that draws.
+        settings: further Hydra overrides.
+        candidates: as for ``train``; a held-out query ranks its own, too.
+        translations: as for ``train``.
+
+    Returns:
+        One row a system, in the order given, compared with the first one.
+
+    Raises:
+        InputError: as ``train``; or nothing to compare, too few judged queries or folds.
+    """
+    import numpy as np
+
+    from zero2ir.config import build
+    from zero2ir.evaluation.intervals import bootstrap_interval
+    from zero2ir.evaluation.significance import compare as compare_scores
+    from zero2ir.io.terminal import progress
+
+    for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
+        if given < least:
+            raise InputError(f"{name}: {given} given; comparing needs at least {least}")
+    configs = {
+        f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
+        for model in models
+        for strategy in strategies
+    }
+    needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
+    if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
+        needs.add("lm")
+    first = next(iter(configs.values()))
+    corpus = _corpus(as_documents(documents), first, needs, seed)
+    rows, _ = _judged(judgments, corpus, first, translations)
+    ranked = as_candidates(candidates, rows, corpus)
+    query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
+    if len(query_ids) < 2:
+        raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
+    fold_of = dict(
+        zip(
+            query_ids, np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids)), strict=True
+        )
+    )
+    options: dict[str, Any] = {
+        "resamples": first.evaluation.resamples,
+        "level": first.evaluation.confidence_level,
+        "seed": seed,
+    }
+    scores = {
+        name: {0: _held_out(config, corpus, rows, ranked, fold_of, seed)}
+        for name, config in progress(configs.items(), "comparing", total=len(configs))
+    }
+    baseline = next(iter(scores.values()))
+    return [
+        Compared(
+            name,
+            first.task.measures[0],
+            bootstrap_interval(list(values[0].values()), **options),
+            None if values is baseline else compare_scores(values, baseline, **options),
+        )
+        for name, values in scores.items()
+    ]
+
+
+def _held_out(
+    config: "LibraryConfig",
+    corpus: "Corpus",
+    rows: Sequence["JudgedDocument"],
+    candidates: Candidates | None,
+    fold_of: Mapping[str, int],
+    seed: int,
+) -> dict[str, float]:
+    """The first measure of each judged query, by a program that was trained without it."""
+    from zero2ir.config import build
+    from zero2ir.data import Judgment
+    from zero2ir.strategies import wants_synthetic
+    from zero2ir.strategies.tuning import judged_values
+
+    measure = config.task.measures[0]
+    qrels = [Judgment(row.query_id, row.doc_id, row.relevance) for row in rows]
+    text = {row.query_id: row.query for row in rows}
+    values: dict[str, float] = {}
+    for fold in sorted(set(fold_of.values())):
+        held_out = [query_id for query_id, place in fold_of.items() if place == fold]
+        seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
+        strategy = build(config.strategy, "strategy")
+        inputs = _inputs(corpus, seen, candidates, config, wants_synthetic(strategy, config.lm.available), seed)
+        retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
+        texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
+        ranking = retriever.search(texts, config.evaluation.depth, ranked)
+        values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
+    return dict(sorted(values.items()))
+
+
+def as_judgments(
+    judgments: Judgments, corpus: "Corpus", translations: Mapping[str, str] = MappingProxyType({})
+) -> list["JudgedDocument"]:
+    """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
+
+    Raises:
+        InputError: an empty query, an unknown document, a grade that is no whole number, two grades for one pair, or a
+            translation of a query that is not judged; names the row.
+    """
+    from zero2ir.data import JudgedDocument
+    from zero2ir.data.judgments import normalised
+
+    texts: dict[str, str] = {}  # normalised to as it was first given
+    query_ids: dict[str, str] = {}
+    made: dict[tuple[str, str], JudgedDocument] = {}
+    translated = {normalised(query): translation for query, translation in translations.items()}
+    if unjudged := sorted(translated.keys() - {normalised(str(row[0])) for row in judgments}):
+        raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct it or leave it out")
+    for number, row in enumerate(judgments):
+        if isinstance(row, str) or len(row) != 3:
+            raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
+        query, doc_id, grade = str(row[0]), str(row[1]), row[2]
+        if not query.strip():
+            raise InputError(f"judgments[{number}]: the query is empty; write one or leave the row out")
+        if doc_id not in corpus.number_of:
+            raise InputError(f"judgments[{number}]: no document has the id {doc_id!r}; correct it or leave the row out")
+        if isinstance(grade, bool) or not isinstance(grade, int):
+            raise InputError(
+                f"judgments[{number}]: grade {grade!r} is not a whole number; use 0 for not relevant, 1, 2, ..."
+            )
+        query = texts.setdefault(normalised(query), query)
+        query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
+        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0), translated.get(normalised(query), ""))
+        if made.setdefault((query_id, doc_id), judged) != judged:
+            raise InputError(
+                f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
+            )
+    return list(made.values())
+
+
+def as_candidates(
+    candidates: Candidates | None, judgments: Sequence["JudgedDocument"], corpus: "Corpus"
+) -> dict[str, list[str]] | None:
+    """Turns candidates by a query's text into candidates by its id, each once; those of other queries are left out.
+
+    Raises:
+        InputError: a judged query has none, or one of its candidates is no document of the collection.
+    """
+    from zero2ir.data.judgments import normalised
+
+    if candidates is None:
+        return None
+    given = {normalised(query): doc_ids for query, doc_ids in candidates.items()}
+    made: dict[str, list[str]] = {}
+    for query_id, query in {row.query_id: row.query for row in judgments}.items():
+        if not (doc_ids := given.get(normalised(query))) or isinstance(doc_ids, str):
+            raise InputError(f"candidates: no list of document ids for the judged query {query!r}; add it")
+        for doc_id in doc_ids:
+            if doc_id not in corpus.number_of:
+                raise InputError(f"candidates of {query!r}: no document has the id {doc_id!r}; leave it out")
+        made[query_id] = list(dict.fromkeys(doc_ids))
+    return made
+
+
+def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
+    from zero2ir.data import OtherCollection
+    from zero2ir.encoders.corpus import Corpus
+
+    try:
+        corpus = Corpus(as_documents(documents))
+        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus))
+    except InputError as error:
+        raise InputError(f"others[{number}]: {error}") from None
+
+
+def _judged(
+    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
+) -> tuple[list["JudgedDocument"], dict[str, str]]:
+    """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
+    from zero2ir.data import JudgmentBudget
+    from zero2ir.synthetic.answer_pairs import Finder
+
+    if config.task.pairs is None:
+        return as_judgments(cast(Judgments, judgments), corpus, translations or {}), {}
+    if translations:
+        raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
+    pairs = as_pairs(cast(Pairs, judgments))
+    if not pairs:
+        return [], {}
+    found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    text = {pair.query_id: pair.text for pair in pairs}
+    return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
+
+
+def as_pairs(pairs: Pairs) -> list["Query"]:
+    """Turns (question, answer) rows into queries; questions that differ in case or punctuation only are one.
+
+    Raises:
+        InputError: a row of another form, an empty question, or one without an answer; names the row.
+    """
+    from zero2ir.data import Query
+    from zero2ir.data.judgments import normalised
+
+    texts: dict[str, str] = {}  # normalised to as it was first given
+    answers: dict[str, tuple[str, ...]] = {}
+    for number, row in enumerate(pairs):
+        if isinstance(row, str) or len(row) != 2:
+            raise InputError(f"judgments[{number}]: {row!r} is not (question, answer) or (question, [answer, ...])")
+        question, given = str(row[0]), ([row[1]] if isinstance(row[1], str) else row[1])
+        if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
+            raise InputError(f"judgments[{number}]: the answer {row[1]!r} is neither a string nor a list of strings")
+        if not question.strip() or not any(map(str.strip, given)):
+            raise InputError(f"judgments[{number}]: question or answer is empty; write one or leave the row out")
+        question = texts.setdefault(normalised(question), question)
+        answers[question] = (*answers.get(question, ()), *(one for one in given if one.strip()))
+    return [Query(f"q{place}", text, answers=found) for place, (text, found) in enumerate(answers.items())]
+
+
+def _config(
+    task: str, model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]
+) -> "LibraryConfig":
+    from zero2ir.config import LibraryConfig, compose
+
+    choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
+    return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
+
+
+def _corpus(
+    documents: Sequence["Document"],
+    config: "LibraryConfig",
+    needs: Collection[str],
+    seed: int,
+    cache: Path | None = None,
+) -> "Corpus":
+    """The documents with the encoders that are asked for, and no others: some have to be trained first.
+
+    The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
+    """
+    from zero2ir.encoders import TextEncoder, check_available
+    from zero2ir.encoders.corpus import Corpus
+    from zero2ir.encoders.making import made_as, make_encoder
+    from zero2ir.io import paths
+    from zero2ir.lm.factory import lasting_lm
+
+    check_available(config.encoder)
+    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
+    if "lm" in needs:
+        _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
+    made: dict[str, TextEncoder] = {}
+    for role in sorted(set(needs) - {"lm"}):
+        source = made_as(role, config.encoder)
+        made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
+        corpus.encoders[role] = made[source]
+    return corpus
+
+
+def _inputs(
+    corpus: "Corpus",
+    rows: Sequence["JudgedDocument"],
+    candidates: Candidates | None,
+    config: "LibraryConfig",
+    synthetic: bool,
+    seed: int,
+) -> "TrainingInputs":
+    from zero2ir.strategies import TrainingInputs
+
+    if not synthetic:
+        return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)
+    from zero2ir.synthetic.queries import write_queries
+
+    assert corpus.language_model is not None
+    written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
+    settings = config.pretraining.synthetic
+    return TrainingInputs(corpus, rows, written, config.tuning, seed, settings, candidates=candidates)

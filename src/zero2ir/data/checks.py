@@ -1,0 +1,212 @@
+"""From what a source holds to a collection that every later stage can rely on."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from zero2ir.data.records import (
+    CandidateDocument,
+    Collection,
+    DataQuality,
+    Document,
+    Finding,
+    Judgment,
+    Query,
+    RawCollection,
+)
+from zero2ir.errors import InputError
+
+EXAMPLES = 5
+_FLAWS = (
+    "repeated documents",
+    "empty documents",
+    "documents with duplicate text",
+    "repeated queries",
+    "queries in both splits",
+    "empty queries",
+    "queries without a relevant document",
+    "judgments of unknown queries",
+    "judgments of unknown documents",
+    "repeated judgments",
+    "negative grades",
+)
+_FLAWS_OF_CANDIDATES = (
+    "candidates of unknown queries",
+    "candidates of unknown documents",
+    "repeated candidates",
+    "queries without a candidate",
+    "relevant documents that are no candidates",
+)
+Record = TypeVar("Record", Document, Query)
+
+
+class _Findings:
+    """Counts flaws and keeps the first few examples of each."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.examples: defaultdict[str, list[str]] = defaultdict(list)
+
+    def add(self, flaw: str, example: str) -> None:
+        self.count[flaw] += 1
+        if len(self.examples[flaw]) < EXAMPLES:
+            self.examples[flaw].append(example)
+
+    def quality(self, flaws: Iterable[str]) -> DataQuality:
+        return {flaw: Finding(self.count[flaw], tuple(self.examples[flaw])) for flaw in flaws}
+
+
+def check(raw: RawCollection) -> tuple[Collection, DataQuality]:
+    """Drops or repairs what can be, counts it, and stops at what cannot.
+
+    Dropped: repeated rows, documents with neither title nor text, queries without text, judgments and candidates of
+    unknown or dropped queries and documents. Repaired: negative grades become 0; a query in both splits stays in "test"
+    only, so that training never draws it. Kept, but counted: documents with the same text, queries without a relevant
+    document (which are neither drawn nor evaluated), queries without a candidate, relevant documents that are none.
+
+    Returns:
+        The collection, and a count with examples for each flaw looked for; the reader's notes are added to it.
+
+    Raises:
+        InputError: no documents, an id with two contents, an id that the TREC formats cannot hold, or a pair of
+            query and document with two grades.
+    """
+    found = _Findings()
+    documents = _documents(raw, found)
+    queries = _queries(raw, found)
+    judgments = _judgments(raw, {d.doc_id for d in documents}, {q.query_id for q in queries}, found)
+    relevant = {judgment.query_id for judgment in judgments if judgment.relevance > 0}
+    for query in queries:
+        if query.query_id not in relevant:
+            found.add("queries without a relevant document", _place(raw, "query", query.query_id))
+    facts = {"source": raw.source, "licence": raw.licence}
+    notes = {note: Finding(count) for note, count in raw.notes.items()}
+    if raw.candidates is None:
+        return Collection(documents, queries, judgments, facts), {**found.quality(_FLAWS), **notes}
+    candidates = _candidates(raw.candidates, documents, queries, judgments, found)
+    quality = found.quality((*_FLAWS, *_FLAWS_OF_CANDIDATES))
+    return Collection(documents, queries, judgments, facts, candidates), {**quality, **notes}
+
+
+def require_judged_queries(collection: Collection) -> None:
+    """Stops where a collection has nothing to train on and to evaluate with.
+
+    Raises:
+        InputError: no query has a relevant document.
+    """
+    if not any(judgment.relevance > 0 for judgment in collection.judgments):
+        raise InputError(
+            f"{collection.facts.get('source', 'the collection')}: no query has a relevant document; "
+            "add queries, and qrels with grades of 1 or more"
+        )
+
+
+def _documents(raw: RawCollection, found: _Findings) -> list[Document]:
+    documents = []
+    texts: set[str] = set()
+    for document in _unique(raw, "document", raw.documents, found):
+        if not document.content:
+            found.add("empty documents", _place(raw, "document", document.doc_id))
+            continue
+        if document.content in texts:
+            found.add("documents with duplicate text", _place(raw, "document", document.doc_id))
+        texts.add(document.content)
+        documents.append(document)
+    if not documents:
+        raise InputError(f"{raw.source}: no document has a text; add documents")
+    return documents
+
+
+def _queries(raw: RawCollection, found: _Findings) -> list[Query]:
+    tested = {query.query_id for query in raw.queries if query.split == "test"}
+    both = {query.query_id: query for query in raw.queries if query.split == "train" and query.query_id in tested}
+    for query_id in both:
+        found.add("queries in both splits", _place(raw, "query", query_id))
+    one_split = [query._replace(split="test") if query.query_id in both else query for query in raw.queries]
+    queries = []
+    for query in _unique(raw, "query", one_split, found):
+        if query.text.strip():
+            queries.append(query)
+        else:
+            found.add("empty queries", _place(raw, "query", query.query_id))
+    return queries
+
+
+def _judgments(raw: RawCollection, documents: set[str], queries: set[str], found: _Findings) -> list[Judgment]:
+    first: dict[tuple[str, str], int] = {}  # (query_id, doc_id) -> index in raw.judgments
+    judgments = []
+    for index, judgment in enumerate(raw.judgments):
+        place = _judgment_place(raw, index)
+        if judgment.relevance < 0:
+            found.add("negative grades", place)
+        if judgment.query_id not in queries:
+            found.add("judgments of unknown queries", place)
+        elif judgment.doc_id not in documents:
+            found.add("judgments of unknown documents", place)
+        elif (before := first.setdefault(judgment[:2], index)) != index:
+            if _grade(raw.judgments[before]) != _grade(judgment):
+                raise InputError(
+                    f"{_judgment_place(raw, before)} and {place}: query {judgment.query_id!r} grades document "
+                    f"{judgment.doc_id!r} {_grade(raw.judgments[before])} and {_grade(judgment)}; keep one"
+                )
+            found.add("repeated judgments", place)
+        else:
+            judgments.append(judgment._replace(relevance=_grade(judgment)))
+    return judgments
+
+
+def _candidates(
+    given: Sequence[CandidateDocument],
+    documents: Sequence[Document],
+    queries: Sequence[Query],
+    judgments: Sequence[Judgment],
+    found: _Findings,
+) -> list[CandidateDocument]:
+    """Each pair of a known query and a known document once, in the order given."""
+    query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
+    kept: dict[CandidateDocument, None] = {}
+    for row in given:
+        if row.query_id not in query_ids:
+            found.add("candidates of unknown queries", str(row.query_id))
+        elif row.doc_id not in doc_ids:
+            found.add("candidates of unknown documents", f"{row.query_id} {row.doc_id}")
+        elif row in kept:
+            found.add("repeated candidates", f"{row.query_id} {row.doc_id}")
+        else:
+            kept[row] = None
+    for query_id in sorted(query_ids - {row.query_id for row in kept}):
+        found.add("queries without a candidate", query_id)
+    for judgment in judgments:
+        if judgment.relevance > 0 and CandidateDocument(*judgment[:2]) not in kept:
+            found.add("relevant documents that are no candidates", f"{judgment.query_id} {judgment.doc_id}")
+    return list(kept)
+
+
+def _grade(judgment: Judgment) -> int:
+    return max(judgment.relevance, 0)
+
+
+def _unique(raw: RawCollection, kind: str, records: Sequence[Record], found: _Findings) -> Iterable[Record]:
+    """The first record of each id."""
+    plural = {"document": "repeated documents", "query": "repeated queries"}[kind]
+    first: dict[str, Record] = {}
+    for record in records:
+        key = record[0]
+        if not key or key.split() != [key]:
+            raise InputError(f"{_place(raw, kind, key)}: the id {key!r} is empty or has white space; rename it")
+        if key not in first:
+            first[key] = record
+        elif first[key] == record:
+            found.add(plural, _place(raw, kind, key))
+        else:
+            raise InputError(f"{_place(raw, kind, key)}: {kind} id {key!r} stands for two texts; keep or rename one")
+    return first.values()
+
+
+def _place(raw: RawCollection, kind: str, key: str) -> str:
+    return raw.places.get((kind, key), f"{raw.source}, {kind} {key!r}")
+
+
+def _judgment_place(raw: RawCollection, index: int) -> str:
+    query_id, doc_id, _ = raw.judgments[index]
+    return raw.places.get(("judgment", index), f"{raw.source}, judgment of {query_id!r} and {doc_id!r}")

@@ -1,0 +1,110 @@
+"""Public benchmarks through ir_datasets."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection
+from zero2ir.errors import InputError
+
+
+def read(train: str | None, test: str, candidates: str | None = None) -> RawCollection:
+    """Reads the documents once, and the queries and qrels of both ids.
+
+    Cranfield's codes become grades, 4 being best; the notes count the judgments left out on the way.
+
+    Args:
+        train: ir_datasets id of the train queries, over the same documents; None where there is none.
+        test: ir_datasets id of the test queries.
+        candidates: "run" reads the scoreddocs of both, too.
+
+    Raises:
+        InputError: an id is unknown or lacks documents, queries, qrels or the scoreddocs that are asked for; the two
+            ids have different documents; or the source files are not here and cannot be fetched.
+    """
+    import ir_datasets
+
+    parts = ("docs", "queries", "qrels", *(["scoreddocs"] if candidates == "run" else []))
+    splits = {split: _dataset(key, parts) for split, key in (("train", train), ("test", test)) if key is not None}
+    if train is not None and ir_datasets.docs_parent_id(train) != ir_datasets.docs_parent_id(test):
+        raise InputError(f"dataset.train={train} and dataset.test={test} have different documents; choose a pair")
+    ids = ", ".join(dataset.dataset_id() for dataset in splits.values())
+    with _sources_of(ids):
+        documents = [_document(record) for record in splits["test"].docs_iter()]
+        queries = [query for split, dataset in splits.items() for query in _queries(dataset, split)]
+        judgments = [judgment for dataset in splits.values() for judgment in _judgments(dataset)]
+        rows = [row for dataset in splits.values() for row in _candidates(dataset)] if candidates == "run" else None
+    notes = {}
+    if test == "cranfield":
+        graded = _cranfield_grades(judgments)
+        notes = {"Cranfield judgments of code -1, left out": len(judgments) - len(graded)}
+        judgments = graded
+    source = f"ir_datasets {ir_datasets.__version__}: {ids}"
+    return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes, candidates=rows)
+
+
+@contextmanager
+def _sources_of(ids: str) -> Iterator[None]:
+    """Says in one line what to do where the source files cannot be had."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # requests' errors are OSErrors, several failed addresses a RuntimeError
+        raise InputError(
+            f"ir_datasets {ids}: the source files are not here and cannot be fetched ({type(error).__name__}); "
+            "connect to the network, or run make data MIRROR=<folder with a mirror of the source files>"
+        ) from error
+
+
+def _dataset(key: str, parts: Sequence[str]) -> Any:
+    import ir_datasets
+
+    try:
+        dataset = ir_datasets.load(key)
+    except KeyError as error:
+        raise InputError(f"ir_datasets has no {key!r}; its ids are listed at https://ir-datasets.com") from error
+    for part in parts:
+        if not getattr(dataset, f"has_{part}")():
+            raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has")
+    return dataset
+
+
+def _document(record: Any) -> Document:
+    """Title and text where the type has both; else ir_datasets' own choice of text."""
+    if "title" in record._fields and "text" in record._fields:
+        return Document(record.doc_id, record.title or "", record.text or "")
+    return Document(record.doc_id, "", record.default_text())
+
+
+def _queries(dataset: Any, split: str) -> Iterator[Query]:
+    return (
+        Query(query.query_id, query.default_text(), split, answers=tuple(getattr(query, "answers", ())))
+        for query in dataset.queries_iter()
+    )
+
+
+def _judgments(dataset: Any) -> Iterator[Judgment]:
+    return (Judgment(row.query_id, row.doc_id, row.relevance) for row in dataset.qrels_iter())
+
+
+def _candidates(dataset: Any) -> Iterator[CandidateDocument]:
+    return (CandidateDocument(row.query_id, row.doc_id) for row in dataset.scoreddocs_iter())
+
+
+def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:
+    """Cleverdon's codes as grades, 4 being best; the code -1 counts as unjudged.
+
+    The codes run from 1, "a complete answer", to 4, "of minimum interest" (cranqrel.readme in the source file).
+    ir_datasets hands them on as they are, which rewards the least relevant documents most. What -1 means is not
+    written down. It stands once for each of the 225 questions, beside a paper on the question's very subject (BM25
+    ranks it second in the median), so most likely beside the paper that the question was asked for. Measures come
+    out the same as with grade 0, which would teach a model to avoid these papers.
+    """
+    return [judgment._replace(relevance=5 - judgment.relevance) for judgment in judgments if judgment.relevance > 0]
+
+
+def _licence(dataset: Any) -> str:
+    """The sentence on the licence in the dataset's documentation, if there is one."""
+    text = re.sub(r"<[^>]*>", " ", dataset.documentation().get("desc", ""))
+    sentences = re.split(r"(?<=[.!?])\s", " ".join(text.split()))
+    return next((sentence for sentence in sentences if re.search(r"\blicen[sc]ed?\b", sentence, re.I)), "unknown")

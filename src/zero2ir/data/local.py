@@ -1,0 +1,244 @@
+"""A plain folder of documents, and of queries and qrels where there are some."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection
+from zero2ir.data.settings import DatasetSettings
+from zero2ir.errors import InputError
+from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
+
+Record = TypeVar("Record", Document, Query)
+Row = tuple[str, dict[str, Any]]  # place and fields
+ROWS = (".jsonl", ".tsv")
+TEXTS = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
+
+
+def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
+    """Reads the folder, or as one collection the folders below it that hold the train and the test queries.
+
+    Raises:
+        InputError: as ``read``.
+    """
+    run = settings.candidates == "run"
+    names = {split: name for split, name in (("train", settings.train), ("test", settings.test)) if name is not None}
+    asked = settings.document_language, settings.query_language, settings.parallel
+    if not names:
+        return read(path, *asked, run=run)
+    parts = [_of_split(read(path / name, *asked, run=run), split, name) for split, name in names.items()]
+    return _joined(parts, f"folder {path.resolve().name}: {', '.join(names.values())}")
+
+
+def _of_split(raw: RawCollection, split: str, folder: str) -> RawCollection:
+    """The same with all queries in one split, and with the folder in front of each place."""
+    queries = [query._replace(split=split) for query in raw.queries]
+    return replace(raw, queries=queries, places={key: f"{folder}/{place}" for key, place in raw.places.items()})
+
+
+def _joined(parts: Sequence[RawCollection], source: str) -> RawCollection:
+    places: dict[tuple[str, str | int], str] = {}
+    judgments: list[Judgment] = []
+    for part in parts:
+        for (kind, key), place in part.places.items():
+            moved = (kind, key + len(judgments) if isinstance(key, int) else key)
+            places[moved] = f"{places[moved]} and {place}" if moved in places else place
+        judgments += part.judgments
+    return RawCollection(
+        documents=[document for part in parts for document in part.documents],
+        queries=[query for part in parts for query in part.queries],
+        judgments=judgments,
+        source=source,
+        places=places,
+        candidates=None if parts[0].candidates is None else [row for part in parts for row in part.candidates or ()],
+    )
+
+
+def read(
+    folder: Path,
+    document_language: str | None = None,
+    query_language: str | None = None,
+    parallel: bool = False,
+    *,
+    run: bool = False,
+) -> RawCollection:
+    """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
+
+    - ``docs``: doc_id, title (may be missing), text; where it is missing, each text file below the folder is a document
+    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing), answers (strings
+      that answer it; may be missing)
+    - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
+    - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
+
+    A .tsv file whose first field is "doc_id" or "query_id" starts with a header, and its columns may stand in any
+    order. Without a header they stand as above; documents of two columns have no title. Nothing is quoted. Other
+    keys and columns are ignored.
+
+    Args:
+        folder: where the files are.
+        document_language: reads ``docs.<language>`` in place of ``docs``.
+        query_language: reads ``queries.<language>`` in place of ``queries``.
+        parallel: whether ``queries.<document_language>`` holds their translations, by the same ids.
+        run: reads what each query ranks, too.
+
+    Raises:
+        InputError: no documents file, no candidates where they are asked for, two files of one kind, or a line that
+            cannot be read; names file and line.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; set dataset.path=<your folder>")
+    places: dict[tuple[str, str | int], str] = {}
+    documents = list(_noted(_documents(folder, document_language), "document", places))
+    queries = list(_noted(_queries(folder, query_language), "query", places))
+    if parallel:
+        translation = {query.query_id: query.text for _, query in _queries(folder, document_language)}
+        queries = [query._replace(translation=translation.get(query.query_id, "")) for query in queries]
+    judgments = []
+    for index, (place, judgment) in enumerate(_judgments(folder)):
+        places["judgment", index] = place
+        judgments.append(judgment)
+    return RawCollection(
+        documents,
+        queries,
+        judgments,
+        source=f"folder {folder.resolve().name}",
+        places=places,
+        candidates=list(_candidates(folder)) if run else None,
+    )
+
+
+def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str, str | int], str]) -> Iterator[Record]:
+    """Yields the records and notes where each id stands: every place of an id that is there twice."""
+    for place, record in rows:
+        key = (kind, record[0])
+        places[key] = f"{places[key]} and {place}" if key in places else place
+        yield record
+
+
+def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
+    path = _the_file(folder, _stem("docs", language), ROWS)
+    if path is None:
+        others = sorted(path.name for path in folder.glob("docs.*") if path.suffix in ROWS)
+        if language is None and not others and (texts := _text_files(folder)):
+            yield from (_text_document(folder, text) for text in texts)
+            return
+        hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
+        texts_hint = "" if language or others else f", or text files ({', '.join(TEXTS)})"
+        raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}{texts_hint}")
+    for place, row in _rows(path, "doc_id", _document_columns):
+        title = text_of(row, "title", place) if row.get("title") is not None else ""
+        yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """The text files below a folder, hidden ones left out."""
+    files = (path for suffix in TEXTS for path in folder.rglob(f"*{suffix}") if path.is_file())
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
+    """A text file as a document: its path is its id, spaces in it as %20, because ids have none."""
+    place = path.relative_to(folder).as_posix()
+    try:
+        place.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{folder}: the file name {place!r} is not UTF-8; rename the file") from None
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from error
+    doc_id = "".join(quote(letter) if letter.isspace() else letter for letter in place)
+    return place, Document(doc_id, "", text)
+
+
+def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
+    path = _the_file(folder, _stem("queries", language), ROWS)
+    if path is None and language is not None:
+        raise InputError(
+            f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "
+            "or set dataset.parallel=false where there are no translations"
+        )
+    for place, row in _rows(path, "query_id", _query_columns) if path else ():
+        split = row.get("split", "test")
+        if split not in ("train", "test"):
+            raise InputError(f"{place}: split {split!r}; write train or test")
+        answers = texts_of(row, "answers", place)
+        yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split, answers=answers)
+
+
+def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:
+    path = _the_file(folder, "qrels", (".trec", ".tsv"))
+    if path is None:
+        return
+    rows = _trec_rows(path) if path.suffix == ".trec" else _rows(path, "query_id", _judgment_columns)
+    for place, row in rows:
+        grade = grade_of(row.get("grade"), place)
+        yield place, Judgment(text_of(row, "query_id", place), text_of(row, "doc_id", place), grade)
+
+
+def _candidates(folder: Path) -> Iterator[CandidateDocument]:
+    path = folder / "candidates.trec"
+    if not path.is_file():
+        raise InputError(f"{path}: not there; add this TREC run, or set dataset.candidates to qrels or null")
+    for place, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != 6:
+            raise InputError(f"{place}: {len(fields)} fields in place of 6; write: query Q0 document rank score tag")
+        yield CandidateDocument(fields[0], fields[2])
+
+
+def _stem(name: str, language: str | None) -> str:
+    return name if language is None else f"{name}.{language}"
+
+
+def _the_file(folder: Path, stem: str, suffixes: tuple[str, str]) -> Path | None:
+    """The one file of that name, or None."""
+    there = [path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()]
+    if len(there) > 1:
+        raise InputError(f"{folder}: both {there[0].name} and {there[1].name} are there; keep one")
+    return there[0] if there else None
+
+
+def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+    return read_json_lines(path) if path.suffix == ".jsonl" else _tab_rows(path, id_key, columns_of)
+
+
+def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+    """Rows of tab-separated fields under their column names: the header's, or the usual ones for their number."""
+    columns: tuple[str, ...] | None = None
+    for place, line in read_lines(path):
+        fields = line.split("\t")
+        if columns is None:
+            header = fields[0] == id_key
+            columns = tuple(fields) if header else columns_of(len(fields))
+            if columns is None:
+                raise InputError(f"{place}: {len(fields)} tab-separated fields; name them in a header, {id_key} first")
+            if header:
+                continue
+        if len(fields) != len(columns):
+            raise InputError(f"{place}: {len(fields)} tab-separated fields in place of {len(columns)}; mend the line")
+        yield place, dict(zip(columns, fields, strict=True))
+
+
+def _document_columns(n: int) -> tuple[str, ...] | None:
+    return {2: ("doc_id", "text"), 3: ("doc_id", "title", "text")}.get(n)
+
+
+def _query_columns(n: int) -> tuple[str, ...] | None:
+    return {2: ("query_id", "text"), 3: ("query_id", "text", "split")}.get(n)
+
+
+def _judgment_columns(n: int) -> tuple[str, ...] | None:
+    return {3: ("query_id", "doc_id", "grade")}.get(n)
+
+
+def _trec_rows(path: Path) -> Iterator[Row]:
+    for place, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != 4:
+            raise InputError(f"{place}: {len(fields)} fields in place of 4; write: query 0 document grade")
+        yield place, {"query_id": fields[0], "doc_id": fields[2], "grade": fields[3]}

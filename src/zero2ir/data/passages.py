@@ -1,0 +1,72 @@
+"""Long documents as passages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from zero2ir.data.answers import holds_an_answer, normalised_answer
+from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment
+from zero2ir.data.settings import PassageSettings
+from zero2ir.errors import InputError
+
+
+def in_passages(collection: Collection, settings: PassageSettings) -> Collection:
+    """Cuts documents into passages, each with the title; "d" becomes "d#0", "d#1", ..., or stays "d" where it fits.
+
+    A judgment of a document becomes one of each of its passages. Where it is relevant, its query has answers and one of
+    the passages holds one, only those that do are. Where a document is a candidate, each of its passages is.
+
+    Raises:
+        InputError: a document has the id that a passage of another one would get.
+    """
+    passages = {document.doc_id: cut(document, settings) for document in collection.documents}
+    documents = [passage for found in passages.values() for passage in found]
+    _require_own_ids(documents)
+    answers = {query.query_id: query.answers for query in collection.queries}
+    return replace(
+        collection,
+        documents=documents,
+        judgments=[
+            Judgment(row.query_id, passage.doc_id, row.relevance)
+            for row in collection.judgments
+            for passage in _judged(passages[row.doc_id], answers[row.query_id] if row.relevance > 0 else ())
+        ],
+        candidates=None if collection.candidates is None else list(_candidates(collection.candidates, passages)),
+    )
+
+
+def cut(document: Document, settings: PassageSettings) -> list[Document]:
+    """The passages of a document: windows over its words, the last one ending with the text."""
+    words = document.text.split()
+    if len(words) <= settings.words:
+        return [document]
+    step = settings.words - settings.overlap
+    starts = range(0, len(words) - settings.overlap, step)
+    return [
+        document._replace(doc_id=f"{document.doc_id}#{number}", text=" ".join(words[start : start + settings.words]))
+        for number, start in enumerate(starts)
+    ]
+
+
+def _require_own_ids(documents: Sequence[Document]) -> None:
+    seen: set[str] = set()
+    for document in documents:
+        if document.doc_id in seen:
+            whole = document.doc_id.rpartition("#")[0]
+            raise InputError(
+                f"{document.doc_id!r} is a document and a passage of {whole!r}; "
+                "rename the document, or set dataset.passages=null"
+            )
+        seen.add(document.doc_id)
+
+
+def _candidates(
+    rows: Sequence[CandidateDocument], passages: Mapping[str, Sequence[Document]]
+) -> Iterator[CandidateDocument]:
+    for row in rows:
+        for passage in passages[row.doc_id]:
+            yield CandidateDocument(row.query_id, passage.doc_id)
+
+
+def _judged(passages: Sequence[Document], answers: Sequence[str]) -> Sequence[Document]:
+    holding = [passage for passage in passages if holds_an_answer(normalised_answer(passage.text), answers)]
+    return holding or passages

@@ -1,0 +1,65 @@
+"""The embedded collection: the running Python's own documentation, with questions that people judged.
+
+It needs no network and no download, so that everything can be tried and tested on real texts; see README.md beside.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.records import Document, Judgment, Query, RawCollection
+
+FOLDER = Path(__file__).parent
+
+
+def read() -> RawCollection:
+    """Reads documents from the running Python, and the questions that they answer.
+
+    What this Python version lacks is left out and counted in the collection's notes.
+
+    Raises:
+        subprocess.CalledProcessError: the interpreter that reads the documents failed; it says why on standard error.
+    """
+    rows, failed = read_documents()
+    documents = [Document(*row) for row in rows]
+    version = ".".join(map(str, sys.version_info[:3]))
+    queries, judgments, lacking = questions({document.doc_id for document in documents}, version)
+    return RawCollection(
+        documents=documents,
+        queries=queries,
+        judgments=judgments,
+        source=f"standard library of Python {version}",
+        licence="PSF-2.0 (documents), Apache-2.0 (queries and judgments)",
+        notes={"standard library modules that could not be imported": failed} | lacking,
+    )
+
+
+def questions(doc_ids: Set[str], version: str) -> tuple[list[Query], list[Judgment], dict[str, int]]:
+    """The questions that ``doc_ids`` answer, their judgments, and counts of what is left out, by reason."""
+    all_queries, all_judgments = list(_read_queries()), list(_read_judgments())
+    known = [judgment for judgment in all_judgments if judgment.doc_id in doc_ids]
+    answered = {judgment.query_id for judgment in known if judgment.relevance > 0}
+    queries = [query for query in all_queries if query.query_id in answered]
+    judgments = [judgment for judgment in known if judgment.query_id in answered]
+    lacking = {
+        f"judgments of documents that Python {version} lacks": len(all_judgments) - len(known),
+        f"queries with no relevant document in Python {version}": len(all_queries) - len(queries),
+    }
+    return queries, judgments, lacking
+
+
+def _read_queries() -> Iterator[Query]:
+    for row in _rows("queries.tsv"):
+        yield Query(row["query_id"], row["text"], row["split"])
+
+
+def _read_judgments() -> Iterator[Judgment]:
+    for row in _rows("qrels.tsv"):
+        yield Judgment(row["query_id"], row["doc_id"], int(row["relevance"]))
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

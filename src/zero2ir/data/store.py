@@ -1,0 +1,100 @@
+"""A collection on disk: three or four Parquet files and a manifest."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from zero2ir.data.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
+from zero2ir.errors import InputError
+from zero2ir.io.files import files_below, finished_folder, sha256, write_json
+from zero2ir.io.parquet import read_records, write_records
+
+_FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
+_CANDIDATES = "candidates.parquet"  # there where each query ranks its own documents only
+_FOUND = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
+
+
+def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
+    """Writes the whole folder or nothing; the same collection gives the same bytes.
+
+    Args:
+        collection: what the checks let through.
+        quality: what they found; goes into ``manifest.json`` beside counts, source, licence and digests.
+        folder: replaced where it exists.
+    """
+    rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
+        "documents.parquet": collection.documents,
+        "queries.parquet": collection.queries,
+        "qrels.parquet": collection.judgments,
+    }
+    with finished_folder(folder) as part:
+        for name, records in rows.items():
+            write_records(records, _FILES[name], part / name)
+        if collection.candidates is not None:
+            write_records(collection.candidates, CandidateDocument, part / _CANDIDATES)
+        manifest = {
+            **collection.facts,
+            "counts": _counts(collection),
+            "quality": {flaw: asdict(finding) for flaw, finding in quality.items()},
+            "sha256": {path.name: sha256(path) for path in files_below(part)},
+        }
+        write_json(part / "manifest.json", manifest)
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """Reads the documents and opens nothing else: training stages see neither queries nor qrels.
+
+    Raises:
+        InputError: there is no collection.
+    """
+    return read_records(_there(folder / "documents.parquet"), Document)
+
+
+def is_ordered(folder: Path) -> bool:
+    """Whether documents that follow one another belong together, as the dataset's settings said.
+
+    Raises:
+        InputError: there is no collection.
+    """
+    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest.get("ordered", False) is True
+
+
+def read_collection(folder: Path) -> Collection:
+    """Reads all of a collection, for drawing judgments and for evaluation.
+
+    Raises:
+        InputError: there is no collection, or a file is not the one that was written.
+    """
+    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    for name in manifest["sha256"]:
+        if sha256(_there(folder / name)) != manifest["sha256"][name]:
+            raise InputError(f"{folder / name}: altered since it was written; run the ingest stage again")
+    ranks_all = _CANDIDATES not in manifest["sha256"]
+    return Collection(
+        documents=read_documents(folder),
+        queries=read_records(folder / "queries.parquet", Query),
+        judgments=read_records(folder / "qrels.parquet", Judgment),
+        facts={key: value for key, value in manifest.items() if key not in _FOUND},
+        candidates=None if ranks_all else read_records(folder / _CANDIDATES, CandidateDocument),
+    )
+
+
+def _counts(collection: Collection) -> dict[str, int]:
+    splits = Counter(query.split for query in collection.queries)
+    return {
+        "documents": len(collection.documents),
+        "train queries": splits["train"],
+        "test queries": splits["test"],
+        "judgments": len(collection.judgments),
+        "relevant judgments": sum(judgment.relevance > 0 for judgment in collection.judgments),
+        **({} if collection.candidates is None else {"candidates": len(collection.candidates)}),
+    }
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: not there; run the ingest stage first")
+    return path

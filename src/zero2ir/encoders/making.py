@@ -1,0 +1,96 @@
+"""Makes the networks that models ask for, from the documents alone."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, TextEncoder
+from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.masked_language_model import LearnedSparseSettings, train_learned_sparse
+from zero2ir.encoders.multitask_training.learning import train_multitask
+from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.pretext.tasks import PairTasks
+from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
+from zero2ir.encoders.scratch import ScratchSettings, train_scratch
+from zero2ir.encoders.static import StaticSettings, train_static
+from zero2ir.errors import InputError
+from zero2ir.synthetic.settings import SyntheticSettings
+
+ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
+
+
+class PretrainingSettings(BaseModel):
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    synthetic: SyntheticSettings
+    pairs: PairTasks
+    static: StaticSettings
+    scratch: ScratchSettings
+    adapted: AdaptedSettings
+    learned_sparse: LearnedSparseSettings
+    projection: ProjectionSettings
+    multitask: MultitaskSettings
+
+
+def make_encoder(
+    role: str,
+    corpus: Corpus,
+    pretrained: EncoderSettings,
+    settings: PretrainingSettings,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> TextEncoder:
+    """The network that plays a role in models.
+
+    Args:
+        role: "pretrained", the general-purpose encoder as it is; "static" and "scratch", a table of token vectors and
+            a small transformer, both from random initialisation; "adapted", the general-purpose one, trained on;
+            "learned_sparse", its body with a vocabulary head; "late_interaction", its token vectors, projected;
+            "sentences", itself, a sentence at a time; "multitask", itself, trained on with a head a task.
+        corpus: the documents.
+        pretrained: the general-purpose encoder.
+        settings: how the others are made.
+        seed: of their initial weights and of what they are shown.
+        checkpoints: a folder of this encoder's own, by which a training that was killed goes on; None for none.
+
+    Raises:
+        InputError: there is no such role, or what it takes is missing.
+    """
+    if role not in ROLES:
+        raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
+    documents, tasks = corpus.documents, settings.pairs
+    if role == "static":
+        return train_static(documents, settings.static, seed, tasks, checkpoints)
+    if role == "scratch":
+        return train_scratch(documents, settings.scratch, seed, tasks, checkpoints)
+    if role == "adapted":
+        return train_adapted(documents, pretrained, settings.adapted, seed, tasks, checkpoints)
+    if role == "multitask":
+        return train_multitask(documents, DenseEncoder(pretrained), settings.multitask, seed, tasks, checkpoints)
+    if role == "learned_sparse":
+        return train_learned_sparse(documents, DenseEncoder(pretrained), settings.learned_sparse, seed, tasks)
+    if role == "late_interaction":
+        return projected_encoder(corpus.contents, pretrained, settings.projection)
+    if role == "sentences":
+        if pretrained.source == "static":
+            raise InputError("sentences are encoded by a general-purpose encoder; choose encoder=minilm")
+        return SentenceEncoder(pretrained)
+    return DenseEncoder(pretrained)
+
+
+def made_as(role: str, pretrained: EncoderSettings) -> str:
+    """The role that an encoder is made for: with encoder=static, the one from scratch plays "pretrained", too."""
+    return "static" if role == "pretrained" and pretrained.source == "static" else role
+
+
+def digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: PretrainingSettings, seed: int) -> str:
+    """Identifies a training by all that decides about it. Hexadecimal, 32 characters."""
+    decisive = settings.model_dump_json(include={"pairs", role})
+    key = hashlib.sha256("\0".join([role, str(seed), pretrained.identity(), decisive]).encode())
+    for text in corpus.contents:
+        key.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return key.hexdigest()[:32]

@@ -1,0 +1,316 @@
+"""Gives an encoder a vocabulary: a masked-language head on its body, trained on the collection's documents alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from zero2ir.data.records import Document
+from zero2ir.encoders import DenseEncoder, EncoderSettings
+from zero2ir.encoders.base import device
+from zero2ir.encoders.dense import bert_body
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.sparse import (
+    EXPANSION,
+    OFF,
+    Lexicon,
+    SparseEncoder,
+    bert,
+    read,
+    saturated,
+    term_counts,
+    term_weigher,
+    tokens,
+    weighed,
+)
+from zero2ir.encoders.training import Loss, averaged
+from zero2ir.errors import InputError
+from zero2ir.io.terminal import progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SparseEncoder as Network
+    from torch import Tensor
+
+CALIBRATION = 300  # passages
+SAMPLE = 300  # terms that FLOPS is estimated on
+
+
+class HeadFit(BaseModel):
+    """How long and how hard a vocabulary head trains.
+
+    Attributes:
+        steps: of AdamW, with linear warm-up over a tenth of them and linear decay; 0 leaves this part out.
+        batch_size: tokens, or pairs, a step.
+        learning_rate: the greatest.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class LearnedSparseSettings(BaseModel):
+    """The learned sparse encoder's budget: about four minutes on one core by default.
+
+    Attributes:
+        passages: documents that it learns from, drawn at random; all where the collection has fewer.
+        max_tokens: a passage is cut after so many.
+        chosen: share of a passage's tokens to reconstruct. Half of them are masked; the others stand as they are, since
+            in retrieval every token does.
+        active: share of the passages that the calibrated head gives a term to.
+        reconstruction: of chosen tokens; each of a batch is one.
+        contrast: of pretext pairs; each other document of a batch is a negative.
+        scale: inverse temperature of the softmax over scores.
+        flops: weight of the FLOPS regularisation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passages: Annotated[int, Field(ge=1)] = 750
+    max_tokens: Annotated[int, Field(ge=8)] = 128
+    chosen: Annotated[float, Field(gt=0, le=1)] = 0.3
+    active: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    reconstruction: HeadFit = HeadFit(steps=400, batch_size=256, learning_rate=5e-3)
+    contrast: HeadFit = HeadFit(steps=200, batch_size=64, learning_rate=2e-3)
+    scale: Annotated[float, Field(gt=0)] = 0.3
+    flops: Annotated[float, Field(ge=0)] = 1e-3
+
+
+def train_learned_sparse(
+    documents: Sequence[Document],
+    pretrained: DenseEncoder,
+    settings: LearnedSparseSettings,
+    seed: int,
+    tasks: PairTasks = DEFAULT,
+) -> SparseEncoder:
+    """Trains a vocabulary head on an encoder's body by masked-token reconstruction, then on pretext pairs.
+
+    The body stays as it is, so it reads each passage once and the head learns from what it kept. The head's output
+    layer is the body's table of word embeddings.
+
+    Args:
+        documents: the collection, at least one.
+        pretrained: a BERT.
+        settings: the budget.
+        seed: of the head's initial weights, the passages, the masks and the pairs.
+        tasks: the pairs.
+
+    Raises:
+        InputError: the encoder has no BERT, or a task makes no sense with these documents.
+
+    Source: Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1; Formal et al. 2021, arXiv 2109.10086, section 3.
+    """
+    import torch
+
+    _check(tasks, documents, settings)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = with_head(pretrained)
+    counts = term_counts(network.tokenizer, [document.content for document in documents])
+    lexicon = Lexicon.of(counts)
+    rng = np.random.default_rng(seed)
+    drawn = [documents[number] for number in np.sort(rng.permutation(len(documents))[: settings.passages])]
+    passages = tokens(network, [document.content for document in drawn], settings.max_tokens)
+    states, labels = chosen_states(network, passages, settings.chosen, rng)
+    losses: dict[str, list[Loss]] = {}
+    if len(labels) and settings.reconstruction.steps:
+        frequency = np.asarray(counts.sum(axis=0)).ravel()
+        losses["reconstruction"] = reconstruct(network, states, labels, frequency, settings.reconstruction, rng)
+    calibrate(network, passages[:CALIBRATION], lexicon.importance > 0, settings.active)
+    pairs = list(tasks.pairs(drawn, rng))
+    if len(pairs) > 1 and settings.contrast.steps:
+        losses["pairs"] = contrast(network, pairs, lexicon, settings, rng)
+    origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
+    return SparseEncoder(origin, network.eval(), lexicon, losses)
+
+
+def _check(tasks: PairTasks, documents: Sequence[Document], settings: LearnedSparseSettings) -> None:
+    tasks.check(documents)
+    next_document = tasks.adjacency is not None and tasks.adjacency.unit == "documents"
+    if next_document and settings.passages < len(documents):
+        raise InputError(
+            f"pairs.adjacency: learned_sparse draws {settings.passages} documents, which do not follow each other; "
+            "take unit: passages"
+        )
+
+
+def with_head(pretrained: DenseEncoder) -> "Network":
+    """An encoder's body with a new vocabulary head, and SPLADE's pooling."""
+    import torch
+    from sentence_transformers import SparseEncoder as Network
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from transformers import BertForMaskedLM
+
+    transformer: Any = pretrained.model[0]
+    body = bert_body(pretrained, "learned_sparse")
+    model = BertForMaskedLM(body.config)
+    weights = {name: tensor for name, tensor in body.state_dict().items() if not name.startswith("pooler.")}
+    model.bert.load_state_dict(weights)
+    model.tie_weights()
+    with TemporaryDirectory() as folder, torch.no_grad():
+        model.save_pretrained(folder)
+        transformer.tokenizer.save_pretrained(folder)
+        opened = Transformer(folder, transformer_task="fill-mask", max_seq_length=transformer.max_seq_length)
+    return Network(modules=[opened, SpladePooling("max")], device=device())
+
+
+def chosen_states(
+    network: "Network", passages: Sequence[np.ndarray], share: float, rng: np.random.Generator
+) -> tuple["Tensor", np.ndarray]:
+    """The states of the tokens to reconstruct, and what they are; a word that the tokenizer does not know is no token.
+
+    Returns:
+        (n, hidden) float32 and (n,) token numbers.
+    """
+    import torch
+
+    drawn = [1 + np.flatnonzero(rng.random(max(0, len(passage) - 2)) < share) for passage in passages]
+    places: list[np.ndarray] = []
+    hidden = [passage.copy() for passage in passages]
+    for passage, chosen in zip(hidden, drawn, strict=True):
+        masked, known = rng.random(len(chosen)) < 0.5, ~np.isin(passage[chosen], network.tokenizer.all_special_ids)
+        passage[chosen[masked & known]] = network.tokenizer.mask_token_id
+        places.append(chosen[known])
+    rows: list[Tensor] = []
+    labels: list[np.ndarray] = []
+    for number, states in read(network, hidden):
+        rows.append(states[torch.from_numpy(places[number])])
+        labels.append(passages[number][places[number]])
+    return torch.cat(rows), np.concatenate(labels)
+
+
+def reconstruct(
+    network: "Network",
+    states: "Tensor",
+    labels: np.ndarray,
+    frequency: np.ndarray,
+    settings: HeadFit,
+    rng: np.random.Generator,
+) -> list[Loss]:
+    """Trains the head in place to tell which token each state belongs to, among the collection's terms.
+
+    Args:
+        network: its body and word embeddings stay.
+        states: (n, hidden).
+        labels: (n,) token numbers.
+        frequency: (n_terms,) of the terms in the collection; the head's bias starts from its logarithm, so that the
+            head need learn no more than what the context adds.
+        settings: steps, batch size, learning rate.
+        rng: draws the batches.
+
+    Returns:
+        The loss curve.
+    """
+    import torch
+
+    head = bert(network).cls.predictions
+    known = torch.from_numpy(np.flatnonzero(frequency)).to(states.device)
+    target = torch.searchsorted(known, torch.from_numpy(labels).to(states.device))
+    with torch.no_grad():
+        head.bias.copy_(torch.from_numpy(np.log(np.maximum(frequency, 0.5) / frequency.sum())))
+    table = head.decoder.weight.detach()[known]
+    losses: list[float] = []
+    for step in _steps(head, settings, "reconstructing tokens", losses):
+        batch = torch.from_numpy(rng.integers(len(labels), size=settings.batch_size))
+        logits = head.transform(states[batch]) @ table.T + head.bias[known]
+        step(torch.nn.functional.cross_entropy(logits, target[batch]))
+    return averaged(losses)
+
+
+def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) -> Iterator[Callable[["Tensor"], None]]:
+    """Yields what takes a loss, adds it to ``losses`` and makes a step of all that learns in a head."""
+    import torch
+    from transformers import get_linear_schedule_with_warmup
+
+    learning = [*head.transform.parameters(), head.bias]
+    optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate)
+    schedule = get_linear_schedule_with_warmup(optimizer, max(1, settings.steps // 10), settings.steps)
+
+    def step(loss: "Tensor") -> None:
+        gradients = torch.autograd.grad(loss, learning)
+        for parameter, gradient in zip(learning, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+
+    for _ in progress(range(settings.steps), description):
+        yield step
+    optimizer.zero_grad()
+
+
+def calibrate(network: "Network", passages: Sequence[np.ndarray], known: np.ndarray, active: float) -> None:
+    """Moves the head's outputs in place, so that it gives each term to a like share of the passages.
+
+    A word that is likely everywhere tells nothing of a passage; what counts is where it is likelier than usual. Without
+    this, a few documents that the head gives everything to would be found for every query.
+
+    Args:
+        network: the greatest logit of a term in a passage is moved by its quantile over the passages, and divided by
+            the deviation that the terms have on average.
+        passages: at least one.
+        known: (n_terms,) bool, the terms that may be given: those of the collection.
+        active: share of the passages.
+    """
+    import torch
+
+    head = bert(network).cls.predictions
+    with torch.no_grad():
+        greatest = torch.empty(len(passages), len(known), device=head.bias.device)  # small pieces would fragment memory
+        for number, states in read(network, passages):
+            torch.amax(head(states), dim=0, out=greatest[number])
+        deviation = (greatest - greatest.mean(dim=0)).square().mean().sqrt().clamp(min=1e-6)
+        head.bias.sub_(greatest.quantile(1 - active, dim=0))
+        for part in (head.transform.LayerNorm.weight, head.transform.LayerNorm.bias, head.bias):
+            part.div_(deviation)
+        head.bias[torch.from_numpy(~known).to(head.bias.device)] = OFF
+
+
+def contrast(
+    network: "Network",
+    pairs: Sequence[tuple[str, str]],
+    lexicon: Lexicon,
+    settings: LearnedSparseSettings,
+    rng: np.random.Generator,
+) -> list[Loss]:
+    """Trains the head in place so that each query finds its document among a batch, by own and learned terms together.
+
+    Only the terms of a batch's queries matter to it, so only their weights are computed, and FLOPS on some others.
+
+    Args:
+        network: its body and word embeddings stay.
+        pairs: (query, document text).
+        lexicon: of the collection.
+        settings: steps, batch size, learning rate, scale, regularisation.
+        rng: draws the batches.
+
+    Returns:
+        The loss curve.
+    """
+    import torch
+
+    head = bert(network).cls.predictions
+    texts = [text for _, text in pairs]
+    states = {number: row.half() for number, row in read(network, tokens(network, texts, settings.max_tokens))}
+    exact = saturated(term_counts(network.tokenizer, texts), lexicon.mean_length)
+    queries = weighed(term_counts(network.tokenizer, [query for query, _ in pairs]), lexicon.importance)
+    known = np.flatnonzero(lexicon.importance)
+    size = min(settings.contrast.batch_size, len(pairs))
+    losses: list[float] = []
+    for step in _steps(head, settings.contrast, "learning term weights", losses):
+        batch = rng.permutation(len(pairs))[:size]
+        sample = rng.choice(known, SAMPLE)
+        terms = np.concatenate([np.unique(queries[batch].indices), sample])
+        learned = term_weigher(network, terms)([states[number] for number in batch])  # -> (size, n_terms)
+        given = torch.from_numpy(exact[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
+        anchors = torch.from_numpy(queries[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
+        scores = settings.scale * anchors @ (given + EXPANSION * learned[:, :-SAMPLE]).T
+        flops = learned[:, -SAMPLE:].mean(dim=0).square().mean() * len(known)
+        target = torch.arange(size, device=learned.device)
+        step(torch.nn.functional.cross_entropy(scores, target) + settings.flops * flops)
+    return averaged(losses)

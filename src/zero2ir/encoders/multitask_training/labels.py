@@ -1,0 +1,92 @@
+"""Classes for documents, and so for the queries that ask for them: their own titles, or clusters."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from zero2ir.data.records import Document
+from zero2ir.errors import InputError
+from zero2ir.synthetic.coverage import cluster
+
+LEAST = 5  # documents of a class that titles make
+COVERED = 0.9  # share of the documents in such classes, or titles are no classes
+LEAST_DOCUMENTS = 20
+TERMS = 3  # that name a cluster
+TITLES = "the documents' titles"
+CLUSTERS = "clusters of the documents"
+
+
+class Labels(NamedTuple):
+    """The classes of some documents.
+
+    Attributes:
+        names: n_classes; of a title, or of the terms that are typical of a cluster.
+        of: (n_documents,) int64 the class of each document, -1 where it has none.
+        source: where they come from, in words.
+    """
+
+    names: tuple[str, ...]
+    of: np.ndarray
+    source: str
+
+
+def label_documents(documents: Sequence[Document], clusters: int, seed: int) -> Labels:
+    """Takes titles for classes where most documents share theirs with some others, as articles' passages do.
+
+    Otherwise documents are clustered.
+
+    Args:
+        documents: the collection.
+        clusters: the most that are made; fewer of few documents.
+        seed: of the clusters.
+
+    Raises:
+        InputError: there are too few documents to tell classes apart.
+    """
+    if len(documents) < LEAST_DOCUMENTS:
+        raise InputError(
+            f"multitask: {len(documents)} documents are too few for classes; give {LEAST_DOCUMENTS}, or use model=dense"
+        )
+    return by_titles(documents) or _by_clusters(documents, clusters, seed)
+
+
+def by_titles(documents: Sequence[Document]) -> Labels | None:
+    """The titles as classes; None where they are none."""
+    counts = Counter(document.title for document in documents if document.title.strip())
+    names = tuple(sorted(title for title, count in counts.items() if count >= LEAST))
+    if len(names) < 2 or sum(counts[name] for name in names) < COVERED * len(documents):
+        return None
+    return Labels(names, of_titles(documents, names), TITLES)
+
+
+def of_titles(documents: Sequence[Document], names: Sequence[str]) -> np.ndarray:
+    """(n_documents,) int64 the place of each document's title among the names, -1 where it is none of them."""
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place.get(document.title, -1) for document in documents], dtype=np.int64)
+
+
+def _by_clusters(documents: Sequence[Document], clusters: int, seed: int) -> Labels:
+    contents = [document.content for document in documents]
+    number = min(clusters, max(2, len(documents) // (2 * LEAST)))
+    found, of = np.unique(cluster(contents, number, seed), return_inverse=True)
+    return Labels(_typical(contents, of, len(found)), of.astype(np.int64), CLUSTERS)
+
+
+def _typical(contents: Sequence[str], of: np.ndarray, classes: int) -> tuple[str, ...]:
+    """A name for each cluster: its number, and the words that it has more of than the others."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(stop_words="english", token_pattern=r"(?u)\b[^\W\d]{3,}\b", max_features=20_000)
+    try:
+        weights = vectorizer.fit_transform(contents)
+    except ValueError:  # not a word in them
+        return tuple(f"{number}" for number in range(classes))
+    words = vectorizer.get_feature_names_out()
+    usual = np.asarray(weights.mean(axis=0)).ravel()
+    names = []
+    for number in range(classes):
+        more = np.asarray(weights[of == number].mean(axis=0)).ravel() - usual
+        names.append(f"{number}: {', '.join(words[np.argsort(-more, kind='stable')[:TERMS]])}")
+    return tuple(names)

@@ -1,0 +1,59 @@
+"""Adjacency: a text should find the one that follows it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from zero2ir.data.records import Document
+from zero2ir.encoders.pretext.base import DocumentTask, Pair, sentences
+from zero2ir.errors import InputError
+
+
+class Adjacency(DocumentTask):
+    """The next document of a collection that has an order; the next passage of the same document otherwise.
+
+    Attributes:
+        unit: what follows what: "documents" (chapters, threads, sections) or "passages".
+        sentences: of a passage, at most; fewer where the document has not twice as many.
+        ordered: whether the order of the documents means something. The pipeline takes this from the collection's
+            manifest, where the dataset's settings put it.
+
+    Source: next sentence prediction, Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1, by contrast with the
+        batch; neighbouring passages as in Neelakantan et al. 2022, arXiv 2201.10005, section 2.1.
+    """
+
+    unit: Literal["documents", "passages"] = "passages"
+    sentences: Annotated[int, Field(ge=1)] = 3
+    ordered: bool = False
+
+    def check(self, documents: Sequence[Document]) -> None:
+        if self.unit == "documents" and not self.ordered:
+            raise InputError(
+                "pairs.adjacency: the collection does not say that its documents are in a meaningful order; "
+                "set dataset.ordered=true if they are, or take unit: passages"
+            )
+        if self.unit == "documents" and len(documents) < 2:
+            raise InputError("pairs.adjacency: a single document has no next one; take unit: passages")
+        if self.unit == "passages" and all(len(sentences(document.text)) < 2 for document in documents):
+            raise InputError(
+                "pairs.adjacency: every document is a single sentence, so no passage has a neighbour; "
+                "leave adjacency out, or take unit: documents where their order means something"
+            )
+
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+        if self.unit == "passages":
+            yield from super().pairs(documents, rng)
+            return
+        for number in rng.permutation(max(0, len(documents) - 1)):
+            yield documents[number].content, documents[number + 1].content
+
+    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+        pieces = sentences(document.text)
+        if len(pieces) < 2:
+            return None
+        length = min(self.sentences, len(pieces) // 2)
+        start = int(rng.integers(len(pieces) - 2 * length + 1))
+        middle = start + length
+        return " ".join(pieces[start:middle]), " ".join(pieces[middle : middle + length])

@@ -1,0 +1,40 @@
+"""Cropping: a span of a document should find another span of it."""
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from zero2ir.data.records import Document
+from zero2ir.encoders.pretext.base import LEAST_WORDS, DocumentTask, Pair
+
+
+class Cropping(DocumentTask):
+    """Two spans of one document, drawn independently, so that they may overlap.
+
+    Attributes:
+        shortest: a span's length as a share of the document's words is drawn evenly from here ...
+        longest: ... to here; at least three words.
+
+    Source: Contriever, Izacard et al., TMLR 2022, arXiv 2112.09118, section 3.1.
+    """
+
+    shortest: Annotated[float, Field(gt=0, le=1)] = 0.05
+    longest: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest={self.shortest} is more than longest={self.longest}; swap them")
+        return self
+
+    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+        words = document.content.split()
+        if len(words) < 2 * LEAST_WORDS:
+            return None
+        return self._span(words, rng), self._span(words, rng)
+
+    def _span(self, words: list[str], rng: np.random.Generator) -> str:
+        length = max(LEAST_WORDS, round(len(words) * rng.uniform(self.shortest, self.longest)))
+        start = int(rng.integers(len(words) - length + 1))
+        return " ".join(words[start : start + length])

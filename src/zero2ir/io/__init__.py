@@ -1,0 +1,1 @@
+"""Files, databases, sockets and the terminal."""

@@ -1,0 +1,64 @@
+"""Records (named tuples) as Parquet: a column a field; the same records give the same bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zero2ir.errors import InputError
+from zero2ir.io.files import finished_file
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+
+def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) -> None:
+    """Writes records whose fields are str, int, float, bool, lists of str or float, or tuples of str.
+
+    Args:
+        records: in the order in which they are read back.
+        kind: their class; its annotations give the columns.
+        path: written whole or not at all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        str: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        list[str]: pa.list_(pa.string()),
+        tuple[str, ...]: pa.list_(pa.string()),
+        list[float]: pa.list_(pa.float64()),
+    }
+    schema = pa.schema([(name, types[annotation]) for name, annotation in kind.__annotations__.items()])
+    columns = list(zip(*records, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    with finished_file(path, "wb") as file:
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Reads what ``write_records`` wrote.
+
+    Raises:
+        InputError: the file is not there, damaged, or of another kind of record.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        columns = [column.to_pylist() for column in table.columns]
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: altered text that is no UTF-8
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); write it again") from None
+    expected = list(kind.__annotations__)
+    if table.column_names != expected:
+        raise InputError(
+            f"{path}: has the columns {', '.join(table.column_names)} instead of {', '.join(expected)}; write it again"
+        )
+    columns = [
+        [tuple(value) for value in column] if annotation == tuple[str, ...] else column
+        for column, annotation in zip(columns, kind.__annotations__.values(), strict=True)
+    ]
+    return [kind(*row) for row in zip(*columns, strict=True)]

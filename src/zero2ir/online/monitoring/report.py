@@ -1,0 +1,221 @@
+"""What people and Prometheus are shown of the looks at a searcher: one folder, written whole at each look."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zero2ir.errors import InputError
+from zero2ir.io.files import finished_file
+from zero2ir.io.lines import read_lines
+from zero2ir.online.monitoring.monitor import Look
+from zero2ir.online.monitoring.observations import FALLBACK, QUERIES, Measured
+from zero2ir.report.figures import _COLOURS, _GREY, _STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from prometheus_client import CollectorRegistry
+
+LOOKS, PAGE, METRICS = "looks.jsonl", "index.html", "metrics.prom"
+
+
+def write_report(folder: Path, look: Look, reference: Measured) -> int:
+    """Adds a look to a folder: looks.jsonl, index.html and metrics.prom; returns how many there are now.
+
+    Raises:
+        InputError: looks.jsonl is none.
+    """
+    looks = [*read_looks(folder), look.as_dict()]
+    with finished_file(folder / LOOKS) as file:
+        file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in looks)
+    with finished_file(folder / PAGE) as file:
+        file.write(_page(look, looks, reference))
+    with finished_file(folder / METRICS, "wb") as file:
+        file.write(exposition(registry_of(look, len(looks))))
+    return len(looks)
+
+
+def read_looks(folder: Path) -> list[dict[str, Any]]:
+    """The looks so far, the oldest first.
+
+    Raises:
+        InputError: a line is none; names it.
+    """
+    path = folder / LOOKS
+    if not path.is_file():
+        return []
+    looks = []
+    for place, line in read_lines(path):
+        try:
+            look = json.loads(line)
+            _ = look["searches"], [signal["p_value"] for signal in look["signals"]]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{place}: no look; move the file away to start anew") from None
+        looks.append(look)
+    return looks
+
+
+def registry_of(look: Look, looks: int) -> "CollectorRegistry":
+    """The last look as Prometheus metrics; no query is among them."""
+    from prometheus_client import CollectorRegistry, Gauge
+
+    registry = CollectorRegistry()
+    names = {
+        "drift_p_value": ("P-value for all signals and looks together", lambda one: one.p_value),
+        "drift_moved": ("1 where a signal moved", lambda one: float(one.moved)),
+        "drift_stability_index": ("PSI against the reference", lambda one: one.stability),
+        "drift_mean": ("Mean in the window", lambda one: one.current),
+        "drift_reference_mean": ("Mean in the reference", lambda one: one.reference),
+    }
+    for name, (said, value) in names.items():
+        gauge = Gauge(f"zero2ir_{name}", said, ["signal"], registry=registry)
+        for signal in look.signals:
+            if not math.isnan(value(signal)):
+                gauge.labels(signal.name).set(value(signal))
+    Gauge("zero2ir_drift_looks", "Looks so far", registry=registry).set(looks)
+    Gauge("zero2ir_drift_searches", "Searches in the window", registry=registry).set(look.searches)
+    return registry
+
+
+def exposition(registry: "CollectorRegistry") -> bytes:
+    """In Prometheus' text format, for a scrape or a node exporter's text files."""
+    from prometheus_client import generate_latest
+
+    return generate_latest(registry)
+
+
+def metrics_of(look: Look) -> dict[str, float]:
+    """The figures of a look for MLflow."""
+    values = {
+        f"{signal.name}/{name}": float(getattr(signal, name))
+        for signal in look.signals
+        for name in ("reference", "current", "stability", "p_value", "moved")
+    }
+    return {"searches": float(look.searches)} | {key: one for key, one in values.items() if not math.isnan(one)}
+
+
+def record(uri: str, name: str, folder: Path, look: Look, number: int) -> None:
+    """Records a look in MLflow as a run of its own; looks over time are the steps of its metrics.
+
+    Args:
+        uri: an MLflow tracking URI.
+        name: of the experiment.
+        folder: that ``write_report`` wrote; its page goes along, and with it the queries of the alerts.
+        look: the last one.
+        number: of the look, from 1.
+    """
+    from zero2ir.online.feedback.versions import client_of, experiment_of
+    from zero2ir.tracking.runs import metric_name
+
+    client = client_of(uri)
+    moved = ", ".join(signal.name for signal in look.alerts)
+    run = client.create_run(experiment_of(client, name), run_name=f"{name}/look {number}", tags={"moved": moved})
+    for key, value in metrics_of(look).items():
+        client.log_metric(run.info.run_id, metric_name(key), value, step=number)
+    client.log_artifact(run.info.run_id, str(folder / PAGE))
+    client.set_terminated(run.info.run_id)
+
+
+def _json(value: Any) -> Any:
+    """JSON knows no NaN: null."""
+    if isinstance(value, Mapping):
+        return {key: _json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _page(look: Look, looks: Sequence[Mapping[str, Any]], reference: Measured) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("zero2ir.online.monitoring", "."),
+        autoescape=True,  # people may ask anything
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        look=look,
+        searches=len(reference.queries),
+        looks=len(looks),
+        shown=_shown,
+        when=_when,
+        windows=_svg(lambda: _windows(look, reference)),
+        history=_svg(lambda: _history(looks)) if len(looks) > 1 else None,
+    )
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") if at else "an unknown time"
+
+
+def _windows(look: Look, reference: Measured) -> "Figure":
+    """One panel a signal: its distribution in the reference and in the window."""
+    from matplotlib.figure import Figure
+
+    signals = [signal for signal in look.signals if signal.name != QUERIES]
+    columns = min(3, max(1, len(signals)))
+    rows = math.ceil(len(signals) / columns) or 1
+    figure = Figure(figsize=(3.2 * columns, 0.4 + 2.0 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, signal in zip(grid.flat, signals, strict=False):
+        sides = [side.signals[signal.name] for side in (reference, look.measured)]
+        sides = [side[np.isfinite(side)] for side in sides]
+        edges = [-0.5, 0.5, 1.5] if signal.name == FALLBACK else np.histogram_bin_edges(np.concatenate(sides), 20)
+        for values, colour, label in zip(sides, (_GREY, _COLOURS[3]), ("reference", "window"), strict=True):
+            shares = np.full(len(values), 1 / len(values))
+            axes.hist(values, bins=edges, weights=shares, color=colour, alpha=0.55, label=label)
+        axes.set_title(f"{signal.name}{': moved' if signal.moved else ''}", fontsize=9, loc="left")
+    for axes in list(grid.flat)[len(signals) :]:
+        axes.set_visible(False)
+    grid[0][0].legend(fontsize=7)
+    figure.supylabel("share of the searches", fontsize=9)
+    return figure
+
+
+def _history(looks: Sequence[Mapping[str, Any]]) -> "Figure":
+    """The p-value of each signal from look to look."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(signal["name"] for look in looks for signal in look["signals"]))
+    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(names):
+        known = [
+            (place, max(signal["p_value"], 1e-6))
+            for place, look in enumerate(looks, 1)
+            for signal in look["signals"]
+            if signal["name"] == name
+        ]
+        axes.plot(
+            *zip(*known, strict=True),
+            marker="o",
+            markersize=3,
+            lw=1,
+            color=_COLOURS[number % len(_COLOURS)],
+            label=name,
+        )
+    axes.set(yscale="log", xlabel="look", ylabel="p, for all looks")
+    figure.legend(loc="outside right upper", fontsize=7)
+    return figure
+
+
+def _svg(draw: Callable[[], "Figure"]) -> str:
+    """The figure inside the page."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(_STYLE):
+        draw().savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

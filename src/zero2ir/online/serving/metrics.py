@@ -1,0 +1,60 @@
+"""What Prometheus is told of a service: counts and times, and nothing that anybody asked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from zero2ir.online.serving.service import Service
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass
+class Metrics:
+    """The figures of one service since it was opened."""
+
+    service: Service
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        made: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("zero2ir_requests", "Requests", ["path", "status"], **made)
+        self.seconds = Histogram("zero2ir_request_seconds", "Time of a request", ["path"], buckets=SECONDS, **made)
+        self.answers = Counter("zero2ir_answers", "Answers, by who gave them", ["served_by", "decision"], **made)
+        self.steps = Counter("zero2ir_passed_over", "Programs that did not serve", ["program", "reason"], **made)
+        self.unanswered = Counter("zero2ir_unanswered", "Searches without an answer", **made)
+        self.feedback = Counter("zero2ir_feedback", "Events that were recorded", ["kind"], **made)
+        documents = Gauge("zero2ir_documents", "Documents in the collection", **made)
+        documents.set_function(lambda: len(self.service.program.documents))
+        failures = Gauge("zero2ir_lm_failures", "Unusable answers of the language model", **made)
+        failures.set_function(lambda: lm_failures(self.service))
+
+    def answered(self, answer: dspy.Prediction) -> None:
+        """Counts an answer, and who did not give it."""
+        served_by = answer.get("served_by") or self.service.program.name
+        self.answers.labels(served_by, answer.get("decision") or "answer").inc()
+        self.passed(answer.get("steps") or [])
+
+    def passed(self, steps: list[dict[str, str]]) -> None:
+        """Counts the programs that were passed over."""
+        for step in steps:
+            self.steps.labels(step["program"], step["reason"]).inc()
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        chain = self.service.program.chain
+        lines = b""
+        if chain is not None:
+            rows = "".join(
+                f'zero2ir_circuit_open{{program="{name}"}} {int(one.is_open)}\n' for name, one in chain.breakers.items()
+            )
+            lines = f"# TYPE zero2ir_circuit_open gauge\n{rows}".encode()
+        return generate_latest(self.registry) + lines
+
+
+def lm_failures(service: Service) -> int:
+    """How many answers of the program's language model were of no use."""
+    language_model = service.program.language_model
+    return 0 if language_model is None else language_model.usage.failures

@@ -1,0 +1,1 @@
+"""The trained program, and how it is trained."""

@@ -1,0 +1,1 @@
+"""Meta-learning: an initialization, learned from tasks."""

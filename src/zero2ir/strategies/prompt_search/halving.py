@@ -1,0 +1,197 @@
+"""Successive halving over prompts: what all searches for a prompt have in common."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from zero2ir.data import Judgment
+from zero2ir.evaluation.intervals import bootstrap_interval
+from zero2ir.io.terminal import progress
+from zero2ir.lm.usage import Usage
+from zero2ir.models import Retriever
+from zero2ir.models.prompted import search_unshown
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.prompt_search.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
+from zero2ir.strategies.tuning import judged_values
+from zero2ir.synthetic.records import SyntheticQuery
+
+LEVEL = 0.95  # of the intervals
+RESAMPLES = 2000
+
+
+class Rung(NamedTuple):
+    """A step of the search.
+
+    Attributes:
+        size: of the work that every candidate is tried on: documents to write for, or queries to ask.
+        candidates: that take part, the fixed prompt among them.
+    """
+
+    size: int
+    candidates: int
+
+
+class Measured(NamedTuple):
+    """What a candidate is worth on one rung.
+
+    Attributes:
+        judged: (n_queries,) the measure on the judged queries, NaN where it was not or could not be taken.
+        synthetic: (n_development,) the measure on the synthetic development queries, NaN likewise.
+        figures: further ones for the record, JSON.
+    """
+
+    judged: np.ndarray
+    synthetic: np.ndarray
+    figures: Mapping[str, Any]
+
+
+class Candidate(Protocol):
+    """What can be searched for: a prompt of whatever kind."""
+
+    @property
+    def complexity(self) -> tuple[int, ...]:
+        """The simpler of two candidates has the smaller one."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """What it is, JSON."""
+        ...
+
+
+AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came of the search.
+
+    Attributes:
+        choice: which one, and how sure.
+        records: every candidate with its scores, its cost and whether it was chosen; JSON.
+    """
+
+    choice: PromptChoice
+    records: list[dict[str, Any]]
+
+
+@dataclass
+class _Tried:
+    """How far a candidate came."""
+
+    rung: int
+    measured: Measured
+    calls: int = 0
+    seconds: float = 0.0
+
+
+def successive_halving(
+    candidates: Sequence[AnyCandidate],
+    rungs: Sequence[Rung],
+    measure: Callable[[AnyCandidate, int], Measured],
+    trust: Trust,
+    usage: Usage,
+    seed: int,
+) -> SearchResult:
+    """Measures all candidates on little work, the better ones on more, and chooses one.
+
+    Args:
+        candidates: the fixed prompt first; it is never dropped.
+        rungs: at least one, with rising sizes and falling numbers of candidates.
+        measure: a candidate on work of a size. What it asked the language model before is in the cache of answers.
+        trust: what is believed of gains before they are measured.
+        usage: of the language model, to tell what each candidate cost.
+        seed: of the intervals' resamples.
+
+    Source: Jamieson and Talwalkar 2016, arXiv 1502.07943.
+    """
+    complexity = [one.complexity for one in candidates]
+    alive = np.arange(len(candidates))
+    tried: dict[int, _Tried] = {}
+    evidence: list[Evidence] = []
+    for number, rung in enumerate(rungs):
+        if evidence:
+            alive = survivors(evidence[-1], trust, complexity, rung.candidates)
+        for one in progress(alive.tolist(), f"prompts, rung {number + 1}"):
+            calls, start = usage.calls, time.perf_counter()
+            measured = measure(candidates[one], rung.size)
+            before = tried.get(one) or _Tried(number, measured)
+            tried[one] = _Tried(
+                number,
+                measured,
+                before.calls + usage.calls - calls,
+                before.seconds + time.perf_counter() - start,
+            )
+        evidence.append(_evidence({one: tried[one].measured for one in alive.tolist()}, len(candidates)))
+    choice = choose_prompt(evidence, trust, complexity, [rung.candidates for rung in rungs[1:]])
+    records = [
+        candidate.as_dict()
+        | {"chosen": one == choice.index}
+        | _record(one, tried[one], evidence[tried[one].rung], trust, seed)
+        for one, candidate in enumerate(candidates)
+    ]
+    return SearchResult(choice, records)
+
+
+def measured_values(
+    model: Retriever, inputs: TrainingInputs, query_ids: Sequence[str], development: Sequence[SyntheticQuery]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The measure of a model on some judged queries, (n_queries,), and on development queries, (n_development,).
+
+    Args:
+        model: indexed. No query is asked with a prompt that shows it.
+        inputs: the judgments.
+        query_ids: of the judged queries.
+        development: synthetic queries, each with the document that it was written for.
+    """
+    judged = [(query_id, inputs.queries[query_id]) for query_id in query_ids]
+    written = [(row.query_id, row.query) for row in development]
+    own = [Judgment(row.query_id, row.doc_id, 1) for row in development]
+    whole = replace(inputs, candidates=None)  # a synthetic query has none of its own
+    return _values(model, inputs, judged, inputs.qrels), _values(model, whole, written, own)
+
+
+def _values(
+    model: Retriever, inputs: TrainingInputs, queries: Sequence[tuple[str, str]], qrels: Sequence[Judgment]
+) -> np.ndarray:
+    """(n,) the measure on n queries, given as ids and texts."""
+    if not queries:
+        return np.zeros(0)
+    ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
+    ranking = search_unshown(model, texts, inputs.tuning.depth, inputs.candidates_of(ids))
+    return judged_values(ranking, inputs.corpus, ids, qrels, inputs.tuning.measure)
+
+
+def _evidence(found: Mapping[int, Measured], candidates: int) -> Evidence:
+    first = next(iter(found.values()))
+    judged, synthetic = (np.full((candidates, len(row)), np.nan) for row in (first.judged, first.synthetic))
+    for one, measured in found.items():
+        judged[one], synthetic[one] = measured.judged, measured.synthetic
+    return Evidence(judged, synthetic)
+
+
+def _record(place: int, tried: _Tried, evidence: Evidence, trust: Trust, seed: int) -> dict[str, Any]:
+    """What was found of a candidate on the last rung that it reached."""
+    expected = gains(evidence, trust)
+    judged, synthetic = (row[~np.isnan(row)] for row in (tried.measured.judged, tried.measured.synthetic))
+    interval = (
+        bootstrap_interval(judged, resamples=RESAMPLES, level=LEVEL, seed=seed).rounded() if len(judged) else None
+    )
+    return {
+        "rung": tried.rung + 1,
+        **tried.measured.figures,
+        "judged": interval,
+        "synthetic": _rounded(float(synthetic.mean())) if len(synthetic) else None,
+        "expected_gain": _rounded(float(expected.mean[place])),
+        "standard_error": _rounded(float(expected.error[place])),
+        "lm_calls": tried.calls,
+        "seconds": round(tried.seconds, 2),
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """Six digits; None for what JSON cannot say."""
+    return round(value, 6) if math.isfinite(value) else None

@@ -1,0 +1,137 @@
+"""Candidates without an LM: instructions that people wrote, and what else a prompt can vary."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from zero2ir.models.base import counted
+from zero2ir.models.prompted import PartPrompt
+from zero2ir.strategies.prompt_search.candidates import (
+    Demonstration,
+    Origin,
+    PartCandidate,
+    PromptCandidate,
+    demonstrated,
+)
+from zero2ir.strategies.prompt_search.part_pool import PART_POOLS
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, distinct
+from zero2ir.synthetic.settings import LEAST_WORDS, StyleName
+from zero2ir.synthetic.styles import EXCERPTS, STYLES
+
+INSTRUCTIONS: Mapping[StyleName, tuple[str, ...]] = {
+    "judgments": (
+        "Write a query that someone would search with to find this document.",
+        "Someone needs what this document says. Write what they would type into a search engine.",
+        "Read the document and write a search query in other words than its own.",
+    ),
+    "question": (
+        "Write a question that someone asks who does not know this document yet.",
+        "What would someone ask to get this document as an answer? Write the question in other words than its own.",
+        "Write a specific question about the main point of this document.",
+    ),
+    "keywords": (
+        "Write three to six words that someone would search with to find this document.",
+        "Write the most specific terms of this document as a search query.",
+    ),
+    "claim": (
+        "Write a short statement of fact that can be checked with this document.",
+        "State the main finding of this document in one sentence of your own.",
+    ),
+    "title": (
+        "Write a title that says what this document is about.",
+        "Name the topic of this document in a few words.",
+    ),
+    "description": (
+        "Say in one sentence what need for information this document meets.",
+        "Describe the problem of someone whom this document would help.",
+    ),
+}
+TEMPERATURES = (None, 0.3, 0.7)
+NUMBERS = (1, 2, 3, 5, 8)  # of demonstrations: without any a small model writes nonsense
+LEAST_HELD_OUT = 2  # judged queries that no prompt is shown, so that it can be measured on them
+TRIES = 20  # for each candidate that is wanted
+
+
+class Pool(Proposer):
+    """Draws prompts by seed: the fixed one's style or another, an instruction of the written pool for it, which
+    demonstrations in which order; for writing queries also how much of a document is shown, and the temperature.
+
+    Args:
+        styles: of queries, those to draw from beside the fixed prompt's own; all where None.
+        own_style: how often the fixed prompt's style is drawn, 0 to 1.
+    """
+
+    origin: ClassVar[Origin] = "pool"
+
+    def __init__(self, styles: Sequence[StyleName] | None = None, own_style: float = 0.5) -> None:
+        unknown = sorted(set(styles or ()) - set(STYLES))
+        if unknown or not 0 <= own_style <= 1:
+            raise ValueError(
+                f"styles={list(styles or ())}, own_style={own_style}; choose styles of {', '.join(STYLES)}, "
+                "and a share from 0 to 1"
+            )
+        self.styles = styles
+        self.own_style = own_style
+
+    def propose(self, task: WritingTask) -> list[PromptCandidate]:
+        rng = np.random.default_rng(task.seed)
+        drawn = [task.fixed, *(self._drawn(task, rng) for _ in range(TRIES * task.number))]
+        return [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+
+    def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
+        rng = np.random.default_rng([task.seed, 1])
+        drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(TRIES * task.number))]
+        found = [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+        if not found:
+            raise NothingProposed(f"{self.origin} holds no other prompt for a {task.part.kind}")
+        return found
+
+    def _drawn_for_part(self, task: PartTask, rng: np.random.Generator) -> PartCandidate:
+        pool = PART_POOLS[task.part.task]
+        others = [style for style in pool if style != task.fixed.style]
+        own = not others or rng.random() < self.own_style
+        style = task.fixed.style if own else others[rng.integers(len(others))]
+        instructions, written = pool[style]
+        number = int(rng.integers(task.part.demonstrations + 1))
+        if written:
+            shown = [written[place] for place in rng.permutation(len(written))[:number]]
+        else:
+            shown = task.part.drawn(counted(task.examples), number, rng)
+        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), chosen=True)
+        return PartCandidate(task.fixed.part, style, prompt, self.origin)
+
+    def _drawn(self, task: WritingTask, rng: np.random.Generator) -> PromptCandidate:
+        others = [style for style in (self.styles or INSTRUCTIONS) if style != task.fixed.style]
+        own = not others or rng.random() < self.own_style
+        style: StyleName = task.fixed.style if own else others[rng.integers(len(others))]
+        instructions = (STYLES[style].instruction, *INSTRUCTIONS[style])
+        words = task.fixed.document_words
+        words = (words, max(LEAST_WORDS, words // 2))[rng.integers(2)]
+        return PromptCandidate(
+            style,
+            instructions[rng.integers(len(instructions))],
+            _drawn_demonstrations(_demonstrations(task, style, words), style, rng),
+            words,
+            TEMPERATURES[rng.integers(len(TEMPERATURES))],
+            self.origin,
+        )
+
+
+def _demonstrations(task: WritingTask, style: StyleName, words: int) -> Sequence[Demonstration]:
+    """All that a style could show: the judged queries, or the excerpts with their queries."""
+    if style != "judgments":
+        return [Demonstration(*pair) for pair in zip(EXCERPTS, STYLES[style].queries, strict=True)]
+    if words == task.fixed.document_words:
+        return task.pairs
+    return demonstrated(task.writer.corpus, task.writer.judgments, words)
+
+
+def _drawn_demonstrations(
+    found: Sequence[Demonstration], style: StyleName, rng: np.random.Generator
+) -> tuple[Demonstration, ...]:
+    """Some of them, in random order."""
+    most = len(found) - LEAST_HELD_OUT if style == "judgments" else len(found)
+    numbers = [number for number in NUMBERS if number <= most] or [min(1, len(found))]
+    order = rng.permutation(len(found))[: numbers[rng.integers(len(numbers))]]
+    return tuple(found[number] for number in order)

@@ -1,0 +1,267 @@
+"""The query writer as DSPy's optimizers see it: a program, examples, and a cheap metric."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any, Protocol
+
+import dspy
+import numpy as np
+from dspy.utils.exceptions import AdapterParseError, LMError
+
+from zero2ir.data.judgments import normalised
+from zero2ir.lm.adapter import as_data
+from zero2ir.lm.factory import LanguageModel, is_too_long
+from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
+from zero2ir.strategies.prompt_search.proposals import PartTask, WritingTask
+from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.settings import FilterName
+from zero2ir.synthetic.styles import most_relevant, query_writer
+
+DEPTH = 100  # beyond this rank a document counts as not found
+MOST_WORDS = 80  # of an instruction: whatever an LM wrote beyond is cut
+# Filters that look at one query alone, and ask nobody.
+ALONE: tuple[FilterName, ...] = ("empty", "too_short", "too_long", "copied", "substring", "language")
+
+
+class WritingProgram(dspy.Module):
+    """Writes a query for a document; an unusable answer is an empty query, which the metric knows."""
+
+    def __init__(self, writer: dspy.Predict) -> None:
+        super().__init__()
+        self.write = writer
+
+    def forward(self, document: str) -> dspy.Prediction:
+        """A prediction with ``query``."""
+        try:
+            return self.write(document=document)
+        except AdapterParseError:
+            return dspy.Prediction(query="")
+        except LMError as error:
+            if is_too_long(error):
+                return dspy.Prediction(query="")
+            raise
+
+
+def writing_program(candidate: PromptCandidate) -> WritingProgram:
+    """The program that asks as a candidate does."""
+    return WritingProgram(query_writer(candidate.prompt, logprobs=False))
+
+
+def training_examples(task: WritingTask) -> list[dspy.Example]:
+    """The judged (document, query) pairs in an order that the seed draws: some optimizers have a seed of their own,
+    which is always the same."""
+    order = np.random.default_rng(task.seed).permutation(len(task.pairs))
+    pairs = [task.pairs[number] for number in order]
+    return [
+        dspy.Example(document=as_data(one.document), query=one.query, query_id=one.query_id).with_inputs("document")
+        for one in pairs
+    ]
+
+
+class Metric(Protocol):
+    """What an optimizer asks how good a prediction is."""
+
+    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
+        """The value, 0 to 1."""
+        ...
+
+    def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
+        """The value, and what is to be said of the prediction."""
+        ...
+
+
+class PartProgram(dspy.Module):
+    """What a model ranks like whose part is told what the predictor here is told.
+
+    The predictor itself is never asked: an optimizer changes its instruction, and the model's part asks with that.
+
+    Args:
+        instruction: of the part.
+        value: of an instruction on a judged query.
+    """
+
+    def __init__(self, instruction: str, value: Callable[[str, str], float]) -> None:
+        super().__init__()
+        self.told = dspy.Predict(dspy.Signature("query -> answer", instruction))
+        self.value = value
+
+    def forward(self, query_id: str) -> dspy.Prediction:
+        """A prediction with ``value``."""
+        return dspy.Prediction(value=self.value(_instruction(self), query_id))
+
+
+class Ranked:
+    """The measure of the ranking, which the program tells."""
+
+    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
+        """The value, 0 to 1."""
+        return self.judge(example, prediction)[0]
+
+    def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
+        """The value; the ranking says no more."""
+        value = float(getattr(prediction, "value", 0.0))
+        return value, f"The ranking has a value of {value:.3f}."
+
+
+def part_program(task: PartTask) -> PartProgram:
+    """The program that stands for a model with the prompt that its part has."""
+
+    def value(instruction: str, query_id: str) -> float:
+        return task.value(task.fixed.prompt._replace(instruction=instruction, chosen=True), query_id)
+
+    return PartProgram(task.fixed.prompt.instruction, value)
+
+
+def part_examples(task: PartTask) -> list[dspy.Example]:
+    """The judged queries."""
+    return [dspy.Example(query_id=query_id).with_inputs("query_id") for query_id in task.queries]
+
+
+def read_off_part(programs: Sequence[dspy.Module], task: PartTask, origin: Origin) -> list[PartCandidate]:
+    """The candidates that compiled programs stand for, with the demonstrations that the part has."""
+    found = [_instruction(program) for program in programs]
+    return [
+        PartCandidate(
+            task.fixed.part,
+            task.fixed.style,
+            task.fixed.prompt._replace(instruction=instruction, chosen=True),
+            origin,
+        )
+        for instruction in found
+        if instruction
+    ]
+
+
+def _instruction(program: dspy.Module) -> str:
+    """What the only predictor of a program is told: data, cut to one line of so many words where it is too long."""
+    (predictor,) = program.predictors()
+    return " ".join(as_data(predictor.signature.instructions).split()[:MOST_WORDS])
+
+
+class RoundTrip:
+    """The reciprocal rank of a document for the query that was written for it, by BM25; 0 where a filter objects.
+
+    Args:
+        task: whose documents, judgments and filters.
+    """
+
+    def __init__(self, task: WritingTask) -> None:
+        self.writer = task.writer
+        self.best = most_relevant(task.writer.judgments)
+        filters = tuple(name for name in task.writer.settings.filters if name in ALONE)
+        self.settings = task.writer.settings.model_copy(update={"filters": filters})
+
+    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
+        """The value, 0 to 1."""
+        return self.judge(example, prediction)[0]
+
+    def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
+        """The value, and what is to be said of the query."""
+        query = as_data(str(getattr(prediction, "query", "") or ""))
+        number = self.writer.corpus.number_of[self.best[example.query_id].doc_id]
+        if reasons := self._objections(query, example.document, self.writer.corpus.contents[number]):
+            return 0.0, f"The query is of no use: {', '.join(reasons).replace('_', ' ')}."
+        places = np.flatnonzero(self.writer.sparse.search([query], DEPTH).numbers[0] == number)
+        if not len(places):
+            return 0.0, "A search with the query does not find the document; use more of its specific terms."
+        rank = int(places[0]) + 1
+        wanted = f"People who need this document searched with: {example.query}"
+        return 1.0 / rank, f"A search with the query finds the document at rank {rank}. {wanted}"
+
+    def _objections(self, query: str, passage: str, content: str) -> list[str]:
+        figures = np.ones(1)
+        known = [row.query for row in self.writer.judgments]
+        written = Written([query], [passage], [content], [""], figures, figures, figures, known)
+        return objections(written, self.settings)[0]
+
+
+class BetterInstruction(dspy.Signature):
+    """An instruction makes a language model write search queries for documents. Read what was said of its queries, and
+    write a better instruction, in one sentence."""
+
+    instruction: str = dspy.InputField()
+    queries: list[str] = dspy.InputField()
+    better_instruction: str = dspy.OutputField()
+
+
+def reflect(
+    candidate: dict[str, str],
+    reflective_dataset: Mapping[str, Sequence[Mapping[str, Any]]],
+    components_to_update: list[str],
+) -> dict[str, str]:
+    """Better instructions, as GEPA wants them: asked for by the adapter in use, in one line, where GEPA's own form is
+    too long for a small LM and is asked for twice. Without a usable answer an instruction stays.
+
+    Args:
+        candidate: each predictor's instruction.
+        reflective_dataset: what was said of each predictor's answers.
+        components_to_update: the predictors.
+    """
+    ask = dspy.Predict(BetterInstruction)
+    better = {}
+    for name in components_to_update:
+        said = [
+            f"{one['Inputs'].get('document', '')} Query: {_written(one['Generated Outputs'])} {one['Feedback']}"
+            for one in reflective_dataset[name]
+        ]
+        try:
+            better[name] = str(ask(instruction=candidate[name], queries=said).better_instruction)
+        except AdapterParseError:
+            better[name] = candidate[name]
+    return better
+
+
+def _written(outputs: Any) -> str:
+    """The query among what GEPA notes of an answer, which is a text where it could not be parsed."""
+    return str(outputs.get("query", "")) if isinstance(outputs, Mapping) else str(outputs)
+
+
+def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin) -> list[PromptCandidate]:
+    """The candidates that compiled programs stand for; those that say nothing are left out.
+
+    What an LM wrote of documents is data: an instruction becomes one line without control signs. A candidate gives away
+    the judged queries that its instruction quotes, and those of a document for which it shows a query of the LM's.
+    """
+    found = []
+    for program in programs:
+        (predictor,) = program.predictors()
+        instruction = _instruction(program)
+        demonstrations = tuple(
+            Demonstration(as_data(demo.document), as_data(demo.query), demo.get("query_id", ""))
+            for demo in predictor.demos
+        )
+        written_for = {one.document for one in demonstrations if not one.query_id}
+        quoted = frozenset(
+            one.query_id
+            for one in task.pairs
+            if as_data(one.document) in written_for or normalised(one.query) in normalised(instruction)
+        )
+        if instruction:
+            fixed = task.fixed
+            found.append(
+                PromptCandidate(
+                    fixed.style, instruction, demonstrations, fixed.document_words, fixed.temperature, origin, quoted
+                )
+            )
+    return found
+
+
+@contextmanager
+def compiling(language_model: LanguageModel) -> Iterator[None]:
+    """Runs an optimizer with a language model; what it and its libraries print is held back."""
+    loggers = [logging.getLogger(name) for name in ("dspy", "optuna")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with (
+            dspy.context(lm=language_model.lm, adapter=language_model.adapter),
+            redirect_stdout(StringIO()),
+            redirect_stderr(StringIO()),
+        ):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

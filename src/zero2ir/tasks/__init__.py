@@ -1,1 +1,0 @@
-"""What differs between tasks: what their judgments are, and which measures matter."""

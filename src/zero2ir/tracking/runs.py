@@ -1,0 +1,421 @@
+"""The one place that talks to MLflow: what is recorded of a pipeline, its trainings, evaluations and report.
+
+An experiment holds one collection. In it, a run of the pipeline (one panel, one revision of the code) is a parent run;
+below it stands a run for each system and for each encoder that was made, and below a system what its training tried.
+"""
+
+import hashlib
+import json
+import re
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from zero2ir.tracking.registry import Move, promote, register, registered_name
+from zero2ir.tracking.telemetry import Watched, WatchSettings, watched
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from zero2ir.encoders.training import Loss
+    from zero2ir.program.program import Program
+
+PROGRAM_TAG = "program"  # digest of the trained program: an evaluation finds its training by it
+PIPELINE_TAG = "pipeline"  # digest of panel and revision: the stages find their parent by it
+PACKAGE = Path(__file__).parents[1]
+SQLITE = "sqlite:///"
+RESULTS = "results"  # the folder of a run's artifacts
+MOST_CHARACTERS = 500  # of a tag or parameter
+MOST_OF_DIGEST = 36  # characters; MLflow's limits, like the next two
+MOST_METRICS = 1000
+MOST_TRACES = 100
+
+
+class TrackingSettings(BaseModel):
+    """conf/tracking: where runs are recorded.
+
+    Attributes:
+        uri: an MLflow tracking URI.
+        experiment: the experiment's name.
+        watch: what is looked at while systems are trained and measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str
+    experiment: str
+    watch: WatchSettings
+
+
+class Pipeline(NamedTuple):
+    """One run of the pipeline, by what decides about it.
+
+    Attributes:
+        panel: params.yaml, as plain values.
+        revision: of the code.
+    """
+
+    panel: Mapping[str, Any]
+    revision: str
+
+    @property
+    def digest(self) -> str:
+        content = json.dumps([self.panel, self.revision], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+class DataUsed(NamedTuple):
+    """A file of data that a run has used, for MLflow's list of datasets.
+
+    Attributes:
+        name: what it is called.
+        path: where it lies.
+        digest: of its bytes.
+        context: what for, "training" or "test".
+    """
+
+    name: str
+    path: Path
+    digest: str
+    context: str
+
+
+class Tried(NamedTuple):
+    """Something that a training tried on its way, e.g. a prompt.
+
+    Attributes:
+        name: of the run and of the artifact.
+        parameters: nested settings.
+        metrics: figures.
+        artifact: all of it; JSON.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    artifact: Mapping[str, Any]
+
+
+def metric_name(measure: str) -> str:
+    """MLflow allows no "@", "(" or "=" in a name: nDCG@10 becomes nDCG.10."""
+    return re.sub(r"[^\w./ -]+", ".", measure).strip(".")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as MLflow parameters: {"model": {"k1": 0.9}} becomes {"model.k1": 0.9}."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = str(value)[:MOST_CHARACTERS]
+    return result
+
+
+@contextmanager
+def watching(settings: TrackingSettings) -> Iterator[Watched]:
+    """Looks on while the block runs, as the settings say; hand what was seen to the function that records the run."""
+    if settings.watch.traces:
+        _client(settings)  # traces go there as they are made
+    with watched(settings.watch) as seen:
+        yield seen
+
+
+def log_pretraining(
+    settings: TrackingSettings,
+    pipeline: Pipeline,
+    name: str,
+    losses: Mapping[str, Sequence["Loss"]],
+    *,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    seen: Watched | None = None,
+) -> None:
+    """Records the making of an encoder or of synthetic queries as a run below the pipeline's, with loss curves.
+
+    Args:
+        settings: where.
+        pipeline: in which run of it.
+        name: of the run.
+        losses: the curve of each part of the training; logged as <part>/loss and <part>/held_out_loss by step.
+        parameters: nested settings.
+        metrics: what it cost.
+        tags: such as the encoder's role.
+        seen: the machine's load and the LM calls meanwhile.
+    """
+    import mlflow
+    from mlflow.entities import Metric
+
+    client, experiment = _client(settings)
+    now = int(time.time() * 1000)
+    seconds = sum(value for key, value in metrics.items() if key.endswith("_seconds"))
+    run_id = _new_run(client, experiment, name, pipeline, tags, started=now - int(seconds * 1000))
+    values = [
+        Metric(f"{part}/{key}", value, now, point.step)
+        for part, curve in losses.items()
+        for point in curve
+        for key, value in (("loss", point.loss), ("held_out_loss", point.held_out))
+        if value is not None
+    ]
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_params(flat(parameters))
+        mlflow.log_metrics({f"cost/{key}": value for key, value in metrics.items()})
+        client.log_batch(run_id, metrics=values)
+    _log_seen(client, run_id, seen)
+
+
+def log_training(
+    settings: TrackingSettings,
+    pipeline: Pipeline,
+    name: str,
+    program: "Program",
+    digest: str,
+    *,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    artifacts: Mapping[str, Any],
+    seconds: float,
+    tried: Sequence["Tried"] = (),
+    data: Sequence[DataUsed] = (),
+    seen: Watched | None = None,
+) -> None:
+    """Records a training as a run below the pipeline's, with the program as an MLflow model.
+
+    The run is opened when all is done, so that a training that was killed leaves none behind.
+
+    Args:
+        settings: where.
+        pipeline: in which run of it.
+        name: of the run, model/strategy/seed.
+        program: logged by ``mlflow.dspy``; its code goes along, so that the artifacts alone suffice to load it.
+        digest: of the saved program.
+        parameters: nested settings.
+        metrics: figures of the training, by measure or cost name.
+        tags: model, strategy, seed, what was chosen and why.
+        artifacts: JSON files by name.
+        seconds: how long the training took; dates the start of the run back.
+        tried: what the training tried, each recorded as a run below its own.
+        data: what it learned from.
+        seen: the machine's load and the LM calls meanwhile.
+    """
+    import mlflow
+
+    client, experiment = _client(settings)
+    started = int((time.time() - seconds) * 1000)
+    run_id = _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **tags}, started)
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_params(flat(parameters))
+        _log_data(data)
+        mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
+        for file, value in artifacts.items():
+            mlflow.log_dict(value, file)
+        with quiet():
+            mlflow.dspy.log_model(
+                program,
+                name="program",
+                use_dspy_model_save=True,
+                code_paths=[str(PACKAGE)],
+                pip_requirements=_requirements(),
+            )
+    _log_seen(client, run_id, seen)
+    for one in tried:
+        _log_tried(client, experiment, run_id, name, one)
+
+
+def _log_tried(client: "MlflowClient", experiment: str, parent: str, name: str, tried: Tried) -> None:
+    """Records one try as a run below that of the training."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    run = client.create_run(experiment, run_name=f"{name}/{tried.name}", tags={MLFLOW_PARENT_RUN_ID: parent})
+    now = run.info.start_time
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(metric_name(key), value, now, 0) for key, value in tried.metrics.items()],
+        params=[Param(key, value) for key, value in flat(tried.parameters).items()],
+    )
+    client.log_dict(run.info.run_id, dict(tried.artifact), f"{tried.name}.json")
+    client.set_terminated(run.info.run_id)
+
+
+def log_evaluation(
+    settings: TrackingSettings,
+    pipeline: Pipeline,
+    name: str,
+    digest: str,
+    *,
+    metrics: Mapping[str, float],
+    folder: Path,
+    tags: Mapping[str, str],
+    data: Sequence[DataUsed] = (),
+    seen: Watched | None = None,
+) -> None:
+    """Adds the measures and the results folder to the run that trained the program, and registers the program.
+
+    Where that run is not in this tracking store (DVC fetched the program from its cache), a run of the same name is
+    made for the results; without the program, there is nothing to register.
+    """
+    import mlflow
+
+    client, experiment = _client(settings)
+    query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}' AND attributes.status = 'FINISHED'"
+    found = client.search_runs([experiment], query, order_by=["attributes.start_time DESC"], max_results=1)
+    run_id = (
+        found[0].info.run_id if found else _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **tags})
+    )
+    with mlflow.start_run(run_id=run_id):
+        mlflow.set_tags(_short(tags))
+        mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
+        mlflow.log_artifacts(str(folder), RESULTS)
+        _log_data(data)
+    _log_seen(client, run_id, seen)
+    with quiet():
+        register(client, registered_name(settings.experiment), client.get_run(run_id))
+
+
+def log_report(settings: TrackingSettings, pipeline: Pipeline, folder: Path, tags: Mapping[str, str]) -> None:
+    """Adds a report folder to the pipeline's run, and ends that."""
+    client, experiment = _client(settings)
+    run_id = _pipeline_run(client, experiment, pipeline)
+    for key, value in _short(tags).items():
+        client.set_tag(run_id, key, value)
+    client.log_artifacts(run_id, str(folder), "report")
+    client.set_terminated(run_id)
+
+
+def log_best(
+    settings: TrackingSettings,
+    pipeline: Pipeline,
+    contenders: Mapping[str, Mapping[str, float]],
+    **rule: Any,
+) -> Move | None:
+    """Moves the registry's alias ``best`` where a system deserves it, and says so in the pipeline's run.
+
+    Args:
+        settings: where.
+        pipeline: in which run of it.
+        contenders: each system's measure by test query, by the name of its run.
+        rule: as for ``registry.promote``.
+    """
+    client, experiment = _client(settings)
+    with quiet():
+        move = promote(client, registered_name(settings.experiment), contenders, **rule)
+    if move is not None:
+        run_id = _pipeline_run(client, experiment, pipeline)
+        client.set_tag(run_id, "best", move.system)
+        client.set_tag(run_id, "best_because", move.because[:MOST_CHARACTERS])
+    return move
+
+
+def _new_run(
+    client: "MlflowClient",
+    experiment: str,
+    name: str,
+    pipeline: Pipeline,
+    tags: Mapping[str, str],
+    started: int | None = None,
+) -> str:
+    """Opens a run below the pipeline's; its id."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    below = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), "revision": pipeline.revision}
+    run = client.create_run(experiment, start_time=started, run_name=name, tags=below | _short(tags))
+    return str(run.info.run_id)
+
+
+def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: Pipeline) -> str:
+    """The parent run; opened by the first stage that records something, and ended by the report."""
+    found = client.search_runs([experiment], f"tags.{PIPELINE_TAG} = '{pipeline.digest}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    tags = {PIPELINE_TAG: pipeline.digest, "revision": pipeline.revision}
+    run = client.create_run(experiment, run_name=f"pipeline/{pipeline.digest[:7]}", tags=tags)
+    for key, value in flat(pipeline.panel).items():
+        client.log_param(run.info.run_id, key, value)
+    return str(run.info.run_id)
+
+
+def _log_data(data: Sequence[DataUsed]) -> None:
+    """Names the data in the open run."""
+    import mlflow
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+
+    for name, path, digest, context in data:
+        with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
+            warnings.simplefilter("ignore", UserWarning)
+            source = resolve_dataset_source(str(path.resolve()))
+        dataset = MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST])  # type: ignore[abstract]
+        mlflow.log_input(dataset, context=context)
+
+
+def _log_seen(client: "MlflowClient", run_id: str, seen: Watched | None) -> None:
+    """Hands over what was seen meanwhile."""
+    if seen is None:
+        return
+    for start in range(0, len(seen.load), MOST_METRICS):
+        client.log_batch(run_id, metrics=seen.load[start : start + MOST_METRICS])
+    traces = sorted(seen.traces)
+    for start in range(0, len(traces), MOST_TRACES):
+        client.link_traces_to_run(traces[start : start + MOST_TRACES], run_id)
+
+
+def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> str:
+    """The tracking URI as it is valid in any folder, for processes that will report from several ones.
+
+    A new store and its experiments are made here: no two processes make them at once, and their artifacts lie here.
+    """
+    import mlflow
+
+    uri = settings.uri
+    if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
+        uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
+    with quiet():
+        mlflow.set_tracking_uri(uri)
+        for name in experiments:
+            mlflow.set_experiment(name)
+    return uri
+
+
+def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
+    import mlflow
+
+    with quiet():
+        mlflow.set_tracking_uri(settings.uri)
+        experiment = mlflow.set_experiment(settings.experiment)
+    return mlflow.MlflowClient(), experiment.experiment_id
+
+
+def _short(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value[:MOST_CHARACTERS] for key, value in tags.items()}
+
+
+def _requirements() -> list[str]:
+    """What the logged program needs: our own direct dependencies in the versions that are installed."""
+    from importlib.metadata import requires, version
+
+    names = [re.split(r"[\s\[<>=!~;]", line)[0] for line in requires("zero2ir") or () if "extra ==" not in line]
+    return [f"{name}=={version(name).split('+')[0]}" for name in names]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """MLflow tells of every database migration and every pickle; what matters is said in the documentation."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "dspy")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

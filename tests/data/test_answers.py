@@ -1,0 +1,47 @@
+"""Answer strings: when two are the same, and which texts hold one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.data.answers import AnswerIndex, exact_match, holds_an_answer, normalised_answer, token_f1
+
+WORDS = st.text(st.sampled_from("ab the,.-–X "), max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The  Catholicos, of a See!", "catholicos of see"),
+        ("$5.4 million", "54 million"),
+        ("Cilicia—the See", "cilicia see"),
+        ("anthem", "anthem"),
+        ("The", ""),
+    ],
+)
+def test_an_answer_is_normalised_as_in_squad(text: str, expected: str) -> None:
+    assert normalised_answer(text) == expected
+
+
+def test_f1_is_the_best_over_the_answers_and_counts_shared_words() -> None:
+    assert token_f1("two delegates", ["Two delegates."]) == exact_match("two delegates", ["Two delegates."]) == 1
+    assert token_f1("two old delegates", ["nobody", "the two delegates"]) == pytest.approx(0.8)  # 2 of 3, 2 of 2
+    assert exact_match("two old delegates", ["two delegates"]) == 0
+    assert token_f1("", ["x"]) == token_f1("x", []) == 0
+
+
+@given(WORDS, st.lists(WORDS, min_size=1, max_size=3))
+def test_f1_lies_between_exact_match_and_one(given_answer: str, answers: list[str]) -> None:
+    assert exact_match(given_answer, answers) <= token_f1(given_answer, answers) <= 1
+
+
+def test_a_text_holds_whole_words_only() -> None:
+    text = normalised_answer("Each brotherhood elects two delegates.")
+    assert holds_an_answer(text, ["nothing", "Two delegates"])
+    assert not holds_an_answer(text, ["wo delegates", "two delegate", "the", ""])
+
+
+@given(st.lists(WORDS, max_size=6), st.lists(WORDS, max_size=3))
+def test_the_index_finds_what_looking_at_every_text_finds(texts: list[str], answers: list[str]) -> None:
+    expected = {n for n, text in enumerate(texts) if holds_an_answer(normalised_answer(text), answers)}
+    assert AnswerIndex(texts).holding(answers) == expected

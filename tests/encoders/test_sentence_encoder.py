@@ -1,0 +1,94 @@
+"""Sentence encoders: what a sentence is, a vector for each, and files that come back whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.config import LibraryConfig, compose
+from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, load_encoded, save_encoded
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.making import make_encoder
+from zero2ir.encoders.sentences import LEAST_WORDS, MOST, MOST_WORDS, sentences
+from zero2ir.errors import InputError
+
+TEXTS = ["Opening\nThis opens a file. Then it reads the whole file!", "", "open a file", "a \ud800 b"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_transformer_settings: EncoderSettings) -> SentenceEncoder:
+    return SentenceEncoder(tiny_transformer_settings)
+
+
+def test_a_title_stands_alone_and_short_pieces_join_the_one_before() -> None:
+    text = "Files\nOpen it. This opens a file and reads it. See above. No?\n\nA second part starts here"
+    assert sentences(text) == [
+        "Files Open it.",
+        "This opens a file and reads it. See above. No?",
+        "A second part starts here",
+    ]
+    assert sentences("A title of five words\nIts only sentence has six.") == [
+        "A title of five words",
+        "Its only sentence has six.",
+    ]
+
+
+def test_lines_that_were_wrapped_are_one_sentence() -> None:
+    assert sentences("Title of the long page\nThis sentence goes\non in the next\nline.") == [
+        "Title of the long page",
+        "This sentence goes on in the next line.",
+    ]
+
+
+def test_no_text_is_one_empty_piece_and_long_ones_are_cut() -> None:
+    assert sentences("") == [""]
+    assert [len(piece.split()) for piece in sentences("word " * 150)] == [MOST_WORDS, MOST_WORDS, 22]
+    assert len(sentences("This is a sentence. " * 100_000)) == MOST
+
+
+def test_short_pieces_join_up_to_a_limit() -> None:
+    pieces = sentences("Answers\n" + "Yes. Not now. " * 100)
+    assert len(pieces) == 5  # of 301 words
+    assert max(len(piece.split()) for piece in pieces) < MOST_WORDS + LEAST_WORDS
+
+
+@given(st.text())
+def test_any_text_gives_its_words_in_order(text: str) -> None:
+    pieces = sentences(text)
+    assert pieces
+    if len(pieces) < MOST:
+        assert " ".join(pieces).split() == text.split()
+
+
+def test_a_documents_vectors_are_its_sentences_rounded(
+    encoder: SentenceEncoder, tiny_transformer: DenseEncoder
+) -> None:
+    tokens = encoder.encode(TEXTS)
+    assert tokens.vectors.dtype == np.int8
+    assert tokens.lengths.tolist() == [3, 1, 1, 1]
+    expected = tiny_transformer.encode(["Opening", "This opens a file.", "Then it reads the whole file!"])
+    np.testing.assert_allclose(tokens.text(0), expected, atol=0.5 / 127 + 1e-6)
+    assert encoder.encode([]).vectors.shape == (0, 32)
+
+
+def test_a_query_is_one_vector(encoder: SentenceEncoder, tiny_transformer: DenseEncoder) -> None:
+    tokens = encoder.encode_queries(TEXTS[:3])
+    np.testing.assert_array_equal(tokens.vectors, tiny_transformer.encode_queries(TEXTS[:3]))
+    assert tokens.lengths.tolist() == [1, 1, 1]
+
+
+def test_what_was_saved_comes_back_without_the_weights_of_another(encoder: SentenceEncoder, tmp_path: Path) -> None:
+    save_encoded(encoder, encoder.encode(TEXTS), tmp_path)
+    loaded, rows = load_encoded(tmp_path, len(TEXTS))
+    assert isinstance(loaded, SentenceEncoder)
+    assert not (tmp_path / "weights").exists()
+    np.testing.assert_array_equal(rows.vectors, encoder.encode(TEXTS).vectors)
+    assert loaded.digest() == encoder.digest() != DenseEncoder(encoder.settings).digest()
+
+
+def test_an_encoder_from_scratch_is_refused() -> None:
+    pretraining = compose("library", LibraryConfig, []).pretraining
+    with pytest.raises(InputError, match="choose encoder=minilm"):
+        make_encoder("sentences", Corpus([]), EncoderSettings(name="s", source="static"), pretraining, 0)

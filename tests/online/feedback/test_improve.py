@@ -1,0 +1,161 @@
+"""From clicks to a better searcher: what decides does not teach, and only a better one replaces the old."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zero2ir
+from zero2ir.cli import main
+from zero2ir.errors import InputError
+from zero2ir.online.feedback.clicks import PositionBased
+from zero2ir.online.feedback.improve import ImproveSettings, held_out, improve
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.versions import Versions
+from zero2ir.program.program import program_digest
+
+SMALL = ["pretraining.static.dimension=8", "pretraining.static.fit.epochs=1", "tuning.folds=2"]
+SETTINGS = ImproveSettings(held_out=0.4, resamples=1000)
+
+
+@pytest.fixture(scope="module")
+def asked(string_methods) -> dict[str, str]:
+    """Two questions for each method, some of its words, and the method."""
+    return {
+        " ".join(row["text"].split()[start : start + 5]): row["doc_id"] for row in string_methods for start in (2, 8)
+    }
+
+
+@pytest.fixture(scope="module")
+def bad(string_methods):
+    """A searcher that trusts the wrong one of its parts: there is something to learn."""
+    settings = [*SMALL, "model.weights=[0.02,0.98]", "model.retrievers.1.encoder=static"]
+    return zero2ir.train(string_methods, strategy="zero_shot", encoder="static", settings=settings)
+
+
+def clicked(program, asked: dict[str, str], users: int = 20) -> Iterator[FeedbackEvent]:
+    rng = np.random.default_rng(0)
+    for query, relevant in asked.items():
+        doc_ids = program(query=query, k=10).docids
+        attraction = np.array([0.9 if doc_id == relevant else 0.1 for doc_id in doc_ids])
+        for user, row in enumerate(PositionBased(bias=0.5).click(np.tile(attraction, (users, 1)), rng)):
+            for position, (doc_id, click) in enumerate(zip(doc_ids, row, strict=True), 1):
+                told = (query, doc_id, position, None, 0.0, f"u{user}")
+                yield FeedbackEvent(f"{query}/{user}/{position}", "impression", *told)
+                if click:
+                    yield FeedbackEvent(f"{query}/{user}/{position}!", "click", *told)
+
+
+@pytest.fixture(scope="module")
+def events(bad, asked) -> list[FeedbackEvent]:
+    return list(clicked(bad, asked))
+
+
+def test_clicks_make_a_bad_searcher_better(bad, asked, events):
+    improved = improve(bad, events, settings=SETTINGS)
+    assert improved.better
+    assert improved.text.startswith("Better: nDCG@10")
+    assert improved.comparison.p_value <= 0.05
+    assert improved.figures["learned_from_clicks"] == improved.figures["learned_from"] > 0
+    first = [
+        [p(query=query, k=1).docids == [doc_id] for query, doc_id in asked.items()] for p in (bad, improved.program)
+    ]
+    assert np.mean(first[1]) > np.mean(first[0])  # by what is true, too
+    again = improve(improved.program, events, settings=SETTINGS)
+    assert not again.better  # the same evidence once more
+
+
+def test_what_decides_does_not_teach(bad, asked, events):
+    """With all that is known of the held-out queries turned around, the same searcher is made."""
+    learned = improve(bad, events, settings=SETTINGS).program
+    rows = [event for event in events if not held_out(event.query, SETTINGS.held_out)]
+    lies = [
+        FeedbackEvent(f"lie{number}", "grade", query, "zfill", None, 3, 0.0)
+        for number, query in enumerate(query for query in asked if held_out(query, SETTINGS.held_out))
+    ]
+    other = improve(bad, [*rows, *lies], settings=SETTINGS).program
+    query = next(iter(asked))
+    assert other(query=query).toDict() == learned(query=query).toDict()
+
+
+def test_too_few_held_out_queries_replace_nothing(bad, asked, events):
+    some = [query for query in asked if not held_out(query, SETTINGS.held_out)]
+    improved = improve(bad, [event for event in events if event.query in some], settings=SETTINGS)
+    assert not improved.better
+    assert improved.comparison is None
+    assert improved.text.startswith("Not compared: 0 held-out queries")
+
+
+def test_a_judgment_counts_more_than_clicks(bad, asked, events):
+    queries = [query for query in asked if not held_out(query, SETTINGS.held_out)]
+    improved = improve(bad, events, [(query, asked[query], 1) for query in queries], settings=SETTINGS)
+    plain = improve(bad, events, settings=SETTINGS)
+    assert improved.figures["learned_from_clicks"] < plain.figures["learned_from_clicks"]
+
+
+def test_nothing_to_learn_from_is_said(bad, events):
+    with pytest.raises(InputError, match="nothing to learn from"):
+        improve(bad, [event for event in events if event.kind == "impression"], settings=SETTINGS)
+
+
+def test_feedback_on_a_document_that_is_gone_is_left_out(bad, events):
+    gone = [event._replace(event_id=f"{event.event_id}~", doc_id="gone") for event in events]
+    assert improve(bad, [*events, *gone], settings=SETTINGS).text == improve(bad, events, settings=SETTINGS).text
+
+
+def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bad.save("searcher")
+    before = program_digest(Path("searcher"))
+    graded = enumerate(asked.items())
+    with FeedbackStore("feedback.db") as store:
+        store.record_all([FeedbackEvent(str(number), "grade", *pair, None, 1, 0.0) for number, pair in graded])
+    main(["improve", "searcher", "--feedback", "feedback.db"])
+    assert "Better: nDCG@10" in capsys.readouterr().out
+    after = program_digest(Path("searcher"))
+    assert after != before
+    versions = Versions("sqlite:///mlflow.db", "searcher")
+    assert versions.best() == "2"
+    assert zero2ir.load("searcher")(query="white space").docids
+
+    main(["improve", "searcher", "--feedback", "feedback.db"])
+    assert "searcher stays as it was" in capsys.readouterr().out
+    assert (program_digest(Path("searcher")), versions.best()) == (after, "2")
+
+    main(["improve", "searcher", "--roll-back"])
+    assert "version 1 again" in capsys.readouterr().out
+    assert (program_digest(Path("searcher")), versions.best()) == (before, "1")
+    state = json.loads(Path("searcher/program.json").read_text())
+    assert state["about"]["strategy"] == "zero_shot"
+
+
+def test_the_command_says_what_is_missing(bad, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bad.save("searcher")
+    with pytest.raises(SystemExit):
+        main(["improve", "searcher", "--feedback", "nothing.db"])
+    assert "nothing.db: no such file" in capsys.readouterr().err
+
+
+def test_what_stands_behind_a_searcher_and_its_stated_risk_stay(bad, events, string_methods):
+    from zero2ir.program.fallback import FallbackSettings
+    from zero2ir.program.policy import Policy
+    from zero2ir.program.program import Link, Program
+
+    sparse = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
+    served = Program(
+        bad.retriever,
+        bad.documents,
+        None,
+        bad.about,
+        policy=Policy(0.2, 0.5, 0.9, 0.4, 0.5, 10),
+        links=[Link("sparse", sparse.retriever)],
+        fallback=FallbackSettings(deadline=9.0),
+    )
+    improved = improve(served, events, settings=SETTINGS).program
+    assert [link.name for link in improved.links] == ["sparse"]
+    assert improved.fallback.deadline == 9.0
+    assert (improved.policy.risk, improved.policy.most_risk) == (0.2, 0.5)
+    assert improved.policy.queries > 10  # chosen anew

@@ -1,0 +1,187 @@
+"""From searches to an alert that says what moved and which queries show it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import zero2ir
+from zero2ir.cli import main
+from zero2ir.errors import InputError
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
+from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
+from zero2ir.online.monitoring.observations import Observation, read_observations
+from zero2ir.online.monitoring.report import read_looks, write_report
+
+FOREIGN = [f"quarterly revenue of company {name} in euro" for name in "abcdefghijklmnopqrstuvwxyz"]
+
+
+@pytest.fixture(scope="module")
+def program(string_methods, string_judgments):
+    return zero2ir.train(string_methods, string_judgments, model="sparse", strategy="zero_shot")
+
+
+@pytest.fixture(scope="module")
+def usual(string_methods) -> list[Observation]:
+    """Searches that the documents speak of: some words of theirs."""
+    texts = [row["text"].split() for row in string_methods]
+    rng = np.random.default_rng(0)
+    return [
+        Observation(" ".join(words[start : start + size]), at=float(number), seconds=float(rng.gamma(2, 0.01)))
+        for number, (words, start, size) in enumerate(
+            (texts[place], int(rng.integers(1, 6)), int(rng.integers(3, 8)))
+            for place in rng.integers(len(texts), size=400)
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def monitor(program, usual) -> Monitor:
+    return Monitor(program, usual[:250])
+
+
+def names(look):
+    return {signal.name for signal in look.alerts}
+
+
+def test_the_same_searches_raise_no_alert(monitor, usual):
+    look = monitor.look(usual[250:])
+    assert not look.alerts
+    assert look.text == "Nothing moved: 150 searches, 7 signals."
+    assert (look.first, look.last) == (250.0, 399.0)
+    known = {"query length", "unknown terms", "score", "confidence", "seconds", "nearness", "queries"}
+    assert {signal.name for signal in look.signals} <= known
+
+
+def test_other_searches_raise_alerts_that_show_them(monitor, usual):
+    look = monitor.look([*usual[250:270], *(Observation(query, seconds=0.01) for query in FOREIGN)])
+    assert {"unknown terms", "score", "queries"} <= names(look)
+    shown = [
+        query for signal in look.alerts if signal.name in ("unknown terms", "queries") for query in signal.examples
+    ]
+    assert set(shown) <= set(FOREIGN)
+    assert all(f"{signal.name} moved" in look.text or signal.name == "queries" for signal in look.alerts)
+    assert look.text.count("ALERT") == len(look.alerts)
+
+
+def test_slow_answers_and_fallbacks_move_alone(program, usual):
+    reference = [one._replace(fallback=False) for one in usual[:250]]
+    window = [one._replace(seconds=one.seconds + 1, fallback=number % 3 == 0) for number, one in enumerate(usual[250:])]
+    look = Monitor(program, reference).look(window)
+    assert names(look) == {"seconds", "fallback"}
+
+
+def test_who_looks_more_often_needs_more_evidence(program, usual):
+    window = [one._replace(seconds=one.seconds * 1.6) for one in usual[250:]]
+    p_values = [
+        next(
+            one.p_value for one in Monitor(program, usual[:250], settings).look(window).signals if one.name == "seconds"
+        )
+        for settings in (MonitorSettings(looks=1), MonitorSettings(looks=10))
+    ]
+    assert p_values[1] == pytest.approx(10 * p_values[0])
+
+
+def test_a_stream_is_watched_search_by_search(monitor, usual):
+    watch = monitor.watch()
+    assert [found for one in usual[250:400] for found in watch.see(one)] == []
+    found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.see(Observation(query))]
+    assert found
+    assert found[0].search < 150 + 52
+    assert found[0].query in FOREIGN
+
+
+def test_too_few_searches_are_refused(program, monitor, usual):
+    with pytest.raises(InputError, match="reference: 19 searches"):
+        Monitor(program, usual[:19])
+    with pytest.raises(InputError, match="window: 3 searches"):
+        monitor.look(usual[:3])
+
+
+# where searches are read from
+
+
+def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one\n\n two \n")
+    assert read_observations(tmp_path / "a.txt") == [Observation("one"), Observation("two")]
+    (tmp_path / "a.jsonl").write_text('{"query": "one", "at": 3, "seconds": 0.5, "fallback": true}\n{"query": "two"}\n')
+    assert read_observations(tmp_path / "a.jsonl") == [Observation("one", 3.0, 0.5, True), Observation("two")]
+    with FeedbackStore(tmp_path / "a.db") as store:
+        for number, (kind, query, position) in enumerate(
+            [("impression", "one", 1), ("impression", "one", 2), ("click", "one", 2), ("impression", "two", 1)]
+        ):
+            store.record(FeedbackEvent(str(number), kind, query, f"d{position}", position, None, 7.0, "ada"))
+        store.record(FeedbackEvent("none", "nothing", "three", "", None, None, 8.0, "ada"))
+    searches = [Observation("one", 7.0), Observation("two", 7.0), Observation("three", 8.0)]
+    assert read_observations(tmp_path / "a.db") == searches
+
+
+def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"query": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
+    assert read_observations(tmp_path / "a.jsonl") == [Observation("a\u2028b\x85c")]
+    strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
+    for number in (1, 2):
+        assert write_report(tmp_path, monitor.look(strange), monitor.reference) == number
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.jsonl", '{"query": "one"}\n{"query": 3}\n', "a.jsonl:2"),
+        ("a.jsonl", '{"query": "one", "at": "noon"}\n', "a.jsonl:1"),
+        ("a.jsonl", "[]\n", "a.jsonl:1"),
+        ("a.jsonl", '{"query": "one", "fallback": "no"}\n', "a.jsonl:1"),
+        ("a.txt", "\n\n", "holds no search"),
+        ("b.txt", None, "no such file"),
+    ],
+)
+def test_what_is_no_search_is_refused(tmp_path, name, text, told):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=told):
+        read_observations(tmp_path / name)
+
+
+# what is shown
+
+
+def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monkeypatch, capsys):
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    program.save("searcher")
+    Path("then.jsonl").write_text("\n".join(json.dumps(one._asdict()) for one in usual[:250]))
+    Path("now.txt").write_text("\n".join([*FOREIGN, "<script>alert(1)</script> \x1b[31m quarterly figures"]))
+    common = ["monitor", "searcher", "--reference", "then.jsonl"]
+    main([*common, "--current", "then.jsonl", "--window", "100"])
+    assert "Nothing moved: 100 searches" in capsys.readouterr().out
+    main([*common, "--current", "now.txt"])
+    told = capsys.readouterr().out
+    assert "ALERT: unknown terms moved from" in told
+    assert "look 2 of 30" in told
+    assert "\x1b" not in told
+
+    assert [look["searches"] for look in read_looks(Path("monitor"))] == [100, 27]
+    page = Path("monitor/index.html").read_text()
+    assert "Something moved" in page
+    assert "<script>" not in page
+    assert page.count("data:image/svg+xml") == 2
+    metrics = {
+        (sample.name, sample.labels.get("signal")): sample.value
+        for family in text_string_to_metric_families(Path("monitor/metrics.prom").read_text())
+        for sample in family.samples
+    }
+    assert metrics["zero2ir_drift_moved", "unknown terms"] == 1
+    assert metrics["zero2ir_drift_looks", None] == 2
+    assert "quarterly" not in Path("monitor/metrics.prom").read_text()
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("searcher/monitor").experiment_id])
+    assert [run.data.metrics["unknown terms/moved"] for run in runs] == [1.0, 0.0]
+    assert "unknown terms" in runs[0].data.tags["moved"]
+
+    Path("monitor/looks.jsonl").write_text("{}\n")
+    with pytest.raises(SystemExit):
+        main([*common, "--current", "now.txt"])
+    assert "looks.jsonl:1: no look" in capsys.readouterr().err

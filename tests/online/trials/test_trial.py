@@ -1,0 +1,127 @@
+"""A trial from what people see to its verdict, on simulated people."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+import zero2ir
+from zero2ir.errors import InputError
+from zero2ir.online.feedback.store import FeedbackEvent
+from zero2ir.online.trials.trial import (
+    InterleavedTrial,
+    SplitTrial,
+    Trial,
+    TrialSettings,
+    judged,
+    sample_ratio_p,
+    searching,
+)
+
+DAY = 86_400.0
+GOOD, BAD = list("abcdefghij"), list("jihgfedcba")
+RELEVANT = "ab"
+
+
+def good(query: str, k: int) -> Sequence[str]:
+    return GOOD[:k]
+
+
+def bad(query: str, k: int) -> Sequence[str]:
+    return BAD[:k]
+
+
+def events_of(trial: Trial, users: int, seed: int = 0) -> Iterator[FeedbackEvent]:
+    """What people do who come one an hour, search twice, and click on relevant documents that they look at."""
+    rng = np.random.default_rng(seed)
+    for number in range(users):
+        user = f"u{number}"
+        for query in ("one", "two"):
+            for position, doc_id in enumerate(trial.show(query, user), 1):
+                told = (query, doc_id, position, None, number * 3600.0, user)
+                yield FeedbackEvent(f"{user}/{query}/{position}", "impression", *told)
+                if doc_id in RELEVANT and rng.random() < 1 / position:
+                    yield FeedbackEvent(f"{user}/{query}/{position}!", "click", *told)
+
+
+@pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
+@pytest.mark.parametrize(
+    ("first", "second", "better"), [(good, bad, "first"), (bad, good, "second"), (good, good, None)]
+)
+def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, second, better):
+    trial = kind(first, second, TrialSettings(salt="trial", most_users=500))
+    verdict = trial.verdict(events_of(trial, 120), now=1e9)
+    assert verdict.better == better
+    assert verdict.stop == (better is not None)
+    assert (verdict.sample_ratio_p is None) == (kind is InterleavedTrial)
+    assert ("Go on" if better is None else f"the {better} searcher is better") in verdict.text
+    if better:
+        assert np.sign(verdict.difference.mean) == (1 if better == "second" else -1)
+
+
+def test_everybody_sees_the_same_again_and_another_salt_shows_another():
+    trials = [InterleavedTrial(good, bad, TrialSettings(salt=salt)) for salt in ("one", "one", "two")]
+    shown = [[trial.show("query", f"u{number}") for number in range(20)] for trial in trials]
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_a_user_counts_when_the_time_is_over_and_never_changes():
+    trial = InterleavedTrial(good, bad, TrialSettings(salt="trial", window_seconds=DAY))
+    events = list(events_of(trial, 60))
+    early, late = trial.seen(events, now=1.5 * DAY), trial.seen(events, now=9 * DAY)
+    assert 0 < len(early) < len(late) == 60
+    assert late[: len(early)] == early
+    afterwards = events[-1]._replace(event_id="x", kind="click", doc_id="j", user="u0", query="one", at=3 * DAY)
+    assert trial.seen([*events, afterwards], now=9 * DAY) == late
+
+
+def test_grades_and_people_without_a_name_are_left_out():
+    trial = SplitTrial(good, bad, TrialSettings(salt="trial"))
+    nameless = FeedbackEvent("1", "click", "one", "a", 1, None, 0.0)
+    grade = FeedbackEvent("2", "grade", "one", "a", 1, 2, 0.0, "ada")
+    verdict = trial.verdict([nameless, grade], now=1e9)
+    assert verdict.difference.n == 0
+    assert verdict.p_value == 1.0
+    assert verdict.text == "Go on: nothing is decided yet."
+
+
+def test_arms_that_lose_users_are_not_believed():
+    trial = SplitTrial(bad, good, TrialSettings(salt="trial"))
+    kept = [event for event in events_of(trial, 300) if trial.show("one", event.user) == GOOD or event.at % 7200 == 0]
+    verdict = trial.verdict(kept, now=1e9)
+    assert verdict.sample_ratio_p is not None
+    assert verdict.sample_ratio_p < 0.001
+    assert verdict.stop
+    assert verdict.better is None
+    assert "another salt" in verdict.text
+    assert sample_ratio_p([50, 50]) == 1.0
+    assert sample_ratio_p([]) == 1.0
+    assert sample_ratio_p([90, 10], (9, 1)) == 1.0
+
+
+def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_left():
+    ties = np.zeros(2000)
+    assert "less than 0.05" in judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0.05), "x").text
+    ended = judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0, most_users=2000), "x")
+    assert ended.stop
+    assert "2000 users have not shown a difference" in ended.text
+
+
+@pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
+def test_a_trial_ends_after_so_many_users_of_both_arms_together(kind):
+    trial = kind(good, good, TrialSettings(salt="trial", most_users=60, least_effect=0))
+    assert not trial.verdict(events_of(trial, 59), now=1e9).stop
+    assert "60 users have not shown a difference" in trial.verdict(events_of(trial, 60), now=1e9).text
+
+
+def test_a_program_is_asked_once_for_a_query(string_methods):
+    program = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
+    search = searching(program)
+    assert search("white space", 3) is search("white space", 3)
+    assert list(search("white space", 3)) == program(query="white space", k=3).docids
+
+
+@pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
+def test_who_asks_must_be_known(kind):
+    with pytest.raises(InputError, match="user"):
+        kind(good, bad, TrialSettings(salt="trial")).show("query", "")

@@ -1,0 +1,386 @@
+"""What MLflow is told, and that the program which it keeps works where nothing else of ours is."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zero2ir.data import Document
+from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.training import Loss
+from zero2ir.errors import InputError
+from zero2ir.io import paths
+from zero2ir.models import Dense, Hybrid, Sparse
+from zero2ir.online.serving.service import open_program
+from zero2ir.program.confidence import Confidence
+from zero2ir.program.program import Program
+from zero2ir.tracking.runs import (
+    DataUsed,
+    Pipeline,
+    TrackingSettings,
+    Tried,
+    flat,
+    log_evaluation,
+    log_pretraining,
+    log_report,
+    log_training,
+    metric_name,
+    prepared_store,
+    watching,
+)
+from zero2ir.tracking.telemetry import WatchSettings, watched
+
+KEY = "sk-secret-test-4711"
+NAME = "hybrid/fine_tune/seed0"
+DIGEST = "d1" * 32
+QUERY = "list of the words in the string"
+PIPELINE = Pipeline({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
+QUIET = WatchSettings(system_seconds=0, traces=False)
+
+# Opens the logged program without the installed package: only what lies among its artifacts is left to import.
+ELSEWHERE = """
+import json, sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+sys.path = [path for path in sys.path if path not in json.loads(sys.argv[3])]
+try:
+    import zero2ir
+except ImportError:
+    pass
+else:
+    raise SystemExit(f"zero2ir is still there: {zero2ir.__file__}")
+import mlflow
+program = mlflow.dspy.load_model(sys.argv[1])
+served = mlflow.pyfunc.load_model(sys.argv[1])
+import zero2ir
+answers = {
+    "program": program(query=sys.argv[2]).toDict(),
+    "served": served.predict(sys.argv[2]),
+    "code": zero2ir.__file__,
+}
+print("ANSWERS", json.dumps(answers))
+"""
+
+
+class Store(NamedTuple):
+    """A tracking store in a folder of its own, in which one training, its evaluation and a report were logged."""
+
+    folder: Path
+    settings: TrackingSettings
+    program: Program
+
+    def runs(self) -> list[Any]:
+        import mlflow
+
+        client = mlflow.MlflowClient(self.settings.uri)
+        experiment = client.get_experiment_by_name(self.settings.experiment)
+        assert experiment is not None
+        return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+    def run(self, name: str) -> Any:
+        (found,) = (run for run in self.runs() if run.info.run_name == name)
+        return found
+
+    def delete(self, run: Any) -> None:
+        import mlflow
+
+        mlflow.MlflowClient(self.settings.uri).delete_run(run.info.run_id)
+
+    def artifacts(self, run: Any) -> Path:
+        return Path(run.info.artifact_uri.removeprefix("file://"))
+
+    def log_evaluation(self, name: str, digest: str, folder: Path) -> None:
+        log_evaluation(
+            self.settings,
+            PIPELINE,
+            name,
+            digest,
+            metrics={"nDCG@10": 0.5},
+            folder=folder,
+            tags={"test queries": "7"},
+            data=[DataUsed("trial test queries", folder / "metrics.json", "c3" * 32, "test")],
+        )
+
+
+@pytest.fixture(scope="module")
+def store(
+    tmp_path_factory: pytest.TempPathFactory, string_methods: list[dict[str, str]], tiny_encoder: DenseEncoder
+) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("store")
+    documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
+    retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
+    program = Program(retriever, documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"})
+    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial/one", watch=QUIET)
+    made = Store(folder, settings, program)
+    results = folder / "results"
+    results.mkdir()
+    (results / "metrics.json").write_text('{"nDCG@10": 0.5}', encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # MLflow keeps artifacts below the current folder
+        patch.setenv("OPENAI_API_KEY", KEY)
+        with watched(WatchSettings(system_seconds=0.01, traces=False)) as seen:
+            time.sleep(0.1)
+        log_training(
+            settings,
+            PIPELINE,
+            NAME,
+            program,
+            DIGEST,
+            parameters={"choice": {"model": "hybrid"}, "model": {"weights": [0.5, 0.5], "why": "x" * 9000}, "seed": 0},
+            metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
+            tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "because": "y" * 9000},
+            artifacts={"training.json": {"chosen": "zero_shot"}},
+            seconds=3600.0,
+            tried=[Tried("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})],
+            data=[DataUsed("trial documents", folder / "results" / "metrics.json", "b2" * 32, "training")],
+            seen=seen,
+        )
+        made.log_evaluation(NAME, DIGEST, results)
+        log_report(settings, PIPELINE, results, {"dataset": "pydocs"})
+        yield made
+
+
+def test_what_a_training_tried_stands_below_its_run(store: Store) -> None:
+    import mlflow
+
+    parent, run = store.run(NAME), store.run(f"{NAME}/prompt-4711")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.data.params == {"style": "question"}
+    assert run.data.metrics == {"expected_gain": 0.5}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(store.folder)
+        assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/prompt-4711.json") == {"instruction": "Write."}
+
+
+def test_run_holds_names_parameters_and_figures(store: Store) -> None:
+    run = store.run(NAME)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["choice.model"] == "hybrid"
+    assert run.data.params["model.weights"] == "[0.5, 0.5]"
+    assert run.data.params["seed"] == "0"
+    assert run.data.params["model.why"].startswith("xxx")  # cut, where it is longer than MLflow takes
+    assert run.data.metrics["cost/train_seconds"] == 1.5
+    assert run.data.tags["program"] == DIGEST
+    assert run.data.tags["because"].startswith("yyy")
+    assert json.loads((store.artifacts(run) / "training.json").read_text()) == {"chosen": "zero_shot"}
+
+
+def test_run_lasts_as_long_as_the_training(store: Store) -> None:
+    info = store.run(NAME).info
+    assert 3600 <= (info.end_time - info.start_time) / 1000 < 3600 + 300
+
+
+def test_evaluation_is_added_to_the_run_that_trained(store: Store) -> None:
+    run = store.run(NAME)
+    assert run.data.metrics["nDCG.10"] == 0.5  # the evaluation's, not the training's 0.25
+    assert run.data.tags["test queries"] == "7"
+    assert (store.artifacts(run) / "results" / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(("name", "digest"), [(NAME, "e2" * 32), ("dense/fine_tune/seed0", DIGEST)])
+def test_evaluation_of_another_program_or_system_is_a_run_of_its_own(store: Store, name: str, digest: str) -> None:
+    before = {run.info.run_id for run in store.runs()}
+    store.log_evaluation(name, digest, store.folder / "results")
+    store.log_evaluation(name, digest, store.folder / "results")  # once more: the same run
+    (made,) = (run for run in store.runs() if run.info.run_id not in before)
+    assert (made.info.run_name, made.info.status) == (name, "FINISHED")
+    assert made.data.metrics == {"nDCG.10": 0.5}
+    assert made.data.tags["program"] == digest
+    store.delete(made)
+
+
+def test_a_pretraining_is_a_run_with_its_loss_curves_by_step(store: Store) -> None:
+    import mlflow
+
+    name = paths.pretraining_run("scratch", 0)
+    log_pretraining(
+        store.settings,
+        PIPELINE,
+        name,
+        {"reconstruction": [Loss(5, 9.0, None)], "pairs": [Loss(10, 2.0, 3.0), Loss(20, 1.0, 2.5)]},
+        parameters={"role": "scratch", "pretraining": {"pairs": {"title": {}}, "scratch": {"layers": 4}}},
+        metrics={"pretrain_seconds": 100.0, "encode_seconds": 20.0},
+        tags={"role": "scratch"},
+    )
+    run, client = store.run(name), mlflow.MlflowClient(store.settings.uri)
+
+    def curve(key: str) -> list[tuple[int, float]]:
+        return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+
+    assert curve("pairs/loss") == [(10, 2.0), (20, 1.0)]
+    assert curve("pairs/held_out_loss") == [(10, 3.0), (20, 2.5)]
+    assert curve("reconstruction/loss") == [(5, 9.0)]
+    assert curve("reconstruction/held_out_loss") == []
+    assert run.data.metrics["cost/pretrain_seconds"] == 100.0
+    assert run.data.params["pretraining.scratch.layers"] == "4"
+    assert run.info.status == "FINISHED"
+    assert 120 <= (run.info.end_time - run.info.start_time) / 1000 < 120 + 60
+    store.delete(run)
+
+
+def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
+    (parent,) = (run for run in store.runs() if "mlflow.parentRunId" not in run.data.tags)
+    assert parent.info.run_name.startswith("pipeline/")
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"dataset": "trial", "models": "['hybrid']", "seeds": "[0]"}
+    assert parent.data.tags["revision"] == "abc"
+    assert parent.data.tags["dataset"] == "pydocs"
+    assert (store.artifacts(parent) / "report" / "metrics.json").is_file()
+    assert store.run(NAME).data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_another_panel_or_revision_is_another_pipeline() -> None:
+    others = [PIPELINE._replace(revision="abd"), PIPELINE._replace(panel={**PIPELINE.panel, "seeds": [1]})]
+    assert len({one.digest for one in (PIPELINE, *others)}) == 3
+    assert Pipeline(dict(reversed(PIPELINE.panel.items())), "abc").digest == PIPELINE.digest
+
+
+def test_a_run_says_which_system_it_is_and_what_it_has_seen(store: Store) -> None:
+    run = store.run(NAME)
+    tags = {key: run.data.tags[key] for key in ("model", "strategy", "seed", "revision")}
+    assert tags == {"model": "hybrid", "strategy": "fine_tune", "seed": "0", "revision": "abc"}
+    used = {
+        one.dataset.name: (one.dataset.digest, {tag.key: tag.value for tag in one.tags})
+        for one in run.inputs.dataset_inputs
+    }
+    assert used == {
+        "trial documents": ("b2" * 18, {"mlflow.data.context": "training"}),
+        "trial test queries": ("c3" * 18, {"mlflow.data.context": "test"}),
+    }
+
+
+def test_a_run_shows_the_machine_s_load_over_time(store: Store) -> None:
+    import mlflow
+
+    points = mlflow.MlflowClient(store.settings.uri).get_metric_history(
+        store.run(NAME).info.run_id, "system/system_memory_usage_percentage"
+    )
+    assert len(points) >= 3
+    assert all(0 < point.value <= 100 for point in points)
+    assert [point.step for point in points] == list(range(len(points)))
+
+
+def test_nothing_is_looked_at_where_nobody_asks() -> None:
+    with watched(QUIET) as seen:
+        pass
+    assert (seen.load, seen.traces) == ([], set())
+
+
+def test_calls_of_a_language_model_are_traced_where_that_is_asked_for(store: Store, script_lm: Any) -> None:
+    """The traces belong to the run, though it is opened after them."""
+    import dspy
+    import mlflow
+
+    traced = store.settings.model_copy(update={"watch": WatchSettings(system_seconds=0, traces=True)})
+    language_model, _ = script_lm(lambda messages: "[[ ## answer ## ]]\nforty-two\n\n[[ ## completed ## ]]")
+    with watching(traced) as seen, dspy.context(lm=language_model.lm):
+        dspy.Predict("question -> answer")(question="how many?")
+    log_pretraining(store.settings, PIPELINE, "synthetic/seed0", {}, parameters={}, metrics={}, tags={}, seen=seen)
+    run = store.run("synthetic/seed0")
+    client = mlflow.MlflowClient(store.settings.uri)
+    traces = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
+    assert {trace.info.trace_id for trace in traces} == seen.traces
+    (trace,) = traces
+    assert "how many?" in str(trace.data.spans[0].inputs)
+    assert any("MeteredLM" in span.name for span in trace.data.spans)
+    store.delete(run)
+
+
+def test_a_measured_program_is_a_version_of_the_collection_s_model(store: Store) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(store.settings.uri)
+    run = store.run(NAME)
+    store.log_evaluation(NAME, DIGEST, store.folder / "results")  # once more: still one version
+    (version,) = client.search_model_versions("name = 'trial-one'")
+    assert version.run_id == run.info.run_id
+    assert run.outputs.model_outputs[0].model_id in version.source
+    assert version.tags["system"] == NAME
+    assert (version.tags["program"], version.tags["documents"]) == (DIGEST, "b2")
+
+
+def test_the_store_s_address_holds_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    settings = TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", watch=QUIET)
+    assert prepared_store(settings, ["one", "two"]) == f"sqlite:///{tmp_path}/mlflow.db"
+    made = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment_by_name("two")
+    assert made.artifact_location.startswith(str(tmp_path / "mlruns"))
+    absolute = settings.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    assert prepared_store(absolute, []) == absolute.uri
+
+
+def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:
+    ours = [path for path in sys.path if path and (Path(path) / "zero2ir").is_dir()]
+    environment = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}
+    models = {output.model_id for output in store.run(NAME).outputs.model_outputs}
+    assert len(models) == 1
+    ended = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, f"models:/{models.pop()}", QUERY, json.dumps(ours)],
+        cwd=tmp_path,
+        env=environment | {"HOME": str(tmp_path), "MLFLOW_TRACKING_URI": store.settings.uri},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (line,) = (line for line in ended.stdout.splitlines() if line.startswith("ANSWERS "))
+    answers = json.loads(line.removeprefix("ANSWERS "))
+    expected = store.program(query=QUERY).toDict()
+    assert answers["program"] == expected
+    assert answers["served"] == expected
+    assert Path(answers["code"]).is_relative_to(store.folder)
+
+
+def test_logged_program_is_opened_to_be_served(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.settings.uri)
+    monkeypatch.chdir(store.folder)
+    (output,) = store.run(NAME).outputs.model_outputs
+    opened = open_program(f"models:/{output.model_id}")
+    assert opened(query=QUERY).toDict() == store.program(query=QUERY).toDict()
+    with pytest.raises(InputError, match="models:/m-0: MLflow cannot open it"):
+        open_program("models:/m-0")
+
+
+def test_no_key_is_kept(store: Store) -> None:
+    holding = [path for path in store.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert holding == []
+
+
+def test_logged_program_names_what_it_needs(store: Store) -> None:
+    import mlflow
+
+    (output,) = store.run(NAME).outputs.model_outputs
+    model = mlflow.MlflowClient(store.settings.uri).get_logged_model(output.model_id)
+    needed = (Path(model.artifact_location.removeprefix("file://")) / "requirements.txt").read_text().split()
+    names = {line.partition("==")[0] for line in needed}
+    assert {"dspy", "bm25s", "sentence-transformers", "torch"} <= {name.partition("[")[0] for name in names}
+    assert all("==" in line and "+" not in line for line in needed)
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [("nDCG@10", "nDCG.10"), ("AP", "AP"), ("P(rel=2)@5", "P.rel.2.5"), ("nDCG@10 ci_low", "nDCG.10 ci_low")],
+)
+def test_measures_get_names_that_mlflow_takes(measure: str, name: str) -> None:
+    assert metric_name(measure) == name
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("ab", min_size=1), inner, min_size=1)))
+def test_flat_keeps_every_leaf(values: Any) -> None:
+    def leaves(value: Any) -> int:
+        return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
+
+    made = flat({"top": values})
+    assert len(made) == leaves(values)
+    assert all(isinstance(value, str) for value in made.values())
