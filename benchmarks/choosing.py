@@ -27,7 +27,8 @@ from zero2ir.encoders.cached import RememberedQueries
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
-from zero2ir.models.base import Ranking
+from zero2ir.models.capabilities import sweep
+from zero2ir.models.ranking import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")
@@ -80,7 +81,7 @@ def benches(dataset: str, draws: int) -> dict[str, Bench]:
     found: dict[str, Bench] = {}
     for name in MODELS:
         model = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model").index(corpus)
-        rankings = [ranking for _, ranking in model.sweep(texts, TUNING.depth)]
+        rankings = [ranking for _, ranking in sweep(model, texts, TUNING.depth)]
         found[name] = measured(collection, corpus, rankings, draws)
     return found
 
@@ -102,7 +103,7 @@ def measured(collection: Collection, corpus: Corpus, rankings: Sequence[Ranking]
         rows = [Judgment(row.query_id, row.doc_id, row.relevance) for row in draw(collection, BUDGET, seed)]
         judged = list(dict.fromkeys(row.query_id for row in rows))
         places = np.array([place[query_id] for query_id in judged])
-        own = [ranking.of_queries(places) for ranking in rankings]
+        own = [ranking.select_queries(places) for ranking in rankings]
         drawn.append(
             Drawn(
                 places,

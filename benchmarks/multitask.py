@@ -42,8 +42,8 @@ from zero2ir.encoders.pretext.learning import split
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import Comparison, compare, holm
 from zero2ir.io.files import write_json
-from zero2ir.models.base import best
 from zero2ir.models.lexical_reader import LexicalReader
+from zero2ir.models.ranking import top_k
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.synthetic.answer_pairs import PairSettings, prepare
 
@@ -173,7 +173,7 @@ def ranked(
         places = [(n, *place) for n, text in enumerate(contents) for place in pieces(text, settings.piece_words)]
     rows = encoder.encode([contents[number][start:end] for number, start, end in places])
     queries = encoder.encode_queries([query.text for query in trial.tested])
-    found = best(queries @ rows.T, DEPTH).numbers
+    found = top_k(queries @ rows.T, DEPTH).numbers
     for query, numbers in zip(trial.tested, found, strict=True):
         own = {place for place, one in enumerate(places) if one[0] in trial.relevant[query.query_id]}
         if task == "passages":

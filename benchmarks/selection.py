@@ -40,7 +40,8 @@ from zero2ir.io.files import finished_folder, write_json
 from zero2ir.labelling.annotators import AnswerList, Simulated
 from zero2ir.labelling.labelling import Labelling
 from zero2ir.labelling.settings import LabellingSettings
-from zero2ir.models.base import Candidates, Ranking, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import cross_validated, from_judgments, sweep_values
 from zero2ir.strategies.tuning import judged_values
@@ -74,7 +75,7 @@ class Tabled(Retriever):
 
     def __init__(self, retriever: Retriever, queries: Sequence[str], depth: int) -> None:
         texts = list(dict.fromkeys(queries))
-        self.retriever = retriever
+        self.retriever, self.queries, self.depth = retriever, queries, depth
         self.place = {text: number for number, text in enumerate(texts)}
         self.ranking = retriever.search(texts, depth)
 
@@ -84,22 +85,12 @@ class Tabled(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         assert candidates is None
         assert k <= self.ranking.numbers.shape[1]
-        return self.ranking.of_queries(np.array([self.place[query] for query in queries])).cut(k)
+        return self.ranking.select_queries(np.array([self.place[query] for query in queries])).cut(k)
 
     def index(self, corpus: Corpus) -> Self:
         return self
 
-    def search_toward(self, *_: Any, **__: Any) -> Ranking:
-        raise NotImplementedError
-
     def score(self, *_: Any) -> list[np.ndarray]:
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
         raise NotImplementedError
 
 

@@ -11,6 +11,7 @@ from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
+from zero2ir.models.capabilities import notes
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.training import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
 from zero2ir.tracking.runs import DataUsed, Pipeline, log_evaluation, watching
@@ -42,7 +43,7 @@ def main(config: EvaluateConfig) -> None:
         dataset=collection.facts["name"],
         notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()}
         | on_judged_queries(training)
-        | program.retriever.notes(),
+        | notes(program.retriever),
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
         made_on=made_on(),

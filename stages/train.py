@@ -15,6 +15,7 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
+from zero2ir.models.base import encoder_roles
 from zero2ir.program.program import index_bytes, program_digest
 from zero2ir.program.training import code_revision, train_program
 from zero2ir.strategies.base import TrainingInputs, wants_synthetic
@@ -26,7 +27,7 @@ from zero2ir.tracking.runs import DataUsed, Pipeline, Tried, log_training, watch
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
-    roles = model.encoder_roles()
+    roles = encoder_roles(model)
     asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)

@@ -23,6 +23,7 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
+from zero2ir.models.base import encoder_roles
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.strategies.base import wants_synthetic
@@ -339,7 +340,7 @@ def needs_synthetic(strategies: Sequence[str], lm: LMSettings) -> bool:
 def needed_encoders(models: Sequence[str], encoder: EncoderSettings) -> list[str]:
     """The roles of the encoders that any of these models asks for."""
     configs = (compose("train", TrainConfig, [f"model={name}"]) for name in models)
-    roles = {role for config in configs for role in build(config.model, "model").encoder_roles()}
+    roles = {role for config in configs for role in encoder_roles(build(config.model, "model"))}
     return sorted({made_as(role, encoder) for role in roles})
 
 

@@ -15,11 +15,11 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import STATE, Candidates, Ranking, Retriever, agreement, best
+from zero2ir.models.base import STATE, Retriever, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.ranking import Candidates, Ranking, ranking_agreement, top_k
 from zero2ir.models.sparse import Sparse
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
@@ -39,9 +39,9 @@ class Given(Retriever):
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = np.array([[self.scores.get(number, -np.inf) for number in range(4)]] * len(queries), dtype=np.float32)
-        return best(rows, k, np.isfinite(rows), candidates)
+        return top_k(rows, k, np.isfinite(rows), candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -166,7 +166,7 @@ def test_equal_scores_say_nothing(score: float, n: int) -> None:
 
 
 def reference(scores: np.ndarray) -> Reference:
-    return Reference.of(best(scores[None], len(scores)), 0)
+    return Reference.of(top_k(scores[None], len(scores)), 0)
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -284,8 +284,8 @@ def test_agreement_is_what_the_first_documents_have_in_common() -> None:
         return Given(scores).search([""], 10)
 
     one, other, nothing = found({0: 2.0, 1: 1.0, 2: 0.5}), found({1: 3.0, 2: 1.0, 3: 0.0}), found({})
-    assert agreement([one, other]).tolist() == [0.2]
-    assert agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
+    assert ranking_agreement([one, other]).tolist() == [0.2]
+    assert ranking_agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
     hybrid = Hybrid([Given({0: 2.0, 1: 1.0}), Given({1: 3.0, 2: 1.0})]).index(FOUR).search(["", ""], 2)
     assert hybrid.agreement is not None
     assert hybrid.agreement.tolist() == [0.1, 0.1]
@@ -294,8 +294,8 @@ def test_agreement_is_what_the_first_documents_have_in_common() -> None:
 
 @given(st.lists(st.permutations(range(30)), min_size=2, max_size=4))
 def test_agreement_depends_on_no_order_of_the_parts(orders: list[list[int]]) -> None:
-    rankings = [best(np.array([order], dtype=np.float32), 20) for order in orders]
-    (value,) = agreement(rankings)
+    rankings = [top_k(np.array([order], dtype=np.float32), 20) for order in orders]
+    (value,) = ranking_agreement(rankings)
     assert 0 <= value <= 1
-    assert agreement(rankings[::-1]) == pytest.approx([value])
-    assert agreement([rankings[0], rankings[0]]).tolist() == [1.0]
+    assert ranking_agreement(rankings[::-1]) == pytest.approx([value])
+    assert ranking_agreement([rankings[0], rankings[0]]).tolist() == [1.0]

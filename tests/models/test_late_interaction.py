@@ -15,10 +15,10 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
-from zero2ir.models.base import STATE, Ranking
+from zero2ir.models.base import STATE, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.late_interaction import LateInteraction, clusters, maxsim
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.ranking import Ranking
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "parse a date"]
@@ -160,7 +160,7 @@ def test_feedback_moves_the_query_toward_the_documents(late: LateInteraction) ->
     near = ranking[:, 29:31]
     places = []
     for weight in (0.0, 0.1, 0.5):
-        moved = late.search_toward(QUERIES, near, weight, 60).numbers
+        moved = late.search_with_feedback(QUERIES, near, weight, 60).numbers
         places.append(
             np.mean([row.tolist().index(number) for row, two in zip(moved, near, strict=True) for number in two])
         )
@@ -170,7 +170,7 @@ def test_feedback_moves_the_query_toward_the_documents(late: LateInteraction) ->
 
 
 def test_no_document_to_move_toward_leaves_the_query(late: LateInteraction) -> None:
-    moved = late.search_toward(QUERIES, np.full((4, 2), -1), 0.5, 10)
+    moved = late.search_with_feedback(QUERIES, np.full((4, 2), -1), 0.5, 10)
     np.testing.assert_array_equal(moved.numbers, late.search(QUERIES, 10).numbers)
 
 

@@ -14,9 +14,9 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.models.base import STATE, best
+from zero2ir.models.base import STATE, load_retriever
 from zero2ir.models.learned_sparse import LearnedSparse
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.ranking import top_k
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
@@ -43,7 +43,7 @@ def test_the_inverted_index_returns_exactly_what_brute_force_does(
     model = LearnedSparse()
     model._over(None, None, csr_matrix(documents))  # type: ignore[arg-type]  # neither texts nor a network take part
     scores = queries @ documents.T
-    for one, other in zip(model._ranked(csr_matrix(queries), k, None), best(scores, k, scores > 0), strict=True):
+    for one, other in zip(model._ranked(csr_matrix(queries), k, None), top_k(scores, k, scores > 0), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -90,9 +90,9 @@ def test_rocchio_by_hand(model: LearnedSparse) -> None:
     near[np.argsort(-near, kind="stable")[50:]] = 0.0
     moved = 0.6 * query + 0.4 * np.linalg.norm(query) * near / np.linalg.norm(near)
     expected = np.sort(model.rows.toarray() @ moved)[::-1][:10]
-    ranking = model.search_toward(QUERIES[:1], np.array([[3, 8, -1]]), 0.4, 10)
+    ranking = model.search_with_feedback(QUERIES[:1], np.array([[3, 8, -1]]), 0.4, 10)
     np.testing.assert_allclose(ranking.scores[0], expected, rtol=1e-5)
-    alone, plain = model.search_toward(QUERIES, np.full((3, 2), -1), 0.4, 9), model.search(QUERIES, 9)
+    alone, plain = model.search_with_feedback(QUERIES, np.full((3, 2), -1), 0.4, 9), model.search(QUERIES, 9)
     np.testing.assert_array_equal(alone.scores, plain.scores)
 
 

@@ -13,8 +13,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
+from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.nearest import Exact, Graph, Vectors, load_nearest, nearest
 
 
@@ -154,8 +154,8 @@ def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
     assert learned[1] is not None
     assert learned[1].nearest is other.nearest  # the documents' side is shared, not built again
     for one, same in ((plain, other), learned):
-        expected = one.search_toward(["open a file"], toward, 0.5, 10)
-        found = same.search_toward(["open a file"], toward, 0.5, 10)
+        expected = one.search_with_feedback(["open a file"], toward, 0.5, 10)
+        found = same.search_with_feedback(["open a file"], toward, 0.5, 10)
         assert recall(found.numbers, expected.numbers) >= 0.9
         np.testing.assert_allclose(found.scores, expected.scores, atol=0.02)
         np.testing.assert_allclose([found.mean, found.deviation], [expected.mean, expected.deviation], atol=0.005)

@@ -11,8 +11,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
+from zero2ir.models.base import load_model
 from zero2ir.models.lexical_reader import LexicalReader, asked_for
-from zero2ir.models.loading import load_reranker
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.span_reader import SpanReader, WordVectors, span_texts
 from zero2ir.models.sparse import Sparse
@@ -86,7 +86,7 @@ def test_the_head_learns_where_the_lexical_reader_is_wrong(colours: Corpus, tmp_
     assert again is not None
     assert again.read(queries, texts) == found
     learned.save(tmp_path)
-    assert load_reranker(tmp_path, Corpus(colours.documents)).read(queries, texts) == found  # type: ignore[attr-defined]
+    assert load_model(tmp_path, Corpus(colours.documents)).read(queries, texts) == found  # type: ignore[attr-defined]
 
 
 def test_nothing_is_learned_where_it_does_not_pay_or_cannot_be_told(colours: Corpus) -> None:

@@ -11,10 +11,9 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Reranker
+from zero2ir.models.base import Reranker, load_retriever
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs

@@ -23,17 +23,20 @@ from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
-from zero2ir.models.base import Ranking, Retriever, Start, best
+from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import Feedback
+from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.initialization import Initialization
 from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.lexical_reader import LexicalReader
-from zero2ir.models.llm_reranker import Listwise, Pointwise
-from zero2ir.models.loading import RERANKERS, RETRIEVERS, load_retriever
-from zero2ir.models.multitask import HeadReader, Multitask
+from zero2ir.models.listwise import Listwise
+from zero2ir.models.multitask import Multitask
+from zero2ir.models.pointwise import Pointwise
+from zero2ir.models.ranking import Ranking, top_k
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
@@ -159,11 +162,11 @@ def assert_equal(one: Ranking, other: Ranking) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    assert {build().kind for build in MODELS.values()} == set(RETRIEVERS)
+    assert {build().kind for build in MODELS.values()} == set(MODELS)
     assert {model.reranker.kind for model in (build() for build in MODELS.values()) if isinstance(model, Reranked)} == {
-        *RERANKERS
+        *MODELS
     }
-    assert all(RETRIEVERS[kind].kind == kind for kind in RETRIEVERS)
+    assert all(MODELS[kind].kind == kind for kind in MODELS)
 
 
 def test_a_saved_model_searches_as_before(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
@@ -401,7 +404,7 @@ def test_feedback_comes_from_the_candidates(corpus: Corpus) -> None:
     model, pool = Feedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
     best_two = model.retriever.search(QUERIES[:1], 2, [pool]).numbers
     assert set(best_two[0]) <= set(pool)
-    expected = model.retriever.search_toward(QUERIES[:1], best_two, 0.5, 10, [pool])
+    expected = model.retriever.search_with_feedback(QUERIES[:1], best_two, 0.5, 10, [pool])
     assert_equal(model.search(QUERIES[:1], 10, [pool]), expected)
     assert not set(model.retriever.search(QUERIES[:1], 2).numbers[0]) <= set(pool)  # the collection's best are others
 
@@ -431,7 +434,7 @@ def test_best_is_a_stable_sort_cut_off(values: list[list[float]], k: int, data: 
     scores = np.array(values, dtype=np.float32).reshape(-1, 4)
     found = np.array([data.draw(st.lists(st.booleans(), min_size=4, max_size=4)) for _ in values], dtype=bool)
     found = found.reshape(-1, 4)
-    ranking = best(scores, k, found)
+    ranking = top_k(scores, k, found)
     assert_sound(ranking, len(values), 4, k)
     for row, numbers in enumerate(ranking.numbers):
         expected = sorted(np.flatnonzero(found[row]), key=lambda number: (-scores[row, number], number))
@@ -446,7 +449,7 @@ def test_what_was_learned_can_be_started_from(model: Retriever, corpus: Corpus) 
     before, parameters = model.search(QUERIES[:3], 10), learned.parameters()
     assert set(model.head()) <= set(parameters)
     assert all(mask.shape == parameters[name].shape for name, mask in model.head().items())
-    started = model.starting_from(Start(parameters))
+    started = model.with_initialization(Initialization(parameters))
     assert {name: value.shape for name, value in model.parameters().items()} == {
         name: value.shape for name, value in started.parameters().items()
     }
@@ -461,10 +464,10 @@ def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus)
     model = build().index(corpus)
     rng = np.random.default_rng(0)
     start = {key: value + rng.uniform(0, 0.2, value.shape) for key, value in model.parameters().items()}
-    start = model.starting_from(Start(start)).parameters()  # weights have a sum
+    start = model.with_initialization(Initialization(start)).parameters()  # weights have a sum
 
     def moved(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        learned = model.starting_from(Start(start, rates)).learn(EXAMPLES, seed=0)
+        learned = model.with_initialization(Initialization(start, rates)).learn(EXAMPLES, seed=0)
         assert learned is not None
         return {key: np.abs(value - start[key]) for key, value in learned.parameters().items()}
 

@@ -10,8 +10,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
+from zero2ir.models.base import load_retriever
 from zero2ir.models.llm_reranker import excerpt
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 
@@ -49,8 +49,8 @@ def test_the_search_is_the_retrievers_with_the_new_text(asked) -> None:
     np.testing.assert_array_equal(found.scores, expected.scores)
     near = np.array([[3]])
     np.testing.assert_array_equal(
-        rewritten.search_toward(["open a file"], near, 0.5, 10).scores,
-        plain.search_toward(["about files"], near, 0.5, 10).scores,
+        rewritten.search_with_feedback(["open a file"], near, 0.5, 10).scores,
+        plain.search_with_feedback(["about files"], near, 0.5, 10).scores,
     )
     texts = [corpus.contents[:4]]
     np.testing.assert_array_equal(rewritten.score(["open a file"], texts)[0], plain.score(["about files"], texts)[0])

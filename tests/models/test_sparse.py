@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.base import load_retriever
 from zero2ir.models.sparse import Sparse, tokenize
 
 TEXTS = ["apples, bananas and an apple", "the banana; a cherry", "Cherry cherry DATE fig"]  # 3, 2 and 4 words

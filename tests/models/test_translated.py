@@ -9,7 +9,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.base import load_retriever
 from zero2ir.models.prompted import PartPrompt, search_unshown
 from zero2ir.models.sparse import Sparse
 from zero2ir.models.translated import Fields, Translated, demonstrations, weighted
@@ -72,7 +72,7 @@ def test_it_learns_by_showing_the_pairs(asked, tmp_path: Path) -> None:
     learned = translated.learn(examples(0, 1, 2), seed=0)
     assert learned is not None
     assert translated.prompt.shown == ()
-    assert translated.learns_first()
+    assert translated.requires_learning()
     assert len(learned.prompt.shown) == 2
     assert {row["query"]: row["translation"] for row in learned.prompt.shown}.items() <= ENGLISH.items()
     assert not script.requests  # what was translated is not translated again
@@ -115,7 +115,7 @@ def test_a_prompt_that_was_chosen_stays(asked) -> None:
     chosen = PartPrompt("Say {source} in {target}.", chosen=True)
     translated = Translated(Sparse()).index(corpus).with_prompts({"translator": chosen})
     assert translated.learn(examples(0, 1), seed=0) is None
-    assert not translated.learns_first()
+    assert not translated.requires_learning()
     translated.search(QUERIES[:1], 1)
     assert script.requests[-1][0] == "Say the query in English."
 

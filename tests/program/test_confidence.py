@@ -12,8 +12,8 @@ from zero2ir.config import LibraryConfig, compose
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.models.base import Ranking, best
 from zero2ir.models.dense import Dense
+from zero2ir.models.ranking import Ranking, top_k
 from zero2ir.program.confidence import DEPTH, LEAST, Confidence, Judged, signals
 
 PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))
@@ -21,7 +21,7 @@ SCORES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6)
 
 
 def ranking(rows: Sequence[Sequence[float]], k: int = 6) -> Ranking:
-    return best(np.array(rows, dtype=np.float32), k)
+    return top_k(np.array(rows, dtype=np.float32), k)
 
 
 def drawn(n: int, share: float, seed: int, judged: int = 5) -> tuple[Ranking, list[Judged], np.ndarray]:
@@ -80,14 +80,14 @@ def test_probabilities_do_not_depend_on_how_many_are_shown(rows: list[list[float
 
 
 def test_nothing_found_is_no_confidence() -> None:
-    nothing = best(np.zeros((1, 4), dtype=np.float32), 3, np.zeros((1, 4), dtype=bool))
+    nothing = top_k(np.zeros((1, 4), dtype=np.float32), 3, np.zeros((1, 4), dtype=bool))
     assert PLAIN.probabilities(nothing).tolist() == [[0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("n", range(LEAST))
 def test_below_four_judged_queries_nothing_can_be_said(n: int) -> None:
     found, judged, _ = drawn(6, 0.2, 0)
-    few = found.of_queries(slice(n))
+    few = found.select_queries(slice(n))
     assert Confidence.fit(few, judged[:n]) is None
     lost = found._replace(numbers=np.where(np.arange(6)[:, None] < n, found.numbers, -1))
     assert Confidence.fit(lost, judged) is None  # the others found nothing
@@ -139,7 +139,7 @@ def test_more_queries_with_relevant_documents_alone_do_not_mistake_the_level_fur
 
     def mistaken(n: int, seed: int) -> float:
         found, judged, relevant = drawn(200, 0.3, seed, judged=3)
-        confidence = Confidence.fit(found.of_queries(np.arange(n)), judged[:n])
+        confidence = Confidence.fit(found.select_queries(np.arange(n)), judged[:n])
         assert confidence is not None
         return abs(float(confidence.probabilities(found)[:, 0].mean() - relevant[:, 0].mean()))
 
@@ -175,10 +175,10 @@ def test_questions_about_something_else_are_met_with_less_confidence(docstrings:
 
 def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
     found, judged, _ = drawn(200, 0.2, 7)
-    few = found.of_queries(slice(10))
+    few = found.select_queries(slice(10))
     alone, beside = (
         Confidence.fit(few, judged[:10]),
-        Confidence.fit(few, judged[:10], found.of_queries(slice(10, None))),
+        Confidence.fit(few, judged[:10], found.select_queries(slice(10, None))),
     )
     assert alone is not None
     assert beside is not None
@@ -190,7 +190,7 @@ def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
 
 def test_asked_queries_that_find_nothing_say_nothing() -> None:
     found, judged, _ = drawn(10, 0.2, 8)
-    nothing = best(np.zeros((3, 50), dtype=np.float32), DEPTH, np.zeros((3, 50), dtype=bool))
+    nothing = top_k(np.zeros((3, 50), dtype=np.float32), DEPTH, np.zeros((3, 50), dtype=bool))
     assert Confidence.fit(found, judged, nothing) == Confidence.fit(found, judged)
 
 

@@ -11,9 +11,10 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import Fitted, Need, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
@@ -39,9 +40,9 @@ class Knows(Retriever):
         for row, query in enumerate(queries):
             if query in self.known:
                 scores[row, self.known[query]] = 2.0
-        return best(scores.astype(np.float32), k, candidates=candidates)
+        return top_k(scores.astype(np.float32), k, candidates=candidates)
 
-    def search_toward(self, *args: Any) -> Ranking:
+    def search_with_feedback(self, *args: Any) -> Ranking:
         raise NotImplementedError
 
     def score(self, *args: Any) -> list[np.ndarray]:
@@ -120,7 +121,7 @@ class Reversed(Knows):
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.tile(np.arange(len(self.corpus.documents), dtype=np.float32), (len(queries), 1))
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
 
 def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:

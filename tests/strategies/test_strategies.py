@@ -13,9 +13,10 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import Fitted, TrainingInputs
 from zero2ir.strategies.fine_tune import LEARNED, TUNED, FineTune, sweep_values
@@ -92,9 +93,9 @@ class Scripted(Retriever):
         sign = 1 if bool(self.learned_from) != self.unlearn else -1
         for row, query in zip(scores, queries, strict=True):
             row[self.qrels[query]] = sign
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -167,7 +168,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    monkeypatch.setattr(Retriever, "learns_first", lambda self: True)
+    monkeypatch.setattr(Retriever, "requires_learning", lambda self: True)
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == LEARNED
     assert isinstance(fitted.retriever, Scripted)
@@ -193,7 +194,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
 
         def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             scores = np.stack([-self._row(query) for query in queries])
-            return best(scores, k, candidates=candidates)
+            return top_k(scores, k, candidates=candidates)
 
         def _row(self, query: str) -> np.ndarray:
             numbers, values = (part[0] for part in super().search([query], self.n_documents)[:2])

@@ -7,8 +7,9 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.settings import Pooling
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 DEPTH = 100  # of the members' rankings
 SHOWN = 10  # documents that stand for what a query finds
@@ -57,7 +58,7 @@ class Committee:
     @cached_property
     def features(self) -> np.ndarray:
         """(n_queries, 2 * dimension) float32: each query's unit vector, and that of the mean of what it finds."""
-        role = next((role for member in self.members.values() for role in member.encoder_roles()), None)
+        role = next((role for member in self.members.values() for role in encoder_roles(member)), None)
         queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
         vectors = self.corpus.encoded(role or "pretrained")
         pools = [self.pool(place, "round-robin", SHOWN) for place in range(len(self.queries))]

@@ -9,9 +9,9 @@ import numpy as np
 
 from zero2ir.labelling.committee import SHOWN
 from zero2ir.labelling.state import State
-from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.hybrid import learned_weights
 from zero2ir.models.normalization import Reference
+from zero2ir.models.ranking import NO_DOCUMENT
 
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks have 86 % of the weight
 
@@ -63,7 +63,7 @@ class Uncertainty(Ranked):
         if self.by == "entropy":
             p = np.clip(fit.probabilities[state.open, :SHOWN], 1e-9, 1 - 1e-9)
             return -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean(axis=1)
-        ranking = fit.ranking.of_queries(np.array(state.open))
+        ranking = fit.ranking.select_queries(np.array(state.open))
         scores = np.where(ranking.numbers != NO_DOCUMENT, ranking.scores, ranking.mean[:, None])
         return -(scores[:, 0] - scores[:, 1]) / np.maximum(ranking.deviation, 1e-12)
 

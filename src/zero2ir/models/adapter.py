@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import softmax
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Start
+from zero2ir.models.initialization import Initialization
 from zero2ir.models.nearest import Vectors
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def fit_adapter(
     documents: np.ndarray | Vectors,
     examples: Sequence[Example],
     settings: DenseAdapterSettings,
-    start: Start = Start(),  # noqa: B008
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
 
@@ -123,7 +123,7 @@ class Steps:
         start: of the parameter "map".
     """
 
-    def __init__(self, dimension: int, settings: AdapterSettings, start: Start) -> None:
+    def __init__(self, dimension: int, settings: AdapterSettings, start: Initialization) -> None:
         import torch
 
         self.settings = settings

@@ -14,7 +14,9 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.training import quiet, train_in_order
 from zero2ir.errors import InputError
-from zero2ir.models.base import Reranker, read_state, split, stated, write_state
+from zero2ir.models.base import Reranker, copy_with
+from zero2ir.models.capabilities import Learnable, Updatable
+from zero2ir.models.ranking import split_scores
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
@@ -54,7 +56,7 @@ class CandidateList(NamedTuple):
     labels: list[float]
 
 
-class CrossEncoder(Reranker):
+class CrossEncoder(Learnable, Updatable, Reranker):
     """Scores (query, text) pairs by a transformer whose body is an encoder's and whose head is trained here.
 
     An untrained head knows nothing: until something is learned, no candidate is scored, and the order stays.
@@ -69,6 +71,7 @@ class CrossEncoder(Reranker):
     """
 
     kind = "cross_encoder"
+    network: "Network | None" = None
 
     def __init__(
         self,
@@ -81,7 +84,6 @@ class CrossEncoder(Reranker):
         self.encoder = encoder
         self.max_tokens = max_tokens
         self.fit = CrossEncoderSettings.model_validate(fit or {})
-        self.network: Network | None = None
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -99,21 +101,19 @@ class CrossEncoder(Reranker):
             for text in readable(texts)
         ]
         if not pairs:
-            return split(np.zeros(0, dtype=np.float32), candidates)
+            return split_scores(np.zeros(0, dtype=np.float32), candidates)
         import torch
 
         with TURNS:
             logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
-        return split(np.asarray(logits, dtype=np.float32), candidates)
+        return split_scores(np.asarray(logits, dtype=np.float32), candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns to put the relevant texts of each query before its hard negatives and others' relevant texts."""
         rows = candidate_lists(examples, self.corpus.contents, self.fit, np.random.default_rng(seed))
         if not rows:
             return None
-        learned = type(self)(self.encoder, self.max_tokens, self.fit).index(self.corpus)
-        learned.network = train(self._new_network(seed), rows, self.fit, seed)
-        return learned
+        return copy_with(self, network=train(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
         """The encoder's body under a new head.
@@ -137,8 +137,7 @@ class CrossEncoder(Reranker):
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
 
     def save(self, folder: Path) -> None:
-        told = {"encoder": self.encoder, "max_tokens": self.max_tokens, "fit": self.fit.model_dump()}
-        write_state(folder, self, **told, learned=self.network is not None)
+        super().save(folder)
         if self.network is not None:
             self.network.save(str(folder / WEIGHTS), create_model_card=False)
 
@@ -146,9 +145,8 @@ class CrossEncoder(Reranker):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from sentence_transformers import CrossEncoder as Network
 
-        state = read_state(folder)
-        reranker = cls(**stated(state, ("encoder", "max_tokens", "fit"))).index(corpus)
-        if state["learned"]:
+        reranker = super().load(folder, corpus)
+        if (folder / WEIGHTS).is_dir():
             reranker.network = Network(str(folder / WEIGHTS), local_files_only=True, device=device())
         return reranker
 

@@ -1,40 +1,35 @@
 """Several retrievers as one: a weighted sum of their scores, made comparable."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example
-from zero2ir.models.base import (
+from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.models.base import Retriever, copy_with
+from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
+from zero2ir.models.initialization import Initializable, Initialization
+from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.ranking import (
     Candidates,
     Ranking,
-    Retriever,
-    Start,
-    agreement,
-    best,
-    counted,
-    joined,
-    longest,
+    concatenate_rankings,
+    max_candidates,
     moments,
-    read_state,
-    stated,
-    usual,
-    widened,
-    write_state,
+    ranking_agreement,
+    reference_sample,
+    top_k,
+    with_reference_sample,
 )
-from zero2ir.models.normalization import Normalization, Reference
 
 RIVALS = 100  # that an example's positive is compared with when weights are learned
 LEAST = 1e-3  # the least weight that has a logarithm
-LEARNING = ("learning", "penalty", "steps", "least_weight")  # the settings that learning goes by
 
 
-class Hybrid(Retriever):
+class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     """Adds up the normalised scores of several retrievers.
 
     A document that one of them did not return gets, by z-score, the mean score of all documents that this one did not
@@ -61,6 +56,9 @@ class Hybrid(Retriever):
     """
 
     kind = "hybrid"
+    order = 50
+    tunable = ("weights", "normalization")
+    initialization = Initialization()
 
     def __init__(
         self,
@@ -85,31 +83,17 @@ class Hybrid(Retriever):
         self.moves = list(moves) if moves is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
-        self.start = Start()
-
-    def parts(self) -> list[Retriever]:
-        return list(self.retrievers)
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        copy = self.with_settings(self.settings())
-        copy.retrievers = list(parts)
-        return copy
 
     def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
         for retriever in self.retrievers:
             retriever.index(corpus)
-        self.n_documents = len(corpus.documents)
         return self
-
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        hybrid = super().updated(corpus, kept)
-        hybrid.n_documents = len(corpus.documents)
-        return hybrid
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._fuse(self._found(queries, candidates), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -120,7 +104,7 @@ class Hybrid(Retriever):
         """Moves each retriever's query as far as that one takes part, and fuses."""
         depth, seen = self._scope(candidates)
         rankings = [
-            part.search_toward(queries, documents, weight * share, depth, seen)
+            search_with_feedback(part, queries, documents, weight * share, depth, seen)
             if share
             else part.search(queries, depth, seen)
             for part, share in zip(self.retrievers, self.moves, strict=True)
@@ -135,8 +119,8 @@ class Hybrid(Retriever):
         """How deep each retriever searches, and among what."""
         if candidates is None:
             return min(self.depth, self.n_documents), None
-        seen = widened(candidates, self.n_documents)
-        return longest(seen), seen
+        seen = with_reference_sample(candidates, self.n_documents)
+        return max_candidates(seen), seen
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = [
@@ -150,8 +134,8 @@ class Hybrid(Retriever):
             )
             for row in range(len(rankings[0].numbers))
         ]
-        fused_rows = joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
-        return fused_rows._replace(agreement=agreement(rankings))
+        fused_rows = concatenate_rankings(rows) if rows else top_k(np.zeros((0, self.n_documents)), k)
+        return fused_rows._replace(agreement=ranking_agreement(rankings))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
@@ -163,10 +147,12 @@ class Hybrid(Retriever):
                     total += weight / sum(self.weights) * reference.normalize(scores, self.normalization)
         return totals
 
-    def settings(self) -> dict[str, Any]:
-        return {"weights": list(self.weights), "normalization": self.normalization}
+    @property
+    def n_documents(self) -> int:
+        """How many documents are indexed."""
+        return len(self.corpus.documents)
 
-    def alternatives(self) -> list[dict[str, Any]]:
+    def alternative_settings(self) -> list[dict[str, Any]]:
         least = math.ceil(self.least_weight * self.steps - 1e-9)
         grid = [
             [step / self.steps for step in steps]
@@ -175,36 +161,21 @@ class Hybrid(Retriever):
         ]
         return [{**self.settings(), "weights": weights} for weights in grid if weights != self.weights]
 
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(
-            self.retrievers,
-            settings["weights"],
-            settings["normalization"],
-            self.depth,
-            self.steps,
-            self.least_weight,
-            self.moves,
-            self.learning,
-            self.penalty,
-        )
-        copy.n_documents, copy.start = self.n_documents, self.start
-        return copy
-
     def parameters(self) -> dict[str, np.ndarray]:
         """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
         own = {"weights": np.log(np.maximum(self.weights, LEAST))} if self.learning == "weights" else {}
         return super().parameters() | own
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """The weights alone, where they learn."""
-        return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head()
+        return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head_mask()
 
-    def starting_from(self, start: Start) -> Self:
-        changed = super().starting_from(start)
-        if self.learning == "weights" and "weights" in start.parameters:
-            weights = np.exp(start.parameters["weights"])
-            changed = changed.with_settings({**self.settings(), "weights": (weights / weights.sum()).tolist()})
-        changed.start = start
+    def with_initialization(self, initialization: Initialization) -> Self:
+        changed = super().with_initialization(initialization)
+        if self.learning == "weights" and "weights" in initialization.parameters:
+            weights = np.exp(initialization.parameters["weights"])
+            changed = changed.with_params(weights=(weights / weights.sum()).tolist())
+        changed.initialization = initialization
         return changed
 
     def sweep(
@@ -212,19 +183,20 @@ class Hybrid(Retriever):
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retrievers search once for all settings."""
         rankings = self._found(queries, candidates)
-        for settings in [self.settings(), *self.alternatives()]:
+        for settings in [self.settings(), *self.alternative_settings()]:
             yield settings, self.with_settings(settings)._fuse(rankings, k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets each retriever learn that can, and then the weights, where they learn."""
-        if not counted(examples):
+        if not weighted_examples(examples):
             return None
-        learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
+        learned = [learn(retriever, examples, seed) for retriever in self.retrievers]
         if self.learning == "retrievers" and all(one is None for one in learned):
             return None
-        hybrid = self.with_parts([new or old for new, old in zip(learned, self.retrievers, strict=True)])
+        retrievers = [new or old for new, old in zip(learned, self.retrievers, strict=True)]
+        hybrid = copy_with(self, retrievers=retrievers)
         hybrid = hybrid._learn_weights(examples) if self.learning == "weights" else hybrid
-        hybrid.start = Start()
+        hybrid.initialization = Initialization()
         return hybrid
 
     def _learn_weights(self, examples: Sequence[Example]) -> Self:
@@ -240,9 +212,9 @@ class Hybrid(Retriever):
             best_first = np.argsort(-(given @ spread), kind="stable")[: RIVALS + len(known)]
             rivals = [number for number in best_first if number not in known][:RIVALS]
             tables.append(spread[:, [example.positive, *rivals]].T)
-        penalty = self.start.penalty(self.penalty, "weights")
+        penalty = self.initialization.penalty(self.penalty, "weights")
         weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
-        return self.with_settings({**self.settings(), "weights": weights})
+        return self.with_params(weights=weights)
 
     def _spreads(self, queries: Sequence[str]) -> list[np.ndarray]:
         """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
@@ -251,29 +223,6 @@ class Hybrid(Retriever):
             np.stack([Reference.of(ranking, row).spread(self.n_documents, self.normalization) for ranking in rankings])
             for row in range(len(queries))
         ]
-
-    def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            depth=self.depth,
-            moves=self.moves,
-            n_documents=self.n_documents,
-            retrievers=len(self.retrievers),
-            **{name: getattr(self, name) for name in LEARNING},  # a saved searcher goes on learning
-        )
-        for number, retriever in enumerate(self.retrievers):
-            retriever.save(folder / str(number))
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        hybrid = cls(retrievers, **state["settings"], **stated(state, ("depth", "moves", *LEARNING)))
-        hybrid.n_documents = state["n_documents"]
-        return hybrid
 
 
 def fused(
@@ -301,8 +250,8 @@ def fused(
         found[reference.numbers] |= weight > 0
     total /= sum(weights)
     # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
-    mean, deviation = moments(total if candidates is None else total[usual(n_documents)])
-    ranking = best(total[None], k, found[None], None if candidates is None else [candidates])
+    mean, deviation = moments(total if candidates is None else total[reference_sample(n_documents)])
+    ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
     return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 

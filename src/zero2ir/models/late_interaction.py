@@ -1,37 +1,36 @@
 """Late interaction: several vectors a text, and each of the query's looks for the nearest of the document's."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder, save_encoded
+from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import Together
 from zero2ir.encoders.cached import followed
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
-from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
-from zero2ir.models.base import (
+from zero2ir.models.base import Retriever, parts, with_parts
+from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
+from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.initialization import Initialization
+from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
     Ranking,
-    Retriever,
-    Start,
-    best,
-    counted,
-    distinct,
-    joined,
-    read_state,
-    usual,
-    write_state,
+    concatenate_rankings,
+    distinct_texts,
+    reference_sample,
+    top_k,
 )
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
@@ -43,7 +42,7 @@ CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ..
 KEPT = 10  # ... of which the rarest count
 
 
-class LateInteraction(Retriever):
+class LateInteraction(EncoderBased):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
@@ -66,6 +65,9 @@ class LateInteraction(Retriever):
     """
 
     kind = "late_interaction"
+    order = 40
+    network: TokenEncoder
+    map: np.ndarray | None = None
 
     def __init__(
         self,
@@ -94,31 +96,15 @@ class LateInteraction(Retriever):
         self.limit = limit
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
-        self.map: np.ndarray | None = None
-        self.start = Start()
-
-    def needs(self) -> set[str]:
-        return super().needs() | {self.encoder}
-
-    def parts(self) -> list[Retriever]:
-        return [] if self.first is None else [self.first]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        changed = copy(self)
-        changed.first = parts[0] if parts else None
-        return changed
-
-    def encoders(self) -> dict[str, TextEncoder]:
-        return {**super().encoders(), **({self.encoder: self.network} if self.learning == "adapter" else {})}
 
     def index(self, corpus: Corpus) -> Self:
-        for part in self.parts():
+        for part in parts(self):
             part.index(corpus)
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        documents = followed(self.documents, kept, self.network, corpus.contents[len(kept) :])
-        changed = self.with_parts([part.updated(corpus, kept) for part in self.parts()])
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
+        documents = followed(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        changed = with_parts(self, [with_corpus(part, corpus, kept_numbers) for part in parts(self)])
         return changed._over(corpus, self.network, documents)
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
@@ -136,7 +122,7 @@ class LateInteraction(Retriever):
             )
 
     def _sampled(self) -> Self:
-        self.sample = self.documents.take(usual(len(self.documents.lengths)))
+        self.sample = self.documents.take(reference_sample(len(self.documents.lengths)))
         self._passes: dict[int, Together[np.ndarray, Ranking]] = {}
         return self
 
@@ -151,7 +137,7 @@ class LateInteraction(Retriever):
             candidates = _found(self.first.search(queries, self.depth))
         return self._nearest(self.encode_queries(queries), candidates, k)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -165,7 +151,7 @@ class LateInteraction(Retriever):
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
         if candidates is None and self.first is not None:
-            candidates = _found(self.first.search_toward(queries, documents, weight, self.depth))
+            candidates = _found(search_with_feedback(self.first, queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
         return self._nearest(Tokens.joined(moved, encoded.vectors), candidates, k)
@@ -185,10 +171,10 @@ class LateInteraction(Retriever):
         """Ranks all documents, or the candidates."""
         rows = range(len(encoded.lengths))
         if not rows:
-            return best(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
+            return top_k(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
         if self.graph is None and candidates is None:
             return self._pass(k)([encoded.text(row) for row in rows])
-        return joined(
+        return concatenate_rankings(
             [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
         )
 
@@ -198,7 +184,7 @@ class LateInteraction(Retriever):
             documents = self.documents  # copies of this share the passes, as long as they have the same documents
             made = Together[np.ndarray, Ranking](
                 lambda queries: ranked(queries, documents, k),
-                lambda ranking, places: ranking.of_queries(np.asarray(places)),
+                lambda ranking, places: ranking.select_queries(np.asarray(places)),
                 RLock(),
             )
             self._passes.setdefault(k, made)
@@ -219,11 +205,11 @@ class LateInteraction(Retriever):
             scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
             found[0, candidates] = True
         sampled = maxsim(query, self.sample)
-        return best(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
+        return top_k(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
-        texts, places = distinct(candidates)
+        texts, places = distinct_texts(candidates)
         documents = self.network.encode(texts)
         return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
@@ -235,27 +221,26 @@ class LateInteraction(Retriever):
         own = {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
         return super().parameters() | own
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """The map's diagonal: how much each dimension of a query's vectors counts."""
         own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
-        return super().head() | own
+        return super().head_mask() | own
 
-    def starting_from(self, start: Start) -> Self:
-        parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
-        changed = self.with_parts(parts)
-        changed.map, changed.start = start.parameters.get("map"), start
+    def with_initialization(self, initialization: Initialization) -> Self:
+        changed = super().with_initialization(initialization)
+        changed.map, changed.initialization = initialization.parameters.get("map"), initialization
         return changed
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
-        if not (useful := counted(examples)):
+        if not (useful := weighted_examples(examples)):
             return None
-        learned = self.with_parts([part.learn(useful, seed) or part for part in self.parts()])
+        learned = with_parts(self, [learn(part, useful, seed) or part for part in parts(self)])
         if self.learning == "encoder":
             return learned._learn_encoder(useful, seed)
         queries = self.network.encode_queries([example.query for example in useful])
-        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.start)
-        learned.start = Start()
+        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.initialization)
+        learned.initialization = Initialization()
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -265,24 +250,8 @@ class LateInteraction(Retriever):
         return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            options={
-                "encoder": self.encoder,
-                "learning": self.learning,
-                "lookup": self.lookup,
-                "depth": self.depth,
-                "limit": self.limit,
-                "adapter": self.adapter.model_dump(),  # a saved searcher goes on learning
-                "fit": self.fit.model_dump(),
-            },
-            first=self.first is not None,
-            rows=len(self.documents.lengths),
-        )
+        super().save(folder)
         save_encoded(self.network, self.documents, folder / "encoder")
-        if self.first is not None:
-            self.first.save(folder / "first")
         if self.graph is not None:
             self.graph.save(folder / "graph.usearch")
         if self.map is not None:
@@ -290,12 +259,8 @@ class LateInteraction(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        retriever = cls(**state["options"], first=load_retriever(folder / "first", corpus) if state["first"] else None)
-        retriever.corpus = corpus
-        network, retriever.documents = load_encoded(folder / "encoder", state["rows"])
+        retriever = super().load(folder, corpus)
+        network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents))
         assert isinstance(network, TokenEncoder)
         retriever.network = network
         graph = folder / "graph.usearch"
@@ -319,7 +284,7 @@ def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
         k: how many are kept.
     """
     parts = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
-    return joined([best(maxsim(Tokens.joined(part, part[0]), documents), k) for part in parts])
+    return concatenate_rankings([top_k(maxsim(Tokens.joined(part, part[0]), documents), k) for part in parts])
 
 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Learned sparse retrieval: weighted vocabulary terms, searched over an inverted index."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from inspect import signature
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -10,27 +9,23 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.cached import followed
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
-from zero2ir.models.base import (
+from zero2ir.models.base import copy_with
+from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.initialization import Initialization
+from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
     Ranking,
-    Retriever,
-    Start,
-    best,
-    counted,
-    distinct,
-    joined,
-    of_queries,
-    read_state,
-    stated,
-    write_state,
+    concatenate_rankings,
+    distinct_texts,
+    select_candidates,
+    top_k,
 )
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
@@ -39,7 +34,7 @@ BLOCK = 1 << 26  # scores held at once
 FACTORS = "factors.safetensors"
 
 
-class LearnedSparse(Retriever):
+class LearnedSparse(EncoderBased):
     """Ranks documents by the inner product of their term weights and the query's.
 
     Args:
@@ -57,6 +52,9 @@ class LearnedSparse(Retriever):
     """
 
     kind = "learned_sparse"
+    order = 20
+    network: SparseEncoder
+    factors: np.ndarray | None = None
 
     def __init__(
         self,
@@ -75,25 +73,15 @@ class LearnedSparse(Retriever):
         self.terms = TermSettings.model_validate(terms or {})
         self.fit = SparseFitSettings.model_validate(fit or {})
         self.feedback_terms = feedback_terms
-        self.factors: np.ndarray | None = None
-        self.start = Start()
-
-    def needs(self) -> set[str]:
-        return {self.encoder}
-
-    def encoders(self) -> dict[str, TextEncoder]:
-        return {self.encoder: self.network} if self.learning == "terms" else {}
 
     def index(self, corpus: Corpus) -> Self:
         rows = corpus.encoded(self.encoder)
         return self._over(corpus, corpus.encoder(self.encoder).knowing(rows), rows)
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
-        updated = self._like()
-        updated.factors = self.factors
-        rows = followed(self.rows, kept, self.network, corpus.contents[len(kept) :])
-        return updated._over(corpus, self.network.knowing(rows), rows)
+        rows = followed(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        return copy(self)._over(corpus, self.network.knowing(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus
@@ -131,7 +119,7 @@ class LearnedSparse(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._ranked(self.encode_queries(queries), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -163,8 +151,8 @@ class LearnedSparse(Retriever):
         for start in range(0, max(1, queries.shape[0]), rows):
             block = slice(start, start + rows)
             scores = self._scores(queries[block])
-            parts.append(best(scores, k, found=scores > 0, candidates=of_queries(candidates, block)))
-        return joined(parts)
+            parts.append(top_k(scores, k, matching=scores > 0, candidates=select_candidates(candidates, block)))
+        return concatenate_rankings(parts)
 
     def _scores(self, queries: csr_matrix) -> np.ndarray:
         """(n_queries, n_documents) float32, reading the postings of each query's terms alone."""
@@ -175,7 +163,7 @@ class LearnedSparse(Retriever):
         return scores
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        texts, places = distinct(candidates)
+        texts, places = distinct_texts(candidates)
         rows, weighed = self.network.encode(texts), self.encode_queries(queries)
         return [
             np.asarray((rows[numbers] @ weighed[[row]].T).todense(), np.float32).ravel()
@@ -188,49 +176,34 @@ class LearnedSparse(Retriever):
             return {}
         return {"factors": np.ones(self.rows.shape[1], np.float32) if self.factors is None else self.factors}
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """All factors: there are few of them in ten queries."""
         return {name: np.ones_like(value) for name, value in self.parameters().items()}
 
-    def starting_from(self, start: Start) -> Self:
-        changed = self._like()._over(self.corpus, self.network, self.rows)
-        changed.factors, changed.start = start.parameters.get("factors"), start
-        return changed
+    def with_initialization(self, initialization: Initialization) -> Self:
+        return copy_with(self, factors=initialization.parameters.get("factors"), initialization=initialization)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        if not (useful := counted(examples)):
+        if not (useful := weighted_examples(examples)):
             return None
         return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)
 
-    def _like(self) -> Self:
-        return type(self)(**self._told())
-
-    def _told(self) -> dict[str, Any]:
-        """What the constructor is given; JSON."""
-        return {
-            "encoder": self.encoder,
-            "queries": self.queries,
-            "learning": self.learning,
-            "terms": self.terms.model_dump(),
-            "fit": self.fit.model_dump(),
-            "feedback_terms": self.feedback_terms,
-        }
-
     def _learn_factors(self, examples: Sequence[Example]) -> Self:
-        learned = self._like()._over(self.corpus, self.network, self.rows)
-        queries = learned.encode_queries([example.query for example in examples])
-        learned.factors = fit_factors(queries, self.rows, examples, self.terms, self.start)
-        return learned
+        plain = copy_with(self, factors=None, initialization=Initialization())
+        queries = plain.encode_queries([example.query for example in examples])
+        plain.factors = fit_factors(queries, self.rows, examples, self.terms, self.initialization)
+        return plain
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         rows = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
         network = deepcopy(self.network.model)
         trained = self.network.with_model(fit_sparse(network, self.network.lexicon.importance, rows, self.fit, seed))
-        return self._like()._over(self.corpus, trained, trained.encode(self.corpus.contents))
+        learned = copy_with(self, factors=None, initialization=Initialization())
+        return learned._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, rows=self.rows.shape[0], **self._told())
+        super().save(folder)
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
         if self.factors is not None:
@@ -238,11 +211,10 @@ class LearnedSparse(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        state = read_state(folder)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
-        retriever = cls(**stated(state, signature(cls).parameters))
-        retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
+        retriever = super().load(folder, corpus)
+        retriever._over(corpus, network, network.read(folder / network.encoded, len(corpus.documents)))
         if (folder / FACTORS).is_file():
             retriever.factors = load_file(folder / FACTORS)["factors"]
         return retriever

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from zero2ir.data.answer_words import asked_for, parsed
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.data.languages import tokenize
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Reader, read_state, write_state
+from zero2ir.models.base import Reader
 
 REACH = 12.0  # words: so far from a question's term its pull falls to 1/e
 LENGTH = 0.8  # 1 takes the mean of a span's words, 0 their sum; on xquad F1 0.28, 0.22 with 1, 0.22 with 0.4
@@ -74,14 +73,6 @@ class LexicalReader(Reader):
         kind = asked_for(query)
         fits = words.kinds[kind] if kind else np.zeros(n, dtype=bool)
         return np.stack([near / max(sum(terms.values()), 1e-9), fits.astype(float), own], axis=1)
-
-    def save(self, folder: Path) -> None:
-        write_state(folder, self)
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        read_state(folder)
-        return cls().index(corpus)
 
 
 def _distances(places: np.ndarray, n: int) -> np.ndarray:

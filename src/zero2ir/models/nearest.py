@@ -11,7 +11,7 @@ import numpy as np
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, sha256, write_json
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, best, joined, of_queries
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, concatenate_rankings, select_candidates, top_k
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -114,9 +114,10 @@ class Exact:
         rows = max(1, BLOCK // max(1, len(self.vectors)))
         blocks = [slice(at, at + rows) for at in range(0, len(queries), rows)]
         parts = [
-            best(self.vectors.products(queries[block]), k, candidates=of_queries(candidates, block)) for block in blocks
+            top_k(self.vectors.products(queries[block]), k, candidates=select_candidates(candidates, block))
+            for block in blocks
         ]
-        return joined(parts) if parts else best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
+        return concatenate_rankings(parts) if parts else top_k(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
 
     def save(self, folder: Path) -> None:
         """Writes the vectors."""
@@ -160,14 +161,14 @@ class Graph(Exact):
             rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
         variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # less is the rounding of equal scores
-        return joined(rows)._replace(mean=queries @ self.mean, deviation=deviation)
+        return concatenate_rankings(rows)._replace(mean=queries @ self.mean, deviation=deviation)
 
     def _near(self, query: np.ndarray, k: int) -> np.ndarray:
         return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
 
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)
-        ranking = best((self.vectors[numbers] @ query)[None], k)
+        ranking = top_k((self.vectors[numbers] @ query)[None], k)
         return ranking._replace(numbers=np.append(numbers, NO_DOCUMENT)[ranking.numbers])  # -1 takes the last one
 
     def save(self, folder: Path) -> None:

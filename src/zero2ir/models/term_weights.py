@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from zero2ir.encoders.examples import Example
 from zero2ir.models.adapter import other_positives
-from zero2ir.models.base import Start
+from zero2ir.models.initialization import Initialization
 
 
 class TermSettings(BaseModel):
@@ -33,7 +33,7 @@ def fit_factors(
     documents: csr_matrix,
     examples: Sequence[Example],
     settings: TermSettings,
-    start: Start = Start(),  # noqa: B008
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
 

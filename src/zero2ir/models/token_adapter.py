@@ -9,7 +9,7 @@ from pydantic import Field
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
 from zero2ir.models.adapter import AdapterSettings, Steps
-from zero2ir.models.base import Start
+from zero2ir.models.initialization import Initialization
 
 
 class TokenAdapterSettings(AdapterSettings):
@@ -30,7 +30,7 @@ def fit_token_adapter(
     examples: Sequence[Example],
     settings: TokenAdapterSettings,
     seed: int,
-    start: Start = Start(),  # noqa: B008
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W of ``adapt`` by weighted contrast of MaxSim.
 

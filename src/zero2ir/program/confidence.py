@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 LEAST = 4  # queries; fewer tell nothing of how the signals spread
 DEPTH = 20  # documents of a query that take part in a fit
@@ -90,7 +90,7 @@ class Confidence:
         rows = np.flatnonzero(found.any(axis=1))
         if len(rows) < LEAST:
             return None
-        kept = ranking.of_queries(rows).cut(DEPTH)
+        kept = ranking.select_queries(rows).cut(DEPTH)
         return cls.unfitted(kept, *([] if asked is None else [asked]))._fitted(
             kept, [judged[row] for row in rows.tolist()]
         )

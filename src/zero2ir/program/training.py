@@ -15,8 +15,9 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, joined
+from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import search_unshown
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking, concatenate_rankings
 from zero2ir.program.confidence import DEPTH, Confidence, Judged
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.strategies.base import Fitted, Learner, Strategy, TrainingInputs
@@ -133,7 +134,9 @@ def rank_judged(retriever: Retriever, inputs: TrainingInputs, learner: Learner |
         texts = [inputs.queries[query_id] for query_id in asked]
         found.append(search_unshown(unlearned, texts, DEPTH, inputs.candidates_of(asked)))
     place = {query_id: number for number, query_id in enumerate(one for asked, _ in parts for one in asked)}
-    return JudgedRanking(joined(found).of_queries(np.array([place[query_id] for query_id in every], int)), judged)
+    return JudgedRanking(
+        concatenate_rankings(found).select_queries(np.array([place[query_id] for query_id in every], int)), judged
+    )
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs, known: JudgedRanking) -> Confidence | None:

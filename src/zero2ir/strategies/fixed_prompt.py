@@ -4,6 +4,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import learn, with_settings
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import Rival, gain_over, settings_of, sweep_values, tune_parts
 from zero2ir.strategies.tuning import choose
@@ -51,7 +52,7 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
         simple: what stays where they do: the same model without synthetic queries.
     """
     examples = inputs.synthetic_examples()
-    learned = model.learn(examples, inputs.seed)
+    learned = learn(model, examples, inputs.seed)
     if learned is None:
         return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
 
@@ -66,7 +67,7 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     gain = gain_over(simple, values, inputs)
     report = {
         "choice": choice.as_dict(),
-        "settings": settings_of(learned.with_settings(settings)),
+        "settings": settings_of(with_settings(learned, settings)),
         "examples": len(examples),
         "gain_of_synthetic": round(gain, 4),
     }
@@ -75,7 +76,7 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     if gain < 0:
         return simple.renamed(f"the judgments object to learning from {len(examples)} synthetic queries: {compared}")
     return Fitted(
-        learned.with_settings(settings),
+        with_settings(learned, settings),
         SYNTHETIC,
         f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
         values,

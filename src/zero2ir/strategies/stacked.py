@@ -15,9 +15,9 @@ from zero2ir.strategies.fine_tune import (
     cross_validated,
     fitted_beside,
     gain_over,
+    learner_with_settings,
     require_judgments,
     settings_of,
-    with_settings,
 )
 from zero2ir.strategies.tuning import choose
 
@@ -71,10 +71,10 @@ class Stacked(Rival):
         because = compared(simple, best.values, inputs)
         if gain_over(simple, best.values, inputs) < 0:
             return simpler(simple, f"the judgments object to stacking: {because}", table)
-        retriever: Retriever = stacked([one.retriever for one in parts], inputs)
+        retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
-        learner = with_settings(stack, best.settings) if any(one.learner for one in parts) else None
+        learner = learner_with_settings(stack, best.settings) if any(one.learner for one in parts) else None
         weights = " and ".join(
             f"{weight:.1f} {one.chosen}"
             for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
@@ -87,7 +87,7 @@ class Stacked(Rival):
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
     """The retrievers, which are indexed, as one; every weight from 0 is worth trying."""
     hybrid = Hybrid(retrievers, steps=STEPS, least_weight=0.0)
-    hybrid.n_documents = len(inputs.corpus.documents)
+    hybrid.corpus = inputs.corpus
     return hybrid
 
 

@@ -14,7 +14,7 @@ from zero2ir.data.records import Collection, Document, Finding, JudgedDocument, 
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 
 LEAST_PAIRS = 2  # one query cannot be cross-validated

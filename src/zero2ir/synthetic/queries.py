@@ -14,7 +14,7 @@ from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.llm_reranker import relevance, relevance_judge
+from zero2ir.models.pointwise import relevance, relevance_judge
 from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.coverage import choose_documents
 from zero2ir.synthetic.filters import Written, objections

@@ -16,9 +16,10 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Retriever, Start
+from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.initialization import Initialization
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
@@ -236,7 +237,7 @@ def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> N
     assert (inner, prefix) == (hybrid, "0.")
     learned = hybrid.learn([Example("open a file", 7)], seed=0)
     assert learned is not None
-    whole = model.starting_from(prefixed(Start(learned.parameters()), prefix))
+    whole = model.with_initialization(prefixed(Initialization(learned.parameters()), prefix))
     for name, value in learned.parameters().items():
         np.testing.assert_allclose(whole.parameters()[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
 
@@ -246,8 +247,8 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
     learned = good.learn(rotated.inputs(60).synthetic_examples(), seed=0)
     assert learned is not None
     hybrid = Hybrid([bad, good], learning="weights", penalty=0.01).index(rotated.corpus)
-    hybrid = hybrid.starting_from(
-        Start({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
+    hybrid = hybrid.with_initialization(
+        Initialization({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
     )
     fitted = Meta("anil", outer={**OUTER, "iterations": 5}).fit(hybrid, rotated.inputs(6))
     norms = fitted.report["meta"]["norms"]

@@ -16,11 +16,12 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.llm_reranker import Listwise, Pointwise
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.listwise import Listwise
+from zero2ir.models.pointwise import Pointwise
 from zero2ir.models.prompted import PartPrompt, unshown
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
@@ -59,9 +60,9 @@ class Unsure(Retriever):
             number = self.right[query]
             row[(number + np.arange(1, 2 + number % 3)) % len(row)] = 2
             row[number] = 1
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, *args: Any) -> Ranking:
+    def search_with_feedback(self, *args: Any) -> Ranking:
         raise NotImplementedError
 
     def score(self, *args: Any) -> list[np.ndarray]:

@@ -17,9 +17,10 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.fixed_prompt import SYNTHETIC, FixedPrompt
@@ -57,9 +58,9 @@ class Pupil(Retriever):
         for row, query in zip(scores, queries, strict=True):
             row[(self.qrels[query] + np.arange(1, 3 + len(query) % 4)) % self.n_documents] = 1
             row[self.qrels[query]] = self.value
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:

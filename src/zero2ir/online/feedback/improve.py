@@ -13,7 +13,8 @@ from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare
-from zero2ir.models.base import Start
+from zero2ir.models.encoder_based import encoders
+from zero2ir.models.initialization import Initialization, with_initialization
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
 from zero2ir.online.trials.assignment import uniform
 from zero2ir.strategies.base import Strategy, TrainingInputs
@@ -97,7 +98,7 @@ def improve(
         InputError: a judgment is bad, or there is nothing to learn from.
     """
     settings = settings or ImproveSettings()
-    corpus = Corpus(program.documents, program.retriever.encoders(), language_model=program.language_model)
+    corpus = Corpus(program.documents, encoders(program.retriever), language_model=program.language_model)
     known = [event for event in events if event.doc_id in corpus.number_of]  # others are gone
     rows = _joined(judgments, _read(known, settings), corpus)
     taught, tested = _parted(rows, settings.held_out)
@@ -199,7 +200,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
     from zero2ir.program.training import calibrate, rank_judged, with_policy
 
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
-    unlearned = program.retriever.starting_from(Start())
+    unlearned = with_initialization(program.retriever, Initialization())
     fitted = strategy.fit(unlearned, inputs)
     known = rank_judged(fitted.retriever, inputs, fitted.learner)
     new = Program(

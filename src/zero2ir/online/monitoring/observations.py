@@ -151,8 +151,9 @@ class Meter:
 
 def _encoder(retriever: "Retriever") -> Any:
     """The first part that turns queries into one vector each; None where there is none."""
+    from zero2ir.models.base import parts
     from zero2ir.models.dense import Dense
 
     if isinstance(retriever, Dense):
         return retriever
-    return next((found for part in retriever.parts() if (found := _encoder(part)) is not None), None)
+    return next((found for part in parts(retriever) if (found := _encoder(part)) is not None), None)

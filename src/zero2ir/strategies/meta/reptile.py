@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.examples import Example
 from zero2ir.io.terminal import progress
-from zero2ir.models.base import Retriever, Start
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import learn
+from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
 from zero2ir.strategies.meta.tasks import Practice
 from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
 
@@ -50,7 +52,7 @@ class Way(NamedTuple):
         learned_rates: whether each parameter has a learning rate of its own.
     """
 
-    start: Start
+    start: Initialization
     learned_start: bool
     learning_rate: float
     learned_rates: bool = False
@@ -66,8 +68,8 @@ class Way(NamedTuple):
 
     def learn(self, model: Retriever, examples: Sequence[Example], seed: int) -> Retriever:
         """The model after the task's examples."""
-        started = model.starting_from(self.start)
-        return (started.learn(examples, seed) or started) if self.learning_rate else started
+        started = with_initialization(model, self.start)
+        return (learn(started, examples, seed) or started) if self.learning_rate else started
 
 
 class MetaLearned(NamedTuple):
@@ -91,7 +93,7 @@ def reptile_move(
 
     Source: Nichol, Achiam and Schulman 2018, arXiv 1803.02999, algorithm 2.
     """
-    return _moved(model.starting_from(Start(start)), _drawn(task, seed)[:support], start, seed)
+    return _moved(with_initialization(model, Initialization(start)), _drawn(task, seed)[:support], start, seed)
 
 
 def anil_move(
@@ -103,9 +105,9 @@ def anil_move(
     the model: the weights of a hybrid that learns them, else the diagonals of maps.
     """
     drawn = _drawn(task, seed)
-    fast = model.starting_from(Start(start, head_alone(model))).learn(drawn[:support], seed)
-    adapted = start if fast is None else fast.parameters()
-    return _moved(model.starting_from(Start(adapted)), drawn[support:], adapted, seed)
+    fast = learn(with_initialization(model, Initialization(start, head_alone(model))), drawn[:support], seed)
+    adapted = start if fast is None else parameters(fast)
+    return _moved(with_initialization(model, Initialization(adapted)), drawn[support:], adapted, seed)
 
 
 MOVES: dict[str, Move] = {"reptile": reptile_move, "anil": anil_move}
@@ -113,8 +115,8 @@ MOVES: dict[str, Move] = {"reptile": reptile_move, "anil": anil_move}
 
 def head_alone(model: Retriever) -> dict[str, np.ndarray]:
     """Rates that keep everything but the head where it is."""
-    head = model.head()
-    return {name: head.get(name, np.zeros(value.shape)) for name, value in model.parameters().items()}
+    head = head_mask(model)
+    return {name: head.get(name, np.zeros(value.shape)) for name, value in parameters(model).items()}
 
 
 def meta_learn(
@@ -132,8 +134,12 @@ def meta_learn(
     """
     start, moves = learn_start(model, practice, MOVES[form], settings, seed)
     rates: Parameters = head_alone(model) if form == "anil" else {}
-    given = model.parameters()
-    ways = [Way(Start(given), False, 0.0), Way(Start(given), False, 1.0), Way(Start(start), True, 0.0)]
+    given = parameters(model)
+    ways = [
+        Way(Initialization(given), False, 0.0),
+        Way(Initialization(given), False, 1.0),
+        Way(Initialization(start), True, 0.0),
+    ]
     ways += _ways(given, rates, False, settings) + _ways(start, rates, True, settings)
     if settings.learned_rates:
         fitted = learned_rates(model, start, practice, rates, seed)
@@ -169,7 +175,7 @@ def learn_start(
         The start, and the norm of the mean move at each step: it falls as the start gets good for all.
     """
     rng = np.random.default_rng([seed, 2])
-    start = model.parameters()
+    start = parameters(model)
     tasks = _tasks(model, practice)
     norms = []
     for number in progress(range(settings.iterations), "meta-learning"):
@@ -196,8 +202,8 @@ def learned_rates(
     products = {name: np.zeros(value.shape) for name, value in start.items()}
     squares = {name: np.zeros(value.shape) for name, value in start.items()}
     for there, task in _tasks(model, practice):
-        few = _moved(there.starting_from(Start(start, rates)), task[: practice.support], start, seed)
-        whole = _moved(there.starting_from(Start(start, rates)), task, start, seed)
+        few = _moved(with_initialization(there, Initialization(start, rates)), task[: practice.support], start, seed)
+        whole = _moved(with_initialization(there, Initialization(start, rates)), task, start, seed)
         for name in start:
             products[name] += few[name] * whole[name]
             squares[name] += few[name] ** 2
@@ -228,7 +234,7 @@ def held_out_values(model: Retriever, way: Way, practice: Practice, tuning: Tuni
 def _tasks(model: Retriever, practice: Practice) -> list[tuple[Retriever, Sequence[Example]]]:
     """The tasks to learn from, each with the model on the documents that it searches in."""
     elsewhere = {id(task.corpus): task.corpus for task in practice.others}
-    models = {key: model.over(corpus) for key, corpus in elsewhere.items()}
+    models = {key: model.clone().index(corpus) for key, corpus in elsewhere.items()}
     others = [(models[id(task.corpus)], task.examples) for task in practice.others]
     return [*((model, task) for task in practice.learned), *others]
 
@@ -236,7 +242,7 @@ def _tasks(model: Retriever, practice: Practice) -> list[tuple[Retriever, Sequen
 def _ways(start: Parameters, rates: Parameters, learned_start: bool, settings: OuterSettings) -> list[Way]:
     """The grid of learning rates and steps from one start."""
     return [
-        Way(Start(start, _times(rates, start, learning_rate), steps), learned_start, learning_rate)
+        Way(Initialization(start, _times(rates, start, learning_rate), steps), learned_start, learning_rate)
         for learning_rate in settings.learning_rates
         for steps in settings.steps
     ]
@@ -248,8 +254,8 @@ def _times(rates: Parameters, start: Parameters, factor: float) -> dict[str, np.
 
 def _moved(model: Retriever, examples: Sequence[Example], start: Parameters, seed: int) -> dict[str, np.ndarray]:
     """What learning adds to the parameters."""
-    learned = model.learn(examples, seed)
-    after = start if learned is None else learned.parameters()
+    learned = learn(model, examples, seed)
+    after = start if learned is None else parameters(learned)
     return {name: after[name] - value for name, value in start.items()}
 
 

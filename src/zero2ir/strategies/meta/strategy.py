@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models.base import Retriever, Start
+from zero2ir.models.base import Retriever, parts
+from zero2ir.models.capabilities import learn
+from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     Rival,
@@ -15,10 +17,10 @@ from zero2ir.strategies.fine_tune import (
     cross_validated,
     from_judgments,
     gain_over,
+    learner_with_settings,
     require_judgments,
     settings_of,
     tune_parts,
-    with_settings,
 )
 from zero2ir.strategies.meta.reptile import OuterSettings, meta_learn
 from zero2ir.strategies.meta.reweighting import agreement_weights, quantiles
@@ -102,7 +104,7 @@ class Meta(Rival):
         gain, because = gain_over(simple, best.values, inputs), compared(simple, best.values, inputs)
         if gain <= 0:
             return simpler(f"the judgments do not gain by a model {best.name}: {because}")
-        learner = with_settings(plan.learners[best.name], best.settings)
+        learner = learner_with_settings(plan.learners[best.name], best.settings)
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
         report = {
@@ -116,12 +118,14 @@ class Meta(Rival):
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> Plan:
         """Reptile and ANIL."""
         inner, prefix = core(base)
-        if not inner.parameters():
+        if not parameters(inner):
             return Plan({}, {"form": self.form}, "this model has no parameters that a start could be learned for")
         practice = make_practice(inner, inputs, self.tasks)
         if practice is None:
             return Plan({}, {"form": self.form}, "the documents give too few queries to make tasks of")
-        learned = meta_learn(inner.over(practice.corpus), practice, self.form, self.outer, inputs.tuning, inputs.seed)
+        learned = meta_learn(
+            inner.clone().index(practice.corpus), practice, self.form, self.outer, inputs.tuning, inputs.seed
+        )
         way = learned.way
         if learned.choice.index < 2:
             as_it_was, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.table["tried"])
@@ -131,7 +135,7 @@ class Meta(Rival):
                 f"no other start, rate or number of steps pays on {len(practice.held_out)} held-out tasks "
                 f"({inputs.tuning.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
             )
-        started = base.starting_from(prefixed(way.start, prefix))
+        started = with_initialization(base, prefixed(way.start, prefix))
         if not way.learning_rate:
             return Plan({START: lambda _: started}, learned.table)
         return Plan({ADAPTED if way.learned_start else PRACTISED: from_judgments(started, inputs)}, learned.table)
@@ -144,7 +148,7 @@ class Meta(Rival):
         if inputs.others:
             table["other_collections"] = "form=reweight practises on no tasks, and takes none from other collections"
         every = inputs.judged_examples(list(inputs.queries))
-        cosines = base.agreement(examples, every) if examples and every else None
+        cosines = gradient_cosines(base, examples, every) if examples and every else None
         if cosines is None:
             return Plan({}, table, "this model cannot tell which examples agree with the judgments")
         table["weights"] = quantiles(agreement_weights(cosines))
@@ -155,7 +159,7 @@ class Meta(Rival):
             columns = [place for query_id in query_ids for place in column.get(inputs.queries[query_id], [])]
             weights = agreement_weights(cosines[:, columns]) if columns else np.zeros(len(examples))
             counted = [one._replace(weight=float(weight)) for one, weight in zip(examples, weights, strict=True)]
-            return base.learn(counted, inputs.seed)
+            return learn(base, counted, inputs.seed)
 
         def weighted(query_ids: Sequence[str]) -> Retriever | None:
             return weighed(*query_ids)
@@ -164,7 +168,10 @@ class Meta(Rival):
             learned = weighted(query_ids)
             if learned is None:
                 return None
-            return from_judgments(learned.starting_from(Start(learned.parameters())), inputs)(query_ids) or learned
+            return (
+                from_judgments(with_initialization(learned, Initialization(parameters(learned))), inputs)(query_ids)
+                or learned
+            )
 
         if weighted(list(inputs.queries)) is None:
             return Plan({}, table, "no example agrees with the judgments")
@@ -177,14 +184,14 @@ def core(model: Retriever) -> tuple[Retriever, str]:
     What stands around it, a reranker or a smoothing, has no part in practice, and costs none of its time.
     """
     prefix = ""
-    while len(parts := model.parts()) == 1 and len(parts[0].parameters()) == len(model.parameters()):
-        model, prefix = parts[0], f"{prefix}0."
+    while len(inner := parts(model)) == 1 and len(parameters(inner[0])) == len(parameters(model)):
+        model, prefix = inner[0], f"{prefix}0."
     return model, prefix
 
 
-def prefixed(start: Start, prefix: str) -> Start:
+def prefixed(start: Initialization, prefix: str) -> Initialization:
     """The start of a model as that of the whole that it stands in."""
-    parameters, rates = (
+    moved, rates = (
         {f"{prefix}{name}": value for name, value in named.items()} for named in (start.parameters, start.rates)
     )
-    return Start(parameters, rates, start.steps)
+    return Initialization(moved, rates, start.steps)

@@ -77,7 +77,7 @@ class PartSearch:
 
     Args:
         model: indexed.
-        name: of the part, among ``model.prompted()``.
+        name: of the part, among ``prompted_parts(model)``.
         inputs: all that training may see.
         settings: how far.
         trust: what is believed of gains before they are measured.
@@ -98,7 +98,7 @@ class PartSearch:
 
     def search(self, proposers: Sequence[Proposer]) -> PartFound:
         """Has candidates proposed, measures them and chooses one."""
-        part, number = self.model.prompted()[self.name], self.settings.candidates[0]
+        part, number = prompted_parts(self.model)[self.name], self.settings.candidates[0]
         style = style_of(part.task, part.prompt.instruction)
         fixed = PartCandidate(self.name, style, part.prompt)
         examples = self.inputs.judged_examples(list(self.inputs.queries))
@@ -118,7 +118,7 @@ class PartSearch:
         return PartFound(candidates[result.choice.index], result.choice, result.records, proposals)
 
     def _asking(self, prompt: PartPrompt) -> Retriever:
-        return self.model.with_prompts({self.name: prompt})
+        return with_prompts(self.model, {self.name: prompt})
 
     def measure(self, candidate: PartCandidate, queries: int) -> Measured:
         """Asks a candidate the first queries."""

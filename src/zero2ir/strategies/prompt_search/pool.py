@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zero2ir.models.base import counted
+from zero2ir.encoders.examples import weighted_examples
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.prompt_search.candidates import (
     Demonstration,
@@ -97,7 +97,7 @@ class Pool(Proposer):
         if written:
             shown = [written[place] for place in rng.permutation(len(written))[:number]]
         else:
-            shown = task.part.drawn(counted(task.examples), number, rng)
+            shown = task.part.drawn(weighted_examples(task.examples), number, rng)
         prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), chosen=True)
         return PartCandidate(task.fixed.part, style, prompt, self.origin)
 

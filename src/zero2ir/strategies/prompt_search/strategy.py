@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, parts
+from zero2ir.models.capabilities import learn
 from zero2ir.models.dense import Dense
+from zero2ir.models.prompted import prompted_parts, with_prompts
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune, Rival, compared, gain_over, require_judgments
 from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC, learned_unless_objected, require_synthetic
@@ -113,7 +115,7 @@ class PromptSearch(Rival):
         trust = Trust(inputs.tuning.prior_deviation, self.synthetic_deviation)
         found, said = list[str](), list[str]()
         records, choices, proposals = list[dict[str, Any]](), dict[str, float](), dict[str, Any]()
-        for name in model.prompted():
+        for name in prompted_parts(model):
             result = PartSearch(model, name, inputs, self.parts, trust).search(self.proposers)
             records += result.records
             choices |= {f"{name}/{key}": value for key, value in result.choice.as_dict().items()}
@@ -122,7 +124,7 @@ class PromptSearch(Rival):
             if candidate.origin == "fixed":
                 said.append(f"the {name}'s prompt stays among {len(result.records)}")
                 continue
-            changed = model.with_prompts({name: candidate.prompt})
+            changed = with_prompts(model, {name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
             told = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
             pays = gain_over(simple, tuned.values, inputs) > 0
@@ -138,9 +140,9 @@ class PromptSearch(Rival):
     def _taught(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
         """The model after learning from the queries of the prompt that was found for writing them."""
         inner = inner_model(model, inputs)
-        if inner.prompted():
+        if prompted_parts(inner):
             return simple.renamed(f"{NO_CHEAP_MODEL}; {simple.because}")
-        if inner.learn(inputs.synthetic_examples()[:1], inputs.seed) is None:
+        if learn(inner, inputs.synthetic_examples()[:1], inputs.seed) is None:
             return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
 
         language_model = inputs.corpus.require_language_model()
@@ -199,4 +201,4 @@ def first_dense(model: Retriever) -> Dense | None:
     """The first dense retriever of a model and its parts, from the outside in."""
     if isinstance(model, Dense):
         return model
-    return next((found for part in model.parts() if (found := first_dense(part)) is not None), None)
+    return next((found for part in parts(model) if (found := first_dense(part)) is not None), None)
