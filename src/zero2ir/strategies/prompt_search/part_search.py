@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zero2ir.models.base import Retriever
-from zero2ir.models.prompted import PartPrompt
+from zero2ir.models.prompted import PartPrompt, prompted_parts, with_prompts
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PartCandidate
 from zero2ir.strategies.prompt_search.halving import Measured, Rung, measured_values, successive_halving
