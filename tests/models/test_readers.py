@@ -12,6 +12,7 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_model
+from zero2ir.models.capabilities import find_reader
 from zero2ir.models.lexical_reader import LexicalReader, asked_for
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.span_reader import SpanReader, WordVectors, span_texts
@@ -131,5 +132,5 @@ def test_the_vectors_of_what_is_read_now_stay(colours: Corpus, monkeypatch: pyte
 
 def test_a_retriever_reads_by_its_reranker(colours: Corpus) -> None:
     inner = Reranked(Sparse(), LexicalReader(), 4, 0.2).index(colours)
-    assert inner.reader() is inner.reranker
-    assert Sparse().index(colours).reader() is None
+    assert find_reader(inner) is inner.reranker
+    assert find_reader(Sparse().index(colours)) is None

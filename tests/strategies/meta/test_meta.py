@@ -19,7 +19,7 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.initialization import Initialization
+from zero2ir.models.initialization import Initialization, parameters
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
@@ -143,8 +143,8 @@ def test_the_same_seed_gives_the_same(form: str) -> None:
         for rotated, seed in ((Rotated(), 3), (Rotated(), 3), (Rotated(), 4))
     )
     assert (one.chosen, one.because, one.report) == (same.chosen, same.because, same.report)
-    for name, value in one.retriever.parameters().items():
-        assert value.tobytes() == same.retriever.parameters()[name].tobytes()
+    for name, value in parameters(one.retriever).items():
+        assert value.tobytes() == parameters(same.retriever)[name].tobytes()
     assert form == "reweight" or one.report["meta"] != other.report["meta"]
 
 
@@ -237,9 +237,9 @@ def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> N
     assert (inner, prefix) == (hybrid, "0.")
     learned = hybrid.learn([Example("open a file", 7)], seed=0)
     assert learned is not None
-    whole = model.with_initialization(prefixed(Initialization(learned.parameters()), prefix))
-    for name, value in learned.parameters().items():
-        np.testing.assert_allclose(whole.parameters()[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
+    whole = model.with_initialization(prefixed(Initialization(parameters(learned)), prefix))
+    for name, value in parameters(learned).items():
+        np.testing.assert_allclose(parameters(whole)[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
 
 
 def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
@@ -248,7 +248,7 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
     assert learned is not None
     hybrid = Hybrid([bad, good], learning="weights", penalty=0.01).index(rotated.corpus)
     hybrid = hybrid.with_initialization(
-        Initialization({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
+        Initialization({**parameters(hybrid), "1.map": parameters(learned)["map"]}),
     )
     fitted = Meta("anil", outer={**OUTER, "iterations": 5}).fit(hybrid, rotated.inputs(6))
     norms = fitted.report["meta"]["norms"]
@@ -372,7 +372,7 @@ def test_small_groups_are_joined(sizes: list[int], least: int) -> None:
 def test_examples_that_contradict_the_judgments_count_nothing(rotated: Rotated) -> None:
     judged = [Example("query 0", 0, (1,))]
     rotated.encoder.vectors = {**rotated.encoder.vectors, "again": rotated.encoder.vectors["query 0"]}
-    cosines = rotated.model().agreement([Example("query 0", 0, (1,)), Example("again", 1, (0,))], judged)
+    cosines = rotated.model().gradient_cosines([Example("query 0", 0, (1,)), Example("again", 1, (0,))], judged)
     assert cosines[:, 0] == pytest.approx([1, -1], abs=1e-5)
     assert agreement_weights(cosines).tolist() == [2.0, 0.0]
 
@@ -386,7 +386,7 @@ def test_the_closed_form_is_the_gradient() -> None:
     examples = [Example("a", 0, (3,)), Example("b", 1, (4,)), Example("c", 2), Example("a", 4)]
     encoder = Table(dict(zip("abc", vectors[6:], strict=True)))
     corpus = Corpus([Document(str(n), "", "") for n in range(6)], {"static": encoder}, {"static": vectors[:6]})
-    cosines = Dense("static").index(corpus).agreement(examples, examples)
+    cosines = Dense("static").index(corpus).gradient_cosines(examples, examples)
     gradients = []
     for example in examples:
         weights = torch.zeros(5, 5, requires_grad=True)
