@@ -11,7 +11,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.tasks import PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
 from zero2ir.encoders.static import StaticSettings, train_static
@@ -22,18 +22,29 @@ ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_i
 
 
 class PretrainingSettings(BaseModel):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
+
+    Attributes:
+        synthetic: the queries that a language model writes.
+        pairs: the pretext tasks that encoders train on.
+        static: a table of token vectors, random at first.
+        scratch: a small transformer, random at first.
+        adapted: the general-purpose encoder, trained on.
+        learned_sparse: a vocabulary head on the general-purpose encoder's body.
+        projection: of the general-purpose encoder's token vectors, for late interaction.
+        multitask: the general-purpose encoder, trained on several tasks at once.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    synthetic: SyntheticSettings
-    pairs: PairTasks
-    static: StaticSettings
-    scratch: ScratchSettings
-    adapted: AdaptedSettings
-    learned_sparse: LearnedSparseSettings
-    projection: ProjectionSettings
-    multitask: MultitaskSettings
+    synthetic: SyntheticSettings = SyntheticSettings()
+    pairs: PairTasks = DEFAULT
+    static: StaticSettings = StaticSettings()
+    scratch: ScratchSettings = ScratchSettings()
+    adapted: AdaptedSettings = AdaptedSettings()
+    learned_sparse: LearnedSparseSettings = LearnedSparseSettings()
+    projection: ProjectionSettings = ProjectionSettings()
+    multitask: MultitaskSettings = MultitaskSettings()
 
 
 def make_encoder(
