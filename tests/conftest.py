@@ -65,12 +65,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def own_tracking_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow keeps the last store and model in the process and its environment: no test finds those of another one."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    """MLflow keeps the last store, experiment and model in the process: no test finds those of another one."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
     yield
-    if "mlflow" in sys.modules:
-        sys.modules["mlflow"].set_tracking_uri(None)
-        sys.modules["mlflow"].clear_active_model()
+    if mlflow := sys.modules.get("mlflow"):
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # ``set_experiment`` writes it, beside a variable of its own
+        mlflow.tracking.fluent._active_experiment_id = None
+        mlflow.set_tracking_uri(None)
+        mlflow.clear_active_model()
 
 
 @pytest.fixture(scope="session")
