@@ -17,20 +17,17 @@ from hypothesis import settings
 
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
-from zero2ir.encoders import (
-    DenseEncoder,
-    EncoderSettings,
-    MultitaskEncoder,
-    SparseEncoder,
-    TokenEncoder,
-    package_folder,
-)
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
+from zero2ir.encoders.multitask import MultitaskEncoder
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
+from zero2ir.encoders.settings import EncoderSettings, package_folder
+from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.encoders.tokenizer import TOKENIZER
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.encoders.training import FitSettings
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
