@@ -6,16 +6,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from zero2ir.config import TrainConfig, build, chosen, stage
-from zero2ir.data import read_asked, read_candidates, read_documents, read_judgments, read_others
-from zero2ir.encoders import load_encoded
+from zero2ir.config import TrainConfig, build, chosen, complete, stage
+from zero2ir.data.auxiliary import read_others
+from zero2ir.data.judgments import read_asked, read_candidates, read_judgments
+from zero2ir.data.store import read_documents
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes, program_digest
 from zero2ir.program.training import code_revision, train_program
-from zero2ir.strategies import TrainingInputs, wants_synthetic
+from zero2ir.strategies.base import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
 from zero2ir.tracking.runs import DataUsed, Pipeline, Tried, log_training, watching
@@ -53,7 +55,13 @@ def main(config: TrainConfig) -> None:
         | config.panel.model_dump(
             mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
         )
-        | {"conf": config.model_dump(mode="json", include={"model", "strategy", "tuning"})},
+        | {
+            "conf": {
+                "model": complete(config.model),
+                "strategy": complete(config.strategy),
+                "tuning": config.tuning.model_dump(mode="json"),
+            }
+        },
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
-from zero2ir.encoders import EncoderSettings
-from zero2ir.encoders.making import PretrainingSettings
+from zero2ir.encoders.making import MakingSettings
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
@@ -29,6 +29,7 @@ from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import AnsweringSettings
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.answer_pairs import PairSettings
+from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
 
 if TYPE_CHECKING:
@@ -67,8 +68,31 @@ class TaskSettings(Settings):
         return self.pairs is not None
 
 
+class PretrainingSettings(MakingSettings):
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
+
+    Attributes:
+        synthetic: the queries that a language model writes.
+    """
+
+    synthetic: SyntheticSettings = SyntheticSettings()
+
+
 class Panel(Settings):
-    """params.yaml."""
+    """params.yaml, the experimenter's panel; each choice names a file in conf.
+
+    Attributes:
+        dataset: a file of conf/dataset.
+        task: a file of conf/task.
+        lm: a file of conf/lm.
+        encoder: a file of conf/encoder.
+        pretraining: a file of conf/pretraining.
+        budget: the judgments that training may see.
+        other_collections: folders ``data`` of other projects; the strategy meta practises on their judged queries, too.
+        models: files of conf/model.
+        strategies: files of conf/strategy.
+        seeds: one draw of judgments each.
+    """
 
     dataset: str
     task: str
@@ -83,7 +107,15 @@ class Panel(Settings):
 
 
 class IngestConfig(Settings):
-    """conf/ingest.yaml."""
+    """conf/ingest.yaml: read a collection, check it, draw the judgments.
+
+    Attributes:
+        dataset: which collection.
+        task: what its judgments are.
+        budget: the judgments that training may see; params.yaml has it.
+        seeds: one draw of judgments each; params.yaml has them.
+        other_collections: folders ``data`` of other projects; params.yaml has them.
+    """
 
     dataset: DatasetSettings
     task: TaskSettings
@@ -93,7 +125,17 @@ class IngestConfig(Settings):
 
 
 class PretrainConfig(Settings):
-    """conf/pretrain_synthetic.yaml."""
+    """conf/pretrain_synthetic.yaml: synthetic queries, encoders, and all documents' embeddings.
+
+    Attributes:
+        lm: what writes queries.
+        encoder: the general-purpose encoder.
+        pretraining: what is made.
+        tracking: where it is recorded.
+        seeds: params.yaml has them.
+        models: params.yaml has them; they tell which encoders are needed.
+        strategies: params.yaml has them; they tell whether synthetic queries are needed.
+    """
 
     lm: LMSettings
     encoder: EncoderSettings
@@ -105,7 +147,18 @@ class PretrainConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """conf/train.yaml."""
+    """conf/train.yaml: one model by one strategy with one draw of judgments.
+
+    Attributes:
+        lm: opened only for a model or a strategy that asks it.
+        model: the model type, untrained.
+        strategy: how it is trained.
+        tuning: how to choose on few judgments.
+        task: what the judgments are.
+        tracking: where the training is recorded.
+        panel: params.yaml as it is, for the record.
+        seed: which draw of judgments.
+    """
 
     lm: LMSettings
     model: Choice
@@ -132,7 +185,14 @@ class SystemName(Settings):
 
 
 class EvaluateConfig(Settings):
-    """conf/evaluate.yaml."""
+    """conf/evaluate.yaml: measure one trained program on the test queries.
+
+    Attributes:
+        task: what is measured.
+        evaluation: how.
+        tracking: where the measures are recorded.
+        system: which program.
+    """
 
     task: TaskSettings
     evaluation: EvaluationSettings
@@ -164,7 +224,19 @@ class ReportConfig(Settings):
 
 
 class LibraryConfig(Settings):
-    """conf/library.yaml."""
+    """conf/library.yaml: what zero2ir.train and the command zero2ir compose, without the pipeline.
+
+    Attributes:
+        lm: the language model, if any.
+        encoder: the general-purpose encoder.
+        pretraining: what is made from the documents alone.
+        model: the model type, untrained.
+        strategy: how it is trained.
+        tuning: how to choose on few judgments.
+        evaluation: how programs are measured.
+        task: what the judgments are.
+        answering: how the program answers people.
+    """
 
     lm: LMSettings
     encoder: EncoderSettings
@@ -178,7 +250,13 @@ class LibraryConfig(Settings):
 
 
 class LabelConfig(LibraryConfig):
-    """conf/label.yaml."""
+    """conf/label.yaml: the library's choices, and which judgments to ask for.
+
+    Attributes:
+        labelling: cost, batches, and when to stop.
+        selection: how queries are chosen.
+        committee: the models whose rankings tell which documents are judged.
+    """
 
     labelling: LabellingSettings = LabellingSettings()
     selection: Choice
@@ -186,7 +264,11 @@ class LabelConfig(LibraryConfig):
 
 
 class ServeConfig(Settings):
-    """conf/serve.yaml."""
+    """conf/serve.yaml.
+
+    Attributes:
+        serving: the limits of a request, and what is written down.
+    """
 
     serving: ServingSettings = ServingSettings()
 
@@ -234,9 +316,7 @@ def built(group: str, names: Sequence[str]) -> list[Any]:
 
 
 @contextmanager
-def _composed(
-    name: str | None, overrides: Sequence[str], schema: type[BaseModel] = Settings
-) -> Iterator["DictConfig"]:
+def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel] = Settings) -> Iterator["DictConfig"]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -259,7 +339,7 @@ def _composed(
 
 
 def _forced(word: str) -> str:
-    """An override of a value as one that may set a key that no file holds; the schema, which has all, refuses others."""
+    """Lets an override of a value set a key that no file holds; the schema has all keys and refuses others."""
     key = re.match(r"([\w.]+)=", word)
     return word if key is None or (conf_folder() / key[1]).is_dir() else f"++{word}"
 

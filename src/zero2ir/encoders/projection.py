@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, device, readable
+from zero2ir.encoders.base import device, readable
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +20,8 @@ class ProjectionSettings(BaseModel):
     """How token vectors are projected and pooled.
 
     Attributes:
-        dimension: of the projected vectors; no more than the encoder's.
+        dimension: of the projected vectors; no more than the encoder's. 192 is better than 128 on train queries of
+            beir/scifact and beir/nfcorpus.
         whitening: each principal component is divided by its variance to this power: 0 leaves it as it is, 0.5 makes
             all components count alike.
         documents: so many, spread over the collection, tell the principal components.

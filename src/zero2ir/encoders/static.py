@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.pretext.learning import learn_pairs
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
 from zero2ir.encoders.training import Checks, FitSettings
 
@@ -25,7 +26,8 @@ class StaticSettings(BaseModel):
         vocabulary: the most tokens of one that is learned.
         dimension: of the vectors.
         deviation: standard deviation of the random initial weights.
-        fit: how it trains on pretext pairs; every epoch draws new ones.
+        fit: how it trains on pretext pairs; every epoch draws new ones. A scale of 20 lost 0.02 on train queries
+            of beir/scifact and beir/nfcorpus.
         checks: checkpoints and held-out documents; none by default, since a second start is as quick.
     """
 

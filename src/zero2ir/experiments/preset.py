@@ -26,9 +26,9 @@ class ExperimentConfig(Settings):
     """
 
     title: str = ""
-    panel: dict[str, Any] = {}
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    conf: dict[str, dict[str, Any]] = {}
+    panel: dict[str, Any] = Field(default_factory=dict)
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    conf: dict[str, dict[str, Any]] = Field(default_factory=dict)
     target: str | None = "report"
     then: str | None = None
     share: tuple[str, ...] = ("lm", "embeddings")
