@@ -17,7 +17,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
-from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.normalization import Normalization
 from zero2ir.models.ranking import Candidates, Ranking, ranking_agreement, top_k
 from zero2ir.models.sparse import Sparse
 
@@ -76,7 +76,7 @@ def test_an_estimated_mean_says_little_of_the_few_below() -> None:
     mean = (found.sum() - 1.5) / 100  # the one document that was left out scores -1.5
 
     def missing(mean: float) -> float:
-        return mean + Reference(np.arange(99), found, mean, deviation=1.0).missing(100, "z-score")
+        return mean + ScoreStatistics(np.arange(99), found, mean, deviation=1.0).missing(100, "z-score")
 
     assert missing(mean) == pytest.approx(-1.5)
     assert missing(mean + 0.1) == pytest.approx(-1.0)  # no better than the last one found, though 8.5 is left for it
@@ -149,8 +149,8 @@ def test_equal_scores_say_nothing(score: float, n: int) -> None:
     assert reference(same).normalize(same, "min-max").tolist() == [1] * n
 
 
-def reference(scores: np.ndarray) -> Reference:
-    return Reference.of(top_k(scores[None], len(scores)), 0)
+def reference(scores: np.ndarray) -> ScoreStatistics:
+    return ScoreStatistics.from_ranking(top_k(scores[None], len(scores)), 0)
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -170,7 +170,7 @@ def test_scoring_texts_fuses_their_normalised_scores() -> None:
 
 
 def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
-    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, least_weight=0.0)
+    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, min_weight=0.0)
     weights = [settings["weights"] for settings in hybrid.alternative_settings()]
     assert sorted(weights) == [[0, 0, 1], [0, 0.5, 0.5], [0, 1, 0], [0.5, 0, 0.5], [1, 0, 0]]
     assert {settings["normalization"] for settings in hybrid.alternative_settings()} == {"z-score"}
@@ -178,7 +178,7 @@ def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
 
 @pytest.mark.parametrize(("least", "number"), [(0.0, 10), (0.1, 8), (0.2, 6), (0.3, 4), (0.5, 0)])
 def test_no_retriever_gets_less_than_the_least_weight(least: float, number: int) -> None:
-    settings = Hybrid([Given({}), Given({})], least_weight=least).alternative_settings()
+    settings = Hybrid([Given({}), Given({})], min_weight=least).alternative_settings()
     assert len(settings) == number
     assert all(least <= weight <= 1 - least for each in settings for weight in each["weights"])
 
@@ -209,7 +209,7 @@ def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document]
 
 
 def test_a_saved_hybrid_goes_on_learning_as_it_was_told(docstrings: list[Document], tmp_path: Path) -> None:
-    told = {"learning": "weights", "penalty": 0.5, "steps": 4, "least_weight": 0.3}
+    told = {"learning": "weights", "penalty": 0.5, "steps": 4, "min_weight": 0.3}
     corpus = Corpus(docstrings)
     Hybrid([Sparse(), Sparse(k1=2.0)], **told).index(corpus).save(tmp_path)  # type: ignore[arg-type]
     loaded = load_retriever(tmp_path, corpus)

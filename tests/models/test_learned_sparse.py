@@ -13,7 +13,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.ranking import top_k
-from zero2ir.models.term_weights import TermSettings, fit_factors
+from zero2ir.models.term_factors import TermFactorSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
 
@@ -55,7 +55,7 @@ def test_search_is_the_brute_force_product_of_the_encoders_rows(model: LearnedSp
 
 def test_many_queries_are_searched_in_blocks(model: LearnedSparse, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.learned_sparse.BLOCK", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.learned_sparse.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
     for one, other in zip(model.search(QUERIES, 7), whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -95,7 +95,7 @@ def test_rocchio_by_hand(model: LearnedSparse) -> None:
 def test_factors_are_learned_for_the_terms_that_tell_documents_apart() -> None:
     documents = csr_matrix(np.array([[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 0.5, 0.0]], dtype=np.float32))
     queries = csr_matrix(np.array([[2.0, 2.0, 2.0, 0.0]], dtype=np.float32))
-    factors = fit_factors(queries, documents, [Example("q", 0, (1,))], TermSettings(penalty=0.01))
+    factors = fit_factors(queries, documents, [Example("q", 0, (1,))], TermFactorSettings(penalty=0.01))
     assert factors[0] > 1.1
     assert 0 <= factors[1] < 0.9
     assert factors[2:].tolist() == pytest.approx([1, 1], abs=1e-4)  # in both alike; in no query
@@ -107,10 +107,10 @@ def test_factors_are_never_negative_and_stay_near_1_under_a_heavy_penalty(
 ) -> None:
     queries = csr_matrix(np.full((1, 12), 5.0, dtype=np.float32))
     wanted = [Example("q", positive, tuple(number for number in range(7) if number != positive))]
-    factors = fit_factors(queries, csr_matrix(documents), wanted, TermSettings(penalty=penalty))
+    factors = fit_factors(queries, csr_matrix(documents), wanted, TermFactorSettings(penalty=penalty))
     assert (factors >= 0).all()
     assert np.square(factors - 1).sum() <= (np.log(7) + 0.3 * 5 * 12 * 3) / penalty  # the greatest loss at 1
-    heavy = fit_factors(queries, csr_matrix(documents), wanted, TermSettings(penalty=1e6))
+    heavy = fit_factors(queries, csr_matrix(documents), wanted, TermFactorSettings(penalty=1e6))
     np.testing.assert_allclose(heavy, 1.0, atol=1e-3)
 
 

@@ -25,11 +25,11 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import MODELS as REGISTRY
-from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever, nested_models, parts
+from zero2ir.models.base import Model, Ranking, encoder_roles, load_retriever, nested_models, parts
 from zero2ir.models.capabilities import Tunable, learn, settings, sweep, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.feedback import Feedback
+from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
@@ -45,7 +45,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.surface import Surface
+from zero2ir.models.surface import CharacterNgrams
 from zero2ir.models.translated import Translated
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
@@ -81,8 +81,10 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
-    "feedback on sparse": lambda: Feedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
-    "feedback on a hybrid": lambda: Feedback(Hybrid([Sparse(), dense_encoder()], moves=[0.5, 1]), 3, 0.4),
+    "feedback on sparse": lambda: PseudoRelevanceFeedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
+    "feedback on a hybrid": lambda: PseudoRelevanceFeedback(
+        Hybrid([Sparse(), dense_encoder()], feedback_weights=[0.5, 1]), 3, 0.4
+    ),
     "smoothed": lambda: Smoothed(Hybrid([Sparse(), dense_adapter()]), "static", alternatives=[(3, 0.0), (8, 0.5)]),
     "smoothed sparse": lambda: Smoothed(Sparse(), "static", weight=0.6, depth=5),
     "reranked by a cross-encoder": lambda: Reranked(dense_adapter(), CrossEncoder(max_tokens=32, fit=CROSS), 4),
@@ -92,14 +94,14 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "reranked by a head": lambda: Reranked(dense_adapter(), HeadReader(), 4),
     "multitask": lambda: Multitask(adapter={"steps": 5}),
     "reranked by a span reader": lambda: Reranked(dense_adapter(), SpanReader(), 4),
-    "surface": lambda: Surface(alternatives=[(1.2, 0.75)]),
+    "surface": lambda: CharacterNgrams(alternatives=[(1.2, 0.75)]),
     "aligned": lambda: Aligned("static", adapter={"steps": 5}, alignment={"penalty": 3.0, "method": "ridge"}),
     "translated": lambda: Translated(Hybrid([Sparse(), dense_adapter()])),
     "several translations": lambda: Translated(Sparse(), translations=2, alternatives=[1]),
     "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
     "learned sparse": lambda: LearnedSparse(terms={"penalty": 0.125}),
     "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
-    "feedback on learned sparse": lambda: Feedback(LearnedSparse(), 3, 0.4),
+    "feedback on learned sparse": lambda: PseudoRelevanceFeedback(LearnedSparse(), 3, 0.4),
 }
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
 
@@ -327,7 +329,7 @@ def test_a_collection_of_one_document(
     assert_equal(load_retriever(tmp_path, corpus).search(["open a file", "nothing alike", ""], 3), ranking)
 
 
-OFF = {"reranked": {"weight": 0.0}, "rewritten": {"style": "off"}}  # what costs something comes switched off first
+OFF = {"reranked": {"weight": 0.0}, "rewritten": {"method": "off"}}  # what costs something comes switched off first
 
 
 def test_the_present_settings_come_first_and_each_setting_is_what_a_new_model_would_do(
@@ -419,7 +421,7 @@ def test_a_candidate_scores_what_it_scores_in_the_collection(model: Retriever, c
 
 
 def test_feedback_comes_from_the_candidates(corpus: Corpus) -> None:
-    model, pool = Feedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
+    model, pool = PseudoRelevanceFeedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
     best_two = model.retriever.search(QUERIES[:1], 2, [pool]).numbers
     assert set(best_two[0]) <= set(pool)
     expected = model.retriever.search_with_feedback(QUERIES[:1], best_two, 0.5, 10, [pool])
@@ -516,7 +518,7 @@ def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever
         return
     numbers = [5, 3, 17, 40]
     model.index(corpus)
-    small = corpus.rehearsal(numbers, QUERIES, encoder_roles(model))
+    small = corpus.cached_subset(numbers, QUERIES, encoder_roles(model))
     assert small.contents == [corpus.contents[number] for number in numbers]
     if model.kind == "reranked":  # its cross-encoder reads texts
         return

@@ -11,8 +11,8 @@ from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
-DEPTH = 100  # of the members' rankings
-SHOWN = 10  # documents that stand for what a query finds
+COMMITTEE_DEPTH = 100  # of the members' rankings
+TOP_DOCUMENTS = 10  # documents that stand for what a query finds
 
 
 class Committee:
@@ -32,7 +32,7 @@ class Committee:
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Each member's ranking, (n_queries, 100)."""
-        return {name: member.search(self.queries, DEPTH) for name, member in self.members.items()}
+        return {name: member.search(self.queries, COMMITTEE_DEPTH) for name, member in self.members.items()}
 
     def pool(self, place: int, how: Pooling, depth: int) -> list[int]:
         """The numbers of the documents of one query that are to be judged, the most wanted first.
@@ -61,7 +61,7 @@ class Committee:
         role = next((role for member in self.members.values() for role in encoder_roles(member)), None)
         queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
         vectors = self.corpus.encoded(role or "pretrained")
-        pools = [self.pool(place, "round-robin", SHOWN) for place in range(len(self.queries))]
+        pools = [self.pool(place, "round-robin", TOP_DOCUMENTS) for place in range(len(self.queries))]
         documents = np.stack([vectors[pool].mean(axis=0) if pool else np.zeros(vectors.shape[1]) for pool in pools])
         return np.concatenate([_unit(queries), _unit(documents)], axis=1).astype(np.float32)
 

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.encoders.base import device, readable
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.training import quiet, train_in_order
+from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError
 from zero2ir.models.base import Reranker, copy_with
 from zero2ir.models.capabilities import Learnable, Updatable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
     from torch.nn import Module
 
-WEIGHTS = "weights"
+WEIGHTS_FOLDER = "weights"
 
 
 class CrossEncoderSettings(BaseModel):
@@ -104,7 +104,7 @@ class CrossEncoder(Learnable, Updatable, Reranker):
             return split_scores(np.zeros(0, dtype=np.float32), candidates)
         import torch
 
-        with TURNS:
+        with BATCH_LOCK:
             logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
         return split_scores(np.asarray(logits, dtype=np.float32), candidates)
 
@@ -113,7 +113,7 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         rows = candidate_lists(examples, self.corpus.contents, self.fit, np.random.default_rng(seed))
         if not rows:
             return None
-        return copy_with(self, network=train(self._new_network(seed), rows, self.fit, seed))
+        return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
         """The encoder's body under a new head.
@@ -131,7 +131,11 @@ class CrossEncoder(Learnable, Updatable, Reranker):
                 f"the encoder {self.encoder!r} is no transformer, and a cross-encoder needs the body of one; "
                 "choose encoder=minilm, or another model"
             )
-        with TemporaryDirectory() as folder, torch.random.fork_rng(), quiet():  # it would report that the head is new
+        with (
+            TemporaryDirectory() as folder,
+            torch.random.fork_rng(),
+            quiet_transformers(),
+        ):  # it would report that the head is new
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
@@ -139,15 +143,15 @@ class CrossEncoder(Learnable, Updatable, Reranker):
     def save(self, folder: Path) -> None:
         super().save(folder)
         if self.network is not None:
-            self.network.save(str(folder / WEIGHTS), create_model_card=False)
+            self.network.save(str(folder / WEIGHTS_FOLDER), create_model_card=False)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from sentence_transformers import CrossEncoder as Network
 
         reranker = super().load(folder, corpus)
-        if (folder / WEIGHTS).is_dir():
-            reranker.network = Network(str(folder / WEIGHTS), local_files_only=True, device=device())
+        if (folder / WEIGHTS_FOLDER).is_dir():
+            reranker.network = Network(str(folder / WEIGHTS_FOLDER), local_files_only=True, device=device())
         return reranker
 
 
@@ -192,7 +196,9 @@ def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[
     return [numbers[place] for place in rng.permutation(len(numbers))[:most]]
 
 
-def train(network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int) -> "Network":
+def train_cross_encoder(
+    network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int
+) -> "Network":
     """Trains a cross-encoder in place on lists in the given order, and returns it."""
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 

@@ -7,18 +7,18 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
-from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import copy_with
+from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter, gradient_cosines
 from zero2ir.models.encoder_based import EncoderBased
 from zero2ir.models.initialization import Initialization
-from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
+from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
 
 
 class Dense(EncoderBased):
@@ -61,18 +61,22 @@ class Dense(EncoderBased):
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
         self.network = corpus.encoder(self.encoder)
-        self.nearest = nearest(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
+        self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        vectors = followed(self.nearest.vectors, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
-        return copy_with(self, corpus=corpus, nearest=nearest(vectors, self.vectors, self.exact_limit))
+        vectors = append_documents(
+            self.nearest.vectors, kept_numbers, self.network, corpus.contents[len(kept_numbers) :]
+        )
+        return copy_with(
+            self, corpus=corpus, build_vector_index=build_vector_index(vectors, self.vectors, self.exact_limit)
+        )
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
         vectors = self.network.encode_queries(queries)
-        return vectors if self.map is None else adapt(vectors, self.map)
+        return vectors if self.map is None else apply_adapter(vectors, self.map)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.nearest.search(self.encode_queries(queries), k, candidates)
@@ -122,7 +126,7 @@ class Dense(EncoderBased):
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
         queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
-        return agreement(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
+        return gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
@@ -132,7 +136,7 @@ class Dense(EncoderBased):
 
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
         queries = self.network.encode_queries([example.query for example in examples])
-        learned = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.initialization)
+        learned = fit_adapter(queries, self.build_vector_index.vectors, examples, self.adapter, self.initialization)
         return copy_with(self, map=learned, initialization=Initialization())
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -143,8 +147,8 @@ class Dense(EncoderBased):
 
     def _with_network(self, network: DenseEncoder) -> Self:
         """A copy without a map that encodes every document again."""
-        vectors = nearest(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
-        return copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
+        vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
+        return copy_with(self, network=network, build_vector_index=vectors, map=None, initialization=Initialization())
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -159,7 +163,7 @@ class Dense(EncoderBased):
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)
         retriever.network = network
-        retriever.nearest = load_nearest(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
+        retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.nearest.vectors.values.shape[1])
         return retriever

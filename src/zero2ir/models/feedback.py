@@ -11,7 +11,7 @@ from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.models.wrapper import Wrapper
 
 
-class Feedback(Tunable, Wrapper):
+class PseudoRelevanceFeedback(Tunable, Wrapper):
     """Searches, takes the best documents for relevant, and searches again with the query moved toward them.
 
     How a query moves is its retriever's own matter: Rocchio for vectors, RM3 for BM25, each part of a hybrid by its

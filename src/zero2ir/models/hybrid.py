@@ -12,9 +12,10 @@ from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.models.base import Retriever, copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable, Initialization
-from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.normalization import Normalization
 from zero2ir.models.ranking import (
     Candidates,
+    Initialization,
     Ranking,
     concatenate_rankings,
     max_candidates,
@@ -25,8 +26,8 @@ from zero2ir.models.ranking import (
     with_reference_sample,
 )
 
-RIVALS = 100  # that an example's positive is compared with when weights are learned
-LEAST = 1e-3  # the least weight that has a logarithm
+MAX_COMPETITORS = 100  # that an example's positive is compared with when weights are learned
+MIN_WEIGHT = 1e-3  # the least weight that has a logarithm
 
 
 class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
@@ -42,10 +43,10 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         normalization: "z-score", "min-max" or "reciprocal-rank".
         depth: how many documents each retriever contributes.
         steps: the grid of weights worth trying has multiples of 1 / ``steps``.
-        least_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
+        min_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
             of pydocs, scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and
             lost more where the draw misled; with conf/model/full.yaml, 0.1 lost 0.003 on scifact, and 0.2 nothing.
-        moves: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
+        feedback_weights: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
         learning: what learns from examples: "retrievers", each one by itself, or "weights", too, by logistic regression
             on the normalised scores.
         penalty: of the squared distance between learned and given weights, for "weights". Ten queries learn little
@@ -67,8 +68,8 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         normalization: Normalization = "z-score",
         depth: int = 1000,
         steps: int = 10,
-        least_weight: float = 0.2,
-        moves: Sequence[float] | None = None,
+        min_weight: float = 0.2,
+        feedback_weights: Sequence[float] | None = None,
         learning: Literal["retrievers", "weights"] = "retrievers",
         penalty: float = 2.0,
     ) -> None:
@@ -79,8 +80,8 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         self.normalization: Normalization = normalization
         self.depth = depth
         self.steps = steps
-        self.least_weight = least_weight
-        self.moves = list(moves) if moves is not None else [1.0] * len(self.retrievers)
+        self.min_weight = min_weight
+        self.feedback_weights = list(feedback_weights) if feedback_weights is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
 
@@ -102,30 +103,30 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves each retriever's query as far as that one takes part, and fuses."""
-        depth, seen = self._scope(candidates)
+        depth, scored = self._scope(candidates)
         rankings = [
-            search_with_feedback(part, queries, documents, weight * share, depth, seen)
+            search_with_feedback(part, queries, documents, weight * share, depth, scored)
             if share
-            else part.search(queries, depth, seen)
-            for part, share in zip(self.retrievers, self.moves, strict=True)
+            else part.search(queries, depth, scored)
+            for part, share in zip(self.retrievers, self.feedback_weights, strict=True)
         ]
         return self._fuse(rankings, k, candidates)
 
     def _found(self, queries: Sequence[str], candidates: Candidates | None = None) -> list[Ranking]:
-        depth, seen = self._scope(candidates)
-        return [retriever.search(queries, depth, seen) for retriever in self.retrievers]
+        depth, scored = self._scope(candidates)
+        return [retriever.search(queries, depth, scored) for retriever in self.retrievers]
 
     def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
         """How deep each retriever searches, and among what."""
         if candidates is None:
             return min(self.depth, self.n_documents), None
-        seen = with_reference_sample(candidates, self.n_documents)
-        return max_candidates(seen), seen
+        scored = with_reference_sample(candidates, self.n_documents)
+        return max_candidates(scored), scored
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = [
             fused(
-                [Reference.of(ranking, row) for ranking in rankings],
+                [ScoreStatistics.from_ranking(ranking, row) for ranking in rankings],
                 self.weights,
                 self.n_documents,
                 self.normalization,
@@ -142,8 +143,8 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         totals = [np.zeros(len(texts), dtype=np.float32) for texts in candidates]
         for weight, retriever, ranking in zip(self.weights, self.retrievers, self._found(queries), strict=True):
             for row, (total, scores) in enumerate(zip(totals, retriever.score(queries, candidates), strict=True)):
-                reference = Reference.of(ranking, row)
-                if len(reference.found):
+                reference = ScoreStatistics.from_ranking(ranking, row)
+                if len(reference.scores):
                     total += weight / sum(self.weights) * reference.normalize(scores, self.normalization)
         return totals
 
@@ -153,7 +154,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return len(self.corpus.documents)
 
     def alternative_settings(self) -> list[dict[str, Any]]:
-        least = math.ceil(self.least_weight * self.steps - 1e-9)
+        least = math.ceil(self.min_weight * self.steps - 1e-9)
         grid = [
             [step / self.steps for step in steps]
             for steps in product(range(least, self.steps + 1), repeat=len(self.retrievers))
@@ -163,7 +164,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
-        own = {"weights": np.log(np.maximum(self.weights, LEAST))} if self.learning == "weights" else {}
+        own = {"weights": np.log(np.maximum(self.weights, MIN_WEIGHT))} if self.learning == "weights" else {}
         return super().parameters() | own
 
     def head_mask(self) -> dict[str, np.ndarray]:
@@ -209,8 +210,8 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         tables = []
         for example in examples:
             spread, known = spreads[example.query], positives[example.query]
-            best_first = np.argsort(-(given @ spread), kind="stable")[: RIVALS + len(known)]
-            rivals = [number for number in best_first if number not in known][:RIVALS]
+            best_first = np.argsort(-(given @ spread), kind="stable")[: MAX_COMPETITORS + len(known)]
+            rivals = [number for number in best_first if number not in known][:MAX_COMPETITORS]
             tables.append(spread[:, [example.positive, *rivals]].T)
         penalty = self.initialization.penalty(self.penalty, "weights")
         weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
@@ -220,13 +221,18 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
         rankings = self._found(queries)
         return [
-            np.stack([Reference.of(ranking, row).spread(self.n_documents, self.normalization) for ranking in rankings])
+            np.stack(
+                [
+                    ScoreStatistics.from_ranking(ranking, row).spread(self.n_documents, self.normalization)
+                    for ranking in rankings
+                ]
+            )
             for row in range(len(queries))
         ]
 
 
 def fused(
-    references: Sequence[Reference],
+    references: Sequence[ScoreStatistics],
     weights: Sequence[float],
     n_documents: int,
     normalization: Normalization,
@@ -256,7 +262,7 @@ def fused(
 
 
 def learned_weights(
-    tables: Sequence[np.ndarray], counts: np.ndarray, given: np.ndarray, penalty: float | np.ndarray
+    tables: Sequence[np.ndarray], counts: np.ndarray, initial: np.ndarray, penalty: float | np.ndarray
 ) -> list[float]:
     """Weights by logistic regression: how likely each example's positive is the one among its rivals.
 
@@ -266,8 +272,8 @@ def learned_weights(
     Args:
         tables: one (1 + n_rivals, n_retrievers) table of normalised scores an example, the positive first.
         counts: (n_examples,) how much each counts, at least 0.
-        given: (n_retrievers,) the weights to stay near to; they sum to 1.
-        penalty: of the squared distance from ``given``, (n_retrievers,) or the same for all.
+        initial: (n_retrievers,) the weights to stay near to; they sum to 1.
+        penalty: of the squared distance from ``initial``, (n_retrievers,) or the same for all.
 
     Returns:
         Weights of at least 0 that sum to 1; the given ones where the regression leaves nothing.
@@ -278,12 +284,12 @@ def learned_weights(
     share = counts / max(counts.sum(), 1e-12)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = float((penalty * np.square(weights - given)).sum()), 2 * penalty * (weights - given)
+        value, slope = float((penalty * np.square(weights - initial)).sum()), 2 * penalty * (weights - initial)
         for each, table in zip(share, tables, strict=True):
             log_likely = log_softmax(table @ weights)
             value -= each * log_likely[0]
             slope = slope - each * (table[0] - np.exp(log_likely) @ table)
         return value, slope
 
-    found = minimize(loss, given, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(given)).x
-    return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else given)]
+    found = minimize(loss, initial, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(initial)).x
+    return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else initial)]

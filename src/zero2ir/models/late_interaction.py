@@ -9,8 +9,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.encoders.base import save_encoded
-from zero2ir.encoders.batching import Together
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.batching import MicroBatcher
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
@@ -18,14 +18,15 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
-from zero2ir.models.adapter import adapt
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
+from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.encoder_based import EncoderBased
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
+    Initialization,
     Ranking,
     concatenate_rankings,
     distinct_texts,
@@ -35,18 +36,18 @@ from zero2ir.models.ranking import (
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 
-Lookup = Literal["exact", "graph"]
-BLOCK = 1 << 22  # inner products held at once
-QUERIES = 32  # that share one pass over the documents
-CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
-KEPT = 10  # ... of which the rarest count
+IndexType = Literal["exact", "graph"]
+MAX_BLOCK_PRODUCTS = 1 << 22  # inner products held at once
+QUERIES_PER_PASS = 32  # that share one pass over the documents
+FEEDBACK_CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
+FEEDBACK_VECTORS = 10  # ... of which the rarest count
 
 
 class LateInteraction(EncoderBased):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
-    scored, with ``lookup="graph"`` those that hold one of the token vectors nearest to one of the query's.
+    scored, with ``index_type="graph"`` those that hold one of the token vectors nearest to one of the query's.
 
     Args:
         encoder: the role of the encoder, "late_interaction" for token vectors or "sentences" for one vector a sentence
@@ -54,10 +55,11 @@ class LateInteraction(EncoderBased):
         learning: what learns from examples: "adapter" is a linear map of the query's token vectors, which leaves the
             documents' as they are and takes seconds; "encoder" trains the whole network and encodes every document
             again.
-        first: a retriever whose best documents are scored; None for none.
-        lookup: without a first stage, "exact" or "graph".
+        first_stage: a retriever whose best documents are scored; None for none.
+        index_type: without a first stage, "exact" or "graph".
         depth: documents of the first stage, or with "graph" the nearest token vectors of each of the query's.
-        limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a query.
+        exact_limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a
+            query.
         adapter: how the adapter learns.
         fit: how the encoder learns.
 
@@ -73,27 +75,27 @@ class LateInteraction(EncoderBased):
         self,
         encoder: str = "late_interaction",
         learning: Literal["adapter", "encoder"] = "adapter",
-        first: Retriever | None = None,
-        lookup: Lookup = "exact",
+        first_stage: Retriever | None = None,
+        index_type: IndexType = "exact",
         depth: int = 1000,
-        limit: int = 20_000_000,
+        exact_limit: int = 20_000_000,
         adapter: TokenAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        if lookup not in get_args(Lookup):
-            raise ValueError(f"lookup={lookup!r}; choose one of {', '.join(get_args(Lookup))}")
-        if first is not None and lookup != "exact":
+        if index_type not in get_args(IndexType):
+            raise ValueError(f"index_type={index_type!r}; choose one of {', '.join(get_args(IndexType))}")
+        if first_stage is not None and index_type != "exact":
             raise ValueError(
-                f"lookup={lookup!r} stands beside a first stage, which finds the candidates; leave one out"
+                f"index_type={index_type!r} stands beside a first stage, which finds the candidates; leave one out"
             )
         if depth < 1:
             raise ValueError(f"depth={depth}; take at least 1")
         self.encoder = encoder
         self.learning = learning
-        self.first = first
-        self.lookup = lookup
+        self.first_stage = first_stage
+        self.index_type = index_type
         self.depth = depth
-        self.limit = limit
+        self.exact_limit = exact_limit
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
 
@@ -103,38 +105,38 @@ class LateInteraction(EncoderBased):
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        documents = followed(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        documents = append_documents(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
         changed = with_parts(self, [with_corpus(part, corpus, kept_numbers) for part in parts(self)])
         return changed._over(corpus, self.network, documents)
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
         self._check_size()
-        self.graph = TokenGraph.of(documents) if self.lookup == "graph" else None
+        self.graph = TokenGraph.from_documents(documents) if self.index_type == "graph" else None
         return self._sampled()
 
     def _check_size(self) -> None:
         vectors = len(self.documents.vectors)
-        if self.first is None and self.lookup == "exact" and vectors > self.limit:
+        if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
             raise InputError(
-                f"late_interaction: {vectors} token vectors, and exact search takes limit={self.limit}; "
-                "give it a first stage, choose lookup=graph, or raise the limit"
+                f"late_interaction: {vectors} token vectors, and exact search takes exact_limit={self.exact_limit}; "
+                "give it a first stage, choose index_type=graph, or raise exact_limit"
             )
 
     def _sampled(self) -> Self:
         self.sample = self.documents.take(reference_sample(len(self.documents.lengths)))
-        self._passes: dict[int, Together[np.ndarray, Ranking]] = {}
+        self._passes: dict[int, MicroBatcher[np.ndarray, Ranking]] = {}
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
         """Token vectors, through the adapter where one was learned; the lengths of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
-        vectors = tokens.vectors if self.map is None else adapt(tokens.vectors, self.map)
+        vectors = tokens.vectors if self.map is None else apply_adapter(tokens.vectors, self.map)
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
-        if candidates is None and self.first is not None:
-            candidates = _found(self.first.search(queries, self.depth))
+        if candidates is None and self.first_stage is not None:
+            candidates = _found(self.first_stage.search(queries, self.depth))
         return self._nearest(self.encode_queries(queries), candidates, k)
 
     def search_with_feedback(
@@ -150,20 +152,20 @@ class LateInteraction(EncoderBased):
         Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; for its k-means Ward's clusters,
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
-        if candidates is None and self.first is not None:
+        if candidates is None and self.first_stage is not None:
             candidates = _found(search_with_feedback(self.first, queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
-        return self._nearest(Tokens.joined(moved, encoded.vectors), candidates, k)
+        return self._nearest(Tokens.concatenate(moved, encoded.vectors), candidates, k)
 
     def _moved(self, query: np.ndarray, documents: np.ndarray, weight: float) -> np.ndarray:
         """(n_vectors, dimension) a query's vectors and those of documents, by weight."""
         kept = documents[documents != NO_DOCUMENT]
         if not len(kept):
             return query
-        centres = clusters(np.concatenate([self.documents.text(number) for number in kept]), CLUSTERS)
+        centres = ward_centroids(np.concatenate([self.documents.text(number) for number in kept]), FEEDBACK_CLUSTERS)
         rarity = 1 - maxsim(Tokens(centres, np.arange(len(centres) + 1)), self.sample).mean(axis=1)
-        order = np.argsort(-rarity, kind="stable")[:KEPT]
+        order = np.argsort(-rarity, kind="stable")[:FEEDBACK_VECTORS]
         share = rarity[order] / max(float(rarity[order].sum()), 1e-12)
         return np.concatenate([(1 - weight) * query, weight * share[:, None] * centres[order]]).astype(np.float32)
 
@@ -178,12 +180,12 @@ class LateInteraction(EncoderBased):
             [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
         )
 
-    def _pass(self, k: int) -> Together[np.ndarray, Ranking]:
+    def _pass(self, k: int) -> MicroBatcher[np.ndarray, Ranking]:
         """Ranks all documents; queries of several threads share a pass over them, which costs more than a query."""
         if k not in self._passes:
             documents = self.documents  # copies of this share the passes, as long as they have the same documents
-            made = Together[np.ndarray, Ranking](
-                lambda queries: ranked(queries, documents, k),
+            made = MicroBatcher[np.ndarray, Ranking](
+                lambda queries: rank_by_maxsim(queries, documents, k),
                 lambda ranking, places: ranking.select_queries(np.asarray(places)),
                 RLock(),
             )
@@ -264,7 +266,7 @@ class LateInteraction(EncoderBased):
         assert isinstance(network, TokenEncoder)
         retriever.network = network
         graph = folder / "graph.usearch"
-        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.lookup == "graph" else None
+        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.documents.vectors.shape[1])
         return retriever._sampled()
@@ -275,7 +277,7 @@ def _found(ranking: Ranking) -> list[np.ndarray]:
     return [row[row != NO_DOCUMENT] for row in ranking.numbers]
 
 
-def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
+def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
     """Ranks all documents.
 
     Args:
@@ -283,8 +285,8 @@ def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
         documents: at least one vector each.
         k: how many are kept.
     """
-    parts = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
-    return concatenate_rankings([top_k(maxsim(Tokens.joined(part, part[0]), documents), k) for part in parts])
+    parts = [queries[at : at + QUERIES_PER_PASS] for at in range(0, len(queries), QUERIES_PER_PASS)]
+    return concatenate_rankings([top_k(maxsim(Tokens.concatenate(part, part[0]), documents), k) for part in parts])
 
 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
@@ -302,7 +304,7 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
     members = (owner[:, None] == np.arange(len(queries.lengths))).astype(np.float32)  # -> (n_vectors, n_queries)
     scores = np.zeros((len(queries.lengths), len(documents.lengths)), dtype=np.float32)
-    at, rows = 0, max(1, BLOCK // max(1, len(queries.vectors)))
+    at, rows = 0, max(1, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors)))
     while at < len(documents.lengths):
         end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
         end = max(end, at + 1)  # a document that is longer than a block is one
@@ -314,7 +316,7 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     return scores
 
 
-def clusters(vectors: np.ndarray, most: int) -> np.ndarray:
+def ward_centroids(vectors: np.ndarray, most: int) -> np.ndarray:
     """The means of like vectors, by Ward's method on cosines.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
@@ -21,17 +21,18 @@ from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
+    Initialization,
     Ranking,
     concatenate_rankings,
     distinct_texts,
     select_candidates,
     top_k,
 )
-from zero2ir.models.term_weights import TermSettings, fit_factors
+from zero2ir.models.term_factors import TermFactorSettings, fit_factors
+from zero2ir.models.vector_index import MAX_BLOCK_SCORES
 
 Queries = Literal["inference-free", "network"]
-BLOCK = 1 << 26  # scores held at once
-FACTORS = "factors.safetensors"
+FACTORS_FILE = "factors.safetensors"
 
 
 class LearnedSparse(EncoderBased):
@@ -61,7 +62,7 @@ class LearnedSparse(EncoderBased):
         encoder: str = "learned_sparse",
         queries: Queries = "inference-free",
         learning: Literal["terms", "encoder"] = "terms",
-        terms: TermSettings | Mapping[str, Any] | None = None,
+        terms: TermFactorSettings | Mapping[str, Any] | None = None,
         fit: SparseFitSettings | Mapping[str, Any] | None = None,
         feedback_terms: int = 50,
     ) -> None:
@@ -70,7 +71,7 @@ class LearnedSparse(EncoderBased):
         self.encoder = encoder
         self.queries = queries
         self.learning = learning
-        self.terms = TermSettings.model_validate(terms or {})
+        self.terms = TermFactorSettings.model_validate(terms or {})
         self.fit = SparseFitSettings.model_validate(fit or {})
         self.feedback_terms = feedback_terms
 
@@ -80,8 +81,8 @@ class LearnedSparse(EncoderBased):
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
-        rows = followed(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
-        return copy(self)._over(corpus, self.network.knowing(rows), rows)
+        rows = append_documents(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        return copy(self)._over(corpus, self.network.with_documents(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus
@@ -146,7 +147,7 @@ class LearnedSparse(EncoderBased):
 
     def _ranked(self, queries: csr_matrix, k: int, candidates: Candidates | None) -> Ranking:
         n_documents = self.postings.shape[0]
-        rows = max(1, BLOCK // n_documents)
+        rows = max(1, MAX_BLOCK_SCORES // n_documents)
         parts = []
         for start in range(0, max(1, queries.shape[0]), rows):
             block = slice(start, start + rows)
@@ -207,7 +208,7 @@ class LearnedSparse(EncoderBased):
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
         if self.factors is not None:
-            save_file({"factors": self.factors}, folder / FACTORS)
+            save_file({"factors": self.factors}, folder / FACTORS_FILE)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
@@ -215,6 +216,6 @@ class LearnedSparse(EncoderBased):
         assert isinstance(network, SparseEncoder)
         retriever = super().load(folder, corpus)
         retriever._over(corpus, network, network.read(folder / network.encoded, len(corpus.documents)))
-        if (folder / FACTORS).is_file():
-            retriever.factors = load_file(folder / FACTORS)["factors"]
+        if (folder / FACTORS_FILE).is_file():
+            retriever.factors = load_file(folder / FACTORS_FILE)["factors"]
         return retriever

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.llm_reranker import LLMReranker, excerpt, one_a_query
+from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 
 if TYPE_CHECKING:
     import dspy
@@ -31,7 +31,7 @@ class Listwise(LLMReranker):
     kind = "listwise"
     task = "order"
     instruction = "Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."
-    least_demonstrations = 1
+    min_demonstrations = 1
 
     def __init__(self, words: int = 40, demonstrations: int = 2, window: int = 6, step: int = 3) -> None:
         super().__init__(words, demonstrations)
@@ -48,7 +48,7 @@ class Listwise(LLMReranker):
             rows = [row for row, places in enumerate(slides) if turn < len(places)]
             parts = [slides[row][turn] for row in rows]
             texts = [
-                [excerpt(candidates[row][number], self.words) for number in orders[row][part]]
+                [leading_words(candidates[row][number], self.words) for number in orders[row][part]]
                 for row, part in zip(rows, parts, strict=True)
             ]
             found = self._permutations([queries[row] for row in rows], texts)
@@ -61,7 +61,7 @@ class Listwise(LLMReranker):
     def _permutations(self, queries: Sequence[str], texts: Sequence[Sequence[str]]) -> list[list[int] | None]:
         """The order of each window's texts as places in it; None where the answer is of no use."""
         inputs = [
-            {"documents": list(window), "query": excerpt(query, self.words)}
+            {"documents": list(window), "query": leading_words(query, self.words)}
             for query, window in zip(queries, texts, strict=True)
         ]
         writer = order_writer(self._shown(), self.window, self.prompt.instruction)

@@ -14,7 +14,7 @@ from zero2ir.models.prompted import Prompted
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-LETTERS_A_WORD = 10  # a text without spaces is cut, too
+LETTERS_PER_WORD = 10  # a text without spaces is cut, too
 
 
 class LLMReranker(Learnable, Updatable, Prompted, Reranker):
@@ -26,13 +26,13 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
     """
 
     role = "reranker"
-    least_demonstrations: ClassVar[int]
+    min_demonstrations: ClassVar[int]
 
     def __init__(self, words: int, demonstrations: int) -> None:
-        if words < 1 or demonstrations < self.least_demonstrations:
+        if words < 1 or demonstrations < self.min_demonstrations:
             raise ValueError(
                 f"words={words}, demonstrations={demonstrations}; "
-                f"show at least 1 word and {self.least_demonstrations} demonstrations"
+                f"show at least 1 word and {self.min_demonstrations} demonstrations"
             )
         self.words = words
         self.demonstrations = demonstrations
@@ -51,22 +51,22 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Shows some of the examples as demonstrations, unless its prompt was chosen."""
-        if self.prompt.chosen:
+        if self.prompt.optimized:
             return None
-        drawn = self.drawn(weighted_examples(examples), self.demonstrations, np.random.default_rng(seed))
-        return self.with_prompt(self.prompt._replace(shown=tuple(drawn))) if drawn else None
+        drawn = self.draw_demonstrations(weighted_examples(examples), self.demonstrations, np.random.default_rng(seed))
+        return self.with_prompt(self.prompt._replace(demos=tuple(drawn))) if drawn else None
 
     def _text(self, number: int) -> str:
-        return excerpt(self.corpus.contents[number], self.words)
+        return leading_words(self.corpus.contents[number], self.words)
 
     def _shown(self) -> list[dict[str, Any]]:
         """The demonstrations as they are shown: with their queries cut."""
-        return [{**row, "query": excerpt(row["query"], self.words)} for row in self.prompt.shown]
+        return [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
 
 
-def excerpt(text: str, words: int) -> str:
+def leading_words(text: str, words: int) -> str:
     """A text's first words."""
-    return " ".join(text[: 2 * LETTERS_A_WORD * words].split()[:words])[: LETTERS_A_WORD * words]
+    return " ".join(text[: 2 * LETTERS_PER_WORD * words].split()[:words])[: LETTERS_PER_WORD * words]
 
 
 def one_a_query(examples: Sequence[Example], rng: np.random.Generator) -> list[Example]:

@@ -10,13 +10,12 @@ from zero2ir.data.answers import NO_SPAN
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.models.adapter import DenseAdapterSettings
 from zero2ir.models.base import Reader
 from zero2ir.models.capabilities import MultitaskRetriever, TaskFunction
 from zero2ir.models.dense import Dense
 from zero2ir.models.head_reader import HeadReader
-from zero2ir.models.nearest import Precision
 from zero2ir.models.ranking import NO_DOCUMENT
+from zero2ir.models.vector_index import Precision
 
 
 class Multitask(Dense, MultitaskRetriever):
@@ -49,7 +48,7 @@ class Multitask(Dense, MultitaskRetriever):
         self.fit = MultitaskSettings.model_validate(fit or {})
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        from zero2ir.encoders.multitask_training.learning import train_multitask
+        from zero2ir.encoders.multitask_training.training import train_multitask
 
         start = copy(self.network)
         start._model = deepcopy(self.network.model)
@@ -57,7 +56,11 @@ class Multitask(Dense, MultitaskRetriever):
 
     def reader(self) -> Reader | None:
         """The head that points to answers, where it was taught."""
-        return HeadReader(self.encoder).reading_by(self.network) if "answer" in self.network.heads.taught else None
+        return (
+            HeadReader(self.encoder).with_network(self.network)
+            if "answer" in self.network.heads.trained_tasks
+            else None
+        )
 
     def notes(self) -> dict[str, str]:
         heads = self.network.heads
@@ -75,7 +78,7 @@ class Multitask(Dense, MultitaskRetriever):
             "classify_query": lambda query, documents, k: self._class_of("classify_query", query, k),
             "classify_document": lambda query, documents, k: self._class_of("classify_document", query, k),
         }
-        return {task: ask for task, ask in known.items() if task in self.network.heads.taught}
+        return {task: ask for task, ask in known.items() if task in self.network.heads.trained_tasks}
 
     def _texts(self, query: str, documents: Sequence[str] | None, k: int) -> tuple[list[str], list[str]]:
         """The ids and texts of the given documents, by their places; of the first ones for the query otherwise."""
@@ -88,7 +91,7 @@ class Multitask(Dense, MultitaskRetriever):
     def _passages(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
         """The best passages of the first documents."""
         ids, texts = self._texts(query, documents, k)
-        words = self.network.heads.piece_words
+        words = self.network.heads.passage_words
         places = [(number, *place) for number, text in enumerate(texts) for place in pieces(text, words)]
         passages = [texts[number][start:end] for number, start, end in places]
         (scores,) = self.score([query], [passages])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.llm_reranker import LLMReranker, excerpt, one_a_query
+from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 from zero2ir.models.ranking import split_scores
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LMFailure
 
 TOP_LOGPROBS = 20  # the most that OpenAI's protocol allows
-MOST_GRADE = 3
+MAX_GRADE = 3
 
 
 class Pointwise(LLMReranker):
@@ -36,14 +36,14 @@ class Pointwise(LLMReranker):
     kind = "pointwise"
     task = "judge"
     instruction = "Does this document answer the query?"
-    least_demonstrations = 2
+    min_demonstrations = 2
 
     def __init__(self, words: int = 60, demonstrations: int = 4) -> None:
         super().__init__(words, demonstrations)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         inputs = [
-            {"query": excerpt(query, self.words), "document": excerpt(text, self.words)}
+            {"query": leading_words(query, self.words), "document": leading_words(text, self.words)}
             for query, texts in zip(queries, candidates, strict=True)
             for text in texts
         ]
@@ -107,7 +107,7 @@ def relevance_judge(
     else:
         told = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
         judge = dspy.Predict(told)
-        answers = [{"grade": MOST_GRADE if row["relevant"] else 0} for row in shown]
+        answers = [{"grade": MAX_GRADE if row["relevant"] else 0} for row in shown]
     judge.demos = [
         dspy.Example(query=row["query"], document=row["document"], **answer).with_inputs("query", "document")
         for row, answer in zip(shown, answers, strict=True)
@@ -118,7 +118,7 @@ def relevance_judge(
 def relevance(answer: "dspy.Prediction | LMFailure") -> float:
     """What an answer says, 0 (not relevant) to 1; NaN where it says neither yes nor no."""
     if (grade := getattr(answer, "grade", None)) is not None:
-        return float(grade) / MOST_GRADE
+        return float(grade) / MAX_GRADE
     content = (getattr(answer, "logprobs", None) or {}).get("content")
     if not content:
         return {"yes": 1.0, "no": 0.0}.get(_word(getattr(answer, "relevant", "")), math.nan)

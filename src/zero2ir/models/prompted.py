@@ -15,7 +15,7 @@ from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings
 
 PROMPT_FILE = "prompt.json"
 
-Task = Literal["judge", "order", "rewrite", "translate"]
+PromptTask = Literal["judge", "order", "rewrite", "translate"]
 
 
 class PartPrompt(NamedTuple):
@@ -23,26 +23,26 @@ class PartPrompt(NamedTuple):
 
     Attributes:
         instruction: what to do.
-        shown: demonstrations, JSON; each names the "query" that it gives away.
-        chosen: whether it was searched for: learning leaves it as it is.
+        demos: demonstrations, JSON; each names the "query" that it gives away.
+        optimized: whether it was searched for: learning leaves it as it is.
     """
 
     instruction: str
-    shown: tuple[Mapping[str, Any], ...] = ()
-    chosen: bool = False
+    demos: tuple[Mapping[str, Any], ...] = ()
+    optimized: bool = False
 
     def without(self, queries: Collection[str]) -> "PartPrompt":
         """The same without the demonstrations that give some queries away."""
-        return self._replace(shown=tuple(row for row in self.shown if row["query"] not in queries))
+        return self._replace(demos=tuple(row for row in self.demos if row["query"] not in queries))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON, for a model's state."""
-        return {**self._asdict(), "shown": [dict(row) for row in self.shown]}
+        return {**self._asdict(), "demos": [dict(row) for row in self.demos]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
         """Reads what ``as_dict`` made."""
-        return cls(state["instruction"], tuple(state["shown"]), state["chosen"])
+        return cls(state["instruction"], tuple(state["demos"]), state["optimized"])
 
 
 class Prompted(Model):
@@ -56,7 +56,7 @@ class Prompted(Model):
         prompt: what the language model is told at present.
     """
 
-    task: ClassVar[Task]
+    task: ClassVar[PromptTask]
     role: ClassVar[str]
     instruction: ClassVar[str]
     demonstrations: int
@@ -72,7 +72,9 @@ class Prompted(Model):
         return copy_with(self, prompt=prompt)
 
     @abstractmethod
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """At most so many of the examples as demonstrations, JSON."""
 
     def save(self, folder: Path) -> None:
@@ -106,7 +108,7 @@ def with_prompts(model: ModelT, prompts: Mapping[str, PartPrompt]) -> ModelT:
     return changed
 
 
-def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
+def leakage_free_retrievers(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
     """Who may be measured on which queries: nobody on one that its own prompts give away.
 
     Args:
@@ -118,7 +120,7 @@ def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retrieve
         query the retriever without the demonstrations of that query.
     """
     prompts = {name: part.prompt for name, part in prompted_parts(retriever).items()}
-    shown = {row["query"] for prompt in prompts.values() for row in prompt.shown}
+    shown = {row["query"] for prompt in prompts.values() for row in prompt.demos}
     as_it_is = [place for place, query in enumerate(queries) if query not in shown]
     left_out = [
         (with_prompts(retriever, {name: prompt.without([query]) for name, prompt in prompts.items()}), [place])
@@ -128,13 +130,13 @@ def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retrieve
     return [*([(retriever, as_it_is)] if as_it_is else []), *left_out]
 
 
-def search_unshown(
+def search_without_leakage(
     retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None = None
 ) -> Ranking:
     """As ``Retriever.search``, but no query is asked with a prompt that gives it away."""
     if not queries:
         return retriever.search(queries, k, candidates)
-    asked = unshown(retriever, queries)
+    asked = leakage_free_retrievers(retriever, queries)
     rankings = [
         one.search(
             [queries[place] for place in places],

@@ -58,7 +58,7 @@ class Reranked(Tunable, Wrapper):
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         reranked = super().with_corpus(corpus, kept_numbers)
-        own = corpus.beside(encoders(reranked.retriever))
+        own = corpus.with_encoders(encoders(reranked.retriever))
         reranked.reranker = with_corpus(self.reranker, own, kept_numbers)
         return reranked
 
@@ -148,7 +148,7 @@ class Reranked(Tunable, Wrapper):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         reranked = super().load(folder, corpus)
-        reranked.reranker.corpus = corpus.beside(encoders(reranked.retriever))  # it may go on learning
+        reranked.reranker.corpus = corpus.with_encoders(encoders(reranked.retriever))  # it may go on learning
         return reranked
 
 

@@ -13,8 +13,6 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
-from zero2ir.models.nearest import check_searchable, nearest
-from zero2ir.models.normalization import Reference
 from zero2ir.models.ranking import (
     Candidates,
     Ranking,
@@ -25,10 +23,11 @@ from zero2ir.models.ranking import (
     top_k,
     with_reference_sample,
 )
+from zero2ir.models.vector_index import check_searchable
 from zero2ir.models.wrapper import Wrapper
 
-NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
-ROWS = 1 << 12  # documents whose neighbours are sought at once
+NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
+NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents whose neighbours are sought at once
 
 
 class Smoothed(Tunable, Wrapper):
@@ -110,9 +109,9 @@ class Smoothed(Tunable, Wrapper):
         """Moves the retriever's query."""
         if not self.weight:
             return search_with_feedback(self.retriever, queries, documents, weight, k, candidates)
-        depth, seen = self._scope(candidates)
+        depth, scored = self._scope(candidates)
         return self._smoothed(
-            search_with_feedback(self.retriever, queries, documents, weight, depth, seen), k, candidates
+            search_with_feedback(self.retriever, queries, documents, weight, depth, scored), k, candidates
         )
 
     def _seen(self) -> int:
@@ -122,16 +121,18 @@ class Smoothed(Tunable, Wrapper):
         """How deep the retriever searches, and among what: the candidates and their neighbours."""
         if candidates is None:
             return self._seen(), None
-        seen = with_reference_sample(
+        scored = with_reference_sample(
             [np.union1d(numbers, self.near[numbers]) for numbers in candidates], len(self.near)
         )
-        return max_candidates(seen), seen
+        return max_candidates(scored), scored
 
     def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
             return top_k(np.zeros((0, len(self.near))), k)
         rows = [
-            self._smoothed_row(Reference.of(ranking, row), k, None if candidates is None else candidates[row])
+            self._smoothed_row(
+                ScoreStatistics.from_ranking(ranking, row), k, None if candidates is None else candidates[row]
+            )
             for row in range(len(ranking.numbers))
         ]
         return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
@@ -143,7 +144,7 @@ class Smoothed(Tunable, Wrapper):
         self.shares = shares(self.similarities[:, : self.neighbours])
         return self
 
-    def _smoothed_row(self, reference: Reference, k: int, candidates: np.ndarray | None) -> Ranking:
+    def _smoothed_row(self, reference: ScoreStatistics, k: int, candidates: np.ndarray | None) -> Ranking:
         """One query's documents with those whose neighbours were found; none where none was."""
         near, shares = self.near[:, : self.neighbours], self.shares
         own = reference.spread(len(near), "z-score")
@@ -163,7 +164,7 @@ class Smoothed(Tunable, Wrapper):
             return scores
         ranking = self.retriever.search(queries, self._seen())
         return [
-            Reference.of(ranking, row).normalize(values, "z-score").astype(np.float32)
+            ScoreStatistics.from_ranking(ranking, row).normalize(values, "z-score").astype(np.float32)
             for row, values in enumerate(scores)
         ]
 
@@ -179,14 +180,14 @@ class Smoothed(Tunable, Wrapper):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_embeddings(folder / NEIGHBOURS, self.near)
-        save_embeddings(folder / SIMILARITIES, self.similarities)
+        save_embeddings(folder / NEIGHBOURS_FILE, self.near)
+        save_embeddings(folder / SIMILARITIES_FILE, self.similarities)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         smoothed = super().load(folder, corpus)
-        smoothed.near = load_embeddings(folder / NEIGHBOURS, len(corpus.documents))
-        smoothed.similarities = load_embeddings(folder / SIMILARITIES, len(corpus.documents))
+        smoothed.near = load_embeddings(folder / NEIGHBOURS_FILE, len(corpus.documents))
+        smoothed.similarities = load_embeddings(folder / SIMILARITIES_FILE, len(corpus.documents))
         return smoothed._shared()
 
 
@@ -233,9 +234,9 @@ def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.
     n_documents = len(vectors)
     near = np.repeat(np.arange(n_documents, dtype=np.int32)[:, None], most, axis=1)
     similarities = np.zeros((n_documents, most), dtype=np.float16)
-    index = nearest(vectors, "float32", exact_limit)
-    for start in range(0, n_documents, ROWS):
-        ranking = index.search(vectors[start : start + ROWS], most + 1)
+    index = build_vector_index(vectors, "float32", exact_limit)
+    for start in range(0, n_documents, NEIGHBOUR_BLOCK_ROWS):
+        ranking = index.search(vectors[start : start + NEIGHBOUR_BLOCK_ROWS], most + 1)
         for row, (numbers, scores) in enumerate(zip(ranking.numbers, ranking.scores, strict=True), start):
             kept = np.flatnonzero((numbers != row) & (numbers >= 0) & (scores > 0))[:most]
             near[row, : len(kept)] = numbers[kept]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
-from zero2ir.models.adapter import AdapterSettings, Steps
+from zero2ir.models.base import Initialization
 from zero2ir.models.initialization import Initialization
 
 
@@ -54,7 +54,7 @@ def fit_token_adapter(
         relevant.setdefault(example.query, set()).add(example.positive)
     usable = np.flatnonzero(queries.lengths)
     mean_weight = sum(example.weight for example in examples) / len(examples)
-    steps = Steps(queries.vectors.shape[1], settings, start)
+    steps = AdamSteps(queries.vectors.shape[1], settings, start)
     for optimizer in steps if len(usable) else ():
         weights = steps.weights
         chosen = rng.permutation(usable)[: settings.batch_size]

@@ -10,11 +10,11 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.adapter import other_positives
+from zero2ir.models.base import Initialization
 from zero2ir.models.initialization import Initialization
 
 
-class TermSettings(BaseModel):
+class TermFactorSettings(BaseModel):
     """How the factors learn.
 
     Attributes:
@@ -32,7 +32,7 @@ def fit_factors(
     queries: csr_matrix,
     documents: csr_matrix,
     examples: Sequence[Example],
-    settings: TermSettings,
+    settings: TermFactorSettings,
     start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
