@@ -17,7 +17,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
-from zero2ir.models.normalization import Normalization
+from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.ranking import Candidates, Ranking, ranking_agreement, top_k
 from zero2ir.models.sparse import Sparse
 

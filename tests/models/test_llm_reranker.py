@@ -18,8 +18,7 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import load_model
-from zero2ir.models.listwise import Listwise,
-    parse_permutation, windows
+from zero2ir.models.listwise import Listwise, parse_permutation, windows
 from zero2ir.models.llm_reranker import LETTERS_PER_WORD, leading_words
 from zero2ir.models.pointwise import Pointwise, parse_relevance
 from zero2ir.models.reranked import Reranked

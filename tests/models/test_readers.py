@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zero2ir.data.answer_words import answer_kind
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus

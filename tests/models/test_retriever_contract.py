@@ -25,7 +25,7 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import MODELS as REGISTRY
-from zero2ir.models.base import Model, Ranking, encoder_roles, load_retriever, nested_models, parts
+from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever, nested_models, parts
 from zero2ir.models.capabilities import Tunable, learn, settings, sweep, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense

@@ -11,6 +11,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import load_retriever
+from zero2ir.models.llm_reranker import leading_words
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 

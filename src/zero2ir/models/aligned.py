@@ -12,9 +12,10 @@ from zero2ir.encoders.sentences import split_query_sentences
 from zero2ir.encoders.training import FitSettings
 from zero2ir.models.base import copy_with
 from zero2ir.models.dense import Dense
+from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.translated import TranslationFields, parallel_demonstrations, require_translator, translator
-from zero2ir.models.vector_index import DenseAdapterSettings, Precision, apply_adapter
+from zero2ir.models.vector_index import Precision
 
 
 class AlignmentSettings(BaseModel):

@@ -69,9 +69,7 @@ class Dense(EncoderBased):
         vectors = append_documents(
             self.nearest.vectors, kept_numbers, self.network, corpus.contents[len(kept_numbers) :]
         )
-        return copy_with(
-            self, corpus=corpus, build_vector_index=build_vector_index(vectors, self.vectors, self.exact_limit)
-        )
+        return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
@@ -136,7 +134,7 @@ class Dense(EncoderBased):
 
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
         queries = self.network.encode_queries([example.query for example in examples])
-        learned = fit_adapter(queries, self.build_vector_index.vectors, examples, self.adapter, self.initialization)
+        learned = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.initialization)
         return copy_with(self, map=learned, initialization=Initialization())
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -148,7 +146,7 @@ class Dense(EncoderBased):
     def _with_network(self, network: DenseEncoder) -> Self:
         """A copy without a map that encodes every document again."""
         vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
-        return copy_with(self, network=network, build_vector_index=vectors, map=None, initialization=Initialization())
+        return copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
 
     def save(self, folder: Path) -> None:
         super().save(folder)

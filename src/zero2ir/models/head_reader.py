@@ -30,12 +30,12 @@ class HeadReader(Updatable, Reader):
         return {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
-        return self.reading_by(corpus.encoder(self.encoder))
+        return self.with_network(corpus.encoder(self.encoder))
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         return self  # it reads texts, whatever stands in the collection
 
-    def reading_by(self, network: MultitaskEncoder) -> Self:
+    def with_network(self, network: MultitaskEncoder) -> Self:
         """Itself, with an encoder at hand."""
         self.network = network
         return self
@@ -51,4 +51,4 @@ class HeadReader(Updatable, Reader):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         network = load_encoder(folder / "encoder")
         assert isinstance(network, MultitaskEncoder)
-        return super().load(folder, corpus).reading_by(network)
+        return super().load(folder, corpus).with_network(network)

@@ -12,10 +12,9 @@ from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.models.base import Retriever, copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable, Initialization
-from zero2ir.models.normalization import Normalization
+from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.ranking import (
     Candidates,
-    Initialization,
     Ranking,
     concatenate_rankings,
     max_candidates,

@@ -26,7 +26,6 @@ from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
-    Initialization,
     Ranking,
     concatenate_rankings,
     distinct_texts,
@@ -153,7 +152,7 @@ class LateInteraction(EncoderBased):
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
         if candidates is None and self.first_stage is not None:
-            candidates = _found(search_with_feedback(self.first, queries, documents, weight, self.depth))
+            candidates = _found(search_with_feedback(self.first_stage, queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
         return self._nearest(Tokens.concatenate(moved, encoded.vectors), candidates, k)

@@ -21,7 +21,6 @@ from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
-    Initialization,
     Ranking,
     concatenate_rankings,
     distinct_texts,

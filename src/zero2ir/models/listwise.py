@@ -68,7 +68,7 @@ class Listwise(LLMReranker):
         answers = self.language_model.map(writer, inputs, "ordering")
         found = []
         for answer, window in zip(answers, texts, strict=True):
-            order, whole = permutation(str(getattr(answer, "order", "")), len(window))
+            order, whole = parse_permutation(str(getattr(answer, "order", "")), len(window))
             if order is None and hasattr(answer, "toDict"):  # a failure was counted when it came
                 self.language_model.usage.add(failures=1)
             elif order is not None and not whole:
@@ -76,7 +76,9 @@ class Listwise(LLMReranker):
             found.append(order)
         return found
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """A relevant document among its negatives, which keep the order that they are shown in."""
         rows = []
         for example in one_a_query([one for one in examples if one.negatives], rng)[:number]:
@@ -85,15 +87,15 @@ class Listwise(LLMReranker):
             first = places.index(0)
             order = [first, *(place for place in range(len(numbers)) if place != first)]
             texts = [self._text(numbers[place]) for place in places]
-            rows.append({"documents": texts, "query": example.query, "order": written(order)})
+            rows.append({"documents": texts, "query": example.query, "order": order_text(order)})
         return rows
 
 
-def order_writer(shown: Sequence[Mapping[str, Any]], window: int, instruction: str) -> "dspy.Predict":
+def order_writer(demos: Sequence[Mapping[str, Any]], window: int, instruction: str) -> "dspy.Predict":
     """The DSPy program that orders some documents.
 
     Args:
-        shown: demonstrations with documents, query and order.
+        demos: demonstrations with documents, query and order.
         window: the most documents that it is asked about.
         instruction: what is asked for, and in which form.
     """
@@ -105,16 +107,16 @@ def order_writer(shown: Sequence[Mapping[str, Any]], window: int, instruction: s
         order: str = dspy.OutputField()
 
     writer = dspy.Predict(OrderDocuments.with_instructions(instruction), max_tokens=8 * window)
-    writer.demos = [dspy.Example(**row).with_inputs("documents", "query") for row in shown]
+    writer.demos = [dspy.Example(**row).with_inputs("documents", "query") for row in demos]
     return writer
 
 
-def written(order: Sequence[int]) -> str:
+def order_text(order: Sequence[int]) -> str:
     """Places from 0 as an order in words: [1, 0] is "[2] > [1]"."""
     return " > ".join(f"[{place + 1}]" for place in order)
 
 
-def permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
+def parse_permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
     """Reads an order of ``n`` texts, and whether it was whole.
 
     A place that comes twice counts once, one that does not exist not at all, and those left out follow as they stood.

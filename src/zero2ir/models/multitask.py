@@ -13,6 +13,7 @@ from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.models.base import Reader
 from zero2ir.models.capabilities import MultitaskRetriever, TaskFunction
 from zero2ir.models.dense import Dense
+from zero2ir.models.dense_adapter import DenseAdapterSettings
 from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.vector_index import Precision

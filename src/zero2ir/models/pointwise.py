@@ -56,12 +56,14 @@ class Pointwise(LLMReranker):
         return split_scores(scores, candidates)
 
     def _opinion(self, answer: "dspy.Prediction | LMFailure") -> float:
-        value = relevance(answer)
+        value = parse_relevance(answer)
         if math.isnan(value) and hasattr(answer, "toDict"):  # a failure was counted when it came
             self.language_model.usage.add(failures=1)
         return value
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """As many relevant as not relevant ones, in random order; of different queries where there are enough."""
         contrasted = [example for example in examples if example.negatives]
         first = one_a_query(contrasted, rng)
@@ -78,12 +80,12 @@ class Pointwise(LLMReranker):
 
 
 def relevance_judge(
-    shown: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
+    demos: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
 ) -> "dspy.Predict":
     """The DSPy program that judges one document: yes or no with log-probabilities, or a grade.
 
     Args:
-        shown: demonstrations with query, document and relevant (bool).
+        demos: demonstrations with query, document and relevant (bool).
         logprobs: whether the endpoint can tell them.
         question: one about a document and a query that yes or no answers.
     """
@@ -101,21 +103,21 @@ def relevance_judge(
 
     answers: list[dict[str, str | int]]
     if logprobs:
-        told = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
-        judge = dspy.Predict(told, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
-        answers = [{"relevant": "yes" if row["relevant"] else "no"} for row in shown]
+        signature = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
+        judge = dspy.Predict(signature, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
+        answers = [{"relevant": "yes" if row["relevant"] else "no"} for row in demos]
     else:
-        told = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
-        judge = dspy.Predict(told)
-        answers = [{"grade": MAX_GRADE if row["relevant"] else 0} for row in shown]
+        signature = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
+        judge = dspy.Predict(signature)
+        answers = [{"grade": MAX_GRADE if row["relevant"] else 0} for row in demos]
     judge.demos = [
         dspy.Example(query=row["query"], document=row["document"], **answer).with_inputs("query", "document")
-        for row, answer in zip(shown, answers, strict=True)
+        for row, answer in zip(demos, answers, strict=True)
     ]
     return judge
 
 
-def relevance(answer: "dspy.Prediction | LMFailure") -> float:
+def parse_relevance(answer: "dspy.Prediction | LMFailure") -> float:
     """What an answer says, 0 (not relevant) to 1; NaN where it says neither yes nor no."""
     if (grade := getattr(answer, "grade", None)) is not None:
         return float(grade) / MAX_GRADE

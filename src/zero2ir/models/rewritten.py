@@ -41,7 +41,7 @@ class Rewritten(Tunable, Wrapper, Prompted):
 
     kind = "rewritten"
     order = 74
-    tunable = ("style",)
+    tunable = ("method",)
     task = "rewrite"
     role = "rewriter"
     instruction = "Write a passage that answers the query."

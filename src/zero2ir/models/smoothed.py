@@ -13,6 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
+from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.ranking import (
     Candidates,
     Ranking,
@@ -23,7 +24,7 @@ from zero2ir.models.ranking import (
     top_k,
     with_reference_sample,
 )
-from zero2ir.models.vector_index import check_searchable
+from zero2ir.models.vector_index import build_vector_index, check_searchable
 from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"

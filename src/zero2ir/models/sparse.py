@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, tokenize
+from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, identify_language, tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.io.files import read_json, write_json
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
@@ -56,7 +56,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return tokenize(texts, self.known_language)
 
     def index(self, corpus: Corpus) -> Self:
-        self.known_language = identify(corpus.contents) if self.language == AUTO_LANGUAGE else self.language
+        self.known_language = identify_language(corpus.contents) if self.language == AUTO_LANGUAGE else self.language
         tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
         ids = [[self.vocabulary[token] for token in text] for text in tokens]

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Initialization
+from zero2ir.models.dense_adapter import other_positives
 from zero2ir.models.initialization import Initialization
 
 

@@ -15,6 +15,7 @@ from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.hybrid import fused
+from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.prompted import Prompted
 from zero2ir.models.ranking import (
     Candidates,

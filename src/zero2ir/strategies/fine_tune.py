@@ -36,7 +36,6 @@ class FineTune:
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
         chosen = candidates[choice.index]
         learner = (
-            learner_with_settings(
             learner_with_settings(judgment_learner(base, inputs), chosen.settings)
             if chosen.name == LEARNED_CHOICE
             else None

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models.base import Initialization, parts
+from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import learn
 from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
@@ -17,6 +17,7 @@ from zero2ir.strategies.fine_tune import (
     comparison_text,
     cross_validate,
     gain_over,
+    judgment_learner,
     learner_with_settings,
     require_judgments,
     tune_parts,
