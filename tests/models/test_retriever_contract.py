@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
@@ -414,7 +415,7 @@ def everything(corpus: Corpus) -> list[Retriever]:
 anything = st.text(st.characters(), max_size=80)  # lone surrogates, too
 
 
-@settings(max_examples=20)  # each of them asks every model
+@hypothesis(max_examples=20)  # each of them asks every model
 @given(st.lists(anything, max_size=3), st.integers(1, 70))
 @example(["İ", "ß", "\u2028"], 2)
 def test_any_unicode_has_a_sound_ranking(everything: list[Retriever], queries: list[str], k: int) -> None:
