@@ -11,8 +11,10 @@ from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
+from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
-from zero2ir.program.training import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
+from zero2ir.program.ranking import answer, ceiling_run, rank
+from zero2ir.tracking.provenance import code_revision, made_on
 from zero2ir.tracking.runs import DataUsed, Pipeline, log_evaluation, watching
 
 

@@ -14,8 +14,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare
 from zero2ir.models.base import Start
+from zero2ir.online.assignment import uniform
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
-from zero2ir.online.trials.assignment import uniform
 from zero2ir.strategies.base import Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.tuning import TuningSettings, judged_values
@@ -196,16 +196,16 @@ def _inputs(
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
     """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
     from zero2ir.program.program import Program, reader_of
-    from zero2ir.program.training import calibrate, rank_judged, with_policy
+    from zero2ir.program.training import calibrate, with_policy
 
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
     unlearned = program.retriever.starting_from(Start())
     fitted = strategy.fit(unlearned, inputs)
-    known = rank_judged(fitted.retriever, inputs, fitted.learner)
+    calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     new = Program(
         fitted.retriever,
         program.documents,
-        calibrate(fitted.retriever, inputs, known) or program.confidence,
+        calibration.confidence or program.confidence,
         {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
@@ -213,7 +213,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
         fallback=program.fallback,
     )
     policy = program.policy
-    return new if policy is None else with_policy(new, known, policy.risk, policy.most_risk)
+    return new if policy is None else with_policy(new, calibration, policy.risk, policy.most_risk)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from zero2ir.data.judgments import normalised
+from zero2ir.online.assignment import chance
 from zero2ir.online.feedback.clicks import PositionBased
-from zero2ir.online.trials.assignment import chance
 
 if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
