@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir.config import PretrainConfig, PretrainingSettings, needed_encoders, needs_synthetic, read_panel, stage
+from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, read_panel, stage
 from zero2ir.data.judgments import read_judgments
 from zero2ir.data.store import is_ordered, read_documents
 from zero2ir.encoders.base import embed, save_encoded
@@ -17,6 +17,7 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
 from zero2ir.program.cost import peak_memory_mb, timed
+from zero2ir.program.preparation import PretrainingSettings
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic

@@ -1,9 +1,9 @@
 """zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.data.inputs import (
     Candidates,
@@ -13,20 +13,17 @@ from zero2ir.data.inputs import (
     as_candidates,
     as_documents,
     as_judgments,
-    as_pairs,
 )
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
     from zero2ir.config import LibraryConfig
-    from zero2ir.data.auxiliary import OtherCollection
-    from zero2ir.data.records import Document, JudgedDocument
+    from zero2ir.data.records import JudgedDocument
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
     from zero2ir.labelling.labelling import Labelling
     from zero2ir.program.program import Program
-    from zero2ir.strategies.base import TrainingInputs
 
 
 def train(
@@ -77,6 +74,7 @@ def train(
         InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
     """
     from zero2ir.config import build
+    from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
     from zero2ir.program.training import backed, train_program, with_policy
     from zero2ir.strategies.base import wants_synthetic
 
@@ -88,17 +86,18 @@ def train(
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
-    corpus = _corpus(as_documents(documents), config, needs, seed)
-    rows, set_aside = _judged(judgments, corpus, config, translations)
-    ranked = as_candidates(candidates, rows, corpus.number_of)
-    inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
-    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
-    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
+    corpus = prepare_corpus(as_documents(documents), config, needs, seed)
+    rows, skipped = prepare_judgments(judgments, corpus, config.task, translations)
+    synthetic = wants_synthetic(fit, config.lm.available)
+    pools = as_candidates(candidates, rows, corpus.number_of)
+    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools)
+    inputs = replace(inputs, others=prepare_auxiliary(others), asked=list(asked))
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": skipped} if skipped else {})
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
         program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
-    return with_policy(program, trained.known, config.answering.risk, config.answering.most_risk)
+    return with_policy(program, trained.calibration, config.answering.risk, config.answering.most_risk)
 
 
 def load(folder: str | Path) -> "Program":
@@ -153,6 +152,7 @@ def label(
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
     from zero2ir.labelling.labelling import Labelling
+    from zero2ir.program.preparation import prepare_corpus, prepare_inputs
     from zero2ir.strategies.base import wants_synthetic
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
@@ -162,14 +162,14 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
+    corpus = prepare_corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
     synthetic = wants_synthetic(fit, config.lm.available)
-    inputs = _inputs(corpus, as_judgments(judgments, corpus.number_of), None, config, synthetic, seed)
+    inputs = prepare_inputs(corpus, as_judgments(judgments, corpus.number_of), config, seed, synthetic=synthetic)
     return Labelling(
         chosen.index(corpus),
         fit,
@@ -242,6 +242,7 @@ def compare(
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare as compare_scores
     from zero2ir.io.terminal import progress
+    from zero2ir.program.preparation import prepare_corpus, prepare_judgments
 
     for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if given < least:
@@ -255,8 +256,8 @@ def compare(
     if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
         needs.add("lm")
     first = next(iter(configs.values()))
-    corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows, _ = _judged(judgments, corpus, first, translations)
+    corpus = prepare_corpus(as_documents(documents), first, needs, seed)
+    rows, _ = prepare_judgments(judgments, corpus, first.task, translations)
     ranked = as_candidates(candidates, rows, corpus.number_of)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -298,6 +299,7 @@ def _held_out(
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
+    from zero2ir.program.preparation import prepare_inputs
     from zero2ir.strategies.base import wants_synthetic
     from zero2ir.strategies.tuning import judged_values
 
@@ -309,42 +311,13 @@ def _held_out(
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
         seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        inputs = _inputs(corpus, seen, candidates, config, wants_synthetic(strategy, config.lm.available), seed)
+        synthetic = wants_synthetic(strategy, config.lm.available)
+        inputs = prepare_inputs(corpus, seen, config, seed, synthetic=synthetic, candidates=candidates)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = retriever.search(texts, config.evaluation.depth, ranked)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))
-
-
-def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
-    from zero2ir.data.auxiliary import OtherCollection
-    from zero2ir.encoders.corpus import Corpus
-
-    try:
-        corpus = Corpus(as_documents(documents))
-        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus.number_of))
-    except InputError as error:
-        raise InputError(f"others[{number}]: {error}") from None
-
-
-def _judged(
-    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
-) -> tuple[list["JudgedDocument"], dict[str, str]]:
-    """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
-    from zero2ir.data.settings import JudgmentBudget
-    from zero2ir.synthetic.answer_pairs import Finder
-
-    if config.task.pairs is None:
-        return as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {}
-    if translations:
-        raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
-    pairs = as_pairs(cast(Pairs, judgments))
-    if not pairs:
-        return [], {}
-    found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
-    text = {pair.query_id: pair.text for pair in pairs}
-    return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
 
 
 def _config(
@@ -354,53 +327,3 @@ def _config(
 
     choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
-
-
-def _corpus(
-    documents: Sequence["Document"],
-    config: "LibraryConfig",
-    needs: Collection[str],
-    seed: int,
-    cache: Path | None = None,
-) -> "Corpus":
-    """The documents with the encoders that are asked for, and no others: some have to be trained first.
-
-    The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
-    """
-    from zero2ir.encoders.base import TextEncoder
-    from zero2ir.encoders.corpus import Corpus
-    from zero2ir.encoders.making import made_as, make_encoder
-    from zero2ir.encoders.settings import check_available
-    from zero2ir.io import paths
-    from zero2ir.lm.factory import lasting_lm
-
-    check_available(config.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
-    if "lm" in needs:
-        _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
-    made: dict[str, TextEncoder] = {}
-    for role in sorted(set(needs) - {"lm"}):
-        source = made_as(role, config.encoder)
-        made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
-        corpus.encoders[role] = made[source]
-    return corpus
-
-
-def _inputs(
-    corpus: "Corpus",
-    rows: Sequence["JudgedDocument"],
-    candidates: Candidates | None,
-    config: "LibraryConfig",
-    synthetic: bool,
-    seed: int,
-) -> "TrainingInputs":
-    from zero2ir.strategies.base import TrainingInputs
-
-    if not synthetic:
-        return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)
-    from zero2ir.synthetic.queries import write_queries
-
-    assert corpus.language_model is not None
-    written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
-    settings = config.pretraining.synthetic
-    return TrainingInputs(corpus, rows, written, config.tuning, seed, settings, candidates=candidates)

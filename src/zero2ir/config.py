@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
-from zero2ir.encoders.making import MakingSettings, made_as
+from zero2ir.encoders.making import made_as
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
@@ -25,10 +25,9 @@ from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import FallbackSettings
+from zero2ir.program.preparation import PreparationSettings, PretrainingSettings, TaskSettings
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
-from zero2ir.synthetic.answer_pairs import PairSettings
-from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
@@ -41,33 +40,6 @@ class Settings(BaseModel):
     """A part of the configuration; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskSettings(Settings):
-    """What a task's judgments are, and what it measures.
-
-    Attributes:
-        name: what reports call it.
-        measures: ir-measures names, and AnswerRecall@k, EM, F1; the first is the report's main measure.
-        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
-        pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
-    """
-
-    name: str
-    measures: tuple[str, ...]
-    ceiling: bool = False
-    pairs: PairSettings | None = None
-
-    @property
-    def answers(self) -> bool:
-        """Whether a system is to give an answer beside documents."""
-        return self.pairs is not None
-
-
-class PretrainingSettings(MakingSettings):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
-
-    synthetic: SyntheticSettings
 
 
 class Panel(Settings):
@@ -163,17 +135,12 @@ class AnsweringSettings(Settings):
     fallback: FallbackSettings = FallbackSettings()
 
 
-class LibraryConfig(Settings):
+class LibraryConfig(PreparationSettings):
     """conf/library.yaml."""
 
-    lm: LMSettings
-    encoder: EncoderSettings
-    pretraining: PretrainingSettings
     model: Choice
     strategy: Choice
-    tuning: TuningSettings
     evaluation: EvaluationSettings
-    task: TaskSettings
     answering: AnsweringSettings
 
 
