@@ -70,7 +70,7 @@ def test_meta_learns_with_and_without_a_language_model(
 ) -> None:
     language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
     none = LanguageModel(LMSettings(name="none", provider="none"))
-    monkeypatch.setattr("zero2ir.lm.factory.lasting_lm", lambda *_: language_model if lm else none)
+    monkeypatch.setattr("zero2ir.program.preparation.lasting_lm", lambda *_: language_model if lm else none)
     settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer.iterations=2"])]
     options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
     program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
