@@ -30,9 +30,13 @@ from zero2ir.synthetic.settings import SyntheticSettings
 
 
 class PretrainingSettings(MakingSettings):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
 
-    synthetic: SyntheticSettings
+    Attributes:
+        synthetic: the queries that a language model writes.
+    """
+
+    synthetic: SyntheticSettings = SyntheticSettings()
 
 
 class TaskSettings(BaseModel):
@@ -59,14 +63,22 @@ class TaskSettings(BaseModel):
 
 
 class PreparationSettings(BaseModel):
-    """All that decides about the preparation."""
+    """All that decides about the preparation.
+
+    Attributes:
+        lm: the language model, if any.
+        encoder: the general-purpose encoder.
+        pretraining: what is made from the documents alone.
+        tuning: how to choose on few judgments.
+        task: what the judgments are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     lm: LMSettings
     encoder: EncoderSettings
     pretraining: PretrainingSettings
-    tuning: TuningSettings
+    tuning: TuningSettings = TuningSettings()
     task: TaskSettings
 
 
