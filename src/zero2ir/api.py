@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.data.inputs import (
-    Candidates,
+    CandidatesByQuery,
     Documents,
     Judgments,
-    Pairs,
+    QuestionAnswerPairs,
     as_candidates,
     as_documents,
     as_judgments,
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
-    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.labelling.loop import Labelling
     from zero2ir.program.program import Program
 
 
 def train(
     documents: Documents,
-    judgments: Judgments | Pairs = (),
+    judgments: Judgments | QuestionAnswerPairs = (),
     *,
     task: str = "ranking",
     model: str = "hybrid",
@@ -37,10 +37,10 @@ def train(
     lm: str | None = None,
     seed: int = 0,
     settings: Sequence[str] = (),
-    others: Sequence[tuple[Documents, Judgments]] = (),
-    candidates: Candidates | None = None,
+    auxiliary_collections: Sequence[tuple[Documents, Judgments]] = (),
+    candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
-    asked: Sequence[str] = (),
+    unlabelled_queries: Sequence[str] = (),
     fallback: Sequence[str] = (),
     risk: float | None = None,
 ) -> "Program":
@@ -50,7 +50,7 @@ def train(
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
         judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
             (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
-            to answers. ``program.about["set_aside"]`` says which of them were of no use.
+            to answers. ``program.about["skipped_questions"]`` says which of them were of no use.
         task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
         strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
@@ -59,13 +59,13 @@ def train(
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
-        others: documents and judgments of other collections, for strategy meta to practise on.
+        auxiliary_collections: documents and judgments of other collections, for strategy meta to practise on.
         candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
             each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
         translations: of judged queries into the documents' language, by query, where they are in another one: what
             model=translated, aligned and crosslingual learn from.
-        asked: further queries that people asked, of which nothing is judged, such as a log: they tell how scores
-            spread, which makes the stated confidence truer.
+        unlabelled_queries: further queries that people asked, of which nothing is judged, such as a log: they tell how
+            scores spread, which makes the stated confidence truer.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -75,11 +75,10 @@ def train(
     """
     from zero2ir.config import build
     from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
-    from zero2ir.program.training import backed, train_program, with_policy
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.program.training import add_fallback, fit_policy, train_program
 
-    stated = () if risk is None else (f"answering.risk={risk}",)
-    config = _config(task, model, strategy, encoder, lm, [*settings, *stated])
+    overrides = () if risk is None else (f"answering.risk={risk}",)
+    config = _config(task, model, strategy, encoder, lm, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
     simpler = {name: _config(task, name, strategy, encoder, lm, shared) for name in fallback}
     chosen = build(config.model, "model")
@@ -91,13 +90,19 @@ def train(
     synthetic = wants_synthetic(fit, config.lm.available)
     pools = as_candidates(candidates, rows, corpus.number_of)
     inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools)
-    inputs = replace(inputs, others=prepare_auxiliary(others), asked=list(asked))
-    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": skipped} if skipped else {})
+    inputs = replace(
+        inputs,
+        auxiliary_collections=prepare_auxiliary(auxiliary_collections),
+        unlabelled_queries=list(unlabelled_queries),
+    )
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"skipped_questions": skipped} if skipped else {})
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
-        program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
-    return with_policy(program, trained.calibration, config.answering.risk, config.answering.most_risk)
+        program = add_fallback(
+            program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback
+        )
+    return fit_policy(program, trained.calibration, config.answering.risk, config.answering.max_risk)
 
 
 def load(folder: str | Path) -> "Program":
@@ -151,9 +156,9 @@ def label(
     from zero2ir.io import paths
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
-    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.labelling.loop import Labelling
     from zero2ir.program.preparation import prepare_corpus, prepare_inputs
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.strategies.base import needs_synthetic_queries
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
     config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
@@ -162,18 +167,18 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = prepare_corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
+    corpus = prepare_corpus(as_documents(documents), config, needs, seed, paths.CACHE_FOLDER / "embeddings")
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
-    synthetic = wants_synthetic(fit, config.lm.available)
+    synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = prepare_inputs(corpus, as_judgments(judgments, corpus.number_of), config, seed, synthetic=synthetic)
     return Labelling(
         chosen.index(corpus),
         fit,
-        replace(inputs, asked=[text for _, text in candidates] if queries is not None else ()),
+        replace(inputs, unlabelled_queries=[text for _, text in candidates] if queries is not None else ()),
         candidates,
         {name: member.index(corpus) for name, member in members.items()},
         choose,
@@ -183,7 +188,7 @@ def label(
     )
 
 
-class Compared(NamedTuple):
+class CrossValidationResult(NamedTuple):
     """One system's cross-validated result.
 
     Attributes:
@@ -201,7 +206,7 @@ class Compared(NamedTuple):
 
 def compare(
     documents: Documents,
-    judgments: Judgments | Pairs,
+    judgments: Judgments | QuestionAnswerPairs,
     *,
     task: str = "ranking",
     models: Sequence[str] = ("sparse", "dense", "hybrid"),
@@ -211,9 +216,9 @@ def compare(
     folds: int = 5,
     seed: int = 0,
     settings: Sequence[str] = (),
-    candidates: Candidates | None = None,
+    candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
-) -> list[Compared]:
+) -> list[CrossValidationResult]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
     Args:
@@ -240,13 +245,13 @@ def compare(
 
     from zero2ir.config import build
     from zero2ir.evaluation.intervals import bootstrap_interval
-    from zero2ir.evaluation.significance import compare as compare_scores
+    from zero2ir.evaluation.significance import compare_scores as compare_scores
     from zero2ir.io.terminal import progress
     from zero2ir.program.preparation import prepare_corpus, prepare_judgments
 
-    for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
-        if given < least:
-            raise InputError(f"{name}: {given} given; comparing needs at least {least}")
+    for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
+        if number < least:
+            raise InputError(f"{name}: {number} given; comparing needs at least {least}")
     configs = {
         f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
         for model in models
@@ -273,12 +278,12 @@ def compare(
         "seed": seed,
     }
     scores = {
-        name: {0: _held_out(config, corpus, rows, ranked, fold_of, seed)}
+        name: {0: _cross_validated_scores(config, corpus, rows, ranked, fold_of, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
     baseline = next(iter(scores.values()))
     return [
-        Compared(
+        CrossValidationResult(
             name,
             first.task.measures[0],
             bootstrap_interval(list(values[0].values()), **options),
@@ -288,11 +293,11 @@ def compare(
     ]
 
 
-def _held_out(
+def _cross_validated_scores(
     config: "LibraryConfig",
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
-    candidates: Candidates | None,
+    candidates: CandidatesByQuery | None,
     fold_of: Mapping[str, int],
     seed: int,
 ) -> dict[str, float]:
@@ -300,7 +305,7 @@ def _held_out(
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
     from zero2ir.program.preparation import prepare_inputs
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.strategies.base import needs_synthetic_queries
     from zero2ir.strategies.tuning import judged_values
 
     measure = config.task.measures[0]
@@ -309,10 +314,10 @@ def _held_out(
     values: dict[str, float] = {}
     for fold in sorted(set(fold_of.values())):
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
-        seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
+        training_rows = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        synthetic = wants_synthetic(strategy, config.lm.available)
-        inputs = prepare_inputs(corpus, seen, config, seed, synthetic=synthetic, candidates=candidates)
+        synthetic = needs_synthetic_queries(strategy, config.lm.available)
+        inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = retriever.search(texts, config.evaluation.depth, ranked)

@@ -8,7 +8,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.base import Ranking
 from zero2ir.models.sparse import Sparse
-from zero2ir.program.ranking import as_run, ceiling_run, rank
+from zero2ir.program.ranking import as_run, rank, translated_query_run
 from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -51,7 +51,7 @@ def test_run_has_ids_for_numbers_and_no_infinity() -> None:
 def test_the_ceiling_is_bm25_with_the_translations() -> None:
     documents = [Document("a", "", "Luther was born in Eisleben"), Document("b", "", "oxygen is an element of the air")]
     queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
-    assert ceiling_run(documents, queries, 2).doc_ids[0][0] == "b"
-    assert ceiling_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
+    assert translated_query_run(documents, queries, 2).doc_ids[0][0] == "b"
+    assert translated_query_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
     with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
-        ceiling_run(documents, [Query("q1", "¿Qué?")], 2)
+        translated_query_run(documents, [Query("q1", "¿Qué?")], 2)

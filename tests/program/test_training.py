@@ -12,9 +12,8 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.cost import lm_cost
-from zero2ir.program.ranking import rank
-from zero2ir.program.training import calibrate, train_program, with_policy
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.program.training import calibrate, fit_policy, train_program
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.zero_shot import ZeroShot
 
@@ -72,7 +71,7 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
 
 def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
-    told = replace(inputs, asked=[document.text for document in inputs.corpus.documents])
+    told = replace(inputs, unlabelled_queries=[document.text for document in inputs.corpus.documents])
     assert calibrated(retriever, told) != calibrated(retriever, inputs)
     pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
     among = replace(inputs, candidates=pools)
@@ -92,18 +91,18 @@ class Learned(Sparse):
 class LearnsByHeart:
     needs = frozenset[Need]()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         def learner(query_ids: Sequence[str]) -> Retriever:
             learned = Learned().index(inputs.corpus)
             learned.learned = frozenset(inputs.queries[query_id] for query_id in query_ids)
             return learned
 
-        return Fitted(learner(list(inputs.queries)), "by heart", "so", learner=learner)
+        return FitResult(learner(list(inputs.queries)), "by heart", "so", learner=learner)
 
 
 def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
     trained = [train_program(Sparse(), strategy, inputs, {}) for strategy in (LearnsByHeart(), ZeroShot())]
-    learned, plain = (with_policy(one.program, one.calibration, 0.2, None) for one in trained)
+    learned, plain = (fit_policy(one.program, one.calibration, 0.2, None) for one in trained)
     assert learned.confidence == plain.confidence is not None
     assert learned.policy == plain.policy is not None
 
@@ -117,7 +116,7 @@ def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
 def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), inputs, {}).program
     queries = [Query("a", "list of words"), Query("b", "upper case")]
-    run, _ = rank(program, queries, 4, {"a": ["strip", "split"], "b": ["zfill"], "c": ["join"]})
+    run, _ = rank_queries(program, queries, 4, {"a": ["strip", "split"], "b": ["zfill"], "c": ["join"]})
     assert [sorted(filter(None, row)) for row in run.doc_ids] == [["split", "strip"], ["zfill"]]
     assert run.doc_ids[0][0] == "split"
     own = {row.query_id: [row.doc_id] for row in inputs.judgments}  # one relevant document each: always right

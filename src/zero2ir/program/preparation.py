@@ -10,21 +10,29 @@ from typing import NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from zero2ir.data.auxiliary import OtherCollection
-from zero2ir.data.inputs import Candidates, Documents, Judgments, Pairs, as_documents, as_judgments, as_pairs
+from zero2ir.data.auxiliary import AuxiliaryCollection
+from zero2ir.data.inputs import (
+    CandidatesByQuery,
+    Documents,
+    Judgments,
+    QuestionAnswerPairs,
+    as_documents,
+    as_judgments,
+    as_pairs,
+)
 from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import MakingSettings, made_as, make_encoder
+from zero2ir.encoders.making import MakingSettings, make_encoder, source_role
 from zero2ir.encoders.settings import EncoderSettings, check_available
 from zero2ir.errors import InputError
 from zero2ir.io import paths
-from zero2ir.lm.factory import lasting_lm
+from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.tuning import TuningSettings
-from zero2ir.synthetic.answer_pairs import Finder, PairSettings
+from zero2ir.synthetic.answer_pairs import AnswerPassageFinder, PairSettings
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 
@@ -114,12 +122,12 @@ def prepare_corpus(
         InputError: an encoder or the language model cannot be had; nothing was computed yet.
     """
     check_available(settings.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(settings.lm, paths.CACHE / "lm", seed))
+    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(settings.lm, paths.CACHE / "lm", seed))
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # before any work is done
     encoders: dict[str, TextEncoder] = {}
     for role in sorted(set(needs) - {"lm"}):
-        source = made_as(role, settings.encoder)
+        source = source_role(role, settings.encoder)
         if source not in encoders:
             encoders[source] = make_encoder(source, corpus, settings.encoder, settings.pretraining, seed)
         corpus.encoders[role] = encoders[source]
@@ -127,7 +135,10 @@ def prepare_corpus(
 
 
 def prepare_judgments(
-    judgments: Judgments | Pairs, corpus: Corpus, task: TaskSettings, translations: Mapping[str, str] | None = None
+    judgments: Judgments | QuestionAnswerPairs,
+    corpus: Corpus,
+    task: TaskSettings,
+    translations: Mapping[str, str] | None = None,
 ) -> Judged:
     """The judgments; where they are question-answer pairs, those of the passages that hold the answers.
 
@@ -138,10 +149,10 @@ def prepare_judgments(
         return Judged(as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {})
     if translations:
         raise InputError(f"translations: task={task.name} does not use them; leave them out")
-    pairs = as_pairs(cast(Pairs, judgments))
+    pairs = as_pairs(cast(QuestionAnswerPairs, judgments))
     if not pairs:
         return Judged([], {})
-    found = Finder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    found = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
     skipped = {text[query_id]: reason for query_id, reason in found.set_aside.items()}
     return Judged([row for rows in found.rows for row in rows], skipped)
@@ -154,7 +165,7 @@ def prepare_inputs(
     seed: int,
     *,
     synthetic: bool,
-    candidates: Candidates | None = None,
+    candidates: CandidatesByQuery | None = None,
 ) -> TrainingInputs:
     """All that training may see.
 
@@ -174,7 +185,7 @@ def prepare_inputs(
     return TrainingInputs(corpus, rows, written, settings.tuning, seed, writing, candidates=candidates)
 
 
-def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> list[OtherCollection]:
+def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> list[AuxiliaryCollection]:
     """Other collections with judgments, for strategy meta.
 
     Raises:
@@ -187,5 +198,5 @@ def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> lis
             rows = as_judgments(judgments, corpus.number_of)
         except InputError as error:
             raise InputError(f"others[{number}]: {error}") from None
-        made.append(OtherCollection(f"others[{number}]", corpus.documents, rows))
+        made.append(AuxiliaryCollection(f"others[{number}]", corpus.documents, rows))
     return made

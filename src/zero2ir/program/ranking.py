@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zero2ir.data.languages import FOUND_OUT
+from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import Document, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import Run, rankings
+from zero2ir.evaluation.measures import Run, ranked_lists
 from zero2ir.models.base import NO_DOCUMENT, Ranking
 from zero2ir.models.sparse import Sparse
 
@@ -28,7 +28,7 @@ def rank(
     Args:
         program: who ranks.
         queries: any number.
-        depth: of the rankings.
+        depth: of the ranked_lists.
         candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
     """
     ids = [query.query_id for query in queries]
@@ -40,14 +40,14 @@ def rank(
 
 def answer(program: "Program", queries: Sequence[Query], run: Run) -> dict[str, str]:
     """Query id → the answer that the program reads in its first document; "" where it found none."""
-    first = {ranking.query_id: ranking.doc_ids[0] for ranking in rankings(run, depth=1) if ranking.doc_ids}
+    first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     content = {document.doc_id: document.content for document in program.documents}
     passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
     given = program.answers([query.text for query in queries], passages)
     return dict(zip((query.query_id for query in queries), given, strict=True))
 
 
-def ceiling_run(
+def translated_query_run(
     documents: Sequence[Document],
     queries: Sequence[Query],
     depth: int,
@@ -58,7 +58,7 @@ def ceiling_run(
     Args:
         documents: the collection.
         queries: with translations.
-        depth: of the rankings.
+        depth: of the ranked_lists.
         candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
 
     Raises:
@@ -71,7 +71,7 @@ def ceiling_run(
         )
     corpus, ids = Corpus(documents), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
-    found = Sparse(language=FOUND_OUT).index(corpus).search([query.translation for query in queries], depth, ranked)
+    found = Sparse(language=AUTO_LANGUAGE).index(corpus).search([query.translation for query in queries], depth, ranked)
     return as_run(found, ids, documents)
 
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.models.base import Ranking, Retriever, joined
-from zero2ir.models.prompted import search_unshown
-from zero2ir.program.confidence import DEPTH, Confidence, Judged
+from zero2ir.models.base import Ranking, Retriever, concatenate_rankings
+from zero2ir.models.prompted import search_without_leakage
+from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
 from zero2ir.program.cost import lm_cost, peak_memory_mb, timed
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.policy import Policy
-from zero2ir.program.program import Link, Program, reader_of
-from zero2ir.strategies.base import Fitted, Learner, Strategy, TrainingInputs
+from zero2ir.program.program import FallbackLink, Program, reader_of
+from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 
 class Calibration(NamedTuple):
@@ -29,11 +29,11 @@ class Calibration(NamedTuple):
 
     confidence: Confidence | None
     ranking: Ranking
-    judged: Sequence[Judged]
+    judged: Sequence[QueryJudgments]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """A program, and what its training took and decided.
 
     Attributes:
@@ -45,21 +45,21 @@ class Trained:
     """
 
     program: Program
-    fitted: Fitted
+    fitted: FitResult
     calibration: Calibration
     cost: Mapping[str, float]
 
 
 def train_program(
     model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any], answers: bool = False
-) -> Trained:
+) -> TrainingResult:
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
         model: not yet indexed.
         strategy: how to train.
         inputs: all that training may see.
-        about: what the program shall say of itself; ``chosen`` and ``because`` are added.
+        about: what the program shall say of itself; ``chosen`` and ``reason`` are added.
         answers: whether the program shall point to answers, too.
 
     Raises:
@@ -73,7 +73,7 @@ def train_program(
         fitted.retriever,
         inputs.corpus.documents,
         calibration.confidence,
-        {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
+        {**about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
@@ -84,7 +84,7 @@ def train_program(
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
-    return Trained(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
+    return TrainingResult(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Calibration:
@@ -107,14 +107,14 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     return Calibration(Confidence.fit(ranking, judged, asked), ranking, judged)
 
 
-def _judged(inputs: TrainingInputs) -> list[Judged]:
+def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
     """The relevant and the other judged documents of each judged query."""
     number_of = inputs.corpus.number_of
     relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     for row in inputs.judgments:
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
-    return [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
+    return [QueryJudgments(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
 
 
 def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None) -> Ranking:
@@ -125,12 +125,12 @@ def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner 
     for held_out, rest in parts:
         fitted = (learner(rest) if learner else None) or retriever
         texts = [inputs.queries[query_id] for query_id in held_out]
-        rankings.append(search_unshown(fitted, texts, DEPTH, inputs.candidates_of(held_out)))
+        rankings.append(search_without_leakage(fitted, texts, CONFIDENCE_DEPTH, inputs.candidates_of(held_out)))
     place = {query_id: number for number, query_id in enumerate(one for held_out, _ in parts for one in held_out)}
-    return joined(rankings).of_queries(np.array([place[query_id] for query_id in every], int))
+    return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in every], int))
 
 
-def with_policy(program: Program, calibration: Calibration, risk: float | None, most_risk: float | None) -> Program:
+def fit_policy(program: Program, calibration: Calibration, risk: float | None, max_risk: float | None) -> Program:
     """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
 
     Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
@@ -142,7 +142,7 @@ def with_policy(program: Program, calibration: Calibration, risk: float | None, 
         program: trained.
         calibration: the one of its training.
         risk: see ``Policy.choose``.
-        most_risk: see ``Policy.choose``.
+        max_risk: see ``Policy.choose``.
 
     Raises:
         InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
@@ -155,13 +155,13 @@ def with_policy(program: Program, calibration: Calibration, risk: float | None, 
             "or state no risk"
         )
     _, ranking, judged = calibration
-    stated = program.confidence.probabilities(ranking)[:, 0]
+    confidences = program.confidence.probabilities(ranking)[:, 0]
     right = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
-    program.policy = Policy.choose(stated, (np.array(right) + stated) / 2, risk, most_risk)
+    program.policy = Policy.choose(confidences, (np.array(right) + confidences) / 2, risk, max_risk)
     return program
 
 
-def backed(program: Program, simpler: Program, settings: FallbackSettings) -> Program:
+def add_fallback(program: Program, simpler: Program, settings: FallbackSettings) -> Program:
     """A program behind whose last link stands a simpler one over the same documents."""
     return Program(
         program.retriever,
@@ -171,6 +171,6 @@ def backed(program: Program, simpler: Program, settings: FallbackSettings) -> Pr
         program.language_model or simpler.language_model,
         program.reader,
         program.policy,
-        [*program.links, Link(simpler.name, simpler.retriever, simpler.confidence)],
+        [*program.links, FallbackLink(simpler.name, simpler.retriever, simpler.confidence)],
         settings,
     )
