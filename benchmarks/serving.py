@@ -49,7 +49,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Program, load_program
-from zero2ir.program.training import add_fallback, calibrate, train_program
+from zero2ir.program.training import add_fallback, calibrate, fit_policy, train_program
 from zero2ir.strategies.base import TrainingInputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))

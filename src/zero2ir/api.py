@@ -76,6 +76,7 @@ def train(
     from zero2ir.config import build
     from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
     from zero2ir.program.training import add_fallback, fit_policy, train_program
+    from zero2ir.strategies.base import needs_synthetic_queries
 
     overrides = () if risk is None else (f"answering.risk={risk}",)
     config = _config(task, model, strategy, encoder, lm, [*settings, *overrides])
@@ -87,7 +88,7 @@ def train(
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
     corpus = prepare_corpus(as_documents(documents), config, needs, seed)
     rows, skipped = prepare_judgments(judgments, corpus, config.task, translations)
-    synthetic = wants_synthetic(fit, config.lm.available)
+    synthetic = needs_synthetic_queries(fit, config.lm.available)
     pools = as_candidates(candidates, rows, corpus.number_of)
     inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools)
     inputs = replace(

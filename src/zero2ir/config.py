@@ -194,6 +194,13 @@ class ReportConfig(Settings):
 class LibraryConfig(PreparationSettings):
     """conf/library.yaml: what zero2ir.train and the command zero2ir compose, without the pipeline.
 
+    Attributes:
+        model: the model type, untrained.
+        strategy: how it is trained.
+        evaluation: how programs are measured.
+        answering: how the program answers people.
+    """
+
     model: ObjectConfig
     strategy: ObjectConfig
     evaluation: EvaluationSettings

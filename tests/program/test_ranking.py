@@ -8,7 +8,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.base import Ranking
 from zero2ir.models.sparse import Sparse
-from zero2ir.program.ranking import as_run, rank, translated_query_run
+from zero2ir.program.ranking import as_run, rank_queries, translated_query_run
 from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -25,7 +25,7 @@ def inputs(string_methods: list[dict[str, str]], string_judgments: Rows) -> Trai
 def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), inputs, {}).program
     queries = [Query("a", "list of words"), Query("b", "zzz qqq"), Query("c", "upper case")]
-    run, stated = rank(program, queries, depth=4)
+    run, stated = rank_queries(program, queries, depth=4)
     assert list(run.query_ids) == list(stated) == ["a", "b", "c"]
     for query, row in zip(queries, run.doc_ids, strict=True):
         answer = program(query=query.text, k=4)
@@ -36,7 +36,7 @@ def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInp
 
 def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), TrainingInputs(inputs.corpus, ()), {}).program
-    assert rank(program, [Query("a", "words")], depth=3)[1] == {}
+    assert rank_queries(program, [Query("a", "words")], depth=3)[1] == {}
 
 
 def test_run_has_ids_for_numbers_and_no_infinity() -> None:

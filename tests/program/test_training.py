@@ -12,6 +12,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.cost import lm_cost
+from zero2ir.program.ranking import rank_queries
 from zero2ir.program.training import calibrate, fit_policy, train_program
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune

@@ -122,7 +122,7 @@ def prepare_corpus(
         InputError: an encoder or the language model cannot be had; nothing was computed yet.
     """
     check_available(settings.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(settings.lm, paths.CACHE / "lm", seed))
+    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(settings.lm, paths.CACHE_FOLDER / "lm", seed))
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # before any work is done
     encoders: dict[str, TextEncoder] = {}
@@ -154,7 +154,7 @@ def prepare_judgments(
         return Judged([], {})
     found = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
-    skipped = {text[query_id]: reason for query_id, reason in found.set_aside.items()}
+    skipped = {text[query_id]: reason for query_id, reason in found.skipped_questions.items()}
     return Judged([row for rows in found.rows for row in rows], skipped)
 
 
@@ -197,6 +197,6 @@ def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> lis
             corpus = Corpus(as_documents(documents))
             rows = as_judgments(judgments, corpus.number_of)
         except InputError as error:
-            raise InputError(f"others[{number}]: {error}") from None
-        made.append(AuxiliaryCollection(f"others[{number}]", corpus.documents, rows))
+            raise InputError(f"auxiliary_collections[{number}]: {error}") from None
+        made.append(AuxiliaryCollection(f"auxiliary_collections[{number}]", corpus.documents, rows))
     return made

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
 
-def rank(
+def rank_queries(
     program: "Program",
     queries: Sequence[Query],
     depth: int,
@@ -38,7 +38,7 @@ def rank(
     return as_run(ranking, ids, program.documents), stated
 
 
-def answer(program: "Program", queries: Sequence[Query], run: Run) -> dict[str, str]:
+def answer_queries(program: "Program", queries: Sequence[Query], run: Run) -> dict[str, str]:
     """Query id → the answer that the program reads in its first document; "" where it found none."""
     first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     content = {document.doc_id: document.content for document in program.documents}

@@ -103,8 +103,9 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     ranking = _out_of_fold(retriever, inputs, learner)
     if not judged:
         return Calibration(None, ranking, judged)
-    asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
-    return Calibration(Confidence.fit(ranking, judged, asked), ranking, judged)
+    unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
+    spread = retriever.search(unlabelled, CONFIDENCE_DEPTH) if unlabelled else None
+    return Calibration(Confidence.fit(ranking, judged, spread), ranking, judged)
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:

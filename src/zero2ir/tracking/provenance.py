@@ -12,7 +12,7 @@ PACKAGES = (  # that decide about figures; the lock names all others
 )
 
 
-def made_on() -> dict[str, str]:
+def describe_runtime() -> dict[str, str]:
     """What a figure was measured with: machine, interpreter, and the packages that decide about figures, by version."""
     machine = {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
