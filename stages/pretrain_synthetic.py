@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from zero2ir.config import (
     PretrainConfig,
-    PretrainingSettings,
     built,
     read_panel,
     stage,
@@ -22,11 +21,14 @@ from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.program.training import code_revision, peak_memory_mb, timed
+from zero2ir.models.base import encoder_roles
+from zero2ir.program.cost import peak_memory_mb, timed
+from zero2ir.program.preparation import PretrainingSettings
 from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
+from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import PipelineRun, collect_telemetry, log_pretraining
 from zero2ir.tracking.telemetry import Telemetry
 
@@ -37,7 +39,7 @@ CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
     models, strategies = built("model", config.models), built("strategy", config.strategies)  # mistakes: now, not later
-    roles = sorted({source_role(role, config.encoder) for model in models for role in model.encoder_roles()})
+    roles = sorted({source_role(role, config.encoder) for model in models for role in encoder_roles(model)})
     write = (
         synthetic_queries
         if any(needs_synthetic_queries(one, config.lm.available) for one in strategies)
