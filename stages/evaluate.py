@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from zero2ir.config import EvaluateConfig, read_panel, stage
+from zero2ir.config import EvaluateConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments, test_queries
 from zero2ir.data.store import read_collection
 from zero2ir.evaluation.answers import AnswerKey
@@ -22,6 +22,7 @@ from zero2ir.tracking.runs import DatasetInput, PipelineRun, collect_telemetry, 
 def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
     trained, results = paths.training_folder(**names), paths.results(**names)
+    built("model", [config.system.model])  # imports the classes that the program is made of
     program = load_program(trained / paths.PROGRAM_FOLDER)
     training = json.loads((trained / paths.TRAINING_FILE).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION_FOLDER)
@@ -49,6 +50,8 @@ def main(config: EvaluateConfig) -> None:
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
         runtime=describe_runtime(),
+        model_order=training["model_order"],
+        strategy_order=training["strategy_order"],
     )
     metrics = write_results(
         results,

@@ -40,6 +40,8 @@ def main(config: TrainConfig) -> None:
         "reason": trained.fitted.reason,
         "cost": cost,
         "measure": config.tuning.measure,
+        "model_order": model.order,
+        "strategy_order": strategy.order,
         **trained.fitted.report,
     }
     with finished_folder(paths.training_folder(**names)) as folder:

@@ -90,7 +90,7 @@ def test_the_first_stage_says_what_is_scored(late: LateInteraction, corpus: Corp
 def test_what_is_usual_is_estimated_on_a_sample(
     late: LateInteraction, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zero2ir.models.base.REFERENCE_SAMPLE", 20)
+    monkeypatch.setattr("zero2ir.models.ranking.REFERENCE_SAMPLE", 20)
     found = LateInteraction(first_stage=Dense("static"), depth=7).index(corpus).search(QUERIES, 5)
     whole = late.search(QUERIES, 5)
     np.testing.assert_allclose(found.mean, whole.mean, atol=0.05)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zero2ir.models.build_vector_index import ExactIndex, GraphIndex, Vectors, build_vector_index, load_vector_index
 
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
@@ -16,6 +15,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
+from zero2ir.models.vector_index import ExactIndex, GraphIndex, Vectors, build_vector_index, load_vector_index
 
 
 @pytest.fixture(scope="module")

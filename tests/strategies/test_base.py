@@ -152,7 +152,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    monkeypatch.setattr(Retriever, "requires_learning", lambda self: True)
+    monkeypatch.setattr("zero2ir.strategies.fine_tune.requires_learning", lambda retriever: True)
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == LEARNED_CHOICE
     assert isinstance(fitted.retriever, Scripted)

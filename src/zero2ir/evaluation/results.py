@@ -89,6 +89,8 @@ class SystemIdentity(BaseModel):
         prompts: those that its training tried, each with its scores and cost; none for most strategies.
         judged_queries: how many judged queries its training was given; None where nobody says.
         runtime: the machine, the interpreter and the packages that measured it, by name.
+        model_order: where reports list its model type, the lowest first.
+        strategy_order: where reports list its strategy, the lowest first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,6 +103,8 @@ class SystemIdentity(BaseModel):
     prompts: list[dict[str, Any]] = []
     judged_queries: int | None = None
     runtime: dict[str, str] = {}
+    model_order: int = 100
+    strategy_order: int = 100
 
     @property
     def name(self) -> str:

@@ -76,7 +76,7 @@ class LearnedSparse(EncoderBased):
 
     def index(self, corpus: Corpus) -> Self:
         rows = corpus.encoded(self.encoder)
-        return self._over(corpus, corpus.encoder(self.encoder).knowing(rows), rows)
+        return self._over(corpus, corpus.encoder(self.encoder).with_documents(rows), rows)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""

@@ -1,6 +1,6 @@
 """fine_tune: fit what the ten judgments alone can fit."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ from zero2ir.io.terminal import progress
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import Tunable, learn, requires_learning, settings, sweep, with_settings
 from zero2ir.models.prompted import leakage_free_retrievers
-from zero2ir.strategies.base import FitResult, Learner, Need, Strategy, TrainingInputs
+from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 from zero2ir.strategies.tuning import TuningCandidate, TuningChoice, choose, expected_gains, judged_values
 
 DEFAULT_CHOICE = "the default settings"
@@ -19,14 +19,14 @@ TUNED_CHOICE = "settings fitted to the judgments"
 LEARNED_CHOICE = "learned from the judgments"
 
 
-class FineTune:
+class FineTune(Strategy):
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
 
     The default is the model before it has learned; for one that has to learn first, what it has learned. The settings
     of parts are chosen before, on all judged queries, each part on its own: only what comes after is cross-validated.
     """
 
-    needs: frozenset[Need] = frozenset()
+    order = 10
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "fine_tune")
@@ -57,7 +57,7 @@ class FineTune:
         )
 
 
-class GuardedStrategy(ABC):
+class GuardedStrategy(Strategy):
     """A strategy beside whose result stands fine_tune's, which stays where the judgments object, or do not gain.
 
     Which of the two it takes, each says. Where nothing is judged, the model as it is takes the place of fine_tune's
@@ -66,8 +66,6 @@ class GuardedStrategy(ABC):
     Attributes:
         needs: as of every strategy.
     """
-
-    needs: frozenset[Need]
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         self.require(inputs)

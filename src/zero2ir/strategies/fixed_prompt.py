@@ -22,6 +22,7 @@ class FixedPrompt(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"synthetic"})
+    order = 20
 
     def require(self, inputs: TrainingInputs) -> None:
         require_synthetic(inputs, "fixed_prompt")

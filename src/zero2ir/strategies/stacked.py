@@ -39,20 +39,22 @@ class Stacked(GuardedStrategy):
     Source: stacking on cross-validated predictions with weights of at least 0 is Breiman, Machine Learning 24, 1996.
     """
 
+    order = 50
+
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         if len(strategies) < 2:
             raise ValueError(f"strategies: {len(strategies)}; give two or more to stack")
-        self.strategies = list(strategies.values())
-        self.needs = frozenset(need for one in self.strategies for need in one.needs)
+        self.strategies = dict(strategies)
+        self.needs = frozenset(need for one in strategies.values() for need in one.needs)
 
     def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "hybrid")
-        for strategy in self.strategies:
+        for strategy in self.strategies.values():
             if isinstance(strategy, GuardedStrategy):
                 strategy.require(inputs)
 
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
-        trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies]
+        trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies.values()]
         table = merge_reports([one.report for one in trained]) | {"strategies": [choice_text(one) for one in trained]}
         moved = [one for one in trained if one.chosen != baseline_fit.chosen]
         if not moved:

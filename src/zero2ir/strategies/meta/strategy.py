@@ -68,6 +68,7 @@ class Meta(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"synthetic with lm"})
+    order = 40
 
     def __init__(
         self,

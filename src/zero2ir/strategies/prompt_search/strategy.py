@@ -7,7 +7,7 @@ from typing import Any
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import learn
 from zero2ir.models.dense import Dense
-from zero2ir.models.prompted_parts import prompted_parts, with_prompts
+from zero2ir.models.prompted import prompted_parts, with_prompts
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune, GuardedStrategy, comparison_text, gain_over, require_judgments
 from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC_CHOICE, learn_unless_worse, require_synthetic
@@ -70,6 +70,7 @@ class PromptSearch(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"lm", "synthetic"})
+    order = 30
 
     def __init__(
         self,
