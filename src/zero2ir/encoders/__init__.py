@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zero2ir.encoders.base import TextEncoder, device, embed, read_encoder_state, readable, save_encoded
+from zero2ir.encoders.base import WEIGHTS, TextEncoder, device, embed, read_encoder_state, readable, save_encoded
 from zero2ir.encoders.cached import RememberedQueries, followed, take
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.multitask import MultitaskEncoder
@@ -49,7 +49,7 @@ def load_encoder(folder: Path) -> TextEncoder:
         InputError: there is none, or the package or the weights that it points to are missing or altered.
     """
     state = read_encoder_state(folder)
-    weights = folder / "weights" if state["trained"] else None
+    weights = folder / WEIGHTS if state["trained"] else None
     return ENCODERS[state["kind"]].opened(EncoderSettings(**state["settings"]), weights)
 
 
