@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders.making import MakingSettings, made_as
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
@@ -31,7 +31,6 @@ from zero2ir.synthetic.answer_pairs import PairSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
 
-TRACEBACK = "ZERO2IR_TRACEBACK"
 PANEL = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
 Choice = dict[str, Any]  # names a class with _target_, and its keyword arguments
@@ -364,7 +363,7 @@ def read_panel() -> Panel:
     try:
         return checked(OmegaConf.load(PANEL), Panel)
     except (InputError, YAMLError) as error:
-        raise InputError(f"{PANEL}: {_one_line(error)}") from None
+        raise InputError(f"{PANEL}: {one_line(error)}") from None
 
 
 def stage(work: Callable[[Any], None], name: str) -> None:
@@ -393,22 +392,6 @@ def stage(work: Callable[[Any], None], name: str) -> None:
     one_line_errors(checked_run)
 
 
-def one_line_errors(run: Callable[[], Any]) -> None:
-    """Calls ``run``; what it raises ends the process with one line, or with its traceback where that is asked for."""
-    try:
-        run()
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-written was left behind", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        if os.environ.get(TRACEBACK):
-            raise
-        known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
-        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK}=1 shows where)"
-        print(f"error: {_one_line(error)}{hint}", file=sys.stderr)
-        sys.exit(1)
-
-
 def _register_panel() -> None:
     """Lets a configuration say ``${panel:seeds}`` for a key of params.yaml; lists cannot be passed by dvc.yaml."""
     from omegaconf import OmegaConf
@@ -421,14 +404,9 @@ def _panel_value(key: str | None = None) -> Any:
     return values[key] if key else values
 
 
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__
-
-
 def _explained(error: BaseException, name: str, overrides: Sequence[str]) -> str:
     """Hydra's message in one line, with the valid choices or keys where one was unknown."""
-    message = _one_line(error).split(" Config search path")[0]
+    message = one_line(error).split(" Config search path")[0]
     if unknown := re.search(r"Could not find '([^'/]+)/([^']+)'", message):
         group, choice = unknown.groups()
         below = conf_folder() / group
