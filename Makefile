@@ -1,5 +1,7 @@
 # make repro  sets everything up and runs the whole pipeline
-# make test   sets everything up and runs the tests
+# make lint   sets everything up and checks style, types and layers
+# make test   that, and the fast tests, one whole pipeline with the real small language model among them
+# make test-all  that, and the slow ones
 # make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make lock   pins what is installed now
 
@@ -7,7 +9,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup repro test lint data lock
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+.PHONY: setup repro lint test test-all data lock
 
 setup: $(STAMP)
 
@@ -24,14 +28,19 @@ $(STAMP): requirements.lock pyproject.toml
 repro: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
-test: setup
+lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+test: lint
+	$(PYTEST)
+
+test-all: test
+	$(PYTEST) -m slow
 
 data: setup
-	$(BIN)/python -m zero2ir.collections.mirror $(MIRROR)
+	$(BIN)/python -m zero2ir.data.mirror $(MIRROR)
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
