@@ -46,7 +46,7 @@ Program = Annotated[Path, typer.Argument(metavar="PROGRAM", help="The folder tha
 Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the program is saved.")]
 Model = Annotated[str, typer.Option(metavar="MODEL", help="A file of conf/model.")]
 Strategy = Annotated[str, typer.Option(metavar="STRATEGY", help="A file of conf/strategy.")]
-Task = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
+PromptTask = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
 Encoder = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
 LM = Annotated[str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")]
@@ -103,7 +103,7 @@ def train(
     output: Output,
     model: Model = "hybrid",
     strategy: Strategy = "fine_tune",
-    task: Task = "ranking",
+    task: PromptTask = "ranking",
     encoder: Encoder = "minilm",
     lm: LM = None,
     seed: Seed = 0,
@@ -132,7 +132,7 @@ def train(
     program = api.train(
         given.documents,
         given.judgments,
-        asked=given.unlabelled_queries,
+        unlabelled_queries=given.unlabelled_queries,
         task=task,
         model=model,
         strategy=strategy,
@@ -146,9 +146,9 @@ def train(
     program.save(output)
     about = program.about
     print(f"{len(given.documents)} documents, {about['labels']} judged documents used")
-    for question, reason in about.get("set_aside", {}).items():
+    for question, reason in about.get("skipped_questions", {}).items():
         print(f"set aside: {printable(question)} ({printable(reason)})")
-    print(f"chosen: {about['chosen']}, because {about['because']}")
+    print(f"chosen: {about['chosen']}, because {about['reason']}")
     print(f"saved in {output}; try: zero2ir search {output} 'your query'")
 
 
@@ -216,12 +216,12 @@ def serve(
     """
     from zero2ir.config import ServeConfig, compose
     from zero2ir.io.sockets import listen
-    from zero2ir.online.serving.web import given_key, serve_program
+    from zero2ir.online.serving.web import api_key_from_environment, serve_program
 
     flags = {"log_queries": log_queries, "impressions": impressions}
     overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
     serving = compose("serve", ServeConfig, [*settings, *overrides]).serving
-    key = given_key(host)
+    key = api_key_from_environment(host)
     bound = listen(port, host)
     beside = Path("program-state" if ":/" in program else f"{program.rstrip('/')}-state")
     serve_program(program, state or beside, serving, bound, key)
@@ -244,7 +244,7 @@ def compare(
         list[str], typer.Option(metavar="STRATEGY", help="A file of conf/strategy; may be repeated.")
     ] = STRATEGIES,
     folds: Annotated[int, typer.Option(metavar="N", help="Parts of the judged queries in cross-validation.")] = 5,
-    task: Task = "ranking",
+    task: PromptTask = "ranking",
     encoder: Encoder = "minilm",
     lm: LM = None,
     seed: Seed = 0,
@@ -257,7 +257,7 @@ def compare(
     if len(compared) > 2:
         raise InputError(f"compare: {len(compared)} names given; give one folder, or two things to compare")
     if len(compared) == 2:
-        from zero2ir.experiments.sides import comparison_lines
+        from zero2ir.experiments.comparison import comparison_lines
 
         for line in comparison_lines(*compared):
             print(line)
@@ -280,7 +280,7 @@ def compare(
     _print_comparison(rows)
 
 
-def _print_comparison(rows: Sequence[api.Compared]) -> None:
+def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -352,7 +352,7 @@ def check(
             print(f"{figure.name}: {figure.expected} (tolerance {figure.tolerance:g})")
         return
     checked = []
-    for one in reproduction.check(wanted, jobs):
+    for one in reproduction.check_figures(wanted, jobs):
         print(one.line, flush=True)
         checked.append(one)
     if wrong := sum(not one.agrees for one in checked):
@@ -401,7 +401,7 @@ def label(
     from zero2ir.labelling import terminal
     from zero2ir.labelling import web as page
     from zero2ir.labelling.candidates import candidate_queries
-    from zero2ir.labelling.session import Session, check_output, take_over
+    from zero2ir.labelling.session import Session, check_output, import_judgments
 
     check_output(output)
     if web:
@@ -424,7 +424,7 @@ def label(
     session = Session(labelling, annotator, output)
     if session.annotations.notice:
         print(session.annotations.notice)
-    for rows, source in take_over(collection, imported, labelling):
+    for rows, source in import_judgments(collection, imported, labelling):
         if number := session.annotations.add_judgments(rows, source):
             print(f"{number} judgments taken over from {source}")
     if web:
@@ -443,7 +443,7 @@ def improve(
     *,
     program: Program,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The server's record of grades and clicks.")
+        Path | None, typer.Option(metavar="FILE", help="The server's log_check of grades and clicks.")
     ] = None,
     judgments: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Holds the judgments that the program was trained with.")
@@ -458,12 +458,12 @@ def improve(
 ) -> None:
     """Trains a program on feedback; a better one replaces it."""
     from zero2ir.data.local import read_for_training
-    from zero2ir.online.feedback.improve import ImproveSettings
-    from zero2ir.online.feedback.improve import improve as improved_by
+    from zero2ir.online.feedback.improvement import ImproveSettings
+    from zero2ir.online.feedback.improvement import improve as improved_by
     from zero2ir.online.feedback.store import FeedbackStore
-    from zero2ir.online.feedback.versions import Versions
+    from zero2ir.online.feedback.versions import ProgramVersions
 
-    versions = Versions(tracking, name or program.resolve().name)
+    versions = ProgramVersions(tracking, name or program.resolve().name)
     if roll_back:
         version = versions.roll_back(program)
         print(f"{program} is version {version} again")
@@ -501,15 +501,15 @@ def monitor(
 ) -> None:
     """Tells whether what people ask has changed."""
     from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-    from zero2ir.online.monitoring.observations import read_observations
-    from zero2ir.online.monitoring.report import record, write_report
+    from zero2ir.online.monitoring.report import log_check, write_monitoring_report
+    from zero2ir.online.monitoring.searches import read_searches
 
-    settings = MonitorSettings(level=level, looks=planned_checks, seed=seed)
-    past, recent = read_observations(reference), read_observations(current)
+    settings = MonitorSettings(level=level, planned_checks=planned_checks, seed=seed)
+    past, recent = read_searches(reference), read_searches(current)
     watch = Monitor(api.load(program), past, settings)
-    look = watch.look(recent[-window:])
-    number = write_report(output, look, watch.reference)
-    record(tracking, f"{name or program.resolve().name}/monitor", output, look, number)
+    look = watch.check_window(recent[-window:])
+    number = write_monitoring_report(output, look, watch.reference)
+    log_check(tracking, f"{name or program.resolve().name}/monitor", output, look, number)
     for line in look.text.splitlines():
         print(printable(line))
     print(f"check {number} of {planned_checks} planned ones; see {output / 'index.html'}")

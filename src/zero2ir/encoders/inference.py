@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from zero2ir.io.files import files_below
-from zero2ir.io.terminal import progress, watched
+from zero2ir.io.terminal import is_interactive, progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -91,7 +91,7 @@ class InferenceNetwork(ABC):
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         rows = np.empty((len(texts), min(dimensions or self.dimension, self.dimension)), dtype=np.float32)
         with torch.inference_mode():
-            for batch in progress(batches, "encoding") if len(batches) > 2 and watched() else batches:
+            for batch in progress(batches, "encoding") if len(batches) > 2 and is_interactive() else batches:
                 vectors = self._pooled([prompt + texts[number] for number in batch])
                 if self._normalizes:
                     vectors = normalize(vectors, p=2, dim=-1)
