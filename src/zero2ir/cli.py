@@ -46,7 +46,7 @@ Program = Annotated[Path, typer.Argument(metavar="PROGRAM", help="The folder tha
 Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the program is saved.")]
 Model = Annotated[str, typer.Option(metavar="MODEL", help="A file of conf/model.")]
 Strategy = Annotated[str, typer.Option(metavar="STRATEGY", help="A file of conf/strategy.")]
-PromptTask = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
+Task = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
 Encoder = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
 LM = Annotated[str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")]
@@ -103,7 +103,7 @@ def train(
     output: Output,
     model: Model = "hybrid",
     strategy: Strategy = "fine_tune",
-    task: PromptTask = "ranking",
+    task: Task = "ranking",
     encoder: Encoder = "minilm",
     lm: LM = None,
     seed: Seed = 0,
@@ -244,7 +244,7 @@ def compare(
         list[str], typer.Option(metavar="STRATEGY", help="A file of conf/strategy; may be repeated.")
     ] = STRATEGIES,
     folds: Annotated[int, typer.Option(metavar="N", help="Parts of the judged queries in cross-validation.")] = 5,
-    task: PromptTask = "ranking",
+    task: Task = "ranking",
     encoder: Encoder = "minilm",
     lm: LM = None,
     seed: Seed = 0,
@@ -428,10 +428,10 @@ def label(
         if number := session.annotations.add_judgments(rows, source):
             print(f"{number} judgments taken over from {source}")
     if web:
-        page.serve(session, bound)
+        page.serve_labelling(session, bound)
     else:
-        terminal.run(session)
-    for line in session.farewell():
+        terminal.label_in_terminal(session)
+    for line in session.closing_text():
         print(printable(line))
     if export:
         session.export_all(export)
@@ -506,10 +506,10 @@ def monitor(
 
     settings = MonitorSettings(level=level, planned_checks=planned_checks, seed=seed)
     past, recent = read_searches(reference), read_searches(current)
-    watch = Monitor(api.load(program), past, settings)
-    look = watch.check_window(recent[-window:])
-    number = write_monitoring_report(output, look, watch.reference)
-    log_check(tracking, f"{name or program.resolve().name}/monitor", output, look, number)
-    for line in look.text.splitlines():
+    monitoring = Monitor(api.load(program), past, settings)
+    found = monitoring.check_window(recent[-window:])
+    number = write_monitoring_report(output, found, monitoring.reference)
+    log_check(tracking, f"{name or program.resolve().name}/monitor", output, found, number)
+    for line in found.text.splitlines():
         print(printable(line))
     print(f"check {number} of {planned_checks} planned ones; see {output / 'index.html'}")

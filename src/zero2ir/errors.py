@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-TRACEBACK = "ZERO2IR_TRACEBACK"
+TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 
 
 class InputError(ValueError):
@@ -24,10 +24,10 @@ def one_line_errors(run: Callable[[], Any]) -> None:
         print("interrupted; nothing half-written was left behind", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if os.environ.get(TRACEBACK):
+        if os.environ.get(TRACEBACK_VARIABLE):
             raise
         known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
-        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK}=1 shows where)"
+        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where)"
         print(f"error: {one_line(error)}{hint}", file=sys.stderr)
         sys.exit(1)
 

@@ -103,7 +103,8 @@ def comparison_lines(one: str, other: str) -> list[str]:
         ]
         lines.append(
             f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
-            f"effect size {format_signed(found.effect_size)}, {found.wins} wins, {found.ties} ties, {found.losses} losses"
+            f"effect size {format_signed(found.effect_size)}, "
+            f"{found.wins} wins, {found.ties} ties, {found.losses} losses"
         )
         lines.append(f"  {row.verdict}")
     corrected = f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""

@@ -33,7 +33,7 @@ def require_terminal() -> None:
         raise InputError("no terminal to ask in: standard input or output is none; use a terminal, or --web")
 
 
-def run(session: Session) -> None:
+def label_in_terminal(session: Session) -> None:
     """Asks until nothing is left or the person quits, and shows doubtful answers once more."""
     console = Console()
     with pressed_keys() as keys, suppress(KeyboardInterrupt):
