@@ -443,7 +443,7 @@ def improve(
     *,
     program: Program,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The server's log_check of grades and clicks.")
+        Path | None, typer.Option(metavar="FILE", help="The server's record of grades and clicks.")
     ] = None,
     judgments: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Holds the judgments that the program was trained with.")
