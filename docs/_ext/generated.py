@@ -1,0 +1,39 @@
+"""A Sphinx extension that fills a page's markers when the page is read; nothing that it writes is committed.
+
+``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
+commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from command_reference import commands_markdown
+from result_tables import table_markdown
+from settings_reference import group_markdown, panel_markdown
+
+PROJECT = Path(__file__).parents[2]
+MARKER = re.compile(r"^<!-- (table|settings|commands|panel)(?:: (\S+))? -->$", re.MULTILINE)
+WRITERS: dict[str, Callable[[str], str]] = {
+    "table": table_markdown,
+    "settings": group_markdown,
+    "commands": lambda _: commands_markdown(),
+    "panel": lambda _: panel_markdown(),
+}
+
+
+def fill(page: str) -> str:
+    """The page with what its markers stand for."""
+    return MARKER.sub(lambda found: WRITERS[found[1]](found[2] or ""), page)
+
+
+def _fill_source(app: Any, docname: str, source: list[str]) -> None:
+    if MARKER.search(source[0]):
+        source[0] = fill(source[0])
+        app.env.note_dependency(str(PROJECT / "reproduction.yaml"))
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _fill_source)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
