@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
@@ -16,9 +17,10 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings: list[str] = []
 
-nitpicky = True  # a reference to something of ours that is not documented fails the build ...
-nitpick_ignore_regex = [(r"py:.*", r"(?!zero2ir\.).*")]  # ... one to another library cannot be resolved without network
+nitpicky = True  # a reference that leads nowhere fails the build ...
+nitpick_ignore_regex = [(r"py:(class|data|obj)", r".*")]  # ... but the types in signatures, most of other libraries
 
+napoleon_use_ivar = True  # attributes stand in a list, as arguments do
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
@@ -34,3 +36,8 @@ html_css_files = ["tables.css"]
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {"source_directory": "docs/"}
+
+
+def setup(app: Any) -> None:
+    """Leaves out the fields of named tuples, which the list of attributes describes."""
+    app.connect("autodoc-skip-member", lambda *about: True if type(about[3]).__name__ == "_tuplegetter" else None)

@@ -11,9 +11,11 @@ def commands_markdown() -> str:
     """Every command of ``zero2ir``."""
     from typer.main import get_command
 
-    from zero2ir.cli import app
+    from zero2ir import cli
 
-    return tree_markdown(get_command(app), "zero2ir")
+    if not hasattr(cli, "app"):  # until the command line is on typer
+        return f"```text\n{cli.parser().format_help()}```\n"
+    return tree_markdown(get_command(cli.app), "zero2ir")
 
 
 def tree_markdown(group: Any, program: str) -> str:

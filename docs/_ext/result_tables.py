@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from zero2ir.ablations.reproduction import Reproduction, read_reproduction
+from zero2ir.experiments.reproduction import Reproduction, read_reproduction
 
 PROJECT = Path(__file__).parents[2]
 
@@ -20,4 +20,4 @@ def table_markdown(name: str) -> str:
         KeyError: there is no such table.
     """
     table = published().tables[name]
-    return f":::{{div}} results\n\n{table.markdown()}\n:::\n\nMade by: `{table.command}`\n"
+    return f":::{{container}} results\n\n{table.markdown()}\n:::\n\nMade by: `{table.command}`\n"
