@@ -26,7 +26,8 @@ def group_markdown(group: str) -> str:
     schema = schemas().get(group)
     parts = [files_table(group, files)]
     if schema is not None:
-        parts.append(keys_table(list(schema_rows(schema, "", defaults(files), comments(files)))))
+        whole = [*(path for path in (CONF / f"{group}.yaml",) if path.is_file()), *files]
+        parts.append(keys_table(list(schema_rows(schema, "", defaults(whole), comments(whole)))))
     else:
         parts += [f"### `{name}`\n\n{text}" for name, text in class_sections(files)]
     return "\n".join(parts)
@@ -43,6 +44,7 @@ def panel_markdown() -> str:
 def schemas() -> dict[str, type[BaseModel]]:
     """The schema of each group that has one, by the folder's name: what the stages' and commands' schemas call so."""
     from zero2ir import config
+    from zero2ir.experiments.preset import ExperimentConfig
 
     named: dict[str, type[BaseModel]] = {}
     for part in vars(config).values():
@@ -50,7 +52,7 @@ def schemas() -> dict[str, type[BaseModel]]:
             for name, field in part.model_fields.items():
                 if (CONF / name).is_dir() and (found := schema_in(field.annotation)) is not None:
                     named[name] = found
-    return named
+    return named | {"experiment": ExperimentConfig}
 
 
 def schema_in(annotation: Any) -> type[BaseModel] | None:
@@ -123,8 +125,8 @@ def documented(thing: Any) -> dict[str, str]:
 
 
 def defaults(files: list[Path]) -> dict[str, Any]:
-    """The values of a group's default.yaml; none where there is no such file."""
-    path = next((one for one in files if one.stem == "default"), None)
+    """The values of the first file where it stands above the group, else of its default.yaml; none without either."""
+    path = next((one for one in files if one.stem == "default" or one.parent == CONF), None)
     return {} if path is None else yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
