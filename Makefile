@@ -1,13 +1,15 @@
 # make repro  sets everything up and runs the whole pipeline
 # make test   sets everything up and runs the tests
 # make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
+# make docs   builds the documentation; then open docs/_build/index.html
 # make lock   pins what is installed now
+# make help   lists these targets
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup repro test lint data lock
+.PHONY: setup repro test lint docs data lock help
 
 setup: $(STAMP)
 
@@ -30,8 +32,14 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
 data: setup
 	$(BIN)/python -m zero2ir.collections.mirror $(MIRROR)
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
