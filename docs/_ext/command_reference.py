@@ -35,8 +35,9 @@ def _section(path: str, command: Any) -> Iterator[str]:
     yield f"```text\n{path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     shown = [one for one in command.get_params(context) if not getattr(one, "hidden", False) and one.name != "help"]
     if shown:
-        yield "| option | value | default | meaning |\n|---|---|---|---|"
+        yield ":::{container} settings\n| option | value | default | meaning |\n|---|---|---|---|"
         yield from (_row(one) for one in shown)
+        yield ":::"
     if command.epilog:
         yield f"\n{_prose(command.epilog)}"
     yield ""

@@ -166,10 +166,10 @@ def first_comment(path: Path) -> str:
 
 def keys_table(rows: list[tuple[str, str, str, str]]) -> str:
     """Keys, types, defaults and meanings."""
-    lines = [
-        f"| `{key}` | {cell(kind)} | {cell(default)} | {cell(meaning)} |" for key, kind, default, meaning in rows
-    ]
-    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *lines, ""])
+    lines = [f"| `{key}` | {cell(kind)} | {cell(default)} | {cell(meaning)} |" for key, kind, default, meaning in rows]
+    return "\n".join(
+        [":::{container} settings", "| key | type | default | meaning |", "|---|---|---|---|", *lines, ":::", ""]
+    )
 
 
 def default_text(value: Any) -> str:

@@ -92,7 +92,9 @@ class Reproduction(Settings):
     @model_validator(mode="after")
     def _cells_repeated(self) -> "Reproduction":
         for name, table in self.tables.items():
-            rows = tuple(tuple(self._cell(cell) if cell.startswith("=") else cell for cell in row) for row in table.rows)
+            rows = tuple(
+                tuple(self._cell(cell) if cell.startswith("=") else cell for cell in row) for row in table.rows
+            )
             self.tables[name] = table.model_copy(update={"rows": rows})
         return self
 
