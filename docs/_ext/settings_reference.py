@@ -1,8 +1,8 @@
 """The reference of the configuration, from the typed schemas and the files below conf/.
 
-A key's type and default are its schema's; where the schema has no default, the one of ``conf/<group>/default.yaml``
-stands in. Its meaning is the docstring's ("Attributes:" of a schema, "Args:" of a class that ``_target_`` names), or else
-the comment behind it in a conf file.
+Type and default of a key are those of its schema; without a default there, that of ``conf/<group>/default.yaml``. Its
+meaning is that of the docstring ("Attributes:" of a schema, "Args:" of a class that ``_target_`` names), or else the
+comment behind it in a file of conf/.
 """
 
 import inspect
@@ -166,10 +166,9 @@ def first_comment(path: Path) -> str:
 
 def keys_table(rows: list[tuple[str, str, str, str]]) -> str:
     """Keys, types, defaults and meanings."""
+    head = [":::{container} settings", "| key | type | default | meaning |", "|---|---|---|---|"]
     lines = [f"| `{key}` | {cell(kind)} | {cell(default)} | {cell(meaning)} |" for key, kind, default, meaning in rows]
-    return "\n".join(
-        [":::{container} settings", "| key | type | default | meaning |", "|---|---|---|---|", *lines, ":::", ""]
-    )
+    return "\n".join([*head, *lines, ":::", ""])
 
 
 def default_text(value: Any) -> str:
