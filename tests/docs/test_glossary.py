@@ -11,10 +11,11 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 TEXT = (PROJECT / "docs" / "glossary.md").read_text(encoding="utf-8")
-NAMES = sorted(set(re.findall(r"`(zero2ir\.[\w.]+)`", TEXT)))
-ARGUMENTS = sorted(set(re.findall(r"`(\w+)` of `(zero2ir\.[\w.]+)`", TEXT)))
-KEYS = sorted(set(re.findall(r"key `([\w.]+)` of `([\w./]+\.yaml)`", TEXT)))
-FOLDERS = sorted(set(re.findall(r"files? of `(conf/\w+)`", TEXT)))
+PROSE = " ".join(TEXT.split())
+NAMES = sorted(set(re.findall(r"`(zero2ir\.[\w.]+)`", PROSE)))
+ARGUMENTS = sorted(set(re.findall(r"`(\w+)` of `(zero2ir\.[\w.]+)`", PROSE)))
+KEYS = sorted(set(re.findall(r"key `([\w.]+)` of `([\w./]+\.yaml)`", PROSE)))
+FOLDERS = sorted(set(re.findall(r"files? of `(conf/\w+)`", PROSE)))
 TERMS = re.findall(r"^(\w[^\n]*)\n  \S", TEXT, re.MULTILINE)
 
 
