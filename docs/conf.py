@@ -20,6 +20,7 @@ suppress_warnings: list[str] = []
 nitpicky = True  # a reference that leads nowhere fails the build ...
 nitpick_ignore_regex = [(r"py:(class|data|obj)", r".*")]  # ... but the types in signatures, most of other libraries
 
+napoleon_use_rtype = False  # "Returns:" may hold any sentence
 napoleon_use_ivar = True  # attributes stand in a list, as arguments do
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -51,12 +51,9 @@ def run_page(page: Path, fast: bool) -> None:
 
 def with_blocks(slow: bool) -> list[Path]:
     """The pages that have anything to run, or anything that only the slow suite runs."""
+    marks = ("<!-- skip: next if(fast",) if slow else ("```python\n", "```sh\n")
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    return [
-        page
-        for page, text in texts.items()
-        if ("skip: next if(fast" in text if slow else any(fence in text for fence in ("```python\n", "```sh\n")))
-    ]
+    return [page for page, text in texts.items() if any(mark in text for mark in marks)]
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +76,18 @@ def in_folder(page: Path, quickstart: Path, folder: Path) -> Path:
     return work
 
 
-@pytest.mark.parametrize("page", with_blocks(slow=False), ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_the_quickstart_ends_in_a_program(quickstart: Path) -> None:
+    assert (quickstart / "my-program" / "program.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in with_blocks(slow=False) if page != QUICKSTART],
+    ids=lambda page: page.relative_to(PROJECT).as_posix(),
+)
 def test_the_blocks_of_a_page_run(
     page: Path, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if page == QUICKSTART:
-        pytest.skip("the fixture has run it")
     monkeypatch.chdir(in_folder(page, quickstart, tmp_path))
     run_page(page, fast=True)
 
