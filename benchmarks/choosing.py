@@ -18,13 +18,16 @@ from typing import NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data import Collection, Judgment, check, draw, load
+from zero2ir.data.checks import check
+from zero2ir.data.judgments import draw
+from zero2ir.data.loading import load
+from zero2ir.data.records import Collection, Judgment
 from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders import RememberedQueries
+from zero2ir.encoders.cached import RememberedQueries
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
-from zero2ir.models import Ranking
+from zero2ir.models.base import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")

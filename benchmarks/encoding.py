@@ -13,7 +13,7 @@ import ir_datasets
 import numpy as np
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.dense import DenseEncoder
 
 SETTINGS = {
     "torch, batches of 32": {"backend": "torch", "batch_size": 32},

@@ -28,15 +28,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data import Collection, Judgment, JudgmentBudget, check, draw, load
-from zero2ir.encoders import RememberedQueries
+from zero2ir.data.checks import check
+from zero2ir.data.judgments import draw
+from zero2ir.data.loading import load
+from zero2ir.data.records import Collection, Judgment
+from zero2ir.data.settings import JudgmentBudget
+from zero2ir.encoders.cached import RememberedQueries
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import compare, holm, score_table
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.online.feedback.clicks import PositionBased, attraction
 from zero2ir.online.feedback.improve import ImproveSettings, improve
 from zero2ir.online.feedback.judgments import ClickSettings
@@ -44,8 +48,8 @@ from zero2ir.online.feedback.position_bias import explored
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.program.program import Program
 from zero2ir.program.training import calibrate, rank_judged
-from zero2ir.strategies import FineTune, Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import from_judgments
+from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, from_judgments
 from zero2ir.strategies.tuning import judged_values
 
 SEEDS, ROUNDS, SEARCHES, DEPTH, MEASURE = range(3), 10, 1000, 10, "nDCG@10"
@@ -178,7 +182,7 @@ def trained(bench: Bench, inputs: TrainingInputs) -> Program:
 
 
 def judgments_of(bench: Bench, asked: Collection) -> TrainingInputs:
-    from zero2ir.data import JudgedDocument
+    from zero2ir.data.records import JudgedDocument
 
     text = {query.query_id: query.text for query in asked.queries}
     rows = [JudgedDocument(row.query_id, text[row.query_id], row.doc_id, row.relevance) for row in asked.judgments]

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data import check, load
-from zero2ir.encoders import load_encoder
+from zero2ir.data.checks import check
+from zero2ir.data.loading import load
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, write_json

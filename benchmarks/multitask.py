@@ -25,12 +25,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.data import JudgmentBudget, Query, check, test_queries
 from zero2ir.data.answers import answer_places, token_f1
+from zero2ir.data.checks import check
+from zero2ir.data.judgments import test_queries
 from zero2ir.data.local import read
-from zero2ir.data.records import RawCollection
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Query, RawCollection
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import CLASSIFYING, TASKS, MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.labels import Labels, label_documents
 from zero2ir.encoders.multitask_training.learning import train_multitask
@@ -39,9 +42,9 @@ from zero2ir.encoders.pretext.learning import split
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import Comparison, compare, holm
 from zero2ir.io.files import write_json
-from zero2ir.models import Example, LexicalReader
 from zero2ir.models.base import best
-from zero2ir.strategies import TrainingInputs
+from zero2ir.models.lexical_reader import LexicalReader
+from zero2ir.strategies.base import TrainingInputs
 from zero2ir.synthetic.answer_pairs import PairSettings, prepare
 
 KEPT = Path(__file__).resolve().parent.parent / ".cache" / "benchmark" / "multitask"

@@ -19,7 +19,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from zero2ir.config import PretrainConfig, TrainConfig, build, compose
-from zero2ir.data import Judgment, Query, is_ordered, read_collection, read_judgments, test_queries
+from zero2ir.data.judgments import read_judgments, test_queries
+from zero2ir.data.records import Judgment, Query
+from zero2ir.data.store import is_ordered, read_collection
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
@@ -27,7 +29,7 @@ from zero2ir.encoders.pretext.written import Written
 from zero2ir.evaluation.measures import score_run
 from zero2ir.evaluation.significance import Comparison, compare, holm
 from zero2ir.io import paths
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.program.training import as_run
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings

@@ -24,13 +24,13 @@ import numpy as np
 from dspy.utils.exceptions import AdapterParseError
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.data import JudgedDocument, pydocs
+from zero2ir.data import pydocs
 from zero2ir.data.judgments import draw
-from zero2ir.data.records import Collection
+from zero2ir.data.records import Collection, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, open_lm
-from zero2ir.models import Sparse
+from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.coverage import choose_documents
 from zero2ir.synthetic.filters import Written, objections
 from zero2ir.synthetic.queries import Draft, blanks, round_trip_ranks, write_drafts

@@ -26,9 +26,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from zero2ir.config import IngestConfig, LabelConfig, build, compose
-from zero2ir.data import Collection, Judgment, check, load
-from zero2ir.encoders import RememberedQueries, load_encoder
+from zero2ir.data.checks import check
+from zero2ir.data.loading import load
+from zero2ir.data.records import Collection, Judgment
+from zero2ir.encoders.cached import RememberedQueries
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.making import make_encoder
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.significance import compare, holm, score_table
@@ -37,10 +40,8 @@ from zero2ir.io.files import finished_folder, write_json
 from zero2ir.labelling.annotators import AnswerList, Simulated
 from zero2ir.labelling.labelling import Labelling
 from zero2ir.labelling.settings import LabellingSettings
-from zero2ir.models import Ranking, Retriever
-from zero2ir.models.base import Candidates
-from zero2ir.strategies import Fitted, TrainingInputs
-from zero2ir.strategies.base import Need
+from zero2ir.models.base import Candidates, Ranking, Retriever
+from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import cross_validated, from_judgments, sweep_values
 from zero2ir.strategies.tuning import judged_values
 

@@ -33,19 +33,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data import Collection, JudgmentBudget, check, draw, load, test_queries
+from zero2ir.data.checks import check
+from zero2ir.data.judgments import draw, test_queries
+from zero2ir.data.loading import load
+from zero2ir.data.records import Collection
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import made_as, make_encoder
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io import paths
 from zero2ir.lm.factory import lasting_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Rewritten, Sparse
 from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Program, load_program
 from zero2ir.program.training import backed, rank_judged, train_program, with_policy
-from zero2ir.strategies import TrainingInputs
+from zero2ir.strategies.base import TrainingInputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))
 from faulty_endpoint import FAULTS, Fault, FaultyEndpoint

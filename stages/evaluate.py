@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from zero2ir.config import EvaluateConfig, read_panel, stage
-from zero2ir.data import read_collection, read_judgments, test_queries
+from zero2ir.data.judgments import read_judgments, test_queries
+from zero2ir.data.store import read_collection
 from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results

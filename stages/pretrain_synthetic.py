@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir.config import PretrainConfig, needed_encoders, needs_synthetic, read_panel, stage
-from zero2ir.data import is_ordered, read_documents, read_judgments
-from zero2ir.encoders import check_available, embed, save_encoded
+from zero2ir.config import PretrainConfig, PretrainingSettings, needed_encoders, needs_synthetic, read_panel, stage
+from zero2ir.data.judgments import read_judgments
+from zero2ir.data.store import is_ordered, read_documents
+from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import PretrainingSettings, digest, made_as, make_encoder
+from zero2ir.encoders.making import digest, made_as, make_encoder
+from zero2ir.encoders.settings import check_available
 from zero2ir.encoders.training import Loss, write_losses
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json

@@ -4,7 +4,7 @@ import json
 from itertools import product
 
 from zero2ir.config import ReportConfig, stage
-from zero2ir.data import read_collection
+from zero2ir.data.store import read_collection
 from zero2ir.evaluation.results import read_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256

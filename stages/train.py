@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.config import TrainConfig, build, chosen, stage
-from zero2ir.data import read_asked, read_candidates, read_documents, read_judgments, read_others
-from zero2ir.encoders import load_encoded
+from zero2ir.data.auxiliary import read_others
+from zero2ir.data.judgments import read_asked, read_candidates, read_judgments
+from zero2ir.data.store import read_documents
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes, program_digest
 from zero2ir.program.training import code_revision, train_program
-from zero2ir.strategies import TrainingInputs, wants_synthetic
+from zero2ir.strategies.base import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
 from zero2ir.tracking.runs import DataUsed, Pipeline, Tried, log_training, watching

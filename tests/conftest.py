@@ -17,20 +17,17 @@ from hypothesis import settings
 
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
-from zero2ir.encoders import (
-    DenseEncoder,
-    EncoderSettings,
-    MultitaskEncoder,
-    SparseEncoder,
-    TokenEncoder,
-    package_folder,
-)
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
+from zero2ir.encoders.multitask import MultitaskEncoder
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
+from zero2ir.encoders.settings import EncoderSettings, package_folder
+from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.encoders.tokenizer import TOKENIZER
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.encoders.training import FitSettings
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
@@ -41,36 +38,51 @@ settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the firs
 settings.load_profile("zero2ir")
 
 
-TOGETHER = "tests/pipeline/whole/"  # tests of the same two finished projects
+WHOLE, PIPELINES = "tests/pipeline/whole/", "tests/pipeline/"
+FILLING = "tests/models/test_retriever_contract.py"  # its many small groups keep both processes busy to the end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no process waits for another one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+    """The longest first and the shortest last, so that no process waits for another one at the end."""
+
+    def place(item: pytest.Item) -> tuple[bool, ...]:
+        return item.nodeid.startswith(FILLING), not item.nodeid.startswith(WHOLE), not item.nodeid.startswith(PIPELINES)
+
+    items.sort(key=place)
+
+
+def group(nodeid: str) -> str:
+    """Tests that share what takes long to make: those of a file, and the whole pipeline's."""
+    if nodeid.startswith(WHOLE):
+        return WHOLE
+    return nodeid.partition("[" if nodeid.startswith(FILLING) else "::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share what takes long to make stay in one process: those of a file, and the whole pipeline's.
+    """Each ``group`` stays in one process.
 
     The groups of xdist's own ``--dist loadgroup`` (3.8) are lost: pytest 9.2 does not let it rename a test.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return TOGETHER if nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
+            return group(nodeid)
 
-    return ByFile(config, log)
+    return ByGroup(config, log)
 
 
 @pytest.fixture(autouse=True)
 def own_tracking_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow keeps the last store and model in the process and its environment: no test finds those of another one."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    """MLflow keeps the last store, experiment and model in the process: no test finds those of another one."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
     yield
-    if "mlflow" in sys.modules:
-        sys.modules["mlflow"].set_tracking_uri(None)
-        sys.modules["mlflow"].clear_active_model()
+    if mlflow := sys.modules.get("mlflow"):
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # ``set_experiment`` writes it, beside a variable of its own
+        mlflow.tracking.fluent._active_experiment_id = None
+        mlflow.set_tracking_uri(None)
+        mlflow.clear_active_model()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.lm.settings import LMSettings
 from zero2ir.program.program import program_digest
-from zero2ir.strategies import FineTune, Fitted, Meta, TrainingInputs
+from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
+from zero2ir.strategies.meta.strategy import Meta
 
 Rows = list[tuple[str, str, int]]
 Mappings = list[dict[str, str]]

@@ -31,21 +31,29 @@ from zero2ir.config import (
     read_panel,
 )
 from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders import EncoderSettings
 from zero2ir.encoders.adapted import AdaptedSettings
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext import DEFAULT, Adjacency, Cropping, PairTasks
+from zero2ir.encoders.pretext.adjacency import Adjacency
+from zero2ir.encoders.pretext.cropping import Cropping
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings
 from zero2ir.encoders.scratch import ScratchSettings
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.experiments.preset import ExperimentConfig
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Dense, Hybrid, LateInteraction, LearnedSparse, Sparse
-from zero2ir.strategies import PromptSearch, TuningSettings
-from zero2ir.strategies.prompt_search import GEPA, Bootstrap, Copro, Mipro, Pool
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.late_interaction import LateInteraction
+from zero2ir.models.learned_sparse import LearnedSparse
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.prompt_search.optimizers import GEPA, Bootstrap, Copro, Mipro
+from zero2ir.strategies.prompt_search.pool import Pool
+from zero2ir.strategies.prompt_search.strategy import PromptSearch
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 
 STAGE_OF_GROUP = {

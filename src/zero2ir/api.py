@@ -3,25 +3,30 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from zero2ir.data.inputs import Documents, as_documents
+from zero2ir.data.inputs import (
+    Candidates,
+    Documents,
+    Judgments,
+    Pairs,
+    as_candidates,
+    as_documents,
+    as_judgments,
+    as_pairs,
+)
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
     from zero2ir.config import LibraryConfig
-    from zero2ir.data import Document, JudgedDocument, OtherCollection, Query
+    from zero2ir.data.auxiliary import OtherCollection
+    from zero2ir.data.records import Document, JudgedDocument
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
     from zero2ir.labelling.labelling import Labelling
     from zero2ir.program.program import Program
-    from zero2ir.strategies import TrainingInputs
-
-Judgments = Sequence[tuple[str, str, int]]
-Candidates = Mapping[str, Sequence[str]]
-Pairs = Sequence[tuple[str, str | Sequence[str]]]
+    from zero2ir.strategies.base import TrainingInputs
 
 
 def train(
@@ -73,7 +78,7 @@ def train(
     """
     from zero2ir.config import build
     from zero2ir.program.training import backed, train_program, with_policy
-    from zero2ir.strategies import wants_synthetic
+    from zero2ir.strategies.base import wants_synthetic
 
     stated = () if risk is None else (f"answering.risk={risk}",)
     config = _config(task, model, strategy, encoder, lm, [*settings, *stated])
@@ -85,7 +90,7 @@ def train(
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
     corpus = _corpus(as_documents(documents), config, needs, seed)
     rows, set_aside = _judged(judgments, corpus, config, translations)
-    ranked = as_candidates(candidates, rows, corpus)
+    ranked = as_candidates(candidates, rows, corpus.number_of)
     inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
     inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
     about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
@@ -148,7 +153,7 @@ def label(
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
     from zero2ir.labelling.labelling import Labelling
-    from zero2ir.strategies import wants_synthetic
+    from zero2ir.strategies.base import wants_synthetic
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
     config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
@@ -164,7 +169,7 @@ def label(
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
     synthetic = wants_synthetic(fit, config.lm.available)
-    inputs = _inputs(corpus, as_judgments(judgments, corpus), None, config, synthetic, seed)
+    inputs = _inputs(corpus, as_judgments(judgments, corpus.number_of), None, config, synthetic, seed)
     return Labelling(
         chosen.index(corpus),
         fit,
@@ -252,7 +257,7 @@ def compare(
     first = next(iter(configs.values()))
     corpus = _corpus(as_documents(documents), first, needs, seed)
     rows, _ = _judged(judgments, corpus, first, translations)
-    ranked = as_candidates(candidates, rows, corpus)
+    ranked = as_candidates(candidates, rows, corpus.number_of)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
@@ -292,8 +297,8 @@ def _held_out(
 ) -> dict[str, float]:
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.config import build
-    from zero2ir.data import Judgment
-    from zero2ir.strategies import wants_synthetic
+    from zero2ir.data.records import Judgment
+    from zero2ir.strategies.base import wants_synthetic
     from zero2ir.strategies.tuning import judged_values
 
     measure = config.task.measures[0]
@@ -312,77 +317,13 @@ def _held_out(
     return dict(sorted(values.items()))
 
 
-def as_judgments(
-    judgments: Judgments, corpus: "Corpus", translations: Mapping[str, str] = MappingProxyType({})
-) -> list["JudgedDocument"]:
-    """Turns (query, doc_id, grade) rows into judgments; queries that differ in case or punctuation only are one.
-
-    Raises:
-        InputError: an empty query, an unknown document, a grade that is no whole number, two grades for one pair, or a
-            translation of a query that is not judged; names the row.
-    """
-    from zero2ir.data import JudgedDocument
-    from zero2ir.data.judgments import normalised
-
-    texts: dict[str, str] = {}  # normalised to as it was first given
-    query_ids: dict[str, str] = {}
-    made: dict[tuple[str, str], JudgedDocument] = {}
-    translated = {normalised(query): translation for query, translation in translations.items()}
-    if unjudged := sorted(translated.keys() - {normalised(str(row[0])) for row in judgments}):
-        raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct it or leave it out")
-    for number, row in enumerate(judgments):
-        if isinstance(row, str) or len(row) != 3:
-            raise InputError(f"judgments[{number}]: {row!r} is not (query, doc_id, grade)")
-        query, doc_id, grade = str(row[0]), str(row[1]), row[2]
-        if not query.strip():
-            raise InputError(f"judgments[{number}]: the query is empty; write one or leave the row out")
-        if doc_id not in corpus.number_of:
-            raise InputError(f"judgments[{number}]: no document has the id {doc_id!r}; correct it or leave the row out")
-        if isinstance(grade, bool) or not isinstance(grade, int):
-            raise InputError(
-                f"judgments[{number}]: grade {grade!r} is not a whole number; use 0 for not relevant, 1, 2, ..."
-            )
-        query = texts.setdefault(normalised(query), query)
-        query_id = query_ids.setdefault(query, f"q{len(query_ids)}")
-        judged = JudgedDocument(query_id, query, doc_id, max(grade, 0), translated.get(normalised(query), ""))
-        if made.setdefault((query_id, doc_id), judged) != judged:
-            raise InputError(
-                f"judgments[{number}]: document {doc_id!r} has another grade for this query above; keep one"
-            )
-    return list(made.values())
-
-
-def as_candidates(
-    candidates: Candidates | None, judgments: Sequence["JudgedDocument"], corpus: "Corpus"
-) -> dict[str, list[str]] | None:
-    """Turns candidates by a query's text into candidates by its id, each once; those of other queries are left out.
-
-    Raises:
-        InputError: a judged query has none, or one of its candidates is no document of the collection.
-    """
-    from zero2ir.data.judgments import normalised
-
-    if candidates is None:
-        return None
-    given = {normalised(query): doc_ids for query, doc_ids in candidates.items()}
-    made: dict[str, list[str]] = {}
-    for query_id, query in {row.query_id: row.query for row in judgments}.items():
-        if not (doc_ids := given.get(normalised(query))) or isinstance(doc_ids, str):
-            raise InputError(f"candidates: no list of document ids for the judged query {query!r}; add it")
-        for doc_id in doc_ids:
-            if doc_id not in corpus.number_of:
-                raise InputError(f"candidates of {query!r}: no document has the id {doc_id!r}; leave it out")
-        made[query_id] = list(dict.fromkeys(doc_ids))
-    return made
-
-
 def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
-    from zero2ir.data import OtherCollection
+    from zero2ir.data.auxiliary import OtherCollection
     from zero2ir.encoders.corpus import Corpus
 
     try:
         corpus = Corpus(as_documents(documents))
-        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus))
+        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus.number_of))
     except InputError as error:
         raise InputError(f"others[{number}]: {error}") from None
 
@@ -391,11 +332,11 @@ def _judged(
     judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
 ) -> tuple[list["JudgedDocument"], dict[str, str]]:
     """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
-    from zero2ir.data import JudgmentBudget
+    from zero2ir.data.settings import JudgmentBudget
     from zero2ir.synthetic.answer_pairs import Finder
 
     if config.task.pairs is None:
-        return as_judgments(cast(Judgments, judgments), corpus, translations or {}), {}
+        return as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {}
     if translations:
         raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
     pairs = as_pairs(cast(Pairs, judgments))
@@ -404,30 +345,6 @@ def _judged(
     found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
     return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
-
-
-def as_pairs(pairs: Pairs) -> list["Query"]:
-    """Turns (question, answer) rows into queries; questions that differ in case or punctuation only are one.
-
-    Raises:
-        InputError: a row of another form, an empty question, or one without an answer; names the row.
-    """
-    from zero2ir.data import Query
-    from zero2ir.data.judgments import normalised
-
-    texts: dict[str, str] = {}  # normalised to as it was first given
-    answers: dict[str, tuple[str, ...]] = {}
-    for number, row in enumerate(pairs):
-        if isinstance(row, str) or len(row) != 2:
-            raise InputError(f"judgments[{number}]: {row!r} is not (question, answer) or (question, [answer, ...])")
-        question, given = str(row[0]), ([row[1]] if isinstance(row[1], str) else row[1])
-        if not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
-            raise InputError(f"judgments[{number}]: the answer {row[1]!r} is neither a string nor a list of strings")
-        if not question.strip() or not any(map(str.strip, given)):
-            raise InputError(f"judgments[{number}]: question or answer is empty; write one or leave the row out")
-        question = texts.setdefault(normalised(question), question)
-        answers[question] = (*answers.get(question, ()), *(one for one in given if one.strip()))
-    return [Query(f"q{place}", text, answers=found) for place, (text, found) in enumerate(answers.items())]
 
 
 def _config(
@@ -450,9 +367,10 @@ def _corpus(
 
     The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
     """
-    from zero2ir.encoders import TextEncoder, check_available
+    from zero2ir.encoders.base import TextEncoder
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.encoders.making import made_as, make_encoder
+    from zero2ir.encoders.settings import check_available
     from zero2ir.io import paths
     from zero2ir.lm.factory import lasting_lm
 
@@ -476,7 +394,7 @@ def _inputs(
     synthetic: bool,
     seed: int,
 ) -> "TrainingInputs":
-    from zero2ir.strategies import TrainingInputs
+    from zero2ir.strategies.base import TrainingInputs
 
     if not synthetic:
         return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)

@@ -17,7 +17,7 @@ from zero2ir.evaluation.intervals import Interval
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from zero2ir.data import Collection
+    from zero2ir.data.records import Collection
     from zero2ir.labelling.session import Session
 
 FOLDER = """\
@@ -494,7 +494,7 @@ def _monitor(given: argparse.Namespace) -> None:
 
 
 def _collection(folder: Path, queries: Path | None) -> "Collection":
-    from zero2ir.data import check
+    from zero2ir.data.checks import check
     from zero2ir.data.local import read
 
     if not folder.is_dir():
@@ -521,7 +521,7 @@ def _candidates(queries: Path | None, collection: "Collection", lm: str | None) 
 def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], api.Judgments | api.Pairs, list[str]]:
     """A folder's documents, checked as in the pipeline, its (query, doc_id, grade) or (question, answers) rows, and the
     queries of which nothing is judged."""
-    from zero2ir.data import check
+    from zero2ir.data.checks import check
     from zero2ir.data.local import read
 
     if not folder.is_dir():

@@ -17,8 +17,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
-from zero2ir.encoders import EncoderSettings
-from zero2ir.encoders.making import PretrainingSettings, made_as
+from zero2ir.encoders.making import MakingSettings, made_as
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
@@ -28,6 +28,7 @@ from zero2ir.program.fallback import FallbackSettings
 from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.answer_pairs import PairSettings
+from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
@@ -61,6 +62,12 @@ class TaskSettings(Settings):
     def answers(self) -> bool:
         """Whether a system is to give an answer beside documents."""
         return self.pairs is not None
+
+
+class PretrainingSettings(MakingSettings):
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+
+    synthetic: SyntheticSettings
 
 
 class Panel(Settings):

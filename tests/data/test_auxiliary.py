@@ -5,18 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data import (
-    Collection,
-    Document,
-    JudgedDocument,
-    Judgment,
-    Query,
-    read_ingested,
-    read_others,
-    write_collection,
-    write_judgments,
-    write_others,
-)
+from zero2ir.data.auxiliary import read_ingested, read_others, write_others
+from zero2ir.data.judgments import write_judgments
+from zero2ir.data.records import Collection, Document, JudgedDocument, Judgment, Query
+from zero2ir.data.store import write_collection
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below, sha256
 

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data import Collection, JudgmentBudget, draw, read_collection, test_queries
+from zero2ir.data.judgments import draw, test_queries
 from zero2ir.data.mirror import copy_mirror
+from zero2ir.data.records import Collection
+from zero2ir.data.settings import JudgmentBudget
+from zero2ir.data.store import read_collection
 
 SOURCES = ("cranfield/cran.tar.gz", "beir/scifact/source.zip", "beir/nfcorpus/source.zip")
 INGEST = """
 import sys
 from pathlib import Path
-from zero2ir.data import check, write_collection
+from zero2ir.data.checks import check
 from zero2ir.data.irds import read
+from zero2ir.data.store import write_collection
 
 for name, train, test in (
     ("cranfield", None, "cranfield"),

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data import (
-    CandidateDocument,
-    Collection,
-    Document,
-    JudgedDocument,
-    Judgment,
-    JudgmentBudget,
-    Query,
+from zero2ir.data.judgments import (
     draw,
     draw_asked,
+    normalised,
     read_asked,
     read_candidates,
     read_judgments,
@@ -25,7 +19,8 @@ from zero2ir.data import (
     write_candidates,
     write_judgments,
 )
-from zero2ir.data.judgments import normalised
+from zero2ir.data.records import CandidateDocument, Collection, Document, JudgedDocument, Judgment, Query
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.errors import InputError
 
 DOCUMENTS = [Document(f"d{i}", "", f"text {i}") for i in range(6)]

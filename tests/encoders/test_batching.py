@@ -79,7 +79,7 @@ def test_an_interrupt_leaves_nobody_waiting() -> None:
 
 def test_a_real_encoder_gives_each_thread_its_own() -> None:
     from zero2ir.config import LibraryConfig, compose
-    from zero2ir.encoders import DenseEncoder
+    from zero2ir.encoders.dense import DenseEncoder
 
     encoder = DenseEncoder(compose("library", LibraryConfig, []).encoder)
     queries = [f"what is number {number}" for number in range(24)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
 
 

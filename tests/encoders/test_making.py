@@ -6,24 +6,29 @@ import numpy as np
 import pytest
 import torch
 
+from zero2ir.config import PretrainingSettings
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, load_encoder
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import ROLES, PretrainingSettings, digest, make_encoder
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.loading import load_encoder
+from zero2ir.encoders.making import ROLES, digest, make_encoder
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext import DEFAULT, Adjacency, Cropping, PairTasks
+from zero2ir.encoders.pretext.adjacency import Adjacency
+from zero2ir.encoders.pretext.cropping import Cropping
 from zero2ir.encoders.pretext.denoising import Denoising, damaged
 from zero2ir.encoders.pretext.masking import Masking
 from zero2ir.encoders.pretext.reconstruction import ReconstructionFit, learn_reconstruction
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings
 from zero2ir.encoders.scratch import ScratchSettings, random_transformer, train_scratch
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
 from zero2ir.encoders.training import Checks, FitSettings
 from zero2ir.errors import InputError
 from zero2ir.io import paths
-from zero2ir.models import Dense
+from zero2ir.models.dense import Dense
 from zero2ir.synthetic.settings import SyntheticSettings
 
 FIT = FitSettings(epochs=1, batch_size=16, learning_rate=1e-3)

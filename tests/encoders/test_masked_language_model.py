@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SparseEncoder
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import (
     HeadFit,
     LearnedSparseSettings,
@@ -15,7 +15,8 @@ from zero2ir.encoders.masked_language_model import (
     train_learned_sparse,
     with_head,
 )
-from zero2ir.encoders.sparse import read, term_counts, tokens
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.sparse import SparseEncoder, read, term_counts, tokens
 from zero2ir.errors import InputError
 
 SHORT = HeadFit(steps=2, batch_size=8, learning_rate=0.01)

@@ -5,8 +5,8 @@ import pytest
 
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
-from zero2ir.encoders.pretext import sentences
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.pretext.base import sentences
 from zero2ir.encoders.static import StaticSettings, random_table, train_static
 from zero2ir.encoders.training import FitSettings
 

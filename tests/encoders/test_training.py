@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, training
+from zero2ir.encoders import training
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.pretext.learning import split
 from zero2ir.encoders.pretext.reconstruction import ReconstructionFit
 from zero2ir.encoders.pretext.tasks import DEFAULT
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.encoders.training import POINTS, Checks, FitSettings, Loss, averaged, write_losses
 from zero2ir.errors import InputError

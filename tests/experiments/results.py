@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
 from zero2ir.io import paths

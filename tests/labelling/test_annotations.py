@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import read_judgments
+from zero2ir.data.judgments import read_judgments
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from zero2ir.data import Judgment
-from zero2ir.data.records import Document
+from zero2ir.data.records import Document, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.annotators import LMAnnotator, Simulated, agreement, graded_by_both, label_all

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selections import (
     Bandit,
@@ -25,7 +24,8 @@ from zero2ir.labelling.selections import (
     rank_biased_overlap,
 )
 from zero2ir.labelling.state import Fit, State
-from zero2ir.models import Dense, Sparse
+from zero2ir.models.dense import Dense
+from zero2ir.models.sparse import Sparse
 
 QUERIES = [
     "open a file",

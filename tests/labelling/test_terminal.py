@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 import zero2ir
-from zero2ir.data import Collection, Judgment, Query
+from zero2ir.data.records import Collection, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations
 from zero2ir.labelling.session import Session, take_over

@@ -5,11 +5,11 @@ import pytest
 from scipy.stats import ortho_group
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Aligned, Example
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.models.adapter import adapt
-from zero2ir.models.aligned import AlignmentSettings, align, mutual_nearest
+from zero2ir.models.aligned import Aligned, AlignmentSettings, align, mutual_nearest
 
 METHODS = ["procrustes", "ridge"]
 

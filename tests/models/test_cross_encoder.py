@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import CrossEncoder, Example, load_reranker
-from zero2ir.models.cross_encoder import CandidateList, CrossEncoderSettings, candidate_lists
+from zero2ir.models.cross_encoder import CandidateList, CrossEncoder, CrossEncoderSettings, candidate_lists
+from zero2ir.models.loading import load_reranker
 
 CONTENTS = [f"text {number}" for number in range(20)]
 EXAMPLES = [

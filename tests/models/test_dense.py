@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Example
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
+from zero2ir.models.dense import Dense
 
 QUERIES = [f"{word} gumbo" for word in ("zydeco", "bayou", "okra", "crawfish", "jambalaya", "mardi")]
 

@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse, load_retriever
-from zero2ir.models.base import STATE, Candidates, agreement, best
-from zero2ir.models.hybrid import learned_weights
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import STATE, Candidates, Ranking, Retriever, agreement, best
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid, learned_weights
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.sparse import Sparse
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
 HOW: list[Normalization] = ["z-score", "min-max", "reciprocal-rank"]

@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, TokenEncoder, Tokens
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Example, LateInteraction, Ranking, load_retriever
-from zero2ir.models.base import STATE
-from zero2ir.models.late_interaction import clusters, maxsim
+from zero2ir.models.base import STATE, Ranking
+from zero2ir.models.dense import Dense
+from zero2ir.models.late_interaction import LateInteraction, clusters, maxsim
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "parse a date"]

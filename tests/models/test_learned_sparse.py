@@ -11,10 +11,12 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import SparseEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Example, LearnedSparse, load_retriever
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.models.base import STATE, best
+from zero2ir.models.learned_sparse import LearnedSparse
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Example, Listwise, Pointwise, Reranked, Sparse, load_reranker
-from zero2ir.models.llm_reranker import LETTERS_A_WORD, excerpt, permutation, relevance, windows
+from zero2ir.models.llm_reranker import LETTERS_A_WORD, Listwise, Pointwise, excerpt, permutation, relevance, windows
+from zero2ir.models.loading import load_reranker
+from zero2ir.models.reranked import Reranked
+from zero2ir.models.sparse import Sparse
 
 EXAMPLES = [Example(f"query {number}", number, (number + 20, number + 40)) for number in range(6)]
 TEXTS = [f"text {number}" for number in range(8)]

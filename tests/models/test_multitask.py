@@ -8,11 +8,13 @@ import pytest
 
 import zero2ir
 from zero2ir.data.records import Document
-from zero2ir.encoders import MultitaskEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.multitask import TASKS
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.multitask import TASKS, MultitaskEncoder
 from zero2ir.errors import InputError
-from zero2ir.models import Example, Hybrid, Multitask, Sparse
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.multitask import Multitask
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.program import Program
 
 QUICK = {"steps": 2, "batch_size": 4, "max_tokens": 32}

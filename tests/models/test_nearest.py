@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Example, load_retriever
+from zero2ir.models.dense import Dense
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.nearest import Exact, Graph, Vectors, load_nearest, nearest
 
 

@@ -7,12 +7,15 @@ import pytest
 
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Example, LexicalReader, Reranked, SpanReader, Sparse, load_reranker
-from zero2ir.models.lexical_reader import asked_for
-from zero2ir.models.span_reader import WordVectors, span_texts
+from zero2ir.models.lexical_reader import LexicalReader, asked_for
+from zero2ir.models.loading import load_reranker
+from zero2ir.models.reranked import Reranked
+from zero2ir.models.span_reader import SpanReader, WordVectors, span_texts
+from zero2ir.models.sparse import Sparse
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown"]
 ANIMALS = ["fox", "hen", "crow", "goat", "mole", "bear", "wolf", "duck", "frog", "seal", "lynx", "hare"]

@@ -7,12 +7,19 @@ from typing import Self
 import numpy as np
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import CrossEncoder, Dense, Example, Reranked, Reranker, Sparse, load_retriever
-from zero2ir.strategies import FineTune, TrainingInputs, TuningSettings
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Reranker
+from zero2ir.models.cross_encoder import CrossEncoder
+from zero2ir.models.dense import Dense
+from zero2ir.models.loading import load_retriever
+from zero2ir.models.reranked import Reranked
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
+from zero2ir.strategies.tuning import TuningSettings
 
 QUERY = "apple pear plum fig"
 TEXTS = ["apple pear plum fig", "apple pear plum", "apple pear", "apple", "nothing"]  # BM25 keeps this order

@@ -12,38 +12,35 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, MultitaskEncoder, SentenceEncoder, SparseEncoder, TextEncoder, TokenEncoder
+from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.multitask import MultitaskEncoder
+from zero2ir.encoders.sentences import SentenceEncoder
+from zero2ir.encoders.sparse import SparseEncoder
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
-from zero2ir.models import (
-    RERANKERS,
-    RETRIEVERS,
-    Aligned,
-    CrossEncoder,
-    Dense,
-    Example,
-    Feedback,
-    HeadReader,
-    Hybrid,
-    LateInteraction,
-    LearnedSparse,
-    LexicalReader,
-    Listwise,
-    Multitask,
-    Pointwise,
-    Ranking,
-    Reranked,
-    Retriever,
-    Rewritten,
-    Smoothed,
-    SpanReader,
-    Sparse,
-    Surface,
-    Translated,
-    load_retriever,
-)
-from zero2ir.models.base import Start, best
+from zero2ir.models.aligned import Aligned
+from zero2ir.models.base import Ranking, Retriever, Start, best
+from zero2ir.models.cross_encoder import CrossEncoder
+from zero2ir.models.dense import Dense
+from zero2ir.models.feedback import Feedback
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.late_interaction import LateInteraction
+from zero2ir.models.learned_sparse import LearnedSparse
+from zero2ir.models.lexical_reader import LexicalReader
+from zero2ir.models.llm_reranker import Listwise, Pointwise
+from zero2ir.models.loading import RERANKERS, RETRIEVERS, load_retriever
+from zero2ir.models.multitask import HeadReader, Multitask
+from zero2ir.models.reranked import Reranked
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.smoothed import Smoothed
+from zero2ir.models.span_reader import SpanReader
+from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import Surface
+from zero2ir.models.translated import Translated
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}

@@ -7,10 +7,13 @@ import pytest
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Example, Rewritten, Sparse, load_retriever
 from zero2ir.models.llm_reranker import excerpt
+from zero2ir.models.loading import load_retriever
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 
 QUERIES = ["open a file", "sort a list", "open a file", ""]
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Dense, Smoothed, Sparse, load_retriever
-from zero2ir.models.smoothed import neighbours_of
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.models.dense import Dense
+from zero2ir.models.loading import load_retriever
+from zero2ir.models.smoothed import Smoothed, neighbours_of
+from zero2ir.models.sparse import Sparse
 
 QUERIES = ["open a file", "sort the items of a list"]
 

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Sparse, load_retriever
-from zero2ir.models.sparse import tokenize
+from zero2ir.models.loading import load_retriever
+from zero2ir.models.sparse import Sparse, tokenize
 
 TEXTS = ["apples, bananas and an apple", "the banana; a cherry", "Cherry cherry DATE fig"]  # 3, 2 and 4 words
 CORPUS = Corpus([Document(f"d{number}", "", text) for number, text in enumerate(TEXTS)])
@@ -74,7 +74,7 @@ import sys; from pathlib import Path
 from zero2ir.data.pydocs.documents import read_documents
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Sparse
+from zero2ir.models.sparse import Sparse
 Sparse().index(Corpus([Document(*row) for row in read_documents()[0][:300]])).save(Path(sys.argv[1]))
 """
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.models import Sparse, Surface
-from zero2ir.models.surface import folded, grams
+from zero2ir.models.sparse import Sparse
+from zero2ir.models.surface import Surface, folded, grams
 
 TEXTS = [
     "Martin Luther was born in 1483 in Eisleben.",

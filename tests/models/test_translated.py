@@ -7,10 +7,12 @@ import pytest
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Example, Sparse, Translated, load_retriever
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.prompted import PartPrompt, search_unshown
-from zero2ir.models.translated import Fields, demonstrations, weighted
+from zero2ir.models.sparse import Sparse
+from zero2ir.models.translated import Fields, Translated, demonstrations, weighted
 
 ENGLISH = {
     "¿Dónde nació Lutero?": "Where was Luther born?",

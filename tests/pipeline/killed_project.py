@@ -9,7 +9,8 @@ from pathlib import Path
 
 from small_project import SYSTEMS, Project
 
-from zero2ir.data import read_collection, read_judgments
+from zero2ir.data.judgments import read_judgments
+from zero2ir.data.store import read_collection
 from zero2ir.evaluation.results import read_results
 from zero2ir.program.program import load_program
 from zero2ir.synthetic.store import read_synthetic

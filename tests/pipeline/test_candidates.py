@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
-from zero2ir.data import read_collection, read_judgments, test_queries
+from zero2ir.data.judgments import read_judgments, test_queries
+from zero2ir.data.store import read_collection
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 from small_project import Project
 
-from zero2ir.encoders import load_encoder
+from zero2ir.encoders.loading import load_encoder
 
 pytestmark = pytest.mark.slow
 STAGE = ("python", "stages/pretrain_synthetic.py", "lm=none", "encoder=minilm", "pretraining=all")

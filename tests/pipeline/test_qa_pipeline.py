@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zero2ir.data import Document, read_judgments
+from zero2ir.data.judgments import read_judgments
+from zero2ir.data.records import Document
 from zero2ir.evaluation.results import read_results
 from zero2ir.program.program import load_program
 

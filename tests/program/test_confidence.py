@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.data import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Dense, Ranking
-from zero2ir.models.base import best
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.models.base import Ranking, best
+from zero2ir.models.dense import Dense
 from zero2ir.program.confidence import DEPTH, LEAST, Confidence, Judged, signals
 
 PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))

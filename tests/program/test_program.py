@@ -17,19 +17,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import Document, JudgedDocument
-from zero2ir.encoders import DenseEncoder, TokenEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Dense, Hybrid, LateInteraction, Retriever, Rewritten, Sparse
+from zero2ir.models.base import Retriever
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.late_interaction import LateInteraction
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.policy import Policy
 from zero2ir.program.program import PROGRAM, Link, Program, index_bytes, load_program, program_digest
 from zero2ir.program.training import train_program
-from zero2ir.strategies import TrainingInputs, ZeroShot
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.zero_shot import ZeroShot
 
 SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
 QUERIES = ["list of the words in the string", "all letters in lower case", "zzz qqq", ""]

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zero2ir.data import Document, JudgedDocument, Query
+from zero2ir.data.records import Document, JudgedDocument, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.models import Ranking, Retriever, Rewritten, Sparse
-from zero2ir.models.base import Candidates
+from zero2ir.models.base import Candidates, Ranking, Retriever
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.training import (
     as_run,
@@ -27,7 +28,9 @@ from zero2ir.program.training import (
     train_program,
     with_policy,
 )
-from zero2ir.strategies import FineTune, Fitted, Need, TrainingInputs, ZeroShot
+from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
+from zero2ir.strategies.zero_shot import ZeroShot
 
 Rows = list[tuple[str, str, int]]
 

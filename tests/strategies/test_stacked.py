@@ -7,14 +7,20 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import Candidates, best
-from zero2ir.strategies import FineTune, Fitted, FixedPrompt, Meta, Need, Stacked, Strategy, TrainingInputs, ZeroShot
+from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.base import Fitted, Need, Strategy, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
+from zero2ir.strategies.fixed_prompt import FixedPrompt
+from zero2ir.strategies.meta.strategy import Meta
+from zero2ir.strategies.stacked import Stacked
+from zero2ir.strategies.zero_shot import ZeroShot
 
 
 class Knows(Retriever):

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import Collection, Document, Judgment, JudgmentBudget, Query
-from zero2ir.data import test_queries as tested_queries
 from zero2ir.data.answers import holds_an_answer, normalised_answer
+from zero2ir.data.judgments import test_queries as tested_queries
+from zero2ir.data.records import Collection, Document, Judgment, Query
+from zero2ir.data.settings import JudgmentBudget
 from zero2ir.errors import InputError
 from zero2ir.synthetic.answer_pairs import SET_ASIDE, Finder, PairSettings, prepare
 

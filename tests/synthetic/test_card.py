@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.io.markdown import Table
 from zero2ir.synthetic.card import SAMPLES, Section, data_card, read_card, write_card
 from zero2ir.synthetic.records import SyntheticQuery

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.synthetic.coverage import choose_documents, cluster, in_turn
+from zero2ir.encoders.clusters import cluster, in_turn
+from zero2ir.synthetic.coverage import choose_documents
 from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
 
 TOPICS = {

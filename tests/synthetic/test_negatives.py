@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Dense, Hybrid, Retriever, Sparse
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.models.base import Retriever
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.negatives import hard_negatives, mined_negatives
 
 QUERIES = ["return the file object", "the", "a new string"]

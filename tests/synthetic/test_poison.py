@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
 from zero2ir.tracking.registry import BEST, Move, better, promote, registered_name, versions

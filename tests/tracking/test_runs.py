@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.training import Loss
 from zero2ir.errors import InputError
 from zero2ir.io import paths
-from zero2ir.models import Dense, Hybrid, Sparse
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
 from zero2ir.online.serving.service import open_program
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.program import Program

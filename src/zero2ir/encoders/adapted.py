@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings
-from zero2ir.encoders.dense import bert_body
+from zero2ir.encoders.dense import DenseEncoder, bert_body
 from zero2ir.encoders.pretext.denoising import Denoising
 from zero2ir.encoders.pretext.learning import learn_pairs
 from zero2ir.encoders.pretext.masking import Masking
 from zero2ir.encoders.pretext.reconstruction import Reconstruction, ReconstructionFit, learn_reconstruction
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import Checks, FitSettings, Loss
 from zero2ir.errors import InputError
 

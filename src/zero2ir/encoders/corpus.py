@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import RememberedQueries, TextEncoder, embed, take
+from zero2ir.encoders.base import TextEncoder, embed
+from zero2ir.encoders.cached import RememberedQueries, take
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:

@@ -5,28 +5,29 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, TextEncoder
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
+from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.pretext.tasks import PairTasks
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
+from zero2ir.encoders.sentences import SentenceEncoder
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.errors import InputError
-from zero2ir.synthetic.settings import SyntheticSettings
 
 ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
 
 
-class PretrainingSettings(BaseModel):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+class MakingSettings(BaseModel):
+    """How each encoder is made from the documents alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    synthetic: SyntheticSettings
     pairs: PairTasks
     static: StaticSettings
     scratch: ScratchSettings
@@ -40,7 +41,7 @@ def make_encoder(
     role: str,
     corpus: Corpus,
     pretrained: EncoderSettings,
-    settings: PretrainingSettings,
+    settings: MakingSettings,
     seed: int,
     checkpoints: Path | None = None,
 ) -> TextEncoder:
@@ -87,7 +88,7 @@ def made_as(role: str, pretrained: EncoderSettings) -> str:
     return "static" if role == "pretrained" and pretrained.source == "static" else role
 
 
-def digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: PretrainingSettings, seed: int) -> str:
+def digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: MakingSettings, seed: int) -> str:
     """Identifies a training by all that decides about it. Hexadecimal, 32 characters."""
     decisive = settings.model_dump_json(include={"pairs", role})
     key = hashlib.sha256("\0".join([role, str(seed), pretrained.identity(), decisive]).encode())

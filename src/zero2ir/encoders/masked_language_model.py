@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings
 from zero2ir.encoders.base import device
-from zero2ir.encoders.dense import bert_body
+from zero2ir.encoders.dense import DenseEncoder, bert_body
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.sparse import (
     EXPANSION,
     OFF,

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.encoders import DenseEncoder, EncoderSettings, TokenEncoder, device, readable
+from zero2ir.encoders.base import device, readable
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:

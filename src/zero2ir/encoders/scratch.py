@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings
 from zero2ir.encoders.base import device
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.pretext.learning import learn_pairs
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
 from zero2ir.encoders.training import Checks, FitSettings
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import package_folder
 from zero2ir.encoders.base import readable
+from zero2ir.encoders.settings import package_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zero2ir.data import JudgedDocument, write_judgments
+from zero2ir.data.judgments import write_judgments
+from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, sync_folder
 from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.intervals import Interval
 from zero2ir.labelling.annotations import Annotation

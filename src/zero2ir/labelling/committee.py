@@ -7,8 +7,7 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.settings import Pooling
-from zero2ir.models import Ranking, Retriever
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
 
 DEPTH = 100  # of the members' rankings

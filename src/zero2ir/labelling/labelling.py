@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from zero2ir.data import JudgedDocument
 from zero2ir.data.judgments import normalised
+from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selections import Selection
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.labelling.state import Fit, State
-from zero2ir.models import Retriever
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import NO_DOCUMENT, Retriever
 from zero2ir.program.training import calibrate, rank_judged, train_program
-from zero2ir.strategies import Strategy, TrainingInputs
+from zero2ir.strategies.base import Strategy, TrainingInputs
 
 if TYPE_CHECKING:
     from zero2ir.program.program import Program

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zero2ir.data import Collection, Document, JudgedDocument
 from zero2ir.data.highlight import Segment, marked
 from zero2ir.data.judgments import normalised
+from zero2ir.data.records import Collection, Document, JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
 from zero2ir.labelling.annotators import Agreement

@@ -6,10 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.labelling.committee import SHOWN, Committee
-from zero2ir.models import Ranking, Retriever
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
 from zero2ir.program.confidence import DEPTH, Confidence
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import softmax
 
-from zero2ir.models.base import Example, Start
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Start
 from zero2ir.models.nearest import Vectors
 
 if TYPE_CHECKING:

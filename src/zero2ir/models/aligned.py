@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.languages import identify
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sentences import sentences
 from zero2ir.encoders.training import FitSettings
 from zero2ir.models.adapter import DenseAdapterSettings, adapt
-from zero2ir.models.base import Example, counted
+from zero2ir.models.base import counted
 from zero2ir.models.dense import Dense
 from zero2ir.models.nearest import Precision
 from zero2ir.models.translated import Fields, demonstrations, require_translator, translator

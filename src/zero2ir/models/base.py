@@ -13,10 +13,11 @@ import numpy as np
 
 from zero2ir.data.answers import Span
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.io.files import write_json
 
 if TYPE_CHECKING:
-    from zero2ir.encoders import TextEncoder
+    from zero2ir.encoders.base import TextEncoder
     from zero2ir.models.prompted import PartPrompt, Prompted
 
 NO_DOCUMENT = -1
@@ -54,28 +55,6 @@ class Ranking(NamedTuple):
         """Some queries alone."""
         agreement = None if self.agreement is None else self.agreement[rows]
         return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
-
-
-class Example(NamedTuple):
-    """One thing to learn from: this query should find ``positive`` rather than ``negatives``.
-
-    Attributes:
-        query: the query's text.
-        positive: a document number.
-        negatives: document numbers, possibly none.
-        weight: how much it counts beside the other examples, at least 0.
-        margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
-        translation: the query in the documents' language, where it is in another one and somebody translated it.
-        answers: strings that answer the query; empty where none is known.
-    """
-
-    query: str
-    positive: int
-    negatives: tuple[int, ...] = ()
-    weight: float = 1.0
-    margins: tuple[float, ...] = ()
-    translation: str = ""
-    answers: tuple[str, ...] = ()
 
 
 class Start(NamedTuple):

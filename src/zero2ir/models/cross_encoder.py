@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.encoders import device, readable
+from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import TURNS
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.training import quiet, train_in_order
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example, Reranker, read_state, split, stated, write_state
+from zero2ir.models.base import Reranker, read_state, split, stated, write_state
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network

@@ -8,14 +8,17 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders import DenseEncoder, TextEncoder, followed, load_embeddings, load_encoder, save_embeddings
+from zero2ir.encoders.base import TextEncoder
+from zero2ir.encoders.cached import followed
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
+from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
-    Example,
     Ranking,
     Retriever,
     Start,
@@ -25,7 +28,6 @@ from zero2ir.models.base import (
     stated,
     write_state,
 )
-from zero2ir.models.examples import text_columns
 from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
 
 

@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Candidates, Example, Ranking, Retriever, read_state, stated, write_state
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Candidates, Ranking, Retriever, read_state, stated, write_state
 
 
 class Feedback(Retriever):
@@ -110,7 +111,7 @@ class Feedback(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)

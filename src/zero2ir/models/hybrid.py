@@ -9,9 +9,9 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.models.base import (
     Candidates,
-    Example,
     Ranking,
     Retriever,
     Start,
@@ -267,7 +267,7 @@ class Hybrid(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]

@@ -8,25 +8,20 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders import (
-    TextEncoder,
-    TokenEncoder,
-    Tokens,
-    followed,
-    load_embeddings,
-    load_encoded,
-    save_embeddings,
-    save_encoded,
-)
+from zero2ir.encoders.base import TextEncoder, save_encoded
 from zero2ir.encoders.batching import Together
+from zero2ir.encoders.cached import followed
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.loading import load_encoded
+from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
-    Example,
     Ranking,
     Retriever,
     Start,
@@ -38,7 +33,6 @@ from zero2ir.models.base import (
     usual,
     write_state,
 )
-from zero2ir.models.examples import text_columns
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 
@@ -296,7 +290,7 @@ class LateInteraction(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         retriever = cls(**state["options"], first=load_retriever(folder / "first", corpus) if state["first"] else None)

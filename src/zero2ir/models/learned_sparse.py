@@ -10,13 +10,16 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.encoders import SparseEncoder, TextEncoder, followed, load_encoder
+from zero2ir.encoders.base import TextEncoder
+from zero2ir.encoders.cached import followed
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.loading import load_encoder
+from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
-    Example,
     Ranking,
     Retriever,
     Start,
@@ -29,7 +32,6 @@ from zero2ir.models.base import (
     stated,
     write_state,
 )
-from zero2ir.models.examples import text_columns
 from zero2ir.models.term_weights import TermSettings, fit_factors
 
 Queries = Literal["inference-free", "network"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Example, Reranker, counted, read_state, split, write_state
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Reranker, counted, read_state, split, write_state
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:

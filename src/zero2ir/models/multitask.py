@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from zero2ir.data.answers import NO_SPAN, Span
-from zero2ir.encoders import MultitaskEncoder, load_encoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.multitask import TaskName, pieces
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.loading import load_encoder
+from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.models.adapter import DenseAdapterSettings
-from zero2ir.models.base import NO_DOCUMENT, Asked, Example, Reader, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Asked, Reader, read_state, write_state
 from zero2ir.models.dense import Dense
 from zero2ir.models.nearest import Precision, nearest
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from zero2ir.encoders import load_embeddings, save_embeddings
+from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, sha256, write_json
 from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, best, joined, of_queries

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
-from zero2ir.models.base import Candidates, Example, Model, Ranking, Retriever, joined
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Candidates, Model, Ranking, Retriever, joined
 
 Task = Literal["judge", "order", "rewrite", "translate"]
 

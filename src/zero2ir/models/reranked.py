@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
-    Example,
     Ranking,
     Reader,
     Reranker,
@@ -203,7 +203,7 @@ class Reranked(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_reranker, load_retriever
+        from zero2ir.models.loading import load_reranker, load_retriever
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Candidates, Example, Ranking, Retriever, counted, read_state, write_state
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Candidates, Ranking, Retriever, counted, read_state, write_state
 from zero2ir.models.llm_reranker import excerpt
 from zero2ir.models.prompted import PartPrompt, Prompted
 
@@ -199,7 +200,7 @@ class Rewritten(Retriever, Prompted):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         rewritten = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.encoders import load_embeddings, save_embeddings
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import (
     Candidates,
-    Example,
     Ranking,
     Retriever,
     best,
@@ -227,7 +227,7 @@ class Smoothed(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)

@@ -10,13 +10,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
+from zero2ir.data.answer_words import parsed
 from zero2ir.data.answers import Span, token_f1
-from zero2ir.encoders import DenseEncoder, load_encoder, readable
+from zero2ir.encoders.base import readable
 from zero2ir.encoders.batching import TURNS
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.loading import load_encoder
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example, Reader, counted, read_state, write_state
-from zero2ir.models.lexical_reader import LexicalReader, best_span, parsed
+from zero2ir.models.base import Reader, counted, read_state, write_state
+from zero2ir.models.lexical_reader import LexicalReader, best_span
 
 KEPT = 10_000  # texts whose vectors are kept
 SAMPLE = 200  # documents that tell the principal components

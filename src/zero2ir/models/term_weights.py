@@ -9,8 +9,9 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
+from zero2ir.encoders.examples import Example
 from zero2ir.models.adapter import other_positives
-from zero2ir.models.base import Example, Start
+from zero2ir.models.base import Start
 
 
 class TermSettings(BaseModel):

@@ -6,9 +6,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from zero2ir.encoders import Tokens
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.tokens import Tokens
 from zero2ir.models.adapter import AdapterSettings, Steps
-from zero2ir.models.base import Example, Start
+from zero2ir.models.base import Start
 
 
 class TokenAdapterSettings(AdapterSettings):

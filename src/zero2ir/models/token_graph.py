@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.encoders import Tokens
+from zero2ir.encoders.tokens import Tokens
 from zero2ir.errors import InputError
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from zero2ir.data.languages import composed, identify, language_of
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import (
     Candidates,
-    Example,
     Ranking,
     Retriever,
     counted,
@@ -241,7 +241,7 @@ class Translated(Retriever, Prompted):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models import load_retriever
+        from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
         loaded = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])

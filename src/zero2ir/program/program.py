@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dspy
 import numpy as np
 
-from zero2ir.data import Document
 from zero2ir.data.inputs import as_documents
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import files_below, finished_folder, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.models import LexicalReader, Ranking, Reader, Retriever, load_retriever
-from zero2ir.models.base import NO_DOCUMENT, Candidates
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Reader, Retriever
+from zero2ir.models.lexical_reader import LexicalReader
+from zero2ir.models.loading import load_retriever
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import Chain, FallbackSettings, Served
 from zero2ir.program.policy import Decision, Policy

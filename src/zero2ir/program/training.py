@@ -15,15 +15,14 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, rankings
-from zero2ir.models import Ranking, Retriever
-from zero2ir.models.base import NO_DOCUMENT, joined
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, joined
 from zero2ir.models.prompted import search_unshown
 from zero2ir.program.confidence import DEPTH, Confidence, Judged
 from zero2ir.program.fallback import FallbackSettings
-from zero2ir.strategies import Fitted, Learner, Strategy, TrainingInputs
+from zero2ir.strategies.base import Fitted, Learner, Strategy, TrainingInputs
 
 if TYPE_CHECKING:
-    from zero2ir.data import Document, Query
+    from zero2ir.data.records import Document, Query
     from zero2ir.lm.factory import LanguageModel
     from zero2ir.program.program import Program
 
@@ -252,7 +251,7 @@ def ceiling_run(
     """
     from zero2ir.data.languages import FOUND_OUT
     from zero2ir.encoders.corpus import Corpus
-    from zero2ir.models import Sparse
+    from zero2ir.models.sparse import Sparse
 
     if missing := [query.query_id for query in queries if not query.translation]:
         raise InputError(

@@ -7,9 +7,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zero2ir.data import JudgedDocument, Judgment, OtherCollection
+from zero2ir.data.auxiliary import OtherCollection
+from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Example, Retriever, Sparse
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Retriever
+from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery

@@ -8,7 +8,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.io.terminal import progress
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import unshown
 from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs
 from zero2ir.strategies.tuning import Candidate, Choice, choose, expected_gains, judged_values

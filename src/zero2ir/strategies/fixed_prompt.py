@@ -3,7 +3,7 @@
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import Rival, gain_over, settings_of, sweep_values, tune_parts
 from zero2ir.strategies.tuning import choose

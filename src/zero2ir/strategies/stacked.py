@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.models import Hybrid, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     Rival,

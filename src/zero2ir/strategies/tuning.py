@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.measures import Run, score_run
 from zero2ir.models.base import NO_DOCUMENT, Ranking

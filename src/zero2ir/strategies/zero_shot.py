@@ -1,6 +1,6 @@
 """zero_shot: no training at all."""
 
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.io.files import finished_file, write_json
 from zero2ir.io.markdown import Table, heading, markdown
 from zero2ir.synthetic.filters import jaccard, trigrams, words_of

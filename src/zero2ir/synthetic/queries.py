@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.data import Document, JudgedDocument
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.lm.likelihood import log_likelihood
-from zero2ir.models import Dense, Hybrid, Retriever, Sparse
+from zero2ir.models.base import Retriever
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.llm_reranker import relevance, relevance_judge
+from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.coverage import choose_documents
 from zero2ir.synthetic.filters import Written, objections
 from zero2ir.synthetic.negatives import mined_negatives

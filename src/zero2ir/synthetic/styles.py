@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.synthetic.passages import answering_passage
 from zero2ir.synthetic.settings import StyleName, SyntheticSettings

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import TASKS, TaskName, token_places
 from zero2ir.encoders.multitask_training.dataset import COLUMNS, Lessons, mingled, schedule
 from zero2ir.encoders.multitask_training.labels import TITLES, Labels
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.pretext.tasks import DEFAULT
-from zero2ir.models.base import Example
 
 DOCUMENTS = [
     Document(

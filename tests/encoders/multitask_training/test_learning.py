@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder, EncoderSettings, MultitaskEncoder
-from zero2ir.encoders.multitask import TASKS
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.multitask import TASKS, MultitaskEncoder
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example
 
 QUICK: dict[str, Any] = {"steps": 6, "batch_size": 4, "max_tokens": 32, "held_out": 0.2, "clusters": 3}
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext import InverseCloze, sentences
+from zero2ir.encoders.pretext.base import sentences
+from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 
 # Sentences of numbered words, so that each place in a document is known.
 lengths = st.lists(st.integers(1, 9), max_size=6)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
-from zero2ir.online.feedback import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 
 GRADE = FeedbackEvent("a", "grade", "cut a string", "split", 1, 2, 12.5, "ann")
 CLICK = FeedbackEvent("b", "click", "cut a string", "join", None, None, 13.0)

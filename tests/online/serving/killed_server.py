@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from zero2ir.online.feedback import FeedbackStore
+from zero2ir.online.feedback.store import FeedbackStore
 from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.service import DOCUMENTS, FEEDBACK
 

@@ -9,13 +9,15 @@ import dspy
 import pytest
 from faulty_endpoint import FAULTS, Fault, FaultyEndpoint
 
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import lasting_lm
 from zero2ir.lm.limits import Limits, limited
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Retriever, Rewritten, Sparse
+from zero2ir.models.base import Retriever
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Link, Program, load_program
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from killed_server import Server
 
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models import Sparse
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.program import Program
 
 ADDED = {"doc_id": "trim", "text": "Trim white space off both ends."}

@@ -12,11 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.sockets import listen
-from zero2ir.models import Sparse
+from zero2ir.models.sparse import Sparse
 from zero2ir.online.serving.service import Service
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import application, given_key, serve

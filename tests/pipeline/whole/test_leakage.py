@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from small_project import MODELS, STRATEGIES, SYSTEMS, Project
 
-from zero2ir.data import read_collection, read_judgments, test_queries
-from zero2ir.data.judgments import normalised
+from zero2ir.data.judgments import normalised, read_judgments, test_queries
+from zero2ir.data.store import read_collection
 from zero2ir.program.program import program_digest
 
 pytestmark = pytest.mark.slow

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel
-from zero2ir.strategies.prompt_search import WritingTask
 from zero2ir.strategies.prompt_search.candidates import demonstrated, fixed_candidate
+from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.queries import SyntheticWriter
 from zero2ir.synthetic.settings import SyntheticSettings
 

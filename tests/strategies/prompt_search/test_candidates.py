@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from zero2ir.data import JudgedDocument
-from zero2ir.strategies.prompt_search import Demonstration, PromptCandidate, WritingTask
-from zero2ir.strategies.prompt_search.candidates import fixed_candidate
+from zero2ir.data.records import JudgedDocument
+from zero2ir.strategies.prompt_search.candidates import Demonstration, PromptCandidate, fixed_candidate
+from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 

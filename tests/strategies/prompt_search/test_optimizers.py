@@ -9,11 +9,10 @@ from typing import Any
 import dspy
 import pytest
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.strategies.prompt_search import GEPA, Bootstrap, Copro, Mipro, NothingProposed, WritingTask
-from zero2ir.strategies.prompt_search.optimizers import Optimizer
+from zero2ir.strategies.prompt_search.optimizers import GEPA, Bootstrap, Copro, Mipro, Optimizer
 from zero2ir.strategies.prompt_search.programs import (
     MOST_WORDS,
     RoundTrip,
@@ -21,6 +20,7 @@ from zero2ir.strategies.prompt_search.programs import (
     training_examples,
     writing_program,
 )
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, WritingTask
 
 TINY = [Bootstrap(candidates=1), Mipro(candidates=2, trials=2), Copro(breadth=2, depth=1), GEPA(calls=12)]
 NAMES = [one.origin for one in TINY]

@@ -11,32 +11,29 @@ from dspy.clients.cache import Cache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models import Hybrid, Listwise, Pointwise, Ranking, Reranked, Retriever, Rewritten, Sparse, load_retriever
-from zero2ir.models.base import Candidates, best
+from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.llm_reranker import Listwise, Pointwise
+from zero2ir.models.loading import load_retriever
 from zero2ir.models.prompted import PartPrompt, unshown
+from zero2ir.models.reranked import Reranked
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.sparse import Sparse
 from zero2ir.program.training import train_program
-from zero2ir.strategies import FineTune, PromptSearch, TrainingInputs
-from zero2ir.strategies.fine_tune import sweep_values
-from zero2ir.strategies.prompt_search import (
-    Bootstrap,
-    Copro,
-    Mipro,
-    PartCandidate,
-    PartTask,
-    Pool,
-    PromptCandidate,
-    Proposer,
-    WritingTask,
-)
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, sweep_values
+from zero2ir.strategies.prompt_search.candidates import PartCandidate, PromptCandidate
+from zero2ir.strategies.prompt_search.optimizers import Bootstrap, Copro, Mipro
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS, style_of
 from zero2ir.strategies.prompt_search.part_search import PartSettings
-from zero2ir.strategies.prompt_search.strategy import NO_CHEAP_MODEL
+from zero2ir.strategies.prompt_search.pool import Pool
+from zero2ir.strategies.prompt_search.proposals import PartTask, Proposer, WritingTask
+from zero2ir.strategies.prompt_search.strategy import NO_CHEAP_MODEL, PromptSearch
 from zero2ir.synthetic.records import SyntheticQuery
 
 GOOD, BAD = "Is it any good?", "Is it any bad?"

@@ -6,9 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.strategies.prompt_search import Pool, WritingTask
-from zero2ir.strategies.prompt_search.pool import INSTRUCTIONS, LEAST_HELD_OUT, TEMPERATURES
+from zero2ir.data.records import JudgedDocument
+from zero2ir.strategies.prompt_search.pool import INSTRUCTIONS, LEAST_HELD_OUT, TEMPERATURES, Pool
+from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.passages import passages
 from zero2ir.synthetic.settings import StyleName
 from zero2ir.synthetic.styles import STYLES

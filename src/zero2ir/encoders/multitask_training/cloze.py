@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.models.lexical_reader import KINDS, parsed
+from zero2ir.data.answer_words import KINDS, parsed
 
 ASKED = {"date": "when", "number": "how many", "name": "who", "": "what"}
 KEPT = 0.7  # share of the words around the answer that stay in the question

@@ -9,6 +9,7 @@ import numpy as np
 
 from zero2ir.data.answers import answer_places
 from zero2ir.data.records import Document
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import TaskName, joined, pieces, token_places
 from zero2ir.encoders.multitask_training.cloze import Cloze, cloze
 from zero2ir.encoders.multitask_training.labels import TITLES, Labels
@@ -17,7 +18,6 @@ from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 from zero2ir.encoders.pretext.tasks import PairTasks
 from zero2ir.encoders.pretext.title import Title
-from zero2ir.models.base import Example
 
 Row = tuple[Any, ...]
 COLUMNS: Mapping[TaskName, tuple[str, ...]] = {

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from zero2ir.data.records import Document
+from zero2ir.encoders.clusters import cluster
 from zero2ir.errors import InputError
-from zero2ir.synthetic.coverage import cluster
 
 LEAST = 5  # documents of a class that titles make
 COVERED = 0.9  # share of the documents in such classes, or titles are no classes

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
-from zero2ir.encoders.dense import bert_body
+from zero2ir.encoders.dense import DenseEncoder, bert_body
+from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import Heads, MultitaskEncoder, TaskName
 from zero2ir.encoders.multitask_training.dataset import COLUMNS, Lessons, Row, schedule
 from zero2ir.encoders.multitask_training.figures import measured
@@ -21,7 +21,6 @@ from zero2ir.encoders.pretext.learning import split
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.encoders.training import Checks, Loss, Watch, train_in_order
 from zero2ir.errors import InputError
-from zero2ir.models.base import Example
 
 
 def train_multitask(

@@ -1,5 +1,1 @@
-"""What people tell of the answers that they got."""
-
-from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore, Kind
-
-__all__ = ["FeedbackEvent", "FeedbackStore", "Kind"]
+"""Feedback from the people who search."""

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.data import JudgedDocument, Judgment
+from zero2ir.data.inputs import as_judgments
 from zero2ir.data.judgments import normalised
+from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare
 from zero2ir.models.base import Start
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
 from zero2ir.online.trials.assignment import uniform
-from zero2ir.strategies import FineTune, Strategy, TrainingInputs
+from zero2ir.strategies.base import Strategy, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.tuning import TuningSettings, judged_values
 
 if TYPE_CHECKING:
-    from zero2ir.models import Retriever
+    from zero2ir.models.base import Retriever
     from zero2ir.online.feedback.store import FeedbackEvent
     from zero2ir.program.program import Program
 
@@ -163,9 +165,8 @@ def _joined(
     judgments: Sequence[tuple[str, str, int]], feedback: Sequence[WeightedJudgment], corpus: Corpus
 ) -> list[WeightedJudgment]:
     """All rows, each query under one text; what feedback says of a judged document is left out."""
-    from zero2ir.api import as_judgments
 
-    judged = as_judgments(judgments, corpus)
+    judged = as_judgments(judgments, corpus.number_of)
     texts = {normalised(row.query): row.query for row in judged}
     known = {(row.query, row.doc_id) for row in judged}
     told = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]

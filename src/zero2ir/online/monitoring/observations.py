@@ -14,7 +14,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.lines import read_lines
 
 if TYPE_CHECKING:
-    from zero2ir.models import Retriever
+    from zero2ir.models.base import Retriever
     from zero2ir.program.program import Program
 
 HASHED = 256  # dimensions of queries as hashed words, for a searcher without an encoder of texts
@@ -151,7 +151,7 @@ class Meter:
 
 def _encoder(retriever: "Retriever") -> Any:
     """The first part that turns queries into one vector each; None where there is none."""
-    from zero2ir.models import Dense
+    from zero2ir.models.dense import Dense
 
     if isinstance(retriever, Dense):
         return retriever

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.io.sqlite import Database
 
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import dspy
 
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
-from zero2ir.online.feedback import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.program import Program

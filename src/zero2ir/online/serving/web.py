@@ -16,10 +16,10 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from zero2ir import __version__
-from zero2ir.data import Document
+from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.sockets import HOST, NAMES, same
-from zero2ir.online.feedback import FeedbackEvent
+from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.metrics import Metrics
 from zero2ir.online.serving.service import LOG, Service
 from zero2ir.online.serving.settings import ServingSettings

@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
+from zero2ir.encoders.examples import Example
 from zero2ir.io.terminal import progress
-from zero2ir.models import Example, Retriever
-from zero2ir.models.base import Start
+from zero2ir.models.base import Retriever, Start
 from zero2ir.strategies.meta.tasks import Practice
 from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
 

@@ -7,8 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models import Retriever
-from zero2ir.models.base import Start
+from zero2ir.models.base import Retriever, Start
 from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     Rival,

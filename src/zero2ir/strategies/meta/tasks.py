@@ -7,12 +7,14 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.encoders import RememberedQueries
+from zero2ir.encoders.cached import RememberedQueries
+from zero2ir.encoders.clusters import cluster, cluster_vectors
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.pretext import InverseCloze, Title
-from zero2ir.models import Example, Retriever
+from zero2ir.encoders.examples import Example
+from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
+from zero2ir.encoders.pretext.title import Title
+from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.synthetic.coverage import cluster, cluster_vectors
 
 LEAST = 4  # tasks, three to learn from and one to measure on
 LEAST_EXAMPLES = 4 * LEAST

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from zero2ir.data import JudgedDocument
+from zero2ir.data.records import JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.synthetic.settings import StyleName, SyntheticSettings

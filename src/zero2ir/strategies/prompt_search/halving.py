@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io.terminal import progress
 from zero2ir.lm.usage import Usage
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import search_unshown
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from zero2ir.models import Listwise, Pointwise, Rewritten, Translated
+from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.prompted import Task
+from zero2ir.models.rewritten import Rewritten
+from zero2ir.models.translated import Translated
 from zero2ir.synthetic.styles import STYLES
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zero2ir.models import Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PartCandidate

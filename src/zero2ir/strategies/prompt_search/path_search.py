@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from zero2ir.data import Document
-from zero2ir.models import Retriever
+from zero2ir.data.records import Document
+from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PromptCandidate
 from zero2ir.strategies.prompt_search.halving import Measured, Rung, SearchResult, measured_values, successive_halving

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from zero2ir.encoders.examples import Example
 from zero2ir.lm.usage import Usage
-from zero2ir.models import Example
 from zero2ir.models.prompted import PartPrompt, Prompted
 from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
 from zero2ir.synthetic.queries import SyntheticWriter

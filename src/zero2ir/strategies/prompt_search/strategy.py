@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zero2ir.models import Dense, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.dense import Dense
 from zero2ir.strategies.base import Fitted, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune, Rival, compared, gain_over, require_judgments
 from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC, learned_unless_objected, require_synthetic

@@ -1,10 +1,31 @@
-"""Examples as rows of text, for networks that learn from text."""
+"""What a model learns from, one query and its documents at a time; and the same as rows of text."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.models.base import Example
+
+class Example(NamedTuple):
+    """One thing to learn from: this query should find ``positive`` rather than ``negatives``.
+
+    Attributes:
+        query: the query's text.
+        positive: a document number.
+        negatives: document numbers, possibly none.
+        weight: how much it counts beside the other examples, at least 0.
+        margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
+        translation: the query in the documents' language, where it is in another one and somebody translated it.
+        answers: strings that answer the query; empty where none is known.
+    """
+
+    query: str
+    positive: int
+    negatives: tuple[int, ...] = ()
+    weight: float = 1.0
+    margins: tuple[float, ...] = ()
+    translation: str = ""
+    answers: tuple[str, ...] = ()
 
 
 def text_columns(

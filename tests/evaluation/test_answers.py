@@ -2,7 +2,7 @@
 
 import pytest
 
-from zero2ir.data import Judgment
+from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, score_answers
 from zero2ir.evaluation.measures import Run

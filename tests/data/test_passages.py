@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zero2ir.data import CandidateDocument, Collection, Document, Judgment, Query, in_passages
-from zero2ir.data.passages import cut
+from zero2ir.data.passages import cut, in_passages
+from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment, Query
 from zero2ir.data.settings import PassageSettings
 from zero2ir.errors import InputError
 

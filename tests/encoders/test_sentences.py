@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.encoders import DenseEncoder, EncoderSettings, SentenceEncoder, load_encoded, save_encoded
+from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.making import make_encoder
-from zero2ir.encoders.sentences import LEAST_WORDS, MOST, MOST_WORDS, sentences
+from zero2ir.encoders.sentences import LEAST_WORDS, MOST, MOST_WORDS, SentenceEncoder, sentences
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 
 TEXTS = ["Opening\nThis opens a file. Then it reads the whole file!", "", "open a file", "a \ud800 b"]

@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data import (
-    CandidateDocument,
-    Collection,
-    Document,
-    Finding,
-    Judgment,
-    Query,
-    is_ordered,
-    read_collection,
-    read_documents,
-    write_collection,
-)
+from zero2ir.data.records import CandidateDocument, Collection, Document, Finding, Judgment, Query
+from zero2ir.data.store import is_ordered, read_collection, read_documents, write_collection
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below, sha256
 

@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import (
-    DenseEncoder,
-    EncoderSettings,
-    check_available,
-    load_embeddings,
-    load_encoded,
-    load_encoder,
-    package_folder,
-    save_embeddings,
-    save_encoded,
-)
+from zero2ir.encoders.base import save_encoded
+from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
+from zero2ir.encoders.loading import load_encoded, load_encoder
+from zero2ir.encoders.settings import EncoderSettings, check_available, package_folder
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.encoders.training import FitSettings
 from zero2ir.errors import InputError

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext import DEFAULT, Adjacency, Cropping, InverseCloze, PairTasks, Title, Written
+from zero2ir.encoders.pretext.adjacency import Adjacency
+from zero2ir.encoders.pretext.cropping import Cropping
+from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.title import Title
+from zero2ir.encoders.pretext.written import Written
 from zero2ir.errors import InputError
 
 seeds = st.integers(0, 2**32 - 1)

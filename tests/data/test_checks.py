@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data import CandidateDocument as Candidate
-from zero2ir.data import Collection, Document, Finding, Judgment, Query, RawCollection, check
-from zero2ir.data import require_judged_queries as require
+from zero2ir.data.checks import check
+from zero2ir.data.checks import require_judged_queries as require
+from zero2ir.data.records import CandidateDocument as Candidate
+from zero2ir.data.records import Collection, Document, Finding, Judgment, Query, RawCollection
 from zero2ir.errors import InputError
 
 

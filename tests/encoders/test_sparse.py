@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from zero2ir.encoders import SparseEncoder, load_encoded, load_encoder, save_encoded
-from zero2ir.encoders.sparse import EXPANSION, KEPT, Lexicon, saturated, term_counts
+from zero2ir.encoders.base import save_encoded
+from zero2ir.encoders.loading import load_encoded, load_encoder
+from zero2ir.encoders.sparse import EXPANSION, KEPT, Lexicon, SparseEncoder, saturated, term_counts
 from zero2ir.errors import InputError
 
 TEXTS = ["Open the file.", "", "open OPEN open", "Open the file.", "x\ud800y"]

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
 from zero2ir.lm import usage as lm_usage
 from zero2ir.lm.adapter import bare_line
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models import Dense, Hybrid, Sparse
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.filters import Written, objections
 from zero2ir.synthetic.passages import passages
 from zero2ir.synthetic.queries import HYBRID_WEIGHTS, blanks, log_likelihood, round_trip_ranks, write_queries

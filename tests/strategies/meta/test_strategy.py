@@ -10,17 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, build, compose
-from zero2ir.data import JudgedDocument, OtherCollection
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.auxiliary import OtherCollection
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Example, Hybrid, Retriever, Smoothed, Sparse
-from zero2ir.models.base import Start
-from zero2ir.strategies import FineTune, Meta, TrainingInputs, TuningSettings
+from zero2ir.models.base import Retriever, Start
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.smoothed import Smoothed
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.meta.reweighting import agreement_weights
-from zero2ir.strategies.meta.strategy import ADAPTED, PRACTISED, START, WEIGHTED, WEIGHTED_ADAPTED, core, prefixed
+from zero2ir.strategies.meta.strategy import ADAPTED, PRACTISED, START, WEIGHTED, WEIGHTED_ADAPTED, Meta, core, prefixed
 from zero2ir.strategies.meta.tasks import TaskSettings, make_practice, other_tasks, practice_examples, sorted_tasks
+from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.records import SyntheticQuery
 
 DIMENSION, DOCUMENTS = 24, 240

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from zero2ir.data import DatasetSettings, JudgmentBudget, load
+from zero2ir.data.loading import load
+from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 NEEDED = {

@@ -8,16 +8,20 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import Candidates, best
-from zero2ir.strategies import FineTune, Fitted, FixedPrompt, TrainingInputs, TuningSettings, ZeroShot
-from zero2ir.strategies.fine_tune import LEARNED, TUNED, sweep_values
-from zero2ir.strategies.fixed_prompt import SYNTHETIC
+from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.fine_tune import LEARNED, TUNED, FineTune, sweep_values
+from zero2ir.strategies.fixed_prompt import SYNTHETIC, FixedPrompt
+from zero2ir.strategies.tuning import TuningSettings
+from zero2ir.strategies.zero_shot import ZeroShot
 from zero2ir.synthetic.records import SyntheticQuery
 
 ADAPTER = {"steps": 40, "learning_rate": 0.02, "penalty": 0.001}

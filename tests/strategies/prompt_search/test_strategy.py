@@ -9,20 +9,23 @@ import numpy as np
 import pytest
 from dspy.clients.cache import Cache
 
-from zero2ir.data import JudgedDocument
-from zero2ir.data.records import Document
-from zero2ir.encoders import DenseEncoder
+from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models import Dense, Example, Hybrid, Ranking, Retriever, Sparse
-from zero2ir.models.base import Candidates, best
-from zero2ir.strategies import FixedPrompt, PromptSearch, TrainingInputs
-from zero2ir.strategies.fixed_prompt import SYNTHETIC
-from zero2ir.strategies.prompt_search import Demonstration, NothingProposed, PromptCandidate, Proposer, WritingTask
-from zero2ir.strategies.prompt_search.strategy import FOUND, first_dense, inner_model
+from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.fixed_prompt import SYNTHETIC, FixedPrompt
+from zero2ir.strategies.prompt_search.candidates import Demonstration, PromptCandidate
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, Proposer, WritingTask
+from zero2ir.strategies.prompt_search.strategy import FOUND, PromptSearch, first_dense, inner_model
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 

@@ -7,16 +7,12 @@ import pytest
 import torch
 
 from zero2ir.data.records import Document
-from zero2ir.encoders import (
-    DenseEncoder,
-    EncoderSettings,
-    TokenEncoder,
-    Tokens,
-    load_encoded,
-    load_encoder,
-    save_encoded,
-)
+from zero2ir.encoders.base import save_encoded
+from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.loading import load_encoded, load_encoder
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder, token_vectors
+from zero2ir.encoders.settings import EncoderSettings
+from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
 from zero2ir.models.late_interaction import maxsim
 

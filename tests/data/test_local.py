@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data import DatasetSettings, Document, Judgment, Query, check, load, require_judged_queries
+from zero2ir.data.checks import check, require_judged_queries
+from zero2ir.data.loading import load
 from zero2ir.data.local import read
+from zero2ir.data.records import Document, Judgment, Query
+from zero2ir.data.settings import DatasetSettings
 from zero2ir.errors import InputError
 
 SHARED = Path(os.environ.get("LOCAL_COLLECTIONS", Path(__file__).parents[3] / "shared" / "collections"))

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.answers import NO_SPAN
-from zero2ir.encoders import MultitaskEncoder, load_encoded, load_encoder, save_encoded
+from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import TURNS
-from zero2ir.encoders.multitask import HEADS, best_span, pieces
+from zero2ir.encoders.loading import load_encoded, load_encoder
+from zero2ir.encoders.multitask import HEADS, MultitaskEncoder, best_span, pieces
 from zero2ir.errors import InputError
 
 

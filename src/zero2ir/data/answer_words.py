@@ -1,0 +1,88 @@
+"""The words of a text, by what kind of answer each can be: a name, a number, a date."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from zero2ir.data.languages import tokenize
+
+LONGEST = 8  # words of an answer
+PARSED = 10_000  # texts that are kept in pieces
+
+_WORD = re.compile(r"\w+(?:['’.,-]\w+)*")
+_MONTH = re.compile(
+    "january|february|march|april|may|june|july|august|september|october|november|december", re.IGNORECASE
+)
+_NUMBER = re.compile(
+    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven|eigh|nine)teen|"
+    "(twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|billion|half",
+    re.IGNORECASE,
+)
+# What a question's first words ask for, the first that fits; of a question of another form anything may be the answer.
+_ASKED = (
+    ("date", re.compile(r"\b(when|(what|which|in) (year|date|century|decade|month|day))\b")),
+    ("number", re.compile(r"\b(how (many|much|old|long|far|tall|large|big|often|high|deep)|what percent\w*)\b")),
+    ("name", re.compile(r"\b(who|whom|whose|where|(what|which) (city|country|state|person|place|company|name))\b")),
+)
+KINDS = tuple(kind for kind, _ in _ASKED)
+
+
+class Parsed(NamedTuple):
+    """A text as words.
+
+    Attributes:
+        places: (n_words, 2) int64, where each starts and ends in the text.
+        stems: one a word; "" for a stop word.
+        kinds: {kind: (n_words,) bool}, which words are of the kind.
+        spans: (n_spans, 2) int64, word numbers from first to behind the last: runs without stop word and punctuation.
+    """
+
+    places: np.ndarray
+    stems: tuple[str, ...]
+    kinds: Mapping[str, np.ndarray]
+    spans: np.ndarray
+
+
+def asked_for(query: str) -> str:
+    """Which kind of answer a question asks for; "" where it does not say."""
+    return next((kind for kind, pattern in _ASKED if pattern.search(query.lower())), "")
+
+
+@lru_cache(PARSED)
+def parsed(text: str) -> Parsed:
+    """A text in pieces."""
+    matches = list(_WORD.finditer(text))
+    words = [match.group() for match in matches]
+    stems = tuple(found[0] if found else "" for found in tokenize(words))
+    places = np.array([match.span() for match in matches], dtype=np.int64).reshape(-1, 2)
+    numbers = np.array([_is_number(word) for word in words], dtype=bool)
+    dates = np.array([_is_date(word) for word in words], dtype=bool)
+    names = np.array([word[:1].isupper() for word in words], dtype=bool)
+    kinds = {"date": dates, "number": numbers, "name": names & ~dates}
+    return Parsed(places, stems, kinds, _spans(text, places, stems))
+
+
+def _is_number(word: str) -> bool:
+    return any(map(str.isdigit, word)) or _NUMBER.fullmatch(word) is not None
+
+
+def _is_date(word: str) -> bool:
+    return _MONTH.fullmatch(word) is not None or re.fullmatch(r"(1\d|20)\d\d(s|[-–]\d+)?", word) is not None
+
+
+def _spans(text: str, places: np.ndarray, stems: Sequence[str]) -> np.ndarray:
+    """Every run of up to ``LONGEST`` words between stop words and punctuation."""
+    parted = [not text[end:start].isspace() for (_, end), (start, _) in pairwise(places)]
+    found = []
+    for first in range(len(stems)):
+        behind = first
+        while behind < len(stems) and behind - first < LONGEST and stems[behind]:
+            behind += 1
+            found.append((first, behind))
+            if behind < len(stems) and parted[behind - 1]:
+                break
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
