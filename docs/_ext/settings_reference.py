@@ -98,7 +98,7 @@ def class_sections(files: list[Path]) -> Iterator[tuple[str, str]]:
         yield target.removeprefix("zero2ir."), f"{head}\n\n{keys_table(rows) if rows else 'It takes no settings.'}\n"
 
 
-def class_rows(kind: type, said: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+def class_rows(kind: Any, said: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
     """(key, type, default, meaning) of each argument of the constructor, those of nested schemas with a dot."""
     meanings = documented(kind) | documented(kind.__init__)
     signature = inspect.signature(kind, eval_str=True)
