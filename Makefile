@@ -1,5 +1,7 @@
 # make repro  sets everything up and runs the whole pipeline
-# make test   sets everything up and runs the tests
+# make lint   sets everything up and checks style, types and layers
+# make test   that, and the fast tests, one whole pipeline with the real small language model among them
+# make test-all  that, and the slow ones
 # make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make docs   builds the documentation; then open docs/_build/index.html
 # make lock   pins what is installed now
@@ -9,7 +11,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup repro test lint docs data lock help
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+.PHONY: setup repro lint test test-all docs data lock help
 
 setup: $(STAMP)
 
@@ -26,17 +30,22 @@ $(STAMP): requirements.lock pyproject.toml
 repro: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
-test: setup
+lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+test: lint
+	$(PYTEST)
+
+test-all: test
+	$(PYTEST) -m slow
 
 docs: setup
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build
 
 data: setup
-	$(BIN)/python -m zero2ir.collections.mirror $(MIRROR)
+	$(BIN)/python -m zero2ir.data.mirror $(MIRROR)
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock

@@ -21,10 +21,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PAT
 HOSTILE = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'><b>bold</b> &amp; {{ 7 * 7 }}"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
-    """Hostile documents with hostile ids and titles, and two queries."""
-    made = tmp_path / "folder"
+def hostile(place: Path, string_methods: list[dict[str, str]]) -> Path:
+    """Writes hostile documents with hostile ids and titles, and a few queries, below a folder."""
+    made = place / "folder"
     made.mkdir()
     rows = [
         {
@@ -36,8 +35,14 @@ def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
     ]
     (made / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     queries = ["<script>window.owned = 1</script> cut into words", "pad with zeros", "swap the case", "strip spaces"]
-    (tmp_path / "asked.txt").write_text("\n".join(queries), encoding="utf-8")
-    return tmp_path
+    (place / "asked.txt").write_text("\n".join(queries), encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
+    """What a test has for itself."""
+    return hostile(tmp_path, string_methods)
 
 
 @contextmanager
@@ -57,7 +62,17 @@ def served(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
             process.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, string_methods: list[dict[str, str]]
+) -> Iterator[tuple[str, Path]]:
+    """The address of a page that no test stops, and the file of its answers."""
+    place = hostile(tmp_path_factory.mktemp("shared"), string_methods)
+    with served(place) as (address, _):
+        yield address, place / "folder" / "annotations.jsonl"
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
@@ -142,60 +157,57 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
     assert len(Annotations(answers).rows) == 11
 
 
-def test_a_second_window_goes_on_with_what_is_asked_now(folder: Path, browser: Any) -> None:
-    with served(folder) as (address, _):
-        page, wrong = opened(browser, address)
-        other = page.context.new_page()
-        other.goto(address.split("?")[0])
-        wait(other, "view !== null")
-        press(page, "2")
-        asked = page.evaluate("view.item")
-        press(other, "0")  # of what the first window has answered: it is not taken, and the next thing is shown
-        assert "answered elsewhere" in other.locator("#message").inner_text()
-        assert other.evaluate("view.item") == asked
-        press(other, "1")
-        assert [row.grade for row in Annotations(folder / "folder" / "annotations.jsonl").rows] == [2, 1]
-        assert all("409" in message for message in wrong)
+def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path], browser: Any) -> None:
+    address, answers = shared
+    page, wrong = opened(browser, address)
+    other = page.context.new_page()
+    other.goto(address.split("?")[0])
+    wait(other, "view !== null")
+    press(page, "2")
+    asked = page.evaluate("view.item")
+    press(other, "0")  # of what the first window has answered: it is not taken, and the next thing is shown
+    assert "answered elsewhere" in other.locator("#message").inner_text()
+    assert other.evaluate("view.item") == asked
+    press(other, "1")
+    assert [row.grade for row in Annotations(answers).rows] == [2, 1]
+    assert all("409" in message for message in wrong)
 
 
-def test_another_site_changes_nothing(folder: Path, browser: Any) -> None:
-    with served(folder) as (address, _):
-        page, _ = opened(browser, address)
-        other = page.context.new_page()  # the same cookies
-        other.route(
-            "http://evil.example/**", lambda route: route.fulfill(body="<h1>evil</h1>", content_type="text/html")
-        )
-        other.goto("http://evil.example/")
-        target = address.split("?")[0]
-        post = """async target => {
-            for (const path of ["answer", "undo", "save"])
-                await fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include",
-                                            body: '{"grade": 2, "answers": 0}'}).catch(() => null);
-            return await fetch(target + "view", {credentials: "include"}).then(r => r.text(), () => "unreadable");
-        }"""
-        assert other.evaluate(post, target) == "unreadable"
-        page.reload()
-        wait(page, "view !== null")
-        assert page.evaluate("view.answers") == 0
-        framed = """target => new Promise(done => {
-            const frame = document.createElement("iframe");
-            frame.onload = () => done(frame.contentDocument === null);
-            frame.src = target;
-            document.body.append(frame);
-        })"""
-        assert other.evaluate(framed, target)  # whatever it shows, the other site cannot read it
+def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) -> None:
+    address, _ = shared
+    page, _ = opened(browser, address)
+    before = page.evaluate("view.answers")
+    other = page.context.new_page()  # the same cookies
+    other.route("http://evil.example/**", lambda route: route.fulfill(body="<h1>evil</h1>", content_type="text/html"))
+    other.goto("http://evil.example/")
+    target = address.split("?")[0]
+    post = """async ([target, answers]) => {
+        for (const path of ["answer", "undo", "save"])
+            await fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include",
+                                        body: JSON.stringify({grade: 2, answers})}).catch(() => null);
+        return await fetch(target + "view", {credentials: "include"}).then(r => r.text(), () => "unreadable");
+    }"""
+    assert other.evaluate(post, [target, before]) == "unreadable"
+    page.reload()
+    wait(page, "view !== null")
+    assert page.evaluate("view.answers") == before
+    framed = """target => new Promise(done => {
+        const frame = document.createElement("iframe");
+        frame.onload = () => done(frame.contentDocument === null);
+        frame.src = target;
+        document.body.append(frame);
+    })"""
+    assert other.evaluate(framed, target)  # whatever it shows, the other site cannot read it
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_in_light_and_dark(folder: Path, browser: Any, scheme: str) -> None:
-    with served(folder) as (address, _):
-        page, wrong = opened(browser, address, viewport={"width": 360, "height": 740}, color_scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        dark = sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 128
-        assert dark == (scheme == "dark")
-        for button in page.locator("nav button").all():
-            box = button.bounding_box()
-            assert box["height"] >= 40  # a thumb's
-            assert box["y"] + box["height"] <= 740  # in sight without scrolling
-        assert wrong == []
+def test_it_fits_a_phone_in_light_and_dark(shared: tuple[str, Path], browser: Any, scheme: str) -> None:
+    page, _ = opened(browser, shared[0], viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 128
+    assert dark == (scheme == "dark")
+    for button in page.locator("nav button").all():
+        box = button.bounding_box()
+        assert box["height"] >= 40  # a thumb's
+        assert box["y"] + box["height"] <= 740  # in sight without scrolling

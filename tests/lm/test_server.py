@@ -120,7 +120,7 @@ def test_a_prompt_beyond_the_context_is_a_failure_of_that_input_only(smollm2: La
 def test_a_killed_process_leaves_its_answers_and_frees_its_port(smollm2: LanguageModel, tmp_path: Path) -> None:
     script = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_lm_embedded import *
+from test_server import *
 with open_lm(SETTINGS, Path({str(tmp_path)!r}), seed=0) as language_model:
     print(language_model.lm.kwargs["api_base"], *queries(language_model, INPUTS[:1]), sep="|", flush=True)
     signal.pause()

@@ -28,8 +28,14 @@ def converted(folder: Path) -> Path:
     return weights_file(QUANTIZED, folder / "weights")
 
 
-def test_every_weight_stays_within_half_a_step_of_eight_bits(converted: Path, folder: Path) -> None:
-    given, new = GGUFReader(weights_file(PACKAGED, folder)), GGUFReader(converted)
+@pytest.fixture(scope="module")
+def read(converted: Path, folder: Path) -> tuple[GGUFReader, GGUFReader]:
+    """What the packaged file and the converted one hold; reading either takes seconds."""
+    return GGUFReader(weights_file(PACKAGED, folder)), GGUFReader(converted)
+
+
+def test_every_weight_stays_within_half_a_step_of_eight_bits(read: tuple[GGUFReader, GGUFReader]) -> None:
+    given, new = read
     assert [tensor.name for tensor in new.tensors] == [tensor.name for tensor in given.tensors]
     for before, after in zip(given.tensors[:9], new.tensors[:9], strict=True):
         right = dequantize(before.data, before.tensor_type).reshape(-1, 32)  # Q8_0 has a scale for every 32 weights
@@ -38,8 +44,8 @@ def test_every_weight_stays_within_half_a_step_of_eight_bits(converted: Path, fo
         assert (error <= 0.57 * step).all(), before.name  # the scale itself is rounded to 16 bits
 
 
-def test_all_that_is_no_weight_stays(converted: Path, folder: Path) -> None:
-    given, new = GGUFReader(weights_file(PACKAGED, folder)), GGUFReader(converted)
+def test_all_that_is_no_weight_stays(read: tuple[GGUFReader, GGUFReader]) -> None:
+    given, new = read
     own = [name for name in given.fields if not name.startswith("GGUF.")]
     assert {name: new.fields[name].contents() for name in own} == {name: given.fields[name].contents() for name in own}
 
