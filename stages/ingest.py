@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zero2ir.config import IngestConfig, stage
+from zero2ir.config import IngestConfig, check_experiment, stage
 from zero2ir.data.auxiliary import read_ingested, write_others
 from zero2ir.data.checks import check, require_judged_queries
 from zero2ir.data.judgments import draw, draw_asked, write_asked, write_candidates, write_judgments
@@ -16,6 +16,7 @@ from zero2ir.synthetic.answer_pairs import prepare
 
 
 def main(config: IngestConfig) -> None:
+    check_experiment()
     collection, quality = check(load(config.dataset))
     if config.dataset.passages is not None:
         collection = in_passages(collection, config.dataset.passages)

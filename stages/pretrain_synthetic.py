@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir.config import PretrainConfig, PretrainingSettings, needed_encoders, needs_synthetic, read_panel, stage
+from zero2ir.config import PretrainConfig, PretrainingSettings, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments
 from zero2ir.data.store import is_ordered, read_documents
 from zero2ir.encoders.base import embed, save_encoded
@@ -17,6 +17,7 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
 from zero2ir.program.training import code_revision, peak_memory_mb, timed
+from zero2ir.strategies.base import wants_synthetic
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
@@ -29,16 +30,17 @@ CHECKPOINTS = paths.CACHE / "checkpoints"
 
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
+    models, strategies = built("model", config.models), built("strategy", config.strategies)  # mistakes: now, not later
+    roles = sorted({made_as(role, config.encoder) for model in models for role in model.encoder_roles()})
+    write = synthetic_queries if any(wants_synthetic(one, config.lm.available) for one in strategies) else no_queries
     corpus = Corpus(read_documents(paths.COLLECTION))
     with finished_folder(paths.SYNTHETIC) as folder:
-        written = [
-            synthetic_queries(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds
-        ]
+        written = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
     for one in filter(None, written):
         log_written(config, one)
     made = []
     with finished_folder(paths.ENCODERS) as folder:
-        for role in needed_encoders(config.models, config.encoder):
+        for role in roles:
             for seed in config.seeds[:1] if role in paths.UNSEEDED else config.seeds:
                 made.append(encoder(config, corpus, role, seed, folder))
     for one in made:
@@ -55,11 +57,13 @@ class Written(NamedTuple):
     seen: Watched
 
 
-def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> Written | None:
-    """Writes one seed's synthetic queries; none where no strategy learns from them."""
-    if not needs_synthetic(config.strategies, config.lm):
-        write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
-        return None
+def no_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
+    """Says that there are none, where no strategy learns from them."""
+    write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
+
+
+def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> Written:
+    """Writes one seed's synthetic queries."""
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":
         role = made_as("pretrained", config.encoder)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from zero2ir.config import TrainConfig, build, chosen, stage
+from zero2ir.config import TrainConfig, build, chosen, complete, stage
 from zero2ir.data.auxiliary import read_others
 from zero2ir.data.judgments import read_asked, read_candidates, read_judgments
 from zero2ir.data.store import read_documents
@@ -55,7 +55,13 @@ def main(config: TrainConfig) -> None:
         | config.panel.model_dump(
             mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
         )
-        | {"conf": config.model_dump(mode="json", include={"model", "strategy", "tuning"})},
+        | {
+            "conf": {
+                "model": complete(config.model),
+                "strategy": complete(config.strategy),
+                "tuning": config.tuning.model_dump(mode="json"),
+            }
+        },
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},

@@ -13,48 +13,38 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from zero2ir.config import (
     STAGES,
-    EvaluateConfig,
     IngestConfig,
     LabelConfig,
     LibraryConfig,
     PretrainConfig,
+    PretrainingSettings,
     ServeConfig,
+    TaskSettings,
     TrainConfig,
     build,
+    built,
     check_experiment,
+    complete,
     compose,
     conf_folder,
-    needs_synthetic,
     read_panel,
 )
-from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders.adapted import AdaptedSettings
-from zero2ir.encoders.masked_language_model import LearnedSparseSettings
-from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.data.settings import DatasetSettings
 from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.cropping import Cropping
 from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
-from zero2ir.encoders.projection import ProjectionSettings
-from zero2ir.encoders.scratch import ScratchSettings
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
 from zero2ir.errors import InputError
-from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.experiments.preset import ExperimentConfig
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models.dense import Dense
-from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.late_interaction import LateInteraction
-from zero2ir.models.learned_sparse import LearnedSparse
-from zero2ir.models.sparse import Sparse
-from zero2ir.strategies.prompt_search.optimizers import GEPA, Bootstrap, Copro, Mipro
-from zero2ir.strategies.prompt_search.pool import Pool
-from zero2ir.strategies.prompt_search.strategy import PromptSearch
+from zero2ir.strategies.base import wants_synthetic
 from zero2ir.strategies.tuning import TuningSettings
-from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.tracking.runs import TrackingSettings
 
 STAGE_OF_GROUP = {
     "dataset": "ingest",
@@ -63,15 +53,11 @@ STAGE_OF_GROUP = {
     "pretraining": "pretrain_synthetic",
     "model": "train",
     "strategy": "train",
-    "tuning": "train",
     "tracking": "train",
     "task": "evaluate",
     "evaluation": "evaluate",
-    "labelling": "label",
     "selection": "label",
     "experiment": "experiment",
-    "serving": "serve",
-    "answering": "library",
 }
 CONFIGS = {
     **STAGES,
@@ -127,7 +113,7 @@ def conf(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     change(values)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
@@ -165,9 +151,7 @@ def test_every_model_strategy_and_selection_is_built(choice: str) -> None:
     assert hasattr(made, {"model": "index", "strategy": "fit", "selection": "choose"}[group])
 
 
-@pytest.mark.parametrize(
-    "choice", choices("dataset", "lm", "encoder", "model", "strategy", "task", "labelling", "selection")
-)
+@pytest.mark.parametrize("choice", choices("dataset", "lm", "encoder", "model", "strategy", "task", "selection"))
 def test_every_file_says_what_it_is(choice: str) -> None:
     group, _, name = choice.partition("=")
     assert (conf_folder() / group / f"{name}.yaml").read_text(encoding="utf-8").startswith("# ")
@@ -187,12 +171,12 @@ def test_the_panel_as_it_is_passes() -> None:
 
 
 def test_only_some_strategies_want_synthetic_queries() -> None:
-    some, none = LMSettings(name="some"), LMSettings(name="none", provider="none")
-    assert not needs_synthetic(["zero_shot", "fine_tune"], some)
-    assert needs_synthetic(["zero_shot", "fixed_prompt"], none)
-    assert needs_synthetic(["meta"], some)
-    assert not needs_synthetic(["meta"], none)  # it can do without
-    assert needs_synthetic(["prompt"], none)
+    wanting = {name: wants_synthetic(*built("strategy", [name]), True) for name in ("zero_shot", "fine_tune", "prompt")}
+    assert wanting == {"zero_shot": False, "fine_tune": False, "prompt": True}
+    fixed, meta = built("strategy", ["fixed_prompt", "meta"])
+    assert wants_synthetic(fixed, False)
+    assert wants_synthetic(meta, True)
+    assert not wants_synthetic(meta, False)  # it can do without
 
 
 @pytest.mark.parametrize("choice", choices("lm"))
@@ -224,56 +208,103 @@ def test_bad_settings_of_synthetic_queries_are_one_line(change: str, message: st
     assert len(str(raised.value).splitlines()) == 1
 
 
-# conf/ and the schemas say the same.
+# Defaults stand in the schemas and constructors alone.
 
 
-def test_defaults_agree_with_the_schemas() -> None:
-    pretrain = compose("pretrain_synthetic", PretrainConfig, [])
-    assert pretrain.pretraining.pairs == DEFAULT
-    assert pretrain.pretraining.static == StaticSettings()
-    assert pretrain.pretraining.scratch == ScratchSettings()
-    assert pretrain.pretraining.adapted == AdaptedSettings()
-    assert pretrain.pretraining.learned_sparse == LearnedSparseSettings()
-    assert pretrain.pretraining.projection == ProjectionSettings()
-    assert pretrain.pretraining.multitask == MultitaskSettings()
-    assert pretrain.pretraining.synthetic == SyntheticSettings()
-    assert pretrain.lm == LMSettings(name="smollm2", quantization="Q8_0")
-    assert_same(pretrain.encoder, EncoderSettings(name="minilm", source="package"), but={"model", "sha256"})
-    assert compose("train", TrainConfig, []).tuning == TuningSettings()
-    assert compose("evaluate", EvaluateConfig, []).evaluation == EvaluationSettings()
-    assert read_panel().budget == JudgmentBudget()
+def files_of(*groups: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for choice in choices(*groups):
+        group, _, name = choice.partition("=")
+        yield choice, yaml.safe_load((conf_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")) or {}
 
 
-def assert_same(config: BaseModel, default: BaseModel, but: set[str]) -> None:
-    assert config.model_dump(exclude=but) == default.model_dump(exclude=but)
+SAID_ALL_THE_SAME = {
+    ("dataset=local", "path"),  # only the user knows it
+    ("dataset=birco_arguana", "path"),
+    ("dataset=birco_clinical_trial", "path"),
+    ("dataset=xquad", "path"),
+    ("dataset=ir_datasets", "test"),
+    ("dataset=xquad", "document_language"),  # its name is made of it
+}
 
 
-def test_defaults_agree_with_the_models() -> None:
-    """The files model=static and model=static_hybrid train longer and harder than a pretrained encoder would bear."""
-    sparse, dense, hybrid = (build(composed(f"model={name}").model, "model") for name in ("sparse", "dense", "hybrid"))
-    assert sparse.settings() == Sparse().settings()
-    assert dense.adapter == Dense().adapter
-    assert (dense.encoder, dense.learning) == (Dense().encoder, Dense().learning)
-    for name, default_model in {"late_interaction": LateInteraction(), "learned_sparse": LearnedSparse()}.items():
-        assert vars(build(composed(f"model={name}").model, "model")) == vars(default_model)
-    default = Hybrid([Sparse(), Dense()])  # whose weights are even
-    assert hybrid.normalization == default.normalization
-    assert (hybrid.depth, hybrid.steps) == (default.depth, default.steps)
+@pytest.mark.parametrize(
+    ("group", "schema"),
+    [
+        ("dataset", DatasetSettings),
+        ("lm", LMSettings),
+        ("encoder", EncoderSettings),
+        ("task", TaskSettings),
+        ("tracking", TrackingSettings),
+        ("pretraining", PretrainingSettings),
+    ],
+)
+def test_no_file_repeats_a_default_of_its_schema(group: str, schema: type[BaseModel]) -> None:
+    for choice, values in files_of(group):
+        same = {key for key, value in values.items() if key != "defaults" and repeats(value, schema.model_fields[key])}
+        assert {(choice, key) for key in same} <= SAID_ALL_THE_SAME
 
 
-def test_defaults_agree_with_the_strategies() -> None:
-    for name, proposers in {
-        "prompt": [Pool()],
-        "prompt_bootstrap": [Bootstrap(), Pool()],
-        "prompt_mipro": [Mipro(), Pool()],
-        "prompt_copro": [Copro(), Pool()],
-        "prompt_gepa": [GEPA(), Pool()],
-    }.items():
-        search, default = build(composed(f"strategy={name}").strategy, "strategy"), PromptSearch(proposers)
-        assert [type(one) for one in search.proposers] == [type(one) for one in proposers]
-        assert [vars(one) for one in search.proposers] == [vars(one) for one in proposers]
-        assert [tuple(search.candidates), tuple(search.shares)] == [default.candidates, default.shares]
-        assert search.synthetic_deviation == default.synthetic_deviation
+def repeats(value: Any, field: FieldInfo) -> bool:
+    default = field.default.model_dump(mode="json") if isinstance(field.default, BaseModel) else field.default
+    return type(value) is type(default) and value == default
+
+
+@pytest.mark.parametrize("group", ["model", "strategy", "selection"])
+def test_no_file_repeats_a_default_of_its_constructor(group: str) -> None:
+    def check(choice: str, part: Any) -> None:
+        if isinstance(part, list):
+            for item in part:
+                check(choice, item)
+        elif isinstance(part, dict):
+            for item in part.values():
+                check(choice, item)
+            bare = complete({"_target_": part["_target_"]}) if "_target_" in part else {}
+            assert not [key for key, value in part.items() if key != "_target_" and bare.get(key) == value], choice
+
+    for choice, values in files_of(group):
+        check(choice, values)
+
+
+def test_a_choice_is_recorded_with_the_defaults_of_its_constructors() -> None:
+    hybrid = complete(composed("model=hybrid").model)
+    assert (hybrid["weights"], hybrid["normalization"], hybrid["depth"]) == ([0.3, 0.7], "z-score", 1000)
+    sparse, dense = hybrid["retrievers"]
+    assert sparse == {
+        "_target_": "zero2ir.models.sparse.Sparse",
+        "k1": 0.9,
+        "b": 0.4,
+        "alternatives": [],
+        "feedback_terms": 20,
+        "language": "en",
+    }
+    assert dense["adapter"]["steps"] == 60
+    assert complete(composed("strategy=meta").strategy)["outer"]["iterations"] == 20
+
+
+@pytest.mark.parametrize("choice", choices("model", "strategy", "selection"))
+def test_a_recorded_choice_makes_the_same_object(choice: str) -> None:
+    group, _, _ = choice.partition("=")
+    chosen = getattr(composed(choice), group)
+    assert complete(complete(chosen)) == complete(chosen)
+    assert type(build(complete(chosen), group)) is type(build(chosen, group))
+
+
+def test_a_setting_that_no_file_holds_can_be_set() -> None:
+    assert compose("train", TrainConfig, ["tuning.folds=3"]).tuning == TuningSettings(folds=3)
+    assert compose("train", TrainConfig, ["seed=4"]).seed == 4
+    assert compose("library", LibraryConfig, ["answering.fallback.deadline=9"]).answering.fallback.deadline == 9
+    assert compose("serve", ServeConfig, ["serving.most_results=3"]).serving.most_results == 3
+    assert build(compose("train", TrainConfig, ["model=sparse", "model.k1=1.2"]).model, "model").k1 == 1.2
+
+
+def test_what_is_set_leaves_the_rest_of_its_part_as_it_is_there() -> None:
+    """The defaults of static.fit are not those of FitSettings."""
+    pretraining = composed("pretraining=default", "pretraining.static.fit.epochs=3").pretraining
+    default = StaticSettings()
+    assert pretraining.static == default.model_copy(update={"fit": default.fit.model_copy(update={"epochs": 3})})
+    assert composed("pretraining=default", "pretraining.pairs.title=null").pretraining.pairs.names == ["inverse_cloze"]
+    styles = composed("pretraining=default", "pretraining.synthetic.styles.claim=1").pretraining.synthetic.styles
+    assert {name: number for name, number in styles.items() if number} == {"judgments": 1, "claim": 1}
 
 
 @pytest.mark.parametrize("task", PairTasks.model_fields)
@@ -316,12 +347,14 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
     [
         ("dataset=pydocs", "budget.query=3", "budget.query", ["asked", "documents_per_query", "queries"]),
         ("dataset=pydocs", "sedes=[1]", "sedes", ["budget", "dataset", "seeds"]),
+        ("dataset=pydocs", "lm=smollm2", "lm", ["budget", "dataset", "seeds"]),
         ("lm=smollm2", "lm.temprature=1", "lm.temprature", ["temperature", "max_tokens"]),
         ("lm=smollm2", "+lm.temprature=1", "lm.temprature", ["temperature", "api_base"]),
         ("encoder=minilm", "encoder.batch=1", "encoder.batch", ["batch_size", "source"]),
         ("pretraining=default", "pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
         ("pretraining=default", "+pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
-        ("tuning=default", "+tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
+        ("model=sparse", "+tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
+        ("model=sparse", "tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
         ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "uri", "watch"]),
     ],
 )
@@ -355,7 +388,11 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
             "pretraining.pairs.titel: unknown key; valid keys are adjacency, cropping, inverse_cloze, title, written",
         ),
         ("pretraining/default", {"pairs": {"title": {"keep": 1}}}, "pretraining.pairs.title.keep: unknown key; Title"),
-        ("pretraining/default", {"pairs": {}}, "pretraining.pairs: no task is on; list at least one of inverse_cloze"),
+        (
+            "pretraining/default",
+            {"pairs": {"title": None, "inverse_cloze": None}},
+            "pretraining.pairs: no task is on; list",
+        ),
         (
             "pretraining/default",
             {"scratch": {"heads": 3}},
@@ -365,8 +402,6 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),
         ("evaluation/default", {"resamples": 1}, "evaluation.resamples: .*100, not 1"),
         ("evaluation/default", {"depth": 5}, "depth: 5 is less than nDCG@10 looks at"),
-        ("tuning/default", {"prior_deviation": 0}, "tuning.prior_deviation: .*greater than 0, not 0"),
-        ("tuning/default", {"negatives_from": [5]}, "tuning.negatives_from.1: "),
         ("tracking/local", {"uri": None}, "tracking.uri: .*string"),
     ],
 )
@@ -487,7 +522,7 @@ def unchanged(project: Path) -> Iterator[None]:
         (
             "train",
             "model.k9=1",
-            "error: model.k9: unknown key; valid keys are _target_, depth, least_weight, normalization, ",
+            "error: model.k9: unknown key; valid keys are depth, learning, least_weight, moves, normalization, ",
         ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],
@@ -508,12 +543,21 @@ def test_a_stage_shows_its_traceback_where_that_is_asked_for(project: Path) -> N
     assert ended.stderr.rstrip().splitlines()[-1].startswith("zero2ir.errors.InputError: dataset=nope: unknown choice")
 
 
-def test_a_mistake_in_params_stops_a_stage_that_does_not_use_it(project: Path) -> None:
-    edit(project / "params.yaml", lambda values: values.update(models=["sparse", "desne"]))
-    ended = run_stage(project, "stages/ingest.py")
+@pytest.mark.parametrize("stage", ["ingest", "pretrain_synthetic"])
+def test_a_mistake_in_params_stops_the_stages_that_begin_a_run(project: Path, stage: str) -> None:
+    """Whichever of them DVC runs first: there is no training before them when a name in params.yaml has changed."""
+    edit(project / "params.yaml", lambda values: values.update(models=["sparse", "desne"], lm="none"))
+    ended = run_stage(project, f"stages/{stage}.py")
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: model=desne: unknown choice")
     assert not (project / "data").exists()
+
+
+def test_a_training_composes_its_own_configuration_alone(project: Path) -> None:
+    edit(project / "params.yaml", lambda values: values.update(models=["sparse", "desne"]))
+    ended = run_stage(project, "stages/train.py", "lm=none", "model=sparse", "strategy=zero_shot")
+    assert "desne" not in ended.stderr
+    assert "data" in ended.stderr  # nothing was ingested: that is the first thing that it misses
 
 
 def test_a_multirun_refuses_before_its_first_job(project: Path) -> None:

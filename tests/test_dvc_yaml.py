@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def read_yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 STAGES: dict[str, Any] = read_yaml(PROJECT / "dvc.yaml")["stages"]

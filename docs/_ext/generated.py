@@ -11,13 +11,14 @@ from typing import Any
 
 from command_reference import commands_markdown
 from result_tables import table_markdown
-from settings_reference import group_markdown, panel_markdown
+from settings_reference import group_markdown, panel_markdown, stages_markdown
 
-MARKER = re.compile(r"^<!-- (table|settings|commands|panel)(?:: (\S+))? -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (table|settings|stages|commands|panel)(?:: (\S+))? -->$", re.MULTILINE)
 WRITERS: dict[str, Callable[[str], str]] = {
     "table": table_markdown,
     "settings": group_markdown,
     "commands": lambda _: commands_markdown(),
+    "stages": lambda _: stages_markdown(),
     "panel": lambda _: panel_markdown(),
 }
 

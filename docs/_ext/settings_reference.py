@@ -10,24 +10,25 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from zero2ir.data.settings import JudgmentBudget
 
 CONF = Path(__file__).parents[2] / "conf"
 REQUIRED = object()
 
 
 def group_markdown(group: str) -> str:
-    """One group of conf/: its files, and every key that they may have."""
+    """One group of the configuration: its files below conf/, and every key that it has."""
     files = sorted((CONF / group).rglob("*.yaml"))
     schema = schemas().get(group)
-    parts = [files_table(group, files)]
+    parts = [files_table(group, files)] if files else []
     if schema is not None:
-        whole = [*(path for path in (CONF / f"{group}.yaml",) if path.is_file()), *files]
-        parts.append(keys_table(list(schema_rows(schema, "", defaults(whole), comments(whole)))))
+        parts.append(keys_table(list(schema_rows(schema, "", defaults(files), comments(files)))))
     else:
         parts += [f"### `{name}`\n\n{text}" for name, text in class_sections(files)]
     return "\n".join(parts)
@@ -41,18 +42,34 @@ def panel_markdown() -> str:
     return keys_table(list(schema_rows(config.Panel, "", yaml.safe_load(path.read_text()), comments([path]))))
 
 
+def stages_markdown() -> str:
+    """What the stages take beside the groups and params.yaml."""
+    from zero2ir import config
+
+    known = {*groups(), *config.Panel.model_fields}
+    rows = [
+        (f"{stage}: {key}", *about)
+        for stage, schema in config.STAGES.items()
+        for key, *about in schema_rows(schema, "", {}, {})
+        if key.split(".")[0] not in known and schema_in(schema.model_fields[key.split(".")[0]].annotation) is None
+    ]
+    return keys_table(cast(list[tuple[str, str, str, str]], rows))
+
+
+def groups() -> list[str]:
+    """The names of all groups: those with a schema, and those whose files name classes."""
+    return sorted({*schemas(), *(path.name for path in CONF.iterdir() if path.is_dir())})
+
+
 def schemas() -> dict[str, type[BaseModel]]:
-    """The schema of each group that has one, by the folder's name: what the stages' and commands' schemas call so."""
+    """The schema of each group that has one, by the name that the schemas of stages and commands give it."""
     from zero2ir import config
     from zero2ir.experiments.preset import ExperimentConfig
 
-    named: dict[str, type[BaseModel]] = {}
-    for part in vars(config).values():
-        if inspect.isclass(part) and issubclass(part, BaseModel):
-            for name, field in part.model_fields.items():
-                if (CONF / name).is_dir() and (found := schema_in(field.annotation)) is not None:
-                    named[name] = found
-    return named | {"experiment": ExperimentConfig}
+    wholes = [*config.STAGES.values(), config.LabelConfig, config.ServeConfig]
+    named = {name: schema_in(field.annotation) for whole in wholes for name, field in whole.model_fields.items()}
+    found = {name: schema for name, schema in named.items() if schema not in (None, config.Panel, JudgmentBudget)}
+    return cast(dict[str, type[BaseModel]], {**found, "experiment": ExperimentConfig})
 
 
 def schema_in(annotation: Any) -> type[BaseModel] | None:
@@ -125,8 +142,8 @@ def documented(thing: Any) -> dict[str, str]:
 
 
 def defaults(files: list[Path]) -> dict[str, Any]:
-    """The values of the first file where it stands above the group, else of its default.yaml; none without either."""
-    path = next((one for one in files if one.stem == "default" or one.parent == CONF), None)
+    """The values of a group's default.yaml; none where there is no such file."""
+    path = next((one for one in files if one.stem == "default"), None)
     return {} if path is None else yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 

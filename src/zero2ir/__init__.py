@@ -1,7 +1,20 @@
 """Retrieval systems from scratch, with as few as ten relevance judgments."""
 
-from zero2ir.api import Compared, compare, label, load, train
-from zero2ir.errors import InputError
+import os
+
+# No library calls its maker: each reads its variable when it is imported, which is after this, and so do the processes
+# that are started from here. Who wants otherwise sets the variable.
+for _variable, _off in {
+    "DO_NOT_TRACK": "true",  # read by several
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it fetches a list of prices
+    "DVC_NO_ANALYTICS": "true",
+}.items():
+    os.environ.setdefault(_variable, _off)
+
+from zero2ir.api import Compared, compare, label, load, train  # noqa: E402
+from zero2ir.errors import InputError  # noqa: E402
 
 __version__ = "0.1.0"
 __all__ = ["Compared", "InputError", "compare", "label", "load", "train"]

@@ -1,7 +1,7 @@
-"""Configuration: Hydra composes it, typed schemas check it, and every mistake is one line.
+"""Configuration: Hydra composes it, typed schemas complete and check it, and every mistake is one line.
 
-A stage is a function of its checked configuration; ``stage`` makes a command of it. A choice that is an object of ours
-(a model, a strategy) names its class with ``_target_``; its keys are checked against that class's constructor.
+Defaults stand in the schemas, and for a choice that is an object of ours (a model, a strategy, named by ``_target_``)
+in that class's constructor. A file of conf holds what differs; an override may set every key that a schema has.
 """
 
 import copy
@@ -9,27 +9,31 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import to_jsonable_python
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
-from zero2ir.encoders.making import MakingSettings, made_as
+from zero2ir.encoders.making import MakingSettings
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
-from zero2ir.program.fallback import FallbackSettings
-from zero2ir.strategies.base import wants_synthetic
+from zero2ir.program.fallback import AnsweringSettings
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.answer_pairs import PairSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 TRACEBACK = "ZERO2IR_TRACEBACK"
 PANEL = Path("params.yaml")
@@ -65,13 +69,30 @@ class TaskSettings(Settings):
 
 
 class PretrainingSettings(MakingSettings):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone."""
+    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
 
-    synthetic: SyntheticSettings
+    Attributes:
+        synthetic: the queries that a language model writes.
+    """
+
+    synthetic: SyntheticSettings = SyntheticSettings()
 
 
 class Panel(Settings):
-    """params.yaml."""
+    """params.yaml, the experimenter's panel; each choice names a file in conf.
+
+    Attributes:
+        dataset: a file of conf/dataset.
+        task: a file of conf/task.
+        lm: a file of conf/lm.
+        encoder: a file of conf/encoder.
+        pretraining: a file of conf/pretraining.
+        budget: the judgments that training may see.
+        other_collections: folders ``data`` of other projects; the strategy meta practises on their judged queries, too.
+        models: files of conf/model.
+        strategies: files of conf/strategy.
+        seeds: one draw of judgments each.
+    """
 
     dataset: str
     task: str
@@ -86,7 +107,15 @@ class Panel(Settings):
 
 
 class IngestConfig(Settings):
-    """conf/ingest.yaml."""
+    """conf/ingest.yaml: read a collection, check it, draw the judgments.
+
+    Attributes:
+        dataset: which collection.
+        task: what its judgments are.
+        budget: the judgments that training may see; params.yaml has it.
+        seeds: one draw of judgments each; params.yaml has them.
+        other_collections: folders ``data`` of other projects; params.yaml has them.
+    """
 
     dataset: DatasetSettings
     task: TaskSettings
@@ -96,7 +125,17 @@ class IngestConfig(Settings):
 
 
 class PretrainConfig(Settings):
-    """conf/pretrain_synthetic.yaml."""
+    """conf/pretrain_synthetic.yaml: synthetic queries, encoders, and all documents' embeddings.
+
+    Attributes:
+        lm: what writes queries.
+        encoder: the general-purpose encoder.
+        pretraining: what is made.
+        tracking: where it is recorded.
+        seeds: params.yaml has them.
+        models: params.yaml has them; they tell which encoders are needed.
+        strategies: params.yaml has them; they tell whether synthetic queries are needed.
+    """
 
     lm: LMSettings
     encoder: EncoderSettings
@@ -108,87 +147,130 @@ class PretrainConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """conf/train.yaml."""
+    """conf/train.yaml: one model by one strategy with one draw of judgments.
+
+    Attributes:
+        lm: opened only for a model or a strategy that asks it.
+        model: the model type, untrained.
+        strategy: how it is trained.
+        tuning: how to choose on few judgments.
+        task: what the judgments are.
+        tracking: where the training is recorded.
+        panel: params.yaml as it is, for the record.
+        seed: which draw of judgments.
+    """
 
     lm: LMSettings
     model: Choice
     strategy: Choice
-    tuning: TuningSettings
+    tuning: TuningSettings = TuningSettings()
     task: TaskSettings
     tracking: TrackingSettings
     panel: Panel
-    seed: int
+    seed: int = 0
 
 
 class SystemName(Settings):
-    """Which trained system."""
+    """Which trained system, by the choices of its training.
 
-    model: str
-    strategy: str
-    seed: int
+    Attributes:
+        model: a file of conf/model.
+        strategy: a file of conf/strategy.
+        seed: which draw of judgments.
+    """
+
+    model: str = "hybrid"
+    strategy: str = "fine_tune"
+    seed: int = 0
 
 
 class EvaluateConfig(Settings):
-    """conf/evaluate.yaml."""
+    """conf/evaluate.yaml: measure one trained program on the test queries.
+
+    Attributes:
+        task: what is measured.
+        evaluation: how.
+        tracking: where the measures are recorded.
+        system: which program.
+    """
 
     task: TaskSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
-    system: SystemName
+    system: SystemName = SystemName()
 
 
 class ReportConfig(Settings):
-    """conf/report.yaml."""
+    """conf/report.yaml: tables, figures and a page from all results.
+
+    Attributes:
+        task: what is measured.
+        evaluation: how.
+        tracking: where the report is recorded.
+        baseline: the system that every other one is compared with.
+        other_results: folders ``results`` of this dataset with other budgets, for curves over judged queries. DVC does
+            not watch them.
+        panel: params.yaml as it is, for the page.
+        seed: of the resampling.
+    """
 
     task: TaskSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
-    baseline: str
+    baseline: str = "sparse/zero_shot"
     other_results: tuple[Path, ...] = ()
     panel: Panel
-    seed: int
-
-
-class AnsweringSettings(Settings):
-    """How a program answers people.
-
-    Attributes:
-        risk: the share of wrong first documents that plain answers may have; None where every answer is given.
-        most_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
-        fallback: when a simpler program answers.
-    """
-
-    risk: float | None = Field(None, ge=0, le=1)
-    most_risk: float | None = Field(None, ge=0, le=1)
-    fallback: FallbackSettings = FallbackSettings()
+    seed: int = 0
 
 
 class LibraryConfig(Settings):
-    """conf/library.yaml."""
+    """conf/library.yaml: what zero2ir.train and the command zero2ir compose, without the pipeline.
+
+    Attributes:
+        lm: the language model, if any.
+        encoder: the general-purpose encoder.
+        pretraining: what is made from the documents alone.
+        model: the model type, untrained.
+        strategy: how it is trained.
+        tuning: how to choose on few judgments.
+        evaluation: how programs are measured.
+        task: what the judgments are.
+        answering: how the program answers people.
+    """
 
     lm: LMSettings
     encoder: EncoderSettings
     pretraining: PretrainingSettings
     model: Choice
     strategy: Choice
-    tuning: TuningSettings
+    tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings
     task: TaskSettings
-    answering: AnsweringSettings
+    answering: AnsweringSettings = AnsweringSettings()
 
 
 class LabelConfig(LibraryConfig):
-    """conf/label.yaml."""
+    """conf/label.yaml: the library's choices, and which judgments to ask for.
 
-    labelling: LabellingSettings
+    Attributes:
+        labelling: cost, batches, and when to stop.
+        selection: how queries are chosen.
+        committee: the models whose rankings tell which documents are judged.
+    """
+
+    labelling: LabellingSettings = LabellingSettings()
     selection: Choice
     committee: Annotated[dict[str, Choice], Field(min_length=1)]
 
 
 class ServeConfig(Settings):
-    """conf/serve.yaml."""
+    """conf/serve.yaml.
 
-    serving: ServingSettings
+    Attributes:
+        serving: the limits of a request, and what is written down.
+    """
+
+    serving: ServingSettings = ServingSettings()
 
 
 STAGES: dict[str, type[Settings]] = {
@@ -206,12 +288,35 @@ def conf_folder() -> Path:
     return project if (project / "library.yaml").is_file() else Path(str(files("zero2ir"))) / "conf"
 
 
-def compose(name: str, schema: type[Schema], overrides: list[str]) -> Schema:
+def compose(name: str, schema: type[Schema], overrides: Sequence[str]) -> Schema:
     """Composes ``conf/<name>.yaml`` with overrides and checks it.
 
     Raises:
         InputError: an unknown choice or key, or a bad value; one line that lists the valid ones.
     """
+    with _composed(name, overrides, schema) as config:
+        return checked(config, schema)
+
+
+def built(group: str, names: Sequence[str]) -> list[Any]:
+    """The objects that files of a configuration group describe, in their order.
+
+    Args:
+        group: "model" or "strategy".
+        names: of the files.
+
+    Raises:
+        InputError: as ``compose`` and ``build``.
+    """
+    from omegaconf import OmegaConf
+
+    with _composed(None, [f"+{group}@{name}={name}" for name in dict.fromkeys(names)]) as config:
+        choices: Any = OmegaConf.to_container(config, resolve=True)
+    return [build(choices[name], group) for name in names]
+
+
+@contextmanager
+def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel] = Settings) -> Iterator["DictConfig"]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -224,17 +329,23 @@ def compose(name: str, schema: type[Schema], overrides: list[str]) -> Schema:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return checked(hydra_compose(name, overrides), schema)
+            yield hydra_compose(name, [_forced(word) for word in overrides])
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # model=0 is a ValueError to Hydra
-        raise InputError(_explained(error, name, overrides)) from error
+        raise InputError(_explained(error, schema)) from error
     finally:
         GlobalHydra.instance().hydra = backup
 
 
+def _forced(word: str) -> str:
+    """Lets an override of a value set a key that no file holds; the schema has all keys and refuses others."""
+    key = re.match(r"([\w.]+)=", word)
+    return word if key is None or (conf_folder() / key[1]).is_dir() else f"++{word}"
+
+
 def checked(config: Any, schema: type[Schema]) -> Schema:
-    """Turns a composed configuration into its typed schema.
+    """Turns a composed configuration into its typed schema, which adds what the files leave out.
 
     Raises:
         InputError: the first thing that is wrong, in one line.
@@ -243,9 +354,25 @@ def checked(config: Any, schema: type[Schema]) -> Schema:
 
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     try:
-        return schema.model_validate(values)
+        return schema.model_validate(_on_defaults(values, None, schema))
     except ValidationError as error:
         raise InputError(_first_mistake(error, schema)) from None
+
+
+def _on_defaults(given: Any, default: Any, annotation: Any) -> Any:
+    """What is given for a part, on top of the defaults of its place: those of ``static.fit`` are not every fit's."""
+    if not isinstance(given, Mapping):
+        return given
+    if isinstance(default, BaseModel):
+        default = default.model_dump()
+    if isinstance(default, Mapping):
+        return {**default, **{key: _on_defaults(value, default.get(key), None) for key, value in given.items()}}
+    schema = _schema_in(annotation)
+    fields = schema.model_fields if inspect.isclass(schema) and issubclass(schema, BaseModel) else {}
+    return {
+        key: _on_defaults(value, fields[key].default, fields[key].annotation) if key in fields else value
+        for key, value in given.items()
+    }
 
 
 def build(choice: Mapping[str, Any], where: str) -> Any:
@@ -273,6 +400,25 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
     except ValidationError as error:
         raise InputError(f"{where}.{_first_mistake(error, schema)}") from None
     return target(**made)
+
+
+def complete(choice: Any) -> Any:
+    """A choice with the defaults of its constructor, and so all choices nested in it; plain values, for the record."""
+    if isinstance(choice, list):
+        return [complete(item) for item in choice]
+    if not isinstance(choice, Mapping):
+        return choice
+    if "_target_" not in choice:
+        return {key: complete(item) for key, item in choice.items()}
+    parts = {"_target_": choice["_target_"]}
+    for name, parameter in inspect.signature(_class(choice["_target_"], "")).parameters.items():
+        value = choice.get(name, parameter.default)
+        schema = _schema_in(parameter.annotation)
+        if schema is not parameter.annotation or (inspect.isclass(schema) and issubclass(schema, BaseModel)):
+            parts[name] = schema.model_validate(value or {}).model_dump(mode="json")
+        elif value is not inspect.Parameter.empty:
+            parts[name] = complete(to_jsonable_python(value))
+    return parts
 
 
 def _typed(annotation: Any) -> Any:
@@ -312,35 +458,19 @@ def check_experiment() -> Panel:
 
 
 def check_choices(panel: Panel) -> None:
-    """Composes and checks everything that a panel names.
+    """Composes and checks everything that a panel names, and what its stages share.
 
     Raises:
         InputError: the first thing that is wrong, in one line.
     """
-    compose("ingest", IngestConfig, [f"dataset={panel.dataset}", f"task={panel.task}"])
-    shared = [f"lm={panel.lm}", f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
-    compose("pretrain_synthetic", PretrainConfig, shared)
-    for model in panel.models:
-        config = compose("train", TrainConfig, [f"model={model}"])
-        build(config.model, "model")
-    for strategy in panel.strategies:
-        config = compose("train", TrainConfig, [f"strategy={strategy}"])
-        build(config.strategy, "strategy")
-    compose("report", ReportConfig, [f"task={panel.task}"])
-    compose("evaluate", EvaluateConfig, [f"task={panel.task}"])
-
-
-def needs_synthetic(strategies: Sequence[str], lm: LMSettings) -> bool:
-    """Whether synthetic queries are to be written for any of these strategies."""
-    configs = (compose("train", TrainConfig, [f"strategy={name}"]) for name in strategies)
-    return any(wants_synthetic(build(config.strategy, "strategy"), lm.available) for config in configs)
-
-
-def needed_encoders(models: Sequence[str], encoder: EncoderSettings) -> list[str]:
-    """The roles of the encoders that any of these models asks for."""
-    configs = (compose("train", TrainConfig, [f"model={name}"]) for name in models)
-    roles = {role for config in configs for role in build(config.model, "model").encoder_roles()}
-    return sorted({made_as(role, encoder) for role in roles})
+    task, lm = f"task={panel.task}", f"lm={panel.lm}"
+    compose("ingest", IngestConfig, [f"dataset={panel.dataset}", task])
+    compose("pretrain_synthetic", PretrainConfig, [lm, f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"])
+    built("model", panel.models)
+    built("strategy", panel.strategies)
+    compose("train", TrainConfig, [task, lm, f"model={panel.models[0]}", f"strategy={panel.strategies[0]}"])
+    compose("evaluate", EvaluateConfig, [task])
+    compose("report", ReportConfig, [task])
 
 
 def chosen(group: str) -> str:
@@ -370,6 +500,10 @@ def read_panel() -> Panel:
 def stage(work: Callable[[Any], None], name: str) -> None:
     """Runs a stage from the command line: Hydra's overrides and multirun, our errors.
 
+    A stage composes and checks its own configuration; ``ingest``, the first one, checks everything that params.yaml
+    names. Later mistakes there are found before any training, too: DVC runs ``ingest`` or ``pretrain-synthetic`` again
+    when a name in it changes, and they compose what is named before they begin.
+
     Errors are one line on standard error and exit status 1; ZERO2IR_TRACEBACK=1 shows where they came from.
     """
     import hydra
@@ -384,11 +518,11 @@ def stage(work: Callable[[Any], None], name: str) -> None:
         one_line_errors(lambda: work(checked(config, STAGES[name])))  # inside: Hydra adds lines to errors it sees
 
     def checked_run() -> None:
-        check_experiment()
+        sys.argv[1:] = [_forced(word) for word in sys.argv[1:]]
         try:
             run()
         except (HydraException, ValueError) as error:
-            raise InputError(_explained(error, name, sys.argv[1:])) from error
+            raise InputError(_explained(error, STAGES[name])) from error
 
     one_line_errors(checked_run)
 
@@ -426,7 +560,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__
 
 
-def _explained(error: BaseException, name: str, overrides: Sequence[str]) -> str:
+def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     """Hydra's message in one line, with the valid choices or keys where one was unknown."""
     message = _one_line(error).split(" Config search path")[0]
     if unknown := re.search(r"Could not find '([^'/]+)/([^']+)'", message):
@@ -435,25 +569,8 @@ def _explained(error: BaseException, name: str, overrides: Sequence[str]) -> str
         valid = sorted(path.relative_to(below).with_suffix("").as_posix() for path in below.rglob("*.yaml"))
         return f"{group}={choice}: unknown choice; valid choices are {', '.join(valid)}"
     if unknown := re.search(r"Could not override '([^']+)'", message):
-        return f"{unknown[1]}: unknown key; valid keys are {', '.join(_siblings(unknown[1], name, overrides))}"
+        return f"{unknown[1]}: unknown key; valid keys are {', '.join(sorted(schema.model_fields))}"
     return message
-
-
-def _siblings(key: str, name: str, overrides: Sequence[str]) -> list[str]:
-    """The valid keys beside an unknown one, in the configuration as the choices among the overrides make it."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
-
-    choices = [
-        word for word in overrides if "=" in word and "." not in word.split("=")[0] and word.split("=")[0] != key
-    ]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = hydra_compose(name, choices)
-    parent = key.rpartition(".")[0]
-    return sorted(map(str, OmegaConf.select(config, parent) if parent else config))
 
 
 def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:

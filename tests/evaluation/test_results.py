@@ -1,16 +1,14 @@
 import json
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import DEFAULT_MEASURES, Run, condensed, score_run
+from zero2ir.evaluation.measures import Run, condensed, score_run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
 from zero2ir.io.files import files_below, sha256
 
-CONF = Path(__file__).parents[2] / "conf" / "evaluation" / "default.yaml"
 QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 0), Judgment("q2", "c", 1), Judgment("q3", "a", 1)]
 RUN = Run(["q1", "q2"], [["a", "b"], ["b", "c"]], [[2.0, 1.0], [2.0, 1.0]])
 SETTINGS = EvaluationSettings(resamples=200)
@@ -124,16 +122,6 @@ def test_a_damaged_folder_is_named(tmp_path, name, damage):
     (tmp_path / "one" / name).write_bytes(damage)
     with pytest.raises(InputError, match=r"one: not a whole results folder .*run evaluate again"):
         read_results(tmp_path / "one")
-
-
-def test_the_configuration_is_the_schema():
-    from omegaconf import OmegaConf
-
-    whole = OmegaConf.create({"task": {"measures": list(DEFAULT_MEASURES)}, "evaluation": OmegaConf.load(CONF)})
-    values = OmegaConf.to_container(whole, resolve=True)["evaluation"]
-    stated = {key: value for key, value in values.items() if not key.startswith("_")}  # less Hydra's own keys
-    assert set(stated) == set(EvaluationSettings.model_fields)
-    assert EvaluationSettings(**stated) == EvaluationSettings()
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_the_report_is_of_the_commit_that_ran(project: Path, monkeypatch: pytest
     ran = committed_revision()
     script = project / "print.sh"
     script.write_text(f"echo '| a |'; echo 'VALUE = 2' > {project}/src/code.py\n")
-    changes = ["target=null", f"then='sh {script}'", "share=[]", "warm=false"]
+    changes = ["target=null", f"then='sh {script}'", "share=[]"]
     report = run_preset("smoke", changes)
     assert f"Commit {ran[:12]}; " in (report / "index.md").read_text()
     assert "| a |" in (report / "index.md").read_text()

@@ -94,7 +94,7 @@ class Project:
     def edit(self, file: str, change: Callable[[dict[str, Any]], Any]) -> None:
         """Changes a YAML file in place."""
         path = self.folder / file
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
@@ -129,7 +129,7 @@ def new_project(folder: Path) -> Project:
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
     project.edit("conf/pretraining/default.yaml", shrink)
     project.edit("conf/strategy/prompt.yaml", lambda prompt: prompt.update(candidates=[3, 2], shares=[0.25, 0.5]))
-    project.edit("conf/strategy/meta.yaml", lambda meta: meta["outer"].update(iterations=2))
+    project.edit("conf/strategy/meta.yaml", lambda meta: meta.update(outer={"iterations": 2}))
     project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
     choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
     project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))
@@ -138,9 +138,7 @@ def new_project(folder: Path) -> Project:
 
 def shrink(pretraining: dict[str, Any]) -> None:
     """Few synthetic queries, a small encoder."""
-    pretraining["synthetic"]["documents"] = 8
-    pretraining["static"]["dimension"] = 32
-    pretraining["static"]["fit"]["epochs"] = 2
+    pretraining.update(synthetic={"documents": 8}, static={"dimension": 32, "fit": {"epochs": 2}})
 
 
 def write_collection(folder: Path) -> None:

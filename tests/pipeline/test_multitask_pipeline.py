@@ -15,7 +15,7 @@ SYSTEM = "multitask-zero_shot-seed0"
 
 def shrink(pretraining: dict[str, Any]) -> None:
     """A few steps of one layer."""
-    pretraining["multitask"].update(steps=5, batch_size=4, layers=1, max_tokens=16, clusters=4)
+    pretraining["multitask"] = {"steps": 5, "batch_size": 4, "layers": 1, "max_tokens": 16, "clusters": 4}
 
 
 @pytest.fixture(scope="module")

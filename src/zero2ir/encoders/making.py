@@ -12,7 +12,7 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings, train_learned_sparse
 from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.tasks import PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
 from zero2ir.encoders.sentences import SentenceEncoder
@@ -24,17 +24,27 @@ ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_i
 
 
 class MakingSettings(BaseModel):
-    """How each encoder is made from the documents alone."""
+    """How each encoder is made from the documents alone.
+
+    Attributes:
+        pairs: the pretext tasks that encoders train on.
+        static: a table of token vectors, random at first.
+        scratch: a small transformer, random at first.
+        adapted: the general-purpose encoder, trained on.
+        learned_sparse: a vocabulary head on the general-purpose encoder's body.
+        projection: of the general-purpose encoder's token vectors, for late interaction.
+        multitask: the general-purpose encoder, trained on several tasks at once.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pairs: PairTasks
-    static: StaticSettings
-    scratch: ScratchSettings
-    adapted: AdaptedSettings
-    learned_sparse: LearnedSparseSettings
-    projection: ProjectionSettings
-    multitask: MultitaskSettings
+    pairs: PairTasks = DEFAULT
+    static: StaticSettings = StaticSettings()
+    scratch: ScratchSettings = ScratchSettings()
+    adapted: AdaptedSettings = AdaptedSettings()
+    learned_sparse: LearnedSparseSettings = LearnedSparseSettings()
+    projection: ProjectionSettings = ProjectionSettings()
+    multitask: MultitaskSettings = MultitaskSettings()
 
 
 def make_encoder(

@@ -20,7 +20,8 @@ class ProjectionSettings(BaseModel):
     """How token vectors are projected and pooled.
 
     Attributes:
-        dimension: of the projected vectors; no more than the encoder's.
+        dimension: of the projected vectors; no more than the encoder's. 192 is better than 128 on train queries of
+            beir/scifact and beir/nfcorpus.
         whitening: each principal component is divided by its variance to this power: 0 leaves it as it is, 0.5 makes
             all components count alike.
         documents: so many, spread over the collection, tell the principal components.

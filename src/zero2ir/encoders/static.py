@@ -26,7 +26,8 @@ class StaticSettings(BaseModel):
         vocabulary: the most tokens of one that is learned.
         dimension: of the vectors.
         deviation: standard deviation of the random initial weights.
-        fit: how it trains on pretext pairs; every epoch draws new ones.
+        fit: how it trains on pretext pairs; every epoch draws new ones. A scale of 20 lost 0.02 on train queries
+            of beir/scifact and beir/nfcorpus.
         checks: checkpoints and held-out documents; none by default, since a second start is as quick.
     """
 

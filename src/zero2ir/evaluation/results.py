@@ -30,7 +30,15 @@ from zero2ir.io.terminal import progress
 
 
 class EvaluationSettings(BaseModel):
-    """How every system is measured; the keys of conf/evaluation/default.yaml."""
+    """How every system is measured: the same for all, or they could not be compared.
+
+    Attributes:
+        measures: ir-measures names, and AnswerRecall@k, EM, F1; the task's, where nothing else is set.
+        depth: documents ranked per query; average precision is by custom measured to 1000.
+        resamples: of every bootstrap and randomisation test.
+        confidence_level: coverage of the intervals.
+        tie_limit: a run is refused where the order of equal scores alone moves the first measure's mean by more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

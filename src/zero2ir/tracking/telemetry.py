@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,14 +22,14 @@ class WatchSettings(BaseModel):
     """What is looked at; a part of conf/tracking.
 
     Attributes:
-        system_seconds: between two looks at the machine's load; 0 for none.
+        system_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
         traces: whether every call of a language model is kept as DSPy made it, documents and judged queries included.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    system_seconds: float = Field(ge=0)
-    traces: bool
+    system_seconds: Annotated[float, Field(ge=0)] = 5.0
+    traces: bool = False
 
 
 class Watched:

@@ -16,7 +16,15 @@ from zero2ir.encoders.pretext.written import Written
 
 
 class PairTasks(BaseModel):
-    """The schema of ``pairs`` in ``conf/pretraining/*.yaml``: the tasks that are listed are on, with their settings."""
+    """The schema of ``pairs`` in ``conf/pretraining/*.yaml``: tasks that have settings are on, those with null are off.
+
+    Attributes:
+        inverse_cloze: a sentence finds the rest of its document.
+        title: a title finds its text.
+        cropping: a span of a document finds another span of it.
+        adjacency: a passage finds the next one, or a document the next one.
+        written: an LM-written query finds its document.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
