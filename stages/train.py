@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.config import TrainConfig, build, chosen, complete, stage
-from zero2ir.data.auxiliary import read_others
-from zero2ir.data.judgments import read_asked, read_candidates, read_judgments
+from zero2ir.data.auxiliary import read_auxiliary_collections
+from zero2ir.data.judgments import read_candidates, read_judgments, read_unlabelled_queries
 from zero2ir.data.store import read_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
@@ -17,10 +17,10 @@ from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes, program_digest
 from zero2ir.program.training import code_revision, train_program
-from zero2ir.strategies.base import TrainingInputs, wants_synthetic
+from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking.runs import DataUsed, Pipeline, Tried, log_training, watching
+from zero2ir.tracking.runs import DatasetInput, NestedRun, PipelineRun, collect_telemetry, log_training
 
 
 def main(config: TrainConfig) -> None:
@@ -28,32 +28,32 @@ def main(config: TrainConfig) -> None:
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = model.encoder_roles()
     asks = "lm" in strategy.needs | model.needs()
-    with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
+    with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        with watching(config.tracking) as seen:
+        with collect_telemetry(config.tracking) as seen:
             trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
-    cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
+    cost = total(pretraining_cost(config.seed, needs_synthetic_queries(strategy, True), roles), trained.cost)
     record = {
         "chosen": trained.fitted.chosen,
-        "because": trained.fitted.because,
+        "reason": trained.fitted.reason,
         "cost": cost,
         "measure": config.tuning.measure,
         **trained.fitted.report,
     }
-    with finished_folder(paths.trained(**names)) as folder:
-        trained.program.save(folder / paths.PROGRAM)
-        cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)
-        write_json(folder / paths.TRAINING, record)
-    documents, judged = paths.COLLECTION / "documents.parquet", paths.judgments(config.seed)
+    with finished_folder(paths.training_folder(**names)) as folder:
+        trained.program.save(folder / paths.PROGRAM_FOLDER)
+        cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM_FOLDER) / len(trained.program.documents)
+        write_json(folder / paths.TRAINING_FILE, record)
+    documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
     log_training(
         config.tracking,
-        Pipeline(config.panel.model_dump(mode="json"), code_revision()),
+        PipelineRun(config.panel.model_dump(mode="json"), code_revision()),
         paths.run_name(**names),
         trained.program,
-        program_digest(paths.trained(**names) / paths.PROGRAM),
+        program_digest(paths.training_folder(**names) / paths.PROGRAM_FOLDER),
         parameters=names
         | config.panel.model_dump(
-            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
+            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
         )
         | {
             "conf": {
@@ -63,22 +63,22 @@ def main(config: TrainConfig) -> None:
             }
         },
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
+        | {f"tuning/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
         | {
             "documents": sha256(documents),
             "chosen": trained.fitted.chosen,
-            "because": trained.fitted.because,
+            "reason": trained.fitted.reason,
         },
-        artifacts={paths.TRAINING: record},
+        artifacts={paths.TRAINING_FILE: record},
         seconds=cost["train_seconds"],
-        tried=[tried_prompt(record) for record in trained.fitted.report.get("prompts", ())],
+        nested_runs=[prompt_run(record) for record in trained.fitted.report.get("prompts", ())],
         data=[
-            DataUsed(f"{config.panel.dataset} documents", documents, sha256(documents), "training"),
-            DataUsed(f"{config.panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
+            DatasetInput(f"{config.panel.dataset} documents", documents, sha256(documents), "training"),
+            DatasetInput(f"{config.panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
         ],
-        seen=seen,
+        telemetry=seen,
     )
 
 
@@ -93,7 +93,7 @@ def training_inputs(
         language_model: open, where something asks for it.
         writes: whether the strategy has more synthetic queries written, and has to know as what the others were.
     """
-    documents = read_documents(paths.COLLECTION)
+    documents = read_documents(paths.COLLECTION_FOLDER)
     loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
     corpus = Corpus(
         documents,
@@ -108,18 +108,18 @@ def training_inputs(
         config.tuning,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
-        read_others(paths.OTHERS),
+        read_auxiliary_collections(paths.AUXILIARY_FOLDER),
         read_candidates(paths.candidates(config.seed)),
-        read_asked(paths.asked(config.seed)),
+        read_unlabelled_queries(paths.unlabelled_queries(config.seed)),
     )
 
 
-def tried_prompt(record: Mapping[str, Any]) -> Tried:
+def prompt_run(record: Mapping[str, Any]) -> NestedRun:
     """A prompt that the search tried, as a run of its own."""
     kept = ("part", "origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "queries")
     figures = ("written", "accepted", "synthetic", "expected_gain", "standard_error", "lm_calls", "seconds")
     judged = {f"judged/{key}": value for key, value in (record["judged"] or {}).items()}
-    return Tried(
+    return NestedRun(
         f"prompt-{record['digest']}",
         {key: record[key] for key in (*kept, "chosen") if key in record}
         | {"demonstrations": len(record["demonstrations"])},
@@ -152,7 +152,7 @@ def total(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, A
 
 def read_cost(folder: Path) -> dict[str, Any]:
     """What making the things in a folder took."""
-    return json.loads((folder / paths.COST).read_text(encoding="utf-8"))
+    return json.loads((folder / paths.COST_FILE).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

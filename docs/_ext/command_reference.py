@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-KINDS: dict[Any, str] = {str: "text", int: "number", float: "number", Path: "path"}
+ANSWER_KINDS: dict[Any, str] = {str: "text", int: "number", float: "number", Path: "path"}
 
 
 def commands_markdown() -> str:
@@ -60,7 +60,7 @@ def _value(option: Any) -> str:
         return str(option.metavar)
     annotation = option.type_descriptor.annotation
     (kind, *_) = get_args(annotation) or (annotation,)
-    return KINDS.get(kind, getattr(kind, "__name__", str(kind)))
+    return ANSWER_KINDS.get(kind, getattr(kind, "__name__", str(kind)))
 
 
 def _default(option: Any) -> str:

@@ -15,52 +15,53 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-SYSTEM = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
+SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
 
 
-class WatchSettings(BaseModel):
+class TelemetrySettings(BaseModel):
     """What is looked at; a part of conf/tracking.
 
     Attributes:
-        system_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
+        sampling_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
         traces: whether every call of a language model is kept as DSPy made it, documents and judged queries included.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    system_seconds: Annotated[float, Field(ge=0)] = 5.0
+    sampling_seconds: Annotated[float, Field(ge=0)] = 5.0
     traces: bool = False
 
 
-class Watched:
+class Telemetry:
     """What was seen: figures of the machine by time, and the ids of the traces."""
 
     def __init__(self) -> None:
         self.load: list[Metric] = []
         self.traces: set[str] = set()
 
-    def look(self, monitor: Any) -> None:
+    def sample(self, monitor: Any) -> None:
         """Adds the machine's load now."""
         from mlflow.entities import Metric
 
         monitor.collect_metrics()
         now, step = int(time.time() * 1000), len({metric.step for metric in self.load})
         self.load += [
-            Metric(f"{SYSTEM}{name}", value, now, step) for name, value in monitor.aggregate_metrics().items()
+            Metric(f"{SYSTEM_METRIC_PREFIX}{name}", value, now, step)
+            for name, value in monitor.aggregate_metrics().items()
         ]
         monitor.clear_metrics()
 
 
 @contextmanager
-def watched(settings: WatchSettings) -> Iterator[Watched]:
+def record_telemetry(settings: TelemetrySettings) -> Iterator[Telemetry]:
     """Looks on while the block runs."""
-    seen = Watched()
-    with _system(seen, settings.system_seconds), _traces(seen) if settings.traces else nullcontext():
+    seen = Telemetry()
+    with _system(seen, settings.sampling_seconds), _traces(seen) if settings.traces else nullcontext():
         yield seen
 
 
 @contextmanager
-def _system(seen: Watched, seconds: float) -> Iterator[None]:
+def _system(seen: Telemetry, seconds: float) -> Iterator[None]:
     """Looks at the machine at once, then every so many seconds, and at the end."""
     if not seconds:
         yield
@@ -71,9 +72,9 @@ def _system(seen: Watched, seconds: float) -> Iterator[None]:
 
     def go_on() -> None:
         while not ended.wait(seconds):
-            seen.look(monitor)
+            seen.sample(monitor)
 
-    seen.look(monitor)
+    seen.sample(monitor)
     thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
@@ -81,11 +82,11 @@ def _system(seen: Watched, seconds: float) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        seen.look(monitor)
+        seen.sample(monitor)
 
 
 @contextmanager
-def _traces(seen: Watched) -> Iterator[None]:
+def _traces(seen: Telemetry) -> Iterator[None]:
     """Has MLflow keep what DSPy does, and notes which traces are ours."""
     import mlflow
 
