@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-ANSWER_KINDS: dict[Any, str] = {str: "text", int: "number", float: "number", Path: "path"}
+KINDS: dict[Any, str] = {str: "text", int: "number", float: "number", Path: "path"}
 
 
 def commands_markdown() -> str:
@@ -60,13 +60,13 @@ def _value(option: Any) -> str:
         return str(option.metavar)
     annotation = option.type_descriptor.annotation
     (kind, *_) = get_args(annotation) or (annotation,)
-    return ANSWER_KINDS.get(kind, getattr(kind, "__name__", str(kind)))
+    return KINDS.get(kind, getattr(kind, "__name__", str(kind)))
 
 
 def _default(option: Any) -> str:
     if option.required:
         return "required"
-    if option.default in (None, (), [], False, "") or callable(option.default):
+    if option.default is None or getattr(option, "is_flag", False) or callable(option.default):
         return ""
     many = option.default if isinstance(option.default, list | tuple) else [option.default]
     return ", ".join(f"`{one}`" for one in many)

@@ -1,5 +1,6 @@
 """The documentation's generated parts say what the parser, the schemas and reproduction.yaml say."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def test_commands_come_from_the_parser() -> None:
         folder: Annotated[Path, typer.Argument(help="documents")],
         settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="further | ones")] = None,
         depth: Annotated[int, typer.Option("-k", help="how many")] = 10,
+        seed: Annotated[int, typer.Option(help="of everything")] = 0,
         fast: Annotated[bool, typer.Option("--fast", help="no checks")] = False,
     ) -> None:
         """Trains a program."""
@@ -45,6 +47,7 @@ def test_commands_come_from_the_parser() -> None:
     assert "| `FOLDER` | path | required | documents |" in text
     assert "| `--set` | KEY=VALUE, repeated |  | further \\| ones |" in text
     assert "| `-k` | number | `10` | how many |" in text
+    assert "| `--seed` | number | `0` | of everything |" in text
     assert "| `--fast` |  |  | no checks |" in text
     assert "## `zero2ir search`\n\nSearches.\n" in text
     assert "example: zero2ir search x" in text
@@ -124,6 +127,14 @@ def test_the_panel_lists_the_keys_of_params_yaml() -> None:
 
     text = panel_markdown()
     assert all(f"| `{key}" in text for key in yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(("page", "group"), [("model-types", "model"), ("strategies", "strategy")])
+def test_every_choice_is_described(page: str, group: str) -> None:
+    text = (PROJECT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:\| )?(`\w+`(?:, `\w+`)*)(?: \||$)", text, re.MULTILINE)
+    named = {name for line in lines for name in re.findall(r"\w+", line)}
+    assert named == {path.stem for path in (CONF / group).glob("*.yaml")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
