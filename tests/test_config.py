@@ -295,7 +295,7 @@ def test_a_setting_that_no_file_holds_can_be_set() -> None:
     assert compose("train", TrainConfig, ["tuning.folds=3"]).tuning == TuningSettings(folds=3)
     assert compose("train", TrainConfig, ["seed=4"]).seed == 4
     assert compose("library", LibraryConfig, ["answering.fallback.deadline=9"]).answering.fallback.deadline == 9
-    assert compose("serve", ServeConfig, ["serving.most_results=3"]).serving.most_results == 3
+    assert compose("serve", ServeConfig, ["serving.max_results=3"]).serving.max_results == 3
     assert build(compose("train", TrainConfig, ["model=sparse", "model.k1=1.2"]).model, "model").k1 == 1.2
 
 
