@@ -71,7 +71,11 @@ def test_meta_learns_with_and_without_a_language_model(
     language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
     none = LanguageModel(LMSettings(name="none", provider="none"))
     monkeypatch.setattr("zero2ir.lm.factory.lazy_lm", lambda *_: language_model if lm else none)
-    settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer_loop.iterations=2"])]
+    settings = [
+        "model.encoder=static",
+        *SMALL,
+        *([] if "reweight" in strategy else ["strategy.outer_loop.iterations=2"]),
+    ]
     options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
     program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
     assert bool(script.requests) == bool(lm)

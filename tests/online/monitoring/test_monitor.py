@@ -177,7 +177,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
         for family in text_string_to_metric_families(Path("monitor/metrics.prom").read_text())
         for sample in family.samples
     }
-    assert metrics["zero2ir_drift_moved", "unknown terms"] == 1
+    assert metrics["zero2ir_drift_alert", "unknown terms"] == 1
     assert metrics["zero2ir_drift_checks", None] == 2
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
