@@ -16,10 +16,11 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes, program_digest
-from zero2ir.program.training import code_revision, train_program
+from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
+from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import DatasetInput, NestedRun, PipelineRun, collect_telemetry, log_training
 
 

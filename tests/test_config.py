@@ -101,8 +101,8 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def in_project(project: Path) -> Path:
-    return project
+def in_project(untouched_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(untouched_project)
 
 
 @pytest.fixture
@@ -448,7 +448,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
     [
         (
             {"sedes": [1]},
-            r"^params\.yaml: sedes: unknown key; valid keys are auxiliary_collections, budget, dataset, encoder, lm, models",
+            r"^params\.yaml: sedes: unknown key; valid keys are auxiliary_collections, budget, dataset, encoder, lm",
         ),
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": -1}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 0, not -1"),
@@ -527,7 +527,7 @@ def unchanged(project: Path) -> Iterator[None]:
         (
             "train",
             "model.k9=1",
-            "error: model.k9: unknown key; valid keys are depth, feedback_weights, learning, min_weight, normalization, ",
+            "error: model.k9: unknown key; valid keys are depth, feedback_weights, learning, min_weight, ",
         ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],
