@@ -96,7 +96,7 @@ def test_others_are_practised_on_and_named_in_what_is_wrong_with_them(
     assert [row.doc_id for row in there.judgments] == ["1"]
     assert [document.text for document in there.documents] == other[0]
     wrong = [other, (["one text"], [("a query", "7", 2)])]
-    with pytest.raises(InputError, match=r"^others\[1\]: judgments\[0\]: no document has the id '7'"):
+    with pytest.raises(InputError, match=r"^auxiliary_collections\[1\]: judgments\[0\]: no document has the id '7'"):
         zero2ir.train(string_methods, string_judgments, **options, auxiliary_collections=wrong)
 
 
