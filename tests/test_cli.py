@@ -105,7 +105,7 @@ def test_each_example_can_be_typed(command: str) -> None:
         ([], "Missing command; see zero2ir --help"),
         (["trian"], "No such command 'trian'. Did you mean 'train'?; see zero2ir --help"),
         (["train", "my-folder"], "Missing option '--output'; see zero2ir train --help"),
-        (["search", "my-program"], "Missing argument 'QUERY...'; see zero2ir search --help"),
+        (["search", "my-program"], "Missing argument 'QUERY'; see zero2ir search --help"),
         (["compare", "my-folder", "--model", "sparse"], "No such option: --model (Possible options: "),
         (["serve", "my-program", "--port", "x"], "Invalid value for '--port': "),
     ],

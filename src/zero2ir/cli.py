@@ -156,7 +156,7 @@ def train(
 def search(
     *,
     program: Program,
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="One or more.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more.")],
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many documents.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a query instead of a table.")] = False,
 ) -> None:
