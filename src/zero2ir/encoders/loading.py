@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zero2ir.encoders.base import ENCODERS, TextEncoder, read_encoder_state
+from zero2ir.encoders.base import ENCODERS, WEIGHTS, TextEncoder, read_encoder_state
 from zero2ir.encoders.settings import EncoderSettings
 
 
@@ -14,7 +14,7 @@ def load_encoder(folder: Path) -> TextEncoder:
         InputError: there is none, or the package or the weights that it points to are missing or altered.
     """
     state = read_encoder_state(folder)
-    weights = folder / "weights" if state["trained"] else None
+    weights = folder / WEIGHTS if state["trained"] else None
     return ENCODERS.find(state["kind"]).opened(EncoderSettings(**state["settings"]), weights)
 
 

@@ -1,7 +1,7 @@
 """Dense retrieval by an encoder with heads: it ranks, and answers and classifies by what the heads learned."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -51,8 +51,7 @@ class Multitask(Dense, MultitaskRetriever):
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         from zero2ir.encoders.multitask_training.training import train_multitask
 
-        start = copy(self.network)
-        start._model = deepcopy(self.network.model)
+        start = MultitaskEncoder(self.network.settings, deepcopy(self.network.model), self.network.heads)
         return self._with_network(train_multitask(self.corpus.documents, start, self.fit, seed, judged=examples))
 
     def reader(self) -> Reader | None:

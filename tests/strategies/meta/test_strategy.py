@@ -437,6 +437,6 @@ def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> No
 @pytest.mark.parametrize("name", ["meta", "meta_anil", "meta_reweight"])
 def test_the_files_say_what_the_classes_do_by_default(name: str) -> None:
     made = build(compose("library", LibraryConfig, [f"strategy={name}"]).strategy, "strategy")
-    default = Meta(made.form)
-    assert made.outer == default.outer_loop
+    default = Meta(made.algorithm)
+    assert made.outer_loop == default.outer_loop
     assert made.tasks == (default.tasks if name != "meta_reweight" else MetaTaskSettings(documents=300))
