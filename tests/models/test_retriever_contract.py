@@ -26,7 +26,7 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import MODELS as REGISTRY
-from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever, nested_models, parts
+from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever, nested_models, parts, reindexed
 from zero2ir.models.capabilities import Tunable, learn, settings, sweep, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
@@ -330,6 +330,13 @@ def test_a_collection_of_one_document(
     assert_equal(load_retriever(tmp_path, corpus).search(["open a file", "nothing alike", ""], 3), ranking)
 
 
+def test_a_clone_has_the_same_parameters_and_has_learned_nothing(model: Retriever, corpus: Corpus) -> None:
+    before = model.index(corpus).search(QUERIES[:3], 10)
+    clone = (learn(model, EXAMPLES, seed=0) or model).clone()
+    assert plain(clone) == plain(model)
+    assert_equal(clone.index(corpus).search(QUERIES[:3], 10), before)
+
+
 OFF = {"reranked": {"weight": 0.0}, "rewritten": {"method": "off"}}  # what costs something comes switched off first
 
 
@@ -510,7 +517,7 @@ def test_a_copy_over_other_documents_is_a_new_model_there(
 ) -> None:
     before = model.index(corpus).search(QUERIES[:3], 10)
     few = corpus_of(corpus.contents[::3])
-    there = model.clone().index(few).search(QUERIES[:3], 10)
+    there = reindexed(model, few).search(QUERIES[:3], 10)
     assert_equal(model.search(QUERIES[:3], 10), before)
     assert_equal(there, model.index(few).search(QUERIES[:3], 10))
 
@@ -525,7 +532,7 @@ def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever
     if model.kind == "reranked":  # its cross-encoder reads texts
         return
     whole = Corpus(small.documents, {role: corpus.encoder(role) for role in encoder_roles(model)})
-    found, expected = model.clone().index(small).search(QUERIES, 4), model.clone().index(whole).search(QUERIES, 4)
+    found, expected = reindexed(model, small).search(QUERIES, 4), reindexed(model, whole).search(QUERIES, 4)
     for one, other in zip(found, expected, strict=True):
         assert (one is None) == (other is None)
         np.testing.assert_allclose(0 if one is None else one, 0 if other is None else other, atol=1e-5)

@@ -156,6 +156,15 @@ def parts(model: Model) -> list[Retriever]:
     return [one for one in nested_models(model) if isinstance(one, Retriever)]
 
 
+def reindexed(model: ModelT, corpus: Corpus) -> ModelT:
+    """A copy on other documents, with what it has learned."""
+
+    def copied(nested: Model) -> Model:
+        return with_nested(nested, copied)
+
+    return with_nested(model, copied).index(corpus)
+
+
 def with_parts(model: ModelT, retrievers: Sequence[Retriever]) -> ModelT:
     """A copy of a model made of other parts, in the order of ``parts``."""
     rest = iter(retrievers)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.examples import Example
 from zero2ir.io.terminal import progress
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, reindexed
 from zero2ir.models.capabilities import learn
 from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
 from zero2ir.strategies.meta.tasks import MetaTaskSet
@@ -235,7 +235,7 @@ def held_out_values(
 def _tasks(model: Retriever, meta_tasks: MetaTaskSet) -> list[tuple[Retriever, Sequence[Example]]]:
     """The tasks to learn from, each with the model on the documents that it searches in."""
     elsewhere = {id(task.corpus): task.corpus for task in meta_tasks.auxiliary}
-    models = {key: model.clone().index(corpus) for key, corpus in elsewhere.items()}
+    models = {key: reindexed(model, corpus) for key, corpus in elsewhere.items()}
     others = [(models[id(task.corpus)], task.examples) for task in meta_tasks.auxiliary]
     return [*((model, task) for task in meta_tasks.training_tasks), *others]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models.base import Retriever, parts
+from zero2ir.models.base import Retriever, parts, reindexed
 from zero2ir.models.capabilities import learn
 from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
@@ -130,7 +130,7 @@ class Meta(GuardedStrategy):
                 {}, {"algorithm": self.algorithm}, "the documents give too few queries to make tasks of"
             )
         learned = meta_learn(
-            inner.clone().index(practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
+            reindexed(inner, practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
         )
         way = learned.adaptation
         if learned.choice.index < 2:
