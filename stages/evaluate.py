@@ -1,4 +1,4 @@
-"""Measures one trained program on the test queries, and adds the figures to its MLflow run."""
+"""Measures one trained program on the test queries, and records its training and its figures as an MLflow run."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from zero2ir.io import paths
 from zero2ir.io.files import sha256
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.training import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
-from zero2ir.tracking.runs import DataUsed, Pipeline, log_evaluation, watching
+from zero2ir.tracking.runs import DataUsed, TrainingRecord, log_evaluation, log_training, watching
 
 
 def main(config: EvaluateConfig) -> None:
@@ -62,11 +62,17 @@ def main(config: EvaluateConfig) -> None:
         ceiling=ceiling,
     )
     panel, test = read_panel(), paths.COLLECTION / "qrels.parquet"
+    run_id = log_training(
+        config.tracking,
+        paths.run_name(**names),
+        program,
+        program_digest(trained / paths.PROGRAM),
+        TrainingRecord.model_validate_json((trained / paths.TRACKED).read_text(encoding="utf-8")),
+        {paths.TRAINING: training},
+    )
     log_evaluation(
         config.tracking,
-        Pipeline(panel.model_dump(mode="json"), code_revision()),
-        paths.run_name(**names),
-        program_digest(trained / paths.PROGRAM),
+        run_id,
         metrics=figures(metrics),
         folder=results,
         tags={key: str(value) for key, value in names.items()} | {"test queries": str(len(queries))},

@@ -1,6 +1,7 @@
-"""Trains one model by one strategy with one draw of judgments, and logs the program to MLflow."""
+"""Trains one model by one strategy with one draw of judgments."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,12 +16,13 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
-from zero2ir.program.program import index_bytes, program_digest
-from zero2ir.program.training import code_revision, train_program
+from zero2ir.program.program import index_bytes
+from zero2ir.program.training import Trained, code_revision, train_program
 from zero2ir.strategies.base import TrainingInputs, wants_synthetic
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking.runs import DataUsed, Pipeline, Tried, log_training, watching
+from zero2ir.tracking.runs import DataUsed, TrainingRecord, Tried, watching
+from zero2ir.tracking.telemetry import Watched
 
 
 def main(config: TrainConfig) -> None:
@@ -44,40 +46,38 @@ def main(config: TrainConfig) -> None:
         trained.program.save(folder / paths.PROGRAM)
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)
         write_json(folder / paths.TRAINING, record)
+        tracked = tracking_record(config, names, trained, cost, seen)
+        write_json(folder / paths.TRACKED, tracked.model_dump(mode="json"))
+
+
+def tracking_record(
+    config: TrainConfig, names: Mapping[str, Any], trained: Trained, cost: Mapping[str, Any], seen: Watched
+) -> TrainingRecord:
+    """What MLflow is told of this training when the program is measured."""
+    fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION / "documents.parquet", paths.judgments(config.seed)
-    log_training(
-        config.tracking,
-        Pipeline(config.panel.model_dump(mode="json"), code_revision()),
-        paths.run_name(**names),
-        trained.program,
-        program_digest(paths.trained(**names) / paths.PROGRAM),
-        parameters=names
-        | config.panel.model_dump(
-            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
-        )
-        | {
-            "conf": {
-                "model": complete(config.model),
-                "strategy": complete(config.strategy),
-                "tuning": config.tuning.model_dump(mode="json"),
-            }
-        },
+    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
+    conf = {
+        "model": complete(config.model),
+        "strategy": complete(config.strategy),
+        "tuning": config.tuning.model_dump(mode="json"),
+    }
+    return TrainingRecord(
+        panel=panel.model_dump(mode="json"),
+        revision=code_revision(),
+        parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"judgments/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
-        | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
+        | {f"judgments/{key}": value for key, value in fitted.report.get("choice", {}).items()}
+        | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
-        | {
-            "documents": sha256(documents),
-            "chosen": trained.fitted.chosen,
-            "because": trained.fitted.because,
-        },
-        artifacts={paths.TRAINING: record},
+        | {"documents": sha256(documents), "chosen": fitted.chosen, "because": fitted.because},
         seconds=cost["train_seconds"],
-        tried=[tried_prompt(record) for record in trained.fitted.report.get("prompts", ())],
-        data=[
-            DataUsed(f"{config.panel.dataset} documents", documents, sha256(documents), "training"),
-            DataUsed(f"{config.panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
-        ],
+        ended=time.time(),
+        tried=tuple(tried_prompt(record) for record in fitted.report.get("prompts", ())),
+        data=(
+            DataUsed(f"{panel.dataset} documents", documents, sha256(documents), "training"),
+            DataUsed(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
+        ),
         seen=seen,
     )
 

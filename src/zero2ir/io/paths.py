@@ -11,6 +11,7 @@ RESULTS = Path("results")
 REPORT = Path("report")
 CACHE = Path(".cache")  # LM answers and embeddings by content; may be deleted at any time
 PROGRAM = "program"  # inside a trained system's folder
+TRACKED = "tracking.json"  # beside it: what MLflow is told of its training
 TRAINING = "training.json"  # beside it: what its training took and chose
 UNSEEDED = ("pretrained", "late_interaction", "sentences")  # roles of encoders for which nothing is drawn
 COST = "cost.json"  # beside synthetic queries and encoders: what making them took
