@@ -425,10 +425,8 @@ def _requirements_unchecked() -> Iterator[None]:
     """Keeps MLflow from comparing what is installed with itself, for which it reads every installed package's files."""
     from mlflow.utils import environment
 
-    check, environment.warn_dependency_requirement_mismatches = (
-        environment.warn_dependency_requirement_mismatches,
-        lambda _: None,
-    )
+    check = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda model_requirements: None
     try:
         yield
     finally:

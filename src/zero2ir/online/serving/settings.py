@@ -8,7 +8,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ServingSettings(BaseModel):
-    """conf/serving: the limits of a request, and what is written down.
+    """The limits of a request, and what is written down.
 
     Attributes:
         query_characters: of the longest query.
