@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.judgments import draw
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.judgments import draw_judgments
+from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection, Judgment
 from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders.cached import RememberedQueries
+from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
@@ -38,7 +38,7 @@ WRONG = 0.008  # of nDCG@10 below the best candidate
 EACH = 4  # a wrong default sees every fourth draw
 
 
-class Drawn(NamedTuple):
+class JudgmentDraw(NamedTuple):
     """The judged queries of one draw, by their places among all, and each measure of each candidate on them."""
 
     places: np.ndarray
@@ -49,7 +49,7 @@ class Bench(NamedTuple):
     """The candidates of one model on the train queries of one collection."""
 
     goal: np.ndarray  # (n_candidates, n_queries) by the complete judgments
-    draws: list[Drawn]
+    draws: list[JudgmentDraw]
 
 
 def main() -> None:
@@ -70,13 +70,15 @@ def main() -> None:
 
 def benches(dataset: str, draws: int) -> dict[str, Bench]:
     """Searches with every candidate once."""
-    collection = sampled(check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))[0])
+    collection = sampled(
+        check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))[0]
+    )
     texts = [query.text for query in collection.queries]
     config = compose("library", LibraryConfig, [])
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in ("static", "pretrained"):
         encoder = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
-        corpus.encoders[role] = RememberedQueries(encoder, texts)
+        corpus.encoders[role] = CachedQueryEncoder(encoder, texts)
     found: dict[str, Bench] = {}
     for name in MODELS:
         model = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model").index(corpus)
@@ -97,14 +99,14 @@ def sampled(collection: Collection) -> Collection:
 def measured(collection: Collection, corpus: Corpus, rankings: Sequence[Ranking], draws: int) -> Bench:
     ids = [query.query_id for query in collection.queries]
     place = {query_id: number for number, query_id in enumerate(ids)}
-    drawn: list[Drawn] = []
+    drawn: list[JudgmentDraw] = []
     for seed in range(draws):
-        rows = [Judgment(row.query_id, row.doc_id, row.relevance) for row in draw(collection, BUDGET, seed)]
+        rows = [Judgment(row.query_id, row.doc_id, row.relevance) for row in draw_judgments(collection, BUDGET, seed)]
         judged = list(dict.fromkeys(row.query_id for row in rows))
         places = np.array([place[query_id] for query_id in judged])
-        own = [ranking.of_queries(places) for ranking in rankings]
+        own = [ranking.select_queries(places) for ranking in rankings]
         drawn.append(
-            Drawn(
+            JudgmentDraw(
                 places,
                 {
                     measure: np.stack([judged_values(one, corpus, judged, rows, measure) for one in own])
@@ -128,7 +130,7 @@ def outcome(bench: Bench, measure: str, significance: float) -> tuple[np.ndarray
     return gains(bench, 0, measure, significance, bench.draws), shares
 
 
-def gains(bench: Bench, default: int, measure: str, significance: float, draws: Sequence[Drawn]) -> np.ndarray:
+def gains(bench: Bench, default: int, measure: str, significance: float, draws: Sequence[JudgmentDraw]) -> np.ndarray:
     """(n_draws,) what the choice gains over a default on the queries that were not drawn."""
     order = [default, *(number for number in range(len(bench.goal)) if number != default)]
     chosen = [order[choose(one.values[measure][order], TUNING.prior_deviation, significance).index] for one in draws]

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.loading import load_collection
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
 from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-from zero2ir.online.monitoring.observations import Measured, Observation
+from zero2ir.online.monitoring.searches import SearchEvent, SearchSignals
 from zero2ir.program.program import Program
 
 WINDOW, STEP, BEFORE, AFTER, LOOKS = 100, 25, 300, 150, 10
-CACHE = paths.CACHE / "benchmark" / "drift"
+CACHE = paths.CACHE_FOLDER / "benchmark" / "drift"
 
 
 def main() -> None:
@@ -46,10 +46,10 @@ def main() -> None:
     program = searcher(given.first, given.model)
     own, foreign = queries(given.first, rng), queries(given.second, rng)
     half = len(own) // 2
-    monitor = Monitor(program, [Observation(query) for query in own[:half]])
-    everything = monitor.meter.measure([Observation(query) for query in own])
-    same = everything.of(np.arange(half, len(own)))
-    other = monitor.meter.measure([Observation(query) for query in foreign[:2000]])
+    monitor = Monitor(program, [SearchEvent(query) for query in own[:half]])
+    everything = monitor.meter.measure([SearchEvent(query) for query in own])
+    same = everything.select(np.arange(half, len(own)))
+    other = monitor.meter.measure([SearchEvent(query) for query in foreign[:2000]])
     found = {
         "reference": half,
         "single looks": false_alerts(monitor, everything, given.singles, 1, rng),
@@ -62,8 +62,8 @@ def main() -> None:
 
 def searcher(dataset: str, model: str) -> Program:
     config = compose("library", LibraryConfig, [f"model={model}"])
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     chosen = build(config.model, "model")
     for role in chosen.encoder_roles():
         corpus.encoders[role] = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
@@ -72,7 +72,7 @@ def searcher(dataset: str, model: str) -> Program:
 
 def queries(dataset: str, rng: np.random.Generator) -> list[str]:
     """All queries of a collection, shuffled."""
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     texts = sorted({query.text for query in collection.queries})
     return [texts[place] for place in rng.permutation(len(texts))]
 
@@ -80,13 +80,13 @@ def queries(dataset: str, rng: np.random.Generator) -> list[str]:
 def looking(monitor: Monitor, looks: int, seed: int) -> Monitor:
     """The same monitor with other settings; nothing is measured again."""
     changed = object.__new__(Monitor)
-    changed.settings = MonitorSettings(looks=looks, examples=0, seed=seed)
+    changed.settings = MonitorSettings(planned_checks=looks, examples=0, seed=seed)
     changed.meter, changed.reference = monitor.meter, monitor.reference
     return changed
 
 
 def false_alerts(
-    monitor: Monitor, everything: Measured, times: int, looks: int, rng: np.random.Generator
+    monitor: Monitor, everything: SearchSignals, times: int, looks: int, rng: np.random.Generator
 ) -> dict[str, float]:
     """The share of series of looks with any alert, with its 95 % interval."""
     from scipy.stats import binomtest
@@ -94,16 +94,16 @@ def false_alerts(
     alerts = 0
     for number in range(times):
         reference, others = np.array_split(rng.permutation(len(everything.queries)), 2)
-        watched, same = looking(monitor, looks, number), everything.of(others)
-        watched.reference = everything.of(reference)
+        watched, same = looking(monitor, looks, number), everything.select(others)
+        watched.reference = everything.select(reference)
         windows = [rng.permutation(len(same.queries))[:WINDOW] for _ in range(looks)]
-        alerts += any(signal.moved for window in windows for signal in watched.compared(same.of(window)))
+        alerts += any(signal.drifted for window in windows for signal in watched.compared(same.select(window)))
     interval = binomtest(alerts, times).proportion_ci()
     return {"share": alerts / times, "ci_low": round(interval.low, 4), "ci_high": round(interval.high, 4), "n": times}
 
 
 def switched(
-    monitor: Monitor, same: Measured, other: Measured, streams: int, rng: np.random.Generator
+    monitor: Monitor, same: SearchSignals, other: SearchSignals, streams: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """How many queries of the other collection it takes to an alert, and alerts before them."""
     looks = (BEFORE + AFTER - WINDOW) // STEP + 1
@@ -111,14 +111,14 @@ def switched(
     early = dict.fromkeys(delays, 0)
     for number in range(streams):
         before, after = rng.permutation(len(same.queries))[:BEFORE], rng.permutation(len(other.queries))[:AFTER]
-        stream = joined(same.of(before), other.of(after))
+        stream = joined(same.select(before), other.select(after))
         watched = looking(monitor, looks, number)
         ends = range(WINDOW, BEFORE + AFTER + 1, STEP)
         at = first(
-            end for end in ends if any(one.moved for one in watched.compared(stream.of(range(end - WINDOW, end))))
+            end for end in ends if any(one.drifted for one in watched.compared(stream.select(range(end - WINDOW, end))))
         )
-        watch = watched.watch()
-        seen = first(place + 1 for place in range(BEFORE + AFTER) if watch.take(stream.of([place])))
+        watch = watched.change_detector()
+        seen = first(place + 1 for place in range(BEFORE + AFTER) if watch.update_all(stream.select([place])))
         for name, place in (("windows", at), ("ADWIN", seen)):
             early[name] += place <= BEFORE
             delays[name] += [place - BEFORE] if place > BEFORE else []
@@ -133,9 +133,9 @@ def switched(
     }
 
 
-def joined(one: Measured, two: Measured) -> Measured:
+def joined(one: SearchSignals, two: SearchSignals) -> SearchSignals:
     signals = {name: np.concatenate([one.signals[name], two.signals[name]]) for name in one.signals}
-    return Measured(one.queries + two.queries, signals, np.concatenate([one.vectors, two.vectors]))
+    return SearchSignals(one.queries + two.queries, signals, np.concatenate([one.vectors, two.vectors]))
 
 
 def first(places: Any) -> float:

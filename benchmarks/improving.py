@@ -28,28 +28,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.judgments import draw
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.judgments import draw_judgments
+from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection, Judgment
 from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders.cached import RememberedQueries
+from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.evaluation.intervals import bootstrap_interval
-from zero2ir.evaluation.significance import compare, holm, score_table
+from zero2ir.evaluation.significance import compare_scores, holm, score_table
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
 from zero2ir.models.base import Retriever
-from zero2ir.online.feedback.clicks import PositionBased, attraction
-from zero2ir.online.feedback.improve import ImproveSettings, improve
+from zero2ir.online.feedback.clicks import PositionBasedModel, attraction
+from zero2ir.online.feedback.improvement import ImproveSettings, improve
 from zero2ir.online.feedback.judgments import ClickSettings
-from zero2ir.online.feedback.position_bias import explored
+from zero2ir.online.feedback.position_bias import swap_for_exploration
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.program.program import Program
-from zero2ir.program.training import calibrate, rank_judged
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, from_judgments
+from zero2ir.program.training import calibrate, rank_out_of_fold
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, judgment_learner
 from zero2ir.strategies.tuning import judged_values
 
 SEEDS, ROUNDS, SEARCHES, DEPTH, MEASURE = range(3), 10, 1000, 10, "nDCG@10"
@@ -57,11 +57,11 @@ UNGUARDED = "always learn"
 ARMS: dict[str, dict[str, Any]] = {
     "improve": {},
     UNGUARDED: {"level": 0.999},
-    "without correction": {"clicks": ClickSettings(corrected=False)},
+    "without correction": {"clicks": ClickSettings(debias=False)},
 }
 NOTHING, ALL = "nothing", "all judgments"
-PEOPLE = PositionBased(bias=1.0)
-CACHE = paths.CACHE / "benchmark" / "improving"
+PEOPLE = PositionBasedModel(bias=1.0)
+CACHE = paths.CACHE_FOLDER / "benchmark" / "improving"
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 
 Values = dict[str, float]  # of each test query
@@ -72,9 +72,9 @@ class Learns:
 
     needs: frozenset[Need] = frozenset()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
-        learned = from_judgments(model, inputs)(list(inputs.queries))
-        return Fitted(learned or model, "learned", "it always learns", labels=len(inputs.judgments))
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
+        learned = judgment_learner(model, inputs)(list(inputs.queries))
+        return FitResult(learned or model, "learned", "it always learns", labels=len(inputs.judgments))
 
 
 class Bench(NamedTuple):
@@ -108,14 +108,14 @@ def main() -> None:
 
 def opened(dataset: str, model: str) -> Bench:
     config = compose("library", LibraryConfig, [f"model={model}", "tuning.folds=2"])  # of 5: 60 improvements a seed
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     chosen = build(config.model, "model")
     for role in chosen.encoder_roles():
         encoder = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
         corpus.encoders[role] = encoder
         _ = corpus.encoded(role)
-        corpus.encoders[role] = RememberedQueries(encoder, [query.text for query in collection.queries])
+        corpus.encoders[role] = CachedQueryEncoder(encoder, [query.text for query in collection.queries])
     return Bench(collection, corpus, chosen.index(corpus), config)
 
 
@@ -133,7 +133,7 @@ def simulated(bench: Bench, arm: str, seed: int) -> dict[str, Any]:
     asked, tested = halves(bench.collection, seed)
     if arm == ALL:
         return {"values": [measured(bench, trained(bench, judgments_of(bench, asked)), tested)] * (ROUNDS + 1)}
-    judged = draw(asked, JudgmentBudget(), seed)
+    judged = draw_judgments(asked, JudgmentBudget(), seed)
     program = trained(bench, TrainingInputs(bench.corpus, judged, tuning=bench.config.tuning, seed=seed))
     values = [measured(bench, program, tested)]
     if arm == NOTHING:
@@ -172,7 +172,7 @@ def of_queries(collection: Collection, queries: Sequence[Any]) -> Collection:
 
 def trained(bench: Bench, inputs: TrainingInputs) -> Program:
     fitted = FineTune().fit(bench.model, inputs)
-    known = rank_judged(fitted.retriever, inputs, fitted.learner)
+    known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
     return Program(
         fitted.retriever,
         bench.collection.documents,
@@ -200,7 +200,7 @@ def searched(bench: Bench, program: Program, asked: Collection, number: int, see
     for place, (query, numbers) in enumerate(zip(queries, ranking.numbers.tolist(), strict=True)):
         user = f"{number}-{place}"
         best = [bench.collection.documents[one].doc_id for one in numbers if one >= 0]
-        shown = explored(best, user, query.text, f"seed {seed}", share=0.2)
+        shown = swap_for_exploration(best, user, query.text, f"seed {seed}", share=0.2)
         attracts = attraction(np.array([grades.get((query.query_id, doc_id), 0) for doc_id in shown]), most=most)
         for rank, (doc_id, click) in enumerate(zip(shown, PEOPLE.click(attracts[None], rng)[0], strict=True), 1):
             told = (query.text, doc_id, rank, None, float(number), user)
@@ -223,7 +223,7 @@ def summary(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, A
     table: dict[str, Any] = {}
     for name, seeds in found.items():
         rounds = [{seed: one["values"][number] for seed, one in seeds.items()} for number in range(ROUNDS + 1)]
-        compared = [compare(values, nothing, **STATISTICS) for values in rounds]
+        compared = [compare_scores(values, nothing, **STATISTICS) for values in rounds]
         table[name] = {
             "means": [bootstrap_interval(score_table(values), **STATISTICS).rounded() for values in rounds],
             "differences": [one.difference.rounded() for one in compared],

@@ -23,22 +23,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.loading import load_collection
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, write_json
-from zero2ir.online.feedback.clicks import Cascade, ClickModel, Dependent, PositionBased, attraction
+from zero2ir.online.feedback.clicks import CascadeModel, ClickModel, DependentClickModel, PositionBasedModel, attraction
 from zero2ir.online.trials.interleaving import FIRST, NEITHER, SECOND, preference, team_draft
 from zero2ir.online.trials.sequential import e_values, sign_test
 
 DEPTH, LEVEL, POWER, EXPERIMENTS = 10, 0.05, 0.8, 2000
 DRAWS = 100  # interleavings of each query
 SPEAKS = {FIRST: -1, SECOND: 1, NEITHER: 0}
-PEOPLE: dict[str, ClickModel] = {"position-based": PositionBased(), "cascade": Cascade(), "dependent": Dependent()}
-CACHE = paths.CACHE / "benchmark" / "interleaving"
+PEOPLE: dict[str, ClickModel] = {
+    "position-based": PositionBasedModel(),
+    "cascade": CascadeModel(),
+    "dependent": DependentClickModel(),
+}
+CACHE = paths.CACHE_FOLDER / "benchmark" / "interleaving"
 
 
 class Asked(NamedTuple):
@@ -49,7 +53,7 @@ class Asked(NamedTuple):
     attraction: dict[str, float]
 
 
-class Drawn(NamedTuple):
+class Interleavings(NamedTuple):
     """What people may be shown.
 
     Attributes:
@@ -86,8 +90,8 @@ def main() -> None:
 def rankings(dataset: str, model: str) -> list[Asked]:
     """Both rankings of each test query."""
     config = compose("library", LibraryConfig, [f"model={model}"])
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in sorted(build(config.model, "model").needs()):
         folder = CACHE / dataset.replace("/", "-") / role
         if not folder.is_dir():
@@ -117,14 +121,14 @@ def rankings(dataset: str, model: str) -> list[Asked]:
     ]
 
 
-def searches(drawn: Drawn, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
+def searches(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) whom each search's clicks speak for: 1 the second, -1 the first; as ``preference`` does one by one."""
     rows = rng.integers(len(drawn.attraction), size=n)
     clicked = people.click(drawn.attraction[rows], rng)
     return np.sign((clicked * drawn.teams[rows]).sum(axis=1)).astype(int)
 
 
-def interleaved(asked: list[Asked], rng: np.random.Generator) -> Drawn:
+def interleaved(asked: list[Asked], rng: np.random.Generator) -> Interleavings:
     """Many interleavings of each query, which searches are drawn from; and its two rankings as they are."""
     attractions, teams = np.zeros((len(asked) * DRAWS, DEPTH)), np.zeros((len(asked) * DRAWS, DEPTH), dtype=int)
     for row in range(len(attractions)):
@@ -137,10 +141,10 @@ def interleaved(asked: list[Asked], rng: np.random.Generator) -> Drawn:
     for number, one in enumerate(asked):
         for arm, ranking in enumerate((one.first, one.second)):
             rankings[arm, number, : len(ranking)] = [one.attraction[doc_id] for doc_id in ranking]
-    return Drawn(attractions, teams, rankings)
+    return Interleavings(attractions, teams, rankings)
 
 
-def pairs(drawn: Drawn, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
+def pairs(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) the reciprocal rank of a first click on the second ranking, less that of another search's on the first."""
     values = []
     for rankings in drawn.rankings:
@@ -149,7 +153,7 @@ def pairs(drawn: Drawn, people: ClickModel, n: int, rng: np.random.Generator) ->
     return values[1] - values[0]
 
 
-def errors(drawn: Drawn, people: ClickModel, experiments: int, n: int) -> dict[str, float]:
+def errors(drawn: Interleavings, people: ClickModel, experiments: int, n: int) -> dict[str, float]:
     """The share of experiments between equal rankers that find a difference."""
     rng = np.random.default_rng(1)
     equal = drawn._replace(
@@ -173,7 +177,7 @@ def share(found: list[Any]) -> float:
     return round(float(np.mean(found)), 4)
 
 
-def power(drawn: Drawn, people: ClickModel, experiments: int, most: int) -> dict[str, Any]:
+def power(drawn: Interleavings, people: ClickModel, experiments: int, most: int) -> dict[str, Any]:
     """After how many searches the better ranker was found in 80 % of the experiments; None beyond the last."""
     rng = np.random.default_rng(2)
     outcomes = searches(drawn, people, experiments * most, rng).reshape(experiments, most)

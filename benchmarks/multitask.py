@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import LibraryConfig, compose
-from zero2ir.data.answers import answer_places, token_f1
-from zero2ir.data.checks import check
+from zero2ir.data.answers import answer_spans, token_f1
+from zero2ir.data.checks import check_collection
 from zero2ir.data.judgments import test_queries
 from zero2ir.data.local import read
 from zero2ir.data.records import Query, RawCollection
@@ -36,16 +36,16 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import CLASSIFYING, TASKS, MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.labels import Labels, label_documents
-from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.learning import split
+from zero2ir.encoders.multitask_training.training import train_multitask
+from zero2ir.encoders.pretext.training import split_documents
 from zero2ir.evaluation.intervals import bootstrap_interval
-from zero2ir.evaluation.significance import Comparison, compare, holm
+from zero2ir.evaluation.significance import Comparison, compare_scores, holm
 from zero2ir.io.files import write_json
-from zero2ir.models.base import best
+from zero2ir.models.base import top_k
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.synthetic.answer_pairs import PairSettings, prepare
+from zero2ir.synthetic.answer_pairs import PairSettings, prepare_answer_pairs
 
 KEPT = Path(__file__).resolve().parent.parent / ".cache" / "benchmark" / "multitask"
 SEED = 0
@@ -110,8 +110,8 @@ def main() -> None:
 
 
 def read_trial(given: argparse.Namespace, settings: MultitaskSettings) -> Trial:
-    collection, _ = check(every_nth(read(given.folder), given.every))
-    prepared = prepare(collection, JudgmentBudget(), PairSettings(), [SEED])
+    collection, _ = check_collection(every_nth(read(given.folder), given.every))
+    prepared = prepare_answer_pairs(collection, JudgmentBudget(), PairSettings(), [SEED])
     corpus = Corpus(collection.documents)
     inputs = TrainingInputs(corpus, prepared.draws[SEED], seed=SEED)
     queries, qrels = test_queries(prepared.collection, prepared.draws[SEED])
@@ -170,10 +170,10 @@ def ranked(
     contents = trial.corpus.contents
     places = [(number, 0, len(text)) for number, text in enumerate(contents)]
     if task == "passages":
-        places = [(n, *place) for n, text in enumerate(contents) for place in pieces(text, settings.piece_words)]
+        places = [(n, *place) for n, text in enumerate(contents) for place in pieces(text, settings.passage_words)]
     rows = encoder.encode([contents[number][start:end] for number, start, end in places])
     queries = encoder.encode_queries([query.text for query in trial.tested])
-    found = best(queries @ rows.T, DEPTH).numbers
+    found = top_k(queries @ rows.T, DEPTH).numbers
     for query, numbers in zip(trial.tested, found, strict=True):
         own = {place for place, one in enumerate(places) if one[0] in trial.relevant[query.query_id]}
         if task == "passages":
@@ -183,7 +183,7 @@ def ranked(
 
 
 def holds(text: str, piece: Sequence[int], answers: Sequence[str]) -> bool:
-    return any(piece[0] <= start and end <= piece[1] for start, end in answer_places(text, answers))
+    return any(piece[0] <= start and end <= piece[1] for start, end in answer_spans(text, answers))
 
 
 def ndcg(hits: Sequence[bool], relevant: int) -> float:
@@ -201,10 +201,10 @@ def answered(read: Callable[..., Any], trial: Trial) -> Iterator[tuple[str, floa
 
 def to_classify(task: TaskName, trial: Trial) -> list[tuple[str, str, int]]:
     """(id, text, class) of test questions, by their document; or of the documents that no training saw."""
-    documents, of = trial.corpus.documents, trial.labels.of
+    documents, of = trial.corpus.documents, trial.labels.class_ids
     if task == "classify_query":
         return [(query.query_id, query.text, int(of[min(trial.relevant[query.query_id])])) for query in trial.tested]
-    _, held_out = split(documents, HELD_OUT, SEED)
+    _, held_out = split_documents(documents, HELD_OUT, SEED)
     return [(one.doc_id, one.body, int(of[trial.corpus.number_of[one.doc_id]])) for one in held_out]
 
 
@@ -223,7 +223,7 @@ def untrained(trial: Trial, settings: MultitaskSettings, config: LibraryConfig) 
         encoder = DenseEncoder(config.encoder, network)
     values = {task: dict(ranked(task, encoder, trial, settings)) for task in ("rank", "passages")}
     values["answer"] = dict(answered(LexicalReader().index(trial.corpus).read, trial))
-    usual = int(np.bincount(trial.labels.of[trial.labels.of >= 0]).argmax())
+    usual = int(np.bincount(trial.labels.class_ids[trial.labels.class_ids >= 0]).argmax())
     for task in CLASSIFYING:
         values[task] = {key: float(label == usual) for key, _, label in to_classify(task, trial)}
     return values
@@ -232,7 +232,7 @@ def untrained(trial: Trial, settings: MultitaskSettings, config: LibraryConfig) 
 def show(single: Values, multi: dict[str, Values], before: Values) -> None:
     """A row a task."""
     compared = {
-        (name, task): compare({0: values[task]}, {0: single[task]}, **STATISTICS)
+        (name, task): compare_scores({0: values[task]}, {0: single[task]}, **STATISTICS)
         for name, values in multi.items()
         for task in TASKS
     }

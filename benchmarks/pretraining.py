@@ -24,10 +24,10 @@ from zero2ir.data.records import Judgment, Query
 from zero2ir.data.store import is_ordered, read_collection
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
-from zero2ir.encoders.pretext.written import Written
+from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.evaluation.measures import score_run
-from zero2ir.evaluation.significance import Comparison, compare, holm
+from zero2ir.evaluation.significance import Comparison, compare_scores, holm
 from zero2ir.io import paths
 from zero2ir.models.base import Retriever
 from zero2ir.program.training import as_run
@@ -78,17 +78,19 @@ def task_conditions(queries: Sequence[SyntheticQuery], ordered: bool) -> Iterato
     everything = {name: getattr(tasks, name) for name, tasks in alone.items()}
     written = accepted(queries, SyntheticSettings().filters)
     if not written:
-        del everything["written"]
-    on = {name: task for name, task in everything.items() if getattr(DEFAULT, name) is not None}
+        del everything["synthetic"]
+    on = {name: task for name, task in everything.items() if getattr(DEFAULT_PAIR_TASKS, name) is not None}
     rows = {"default: " + " + ".join(on): on}
     rows |= {f"− {name}": {key: task for key, task in on.items() if key != name} for name in on}
     rows |= {f"+ {name}": {**on, name: task} for name, task in everything.items() if name not in on}
     rows |= {"all": everything}
     rows |= {f"{name} alone": {name: task} for name, task in everything.items() if name not in on}
     for name, tasks in rows.items():
-        yield Condition(name, PairTasks(**tasks).informed(ordered, written))
+        yield Condition(name, PairTasks(**tasks).with_collection(ordered, written))
     own = ["pretraining.static.tokenizer=collection"]
-    yield Condition("default, the collection's own tokenizer", DEFAULT.informed(ordered, written), own)
+    yield Condition(
+        "default, the collection's own tokenizer", DEFAULT_PAIR_TASKS.with_collection(ordered, written), own
+    )
 
 
 def compose_tasks(name: str) -> PairTasks:
@@ -104,7 +106,7 @@ def filter_conditions(queries: Sequence[SyntheticQuery]) -> Iterator[Condition]:
     rows |= {f"+ {name}": {*default, name} for name in sorted(asked - set(default))}
     for name, filters in rows.items():
         kept = accepted(queries, filters)
-        yield Condition(f"{name} ({len(kept)})", PairTasks(written=Written(queries=tuple(kept))))
+        yield Condition(f"{name} ({len(kept)})", PairTasks(synthetic=SyntheticPairs(queries=tuple(kept))))
 
 
 def accepted(queries: Sequence[SyntheticQuery], filters: Collection[str]) -> list[tuple[str, str]]:
@@ -113,12 +115,12 @@ def accepted(queries: Sequence[SyntheticQuery], filters: Collection[str]) -> lis
 
 
 def main(tables: Sequence[str]) -> None:
-    collection = read_collection(paths.COLLECTION)
+    collection = read_collection(paths.COLLECTION_FOLDER)
     tested = test_queries(collection, read_judgments(paths.judgments(SEED)))
     synthetic = read_synthetic(paths.synthetic(SEED))
-    default = DEFAULT.informed(is_ordered(paths.COLLECTION), [])
+    default = DEFAULT_PAIR_TASKS.with_collection(is_ordered(paths.COLLECTION_FOLDER), [])
     conditions = {
-        "tasks": lambda: task_conditions(synthetic, is_ordered(paths.COLLECTION)),
+        "tasks": lambda: task_conditions(synthetic, is_ordered(paths.COLLECTION_FOLDER)),
         "filters": lambda: filter_conditions(synthetic),
         "learned_sparse": lambda: part_conditions("learned_sparse", default),
         "adapted": lambda: part_conditions("adapted", default),
@@ -133,7 +135,7 @@ def main(tables: Sequence[str]) -> None:
             corpus = Corpus(collection.documents, {role: make_encoder(role, corpus, config.encoder, settings, SEED)})
             values[condition.name] = {name: per_query(model(name), corpus, *tested) for name in MODELS[table]}
             print(condition.name, {name: mean(one) for name, one in values[condition.name].items()}, file=sys.stderr)
-        show(f"{collection.facts['name']}, {table}", values)
+        show(f"{collection.metadata['name']}, {table}", values)
 
 
 def model(name: str) -> Retriever:
@@ -159,7 +161,8 @@ def show(title: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     own, *fused = base
     compared = {
         name: {
-            key: compare({SEED: row[key]}, {SEED: base[key]}, resamples=10_000, level=0.95, seed=SEED) for key in base
+            key: compare_scores({SEED: row[key]}, {SEED: base[key]}, resamples=10_000, level=0.95, seed=SEED)
+            for key in base
         }
         for name, row in others
     }

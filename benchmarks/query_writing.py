@@ -25,15 +25,15 @@ from dspy.utils.exceptions import AdapterParseError
 
 from zero2ir.config import LibraryConfig, compose
 from zero2ir.data import pydocs
-from zero2ir.data.judgments import draw
+from zero2ir.data.judgments import draw_judgments
 from zero2ir.data.records import Collection, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models.sparse import Sparse
-from zero2ir.synthetic.coverage import choose_documents
-from zero2ir.synthetic.filters import Written, objections
-from zero2ir.synthetic.queries import Draft, blanks, round_trip_ranks, write_drafts
+from zero2ir.synthetic.document_selection import choose_documents
+from zero2ir.synthetic.filters import FilterInputs, objections
+from zero2ir.synthetic.queries import QueryDraft, empty_drafts, round_trip_ranks, write_drafts
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.styles import Prompt, make_prompt
 
@@ -42,12 +42,12 @@ TURN = 10  # queries until the other way has its turn
 SEED = 0
 
 
-def ours(drafts: Sequence[Draft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
+def ours(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
     """The pipeline's own way."""
     return [draft.query for draft in write_drafts(drafts, prompt, language_model)]
 
 
-def plain(drafts: Sequence[Draft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
+def plain(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
     """What a first script would do; an answer that cannot be parsed is no query."""
     writer = dspy.Predict(dspy.Signature("document -> query", prompt.instruction))
     writer.demos = [dspy.Example(document=document, query=query) for document, query in prompt.demonstrations]
@@ -61,14 +61,18 @@ def plain(drafts: Sequence[Draft], prompt: Prompt, language_model: LanguageModel
     return queries
 
 
-class Way(NamedTuple):
+class Variant(NamedTuple):
     """How queries are written, and whether the weights stay as they are packaged."""
 
-    write: Callable[[Sequence[Draft], Prompt, LanguageModel], list[str]]
+    write: Callable[[Sequence[QueryDraft], Prompt, LanguageModel], list[str]]
     packaged: bool
 
 
-WAYS = {"plain": Way(plain, True), "plain, Q8_0": Way(plain, False), "zero2ir": Way(ours, False)}
+WAYS = {
+    "plain": Variant(plain, True),
+    "plain, Q8_0": Variant(plain, False),
+    "zero2ir": Variant(ours, False),
+}
 
 
 @contextmanager
@@ -86,7 +90,7 @@ def servers() -> Iterator[dict[str, LanguageModel]]:
 def accepted(
     corpus: Corpus,
     judgments: Sequence[JudgedDocument],
-    drafts: Sequence[Draft],
+    drafts: Sequence[QueryDraft],
     queries: Sequence[str],
     prompt: Prompt,
     settings: SyntheticSettings,
@@ -95,7 +99,7 @@ def accepted(
     documents = [draft.document for draft in drafts]
     ranks = round_trip_ranks(Sparse().index(corpus), corpus, queries, documents, settings.round_trip)
     unknown = np.full(len(drafts), np.nan)
-    written = Written(
+    written = FilterInputs(
         queries=queries,
         passages=[draft.passage for draft in drafts],
         contents=[document.content for document in documents],
@@ -103,8 +107,8 @@ def accepted(
         round_trip_ranks=np.array(ranks),
         log_likelihoods=unknown,
         grades=unknown,
-        known=[row.query for row in judgments],
-        shown=[document for document, _ in prompt.demonstrations],
+        known_queries=[row.query for row in judgments],
+        prompt_texts=[document for document, _ in prompt.demonstrations],
     )
     return sum(not one for one in objections(written, settings))
 
@@ -112,10 +116,10 @@ def accepted(
 def main(number: int) -> None:
     raw = pydocs.read()
     collection = Collection(raw.documents, raw.queries, raw.judgments)
-    corpus, judgments = Corpus(collection.documents), draw(collection, JudgmentBudget(), SEED)
+    corpus, judgments = Corpus(collection.documents), draw_judgments(collection, JudgmentBudget(), SEED)
     settings = SyntheticSettings(documents=number, styles={STYLE: 1})
     sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, SEED)
-    prompt, drafts = make_prompt(STYLE, corpus, judgments, settings, SEED), blanks(sample, STYLE, settings, SEED)
+    prompt, drafts = make_prompt(STYLE, corpus, judgments, settings, SEED), empty_drafts(sample, STYLE, settings, SEED)
     seconds = dict.fromkeys(WAYS, 0.0)
     queries: dict[str, list[str]] = {name: [] for name in WAYS}
     with servers() as models:

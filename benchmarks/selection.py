@@ -26,23 +26,23 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from zero2ir.config import IngestConfig, LabelConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection, Judgment
-from zero2ir.encoders.cached import RememberedQueries
+from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.making import make_encoder
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
-from zero2ir.evaluation.significance import compare, holm, score_table
+from zero2ir.evaluation.significance import compare_scores, holm, score_table
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, write_json
 from zero2ir.labelling.annotators import AnswerList, Simulated
-from zero2ir.labelling.labelling import Labelling
+from zero2ir.labelling.loop import Labelling
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.models.base import Candidates, Ranking, Retriever
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import cross_validated, from_judgments, sweep_values
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import cross_validate, judgment_learner, sweep_values
 from zero2ir.strategies.tuning import judged_values
 
 FIRST = "random"
@@ -61,7 +61,7 @@ BUDGETS = (1, 2, 5, 10, 20, 50)
 BATCHES = (1, 1, 3, 5, 10)
 SEEDS = range(10)
 MEASURE, DEPTH = "nDCG@10", 10
-CACHE = paths.CACHE / "benchmark" / "selection"
+CACHE = paths.CACHE_FOLDER / "benchmark" / "selection"
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 
 Curve = Mapping[int, Mapping[str, float]]  # judged queries to the measure of each test query
@@ -84,12 +84,12 @@ class Tabled(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         assert candidates is None
         assert k <= self.ranking.numbers.shape[1]
-        return self.ranking.of_queries(np.array([self.place[query] for query in queries])).cut(k)
+        return self.ranking.select_queries(np.array([self.place[query] for query in queries])).cut(k)
 
     def index(self, corpus: Corpus) -> Self:
         return self
 
-    def search_toward(self, *_: Any, **__: Any) -> Ranking:
+    def search_with_feedback(self, *_: Any, **__: Any) -> Ranking:
         raise NotImplementedError
 
     def score(self, *_: Any) -> list[np.ndarray]:
@@ -115,15 +115,15 @@ class Learns:
     def __init__(self, measured: bool) -> None:
         self.measured = measured
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         query_ids = list(inputs.queries)
-        learner = from_judgments(model, inputs)
-        found = cross_validated(learner, "learned", inputs) if self.measured else []
+        learner = judgment_learner(model, inputs)
+        found = cross_validate(learner, "learned", inputs) if self.measured else []
         report: dict[str, Any] = {}
         if found:
             default = sweep_values(model, inputs, query_ids)[0][1].mean()
             report = {"choice": {"default": default, "honest": found[0].values.mean()}}
-        return Fitted(learner(query_ids) or model, "learned", "it always learns", report=report)
+        return FitResult(learner(query_ids) or model, "learned", "it always learns", report=report)
 
 
 class Bench(NamedTuple):
@@ -178,15 +178,15 @@ def read_curve(path: Path) -> Curve:
 def opened(dataset: str, model: str) -> Bench:
     """Reads a collection, trains its static encoder once, and searches with every query once."""
     config = compose("label", LabelConfig, [f"model={model}", "labelling.patience=0"])
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     queries = [query.text for query in collection.queries]
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in ("pretrained", "static"):
         folder = CACHE / dataset.replace("/", "-") / role
         if not folder.is_dir():
             with finished_folder(folder) as part:
                 make_encoder(role, corpus, config.encoder, config.pretraining, 0).save(part)
-        corpus.encoders[role] = RememberedQueries(load_encoder(folder), queries)
+        corpus.encoders[role] = CachedQueryEncoder(load_encoder(folder), queries)
     depth = min(1000, len(collection.documents))
     members = {
         name: Tabled(build(choice, "committee").index(corpus), queries, depth)
@@ -250,7 +250,9 @@ def measured(
 def summary(curves: Mapping[str, Mapping[int, Curve]]) -> dict[str, Any]:
     """For each selection its mean at each budget and its area, with their differences to random; JSON."""
     areas = {name: {seed: area(one) for seed, one in found.items()} for name, found in curves.items()}
-    compared = {name: compare(found, areas[FIRST], **STATISTICS) for name, found in areas.items() if name != FIRST}
+    compared = {
+        name: compare_scores(found, areas[FIRST], **STATISTICS) for name, found in areas.items() if name != FIRST
+    }
     adjusted = dict(zip(compared, holm([one.p_value for one in compared.values()]), strict=True))
     table: dict[str, Any] = {}
     for name, found in curves.items():
@@ -264,7 +266,7 @@ def summary(curves: Mapping[str, Mapping[int, Curve]]) -> dict[str, Any]:
             random = {number: {seed: one[number] for seed, one in curves[FIRST].items()} for number in numbers}
             table[name] |= {
                 "differences": {
-                    str(number): compare(points[number], random[number], **STATISTICS).difference.rounded()
+                    str(number): compare_scores(points[number], random[number], **STATISTICS).difference.rounded()
                     for number in numbers[1:]
                 },
                 "area_difference": compared[name].difference.rounded(),

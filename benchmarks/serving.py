@@ -4,8 +4,8 @@
 
 on the documents of beir/scifact (from the ir_datasets home), ten judged queries of seed 0, and the loopback interface:
 
-- ``load``: requests a second and their times for each model, 16 clients that ask again as soon as they have an answer,
-  beside ``mlflow models serve`` for the same program. Queries are the collection's train queries.
+- ``load_collection``: requests a second and their times for each model, 16 clients that ask again as soon as they have
+  an answer, beside ``mlflow models serve`` for the same program. Queries are the collection's train queries.
 - ``kills``: the server is killed fifty times while eight senders send feedback and one adds documents.
 - ``faults``: the hybrid with passages that a language model writes, BM25 behind it; the endpoint fails, hangs or talks
   nonsense 30 and 100 % of the time.
@@ -33,23 +33,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check
-from zero2ir.data.judgments import draw, test_queries
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection
+from zero2ir.data.judgments import draw_judgments, test_queries
+from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import made_as, make_encoder
+from zero2ir.encoders.making import make_encoder, source_role
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io import paths
-from zero2ir.lm.factory import lasting_lm
+from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Program, load_program
-from zero2ir.program.training import backed, rank_judged, train_program, with_policy
+from zero2ir.program.training import add_fallback, fit_policy, rank_out_of_fold, train_program
 from zero2ir.strategies.base import TrainingInputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))
@@ -62,7 +62,7 @@ CLIENTS, SECONDS, MOST = 16, 20.0, 5000
 KILLS, SENDERS = 50, 8
 QUERIES, DEADLINE = 40, 6.0  # at each rate of each fault; seconds, for a machine with much else to do
 RISKS = (0.1, 0.2, 0.3)
-CACHE = paths.CACHE / "benchmark" / "serving"
+CACHE = paths.CACHE_FOLDER / "benchmark" / "serving"
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts), metavar="PART")
     parser.add_argument("--models", nargs="+", default=MODELS, help="files of conf/model (default: %(default)s)")
     given = parser.parse_args()
-    collection, _ = check(load(compose("ingest", IngestConfig, [f"dataset={DATASET}"]).dataset))
+    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={DATASET}"]).dataset))
     for part in given.parts:
         parts[part](collection, given.models)
 
@@ -84,11 +84,15 @@ def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingIn
     """The model, the strategy, and ten judged queries with the encoders that the model needs."""
     config = compose("library", LibraryConfig, [f"model={model}"])
     chosen, strategy = build(config.model, "model"), build(config.strategy, "strategy")
-    corpus = Corpus(collection.documents, cache=paths.CACHE / "embeddings")
+    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in chosen.encoder_roles():
-        source = made_as(role, config.encoder)
+        source = source_role(role, config.encoder)
         corpus.encoders[role] = make_encoder(source, corpus, config.encoder, config.pretraining, SEED)
-    return chosen, strategy, TrainingInputs(corpus, draw(collection, JudgmentBudget(), SEED), (), config.tuning, SEED)
+    return (
+        chosen,
+        strategy,
+        TrainingInputs(corpus, draw_judgments(collection, JudgmentBudget(), SEED), (), config.tuning, SEED),
+    )
 
 
 def saved_program(collection: Collection, model: str) -> Path:
@@ -269,11 +273,11 @@ def faulty_row(
 ) -> str:
     """What becomes of the queries at one rate of one fault."""
     lm = LMSettings(name="faulty", provider="litellm", model="openai/faulty", api_base=endpoint.url)
-    corpus = Corpus(inputs.corpus.documents, language_model=lasting_lm(lm, folder, SEED))
+    corpus = Corpus(inputs.corpus.documents, language_model=lazy_lm(lm, folder, SEED))
     rewritten = Rewritten(hybrid)
     rewritten.corpus = corpus
     rich = Program(rewritten, corpus.documents, None, {"model": "rewritten"}, corpus.language_model)
-    program = backed(rich, Program(Sparse().index(corpus), corpus.documents, None, {"model": "sparse"}), settings)
+    program = add_fallback(rich, Program(Sparse().index(corpus), corpus.documents, None, {"model": "sparse"}), settings)
     rewritten.search(["the first one opens the client, and nobody waits"], 1)
     endpoint.rate = rate
     times, who, why, answered = [], Counter[str](), Counter[str](), 0
@@ -299,7 +303,7 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
     print(f"| program | stated risk | coverage | risk | coverage with warnings | risk |\n{'|---' * 6}|")
     for model in models:
         program = load_program(saved_program(collection, model))
-        inputs = TrainingInputs(Corpus(program.documents), draw(collection, JudgmentBudget(), SEED))
+        inputs = TrainingInputs(Corpus(program.documents), draw_judgments(collection, JudgmentBudget(), SEED))
         queries, judgments = test_queries(collection, inputs.judgments)
         relevant = {(row.query_id, row.doc_id) for row in judgments if row.relevance > 0}
         ranking, probabilities = program.search([query.text for query in queries], 1)
@@ -311,9 +315,9 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
                 for query, number in zip(queries, first, strict=True)
             ]
         )
-        known = rank_judged(program.retriever, inputs)
+        known = rank_out_of_fold(program.retriever, inputs)
         for risk in RISKS:
-            policy = with_policy(program, known, risk, None).policy
+            policy = fit_policy(program, known, risk, None).policy
             assert policy is not None
             decided = np.array([policy.decide(sure) for sure in probabilities[:, 0]])
             cells = [share(correct, chosen) for chosen in (decided == "answer", decided != "abstain")]

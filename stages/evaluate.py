@@ -12,40 +12,48 @@ from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_r
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
 from zero2ir.program.program import load_program, program_digest
-from zero2ir.program.training import answer, ceiling_run, code_revision, lm_cost, made_on, rank, timed
-from zero2ir.tracking.runs import DataUsed, TrainingRecord, log_evaluation, log_training, watching
+from zero2ir.program.training import (
+    answer_queries,
+    code_revision,
+    describe_runtime,
+    lm_cost,
+    rank_queries,
+    timed,
+    translated_query_run,
+)
+from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_training
 
 
 def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
-    trained, results = paths.trained(**names), paths.results(**names)
-    program = load_program(trained / paths.PROGRAM)
-    training = json.loads((trained / paths.TRAINING).read_text(encoding="utf-8"))
-    collection = read_collection(paths.COLLECTION)
+    trained, results = paths.training_folder(**names), paths.results(**names)
+    program = load_program(trained / paths.PROGRAM_FOLDER)
+    training = json.loads((trained / paths.TRAINING_FILE).read_text(encoding="utf-8"))
+    collection = read_collection(paths.COLLECTION_FOLDER)
     drawn = read_judgments(paths.judgments(config.system.seed))
     queries, qrels = test_queries(collection, drawn)
 
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
-    ceiling = ceiling_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
-    with watching(config.tracking) as seen:
-        (run, confidence), seconds = timed(lambda: rank(program, queries, depth, candidates))
+    ceiling = translated_query_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
+    with collect_telemetry(config.tracking) as seen:
+        (run, confidence), seconds = timed(lambda: rank_queries(program, queries, depth, candidates))
     check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})
     check_ties(run, qrels, ranking_measures(config.evaluation.measures)[0], config.evaluation.tie_limit)
     key = AnswerKey(
         {query.query_id: query.answers for query in queries},
         {document.doc_id: document.body for document in program.documents},
-        answer(program, queries, run),
+        answer_queries(program, queries, run),
     )
     system = SystemIdentity(
         **names,
-        dataset=collection.facts["name"],
-        notes={"chosen": training["chosen"], "because": training["because"], "code": code_revision()}
-        | on_judged_queries(training)
+        dataset=collection.metadata["name"],
+        notes={"chosen": training["chosen"], "reason": training["reason"], "code": code_revision()}
+        | cross_validation_note(training)
         | program.retriever.notes(),
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
-        made_on=made_on(),
+        runtime=describe_runtime(),
     )
     metrics = write_results(
         results,
@@ -61,27 +69,27 @@ def main(config: EvaluateConfig) -> None:
         key=key,
         ceiling=ceiling,
     )
-    panel, test = read_panel(), paths.COLLECTION / "qrels.parquet"
+    panel, test = read_panel(), paths.COLLECTION_FOLDER / "qrels.parquet"
     run_id = log_training(
         config.tracking,
         paths.run_name(**names),
         program,
-        program_digest(trained / paths.PROGRAM),
+        program_digest(trained / paths.PROGRAM_FOLDER),
         TrainingRecord.model_validate_json((trained / paths.TRACKED).read_text(encoding="utf-8")),
-        {paths.TRAINING: training},
+        {paths.TRAINING_FILE: training},
     )
     log_evaluation(
         config.tracking,
         run_id,
         metrics=figures(metrics),
         folder=results,
-        tags={key: str(value) for key, value in names.items()} | {"test queries": str(len(queries))},
-        data=[DataUsed(f"{panel.dataset} test queries", test, sha256(test), "test")],
-        seen=seen,
+        tags={key: str(value) for key, value in names.items()} | {"test_queries": str(len(queries))},
+        data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
+        telemetry=seen,
     )
 
 
-def on_judged_queries(training: dict[str, Any]) -> dict[str, str]:
+def cross_validation_note(training: dict[str, Any]) -> dict[str, str]:
     """What the judged queries promised, to stand beside what the test queries say; nothing where nothing was chosen."""
     choice = training.get("choice")
     return {"cross-validated": f"{training['measure']} {choice['honest']:.3f}"} if choice else {}
@@ -92,7 +100,7 @@ def figures(metrics: dict[str, Any]) -> dict[str, float]:
     flat: dict[str, float] = {}
     nested = {
         f"{group}/{key}": value
-        for group in ("condensed", "confidence", "ceiling", "of_ceiling")
+        for group in ("condensed", "confidence", "ceiling", "ceiling_share")
         for key, value in metrics.get(group, {}).items()
     }
     for name, value in (metrics | nested).items():

@@ -5,43 +5,53 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir.config import PretrainConfig, PretrainingSettings, built, read_panel, stage
+from zero2ir.config import (
+    PretrainConfig,
+    PretrainingSettings,
+    built,
+    read_panel,
+    stage,
+)
 from zero2ir.data.judgments import read_judgments
 from zero2ir.data.store import is_ordered, read_documents
 from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import digest, made_as, make_encoder
+from zero2ir.encoders.making import make_encoder, source_role, training_digest
 from zero2ir.encoders.settings import check_available
-from zero2ir.encoders.training import Loss, write_losses
+from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
 from zero2ir.program.training import code_revision, peak_memory_mb, timed
-from zero2ir.strategies.base import wants_synthetic
+from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
-from zero2ir.tracking.runs import Pipeline, log_pretraining, watching
-from zero2ir.tracking.telemetry import Watched
+from zero2ir.tracking.runs import PipelineRun, collect_telemetry, log_pretraining
+from zero2ir.tracking.telemetry import Telemetry
 
-ENCODED = paths.CACHE / "embeddings"
-CHECKPOINTS = paths.CACHE / "checkpoints"
+ENCODED = paths.CACHE_FOLDER / "embeddings"
+CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 
 
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
     models, strategies = built("model", config.models), built("strategy", config.strategies)  # mistakes: now, not later
-    roles = sorted({made_as(role, config.encoder) for model in models for role in model.encoder_roles()})
-    write = synthetic_queries if any(wants_synthetic(one, config.lm.available) for one in strategies) else no_queries
-    corpus = Corpus(read_documents(paths.COLLECTION))
-    with finished_folder(paths.SYNTHETIC) as folder:
+    roles = sorted({source_role(role, config.encoder) for model in models for role in model.encoder_roles()})
+    write = (
+        synthetic_queries
+        if any(needs_synthetic_queries(one, config.lm.available) for one in strategies)
+        else no_queries
+    )
+    corpus = Corpus(read_documents(paths.COLLECTION_FOLDER))
+    with finished_folder(paths.SYNTHETIC_FOLDER) as folder:
         written = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
     for one in filter(None, written):
         log_written(config, one)
     made = []
-    with finished_folder(paths.ENCODERS) as folder:
+    with finished_folder(paths.ENCODER_FOLDER) as folder:
         for role in roles:
-            for seed in config.seeds[:1] if role in paths.UNSEEDED else config.seeds:
+            for seed in config.seeds[:1] if role in paths.SEED_INDEPENDENT_ROLES else config.seeds:
                 made.append(encoder(config, corpus, role, seed, folder))
     for one in made:
         shutil.rmtree(one.checkpoints, ignore_errors=True)  # only now: a kill would have cost finished ones, too
@@ -49,12 +59,12 @@ def main(config: PretrainConfig) -> None:
             log(config, one)
 
 
-class Written(NamedTuple):
+class SyntheticLog(NamedTuple):
     """What is left to do for one seed's synthetic queries when all are written."""
 
     seed: int
     cost: Mapping[str, float]
-    seen: Watched
+    seen: Telemetry
 
 
 def no_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
@@ -62,14 +72,17 @@ def no_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) 
     write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
 
 
-def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> Written:
+def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> SyntheticLog:
     """Writes one seed's synthetic queries."""
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":
-        role = made_as("pretrained", config.encoder)
+        role = source_role("pretrained", config.encoder)
         made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
         corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
-    with open_lm(config.lm, paths.CACHE / "lm", seed) as language_model, watching(config.tracking) as seen:
+    with (
+        open_lm(config.lm, paths.CACHE_FOLDER / "lm", seed) as language_model,
+        collect_telemetry(config.tracking) as seen,
+    ):
         judgments = read_judgments(paths.judgments(seed))
         (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
         usage = {f"lm_{key}": value for key, value in language_model.usage.as_dict().items()}
@@ -77,42 +90,44 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     write_synthetic(rows, provenance, cost, folder)
     if rows:
         write_card(data_card(rows, judgments, settings, cost, seed), seed, folder)
-    return Written(seed, {key: value for key, value in cost.items() if value is not None}, seen)
+    return SyntheticLog(seed, {key: value for key, value in cost.items() if value is not None}, seen)
 
 
-class Made(NamedTuple):
+class EncoderLog(NamedTuple):
     """What is left to do for an encoder when all are written."""
 
     role: str
     seed: int
-    losses: Mapping[str, Sequence[Loss]]
+    losses: Mapping[str, Sequence[LossPoint]]
     cost: Mapping[str, float]
     checkpoints: Path
 
 
-def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, encoders: Path) -> Made:
+def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, encoders: Path) -> EncoderLog:
     """Makes and writes the encoder that plays a role, with the documents that it encoded and its loss curves."""
     settings = informed(config.pretraining, seed)
     choices = (role, corpus, config.encoder, settings, seed)
-    checkpoints = CHECKPOINTS / digest(*choices)
+    checkpoints = CHECKPOINTS / training_digest(*choices)
     made, seconds = timed(lambda: make_encoder(*choices, checkpoints))
     rows, encoding_seconds = timed(lambda: embed(made, corpus.contents, ENCODED))
     folder = encoders / paths.encoder(role, seed).name
     save_encoded(made, rows, folder)
     for part, curve in made.losses.items():
-        write_losses(curve, encoders / paths.losses(role, seed, part).relative_to(paths.ENCODERS))
+        write_losses(curve, encoders / paths.losses(role, seed, part).relative_to(paths.ENCODER_FOLDER))
     cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
-    write_json(folder / paths.COST, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
-    return Made(role, seed, made.losses, cost, checkpoints)
+    write_json(folder / paths.COST_FILE, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
+    return EncoderLog(role, seed, made.losses, cost, checkpoints)
 
 
 def informed(settings: PretrainingSettings, seed: int) -> PretrainingSettings:
     """The settings with what the pair tasks have to know of the collection."""
     written = [(row.query, row.doc_id) for row in read_synthetic(paths.synthetic(seed)) if not row.rejected]
-    return settings.model_copy(update={"pairs": settings.pairs.informed(is_ordered(paths.COLLECTION), written)})
+    return settings.model_copy(
+        update={"pairs": settings.pairs.with_collection(is_ordered(paths.COLLECTION_FOLDER), written)}
+    )
 
 
-def log_written(config: PretrainConfig, written: Written) -> None:
+def log_written(config: PretrainConfig, written: SyntheticLog) -> None:
     """Records the writing of one seed's queries."""
     log_pretraining(
         config.tracking,
@@ -126,11 +141,11 @@ def log_written(config: PretrainConfig, written: Written) -> None:
         },
         metrics=written.cost,
         tags=tags_of("synthetic queries", written.seed),
-        seen=written.seen,
+        telemetry=written.seen,
     )
 
 
-def log(config: PretrainConfig, made: Made) -> None:
+def log(config: PretrainConfig, made: EncoderLog) -> None:
     """Records the making of an encoder that was trained."""
     log_pretraining(
         config.tracking,
@@ -148,12 +163,12 @@ def log(config: PretrainConfig, made: Made) -> None:
     )
 
 
-def pipeline() -> Pipeline:
-    return Pipeline(read_panel().model_dump(mode="json"), code_revision())
+def pipeline() -> PipelineRun:
+    return PipelineRun(read_panel().model_dump(mode="json"), code_revision())
 
 
 def tags_of(role: str, seed: int) -> dict[str, str]:
-    return {"role": role, "seed": str(seed), "documents": sha256(paths.COLLECTION / "documents.parquet")}
+    return {"role": role, "seed": str(seed), "documents": sha256(paths.COLLECTION_FOLDER / "documents.parquet")}
 
 
 if __name__ == "__main__":

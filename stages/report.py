@@ -11,20 +11,20 @@ from zero2ir.io.files import sha256
 from zero2ir.program.training import code_revision
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
-from zero2ir.tracking.runs import Pipeline, log_best, log_report
+from zero2ir.tracking.runs import PipelineRun, log_best, log_report
 
 
 def main(config: ReportConfig) -> None:
-    manifest = json.loads((paths.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((paths.COLLECTION_FOLDER / "manifest.json").read_text(encoding="utf-8"))
     folders = {
         paths.run_name(*system): paths.results(*system)
         for system in product(config.panel.models, config.panel.strategies, config.panel.seeds)
     }
     build_report(
         list(folders.values()),
-        paths.REPORT,
+        paths.REPORT_FOLDER,
         cards=[card for seed in config.panel.seeds if (card := read_card(paths.synthetic(seed)))],
-        collection=read_collection(paths.COLLECTION),
+        collection=read_collection(paths.COLLECTION_FOLDER),
         manifest=manifest,
         settings=config.panel.model_dump(mode="json"),
         other_results=config.other_results,
@@ -33,8 +33,8 @@ def main(config: ReportConfig) -> None:
         level=config.evaluation.confidence_level,
         seed=config.seed,
     )
-    pipeline = Pipeline(config.panel.model_dump(mode="json"), code_revision())
-    log_report(config.tracking, pipeline, paths.REPORT, {"dataset": config.panel.dataset})
+    pipeline = PipelineRun(config.panel.model_dump(mode="json"), code_revision())
+    log_report(config.tracking, pipeline, paths.REPORT_FOLDER, {"dataset": config.panel.dataset})
     seed = config.panel.seeds[0]  # one program a system: the first draw's
     own = {name: folder for name, folder in folders.items() if name.endswith(f"/seed{seed}")}
     measure = config.task.measures[0]
@@ -42,7 +42,7 @@ def main(config: ReportConfig) -> None:
         config.tracking,
         pipeline,
         {name: read_results(folder).per_query[measure] for name, folder in own.items()},
-        documents=sha256(paths.COLLECTION / "documents.parquet"),
+        documents=sha256(paths.COLLECTION_FOLDER / "documents.parquet"),
         first=f"{config.baseline}/seed{seed}",
         measure=measure,
         options={

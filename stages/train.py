@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.config import TrainConfig, build, chosen, complete, stage
-from zero2ir.data.auxiliary import read_others
-from zero2ir.data.judgments import read_asked, read_candidates, read_judgments
+from zero2ir.data.auxiliary import read_auxiliary_collections
+from zero2ir.data.judgments import read_candidates, read_judgments, read_unlabelled_queries
 from zero2ir.data.store import read_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
@@ -17,12 +17,12 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes
-from zero2ir.program.training import Trained, code_revision, train_program
-from zero2ir.strategies.base import TrainingInputs, wants_synthetic
+from zero2ir.program.training import TrainingResult, code_revision, train_program
+from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking.runs import DataUsed, TrainingRecord, Tried, watching
-from zero2ir.tracking.telemetry import Watched
+from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry
+from zero2ir.tracking.telemetry import Telemetry
 
 
 def main(config: TrainConfig) -> None:
@@ -30,33 +30,33 @@ def main(config: TrainConfig) -> None:
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = model.encoder_roles()
     asks = "lm" in strategy.needs | model.needs()
-    with open_lm(config.lm, paths.CACHE / "lm", config.seed) if asks else nullcontext() as language_model:
+    with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        with watching(config.tracking) as seen:
+        with collect_telemetry(config.tracking) as seen:
             trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
-    cost = total(pretraining_cost(config.seed, wants_synthetic(strategy, True), roles), trained.cost)
+    cost = total(pretraining_cost(config.seed, needs_synthetic_queries(strategy, True), roles), trained.cost)
     record = {
         "chosen": trained.fitted.chosen,
-        "because": trained.fitted.because,
+        "reason": trained.fitted.reason,
         "cost": cost,
         "measure": config.tuning.measure,
         **trained.fitted.report,
     }
-    with finished_folder(paths.trained(**names)) as folder:
-        trained.program.save(folder / paths.PROGRAM)
-        cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM) / len(trained.program.documents)
-        write_json(folder / paths.TRAINING, record)
+    with finished_folder(paths.training_folder(**names)) as folder:
+        trained.program.save(folder / paths.PROGRAM_FOLDER)
+        cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM_FOLDER) / len(trained.program.documents)
+        write_json(folder / paths.TRAINING_FILE, record)
         tracked = tracking_record(config, names, trained, cost, seen)
         write_json(folder / paths.TRACKED, tracked.model_dump(mode="json"))
 
 
 def tracking_record(
-    config: TrainConfig, names: Mapping[str, Any], trained: Trained, cost: Mapping[str, Any], seen: Watched
+    config: TrainConfig, names: Mapping[str, Any], trained: TrainingResult, cost: Mapping[str, Any], seen: Telemetry
 ) -> TrainingRecord:
     """What MLflow is told of this training when the program is measured."""
     fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION / "documents.parquet", paths.judgments(config.seed)
-    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "other_collections"}
+    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
     conf = {
         "model": complete(config.model),
         "strategy": complete(config.strategy),
@@ -67,18 +67,18 @@ def tracking_record(
         revision=code_revision(),
         parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"judgments/{key}": value for key, value in fitted.report.get("choice", {}).items()}
+        | {f"tuning/{key}": value for key, value in fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
-        | {"documents": sha256(documents), "chosen": fitted.chosen, "because": fitted.because},
+        | {"documents": sha256(documents), "chosen": fitted.chosen, "reason": fitted.reason},
         seconds=cost["train_seconds"],
         ended=time.time(),
-        tried=tuple(tried_prompt(record) for record in fitted.report.get("prompts", ())),
+        tried=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
         data=(
-            DataUsed(f"{panel.dataset} documents", documents, sha256(documents), "training"),
-            DataUsed(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
+            DatasetInput(f"{panel.dataset} documents", documents, sha256(documents), "training"),
+            DatasetInput(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
         ),
-        seen=seen,
+        telemetry=seen,
     )
 
 
@@ -93,7 +93,7 @@ def training_inputs(
         language_model: open, where something asks for it.
         writes: whether the strategy has more synthetic queries written, and has to know as what the others were.
     """
-    documents = read_documents(paths.COLLECTION)
+    documents = read_documents(paths.COLLECTION_FOLDER)
     loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
     corpus = Corpus(
         documents,
@@ -108,18 +108,18 @@ def training_inputs(
         config.tuning,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
-        read_others(paths.OTHERS),
+        read_auxiliary_collections(paths.AUXILIARY_FOLDER),
         read_candidates(paths.candidates(config.seed)),
-        read_asked(paths.asked(config.seed)),
+        read_unlabelled_queries(paths.unlabelled_queries(config.seed)),
     )
 
 
-def tried_prompt(record: Mapping[str, Any]) -> Tried:
+def prompt_run(record: Mapping[str, Any]) -> NestedRun:
     """A prompt that the search tried, as a run of its own."""
     kept = ("part", "origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "queries")
     figures = ("written", "accepted", "synthetic", "expected_gain", "standard_error", "lm_calls", "seconds")
     judged = {f"judged/{key}": value for key, value in (record["judged"] or {}).items()}
-    return Tried(
+    return NestedRun(
         f"prompt-{record['digest']}",
         {key: record[key] for key in (*kept, "chosen") if key in record}
         | {"demonstrations": len(record["demonstrations"])},
@@ -152,7 +152,7 @@ def total(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, A
 
 def read_cost(folder: Path) -> dict[str, Any]:
     """What making the things in a folder took."""
-    return json.loads((folder / paths.COST).read_text(encoding="utf-8"))
+    return json.loads((folder / paths.COST_FILE).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
 from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.multitask_training.training import train_multitask
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
 from zero2ir.encoders.settings import EncoderSettings, package_folder
 from zero2ir.encoders.sparse import SparseEncoder
@@ -88,7 +88,7 @@ def own_tracking_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def docstrings() -> list[Document]:
     """Sixty docstrings of the standard library, 20 to 120 words each."""
-    documents = [Document(*row) for row in read_documents()[0]]
+    documents = [Document(*row) for row in read_pydocs()[0]]
     middling = [document for document in documents if 20 <= len(document.text.split()) <= 120]
     return middling[:: len(middling) // 60][:60]
 

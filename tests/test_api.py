@@ -13,7 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.lm.settings import LMSettings
 from zero2ir.program.program import program_digest
-from zero2ir.strategies.base import Fitted, TrainingInputs
+from zero2ir.strategies.base import FitResult, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.meta.strategy import Meta
 
@@ -70,14 +70,14 @@ def test_meta_learns_with_and_without_a_language_model(
 ) -> None:
     language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
     none = LanguageModel(LMSettings(name="none", provider="none"))
-    monkeypatch.setattr("zero2ir.lm.factory.lasting_lm", lambda *_: language_model if lm else none)
+    monkeypatch.setattr("zero2ir.lm.factory.lazy_lm", lambda *_: language_model if lm else none)
     settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer.iterations=2"])]
     options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
     program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
     assert bool(script.requests) == bool(lm)
     assert len(program(query=QUERY).docids) == 10
     assert program.about["strategy"] == strategy
-    assert program.about["because"]
+    assert program.about["reason"]
 
 
 def test_others_are_practised_on_and_named_in_what_is_wrong_with_them(
@@ -87,13 +87,13 @@ def test_others_are_practised_on_and_named_in_what_is_wrong_with_them(
     monkeypatch.setattr(Meta, "fit", lambda self, model, inputs: given.append(inputs) or FineTune().fit(model, inputs))
     options: dict[str, Any] = {"model": "sparse", "strategy": "meta"}
     other = (["one text", "another text"], [("a query", "1", 2)])
-    zero2ir.train(string_methods, string_judgments, **options, others=[other])
+    zero2ir.train(string_methods, string_judgments, **options, auxiliary_collections=[other])
     ((there,),) = (inputs.others for inputs in given)
     assert [row.doc_id for row in there.judgments] == ["1"]
     assert [document.text for document in there.documents] == other[0]
     wrong = [other, (["one text"], [("a query", "7", 2)])]
     with pytest.raises(InputError, match=r"^others\[1\]: judgments\[0\]: no document has the id '7'"):
-        zero2ir.train(string_methods, string_judgments, **options, others=wrong)
+        zero2ir.train(string_methods, string_judgments, **options, auxiliary_collections=wrong)
 
 
 def test_another_seed_gives_another_encoder(string_methods: Mappings, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_prompt_is_searched_for(string_methods: Mappings, string_judgments: Ro
     options: dict[str, Any] = {"model": "static", "strategy": "prompt", "encoder": "static", "lm": "smollm2"}
     program = zero2ir.train(string_methods, string_judgments, **options, settings=[*SMALL, *few, *search])
     assert program.about["strategy"] == "prompt"
-    assert "among 3; " in program.about["because"]
+    assert "among 3; " in program.about["reason"]
     assert program.language_model is None  # it is needed for training alone
     program.save("searcher")
     query = "cut a text into words"
@@ -243,7 +243,7 @@ def test_no_query_is_measured_by_what_was_trained_on_it(
     measured: list[set[str]] = []
     fit, judged_values = FineTune.fit, tuning.judged_values
 
-    def watched_fit(self: FineTune, model: Any, inputs: TrainingInputs) -> Fitted:
+    def watched_fit(self: FineTune, model: Any, inputs: TrainingInputs) -> FitResult:
         trained.append(set(inputs.queries))
         return fit(self, model, inputs)
 
@@ -326,7 +326,7 @@ PAIRS = [
 
 def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(string_methods, tmp_path) -> None:
     program = zero2ir.train(string_methods, PAIRS, task="qa", model="sparse")
-    assert program.about["set_aside"] == {"what did Napoleon do": "no passage holds an answer"}
+    assert program.about["skipped_questions"] == {"what did Napoleon do": "no passage holds an answer"}
     program.save(tmp_path / "searcher")
     opened = zero2ir.load(tmp_path / "searcher")
     for one in (program, opened):
@@ -382,7 +382,7 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     assert [link.name for link in program.links] == ["static", "sparse"]
     assert program.fallback.deadline == 5.0
     assert program.policy is not None
-    assert (program.policy.risk, program.policy.most_risk, program.policy.queries) == (0.3, 0.6, 6)
+    assert (program.policy.risk, program.policy.max_risk, program.policy.queries) == (0.3, 0.6, 6)
     answer = program(query=QUERY)
     assert (answer.served_by, answer.steps) == ("static_hybrid", [])
     assert answer.decision == program.policy.decide(answer.confidence)

@@ -132,7 +132,7 @@ def test_search_says_why_it_gives_no_document(
     searcher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = load(searcher)
-    program.policy = Policy(risk=0.0, most_risk=0.0, answer=None, warn=None, coverage=0.0, queries=10)
+    program.policy = Policy(risk=0.0, max_risk=0.0, answer=None, warn=None, coverage=0.0, queries=10)
     program.save(tmp_path / "unsure")
     cli.main(["search", str(tmp_path / "unsure"), "xylophone"])
     assert "no document is given" in " ".join(capsys.readouterr().out.split())
@@ -181,7 +181,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["serve", "nowhere", "--port", "0"], "error: nowhere: not a saved program"),
         (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be had"),
         (["serve", "nowhere", "--host", "0.0.0.0"], "error: --host 0.0.0.0: open to other machines"),
-        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are body_bytes"),
+        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are max_body_bytes"),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
         (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: neither docs.jsonl nor .tsv is there"),

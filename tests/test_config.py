@@ -36,13 +36,13 @@ from zero2ir.config import (
 from zero2ir.data.settings import DatasetSettings
 from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.cropping import Cropping
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import ExperimentConfig
 from zero2ir.lm.settings import LMSettings
-from zero2ir.strategies.base import wants_synthetic
+from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.tracking.runs import TrackingSettings
 
@@ -171,12 +171,14 @@ def test_the_panel_as_it_is_passes() -> None:
 
 
 def test_only_some_strategies_want_synthetic_queries() -> None:
-    wanting = {name: wants_synthetic(*built("strategy", [name]), True) for name in ("zero_shot", "fine_tune", "prompt")}
+    wanting = {
+        name: needs_synthetic_queries(*built("strategy", [name]), True) for name in ("zero_shot", "fine_tune", "prompt")
+    }
     assert wanting == {"zero_shot": False, "fine_tune": False, "prompt": True}
     fixed, meta = built("strategy", ["fixed_prompt", "meta"])
-    assert wants_synthetic(fixed, False)
-    assert wants_synthetic(meta, True)
-    assert not wants_synthetic(meta, False)  # it can do without
+    assert needs_synthetic_queries(fixed, False)
+    assert needs_synthetic_queries(meta, True)
+    assert not needs_synthetic_queries(meta, False)  # it can do without
 
 
 @pytest.mark.parametrize("choice", choices("lm"))
@@ -312,12 +314,12 @@ def test_each_pair_task_can_be_had_alone(task: str) -> None:
     settings, default = (composed(f"pretraining={name}").pretraining for name in (task, "default"))
     own = PairTasks.model_fields[task].annotation.__args__[0]
     assert settings.pairs == PairTasks(**{task: own()})
-    assert settings.model_copy(update={"pairs": DEFAULT}) == default  # nothing else differs
+    assert settings.model_copy(update={"pairs": DEFAULT_PAIR_TASKS}) == default  # nothing else differs
 
 
 def test_all_pair_tasks_are_those_that_the_documents_alone_give() -> None:
     pairs = composed("pretraining=all").pretraining.pairs
-    assert pairs == DEFAULT.model_copy(update={"cropping": Cropping(), "adjacency": Adjacency()})
+    assert pairs == DEFAULT_PAIR_TASKS.model_copy(update={"cropping": Cropping(), "adjacency": Adjacency()})
 
 
 def test_the_two_encoders_from_documents_learn_from_judgments_as_the_given_one_does() -> None:
@@ -345,7 +347,7 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
 @pytest.mark.parametrize(
     ("choice", "override", "key", "valid"),
     [
-        ("dataset=pydocs", "budget.query=3", "budget.query", ["asked", "documents_per_query", "queries"]),
+        ("dataset=pydocs", "budget.query=3", "budget.query", ["documents_per_query", "queries", "unlabelled_queries"]),
         ("dataset=pydocs", "sedes=[1]", "sedes", ["budget", "dataset", "seeds"]),
         ("dataset=pydocs", "lm=smollm2", "lm", ["budget", "dataset", "seeds"]),
         ("lm=smollm2", "lm.temprature=1", "lm.temprature", ["temperature", "max_tokens"]),
@@ -355,7 +357,7 @@ def test_unknown_choice_lists_the_valid_ones(group: str) -> None:
         ("pretraining=default", "+pretraining.static.fit.epoch=1", "pretraining.static.fit.epoch", ["epochs", "scale"]),
         ("model=sparse", "+tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
         ("model=sparse", "tuning.prior=1", "tuning.prior", ["folds", "prior_deviation"]),
-        ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "uri", "watch"]),
+        ("tracking=local", "tracking.url=x", "tracking.url", ["experiment", "telemetry", "uri"]),
     ],
 )
 def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, valid: list[str]) -> None:
@@ -522,7 +524,7 @@ def unchanged(project: Path) -> Iterator[None]:
         (
             "train",
             "model.k9=1",
-            "error: model.k9: unknown key; valid keys are depth, learning, least_weight, moves, normalization, ",
+            "error: model.k9: unknown key; valid keys are depth, learning, min_weight, moves, normalization, ",
         ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],

@@ -13,8 +13,8 @@ for _variable, _off in {
 }.items():
     os.environ.setdefault(_variable, _off)
 
-from zero2ir.api import Compared, compare, label, load, train  # noqa: E402
+from zero2ir.api import CrossValidationResult, compare, label, load, train  # noqa: E402
 from zero2ir.errors import InputError  # noqa: E402
 
 __version__ = "0.1.0"
-__all__ = ["Compared", "InputError", "compare", "label", "load", "train"]
+__all__ = ["CrossValidationResult", "InputError", "compare", "label", "load", "train"]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from zero2ir.data.inputs import (
-    Candidates,
+    CandidatesByQuery,
     Documents,
     Judgments,
-    Pairs,
+    QuestionAnswerPairs,
     as_candidates,
     as_documents,
     as_judgments,
@@ -19,19 +19,19 @@ from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
     from zero2ir.config import LibraryConfig
-    from zero2ir.data.auxiliary import OtherCollection
+    from zero2ir.data.auxiliary import AuxiliaryCollection
     from zero2ir.data.records import Document, JudgedDocument
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
-    from zero2ir.labelling.labelling import Labelling
+    from zero2ir.labelling.loop import Labelling
     from zero2ir.program.program import Program
     from zero2ir.strategies.base import TrainingInputs
 
 
 def train(
     documents: Documents,
-    judgments: Judgments | Pairs = (),
+    judgments: Judgments | QuestionAnswerPairs = (),
     *,
     task: str = "ranking",
     model: str = "hybrid",
@@ -40,10 +40,10 @@ def train(
     lm: str | None = None,
     seed: int = 0,
     settings: Sequence[str] = (),
-    others: Sequence[tuple[Documents, Judgments]] = (),
-    candidates: Candidates | None = None,
+    auxiliary_collections: Sequence[tuple[Documents, Judgments]] = (),
+    candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
-    asked: Sequence[str] = (),
+    unlabelled_queries: Sequence[str] = (),
     fallback: Sequence[str] = (),
     risk: float | None = None,
 ) -> "Program":
@@ -53,7 +53,7 @@ def train(
         documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
         judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
             (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
-            to answers. ``program.about["set_aside"]`` says which of them were of no use.
+            to answers. ``program.about["skipped_questions"]`` says which of them were of no use.
         task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
         strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
@@ -62,13 +62,13 @@ def train(
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         seed: of everything that draws; the same seed gives the same searcher.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
-        others: documents and judgments of other collections, for strategy meta to practise on.
+        auxiliary_collections: documents and judgments of other collections, for strategy meta to practise on.
         candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
             each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
         translations: of judged queries into the documents' language, by query, where they are in another one: what
             model=translated, aligned and crosslingual learn from.
-        asked: further queries that people asked, of which nothing is judged, such as a log: they tell how scores
-            spread, which makes the stated confidence truer.
+        unlabelled_queries: further queries that people asked, of which nothing is judged, such as a log: they tell how
+            scores spread, which makes the stated confidence truer.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
@@ -77,11 +77,11 @@ def train(
         InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
     """
     from zero2ir.config import build
-    from zero2ir.program.training import backed, train_program, with_policy
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.program.training import add_fallback, fit_policy, train_program
+    from zero2ir.strategies.base import needs_synthetic_queries
 
-    stated = () if risk is None else (f"answering.risk={risk}",)
-    config = _config(task, model, strategy, encoder, lm, [*settings, *stated])
+    overrides = () if risk is None else (f"answering.risk={risk}",)
+    config = _config(task, model, strategy, encoder, lm, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
     simpler = {name: _config(task, name, strategy, encoder, lm, shared) for name in fallback}
     chosen = build(config.model, "model")
@@ -91,14 +91,24 @@ def train(
     corpus = _corpus(as_documents(documents), config, needs, seed)
     rows, set_aside = _judged(judgments, corpus, config, translations)
     ranked = as_candidates(candidates, rows, corpus.number_of)
-    inputs = _inputs(corpus, rows, ranked, config, wants_synthetic(fit, config.lm.available), seed)
-    inputs = replace(inputs, others=[_other(number, *pair) for number, pair in enumerate(others)], asked=list(asked))
-    about = {"model": model, "strategy": strategy, "seed": seed} | ({"set_aside": set_aside} if set_aside else {})
+    inputs = _inputs(corpus, rows, ranked, config, needs_synthetic_queries(fit, config.lm.available), seed)
+    inputs = replace(
+        inputs,
+        auxiliary_collections=[
+            _auxiliary_collection(number, *pair) for number, pair in enumerate(auxiliary_collections)
+        ],
+        unlabelled_queries=list(unlabelled_queries),
+    )
+    about = {"model": model, "strategy": strategy, "seed": seed} | (
+        {"skipped_questions": set_aside} if set_aside else {}
+    )
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
-        program = backed(program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback)
-    return with_policy(program, trained.known, config.answering.risk, config.answering.most_risk)
+        program = add_fallback(
+            program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback
+        )
+    return fit_policy(program, trained.out_of_fold, config.answering.risk, config.answering.max_risk)
 
 
 def load(folder: str | Path) -> "Program":
@@ -152,8 +162,8 @@ def label(
     from zero2ir.io import paths
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
-    from zero2ir.labelling.labelling import Labelling
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.labelling.loop import Labelling
+    from zero2ir.strategies.base import needs_synthetic_queries
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
     config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
@@ -162,18 +172,18 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE / "embeddings")
+    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE_FOLDER / "embeddings")
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
-    synthetic = wants_synthetic(fit, config.lm.available)
+    synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = _inputs(corpus, as_judgments(judgments, corpus.number_of), None, config, synthetic, seed)
     return Labelling(
         chosen.index(corpus),
         fit,
-        replace(inputs, asked=[text for _, text in candidates] if queries is not None else ()),
+        replace(inputs, unlabelled_queries=[text for _, text in candidates] if queries is not None else ()),
         candidates,
         {name: member.index(corpus) for name, member in members.items()},
         choose,
@@ -183,7 +193,7 @@ def label(
     )
 
 
-class Compared(NamedTuple):
+class CrossValidationResult(NamedTuple):
     """One system's cross-validated result.
 
     Attributes:
@@ -201,7 +211,7 @@ class Compared(NamedTuple):
 
 def compare(
     documents: Documents,
-    judgments: Judgments | Pairs,
+    judgments: Judgments | QuestionAnswerPairs,
     *,
     task: str = "ranking",
     models: Sequence[str] = ("sparse", "dense", "hybrid"),
@@ -211,9 +221,9 @@ def compare(
     folds: int = 5,
     seed: int = 0,
     settings: Sequence[str] = (),
-    candidates: Candidates | None = None,
+    candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
-) -> list[Compared]:
+) -> list[CrossValidationResult]:
     """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
 
     Args:
@@ -240,12 +250,12 @@ def compare(
 
     from zero2ir.config import build
     from zero2ir.evaluation.intervals import bootstrap_interval
-    from zero2ir.evaluation.significance import compare as compare_scores
+    from zero2ir.evaluation.significance import compare_scores as compare_scores
     from zero2ir.io.terminal import progress
 
-    for name, least, given in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
-        if given < least:
-            raise InputError(f"{name}: {given} given; comparing needs at least {least}")
+    for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
+        if number < least:
+            raise InputError(f"{name}: {number} given; comparing needs at least {least}")
     configs = {
         f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
         for model in models
@@ -272,12 +282,12 @@ def compare(
         "seed": seed,
     }
     scores = {
-        name: {0: _held_out(config, corpus, rows, ranked, fold_of, seed)}
+        name: {0: _cross_validated_scores(config, corpus, rows, ranked, fold_of, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
     baseline = next(iter(scores.values()))
     return [
-        Compared(
+        CrossValidationResult(
             name,
             first.task.measures[0],
             bootstrap_interval(list(values[0].values()), **options),
@@ -287,18 +297,18 @@ def compare(
     ]
 
 
-def _held_out(
+def _cross_validated_scores(
     config: "LibraryConfig",
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
-    candidates: Candidates | None,
+    candidates: CandidatesByQuery | None,
     fold_of: Mapping[str, int],
     seed: int,
 ) -> dict[str, float]:
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
-    from zero2ir.strategies.base import wants_synthetic
+    from zero2ir.strategies.base import needs_synthetic_queries
     from zero2ir.strategies.tuning import judged_values
 
     measure = config.task.measures[0]
@@ -307,9 +317,11 @@ def _held_out(
     values: dict[str, float] = {}
     for fold in sorted(set(fold_of.values())):
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
-        seen = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
+        training_rows = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        inputs = _inputs(corpus, seen, candidates, config, wants_synthetic(strategy, config.lm.available), seed)
+        inputs = _inputs(
+            corpus, training_rows, candidates, config, needs_synthetic_queries(strategy, config.lm.available), seed
+        )
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = retriever.search(texts, config.evaluation.depth, ranked)
@@ -317,34 +329,41 @@ def _held_out(
     return dict(sorted(values.items()))
 
 
-def _other(number: int, documents: Documents, judgments: Judgments) -> "OtherCollection":
-    from zero2ir.data.auxiliary import OtherCollection
+def _auxiliary_collection(number: int, documents: Documents, judgments: Judgments) -> "AuxiliaryCollection":
+    from zero2ir.data.auxiliary import AuxiliaryCollection
     from zero2ir.encoders.corpus import Corpus
 
     try:
         corpus = Corpus(as_documents(documents))
-        return OtherCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus.number_of))
+        return AuxiliaryCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus.number_of))
     except InputError as error:
         raise InputError(f"others[{number}]: {error}") from None
 
 
 def _judged(
-    judgments: Judgments | Pairs, corpus: "Corpus", config: "LibraryConfig", translations: Mapping[str, str] | None
+    judgments: Judgments | QuestionAnswerPairs,
+    corpus: "Corpus",
+    config: "LibraryConfig",
+    translations: Mapping[str, str] | None,
 ) -> tuple[list["JudgedDocument"], dict[str, str]]:
     """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
     from zero2ir.data.settings import JudgmentBudget
-    from zero2ir.synthetic.answer_pairs import Finder
+    from zero2ir.synthetic.answer_pairs import AnswerPassageFinder
 
     if config.task.pairs is None:
         return as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {}
     if translations:
         raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
-    pairs = as_pairs(cast(Pairs, judgments))
+    pairs = as_pairs(cast(QuestionAnswerPairs, judgments))
     if not pairs:
         return [], {}
-    found = Finder(corpus.documents, config.task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    weak_judgments = AnswerPassageFinder(corpus.documents, config.task.pairs).find(
+        pairs, JudgmentBudget().documents_per_query
+    )
     text = {pair.query_id: pair.text for pair in pairs}
-    return [row for rows in found.rows for row in rows], {text[key]: reason for key, reason in found.set_aside.items()}
+    return [row for rows in weak_judgments.rows for row in rows], {
+        text[key]: reason for key, reason in weak_judgments.skipped_questions.items()
+    }
 
 
 def _config(
@@ -369,27 +388,29 @@ def _corpus(
     """
     from zero2ir.encoders.base import TextEncoder
     from zero2ir.encoders.corpus import Corpus
-    from zero2ir.encoders.making import made_as, make_encoder
+    from zero2ir.encoders.making import make_encoder, source_role
     from zero2ir.encoders.settings import check_available
     from zero2ir.io import paths
-    from zero2ir.lm.factory import lasting_lm
+    from zero2ir.lm.factory import lazy_lm
 
     check_available(config.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lasting_lm(config.lm, paths.CACHE / "lm", seed))
+    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(config.lm, paths.CACHE_FOLDER / "lm", seed))
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
-    made: dict[str, TextEncoder] = {}
+    encoders: dict[str, TextEncoder] = {}
     for role in sorted(set(needs) - {"lm"}):
-        source = made_as(role, config.encoder)
-        made[source] = made.get(source) or make_encoder(source, corpus, config.encoder, config.pretraining, seed)
-        corpus.encoders[role] = made[source]
+        source = source_role(role, config.encoder)
+        encoders[source] = encoders.get(source) or make_encoder(
+            source, corpus, config.encoder, config.pretraining, seed
+        )
+        corpus.encoders[role] = encoders[source]
     return corpus
 
 
 def _inputs(
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
-    candidates: Candidates | None,
+    candidates: CandidatesByQuery | None,
     config: "LibraryConfig",
     synthetic: bool,
     seed: int,

@@ -212,7 +212,7 @@ def _train(given: argparse.Namespace) -> None:
     program = api.train(
         documents,
         judgments,
-        asked=asked,
+        unlabelled_queries=asked,
         task=given.task,
         model=given.model,
         strategy=given.strategy,
@@ -226,9 +226,9 @@ def _train(given: argparse.Namespace) -> None:
     program.save(given.output)
     about = program.about
     print(f"{len(documents)} documents, {about['labels']} judged documents used")
-    for question, reason in about.get("set_aside", {}).items():
+    for question, reason in about.get("skipped_questions", {}).items():
         print(f"set aside: {printable(question)} ({printable(reason)})")
-    print(f"chosen: {about['chosen']}, because {about['because']}")
+    print(f"chosen: {about['chosen']}, because {about['reason']}")
     print(f"saved in {given.output}; try: zero2ir search {given.output} 'your query'")
 
 
@@ -249,13 +249,13 @@ def _serve(given: argparse.Namespace) -> None:
 
     from zero2ir.config import ServeConfig, compose
     from zero2ir.io.sockets import listen
-    from zero2ir.online.serving.service import Service, open_program
-    from zero2ir.online.serving.web import LOG, given_key, on_hang_up, serve
+    from zero2ir.online.serving.service import SearchService, open_program
+    from zero2ir.online.serving.web import LOG, api_key_from_environment, on_sighup, serve
 
     flags = {"log_queries": given.log_queries, "impressions": given.impressions}
     overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
     settings = compose("serve", ServeConfig, [*given.set, *overrides]).serving
-    key = given_key(given.host)
+    key = api_key_from_environment(given.host)
     bound = listen(given.port, given.host)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -263,10 +263,10 @@ def _serve(given: argparse.Namespace) -> None:
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
     state = given.state or Path("searcher-state" if ":/" in given.program else f"{given.program.rstrip('/')}-state")
-    with Service(open_program(given.program), state, settings) as service:
+    with SearchService(open_program(given.program), state, settings) as service:
         for name, error in service.warm_up().items():
             print(f"{name} does not answer yet ({error})", flush=True)
-        on_hang_up(lambda: service.replace(open_program(given.program)))
+        on_sighup(lambda: service.replace(open_program(given.program)))
         serve(service, bound, key)
 
 
@@ -297,8 +297,8 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _compare_sides(one: str, other: str) -> None:
-    from zero2ir.experiments.sides import compare_sides
-    from zero2ir.report.tables import difference_text, interval_text, probability, signed
+    from zero2ir.experiments.comparison import compare_sides
+    from zero2ir.report.tables import difference_text, format_signed, interval_text, probability
 
     rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
     for row in rows:
@@ -309,7 +309,8 @@ def _compare_sides(one: str, other: str) -> None:
             print(f"  {name:{width}}  {interval_text(value)}")
         print(
             f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
-            f"effect size {signed(found.effect_size)}, {found.wins} wins, {found.ties} ties, {found.losses} losses"
+            f"effect size {format_signed(found.effect_size)}, "
+            f"{found.wins} wins, {found.ties} ties, {found.losses} losses"
         )
         print(f"  {row.verdict}")
     print("Brackets: 95 % intervals." + (f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""))
@@ -336,7 +337,7 @@ def _cross_validate(folder: Path, given: argparse.Namespace) -> None:
     _print_comparison(rows)
 
 
-def _print_comparison(rows: Sequence[api.Compared]) -> None:
+def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -382,7 +383,7 @@ def _check(given: argparse.Namespace) -> None:
             print(f"{figure.name}: {figure.expected} (tolerance {figure.tolerance:g})")
         return
     checked = []
-    for one in reproduction.check(wanted, given.jobs):
+    for one in reproduction.check_figures(wanted, given.jobs):
         print(one.line, flush=True)
         checked.append(one)
     if wrong := sum(not one.agrees for one in checked):
@@ -402,10 +403,10 @@ def _label(given: argparse.Namespace) -> None:
         terminal.require_terminal()
     session = _session(given)
     if given.web:
-        web.serve(session, bound)
+        web.serve_labelling(session, bound)
     else:
         _ask_in_terminal(session)
-    for line in session.farewell():
+    for line in session.closing_text():
         print(printable(line))
     if given.export:
         session.export_all(given.export)
@@ -419,14 +420,14 @@ def _ask_in_terminal(session: "Session") -> None:
 
     console = Console()
     with terminal.pressed_keys() as keys, suppress(KeyboardInterrupt):
-        terminal.label(session, console, keys)
-        terminal.second_look(session, console, keys)
+        terminal.run_in_terminal(session, console, keys)
+        terminal.review_suspicious_judgments(session, console, keys)
     console.clear()
 
 
 def _session(given: argparse.Namespace) -> "Session":
     """Reads what there is, and has everything ready for the first question."""
-    from zero2ir.labelling.session import Session, take_over
+    from zero2ir.labelling.session import Session, import_judgments
 
     collection = _collection(given.folder, given.queries)
     annotations = given.annotations or given.folder / ANNOTATIONS
@@ -446,18 +447,18 @@ def _session(given: argparse.Namespace) -> "Session":
     session = Session(labelling, given.annotator, given.output)
     if session.annotations.notice:
         print(session.annotations.notice)
-    for rows, source in take_over(collection, given.imported, labelling):
+    for rows, source in import_judgments(collection, given.imported, labelling):
         if number := session.annotations.add_judgments(rows, source):
             print(f"{number} judgments taken over from {source}")
     return session
 
 
 def _improve(given: argparse.Namespace) -> None:
-    from zero2ir.online.feedback.improve import ImproveSettings, improve
+    from zero2ir.online.feedback.improvement import ImproveSettings, improve
     from zero2ir.online.feedback.store import FeedbackStore
-    from zero2ir.online.feedback.versions import Versions
+    from zero2ir.online.feedback.versions import ProgramVersions
 
-    versions = Versions(given.tracking, given.name or given.program.resolve().name)
+    versions = ProgramVersions(given.tracking, given.name or given.program.resolve().name)
     if given.roll_back:
         version = versions.roll_back(given.program)
         print(f"{given.program} is version {version} again")
@@ -479,27 +480,27 @@ def _improve(given: argparse.Namespace) -> None:
 def _monitor(given: argparse.Namespace) -> None:
     from zero2ir.data.highlight import printable
     from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-    from zero2ir.online.monitoring.observations import read_observations
-    from zero2ir.online.monitoring.report import record, write_report
+    from zero2ir.online.monitoring.report import log_check, write_monitoring_report
+    from zero2ir.online.monitoring.searches import read_searches
 
-    settings = MonitorSettings(level=given.level, looks=given.looks, seed=given.seed)
-    reference, current = read_observations(given.reference), read_observations(given.current)
+    settings = MonitorSettings(level=given.level, planned_checks=given.looks, seed=given.seed)
+    reference, current = read_searches(given.reference), read_searches(given.current)
     monitor = Monitor(api.load(given.program), reference, settings)
-    look = monitor.look(current[-given.window :])
-    number = write_report(given.output, look, monitor.reference)
-    record(given.tracking, f"{given.name or given.program.resolve().name}/monitor", given.output, look, number)
+    look = monitor.check_window(current[-given.window :])
+    number = write_monitoring_report(given.output, look, monitor.reference)
+    log_check(given.tracking, f"{given.name or given.program.resolve().name}/monitor", given.output, look, number)
     for line in look.text.splitlines():
         print(printable(line))
     print(f"look {number} of {given.looks} planned ones; see {given.output / 'index.html'}")
 
 
 def _collection(folder: Path, queries: Path | None) -> "Collection":
-    from zero2ir.data.checks import check
+    from zero2ir.data.checks import check_collection
     from zero2ir.data.local import read
 
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give the one that holds your documents")
-    collection, _ = check(read(folder))
+    collection, _ = check_collection(read(folder))
     if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
         raise InputError(f"{queries}: lies among the documents and would be one of them; move it out of {folder}")
     return collection
@@ -518,15 +519,15 @@ def _candidates(queries: Path | None, collection: "Collection", lm: str | None) 
     return [(query.query_id, query.text) for query in collection.queries] or None
 
 
-def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], api.Judgments | api.Pairs, list[str]]:
+def _read(folder: Path, task: str) -> tuple[list[dict[str, str]], api.Judgments | api.QuestionAnswerPairs, list[str]]:
     """A folder's documents, checked as in the pipeline, its (query, doc_id, grade) or (question, answers) rows, and the
     queries of which nothing is judged."""
-    from zero2ir.data.checks import check
+    from zero2ir.data.checks import check_collection
     from zero2ir.data.local import read
 
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give the one that holds docs.jsonl or docs.tsv")
-    collection, _ = check(read(folder))
+    collection, _ = check_collection(read(folder))
     text = {query.query_id: query.text for query in collection.queries}
     documents = [document._asdict() for document in collection.documents]
     if task == "qa":

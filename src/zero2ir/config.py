@@ -35,10 +35,10 @@ from zero2ir.tracking.runs import TrackingSettings
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TRACEBACK = "ZERO2IR_TRACEBACK"
+TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 PANEL = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
-Choice = dict[str, Any]  # names a class with _target_, and its keyword arguments
+ObjectConfig = dict[str, Any]  # names a class with _target_, and its keyword arguments
 
 
 class Settings(BaseModel):
@@ -88,7 +88,8 @@ class Panel(Settings):
         encoder: a file of conf/encoder.
         pretraining: a file of conf/pretraining.
         budget: the judgments that training may see.
-        other_collections: folders ``data`` of other projects; the strategy meta practises on their judged queries, too.
+        auxiliary_collections: folders ``data`` of other projects; the strategy meta practises on their judged queries,
+            too.
         models: files of conf/model.
         strategies: files of conf/strategy.
         seeds: one draw of judgments each.
@@ -100,7 +101,7 @@ class Panel(Settings):
     encoder: str
     pretraining: str
     budget: JudgmentBudget
-    other_collections: tuple[str, ...] = ()
+    auxiliary_collections: tuple[str, ...] = ()
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -114,14 +115,14 @@ class IngestConfig(Settings):
         task: what its judgments are.
         budget: the judgments that training may see; params.yaml has it.
         seeds: one draw of judgments each; params.yaml has them.
-        other_collections: folders ``data`` of other projects; params.yaml has them.
+        auxiliary_collections: folders ``data`` of other projects; params.yaml has them.
     """
 
     dataset: DatasetSettings
     task: TaskSettings
     budget: JudgmentBudget
     seeds: tuple[int, ...]
-    other_collections: tuple[Path, ...]
+    auxiliary_collections: tuple[Path, ...]
 
 
 class PretrainConfig(Settings):
@@ -161,8 +162,8 @@ class TrainConfig(Settings):
     """
 
     lm: LMSettings
-    model: Choice
-    strategy: Choice
+    model: ObjectConfig
+    strategy: ObjectConfig
     tuning: TuningSettings = TuningSettings()
     task: TaskSettings
     tracking: TrackingSettings
@@ -170,7 +171,7 @@ class TrainConfig(Settings):
     seed: int = 0
 
 
-class SystemName(Settings):
+class SystemKey(Settings):
     """Which trained system, by the choices of its training.
 
     Attributes:
@@ -197,7 +198,7 @@ class EvaluateConfig(Settings):
     task: TaskSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
-    system: SystemName = SystemName()
+    system: SystemKey = SystemKey()
 
 
 class ReportConfig(Settings):
@@ -241,8 +242,8 @@ class LibraryConfig(Settings):
     lm: LMSettings
     encoder: EncoderSettings
     pretraining: PretrainingSettings
-    model: Choice
-    strategy: Choice
+    model: ObjectConfig
+    strategy: ObjectConfig
     tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings
     task: TaskSettings
@@ -259,8 +260,8 @@ class LabelConfig(LibraryConfig):
     """
 
     labelling: LabellingSettings = LabellingSettings()
-    selection: Choice
-    committee: Annotated[dict[str, Choice], Field(min_length=1)]
+    selection: ObjectConfig
+    committee: Annotated[dict[str, ObjectConfig], Field(min_length=1)]
 
 
 class ServeConfig(Settings):
@@ -535,10 +536,10 @@ def one_line_errors(run: Callable[[], Any]) -> None:
         print("interrupted; nothing half-written was left behind", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if os.environ.get(TRACEBACK):
+        if os.environ.get(TRACEBACK_VARIABLE):
             raise
         known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
-        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK}=1 shows where)"
+        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where)"
         print(f"error: {_one_line(error)}{hint}", file=sys.stderr)
         sys.exit(1)
 

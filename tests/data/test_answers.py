@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.answers import AnswerIndex, exact_match, holds_an_answer, normalised_answer, token_f1
+from zero2ir.data.answers import AnswerIndex, contains_answer, exact_match, normalised_answer, token_f1
 
 WORDS = st.text(st.sampled_from("ab the,.-–X "), max_size=20)
 
@@ -37,11 +37,11 @@ def test_f1_lies_between_exact_match_and_one(given_answer: str, answers: list[st
 
 def test_a_text_holds_whole_words_only() -> None:
     text = normalised_answer("Each brotherhood elects two delegates.")
-    assert holds_an_answer(text, ["nothing", "Two delegates"])
-    assert not holds_an_answer(text, ["wo delegates", "two delegate", "the", ""])
+    assert contains_answer(text, ["nothing", "Two delegates"])
+    assert not contains_answer(text, ["wo delegates", "two delegate", "the", ""])
 
 
 @given(st.lists(WORDS, max_size=6), st.lists(WORDS, max_size=3))
 def test_the_index_finds_what_looking_at_every_text_finds(texts: list[str], answers: list[str]) -> None:
-    expected = {n for n, text in enumerate(texts) if holds_an_answer(normalised_answer(text), answers)}
-    assert AnswerIndex(texts).holding(answers) == expected
+    expected = {n for n, text in enumerate(texts) if contains_answer(normalised_answer(text), answers)}
+    assert AnswerIndex(texts).matching_texts(answers) == expected

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data.auxiliary import read_ingested, read_others, write_others
+from zero2ir.data.auxiliary import read_auxiliary_collections, read_ingested, write_auxiliary_collections
 from zero2ir.data.judgments import write_judgments
 from zero2ir.data.records import Collection, Document, JudgedDocument, Judgment, Query
 from zero2ir.data.store import write_collection
@@ -39,21 +39,21 @@ def test_nothing_but_documents_and_drawn_judgments_is_read(data: Path) -> None:
     assert other.name == "there"
     assert other.documents == THERE.documents
     assert other.judgments == [NEW]  # once; the known question may be tested here
-    assert (other.facts["judged_queries"], other.facts["left_out"]) == (1, 1)
-    assert other.facts["sha256"]["seed0.jsonl"] == sha256(data / "judgments" / "seed0.jsonl")
+    assert (other.metadata["judged_queries"], other.metadata["left_out"]) == (1, 1)
+    assert other.metadata["sha256"]["seed0.jsonl"] == sha256(data / "judgments" / "seed0.jsonl")
 
 
 def test_the_copy_holds_the_same_and_tells_where_it_is_from(data: Path, tmp_path: Path) -> None:
     other = read_ingested(data, OWN)
-    write_others([other, other], tmp_path / "others")
-    assert read_others(tmp_path / "others") == [other, other]
-    before = [sha256(path) for path in files_below(tmp_path / "others")]
-    write_others([other, other], tmp_path / "others")
-    assert [sha256(path) for path in files_below(tmp_path / "others")] == before
-    facts = json.loads((tmp_path / "others" / "facts.json").read_text(encoding="utf-8"))
+    write_auxiliary_collections([other, other], tmp_path / "auxiliary")
+    assert read_auxiliary_collections(tmp_path / "auxiliary") == [other, other]
+    before = [sha256(path) for path in files_below(tmp_path / "auxiliary")]
+    write_auxiliary_collections([other, other], tmp_path / "auxiliary")
+    assert [sha256(path) for path in files_below(tmp_path / "auxiliary")] == before
+    facts = json.loads((tmp_path / "auxiliary" / "metadata.json").read_text(encoding="utf-8"))
     assert [one["source"] for one in facts] == ["elsewhere", "elsewhere"]
-    write_others([], tmp_path / "none")
-    assert read_others(tmp_path / "none") == []
+    write_auxiliary_collections([], tmp_path / "none")
+    assert read_auxiliary_collections(tmp_path / "none") == []
 
 
 def test_what_is_no_other_collection_is_refused(data: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_is_no_other_collection_is_refused(data: Path, tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"documents\.parquet: not there; run the ingest stage first"):
         read_ingested(tmp_path / "nowhere", OWN)
     with pytest.raises(InputError, match=r"facts\.json: not there; run the ingest stage first"):
-        read_others(tmp_path / "nowhere")
+        read_auxiliary_collections(tmp_path / "nowhere")
 
 
 def test_judgments_that_do_not_fit_are_refused(data: Path) -> None:

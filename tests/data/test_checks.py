@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data.checks import check
+from zero2ir.data.checks import check_collection
 from zero2ir.data.checks import require_judged_queries as require
 from zero2ir.data.records import CandidateDocument as Candidate
-from zero2ir.data.records import Collection, Document, Finding, Judgment, Query, RawCollection
+from zero2ir.data.records import Collection, DataIssue, Document, Judgment, Query, RawCollection
 from zero2ir.errors import InputError
 
 
@@ -43,7 +43,7 @@ def test_every_flaw_of_a_bad_collection_is_counted():
         notes={"rows the reader left out": 7},
         places={("judgment", 1): "qrels.trec:2"},
     )
-    collection, quality = check(raw)
+    collection, quality = check_collection(raw)
     assert {flaw: finding.count for flaw, finding in quality.items()} == {
         "repeated documents": 1,
         "empty documents": 1,
@@ -67,13 +67,13 @@ def test_every_flaw_of_a_bad_collection_is_counted():
         Judgment("q4", "a", 0),
     ]
     assert quality["repeated judgments"].examples == ("qrels.trec:2", "a test, judgment of 'q1' and 'b'")
-    assert collection.facts == {"source": "a test", "licence": "unknown"}
+    assert collection.metadata == {"source": "a test", "licence": "unknown"}
 
 
 def test_examples_stop_at_five():
     raw = RawCollection([Document(str(i), "", "same") for i in range(9)], [], [], "a test")
-    finding = check(raw)[1]["documents with duplicate text"]
-    assert finding == Finding(8, tuple(f"a test, document '{i}'" for i in range(1, 6)))
+    finding = check_collection(raw)[1]["documents with duplicate text"]
+    assert finding == DataIssue(8, tuple(f"a test, document '{i}'" for i in range(1, 6)))
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,13 @@ def test_examples_stop_at_five():
 )
 def test_what_contradicts_itself_is_refused(documents, queries, judgments, message):
     with pytest.raises(InputError, match=message):
-        check(RawCollection(documents, queries, judgments, "a test"))
+        check_collection(RawCollection(documents, queries, judgments, "a test"))
 
 
 def test_a_collection_without_judged_queries_is_fine_until_they_are_needed():
-    collection, _ = check(RawCollection([Document("a", "", "x")], [Query("q", "x")], [Judgment("q", "a", 0)], "a test"))
+    collection, _ = check_collection(
+        RawCollection([Document("a", "", "x")], [Query("q", "x")], [Judgment("q", "a", 0)], "a test")
+    )
     with pytest.raises(InputError, match="a test: no query has a relevant document"):
         require(collection)
     require(Collection([], [], [Judgment("q", "a", 1)]))
@@ -117,7 +119,7 @@ raws = st.builds(
 @settings(deadline=None)  # machines are shared; a slow moment is no failure
 @given(raws)
 def test_what_passes_the_checks_holds_together_and_passes_again(raw):
-    collection, _ = check(raw)
+    collection, _ = check_collection(raw)
     documents = [document.doc_id for document in collection.documents]
     queries = [query.query_id for query in collection.queries]
     pairs = [judgment[:2] for judgment in collection.judgments]
@@ -127,7 +129,7 @@ def test_what_passes_the_checks_holds_together_and_passes_again(raw):
     assert {query_id for query_id, _ in pairs} <= set(queries)
     assert {doc_id for _, doc_id in pairs} <= set(documents)
     assert all(judgment.relevance >= 0 for judgment in collection.judgments)
-    again = check(RawCollection(collection.documents, collection.queries, collection.judgments, "a test"))[0]
+    again = check_collection(RawCollection(collection.documents, collection.queries, collection.judgments, "a test"))[0]
     assert again == collection
 
 
@@ -139,21 +141,21 @@ def test_candidates_are_known_pairs_and_what_is_wrong_with_them_is_counted():
         source="a test",
         candidates=[Candidate(*row) for row in [("q1", "b"), ("q1", "b"), ("q1", "nowhere"), ("nobody", "a")]],
     )
-    collection, quality = check(raw)
+    collection, quality = check_collection(raw)
     assert collection.candidates == [("q1", "b")]
     assert {flaw: quality[flaw] for flaw in quality if "candidate" in flaw} == {
-        "candidates of unknown queries": Finding(1, ("nobody",)),
-        "candidates of unknown documents": Finding(1, ("q1 nowhere",)),
-        "repeated candidates": Finding(1, ("q1 b",)),
-        "queries without a candidate": Finding(1, ("q2",)),
-        "relevant documents that are no candidates": Finding(1, ("q1 a",)),
+        "candidates of unknown queries": DataIssue(1, ("nobody",)),
+        "candidates of unknown documents": DataIssue(1, ("q1 nowhere",)),
+        "repeated candidates": DataIssue(1, ("q1 b",)),
+        "queries without a candidate": DataIssue(1, ("q2",)),
+        "relevant documents that are no candidates": DataIssue(1, ("q1 a",)),
     }
     assert collection.candidates_of(["q1", "q2"]) == {"q1": ["b"], "q2": []}
 
 
 def test_without_candidates_the_whole_collection_is_ranked_and_nothing_is_said_of_any():
     raw = RawCollection([Document("a", "", "one")], [Query("q1", "one")], [Judgment("q1", "a", 1)], source="a test")
-    collection, quality = check(raw)
+    collection, quality = check_collection(raw)
     assert collection.candidates is None
     assert collection.candidates_of(["q1"]) is None
     assert not [flaw for flaw in quality if "candidate" in flaw]

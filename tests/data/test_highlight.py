@@ -3,17 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.highlight import marked, printable
+from zero2ir.data.highlight import highlight, printable
 
 
 def test_words_with_a_query_words_stem_are_marked() -> None:
-    pieces = marked("Removing the Spaces, at both ends: remove(space).", "remove the space")
+    pieces = highlight("Removing the Spaces, at both ends: remove(space).", "remove the space")
     assert [piece for piece, mark in pieces if mark] == ["Removing", "Spaces", "remove", "space"]
 
 
 @given(st.text(), st.text())
 def test_the_pieces_are_the_text(text: str, query: str) -> None:
-    pieces = marked(text, query)
+    pieces = highlight(text, query)
     assert "".join(piece for piece, _ in pieces) == text
     assert all(piece for piece, _ in pieces)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data.judgments import draw, test_queries
+from zero2ir.data.judgments import draw_judgments, test_queries
 from zero2ir.data.mirror import copy_mirror
 from zero2ir.data.records import Collection
 from zero2ir.data.settings import JudgmentBudget
@@ -101,7 +101,7 @@ def test_nfcorpus(ingested):
 @pytest.mark.parametrize(("name", "split"), [("cranfield", "test"), ("scifact", "train"), ("nfcorpus", "train")])
 def test_judgments_come_from_the_train_split_where_there_is_one(ingested, name, split):
     collection = read_collection(ingested / name)
-    drawn = draw(collection, JudgmentBudget(), seed=0)
+    drawn = draw_judgments(collection, JudgmentBudget(), seed=0)
     splits = {query.query_id: query.split for query in collection.queries}
     assert {splits[row.query_id] for row in drawn} == {split}
     n = sum(query.split == "test" for query in collection.queries)

@@ -8,16 +8,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.judgments import (
-    draw,
-    draw_asked,
+    draw_judgments,
+    draw_unlabelled_queries,
     normalised,
-    read_asked,
     read_candidates,
     read_judgments,
+    read_unlabelled_queries,
     test_queries,
-    write_asked,
     write_candidates,
     write_judgments,
+    write_unlabelled_queries,
 )
 from zero2ir.data.records import CandidateDocument, Collection, Document, JudgedDocument, Judgment, Query
 from zero2ir.data.settings import JudgmentBudget
@@ -70,36 +70,36 @@ def test_draw_depends_on_the_seed_and_not_on_file_order(case, shuffler):
         queries=shuffler.sample(collection.queries, len(collection.queries)),
         judgments=shuffler.sample(collection.judgments, len(collection.judgments)),
     )
-    assert draw(collection, budget, seed) == draw(shuffled, budget, seed)
+    assert draw_judgments(collection, budget, seed) == draw_judgments(shuffled, budget, seed)
 
 
 @given(draws())
 def test_what_was_asked_is_neither_judged_nor_tested(case):
     collection, budget, seed = case
-    judgments = draw(collection, budget, seed)
+    judgments = draw_judgments(collection, budget, seed)
     left = [query for query in collection.queries if query.split == "train"]
     taken = {normalised(row.query) for row in judgments}
     taken |= {normalised(query.text) for query in collection.queries if query.split == "test"}
     possible = {normalised(query.text) for query in left} - taken
-    asked = draw_asked(collection, judgments, JudgmentBudget(asked=len(possible)), seed)
+    asked = draw_unlabelled_queries(collection, judgments, JudgmentBudget(unlabelled_queries=len(possible)), seed)
     assert {normalised(text) for text in asked} == possible
     with pytest.raises(
-        InputError, match=rf"budget\.asked={len(possible) + 1}, but the train split has {len(possible)}"
+        InputError, match=rf"budget\.unlabelled_queries={len(possible) + 1}, but the train split has {len(possible)}"
     ):
-        draw_asked(collection, judgments, JudgmentBudget(asked=len(possible) + 1), seed)
+        draw_unlabelled_queries(collection, judgments, JudgmentBudget(unlabelled_queries=len(possible) + 1), seed)
 
 
 def test_what_was_asked_survives_the_file(tmp_path):
-    write_asked(["wo ist 北京?", ""], tmp_path / "asked.json")
-    assert read_asked(tmp_path / "asked.json") == ["wo ist 北京?", ""]
+    write_unlabelled_queries(["wo ist 北京?", ""], tmp_path / "asked.json")
+    assert read_unlabelled_queries(tmp_path / "asked.json") == ["wo ist 北京?", ""]
     with pytest.raises(InputError, match="run the ingest stage first"):
-        read_asked(tmp_path / "none.json")
+        read_unlabelled_queries(tmp_path / "none.json")
 
 
 def test_each_seed_draws_its_own_and_zero_is_a_seed():
     queries = [Query(f"q{i}", f"query {i}") for i in range(50)]
     collection = Collection(DOCUMENTS, queries, [Judgment(q.query_id, d.doc_id, 1) for q in queries for d in DOCUMENTS])
-    drawn = {tuple(draw(collection, JudgmentBudget(), seed)) for seed in [*range(5), *range(5)]}
+    drawn = {tuple(draw_judgments(collection, JudgmentBudget(), seed)) for seed in [*range(5), *range(5)]}
     assert len(drawn) == 5
 
 
@@ -107,7 +107,7 @@ def test_each_seed_draws_its_own_and_zero_is_a_seed():
 @given(draws())
 def test_draw_holds_the_budget_and_copies_true_judgments(case):
     collection, budget, seed = case
-    drawn = draw(collection, budget, seed)
+    drawn = draw_judgments(collection, budget, seed)
     per_query = Counter(row.query_id for row in drawn)
     assert len(per_query) == budget.queries
     assert max(per_query.values()) <= budget.documents_per_query
@@ -123,7 +123,7 @@ def test_draw_holds_the_budget_and_copies_true_judgments(case):
 @settings(deadline=None)  # machines are shared; a slow moment is no failure
 @given(draws())
 def test_every_drawn_query_starts_with_a_relevant_document_and_is_in_the_pool(case):
-    drawn = draw(*case)
+    drawn = draw_judgments(*case)
     first = {row.query_id: row for row in reversed(drawn)}
     assert all(row.relevance > 0 for row in first.values())
     assert set(first) <= {query.query_id for query in pool_of(case[0])}
@@ -134,7 +134,7 @@ def test_every_drawn_query_starts_with_a_relevant_document_and_is_in_the_pool(ca
 def test_a_smaller_budget_draws_a_part_of_a_larger_one(case):
     collection, budget, seed = case
     larger = JudgmentBudget(queries=len(pool_of(collection)), documents_per_query=budget.documents_per_query + 1)
-    assert set(draw(collection, budget, seed)) <= set(draw(collection, larger, seed))
+    assert set(draw_judgments(collection, budget, seed)) <= set(draw_judgments(collection, larger, seed))
 
 
 @settings(deadline=None)  # machines are shared; a slow moment is no failure
@@ -142,8 +142,8 @@ def test_a_smaller_budget_draws_a_part_of_a_larger_one(case):
 def test_shuffled_judgments_are_those_of_other_queries(case):
     collection, budget, seed = case
     assume(budget.queries > 1)
-    true = draw(collection, budget, seed)
-    shuffled = draw(collection, budget.model_copy(update={"shuffled": True}), seed)
+    true = draw_judgments(collection, budget, seed)
+    shuffled = draw_judgments(collection, budget.model_copy(update={"shuffled": True}), seed)
     queries = list(dict.fromkeys(row.query_id for row in true))
     assert list(dict.fromkeys(row.query_id for row in shuffled)) == queries
     for query_id, other in zip(queries, queries[1:] + queries[:1], strict=True):
@@ -160,7 +160,7 @@ def test_a_single_query_cannot_be_shuffled():
 @given(draws())
 def test_test_queries_share_neither_id_nor_text_with_the_judgments(case):
     collection, budget, seed = case
-    drawn = draw(collection, budget, seed)
+    drawn = draw_judgments(collection, budget, seed)
     relevant = {j.query_id for j in collection.judgments if j.relevance > 0}
     seen = {row.query_id for row in drawn}, {normalised(row.query) for row in drawn}
     unseen = [
@@ -183,7 +183,7 @@ def test_queries_of_the_train_split_are_never_tested():
     queries = [Query("a", "one", "train"), Query("b", "two", "train"), Query("c", "three", "test")]
     collection = Collection(DOCUMENTS, queries, [Judgment(q.query_id, "d0", 1) for q in queries])
     for seed in range(5):
-        drawn = draw(collection, JudgmentBudget(queries=1), seed)
+        drawn = draw_judgments(collection, JudgmentBudget(queries=1), seed)
         assert drawn[0].query_id in "ab"
         assert test_queries(collection, drawn)[0] == [queries[2]]
 
@@ -197,14 +197,14 @@ def test_a_drawn_query_leaves_the_test_even_where_its_text_was_edited():
 def test_a_train_split_without_a_relevant_document_leaves_the_draw_to_the_test_split():
     queries = [Query("a", "one", "train"), Query("b", "two", "test")]
     collection = Collection(DOCUMENTS, queries, [Judgment("a", "d0", 0), Judgment("b", "d0", 1)])
-    assert draw(collection, JudgmentBudget(queries=1), 0) == [JudgedDocument("b", "two", "d0", 1)]
+    assert draw_judgments(collection, JudgmentBudget(queries=1), 0) == [JudgedDocument("b", "two", "d0", 1)]
 
 
 def test_too_few_judged_queries_say_how_many_there_are():
     queries = [Query("a", "one"), Query("b", "two")]
     collection = Collection(DOCUMENTS, queries, [Judgment("a", "d0", 1), Judgment("b", "d0", 0)])
     with pytest.raises(InputError, match=r"budget\.queries=2, but the test split has 1 queries .* lower"):
-        draw(collection, JudgmentBudget(queries=2), 0)
+        draw_judgments(collection, JudgmentBudget(queries=2), 0)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def pooled(queries: int = 4, judged: int = 6) -> Collection:
 
 
 def test_what_is_drawn_keeps_as_many_of_grade_0_as_the_budget_allows():
-    rows = draw(pooled(), JudgmentBudget(queries=3, documents_per_query=5), seed=0)
+    rows = draw_judgments(pooled(), JudgmentBudget(queries=3, documents_per_query=5), seed=0)
     assert Counter(row.query_id for row in rows) == dict.fromkeys({row.query_id for row in rows}, 5)
     assert Counter(row.relevance for row in rows) == {1: 3, 0: 12}
 
@@ -274,7 +274,7 @@ def test_what_is_drawn_keeps_as_many_of_grade_0_as_the_budget_allows():
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_only_the_judged_queries_candidates_are_written_for_training(tmp_path, shuffled):
     collection = pooled()
-    rows = draw(collection, JudgmentBudget(queries=3, documents_per_query=2, shuffled=shuffled), seed=0)
+    rows = draw_judgments(collection, JudgmentBudget(queries=3, documents_per_query=2, shuffled=shuffled), seed=0)
     write_candidates(collection, rows, tmp_path / "candidates.json", shuffled=shuffled)
     candidates = read_candidates(tmp_path / "candidates.json")
     assert candidates is not None
@@ -293,7 +293,7 @@ def test_no_candidates_are_the_whole_collection(tmp_path):
 def test_a_judged_query_carries_its_translation_and_no_other_ones(tmp_path):
     queries = [Query(f"q{n}", f"pregunta {n}", "test", f"question {n}") for n in range(6)]
     collection = Collection(DOCUMENTS, queries, [Judgment(f"q{n}", f"d{n}", 1) for n in range(6)])
-    drawn = draw(collection, JudgmentBudget(queries=2), 0)
+    drawn = draw_judgments(collection, JudgmentBudget(queries=2), 0)
     assert [row.translation for row in drawn] == [row.query.replace("pregunta", "question") for row in drawn]
     path = tmp_path / "judgments.jsonl"
     write_judgments(drawn, path)
@@ -301,5 +301,5 @@ def test_a_judged_query_carries_its_translation_and_no_other_ones(tmp_path):
     left, _ = test_queries(collection, drawn)
     assert not {query.translation for query in left} & {row.translation for row in drawn}
     assert not any(query.translation in path.read_text() for query in left)
-    shuffled = draw(collection, JudgmentBudget(queries=2, shuffled=True), 0)
+    shuffled = draw_judgments(collection, JudgmentBudget(queries=2, shuffled=True), 0)
     assert {(row.query, row.translation) for row in shuffled} == {(row.query, row.translation) for row in drawn}

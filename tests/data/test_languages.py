@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.languages import FOUND_OUT, LANGUAGES, SAMPLE, _identifier, identify, language_of, tokenize
+from zero2ir.data.languages import (
+    AUTO_LANGUAGE,
+    IDENTIFICATION_CHARACTERS,
+    LANGUAGES,
+    _identifier,
+    identify_language,
+    language_of,
+    tokenize,
+)
 from zero2ir.errors import InputError
 
 SENTENCES = {
@@ -21,19 +29,21 @@ SENTENCES = {
 
 @pytest.mark.parametrize("code", SENTENCES)
 def test_the_language_of_a_sentence_is_found_out(code: str) -> None:
-    assert identify([SENTENCES[code]]) == code
-    assert identify([SENTENCES[code]], among=(code, "fr")) == code
+    assert identify_language([SENTENCES[code]]) == code
+    assert identify_language([SENTENCES[code]], among=(code, "fr")) == code
 
 
 def test_only_the_languages_in_question_come_out() -> None:
-    assert identify([SENTENCES["de"]], among=("en", "es")) in ("en", "es")
-    assert identify([SENTENCES["de"]], among=("xx",)) == "de"  # a code that the model does not know is no restriction
+    assert identify_language([SENTENCES["de"]], among=("en", "es")) in ("en", "es")
+    assert (
+        identify_language([SENTENCES["de"]], among=("xx",)) == "de"
+    )  # a code that the model does not know is no restriction
 
 
 def test_a_large_collection_is_sampled_from_its_beginning_to_its_end() -> None:
-    texts = [SENTENCES["en"]] * 2 + [SENTENCES["es"]] * (SAMPLE // 20)
-    assert identify(texts) == "es"
-    assert identify([]) == identify(["42 – 7!"]) == ""
+    texts = [SENTENCES["en"]] * 2 + [SENTENCES["es"]] * (IDENTIFICATION_CHARACTERS // 20)
+    assert identify_language(texts) == "es"
+    assert identify_language([]) == identify_language(["42 – 7!"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -70,14 +80,14 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     _identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     with pytest.raises(InputError, match=r"pip install 'zero2ir\[languages\]'"):
-        identify(["a"])
+        identify_language(["a"])
     monkeypatch.setitem(sys.modules, "rjieba", None)
     with pytest.raises(InputError, match=r"documents in Chinese: .*pip install 'zero2ir\[languages\]'"):
         tokenize(["分"], "zh")
 
 
 def test_every_language_has_a_code_and_a_name() -> None:
-    assert FOUND_OUT not in LANGUAGES
+    assert AUTO_LANGUAGE not in LANGUAGES
     assert all(len(code) == 2 and known.name for code, known in LANGUAGES.items())
     for code, known in LANGUAGES.items():
         if known.spaced or code == "zh":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zero2ir.data.checks import check, require_judged_queries
-from zero2ir.data.loading import load
+from zero2ir.data.checks import check_collection, require_judged_queries
+from zero2ir.data.loading import load_collection
 from zero2ir.data.local import read
 from zero2ir.data.records import Document, Judgment, Query
 from zero2ir.data.settings import DatasetSettings
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path, files, message)
 )
 def test_contradictions_are_named_by_both_their_lines(tmp_path, files, message):
     with pytest.raises(InputError, match=message):
-        check(read(folder_of(tmp_path, **files)))
+        check_collection(read(folder_of(tmp_path, **files)))
 
 
 def test_a_missing_folder_says_which_key_to_set(tmp_path):
@@ -162,7 +162,7 @@ def test_a_missing_folder_says_which_key_to_set(tmp_path):
 def test_real_collections(folder, languages, counts):
     if not (SHARED / folder).is_dir():
         pytest.skip(f"no {folder} here; set LOCAL_COLLECTIONS to a folder that has it")
-    collection, quality = check(read(SHARED / folder, *languages))
+    collection, quality = check_collection(read(SHARED / folder, *languages))
     require_judged_queries(collection)
     assert (len(collection.documents), len(collection.queries), len(collection.judgments)) == counts
     assert not any(finding.count for finding in quality.values())
@@ -174,19 +174,19 @@ def settings_of(path: Path, **keys: str) -> DatasetSettings:
 
 def test_the_qrels_are_the_candidates_grade_0_too(tmp_path):
     folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 b 0\nq1 0 a 2\n")
-    assert load(settings_of(tmp_path, candidates="qrels")).candidates == [("q1", "b"), ("q1", "a")]
-    assert load(settings_of(tmp_path)).candidates is None
+    assert load_collection(settings_of(tmp_path, candidates="qrels")).candidates == [("q1", "b"), ("q1", "a")]
+    assert load_collection(settings_of(tmp_path)).candidates is None
 
 
 def test_a_run_gives_the_candidates(tmp_path):
     folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 a 2\n")
     with pytest.raises(InputError, match=r"candidates\.trec: not there; add this TREC run, or set dataset\.candidates"):
-        load(settings_of(tmp_path, candidates="run"))
+        load_collection(settings_of(tmp_path, candidates="run"))
     folder_of(tmp_path, candidates_trec="q1 Q0 b 1 2.5 bm25\nq1 Q0 a 2 1.5 bm25\n")
-    assert load(settings_of(tmp_path, candidates="run")).candidates == [("q1", "b"), ("q1", "a")]
+    assert load_collection(settings_of(tmp_path, candidates="run")).candidates == [("q1", "b"), ("q1", "a")]
     folder_of(tmp_path, candidates_trec="q1 0 b 1\n")
     with pytest.raises(InputError, match=r"candidates\.trec:1: 4 fields in place of 6; write: query Q0 document rank"):
-        load(settings_of(tmp_path, candidates="run"))
+        load_collection(settings_of(tmp_path, candidates="run"))
 
 
 def test_two_folders_are_one_collection_of_two_splits(tmp_path):
@@ -198,16 +198,16 @@ def test_two_folders_are_one_collection_of_two_splits(tmp_path):
             queries_jsonl=f'{{"query_id": "{query}", "text": "{name}?"}}\n',
             qrels_trec=f"{query} 0 {document} 1\n{query} 0 same 0\n{query} 0 nowhere 1\n",
         )
-    raw = load(settings_of(tmp_path, train="dev", test="test", candidates="qrels"))
+    raw = load_collection(settings_of(tmp_path, train="dev", test="test", candidates="qrels"))
     assert raw.source == f"folder {tmp_path.name}: dev, test"
     assert raw.places["judgment", 5] == "test/qrels.trec:3"
     assert raw.places["document", "same"] == "dev/docs.jsonl:2 and test/docs.jsonl:2"
-    collection, quality = check(raw)
+    collection, quality = check_collection(raw)
     assert [document.doc_id for document in collection.documents] == ["a", "same", "c"]
     assert collection.queries == [Query("q1", "dev?", "train"), Query("q2", "test?", "test")]
     assert collection.candidates_of(["q1", "q2"]) == {"q1": ["a", "same"], "q2": ["c", "same"]}
     assert quality["judgments of unknown documents"].examples == ("dev/qrels.trec:3", "test/qrels.trec:3")
-    assert [query.query_id for query in load(settings_of(tmp_path, test="test")).queries] == ["q2"]
+    assert [query.query_id for query in load_collection(settings_of(tmp_path, test="test")).queries] == ["q2"]
 
 
 def test_train_needs_test_beside_it(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from zero2ir.data.loading import load
+from zero2ir.data.loading import load_collection
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
@@ -63,6 +63,6 @@ def test_a_bad_budget_is_refused(budget):
 
 def test_load_reads_what_the_settings_name(tmp_path):
     (tmp_path / "docs.tsv").write_text("d1\ttext\n")
-    raw = load(settings_of("local", path=str(tmp_path)))
+    raw = load_collection(settings_of("local", path=str(tmp_path)))
     assert [document.doc_id for document in raw.documents] == ["d1"]
-    assert load(settings_of("pydocs")).source.startswith("standard library of Python")
+    assert load_collection(settings_of("pydocs")).source.startswith("standard library of Python")

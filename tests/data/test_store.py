@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero2ir.data.records import CandidateDocument, Collection, Document, Finding, Judgment, Query
+from zero2ir.data.records import CandidateDocument, Collection, DataIssue, Document, Judgment, Query
 from zero2ir.data.store import is_ordered, read_collection, read_documents, write_collection
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below, sha256
@@ -16,9 +16,9 @@ COLLECTION = Collection(
     documents=[Document("d1", "título", "text"), Document("d2", "", "日本\u2028語")],
     queries=[Query("q1", "one", "train"), Query("q2", "two", "test")],
     judgments=[Judgment("q1", "d1", 2), Judgment("q2", "d2", 0)],
-    facts={"source": "a test", "licence": "CC0-1.0"},
+    metadata={"source": "a test", "licence": "CC0-1.0"},
 )
-QUALITY = {"empty documents": Finding(1, ("docs.jsonl:3",))}
+QUALITY = {"empty documents": DataIssue(1, ("docs.jsonl:3",))}
 
 
 def test_the_manifest_tells_what_is_there(tmp_path):
@@ -83,7 +83,7 @@ def test_an_altered_file_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize("facts", [{}, {"ordered": False}, {"ordered": True}])
 def test_the_manifest_says_whether_the_order_means_something(tmp_path, facts):
-    write_collection(replace(COLLECTION, facts={**COLLECTION.facts, **facts}), QUALITY, tmp_path / "collection")
+    write_collection(replace(COLLECTION, facts={**COLLECTION.metadata, **facts}), QUALITY, tmp_path / "collection")
     assert is_ordered(tmp_path / "collection") is facts.get("ordered", False)
 
 
@@ -97,7 +97,7 @@ def test_a_second_collection_replaces_the_first(tmp_path):
     folder = tmp_path / "collection"
     write_collection(COLLECTION, QUALITY, folder)
     (folder / "left over").touch()
-    smaller = Collection(COLLECTION.documents[:1], [], [], COLLECTION.facts)
+    smaller = Collection(COLLECTION.documents[:1], [], [], COLLECTION.metadata)
     write_collection(smaller, {}, folder)
     assert read_collection(folder) == smaller
     assert len(files_below(tmp_path)) == 4

@@ -7,7 +7,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from zero2ir.encoders.batching import Together
+from zero2ir.encoders.batching import MicroBatcher
 
 
 class Lengths:
@@ -28,7 +28,7 @@ class Lengths:
 
 def asked(lengths: Lengths, *queries: Sequence[str]) -> list[np.ndarray | BaseException]:
     """What each of several threads gets, the others asking while the first one's texts are encoded."""
-    together = Together(lengths, lambda rows, places: rows[places])
+    together = MicroBatcher(lengths, lambda rows, places: rows[places])
 
     def call(texts: Sequence[str]) -> np.ndarray | BaseException:
         try:
@@ -71,7 +71,7 @@ def test_an_interrupt_leaves_nobody_waiting() -> None:
     def interrupted(texts: Sequence[str]) -> np.ndarray:
         raise KeyboardInterrupt
 
-    together = Together(interrupted, lambda rows, places: rows[places])
+    together = MicroBatcher(interrupted, lambda rows, places: rows[places])
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             together(["ab"])

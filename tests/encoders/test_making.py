@@ -12,20 +12,20 @@ from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.loading import load_encoder
-from zero2ir.encoders.making import ROLES, digest, make_encoder
+from zero2ir.encoders.making import ROLES, make_encoder, training_digest
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.cropping import Cropping
-from zero2ir.encoders.pretext.denoising import Denoising, damaged
+from zero2ir.encoders.pretext.denoising import Denoising, delete_words
 from zero2ir.encoders.pretext.masking import Masking
 from zero2ir.encoders.pretext.reconstruction import ReconstructionFit, learn_reconstruction
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings
 from zero2ir.encoders.scratch import ScratchSettings, random_transformer, train_scratch
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings
-from zero2ir.encoders.training import Checks, FitSettings
+from zero2ir.encoders.training import CheckpointSettings, FitSettings
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.models.dense import Dense
@@ -40,12 +40,17 @@ SCRATCH = ScratchSettings(
     heads=2,
     max_tokens=64,
     fit=FitSettings(epochs=15, batch_size=16, learning_rate=3e-3),
-    checks=Checks(),
+    checkpoints=CheckpointSettings(),
 )
-ADAPTED = AdaptedSettings(restore=ReconstructionFit(batch_size=8), fit=FIT, max_tokens=24, checks=Checks())
+ADAPTED = AdaptedSettings(
+    reconstruction_fit=ReconstructionFit(batch_size=8),
+    contrastive_fit=FIT,
+    max_tokens=24,
+    checkpoints=CheckpointSettings(),
+)
 SETTINGS = PretrainingSettings(
     synthetic=SyntheticSettings(),
-    pairs=DEFAULT,
+    pairs=DEFAULT_PAIR_TASKS,
     static=StaticSettings(dimension=16, fit=FIT),
     scratch=SCRATCH.model_copy(update={"fit": FIT}),
     adapted=ADAPTED,
@@ -82,7 +87,7 @@ def test_another_seed_makes_another_transformer(docstrings: list[Document]) -> N
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("role", ["static", *paths.UNSEEDED])
+@pytest.mark.parametrize("role", ["static", *paths.SEED_INDEPENDENT_ROLES])
 def test_an_encoder_is_made_once_a_seed_where_the_seed_decides(
     role: str, docstrings: list[Document], tiny_transformer_settings: EncoderSettings
 ) -> None:
@@ -120,7 +125,9 @@ def test_reconstruction_gets_better(task: Masking | Denoising, docstrings: list[
     body.auto_model.config._name_or_path = name
     fit = ReconstructionFit(epochs=8, batch_size=8, learning_rate=5e-3)
     documents = docstrings[:30]
-    curve = learn_reconstruction(model, documents, task, fit, Checks(number=5, held_out=0.1, patience=5), seed=0)
+    curve = learn_reconstruction(
+        model, documents, task, fit, CheckpointSettings(number=5, held_out=0.1, patience=5), seed=0
+    )
     assert curve[-1].loss < curve[0].loss - 1
     held_out = [point.held_out or 0 for point in curve]
     assert min(held_out[1:]) < held_out[0]
@@ -149,11 +156,11 @@ def test_the_decoder_sees_the_vector_and_no_later_word(tiny_transformer_settings
 def test_six_words_of_ten_are_deleted_and_one_is_left() -> None:
     rng = np.random.default_rng(0)
     text = " ".join(f"w{number}" for number in range(2000))
-    left = damaged(text, rng).split()
+    left = delete_words(text, rng).split()
     assert len(left) == pytest.approx(800, abs=60)
     assert left == sorted(left, key=lambda word: int(word[1:]))  # in their order
-    assert {damaged("one two", rng) for _ in range(50)} <= {"one", "two", "one two"}
-    assert damaged("", rng) == ""
+    assert {delete_words("one two", rng) for _ in range(50)} <= {"one", "two", "one two"}
+    assert delete_words("", rng) == ""
 
 
 def test_masked_tokens_are_a_share_and_never_special(tiny_transformer: DenseEncoder) -> None:
@@ -224,18 +231,18 @@ def test_an_unknown_role_is_refused(docstrings: list[Document], tiny_transformer
 
 def test_checkpoints_belong_to_all_that_decides(docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
     corpus, given = Corpus(docstrings), tiny_transformer.settings
-    plain = digest("scratch", corpus, given, SETTINGS, 0)
-    assert plain == digest("scratch", Corpus(list(docstrings)), given, SETTINGS, 0)
+    plain = training_digest("scratch", corpus, given, SETTINGS, 0)
+    assert plain == training_digest("scratch", Corpus(list(docstrings)), given, SETTINGS, 0)
     deeper = SETTINGS.model_copy(update={"scratch": SCRATCH.model_copy(update={"layers": 2})})
     other_pairs = SETTINGS.model_copy(update={"pairs": PairTasks(cropping=Cropping())})
     unlike = [
-        digest("static", corpus, given, SETTINGS, 0),
-        digest("scratch", Corpus(docstrings[1:]), given, SETTINGS, 0),
-        digest("scratch", corpus, given.model_copy(update={"name": "other"}), SETTINGS, 0),
-        digest("scratch", corpus, given, deeper, 0),
-        digest("scratch", corpus, given, other_pairs, 0),
-        digest("scratch", corpus, given, SETTINGS, 1),
+        training_digest("static", corpus, given, SETTINGS, 0),
+        training_digest("scratch", Corpus(docstrings[1:]), given, SETTINGS, 0),
+        training_digest("scratch", corpus, given.model_copy(update={"name": "other"}), SETTINGS, 0),
+        training_digest("scratch", corpus, given, deeper, 0),
+        training_digest("scratch", corpus, given, other_pairs, 0),
+        training_digest("scratch", corpus, given, SETTINGS, 1),
     ]
     assert len({plain, *unlike}) == 7
     other_role = SETTINGS.model_copy(update={"static": StaticSettings(dimension=8)})
-    assert digest("scratch", corpus, given, other_role, 0) == plain
+    assert training_digest("scratch", corpus, given, other_role, 0) == plain

@@ -9,14 +9,14 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import (
     HeadFit,
     LearnedSparseSettings,
-    calibrate,
-    chosen_states,
-    reconstruct,
+    calibrate_head_bias,
+    masked_states,
+    train_head_reconstruction,
     train_learned_sparse,
     with_head,
 )
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.sparse import SparseEncoder, read, term_counts, tokens
+from zero2ir.encoders.sparse import SparseEncoder, last_hidden_states, term_counts, tokens
 from zero2ir.errors import InputError
 
 SHORT = HeadFit(steps=2, batch_size=8, learning_rate=0.01)
@@ -65,7 +65,7 @@ def test_states_are_read_as_the_whole_network_reads_them(
     network.max_seq_length = 32
     whole = network.encode(texts, convert_to_sparse_tensor=False)
     head = network[0].auto_model.cls.predictions.eval()
-    for number, states in read(network, tokens(network, texts, 32)):
+    for number, states in last_hidden_states(network, tokens(network, texts, 32)):
         with torch.no_grad():
             pooled = torch.log1p(torch.relu(head(states).amax(dim=0)))
         torch.testing.assert_close(pooled, whole[number], atol=1e-4, rtol=1e-4)
@@ -76,12 +76,12 @@ def test_chosen_tokens_are_half_masked_and_never_special(
 ) -> None:
     network = with_head(tiny_transformer)
     passages = tokens(network, [document.content for document in docstrings], 32)
-    states, labels = chosen_states(network, passages, 0.3, np.random.default_rng(0))
+    states, labels = masked_states(network, passages, 0.3, np.random.default_rng(0))
     inner = sum(len(passage) - 2 for passage in passages)
     assert len(states) == len(labels) == pytest.approx(0.3 * inner, rel=0.15)
     assert not set(labels) & set(network.tokenizer.all_special_ids)
-    everything, _ = chosen_states(network, passages, 1.0, np.random.default_rng(0))
-    unmasked = torch.cat([row[1:-1] for _, row in read(network, passages)])
+    everything, _ = masked_states(network, passages, 1.0, np.random.default_rng(0))
+    unmasked = torch.cat([row[1:-1] for _, row in last_hidden_states(network, passages)])
     assert (everything - unmasked).abs().amax(dim=1).gt(1e-3).float().mean() > 0.5  # the masked change all around
 
 
@@ -89,7 +89,7 @@ def test_a_word_that_the_tokenizer_does_not_know_is_not_asked_for(tiny_transform
     network = with_head(tiny_transformer)
     passages = tokens(network, ["open the \N{SNAKE} file"])
     assert network.tokenizer.unk_token_id in passages[0]
-    states, labels = chosen_states(network, passages, 1.0, np.random.default_rng(0))
+    states, labels = masked_states(network, passages, 1.0, np.random.default_rng(0))
     assert network.tokenizer.convert_ids_to_tokens(labels.tolist()) == ["open", "the", "file"]
     assert len(states) == len(labels)
 
@@ -102,9 +102,9 @@ def test_reconstruction_lowers_the_loss_of_tokens_that_it_has_not_seen(
     texts = [document.content for document in docstrings]
     passages, frequency = tokens(network, texts, 64), term_counts(network.tokenizer, texts).sum(axis=0).A1
     rng = np.random.default_rng(0)
-    states, labels = chosen_states(network, passages, 0.5, rng)
+    states, labels = masked_states(network, passages, 0.5, rng)
     seen = rng.random(len(labels)) < 0.7
-    curve = reconstruct(
+    curve = train_head_reconstruction(
         network, states[seen], labels[seen], frequency, HeadFit(steps=150, batch_size=64, learning_rate=0.01), rng
     )
     assert (curve[0].step, curve[-1].step) == (3, 150)
@@ -122,10 +122,14 @@ def test_a_calibrated_head_gives_each_term_to_a_like_share(
     network = with_head(tiny_transformer)
     passages = tokens(network, [document.content for document in docstrings[:40]], 32)
     known = np.arange(len(network.tokenizer)) % 3 > 0
-    calibrate(network, passages, known, active=0.1)
+    calibrate_head_bias(network, passages, known, active=0.1)
     head = network[0].auto_model.cls.predictions
     with torch.no_grad():
-        given = torch.stack([head(states).amax(dim=0) > 0 for _, states in read(network, passages)]).float().mean(dim=0)
+        given = (
+            torch.stack([head(states).amax(dim=0) > 0 for _, states in last_hidden_states(network, passages)])
+            .float()
+            .mean(dim=0)
+        )
     assert given[torch.from_numpy(known)].numpy() == pytest.approx(0.1, abs=0.03)
     assert not given[torch.from_numpy(~known)].any()
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.encoders.base import save_encoded
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.loading import load_encoded, load_encoder
-from zero2ir.encoders.multitask import HEADS, MultitaskEncoder, best_span, pieces
+from zero2ir.encoders.multitask import HEADS_WEIGHTS_FILE, MultitaskEncoder, best_token_span, pieces
 from zero2ir.errors import InputError
 
 
@@ -37,9 +37,9 @@ def test_whole_sentences_are_joined_and_a_long_one_is_cut() -> None:
 def test_the_best_span_begins_before_it_ends_and_lies_in_the_passage() -> None:
     places = np.array([[0, 0], [-9, -4], [0, 3], [4, 7], [8, 11], [0, 0]])  # mark, question, three words, mark
     values = np.array([[1, 1], [9, 9], [0, 3], [2, 0], [0, 2], [9, 9]], dtype=float)
-    span = best_span("ant bee cow", places, values)
+    span = best_token_span("ant bee cow", places, values)
     assert (span.text, span.start, span.end, span.score) == ("bee cow", 4, 11, 2.0)
-    assert best_span("", places[:2], values[:2]) == NO_SPAN
+    assert best_token_span("", places[:2], values[:2]) == NO_SPAN
 
 
 def test_a_long_text_is_read_to_its_end(tiny_multitask_encoder: MultitaskEncoder) -> None:
@@ -58,7 +58,7 @@ def test_a_reader_waits_for_its_turn(tiny_multitask_encoder: MultitaskEncoder) -
     asked = (["who was it"], [["It was Gregory."]])
     expected = tiny_multitask_encoder.find_answers(*asked)
     with ThreadPoolExecutor(1) as pool:
-        with TURNS:
+        with BATCH_LOCK:
             call = pool.submit(tiny_multitask_encoder.find_answers, *asked)
             with pytest.raises(TimeoutError):
                 call.result(0.5)
@@ -83,7 +83,7 @@ def test_it_is_saved_without_pickle_and_says_when_its_heads_are_damaged(
     asked = (["who opens it"], [["A file is opened by the user."]])
     assert opened.find_answers(*asked) == tiny_multitask_encoder.find_answers(*asked)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".txt"}
-    (tmp_path / HEADS).write_bytes(b"short")
+    (tmp_path / HEADS_WEIGHTS_FILE).write_bytes(b"short")
     with pytest.raises(InputError, match="no whole heads there"):
         load_encoder(tmp_path)
 

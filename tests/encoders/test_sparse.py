@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.loading import load_encoded, load_encoder
-from zero2ir.encoders.sparse import EXPANSION, KEPT, Lexicon, SparseEncoder, saturated, term_counts
+from zero2ir.encoders.sparse import EXPANSION, MAX_EXPANSION_TERMS, Lexicon, SparseEncoder, saturated, term_counts
 from zero2ir.errors import InputError
 
 TEXTS = ["Open the file.", "", "open OPEN open", "Open the file.", "x\ud800y"]
@@ -19,7 +19,7 @@ def test_the_weight_of_exact_matches_by_hand() -> None:
     rows = saturated(counts, mean_length=2.0).toarray()
     assert rows[0].tolist() == pytest.approx([2 / (2 + 1.2 * (0.25 + 0.75 * 2)), 0, 2 / (2 + 1.2 * 1.75)])
     assert rows[2, 1] == pytest.approx(1 / (1 + 1.2 * (0.25 + 0.75 / 2)))
-    lexicon = Lexicon.of(counts)
+    lexicon = Lexicon.from_counts(counts)
     assert lexicon.mean_length == pytest.approx(5 / 3)
     assert lexicon.importance.tolist() == pytest.approx([np.log(1 + 2.5 / 1.5)] * 3)
 
@@ -30,14 +30,16 @@ def test_a_row_is_the_sum_of_exact_and_learned_weights(tiny_sparse_encoder: Spar
     assert rows.dtype == np.float32
     assert rows.data.min() >= 0
     assert (rows[[0]] != rows[[3]]).nnz == 0  # equal texts
-    network = tiny_sparse_encoder.model.encode(TEXTS[:1], convert_to_sparse_tensor=False, max_active_dims=KEPT)
+    network = tiny_sparse_encoder.model.encode(
+        TEXTS[:1], convert_to_sparse_tensor=False, max_active_dims=MAX_EXPANSION_TERMS
+    )
     exact = saturated(
         term_counts(tiny_sparse_encoder.model.tokenizer, TEXTS[:1]), tiny_sparse_encoder.lexicon.mean_length
     )
     expected = exact.toarray() + EXPANSION * network.cpu().numpy()
     np.testing.assert_allclose(rows[[0]].toarray(), expected, atol=1e-4)
     learned = (rows - saturated(term_counts(tiny_sparse_encoder.model.tokenizer, TEXTS), 1e9)).getnnz(axis=1)
-    assert (learned <= KEPT + 4).all()
+    assert (learned <= MAX_EXPANSION_TERMS + 4).all()
 
 
 def test_a_term_that_no_document_has_is_never_given(tiny_sparse_encoder: SparseEncoder) -> None:

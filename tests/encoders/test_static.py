@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.pretext.base import sentences
+from zero2ir.encoders.pretext.base import split_sentences
 from zero2ir.encoders.static import StaticSettings, random_table, train_static
 from zero2ir.encoders.training import FitSettings
 
@@ -38,8 +38,8 @@ def test_a_tokenizer_of_the_collection_has_its_own_vocabulary(docstrings: list[D
 def test_training_finds_sentences_that_it_has_not_seen() -> None:
     """A sentence of each document is kept from training; it should find the rest of its document."""
     held_out, documents = [], []
-    for doc_id, _, text in read_documents()[0]:
-        pieces = sentences(text)
+    for doc_id, _, text in read_pydocs()[0]:
+        pieces = split_sentences(text)
         if len(pieces) >= 4 and len(pieces[-1].split()) >= 8:
             held_out.append(pieces[-1])
             documents.append(Document(doc_id, "", " ".join(pieces[:-1])))

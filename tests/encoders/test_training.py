@@ -19,20 +19,29 @@ from zero2ir.data.records import Document
 from zero2ir.encoders import training
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.pretext.learning import split
 from zero2ir.encoders.pretext.reconstruction import ReconstructionFit
-from zero2ir.encoders.pretext.tasks import DEFAULT
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS
+from zero2ir.encoders.pretext.training import split_documents
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings, train_static
-from zero2ir.encoders.training import POINTS, Checks, FitSettings, Loss, averaged, write_losses
+from zero2ir.encoders.training import (
+    CURVE_POINTS,
+    CheckpointSettings,
+    FitSettings,
+    LossPoint,
+    downsample_losses,
+    write_losses,
+)
 from zero2ir.errors import InputError
 
-CHECKS = Checks(number=6, held_out=0.1, patience=9)
+CHECKS = CheckpointSettings(number=6, held_out=0.1, patience=9)
 FIT = FitSettings(epochs=4, batch_size=8, learning_rate=0.01)
-SCRATCH = ScratchSettings(layers=1, dimension=16, heads=2, max_tokens=24, fit=FIT, checks=CHECKS)
-STATIC = StaticSettings(dimension=16, fit=FIT, checks=CHECKS)
-ADAPTED = AdaptedSettings(max_tokens=24, restore=ReconstructionFit(epochs=4, batch_size=8), fit=FIT, checks=CHECKS)
+SCRATCH = ScratchSettings(layers=1, dimension=16, heads=2, max_tokens=24, fit=FIT, checkpoints=CHECKS)
+STATIC = StaticSettings(dimension=16, fit=FIT, checkpoints=CHECKS)
+ADAPTED = AdaptedSettings(
+    max_tokens=24, reconstruction_fit=ReconstructionFit(epochs=4, batch_size=8), contrastive_fit=FIT, checkpoints=CHECKS
+)
 
 TRAIN = """
 import json, sys
@@ -81,7 +90,7 @@ def test_killed_it_goes_on_and_ends_in_the_same_weights(docstrings: list[Documen
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL, process.stderr.read() if process.stderr else ""
     assert checkpoints(tmp_path)
-    assert not (tmp_path / training.FINISHED).exists()
+    assert not (tmp_path / training.FINISHED_FILE).exists()
 
     resumed = train_scratch(docstrings, settings, seed=0, folder=tmp_path)
     undisturbed = train_scratch(docstrings, settings, seed=0)
@@ -146,11 +155,13 @@ def test_a_checkpoint_that_was_being_written_is_not_used(docstrings: list[Docume
 
 
 def test_without_checks_nothing_is_written(docstrings: list[Document], tmp_path: Path) -> None:
-    trained = train_static(docstrings, STATIC.model_copy(update={"checks": Checks()}), 0, folder=tmp_path / "none")
+    trained = train_static(
+        docstrings, STATIC.model_copy(update={"checkpoints": CheckpointSettings()}), 0, folder=tmp_path / "none"
+    )
     assert not (tmp_path / "none").exists()
     (curve,) = trained.losses.values()
     assert all(point.held_out is None for point in curve)
-    assert len(curve) <= training.POINTS
+    assert len(curve) <= training.CURVE_POINTS
     assert curve[-1].loss < curve[0].loss
 
 
@@ -158,17 +169,20 @@ def test_it_ends_early_and_with_the_best_weights(docstrings: list[Document]) -> 
     """Sixty documents are learned by heart soon; the held-out loss tells."""
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    fit, checks = FitSettings(epochs=20, batch_size=32, learning_rate=0.01), Checks(number=20, held_out=0.2, patience=2)
-    trained = train_scratch(docstrings, SCRATCH.model_copy(update={"fit": fit, "checks": checks}), seed=0)
+    fit, checkpoints = (
+        FitSettings(epochs=20, batch_size=32, learning_rate=0.01),
+        CheckpointSettings(number=20, held_out=0.2, patience=2),
+    )
+    trained = train_scratch(docstrings, SCRATCH.model_copy(update={"fit": fit, "checkpoints": checkpoints}), seed=0)
     curve = trained.losses["pairs"]
     held_out = [point.held_out for point in curve]
     best = int(np.argmin(np.array(held_out, dtype=float)))
-    learned, asked = split(docstrings, 0.2, seed=0)
-    total = 20 * len(list(DEFAULT.pairs(learned, np.random.default_rng(0)))) // 32
+    learned, asked = split_documents(docstrings, 0.2, seed=0)
+    total = 20 * len(list(DEFAULT_PAIR_TASKS.pairs(learned, np.random.default_rng(0)))) // 32
     assert curve[-1].step < total
     assert len(curve) == best + 1 + 2
 
-    pairs = list(DEFAULT.pairs(asked, np.random.default_rng([0, 1])))
+    pairs = list(DEFAULT_PAIR_TASKS.pairs(asked, np.random.default_rng([0, 1])))
     loss = MultipleNegativesRankingLoss(trained.model)
     found = loss([trained.model.preprocess([pair[side] for pair in pairs]) for side in (0, 1)], None).item()
     assert found == pytest.approx(held_out[best], abs=1e-4)
@@ -177,31 +191,31 @@ def test_it_ends_early_and_with_the_best_weights(docstrings: list[Document]) -> 
 @pytest.mark.parametrize(("number", "share"), [(0, 0.0), (1, 0.0), (2, 0.1), (60, 0.05), (60, 0.9), (500, 0.05)])
 def test_split_parts_documents_in_their_order(number: int, share: float) -> None:
     documents = [Document(str(n), "", "") for n in range(number)]
-    kept, held_out = split(documents, share, seed=0)
+    kept, held_out = split_documents(documents, share, seed=0)
     assert sorted(kept + held_out, key=lambda document: int(document.doc_id)) == documents
     for part in (kept, held_out):
         assert part == sorted(part, key=lambda document: int(document.doc_id))
     if share:
         assert kept
         assert abs(len(held_out) - share * number) <= 5  # half a run
-    assert split(documents, share, seed=0) == (kept, held_out)
+    assert split_documents(documents, share, seed=0) == (kept, held_out)
 
 
 def test_a_single_document_is_not_parted() -> None:
     with pytest.raises(InputError, match="a single document cannot be parted"):
-        split([Document("d", "", "a b c")], 0.5, seed=0)
+        split_documents([Document("d", "", "a b c")], 0.5, seed=0)
 
 
 def test_what_nobody_looks_at_is_not_held_out() -> None:
     with pytest.raises(ValidationError, match=r"held_out=0\.1, but number=0 never looks at it"):
-        Checks(held_out=0.1)
+        CheckpointSettings(held_out=0.1)
 
 
 @given(st.lists(st.floats(0, 10), max_size=400))
 def test_a_curve_of_one_s_own_losses_averages_each_step_once(losses: list[float]) -> None:
-    curve = averaged(losses)
+    curve = downsample_losses(losses)
     steps = [point.step for point in curve]
-    assert len(curve) <= POINTS
+    assert len(curve) <= CURVE_POINTS
     assert steps == sorted(set(steps))
     assert steps[-1:] == [len(losses)][: bool(losses)]
     lengths = np.diff([0, *steps])
@@ -209,5 +223,5 @@ def test_a_curve_of_one_s_own_losses_averages_each_step_once(losses: list[float]
 
 
 def test_a_curve_is_written_as_plain_columns(tmp_path: Path) -> None:
-    write_losses([Loss(2, 1.5, None), Loss(4, 1.25, 2.0)], tmp_path / "losses.csv")
+    write_losses([LossPoint(2, 1.5, None), LossPoint(4, 1.25, 2.0)], tmp_path / "losses.csv")
     assert (tmp_path / "losses.csv").read_text() == "step,loss,held_out_loss\n2,1.5,\n4,1.25,2.0\n"

@@ -14,7 +14,7 @@ from zero2ir.evaluation.measures import (
     Run,
     condensed,
     parse_measures,
-    rankings,
+    ranked_lists,
     read_trec_run,
     run_of,
     score_run,
@@ -57,7 +57,7 @@ def test_a_missed_query_counts_zero_and_an_unjudged_one_not_at_all():
 
 def test_equal_scores_go_by_document_id_last_first_in_every_measure():
     run = Run(["q1"], [["a", "b", "z"]], [[1.0, 1.0, 1.0 + 1e-12]])  # equal in single precision
-    assert next(rankings(run)).doc_ids == ["z", "b", "a"]
+    assert next(ranked_lists(run)).doc_ids == ["z", "b", "a"]
     assert values(run, "RR@10", "RR")["q1", "RR@10"] == values(run, "RR")["q1", "RR"] == 0.5
 
 
@@ -98,7 +98,7 @@ def test_every_measure_agrees_with_trec_eval_on_hostile_runs(judged, scored):
 @given(GRADED, ANY_RUN)
 def test_measures_that_trec_eval_lacks_agree_with_it_by_way_of_a_cut_run(judged, scored):
     qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
-    first = {row.query_id: row.doc_ids[:3] for row in rankings(as_run(scored))}
+    first = {row.query_id: row.doc_ids[:3] for row in ranked_lists(as_run(scored))}
     cut = {query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(ids)} for query_id, ids in first.items()}
     theirs = pytrec_eval.RelevanceEvaluator(judged, {"recip_rank"}).evaluate(cut)
     for row in score_run(as_run(scored), qrels, ["RR@3", "Judged@3"]):
@@ -111,8 +111,8 @@ def test_measures_that_trec_eval_lacks_agree_with_it_by_way_of_a_cut_run(judged,
 @given(GRADED, ANY_RUN)
 def test_a_condensed_run_is_the_run_of_its_judged_documents(judged, scored):
     qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
-    kept = {row.query_id: row.doc_ids for row in rankings(condensed(as_run(scored), qrels))}
-    for row in rankings(as_run(scored)):
+    kept = {row.query_id: row.doc_ids for row in ranked_lists(condensed(as_run(scored), qrels))}
+    for row in ranked_lists(as_run(scored)):
         assert kept[row.query_id] == [doc_id for doc_id in row.doc_ids if doc_id in judged.get(row.query_id, {})]
 
 
@@ -126,8 +126,8 @@ def test_what_nobody_judged_no_longer_counts_against_a_run():
 def test_a_written_run_reads_back_ranked_alike(tmp_path_factory, scored):
     path = tmp_path_factory.mktemp("run") / "run.trec.gz"
     write_trec_run(path, as_run(scored), tag="t")
-    before = [ranking for ranking in rankings(as_run(scored)) if ranking.doc_ids]
-    after = list(rankings(read_trec_run(path)))
+    before = [ranking for ranking in ranked_lists(as_run(scored)) if ranking.doc_ids]
+    after = list(ranked_lists(read_trec_run(path)))
     assert [(r.query_id, r.doc_ids, r.scores.tolist()) for r in after] == [
         (r.query_id, r.doc_ids, r.scores.tolist()) for r in before
     ]
@@ -216,7 +216,7 @@ def test_damaged_runs_say_where(tmp_path):
 
 def test_arrays_are_taken_as_they_come():
     run = Run(["q1"], np.array([["a", "b"]], dtype=object), np.array([[1.0, 2.0]], dtype=np.float32))
-    assert next(rankings(run)).doc_ids == ["b", "a"]
+    assert next(ranked_lists(run)).doc_ids == ["b", "a"]
 
 
 def test_a_query_that_nothing_is_found_for_counts_0_in_every_measure():

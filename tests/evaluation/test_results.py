@@ -12,9 +12,7 @@ from zero2ir.io.files import files_below, sha256
 QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 0), Judgment("q2", "c", 1), Judgment("q3", "a", 1)]
 RUN = Run(["q1", "q2"], [["a", "b"], ["b", "c"]], [[2.0, 1.0], [2.0, 1.0]])
 SETTINGS = EvaluationSettings(resamples=200)
-SYSTEM = SystemIdentity(
-    model="dense", strategy="prompt", seed=3, dataset="pydocs", notes={"because": "it ranked first"}
-)
+SYSTEM = SystemIdentity(model="dense", strategy="prompt", seed=3, dataset="pydocs", notes={"reason": "it ranked first"})
 
 
 def write(folder, system=SYSTEM, **changes):
@@ -142,7 +140,7 @@ def test_a_ceiling_is_measured_on_the_same_queries(tmp_path):
     ceiling = Run(["q1", "q2", "q3"], [["a", "b"], ["c", "b"], ["a"]], [[2.0, 1.0], [2.0, 1.0], [1.0]])
     metrics = write(tmp_path / "one", ceiling=ceiling)
     assert metrics["ceiling"]["RR@10"]["mean"] == 1.0
-    assert metrics["of_ceiling"]["RR@10"]["mean"] == metrics["RR@10"]["mean"] == 0.5
-    assert metrics["of_ceiling"]["RR@10"]["ci_low"] < 0.5 < metrics["of_ceiling"]["RR@10"]["ci_high"]
+    assert metrics["ceiling_share"]["RR@10"]["mean"] == metrics["RR@10"]["mean"] == 0.5
+    assert metrics["ceiling_share"]["RR@10"]["ci_low"] < 0.5 < metrics["ceiling_share"]["RR@10"]["ci_high"]
     nothing = Run(["q1"], [["b"]], [[1.0]])
-    assert write(tmp_path / "two", ceiling=nothing)["of_ceiling"] == {}
+    assert write(tmp_path / "two", ceiling=nothing)["ceiling_share"] == {}

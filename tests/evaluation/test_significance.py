@@ -9,7 +9,7 @@ from scipy.stats import permutation_test, ttest_rel
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import (
-    compare,
+    compare_scores,
     detectable_difference,
     holm,
     paired_differences,
@@ -72,7 +72,7 @@ def test_queries_are_paired_within_a_seed_only():
 
 
 def test_a_comparison_by_hand():
-    found = compare({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
+    found = compare_scores({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
     assert (found.wins, found.ties, found.losses) == (1, 1, 1)
     assert found.difference.mean == pytest.approx(0.25 / 3)
     assert found.sd == pytest.approx(np.std([0.5, 0, -0.25], ddof=1))
@@ -84,14 +84,14 @@ def test_seeds_of_a_query_are_no_further_evidence():
     rng = np.random.default_rng(0)
     gains = {f"q{i}": float(value) for i, value in enumerate(rng.normal(0.1, 0.5, size=12))}
     nothing = dict.fromkeys(gains, 0.0)
-    once = compare({0: gains}, {0: nothing}, **OPTIONS)
-    often = compare(dict.fromkeys(range(5), gains), dict.fromkeys(range(5), nothing), **OPTIONS)
+    once = compare_scores({0: gains}, {0: nothing}, **OPTIONS)
+    often = compare_scores(dict.fromkeys(range(5), gains), dict.fromkeys(range(5), nothing), **OPTIONS)
     assert often.p_value == pytest.approx(once.p_value)
     assert often.effect_size == pytest.approx(once.effect_size)
 
 
 def test_no_spread_leaves_the_effect_size_undefined():
-    found = compare({0: {"a": 1.0, "b": 1.0}}, {0: {"a": 0.5, "b": 0.5}}, **OPTIONS)
+    found = compare_scores({0: {"a": 1.0, "b": 1.0}}, {0: {"a": 0.5, "b": 0.5}}, **OPTIONS)
     assert math.isnan(found.effect_size)
     assert math.isnan(found.sd)
 
@@ -123,7 +123,7 @@ def test_the_effect_s_interval_covers_about_as_often_as_it_says():
     hits = 0
     for _ in range(200):
         gains = {f"q{i}": float(value) for i, value in enumerate(rng.normal(0.5, 1, size=60))}
-        found = compare({0: gains}, {0: dict.fromkeys(gains, 0.0)}, resamples=300, level=0.95, seed=0)
+        found = compare_scores({0: gains}, {0: dict.fromkeys(gains, 0.0)}, resamples=300, level=0.95, seed=0)
         assert found.effect_low < found.effect_size < found.effect_high
         hits += found.effect_low <= 0.5 <= found.effect_high
     assert 0.9 <= hits / 200 <= 0.99
@@ -134,18 +134,18 @@ def test_the_effect_s_interval_widens_with_the_luck_of_the_draw():
     nothing = {f"q{i:02}": 0.0 for i in range(40)}
     luck = [0.5, -0.3, 0.4, -0.2]
     gains = {seed: {q: gain + float(rng.normal(0.1, 0.3)) for q in nothing} for seed, gain in enumerate(luck)}
-    lucky = compare(gains, dict.fromkeys(gains, nothing), **OPTIONS)
+    lucky = compare_scores(gains, dict.fromkeys(gains, nothing), **OPTIONS)
     mean = {q: float(np.mean([gains[seed][q] for seed in gains])) for q in nothing}
-    settled = compare({0: mean}, {0: nothing}, **OPTIONS)
+    settled = compare_scores({0: mean}, {0: nothing}, **OPTIONS)
     assert lucky.effect_size == pytest.approx(settled.effect_size)
     assert lucky.effect_low < 0 < settled.effect_low
 
 
 def test_what_a_comparison_can_show_depends_on_its_own_spread():
-    found = compare({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
+    found = compare_scores({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
     assert found.detectable(0.05) == pytest.approx(detectable_difference(found.sd, 3))
     assert found.detectable(0.01) > found.detectable(0.05)
-    same = compare({0: {"a": 1.0}}, {0: {"a": 1.0}}, **OPTIONS)
+    same = compare_scores({0: {"a": 1.0}}, {0: {"a": 1.0}}, **OPTIONS)
     assert math.isnan(same.detectable(0.05))
     assert math.isnan(same.effect_low)
     assert same.t_p_value == 1.0

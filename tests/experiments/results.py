@@ -22,7 +22,7 @@ def write(
         ["right" if place == rank else f"wrong{place}" for place in range(1, rank + 1)] + [""] * (width - rank)
         for rank in ranks
     ]
-    made = folder / paths.system(model, strategy, seed)
+    made = folder / paths.system_name(model, strategy, seed)
     write_results(
         made,
         system=SystemIdentity(model=model, strategy=strategy, seed=seed, dataset=dataset),

@@ -7,36 +7,44 @@ from results import write
 
 from zero2ir.evaluation.results import read_all
 from zero2ir.experiments.preset import Condition, condition
-from zero2ir.experiments.report import Finished, against, averages_table, details, overview, references, sections
+from zero2ir.experiments.report import (
+    ConditionResults,
+    against,
+    averages_table,
+    details,
+    overview,
+    references,
+    sections,
+)
 
 PLAIN, BETTER = [2] * 40, [1] * 30 + [2] * 10
 
 
-def finished(folder: Path, one: Condition, systems: dict[str, list[int]], seeds: int = 1) -> Finished:
+def finished(folder: Path, one: Condition, systems: dict[str, list[int]], seeds: int = 1) -> ConditionResults:
     folders = [
         write(folder / one.name, system, ranks, seed=seed, dataset=one.panel.dataset, seconds=4.0 * seed)
         for system, ranks in systems.items()
         for seed in range(seeds)
     ]
-    return Finished(one, read_all(folders))
+    return ConditionResults(one, read_all(folders))
 
 
 @pytest.fixture
-def two_collections(tmp_path: Path) -> list[Finished]:
+def two_collections(tmp_path: Path) -> list[ConditionResults]:
     systems = {"sparse/zero_shot": PLAIN, "sparse/fine_tune": PLAIN, "sparse/prompt": BETTER}
     return [
         finished(tmp_path, condition({"dataset": name}, {}), systems, seeds=2) for name in ("cranfield", "beir/scifact")
     ]
 
 
-def test_all_systems_stand_beside_each_other(two_collections: list[Finished]) -> None:
+def test_all_systems_stand_beside_each_other(two_collections: list[ConditionResults]) -> None:
     table = overview(two_collections)
     assert table.headers == ["Model", "Strategy", "cranfield", "beir/scifact"]
     assert [row[:2] for row in table.rows] == [["sparse", "fine_tune"], ["sparse", "prompt"], ["sparse", "zero_shot"]]
     assert table.rows[2][2:] == ["0.500 [0.500, 0.500]"] * 2
 
 
-def test_a_trained_system_stands_beside_its_model_untrained(two_collections: list[Finished]) -> None:
+def test_a_trained_system_stands_beside_its_model_untrained(two_collections: list[ConditionResults]) -> None:
     table = details(two_collections[0])
     rows = {row[1]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
     assert rows["zero_shot"]["− zero_shot"] == "–"
@@ -49,7 +57,7 @@ def test_a_trained_system_stands_beside_its_model_untrained(two_collections: lis
     assert rows["prompt"]["Calibration error"] == "–"
 
 
-def test_collections_count_alike_in_the_mean(two_collections: list[Finished]) -> None:
+def test_collections_count_alike_in_the_mean(two_collections: list[ConditionResults]) -> None:
     table = averages_table(two_collections)
     assert table is not None
     found = {row[1]: row[2] for row in table.rows}
@@ -57,7 +65,7 @@ def test_collections_count_alike_in_the_mean(two_collections: list[Finished]) ->
     assert found["prompt"].startswith("+0.375 [")
 
 
-def test_one_collection_has_no_mean_over_collections(tmp_path: Path, two_collections: list[Finished]) -> None:
+def test_one_collection_has_no_mean_over_collections(tmp_path: Path, two_collections: list[ConditionResults]) -> None:
     assert averages_table(two_collections[:1]) is None
     budgets = [
         finished(tmp_path / str(number), condition({"budget.queries": number}, {}), {"sparse/zero_shot": PLAIN})

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
-from zero2ir.experiments.copies import Copy
 from zero2ir.experiments.preset import Condition, condition, read_preset
 from zero2ir.experiments.reproduction import (
     MARKERS,
-    Checked,
     ColumnSpec,
+    FigureCheck,
     PublishedFigure,
     TableSpec,
-    again,
     figures,
+    measure_again,
     needed_condition,
     numbers,
     read_reproduction,
@@ -24,6 +23,7 @@ from zero2ir.experiments.reproduction import (
     with_tables,
     write_tables,
 )
+from zero2ir.experiments.workspaces import Workspace
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = read_reproduction(PROJECT / "reproduction.yaml")
@@ -113,21 +113,21 @@ def test_a_difference_names_both_its_systems() -> None:
     ],
 )
 def test_every_published_number_has_to_come_again(expected: str, found: str, agrees: bool) -> None:
-    checked = Checked(figure(expected), found, "")
+    checked = FigureCheck(figure(expected), found, "")
     assert checked.agrees is agrees
     assert checked.line.startswith("OK " if agrees else "DIFFERS ")
     assert agrees or f"in place of {expected} (tolerance 0.002)" in checked.line
 
 
 def test_a_figure_that_could_not_be_made_says_why() -> None:
-    line = Checked(figure("0.3"), "", "ingest failed").line
+    line = FigureCheck(figure("0.3"), "", "ingest failed").line
     assert line == "FAILED  some/sparse/cranfield: ingest failed"
 
 
 @given(st.floats(0, 1), st.floats(-0.05, 0.05))
 def test_within_the_tolerance_is_within_the_tolerance(value: float, off: float) -> None:
     published, found = f"{value:.3f}", f"{value + off:.3f}"
-    checked = Checked(figure(published, 0.01), found, "")
+    checked = FigureCheck(figure(published, 0.01), found, "")
     assert checked.agrees is (abs(float(published) - float(found)) <= 0.0105 + 1e-9)
 
 
@@ -143,13 +143,13 @@ def test_printed_tables_are_read_back() -> None:
 
 
 def test_a_printed_figure_is_of_the_commit_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = Copy("check-paper", condition({"dataset": "cranfield"}, {}), read_preset("paper"), "a" * 40)
+    copy = Workspace("check-paper", condition({"dataset": "cranfield"}, {}), read_preset("paper"), "a" * 40)
     monkeypatch.chdir(tmp_path)  # no project with a commit of its own
     copy.printed.parent.mkdir(parents=True)
     copy.printed.write_text("| system | mean |\n|---|---|\n| sparse | 0.3 |\n")
     made = figure("0.3")
     column = made.column.model_copy(update={"figure": None, "printed": "mean"})
-    assert again(made._replace(column=column), copy, None).line == "OK      some/sparse/cranfield: 0.3"
+    assert measure_again(made._replace(column=column), copy, None).line == "OK      some/sparse/cranfield: 0.3"
 
 
 def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:

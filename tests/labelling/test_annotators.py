@@ -14,12 +14,12 @@ from sklearn.metrics import cohen_kappa_score
 from zero2ir.data.records import Document, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.annotations import Annotation
-from zero2ir.labelling.annotators import LMAnnotator, Simulated, agreement, graded_by_both, label_all
-from zero2ir.labelling.labelling import Item
+from zero2ir.labelling.annotators import LMAnnotator, Simulated, annotator_agreement, graded_by_both, label_all
+from zero2ir.labelling.loop import AnnotationItem
 from zero2ir.labelling.session import Session
 
 QRELS = [Judgment("q", "a", 2), Judgment("q", "b", 0), Judgment("q", "c", -1)]
-ITEMS = [Item("q", "text", doc_id) for doc_id in "abcz"]
+ITEMS = [AnnotationItem("q", "text", doc_id) for doc_id in "abcz"]
 
 
 def test_qrels_answer() -> None:
@@ -30,7 +30,7 @@ def test_qrels_answer() -> None:
 
 
 def test_noise_is_as_frequent_as_it_is_said_to_be_and_repeats_itself() -> None:
-    items = [Item(f"q{number}", "text", "a") for number in range(2000)]
+    items = [AnnotationItem(f"q{number}", "text", "a") for number in range(2000)]
     qrels = [Judgment(item.query_id, "a", 1) for item in items]
     noisy = Simulated(qrels, noise=0.2, seed=3)
     grades = noisy.grades(items)
@@ -48,7 +48,7 @@ def test_a_language_model_grades(script_lm: Callable[..., Any]) -> None:
     corpus = Corpus([Document("a", "", "the right one"), Document("b", "", "another")])
     annotator = LMAnnotator(corpus, language_model)
     assert annotator.name == "lm:script"
-    assert annotator.grades([Item("q", "text", "a"), Item("q", "text", "b")]) == [2, None]
+    assert annotator.grades([AnnotationItem("q", "text", "a"), AnnotationItem("q", "text", "b")]) == [2, None]
 
 
 def test_an_annotator_answers_until_nothing_is_asked(session: Callable[..., Session]) -> None:
@@ -62,7 +62,7 @@ def test_an_annotator_answers_until_nothing_is_asked(session: Callable[..., Sess
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_agreement_is_cohens_kappa(pairs: list[tuple[int, int]]) -> None:
     one, two = zip(*pairs, strict=True)
-    found = agreement(one, two, resamples=50)
+    found = annotator_agreement(one, two, resamples=50)
     assert found.equal == pytest.approx(np.mean(np.array(one) == np.array(two)))
     if len({*one, *two}) < 2:
         assert np.isnan(found.kappa.mean)

@@ -104,9 +104,9 @@ def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
 
 def press(page: Any, key: str) -> None:
     """Presses a key and waits until the next view is drawn."""
-    before = page.evaluate("view.answers")
+    before = page.evaluate("view.answer_count")
     page.keyboard.press(key)
-    wait(page, f"!busy && view.answers !== {before}")
+    wait(page, f"!busy && view.answer_count !== {before}")
 
 
 def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> None:
@@ -120,11 +120,11 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
             press(page, key)
         press(page, "u")
         press(page, "1")
-        answers_given = page.evaluate("view.answers")
+        answers_given = page.evaluate("view.answer_count")
         page.keyboard.press("n")
         assert page.locator("mark.here").count() == min(1, page.locator("#text mark").count())
         page.keyboard.press("Control+1")  # the browser's own, and no answer
-        assert page.evaluate("view.answers") == answers_given
+        assert page.evaluate("view.answer_count") == answers_given
         asked = page.evaluate("view.item")
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -139,7 +139,7 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
         assert page.evaluate("view.item") == asked
         assert page.evaluate("view.effect") is not None
         page.get_by_role("button", name="2 relevant").click()
-        wait(page, "!busy && view.answers === 11")
+        wait(page, "!busy && view.answer_count === 11")
         with page.expect_download() as download:
             page.get_by_role("link", name="qrels.trec").click()
         lines = Path(download.value.path()).read_text().splitlines()
@@ -190,7 +190,7 @@ def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) ->
     assert other.evaluate(post, [target, before]) == "unreadable"
     page.reload()
     wait(page, "view !== null")
-    assert page.evaluate("view.answers") == before
+    assert page.evaluate("view.answer_count") == before
     framed = """target => new Promise(done => {
         const frame = document.createElement("iframe");
         frame.onload = () => done(frame.contentDocument === null);

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.labelling.annotations import Annotation
-from zero2ir.labelling.quality import second_look, self_agreement
+from zero2ir.labelling.quality import find_suspicious_judgments, self_agreement
 
 NOTHING: dict[str, dict[str, list[str]]] = {}
 
@@ -34,37 +34,39 @@ def test_self_agreement_by_hand() -> None:
 
 def test_two_grades_for_one_pair_are_a_contradiction_until_one_is_given_twice() -> None:
     given = [row("a", "x", 2), row("a", "x", 0)]
-    (doubt,) = second_look(given, NOTHING)
+    (doubt,) = find_suspicious_judgments(given, NOTHING)
     assert (doubt.query_id, doubt.doc_id, doubt.grade) == ("a", "x", 0)
-    assert doubt.why == "graded 2 by me, then 0 by me"
-    assert second_look([*given, row("a", "x", 0)], NOTHING) == []
-    assert second_look([*given, row("a", "x", 1)], NOTHING) != []
+    assert doubt.reason == "graded 2 by me, then 0 by me"
+    assert find_suspicious_judgments([*given, row("a", "x", 0)], NOTHING) == []
+    assert find_suspicious_judgments([*given, row("a", "x", 1)], NOTHING) != []
 
 
 def test_queries_that_ask_almost_the_same_with_opposite_grades() -> None:
     one, other = "how do I remove white space", "How do I remove the white space?"
-    found = second_look([row("a", "x", 2, query=one), row("b", "x", 0, query=other)], NOTHING)
+    found = find_suspicious_judgments([row("a", "x", 2, query=one), row("b", "x", 0, query=other)], NOTHING)
     assert [(doubt.query_id, doubt.grade) for doubt in found] == [("a", 2), ("b", 0)]
-    assert other in found[0].why
-    assert second_look([row("a", "x", 2, query=one), row("b", "x", 1, query=other)], NOTHING) == []
-    assert second_look([row("a", "x", 2, query=one), row("b", "x", 0, query="count letters")], NOTHING) == []
+    assert other in found[0].reason
+    assert find_suspicious_judgments([row("a", "x", 2, query=one), row("b", "x", 1, query=other)], NOTHING) == []
+    assert (
+        find_suspicious_judgments([row("a", "x", 2, query=one), row("b", "x", 0, query="count letters")], NOTHING) == []
+    )
 
 
 def test_grades_far_from_what_all_models_say() -> None:
     models = {"a": {"sparse": ["x", "y"], "dense": ["x", "z"]}}
-    assert [doubt.doc_id for doubt in second_look([row("a", "x", 0), row("a", "y", 0)], models)] == ["x"]
-    assert [doubt.doc_id for doubt in second_look([row("a", "x", 1), row("a", "w", 2)], models)] == ["w"]
-    assert second_look([row("a", "x", 0)], {"a": {"sparse": ["x"]}}) == []  # one model is no reason
+    assert [doubt.doc_id for doubt in find_suspicious_judgments([row("a", "x", 0), row("a", "y", 0)], models)] == ["x"]
+    assert [doubt.doc_id for doubt in find_suspicious_judgments([row("a", "x", 1), row("a", "w", 2)], models)] == ["w"]
+    assert find_suspicious_judgments([row("a", "x", 0)], {"a": {"sparse": ["x"]}}) == []  # one model is no reason
 
 
 @given(rows)
 def test_nothing_is_doubted_that_is_not_judged_and_nothing_twice(given: list[Annotation]) -> None:
     models = {query_id: {"one": ["x"], "two": ["x"]} for query_id in "abc"}
     before = list(given)
-    found = second_look(given, models)
+    found = find_suspicious_judgments(given, models)
     assert given == before
     standing = {(one.query_id, one.doc_id): one.grade for one in given if one.grade is not None}
     assert all(standing[doubt.query_id, doubt.doc_id] == doubt.grade for doubt in found)
     assert len({(doubt.query_id, doubt.doc_id) for doubt in found}) == len(found)
     settled = [*given, *(row(doubt.query_id, doubt.doc_id, doubt.grade, repeat=True) for doubt in found)]
-    assert second_look(settled, models) == []
+    assert find_suspicious_judgments(settled, models) == []

@@ -11,19 +11,19 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.labelling.committee import Committee
+from zero2ir.labelling.selection_state import FittedModel, SelectionState
 from zero2ir.labelling.selections import (
     Bandit,
     Disagreement,
     Diversity,
     ModelChange,
-    Narrowed,
     Random,
     Selection,
+    TwoStageSelection,
     Uncertainty,
     overlap,
     rank_biased_overlap,
 )
-from zero2ir.labelling.state import Fit, State
 from zero2ir.models.dense import Dense
 from zero2ir.models.sparse import Sparse
 
@@ -46,7 +46,7 @@ WAYS: dict[str, Selection] = {
     "overlap": Disagreement("overlap"),
     "rbo": Disagreement("rbo"),
     "model change": ModelChange(),
-    "narrowed": Narrowed(Uncertainty(), Diversity(), times=2),
+    "narrowed": TwoStageSelection(Uncertainty(), Diversity(), times=2),
     "bandit": Bandit({"random": Random(), "entropy": Uncertainty()}),
 }
 
@@ -57,14 +57,14 @@ def committee(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Committ
     return Committee(corpus, QUERIES, {"sparse": Sparse().index(corpus), "dense": Dense("static").index(corpus)})
 
 
-def state_of(committee: Committee, judged: Sequence[int], seed: int = 0) -> State:
+def state_of(committee: Committee, judged: Sequence[int], seed: int = 0) -> SelectionState:
     documents = committee.corpus.documents
     judgments = [
         JudgedDocument(f"q{place}", QUERIES[place], documents[committee.pool(place, "round-robin", 1)[0]].doc_id, 1)
         for place in judged
     ]
-    fit = Fit(committee.members["sparse"], QUERIES, judgments)
-    return State(committee, judged, seed, fit=lambda: fit, changes=lambda: [0.01] * len(judged))
+    fit = FittedModel(committee.members["sparse"], QUERIES, judgments)
+    return SelectionState(committee, judged, seed, fit=lambda: fit, changes=lambda: [0.01] * len(judged))
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

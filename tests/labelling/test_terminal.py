@@ -20,8 +20,8 @@ import zero2ir
 from zero2ir.data.records import Collection, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations
-from zero2ir.labelling.session import Session, take_over
-from zero2ir.labelling.terminal import label, letters, require_terminal, second_look
+from zero2ir.labelling.session import Session, import_judgments
+from zero2ir.labelling.terminal import letters, require_terminal, review_suspicious_judgments, run_in_terminal
 
 Open = Callable[..., Session]
 
@@ -37,7 +37,7 @@ def shown(screen: Console) -> str:
 
 def test_keys_answer_skip_and_take_back(session: Open) -> None:
     sitting, screen = session(), console()
-    label(sitting, screen, iter("x0s2u1q0"))  # x does nothing, and after q nothing counts
+    run_in_terminal(sitting, screen, iter("x0s2u1q0"))  # x does nothing, and after q nothing counts
     assert [row.grade for row in sitting.annotations.rows] == [0, None, 1]
     assert {row.annotator for row in sitting.annotations.rows} == {"me"}
     assert "the model ranks now" in shown(screen)
@@ -47,17 +47,17 @@ def test_keys_answer_skip_and_take_back(session: Open) -> None:
 def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: Path) -> None:
     searcher = tmp_path / "searcher"
     sitting = session(searcher)
-    label(sitting, console(), iter("2100020001q"))
+    run_in_terminal(sitting, console(), iter("2100020001q"))
     asked = sitting.view().item
-    first = sitting.farewell()
+    first = sitting.closing_text()
     assert first[-1].startswith(f"saved in {searcher}")
     again = session(searcher)
     assert again.view().item == asked
     screen = console()
-    label(again, screen, iter("0120120120" * 9))
+    run_in_terminal(again, screen, iter("0120120120" * 9))
     assert again.view().stopped == "the budget of 10 judged queries is spent"
     assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
-    lines = again.farewell()
+    lines = again.closing_text()
     assert any("since it was saved: 10 → 50 judged documents used" in line for line in lines)
     assert zero2ir.load(searcher)(query="cut a sentence into words").docids
 
@@ -69,7 +69,7 @@ def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
         documents, ["[blink]words\x1b[2J"], tmp_path / "a.jsonl", model="sparse", settings=settings
     )
     screen = Console(file=StringIO(), width=100, height=40)
-    label(Session(labelling, "me"), screen, iter("2q"))
+    run_in_terminal(Session(labelling, "me"), screen, iter("2q"))
     assert "[bold]words[/] �[2J�]0;owned�" in shown(screen)
     assert "[blink]words�[2J" in shown(screen)
     assert "[red]0" in shown(screen)
@@ -88,32 +88,34 @@ def test_a_document_that_is_gone_is_not_looked_at_again(session: Open) -> None:
     for grade in (2, 0):
         sitting.labelling.add(Annotation(query[0], query[1], "gone", grade, "me"))
     assert sitting.doubts() == []
-    label(sitting, console(), iter("q"))
-    second_look(sitting, console(), iter("0"))
+    run_in_terminal(sitting, console(), iter("q"))
+    review_suspicious_judgments(sitting, console(), iter("0"))
     assert len(sitting.annotations.rows) == 2
 
 
 def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
     sitting = session()
-    label(sitting, console(), iter("22q"))
+    run_in_terminal(sitting, console(), iter("22q"))
     first, second = sitting.annotations.rows
     for row in (first, second):
         sitting.judge_again(row.query_id, row.doc_id, 0, len(sitting.annotations.rows))
     assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id, second.doc_id]
-    second_look(sitting, console(), iter("s0"))
+    review_suspicious_judgments(sitting, console(), iter("s0"))
     assert sitting.annotations.rows[4:] == [Annotation(*second[:3], 0, "me", repeat=True)]
     assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id]
-    assert any(line.startswith("second look: ") for line in sitting.farewell())
+    assert any(line.startswith("second look: ") for line in sitting.closing_text())
 
 
 def test_some_items_are_asked_again_and_agreement_is_stated(session: Open) -> None:
     sitting = session(settings=("labelling.repeats=0.5",))
-    label(sitting, console(), iter("20100" + "2010100" + "q"))  # five documents; five others, and two of the first
+    run_in_terminal(
+        sitting, console(), iter("20100" + "2010100" + "q")
+    )  # five documents; five others, and two of the first
     again = [row for row in sitting.annotations.rows if row.repeat]
     assert len(again) == 2
     assert {row.doc_id for row in again} < {row.doc_id for row in sitting.annotations.rows[:5]}
     assert (sitting.view().agreement or "").startswith("2 judged twice: ")
-    assert any(line.startswith("agreement with yourself: 2 judged twice: ") for line in sitting.farewell())
+    assert any(line.startswith("agreement with yourself: 2 judged twice: ") for line in sitting.closing_text())
 
 
 def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -
         [Judgment("mine", "strip", 2), Judgment("other", "join", 0)],
     )
     (tmp_path / "more.trec").write_text(f"other 0 lstrip 1\n{query_id} 0 strip 2\n")
-    taken = list(take_over(collection, tmp_path / "more.trec", sitting.labelling))
+    taken = list(import_judgments(collection, tmp_path / "more.trec", sitting.labelling))
     for rows, source in taken:
         sitting.annotations.add_judgments(rows, source)
     assert [(row.query_id, row.doc_id, row.grade, row.annotator) for row in sitting.annotations.rows] == [
@@ -136,7 +138,7 @@ def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -
     assert {row.query for row in sitting.labelling.judgments()} >= {"another query"}
     (tmp_path / "more.trec").write_text("other 0 nothing 1\n")
     with pytest.raises(InputError, match=r"more\.trec: no document has the id 'nothing'"):
-        list(take_over(collection, tmp_path / "more.trec", sitting.labelling))
+        list(import_judgments(collection, tmp_path / "more.trec", sitting.labelling))
 
 
 def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

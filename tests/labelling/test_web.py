@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from zero2ir.errors import InputError
 from zero2ir.labelling.session import Session
-from zero2ir.labelling.web import application, listen
+from zero2ir.labelling.web import labelling_application, listen
 
 Open = Callable[..., Session]
 ORIGIN = "http://127.0.0.1:8765"
@@ -17,7 +17,7 @@ class Browser:
     """Somebody who opened the address, and reads the page's secret."""
 
     def __init__(self, sitting: Session) -> None:
-        self.client = TestClient(application(sitting, 8765, "key"), base_url=ORIGIN)
+        self.client = TestClient(labelling_application(sitting, 8765, "key"), base_url=ORIGIN)
         page = self.client.get("/?token=key").text
         self.headers = {"origin": ORIGIN, "x-zero2ir-token": page.split('name="token" content="')[1].split('"')[0]}
 
@@ -32,14 +32,14 @@ def test_label_undo_judge_again_and_export(session: Open) -> None:
     sitting = session()
     browser = Browser(sitting)
     asked = browser.client.get("/view").json()["item"]
-    assert browser.post("/answer", {"grade": 2, "answers": 0})[0] == 200
-    assert browser.post("/answer", {"grade": None, "answers": 1})[0] == 200
-    assert browser.post("/undo", {"answers": 2})[0] == 200
+    assert browser.post("/answer", {"grade": 2, "answer_count": 0})[0] == 200
+    assert browser.post("/answer", {"grade": None, "answer_count": 1})[0] == 200
+    assert browser.post("/undo", {"answer_count": 2})[0] == 200
     assert [row.grade for row in sitting.annotations.rows] == [2]
-    again = {"query_id": asked["query_id"], "doc_id": asked["doc_id"], "grade": 0, "answers": 1}
+    again = {"query_id": asked["query_id"], "doc_id": asked["doc_id"], "grade": 0, "answer_count": 1}
     assert browser.post("/again", again)[0] == 200
     view = browser.client.get("/view").json()
-    assert view["doubts"][0]["why"] == "graded 2 by me, then 0 by me"
+    assert view["doubts"][0]["reason"] == "graded 2 by me, then 0 by me"
     assert view["agreement"].startswith("1 judged twice: 0% equal")
     qrels = browser.client.get("/export/qrels.trec")
     assert qrels.text == f"{asked['query_id']} 0 {asked['doc_id']} 0\n"
@@ -50,12 +50,12 @@ def test_label_undo_judge_again_and_export(session: Open) -> None:
 def test_an_answer_counts_once(session: Open) -> None:
     sitting = session()
     browser = Browser(sitting)
-    assert browser.post("/answer", {"grade": 2, "answers": 0})[0] == 200
-    status, said = browser.post("/answer", {"grade": 2, "answers": 0})  # pressed twice, or in two windows
+    assert browser.post("/answer", {"grade": 2, "answer_count": 0})[0] == 200
+    status, said = browser.post("/answer", {"grade": 2, "answer_count": 0})  # pressed twice, or in two windows
     assert (status, "answered elsewhere" in said) == (409, True)
     assert len(sitting.annotations.rows) == 1
     first = sitting.annotations.rows[0]
-    again = {"query_id": first.query_id, "doc_id": first.doc_id, "grade": 0, "answers": 1}
+    again = {"query_id": first.query_id, "doc_id": first.doc_id, "grade": 0, "answer_count": 1}
     assert [browser.post("/again", again)[0] for _ in range(2)] == [200, 409]
     assert len(sitting.annotations.rows) == 2
 
@@ -80,7 +80,11 @@ def test_what_comes_from_elsewhere_changes_nothing(session: Open, headers: dict[
     browser = Browser(sitting)
     if "cookie" in headers:
         browser.client.cookies.clear()
-    for path, body in (("/answer", {"grade": 2, "answers": 0}), ("/undo", {"answers": 0}), ("/save", {"answers": 0})):
+    for path, body in (
+        ("/answer", {"grade": 2, "answer_count": 0}),
+        ("/undo", {"answer_count": 0}),
+        ("/save", {"answer_count": 0}),
+    ):
         assert browser.post(path, body, **headers)[0] == 403
     assert sitting.annotations.rows == []
 
@@ -89,7 +93,7 @@ def test_what_comes_from_elsewhere_changes_nothing(session: Open, headers: dict[
     "path", ["/", "/view", "/label.js", "/export/qrels.trec", "/?token=guessed", "/view?token=key"]
 )
 def test_nothing_is_shown_without_the_key(session: Open, path: str) -> None:
-    app = application(session(), 8765, "key")
+    app = labelling_application(session(), 8765, "key")
     assert TestClient(app, base_url=ORIGIN).get(path).status_code == 403
     assert TestClient(app, base_url="http://evil.example:8765").get("/?token=key").status_code == 403
 
@@ -101,14 +105,18 @@ def test_every_answer_of_the_server_is_guarded(session: Open) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
-    opened = TestClient(application(browser_session := session(), 8765, "key"), base_url=ORIGIN, follow_redirects=False)
+    opened = TestClient(
+        labelling_application(browser_session := session(), 8765, "key"), base_url=ORIGIN, follow_redirects=False
+    )
     cookie = opened.get("/?token=key").headers["set-cookie"]
     assert browser_session.annotations.rows == []
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
 
 
-@pytest.mark.parametrize("body", [{"grade": 3, "answers": 0}, {"grade": "x", "answers": 0}, {"answers": 0}, {}, []])
+@pytest.mark.parametrize(
+    "body", [{"grade": 3, "answer_count": 0}, {"grade": "x", "answer_count": 0}, {"answer_count": 0}, {}, []]
+)
 def test_other_grades_are_refused(session: Open, body: object) -> None:
     sitting = session()
     assert Browser(sitting).post("/answer", body)[0] == 422

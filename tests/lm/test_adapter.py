@@ -7,7 +7,7 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.lm.adapter import CompactAdapter, as_data, bare_line
+from zero2ir.lm.adapter import CompactAdapter, bare_line, escape_untrusted_text
 
 
 class WriteQuery(dspy.Signature):
@@ -55,21 +55,21 @@ def test_only_the_last_message_depends_on_the_document(one: str, other: str) -> 
 
 @given(hostile)
 def test_a_document_stays_one_line_of_data(document: str) -> None:
-    text = as_data(document)
+    text = escape_untrusted_text(document)
     assert len(text.splitlines()) <= 1
     assert not re.search(r"<[|｜]|[|｜]>", text)
     assert not any(token in text for token in CONTROL)
-    assert as_data(text) == text
+    assert escape_untrusted_text(text) == text
     text.encode()
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"])))
 def test_plain_words_pass_unchanged(document: str) -> None:
-    assert as_data(document) == " ".join(document.split())
+    assert escape_untrusted_text(document) == " ".join(document.split())
 
 
 def test_mark_up_that_is_no_control_token_passes_unchanged() -> None:
-    assert as_data("if a <b> c[INSTANCE] || d <= e") == "if a <b> c[INSTANCE] || d <= e"
+    assert escape_untrusted_text("if a <b> c[INSTANCE] || d <= e") == "if a <b> c[INSTANCE] || d <= e"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import dspy
 import pytest
 
 from zero2ir.errors import InputError
-from zero2ir.lm.factory import lasting_lm, open_lm
+from zero2ir.lm.factory import lazy_lm, open_lm
 from zero2ir.lm.settings import LMSettings
 
 KEY = "sk-very-secret-1234"
@@ -128,9 +128,9 @@ def test_the_cache_that_the_process_shares_stays_as_it_was(
 
 def test_a_lasting_model_is_opened_at_its_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAR_KEY", raising=False)
-    language_model = lasting_lm(remote("http://127.0.0.1:9/v1"), tmp_path / "cache", seed=3)
+    language_model = lazy_lm(remote("http://127.0.0.1:9/v1"), tmp_path / "cache", seed=3)
     assert language_model.available
     assert not (tmp_path / "cache").exists()
     with pytest.raises(InputError, match="FAR_KEY is not set"):
         language_model.map(ASK, [{"question": "Why?"}], "asking")
-    assert not lasting_lm(LMSettings(name="none", provider="none"), tmp_path, seed=0).available
+    assert not lazy_lm(LMSettings(name="none", provider="none"), tmp_path, seed=0).available

@@ -8,8 +8,8 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.adapter import adapt
 from zero2ir.models.aligned import Aligned, AlignmentSettings, align, mutual_nearest
+from zero2ir.models.dense_adapter import apply_adapter
 
 METHODS = ["procrustes", "ridge"]
 
@@ -29,15 +29,15 @@ def spaces() -> tuple[np.ndarray, np.ndarray]:
 def test_enough_pairs_align_what_they_do_not_hold(method, spaces) -> None:
     queries, documents = spaces
     found = align(queries[:50], documents[:50], AlignmentSettings(method=method, penalty=0.01))
-    np.testing.assert_allclose(adapt(queries[50:], found), documents[50:], atol=0.02)
+    np.testing.assert_allclose(apply_adapter(queries[50:], found), documents[50:], atol=0.02)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pair_moves_no_direction_that_it_does_not_speak_of(method) -> None:
     axes = np.eye(4)
     found = align(axes[:1], axes[1:2], AlignmentSettings(method=method, penalty=1.0))
-    np.testing.assert_allclose(adapt(axes[2:], found), axes[2:], atol=1e-6)
-    assert adapt(axes[:1], found)[0] @ axes[1] > 0.3
+    np.testing.assert_allclose(apply_adapter(axes[2:], found), axes[2:], atol=1e-6)
+    assert apply_adapter(axes[:1], found)[0] @ axes[1] > 0.3
 
 
 def test_procrustes_keeps_lengths(spaces) -> None:

@@ -12,8 +12,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.adapter import DenseAdapterSettings, adapt, fit_adapter
 from zero2ir.models.dense import Dense
+from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter
 
 QUERIES = [f"{word} gumbo" for word in ("zydeco", "bayou", "okra", "crawfish", "jambalaya", "mardi")]
 
@@ -115,7 +115,7 @@ def test_a_further_relevant_document_is_no_negative() -> None:
     query = np.array([[0.5, 0.5, 0.5, 0.5]], dtype=np.float32)
     both = [Example("q", 0, (2,)), Example("q", 1, (2,))]
     settings = DenseAdapterSettings(steps=200, learning_rate=0.05, penalty=0.0)
-    moved = adapt(query, fit_adapter(query.repeat(2, axis=0), documents, both, settings))[0]
+    moved = apply_adapter(query, fit_adapter(query.repeat(2, axis=0), documents, both, settings))[0]
     assert moved[0] == pytest.approx(moved[1], abs=1e-4)
     assert moved[0] > 0.6 > 0.0 > moved[2]
 
@@ -127,7 +127,7 @@ def test_a_teacher_s_margins_are_learned_whatever_their_unit() -> None:
     start = np.array([[0.9, 0.3, 0.1, 0.3]], dtype=np.float32)
     for unit in (1.0, 50.0):
         told = [Example("q", 0, (1, 2), margins=(0.1 * unit, 0.2 * unit))]
-        cosines = (documents @ adapt(start, fit_adapter(start, documents, told, settings))[0]).tolist()
+        cosines = (documents @ apply_adapter(start, fit_adapter(start, documents, told, settings))[0]).tolist()
         assert (cosines[0] - cosines[2]) / (cosines[0] - cosines[1]) == pytest.approx(2.0, rel=0.02)
     untold = [Example("q", 0, (1, 2))]  # without margins it is contrast alone
     plain = settings.model_copy(update={"distillation": 0.0})
@@ -178,9 +178,9 @@ def test_adapted_vectors_are_unit_vectors(rows: list[list[float]], seed: int) ->
     length = np.linalg.norm(queries, axis=1, keepdims=True)
     queries = np.where(length > 1e-3, queries / np.maximum(length, 1e-3), 0.0)
     weights = np.random.default_rng(seed).normal(0, 0.1, (3, 3))
-    moved = adapt(queries, weights)
+    moved = apply_adapter(queries, weights)
     assert np.linalg.norm(moved, axis=1) == pytest.approx((length[:, 0] > 1e-3).astype(float), abs=1e-5)
-    np.testing.assert_allclose(adapt(queries, np.zeros((3, 3))), queries, atol=1e-6)
+    np.testing.assert_allclose(apply_adapter(queries, np.zeros((3, 3))), queries, atol=1e-6)
 
 
 def test_nothing_to_learn_from_gives_none(corpus: Corpus) -> None:
@@ -196,7 +196,7 @@ def test_a_missing_encoder_is_named(docstrings: list[Document]) -> None:
 def test_many_queries_are_searched_in_blocks(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     dense = model("adapter", corpus)
     whole = dense.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.nearest.BLOCK", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.vector_index.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
     parts = dense.search(QUERIES, 7)
     np.testing.assert_array_equal(parts.numbers, whole.numbers)
     np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5)

@@ -9,7 +9,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.feedback import Feedback
+from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.loading import load_retriever
 from zero2ir.models.sparse import Sparse, tokenize
@@ -28,7 +28,7 @@ def test_rocchio_is_the_weighted_mean_of_query_and_documents(corpus: Corpus) -> 
     moved = 0.6 * dense.encode_queries(QUERIES) + 0.4 * dense.nearest.vectors[first].mean(axis=1)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     expected = np.sort(moved @ dense.nearest.vectors.values.T, axis=1)[:, ::-1][:, :10]
-    ranking = Feedback(dense, documents=3, weight=0.4).index(corpus).search(QUERIES, 10)
+    ranking = PseudoRelevanceFeedback(dense, documents=3, weight=0.4).index(corpus).search(QUERIES, 10)
     np.testing.assert_allclose(ranking.scores, expected, rtol=1e-5)
 
 
@@ -41,7 +41,7 @@ def test_rm3_by_hand() -> None:
     for name, ranking in alone.items():
         kept = ranking.numbers[0] >= 0
         weight[name][ranking.numbers[0][kept]] = ranking.scores[0][kept]
-    moved = sparse.search_toward(["apple"], np.array([[0, -1]]), 0.5, 3)
+    moved = sparse.search_with_feedback(["apple"], np.array([[0, -1]]), 0.5, 3)
     expected = (0.5 + 0.5 / 3) * weight["apple"] + 0.5 * 2 / 3 * weight["pear"]
     assert moved.numbers[0].tolist() == [0, 1, -1]
     assert moved.scores[0, :2].tolist() == pytest.approx([expected[0], expected[1]])
@@ -50,16 +50,16 @@ def test_rm3_by_hand() -> None:
 def test_only_the_most_frequent_terms_join(corpus: Corpus) -> None:
     few, all_terms = Sparse(feedback_terms=1).index(corpus), Sparse(feedback_terms=10_000).index(corpus)
     near = np.array([[3], [4]])
-    assert (few.search_toward(QUERIES, near, 0.5, 60).numbers >= 0).sum() < (
-        all_terms.search_toward(QUERIES, near, 0.5, 60).numbers >= 0
+    assert (few.search_with_feedback(QUERIES, near, 0.5, 60).numbers >= 0).sum() < (
+        all_terms.search_with_feedback(QUERIES, near, 0.5, 60).numbers >= 0
     ).sum()
 
 
 @pytest.mark.parametrize("build", [Sparse, lambda: Dense("static"), lambda: Hybrid([Sparse(), Dense("static")])])
 def test_weight_nought_and_no_document_are_the_plain_search(build, corpus: Corpus) -> None:
     plain = build().index(corpus).search(QUERIES, 20)
-    off = Feedback(build(), weight=0.0).index(corpus).search(QUERIES, 20)
-    nothing = build().index(corpus).search_toward(QUERIES, np.full((2, 3), -1), 0.4, 20)
+    off = PseudoRelevanceFeedback(build(), weight=0.0).index(corpus).search(QUERIES, 20)
+    nothing = build().index(corpus).search_with_feedback(QUERIES, np.full((2, 3), -1), 0.4, 20)
     np.testing.assert_array_equal(off.numbers, plain.numbers)
     np.testing.assert_array_equal(nothing.numbers, plain.numbers)
     np.testing.assert_allclose(nothing.scores, plain.scores, rtol=1e-5)
@@ -67,16 +67,16 @@ def test_weight_nought_and_no_document_are_the_plain_search(build, corpus: Corpu
 
 def test_each_part_of_a_hybrid_moves_as_far_as_it_takes_part(corpus: Corpus) -> None:
     sparse, dense = Sparse().index(corpus), Dense("static").index(corpus)
-    hybrid = Hybrid([sparse, dense], [0.5, 0.5], depth=60, moves=[0.0, 0.5]).index(corpus)
+    hybrid = Hybrid([sparse, dense], [0.5, 0.5], depth=60, feedback_weights=[0.0, 0.5]).index(corpus)
     near = hybrid.search(QUERIES, 4).numbers
-    fused = hybrid._fuse([sparse.search(QUERIES, 60), dense.search_toward(QUERIES, near, 0.2, 60)], 10)
-    ranking = Feedback(hybrid, documents=4, weight=0.4).search(QUERIES, 10)
+    fused = hybrid._fuse([sparse.search(QUERIES, 60), dense.search_with_feedback(QUERIES, near, 0.2, 60)], 10)
+    ranking = PseudoRelevanceFeedback(hybrid, documents=4, weight=0.4).search(QUERIES, 10)
     np.testing.assert_array_equal(ranking.numbers, fused.numbers)
     np.testing.assert_allclose(ranking.scores, fused.scores, rtol=1e-6)
 
 
 def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
-    feedback = Feedback(Sparse(), 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
+    feedback = PseudoRelevanceFeedback(Sparse(), 3, 0.2, alternatives=[(3, 0.2), (5, 0.4), (1, 0.0)]).index(corpus)
     swept = list(feedback.sweep(QUERIES, 10))
     assert [settings for settings, _ in swept] == [
         {"documents": 3, "weight": 0.2},
@@ -88,7 +88,7 @@ def test_the_sweep_is_what_each_setting_finds_alone(corpus: Corpus) -> None:
 
 
 def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
-    feedback = Feedback(Sparse(feedback_terms=3), 2, 0.25).index(corpus)
+    feedback = PseudoRelevanceFeedback(Sparse(feedback_terms=3), 2, 0.25).index(corpus)
     feedback.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert loaded.settings() == {"documents": 2, "weight": 0.25}
@@ -98,4 +98,4 @@ def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"documents": 0}, {"weight": 1.5}, {"weight": -0.1}])
 def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1 document, and a weight of 0 to 1"):
-        Feedback(Sparse(), **wrong)  # type: ignore[arg-type]
+        PseudoRelevanceFeedback(Sparse(), **wrong)  # type: ignore[arg-type]

@@ -15,11 +15,11 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import STATE, Candidates, Ranking, Retriever, agreement, best
+from zero2ir.models.base import MODEL_STATE_FILE, Candidates, Ranking, Retriever, ranking_agreement, top_k
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
 from zero2ir.models.loading import load_retriever
-from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.sparse import Sparse
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
@@ -39,9 +39,9 @@ class Given(Retriever):
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = np.array([[self.scores.get(number, -np.inf) for number in range(4)]] * len(queries), dtype=np.float32)
-        return best(rows, k, np.isfinite(rows), candidates)
+        return top_k(rows, k, np.isfinite(rows), candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -92,7 +92,7 @@ def test_an_estimated_mean_says_little_of_the_few_below() -> None:
     mean = (found.sum() - 1.5) / 100  # the one document that was left out scores -1.5
 
     def missing(mean: float) -> float:
-        return mean + Reference(np.arange(99), found, mean, deviation=1.0).missing(100, "z-score")
+        return mean + ScoreStatistics(np.arange(99), found, mean, deviation=1.0).missing(100, "z-score")
 
     assert missing(mean) == pytest.approx(-1.5)
     assert missing(mean + 0.1) == pytest.approx(-1.0)  # no better than the last one found, though 8.5 is left for it
@@ -165,8 +165,8 @@ def test_equal_scores_say_nothing(score: float, n: int) -> None:
     assert reference(same).normalize(same, "min-max").tolist() == [1] * n
 
 
-def reference(scores: np.ndarray) -> Reference:
-    return Reference.of(best(scores[None], len(scores)), 0)
+def reference(scores: np.ndarray) -> ScoreStatistics:
+    return ScoreStatistics.from_ranking(top_k(scores[None], len(scores)), 0)
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -186,7 +186,7 @@ def test_scoring_texts_fuses_their_normalised_scores() -> None:
 
 
 def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
-    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, least_weight=0.0)
+    hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, min_weight=0.0)
     weights = [settings["weights"] for settings in hybrid.alternatives()]
     assert sorted(weights) == [[0, 0, 1], [0, 0.5, 0.5], [0, 1, 0], [0.5, 0, 0.5], [1, 0, 0]]
     assert {settings["normalization"] for settings in hybrid.alternatives()} == {"z-score"}
@@ -194,7 +194,7 @@ def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
 
 @pytest.mark.parametrize(("least", "number"), [(0.0, 10), (0.1, 8), (0.2, 6), (0.3, 4), (0.5, 0)])
 def test_no_retriever_gets_less_than_the_least_weight(least: float, number: int) -> None:
-    settings = Hybrid([Given({}), Given({})], least_weight=least).alternatives()
+    settings = Hybrid([Given({}), Given({})], min_weight=least).alternatives()
     assert len(settings) == number
     assert all(least <= weight <= 1 - least for each in settings for weight in each["weights"])
 
@@ -225,13 +225,15 @@ def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document]
 
 
 def test_a_saved_hybrid_goes_on_learning_as_it_was_told(docstrings: list[Document], tmp_path: Path) -> None:
-    told = {"learning": "weights", "penalty": 0.5, "steps": 4, "least_weight": 0.3}
+    told = {"learning": "weights", "penalty": 0.5, "steps": 4, "min_weight": 0.3}
     corpus = Corpus(docstrings)
     Hybrid([Sparse(), Sparse(k1=2.0)], **told).index(corpus).save(tmp_path)  # type: ignore[arg-type]
     loaded = load_retriever(tmp_path, corpus)
     assert {name: getattr(loaded, name) for name in told} == told
-    state = json.loads((tmp_path / STATE).read_text())
-    (tmp_path / STATE).write_text(json.dumps({name: value for name, value in state.items() if name not in told}))
+    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
+    (tmp_path / MODEL_STATE_FILE).write_text(
+        json.dumps({name: value for name, value in state.items() if name not in told})
+    )
     before, usual = load_retriever(tmp_path, corpus), Hybrid([Sparse(), Sparse()])  # one that was saved before
     assert all(getattr(before, name) == getattr(usual, name) for name in told)
 
@@ -284,8 +286,8 @@ def test_agreement_is_what_the_first_documents_have_in_common() -> None:
         return Given(scores).search([""], 10)
 
     one, other, nothing = found({0: 2.0, 1: 1.0, 2: 0.5}), found({1: 3.0, 2: 1.0, 3: 0.0}), found({})
-    assert agreement([one, other]).tolist() == [0.2]
-    assert agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
+    assert ranking_agreement([one, other]).tolist() == [0.2]
+    assert ranking_agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
     hybrid = Hybrid([Given({0: 2.0, 1: 1.0}), Given({1: 3.0, 2: 1.0})]).index(FOUR).search(["", ""], 2)
     assert hybrid.agreement is not None
     assert hybrid.agreement.tolist() == [0.1, 0.1]
@@ -294,8 +296,8 @@ def test_agreement_is_what_the_first_documents_have_in_common() -> None:
 
 @given(st.lists(st.permutations(range(30)), min_size=2, max_size=4))
 def test_agreement_depends_on_no_order_of_the_parts(orders: list[list[int]]) -> None:
-    rankings = [best(np.array([order], dtype=np.float32), 20) for order in orders]
-    (value,) = agreement(rankings)
+    rankings = [top_k(np.array([order], dtype=np.float32), 20) for order in orders]
+    (value,) = ranking_agreement(rankings)
     assert 0 <= value <= 1
-    assert agreement(rankings[::-1]) == pytest.approx([value])
-    assert agreement([rankings[0], rankings[0]]).tolist() == [1.0]
+    assert ranking_agreement(rankings[::-1]) == pytest.approx([value])
+    assert ranking_agreement([rankings[0], rankings[0]]).tolist() == [1.0]

@@ -15,9 +15,9 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
-from zero2ir.models.base import STATE, Ranking
+from zero2ir.models.base import MODEL_STATE_FILE, Ranking
 from zero2ir.models.dense import Dense
-from zero2ir.models.late_interaction import LateInteraction, clusters, maxsim
+from zero2ir.models.late_interaction import LateInteraction, maxsim, ward_centroids
 from zero2ir.models.loading import load_retriever
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
@@ -36,7 +36,7 @@ def late(corpus: Corpus) -> LateInteraction:
 
 
 def tokens(*texts: list[list[float]]) -> Tokens:
-    return Tokens.joined([np.array(text, dtype=np.float32).reshape(-1, 2) for text in texts], NOTHING)
+    return Tokens.concatenate([np.array(text, dtype=np.float32).reshape(-1, 2) for text in texts], NOTHING)
 
 
 # MaxSim.
@@ -60,7 +60,7 @@ def test_maxsim_in_blocks_of_any_size(
         [sum(max(np.dot(q, d) for d in document) for q in query) for document in documents] for query in queries
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zero2ir.models.late_interaction.BLOCK", block)
+        patch.setattr("zero2ir.models.late_interaction.MAX_BLOCK_PRODUCTS", block)
         scores = maxsim(tokens(*queries), tokens(*documents))
     np.testing.assert_array_equal(scores, np.array(expected).reshape(len(queries), len(documents)))
 
@@ -77,7 +77,7 @@ def test_a_document_finds_itself(late: LateInteraction, corpus: Corpus) -> None:
 
 def test_the_first_stage_says_what_is_scored(late: LateInteraction, corpus: Corpus) -> None:
     first = Dense("static").index(corpus)
-    after = LateInteraction(first=first, depth=7).index(corpus)
+    after = LateInteraction(first_stage=first, depth=7).index(corpus)
     found, whole = after.search(QUERIES, 60), late.search(QUERIES, 60)
     for row, candidates in enumerate(first.search(QUERIES, 7).numbers):
         wanted = [number for number in whole.numbers[row] if number in candidates]
@@ -91,8 +91,8 @@ def test_the_first_stage_says_what_is_scored(late: LateInteraction, corpus: Corp
 def test_what_is_usual_is_estimated_on_a_sample(
     late: LateInteraction, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zero2ir.models.base.SAMPLE", 20)
-    found = LateInteraction(first=Dense("static"), depth=7).index(corpus).search(QUERIES, 5)
+    monkeypatch.setattr("zero2ir.models.base.REFERENCE_SAMPLE", 20)
+    found = LateInteraction(first_stage=Dense("static"), depth=7).index(corpus).search(QUERIES, 5)
     whole = late.search(QUERIES, 5)
     np.testing.assert_allclose(found.mean, whole.mean, atol=0.05)
     np.testing.assert_allclose(found.deviation, whole.deviation, rtol=0.5)
@@ -110,7 +110,7 @@ def test_the_graph_finds_nearly_what_exact_search_finds(late: LateInteraction, c
     queries = [text.partition(".")[0] for text in corpus.contents[::3]]
     exact = late.search(queries, 10)
     recall = [
-        overlap(exact, LateInteraction(lookup="graph", depth=n).index(corpus).search(queries, 10)) for n in (1, 50)
+        overlap(exact, LateInteraction(index_type="graph", depth=n).index(corpus).search(queries, 10)) for n in (1, 50)
     ]
     assert recall[0] < recall[1]
     assert recall[1] > 0.9
@@ -119,7 +119,7 @@ def test_the_graph_finds_nearly_what_exact_search_finds(late: LateInteraction, c
 
 def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) -> None:
     pytest.importorskip("usearch")
-    LateInteraction(lookup="graph").index(corpus).save(tmp_path)
+    LateInteraction(index_type="graph").index(corpus).save(tmp_path)
     (tmp_path / "graph.usearch").write_bytes(b"no graph")
     with pytest.raises(InputError, match=r"graph\.usearch: not a whole graph") as refused:
         load_retriever(tmp_path, corpus)
@@ -128,21 +128,25 @@ def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) 
 
 def test_without_usearch_one_line_says_what_to_install(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
-    with pytest.raises(InputError, match=r"^lookup=graph needs the package usearch; pip install 'zero2ir\[hnsw\]'$"):
-        LateInteraction(lookup="graph").index(corpus)
+    with pytest.raises(
+        InputError, match=r"^index_type=graph needs the package usearch; pip install 'zero2ir\[hnsw\]'$"
+    ):
+        LateInteraction(index_type="graph").index(corpus)
 
 
 def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match=r"^late_interaction: \d+ token vectors.*limit=100; give it a first stage"):
-        LateInteraction(limit=100).index(corpus)
-    LateInteraction(limit=100, first=Dense("static")).index(corpus)
+    with pytest.raises(
+        InputError, match=r"^late_interaction: \d+ token vectors.*exact_limit=100; give it a first stage"
+    ):
+        LateInteraction(exact_limit=100).index(corpus)
+    LateInteraction(exact_limit=100, first_stage=Dense("static")).index(corpus)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lookup": "plaid"}, "lookup='plaid'; choose one of exact, graph"),
-        ({"lookup": "graph", "first": Dense()}, "lookup='graph' stands beside a first stage"),
+        ({"index_type": "plaid"}, "index_type='plaid'; choose one of exact, graph"),
+        ({"index_type": "graph", "first_stage": Dense()}, "index_type='graph' stands beside a first stage"),
         ({"depth": 0}, "depth=0; take at least 1"),
         ({"adapter": {"batch_size": 0}}, "batch_size"),
     ],
@@ -160,7 +164,7 @@ def test_feedback_moves_the_query_toward_the_documents(late: LateInteraction) ->
     near = ranking[:, 29:31]
     places = []
     for weight in (0.0, 0.1, 0.5):
-        moved = late.search_toward(QUERIES, near, weight, 60).numbers
+        moved = late.search_with_feedback(QUERIES, near, weight, 60).numbers
         places.append(
             np.mean([row.tolist().index(number) for row, two in zip(moved, near, strict=True) for number in two])
         )
@@ -170,15 +174,15 @@ def test_feedback_moves_the_query_toward_the_documents(late: LateInteraction) ->
 
 
 def test_no_document_to_move_toward_leaves_the_query(late: LateInteraction) -> None:
-    moved = late.search_toward(QUERIES, np.full((4, 2), -1), 0.5, 10)
+    moved = late.search_with_feedback(QUERIES, np.full((4, 2), -1), 0.5, 10)
     np.testing.assert_array_equal(moved.numbers, late.search(QUERIES, 10).numbers)
 
 
 def test_clusters_are_the_means_of_like_vectors() -> None:
     angles = np.array([0.0, 0.1, 1.5, 1.6, 3.0])
-    found = clusters(np.stack([np.cos(angles), np.sin(angles)], axis=1), 3)
+    found = ward_centroids(np.stack([np.cos(angles), np.sin(angles)], axis=1), 3)
     assert sorted(np.arctan2(found[:, 1], found[:, 0])) == pytest.approx([0.05, 1.55, 3.0], abs=1e-5)
-    assert len(clusters(found, 24)) == 3
+    assert len(ward_centroids(found, 24)) == 3
 
 
 # Learning.
@@ -257,20 +261,20 @@ def test_queries_without_a_word_teach_nothing(late: LateInteraction) -> None:
 
 
 def test_a_first_stage_learns_too(corpus: Corpus) -> None:
-    late = LateInteraction(first=Dense("static", adapter={"steps": 5}), adapter={"steps": 5}).index(corpus)
+    late = LateInteraction(first_stage=Dense("static", adapter={"steps": 5}), adapter={"steps": 5}).index(corpus)
     learned = late.learn([Example("open a file", 9, (1, 2))], seed=0)
     assert learned is not None
-    assert isinstance(learned.first, Dense)
-    assert learned.first.map is not None
-    assert isinstance(late.first, Dense)
-    assert late.first.map is None
+    assert isinstance(learned.first_stage, Dense)
+    assert learned.first_stage.map is not None
+    assert isinstance(late.first_stage, Dense)
+    assert late.first_stage.map is None
 
 
 def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
     LateInteraction(adapter={"steps": 3}, fit={"epochs": 7}).index(corpus).save(tmp_path)
-    state = json.loads((tmp_path / STATE).read_text())
+    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
     del state["options"]["adapter"], state["options"]["fit"]
-    (tmp_path / STATE).write_text(json.dumps(state))
+    (tmp_path / MODEL_STATE_FILE).write_text(json.dumps(state))
     before, usual = load_retriever(tmp_path, corpus), LateInteraction()
     assert isinstance(before, LateInteraction)
     assert (before.adapter, before.fit) == (usual.adapter, usual.fit)

@@ -14,10 +14,10 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.models.base import STATE, best
+from zero2ir.models.base import MODEL_STATE_FILE, top_k
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.loading import load_retriever
-from zero2ir.models.term_weights import TermSettings, fit_factors
+from zero2ir.models.term_factors import TermFactorSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
 
@@ -43,7 +43,7 @@ def test_the_inverted_index_returns_exactly_what_brute_force_does(
     model = LearnedSparse()
     model._over(None, None, csr_matrix(documents))  # type: ignore[arg-type]  # neither texts nor a network take part
     scores = queries @ documents.T
-    for one, other in zip(model._ranked(csr_matrix(queries), k, None), best(scores, k, scores > 0), strict=True):
+    for one, other in zip(model._ranked(csr_matrix(queries), k, None), top_k(scores, k, scores > 0), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -59,7 +59,7 @@ def test_search_is_the_brute_force_product_of_the_encoders_rows(model: LearnedSp
 
 def test_many_queries_are_searched_in_blocks(model: LearnedSparse, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.learned_sparse.BLOCK", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.learned_sparse.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
     for one, other in zip(model.search(QUERIES, 7), whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -90,16 +90,16 @@ def test_rocchio_by_hand(model: LearnedSparse) -> None:
     near[np.argsort(-near, kind="stable")[50:]] = 0.0
     moved = 0.6 * query + 0.4 * np.linalg.norm(query) * near / np.linalg.norm(near)
     expected = np.sort(model.rows.toarray() @ moved)[::-1][:10]
-    ranking = model.search_toward(QUERIES[:1], np.array([[3, 8, -1]]), 0.4, 10)
+    ranking = model.search_with_feedback(QUERIES[:1], np.array([[3, 8, -1]]), 0.4, 10)
     np.testing.assert_allclose(ranking.scores[0], expected, rtol=1e-5)
-    alone, plain = model.search_toward(QUERIES, np.full((3, 2), -1), 0.4, 9), model.search(QUERIES, 9)
+    alone, plain = model.search_with_feedback(QUERIES, np.full((3, 2), -1), 0.4, 9), model.search(QUERIES, 9)
     np.testing.assert_array_equal(alone.scores, plain.scores)
 
 
 def test_factors_are_learned_for_the_terms_that_tell_documents_apart() -> None:
     documents = csr_matrix(np.array([[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 0.5, 0.0]], dtype=np.float32))
     queries = csr_matrix(np.array([[2.0, 2.0, 2.0, 0.0]], dtype=np.float32))
-    factors = fit_factors(queries, documents, [Example("q", 0, (1,))], TermSettings(penalty=0.01))
+    factors = fit_factors(queries, documents, [Example("q", 0, (1,))], TermFactorSettings(penalty=0.01))
     assert factors[0] > 1.1
     assert 0 <= factors[1] < 0.9
     assert factors[2:].tolist() == pytest.approx([1, 1], abs=1e-4)  # in both alike; in no query
@@ -111,10 +111,10 @@ def test_factors_are_never_negative_and_stay_near_1_under_a_heavy_penalty(
 ) -> None:
     queries = csr_matrix(np.full((1, 12), 5.0, dtype=np.float32))
     wanted = [Example("q", positive, tuple(number for number in range(7) if number != positive))]
-    factors = fit_factors(queries, csr_matrix(documents), wanted, TermSettings(penalty=penalty))
+    factors = fit_factors(queries, csr_matrix(documents), wanted, TermFactorSettings(penalty=penalty))
     assert (factors >= 0).all()
     assert np.square(factors - 1).sum() <= (np.log(7) + 0.3 * 5 * 12 * 3) / penalty  # the greatest loss at 1
-    heavy = fit_factors(queries, csr_matrix(documents), wanted, TermSettings(penalty=1e6))
+    heavy = fit_factors(queries, csr_matrix(documents), wanted, TermFactorSettings(penalty=1e6))
     np.testing.assert_allclose(heavy, 1.0, atol=1e-3)
 
 
@@ -139,9 +139,9 @@ def test_learning_lifts_the_positives_and_leaves_the_original(learning: str, cor
 
 def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
     LearnedSparse(terms={"penalty": 0.125}, fit={"epochs": 7}).index(corpus).save(tmp_path)
-    state = json.loads((tmp_path / STATE).read_text())
+    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
     del state["terms"], state["fit"]
-    (tmp_path / STATE).write_text(json.dumps(state))
+    (tmp_path / MODEL_STATE_FILE).write_text(json.dumps(state))
     before, usual = load_retriever(tmp_path, corpus), LearnedSparse()
     assert isinstance(before, LearnedSparse)
     assert (before.terms, before.fit) == (usual.terms, usual.fit)

@@ -17,7 +17,15 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models.llm_reranker import LETTERS_A_WORD, Listwise, Pointwise, excerpt, permutation, relevance, windows
+from zero2ir.models.llm_reranker import (
+    LETTERS_PER_WORD,
+    Listwise,
+    Pointwise,
+    leading_words,
+    parse_permutation,
+    parse_relevance,
+    windows,
+)
 from zero2ir.models.loading import load_reranker
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
@@ -46,12 +54,12 @@ def corpus_with(docstrings: list[Document], language_model: LanguageModel) -> Co
     ],
 )
 def test_an_order_is_read_and_put_right(answer: str, order: list[int] | None, whole: bool) -> None:
-    assert permutation(answer, 3) == (order, whole)
+    assert parse_permutation(answer, 3) == (order, whole)
 
 
 @given(st.text(max_size=60), st.integers(1, 9))
 def test_no_answer_loses_a_document(answer: str, n: int) -> None:
-    order, _ = permutation(answer, n)
+    order, _ = parse_permutation(answer, n)
     assert order is None or sorted(order) == list(range(n))
 
 
@@ -61,13 +69,13 @@ def told(*tokens: tuple[str, float]) -> Any:
 
 
 def test_relevance_is_the_share_of_yes() -> None:
-    assert relevance(told(("yes", 0.3), ("No", 0.15), (" Yes", 0.3), ("maybe", 0.25))) == pytest.approx(0.8)
-    assert math.isnan(relevance(told(("maybe", 0.9))))
-    assert relevance(SimpleNamespace(relevant="Yes.")) == 1.0  # type: ignore[arg-type]
-    assert relevance(SimpleNamespace(relevant="no")) == 0.0  # type: ignore[arg-type]
-    assert relevance(SimpleNamespace(grade=2)) == pytest.approx(2 / 3)  # type: ignore[arg-type]
-    assert math.isnan(relevance(SimpleNamespace(relevant="perhaps")))  # type: ignore[arg-type]
-    assert math.isnan(relevance(LMFailure("too long")))
+    assert parse_relevance(told(("yes", 0.3), ("No", 0.15), (" Yes", 0.3), ("maybe", 0.25))) == pytest.approx(0.8)
+    assert math.isnan(parse_relevance(told(("maybe", 0.9))))
+    assert parse_relevance(SimpleNamespace(relevant="Yes.")) == 1.0  # type: ignore[arg-type]
+    assert parse_relevance(SimpleNamespace(relevant="no")) == 0.0  # type: ignore[arg-type]
+    assert parse_relevance(SimpleNamespace(grade=2)) == pytest.approx(2 / 3)  # type: ignore[arg-type]
+    assert math.isnan(parse_relevance(SimpleNamespace(relevant="perhaps")))  # type: ignore[arg-type]
+    assert math.isnan(parse_relevance(LMFailure("too long")))
 
 
 def test_windows_slide_from_the_last_to_the_first() -> None:
@@ -86,8 +94,8 @@ def test_windows_cover_everything_and_overlap_by_what_is_not_stepped(n: int, win
 
 
 def test_an_excerpt_is_short_whatever_the_text() -> None:
-    assert excerpt("a  b\nc d", 3) == "a b c"
-    assert len(excerpt("x" * 5000, 3)) == 3 * LETTERS_A_WORD
+    assert leading_words("a  b\nc d", 3) == "a b c"
+    assert len(leading_words("x" * 5000, 3)) == 3 * LETTERS_PER_WORD
 
 
 # Asking.
@@ -165,15 +173,15 @@ def test_demonstrations_are_balanced_seeded_and_saved(docstrings, oracle, tmp_pa
     assert learned is not None
     assert again is not None
     assert other is not None
-    assert learned.prompt.shown == again.prompt.shown != other.prompt.shown
-    assert sorted(row["relevant"] for row in learned.prompt.shown) == [False, False, True, True]
-    number = {excerpt(text, 10): place for place, text in enumerate(reranker.corpus.contents)}
-    for row in learned.prompt.shown:
+    assert learned.prompt.demos == again.prompt.demos != other.prompt.demos
+    assert sorted(row["relevant"] for row in learned.prompt.demos) == [False, False, True, True]
+    number = {leading_words(text, 10): place for place, text in enumerate(reranker.corpus.contents)}
+    for row in learned.prompt.demos:
         place = int(row["query"].split()[1])
         assert (number[row["document"]] == place) == row["relevant"]
     learned.save(tmp_path)
     loaded = load_reranker(tmp_path, reranker.corpus)
-    assert loaded.prompt.shown == learned.prompt.shown  # type: ignore[attr-defined]
+    assert loaded.prompt.shown == learned.prompt.demos  # type: ignore[attr-defined]
     assert reranker.learn([Example("alone", 0)], seed=0) is None  # nothing that is not relevant to show
 
 
@@ -181,13 +189,13 @@ def test_a_demonstrated_order_puts_the_relevant_document_first(docstrings, oracl
     reranker = Listwise(words=10, demonstrations=3, window=3, step=1).index(corpus_with(docstrings, oracle))
     learned = reranker.learn(EXAMPLES, seed=0)
     assert learned is not None
-    assert len(learned.prompt.shown) == 3
-    for row in learned.prompt.shown:
+    assert len(learned.prompt.demos) == 3
+    for row in learned.prompt.demos:
         place = int(row["query"].split()[1])
-        order, whole = permutation(row["order"], 3)
+        order, whole = parse_permutation(row["order"], 3)
         assert whole
         assert order is not None
-        assert row["documents"][order[0]] == excerpt(reranker.corpus.contents[place], 10)
+        assert row["documents"][order[0]] == leading_words(reranker.corpus.contents[place], 10)
 
 
 def test_what_is_shown_comes_before_the_question(docstrings, script_lm) -> None:

@@ -32,7 +32,7 @@ def program(corpus: Corpus) -> Program:
 
 
 def test_it_names_its_tasks(program: Program) -> None:
-    assert ("rank", *program.retriever.tasks()) == TASKS
+    assert ("rank", *program.retriever.task_functions()) == TASKS
     with pytest.raises(InputError, match=r"task='sing': this program knows rank, passages, answer, classify_query"):
         program(query=QUERY, task="sing")
     with pytest.raises(InputError, match=r"task='answer': candidates are ranked alone"):
@@ -89,7 +89,7 @@ def test_a_saved_program_does_every_task_as_before(program: Program, tmp_path: P
 
 def test_what_has_it_as_a_part_has_its_heads_and_says_where_the_classes_come_from(corpus: Corpus) -> None:
     whole = Hybrid([Sparse(), Multitask()]).index(corpus)
-    assert list(whole.tasks()) == list(TASKS[1:])
+    assert list(whole.task_functions()) == list(TASKS[1:])
     assert whole.reader() is not None
     assert whole.notes()["classes"] == "3, from clusters of the documents"
     assert "classify_query accuracy 0." in whole.notes()["heads"]

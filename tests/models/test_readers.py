@@ -11,7 +11,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.lexical_reader import LexicalReader, asked_for
+from zero2ir.models.lexical_reader import LexicalReader, answer_kind
 from zero2ir.models.loading import load_reranker
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.span_reader import SpanReader, WordVectors, span_texts
@@ -42,7 +42,7 @@ def lexical() -> LexicalReader:
 def test_the_answer_is_of_the_kind_that_is_asked_for_and_near(
     lexical: LexicalReader, query: str, text: str, kind: str, answer: str
 ) -> None:
-    assert asked_for(query) == kind
+    assert answer_kind(query) == kind
     ((span,),) = lexical.read([query], [[text]])
     assert span.text == answer
     assert text[span.start : span.end] == answer
@@ -112,7 +112,7 @@ def test_it_needs_token_vectors(tiny_encoder: DenseEncoder, colours: Corpus) -> 
 
 
 def test_the_words_of_a_text_get_the_vectors_of_their_tokens(colours: Corpus) -> None:
-    words = WordVectors.of(colours, "pretrained", 4)
+    words = WordVectors.from_corpus(colours, "pretrained", 4)
     texts = ["", "unbelievably  short", "one " * 200]  # more tokens than the encoder sees
     words.prepare(texts)
     assert [words.of_text(text).shape for text in texts] == [(0, 4), (2, 4), (200, 4)]
@@ -121,8 +121,8 @@ def test_the_words_of_a_text_get_the_vectors_of_their_tokens(colours: Corpus) ->
 
 
 def test_the_vectors_of_what_is_read_now_stay(colours: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zero2ir.models.span_reader.KEPT", 2)
-    words = WordVectors.of(colours, "pretrained", 4)
+    monkeypatch.setattr("zero2ir.models.span_reader.VECTOR_CACHE_TEXTS", 2)
+    words = WordVectors.from_corpus(colours, "pretrained", 4)
     words.prepare(["red fox", "green hen"])
     words.prepare(["red fox", "blue crow"])
     assert [words.of_text(text).shape for text in ("red fox", "blue crow")] == [(2, 4), (2, 4)]

@@ -23,10 +23,10 @@ from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
-from zero2ir.models.base import Ranking, Retriever, Start, best
+from zero2ir.models.base import Initialization, Ranking, Retriever, top_k
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.feedback import Feedback
+from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
@@ -39,7 +39,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.surface import Surface
+from zero2ir.models.surface import CharacterNgrams
 from zero2ir.models.translated import Translated
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
@@ -75,8 +75,10 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "hybrid": lambda: Hybrid([Sparse(), dense_encoder()], [0.3, 0.7], steps=4),
     "hybrid of reciprocal ranks": lambda: Hybrid([Sparse(), dense_adapter()], normalization="reciprocal-rank", steps=2),
     "hybrid by min-max": lambda: Hybrid([Sparse(), dense_adapter(), Sparse(k1=2.0)], normalization="min-max", steps=2),
-    "feedback on sparse": lambda: Feedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
-    "feedback on a hybrid": lambda: Feedback(Hybrid([Sparse(), dense_encoder()], moves=[0.5, 1]), 3, 0.4),
+    "feedback on sparse": lambda: PseudoRelevanceFeedback(Sparse(), 3, 0.4, alternatives=[(5, 0.2), (1, 0.0)]),
+    "feedback on a hybrid": lambda: PseudoRelevanceFeedback(
+        Hybrid([Sparse(), dense_encoder()], feedback_weights=[0.5, 1]), 3, 0.4
+    ),
     "smoothed": lambda: Smoothed(Hybrid([Sparse(), dense_adapter()]), "static", alternatives=[(3, 0.0), (8, 0.5)]),
     "smoothed sparse": lambda: Smoothed(Sparse(), "static", weight=0.6, depth=5),
     "reranked by a cross-encoder": lambda: Reranked(dense_adapter(), CrossEncoder(max_tokens=32, fit=CROSS), 4),
@@ -86,14 +88,14 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "reranked by a head": lambda: Reranked(dense_adapter(), HeadReader(), 4),
     "multitask": lambda: Multitask(adapter={"steps": 5}),
     "reranked by a span reader": lambda: Reranked(dense_adapter(), SpanReader(), 4),
-    "surface": lambda: Surface(alternatives=[(1.2, 0.75)]),
+    "surface": lambda: CharacterNgrams(alternatives=[(1.2, 0.75)]),
     "aligned": lambda: Aligned("static", adapter={"steps": 5}, alignment={"penalty": 3.0, "method": "ridge"}),
     "translated": lambda: Translated(Hybrid([Sparse(), dense_adapter()])),
     "several translations": lambda: Translated(Sparse(), translations=2, alternatives=[1]),
     "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
     "learned sparse": lambda: LearnedSparse(terms={"penalty": 0.125}),
     "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
-    "feedback on learned sparse": lambda: Feedback(LearnedSparse(), 3, 0.4),
+    "feedback on learned sparse": lambda: PseudoRelevanceFeedback(LearnedSparse(), 3, 0.4),
 }
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "the", ""]
 
@@ -307,7 +309,7 @@ def test_a_collection_of_one_document(
     assert_equal(load_retriever(tmp_path, corpus).search(["open a file", "nothing alike", ""], 3), ranking)
 
 
-OFF = {"reranked": {"weight": 0.0}, "rewritten": {"style": "off"}}  # what costs something comes switched off first
+OFF = {"reranked": {"weight": 0.0}, "rewritten": {"method": "off"}}  # what costs something comes switched off first
 
 
 def test_the_present_settings_come_first_and_each_setting_is_what_a_new_model_would_do(
@@ -398,10 +400,10 @@ def test_a_candidate_scores_what_it_scores_in_the_collection(model: Retriever, c
 
 
 def test_feedback_comes_from_the_candidates(corpus: Corpus) -> None:
-    model, pool = Feedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
+    model, pool = PseudoRelevanceFeedback(Sparse(), 2, 0.5).index(corpus), np.arange(20, 45)
     best_two = model.retriever.search(QUERIES[:1], 2, [pool]).numbers
     assert set(best_two[0]) <= set(pool)
-    expected = model.retriever.search_toward(QUERIES[:1], best_two, 0.5, 10, [pool])
+    expected = model.retriever.search_with_feedback(QUERIES[:1], best_two, 0.5, 10, [pool])
     assert_equal(model.search(QUERIES[:1], 10, [pool]), expected)
     assert not set(model.retriever.search(QUERIES[:1], 2).numbers[0]) <= set(pool)  # the collection's best are others
 
@@ -431,7 +433,7 @@ def test_best_is_a_stable_sort_cut_off(values: list[list[float]], k: int, data: 
     scores = np.array(values, dtype=np.float32).reshape(-1, 4)
     found = np.array([data.draw(st.lists(st.booleans(), min_size=4, max_size=4)) for _ in values], dtype=bool)
     found = found.reshape(-1, 4)
-    ranking = best(scores, k, found)
+    ranking = top_k(scores, k, found)
     assert_sound(ranking, len(values), 4, k)
     for row, numbers in enumerate(ranking.numbers):
         expected = sorted(np.flatnonzero(found[row]), key=lambda number: (-scores[row, number], number))
@@ -444,9 +446,9 @@ EXAMPLES = [Example("gumbo zydeco", 7, (1, 2)), Example("open a file", 9)]
 def test_what_was_learned_can_be_started_from(model: Retriever, corpus: Corpus) -> None:
     learned = model.index(corpus).learn(EXAMPLES, seed=0) or model
     before, parameters = model.search(QUERIES[:3], 10), learned.parameters()
-    assert set(model.head()) <= set(parameters)
-    assert all(mask.shape == parameters[name].shape for name, mask in model.head().items())
-    started = model.starting_from(Start(parameters))
+    assert set(model.head_mask()) <= set(parameters)
+    assert all(mask.shape == parameters[name].shape for name, mask in model.head_mask().items())
+    started = model.with_initialization(Initialization(parameters))
     assert {name: value.shape for name, value in model.parameters().items()} == {
         name: value.shape for name, value in started.parameters().items()
     }
@@ -461,10 +463,10 @@ def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus)
     model = build().index(corpus)
     rng = np.random.default_rng(0)
     start = {key: value + rng.uniform(0, 0.2, value.shape) for key, value in model.parameters().items()}
-    start = model.starting_from(Start(start)).parameters()  # weights have a sum
+    start = model.with_initialization(Initialization(start)).parameters()  # weights have a sum
 
     def moved(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        learned = model.starting_from(Start(start, rates)).learn(EXAMPLES, seed=0)
+        learned = model.with_initialization(Initialization(start, rates)).learn(EXAMPLES, seed=0)
         assert learned is not None
         return {key: np.abs(value - start[key]) for key, value in learned.parameters().items()}
 
@@ -472,7 +474,7 @@ def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus)
     for key in start:
         assert still[key].max() < 1e-5
         assert still[key].max() < slow[key].max() < usual[key].max()
-    heads = model.head()
+    heads = model.head_mask()
     masked = moved({key: heads.get(key, np.array(0.0)) for key in start})
     for key, value in masked.items():
         mask = heads.get(key, np.zeros(value.shape))
@@ -485,7 +487,7 @@ def test_a_copy_over_other_documents_is_a_new_model_there(
 ) -> None:
     before = model.index(corpus).search(QUERIES[:3], 10)
     few = corpus_of(corpus.contents[::3])
-    there = model.over(few).search(QUERIES[:3], 10)
+    there = model.reindexed(few).search(QUERIES[:3], 10)
     assert_equal(model.search(QUERIES[:3], 10), before)
     assert_equal(there, model.index(few).search(QUERIES[:3], 10))
 
@@ -495,12 +497,12 @@ def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever
         return
     numbers = [5, 3, 17, 40]
     model.index(corpus)
-    small = corpus.rehearsal(numbers, QUERIES, model.encoder_roles())
+    small = corpus.cached_subset(numbers, QUERIES, model.encoder_roles())
     assert small.contents == [corpus.contents[number] for number in numbers]
     if model.kind == "reranked":  # its cross-encoder reads texts
         return
     whole = Corpus(small.documents, {role: corpus.encoder(role) for role in model.encoder_roles()})
-    found, expected = model.over(small).search(QUERIES, 4), model.over(whole).search(QUERIES, 4)
+    found, expected = model.reindexed(small).search(QUERIES, 4), model.reindexed(whole).search(QUERIES, 4)
     for one, other in zip(found, expected, strict=True):
         assert (one is None) == (other is None)
         np.testing.assert_allclose(0 if one is None else one, 0 if other is None else other, atol=1e-5)

@@ -10,7 +10,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models.llm_reranker import excerpt
+from zero2ir.models.llm_reranker import leading_words
 from zero2ir.models.loading import load_retriever
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
@@ -38,7 +38,7 @@ def test_query2doc_repeats_the_query_and_hyde_leaves_it_out(asked) -> None:
         "",
     ]
     assert len(script.requests) == 2  # equal queries are one question, an empty one is none
-    assert rewritten.with_settings({"style": "hyde"}).rewrite(QUERIES[:1]) == ["about files"]
+    assert rewritten.with_settings({"method": "hyde"}).rewrite(QUERIES[:1]) == ["about files"]
 
 
 def test_the_search_is_the_retrievers_with_the_new_text(asked) -> None:
@@ -49,8 +49,8 @@ def test_the_search_is_the_retrievers_with_the_new_text(asked) -> None:
     np.testing.assert_array_equal(found.scores, expected.scores)
     near = np.array([[3]])
     np.testing.assert_array_equal(
-        rewritten.search_toward(["open a file"], near, 0.5, 10).scores,
-        plain.search_toward(["about files"], near, 0.5, 10).scores,
+        rewritten.search_with_feedback(["open a file"], near, 0.5, 10).scores,
+        plain.search_with_feedback(["about files"], near, 0.5, 10).scores,
     )
     texts = [corpus.contents[:4]]
     np.testing.assert_array_equal(rewritten.score(["open a file"], texts)[0], plain.score(["about files"], texts)[0])
@@ -61,7 +61,7 @@ def test_off_asks_nothing_and_comes_first(asked) -> None:
     off = Rewritten(Sparse(), "off").index(corpus)
     np.testing.assert_array_equal(off.search(QUERIES, 5).scores, Sparse().index(corpus).search(QUERIES, 5).scores)
     assert not script.requests
-    swept = dict((settings["style"], ranking) for settings, ranking in off.sweep(QUERIES, 5))
+    swept = dict((settings["method"], ranking) for settings, ranking in off.sweep(QUERIES, 5))
     assert list(swept) == ["off", "query2doc", "hyde"]
     assert len(script.requests) == 2  # once for both styles
     np.testing.assert_array_equal(swept["off"].scores, off.search(QUERIES, 5).scores)
@@ -82,16 +82,16 @@ def test_it_learns_by_showing_relevant_documents(asked, tmp_path: Path) -> None:
     assert learned is not None
     assert again is not None
     assert other is not None
-    assert learned.prompt.shown == again.prompt.shown != other.prompt.shown
-    assert rewritten.prompt.shown == ()
-    for row in learned.prompt.shown:
-        assert row["passage"] == excerpt(corpus.contents[int(row["query"].split()[1])], 8)
+    assert learned.prompt.demos == again.prompt.demos != other.prompt.demos
+    assert rewritten.prompt.demos == ()
+    for row in learned.prompt.demos:
+        assert row["passage"] == leading_words(corpus.contents[int(row["query"].split()[1])], 8)
     learned.rewrite(["open a file"])
-    assert script.requests[-1][1:-1:2] == [f"Query: {row['query']}" for row in learned.prompt.shown]
+    assert script.requests[-1][1:-1:2] == [f"Query: {row['query']}" for row in learned.prompt.demos]
     learned.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert isinstance(loaded, Rewritten)
-    assert loaded.prompt.shown == learned.prompt.shown
+    assert loaded.prompt.demos == learned.prompt.demos
     assert loaded.rewrite(QUERIES) == learned.rewrite(QUERIES)
 
 
@@ -104,8 +104,8 @@ def test_nothing_to_show_and_nothing_to_learn_is_none(asked) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"style": "none"}, "choose one of off, query2doc, hyde"),
-        ({"alternatives": ["both"]}, "style='both'"),
+        ({"method": "none"}, "choose one of off, query2doc, hyde"),
+        ({"alternatives": ["both"]}, "method='both'"),
         ({"repeat": 0}, "give at least 1"),
         ({"demonstrations": -1}, "no fewer than 0 demonstrations"),
     ],

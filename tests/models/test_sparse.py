@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.loading import load_retriever
@@ -71,16 +71,16 @@ def test_it_learns_nothing_and_needs_no_encoder() -> None:
 
 SAVE = """
 import sys; from pathlib import Path
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.sparse import Sparse
-Sparse().index(Corpus([Document(*row) for row in read_documents()[0][:300]])).save(Path(sys.argv[1]))
+Sparse().index(Corpus([Document(*row) for row in read_pydocs()[0][:300]])).save(Path(sys.argv[1]))
 """
 
 
 def test_the_saved_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
-    documents = [Document(*row) for row in read_documents()[0][:300]]
+    documents = [Document(*row) for row in read_pydocs()[0][:300]]
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / seed)], check=True, env=environment)

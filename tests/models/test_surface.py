@@ -11,7 +11,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.surface import Surface, folded, grams
+from zero2ir.models.surface import CharacterNgrams, folded, grams
 
 TEXTS = [
     "Martin Luther was born in 1483 in Eisleben.",
@@ -22,8 +22,8 @@ TEXTS = [
 
 
 @pytest.fixture
-def surface() -> Surface:
-    return Surface().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(TEXTS)]))
+def surface() -> CharacterNgrams:
+    return CharacterNgrams().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(TEXTS)]))
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def surface() -> Surface:
         ("1483年", 0),
     ],
 )
-def test_names_cognates_and_numbers_find_their_document(surface: Surface, query: str, place: int) -> None:
+def test_names_cognates_and_numbers_find_their_document(surface: CharacterNgrams, query: str, place: int) -> None:
     assert surface.search([query], 1).numbers[0, 0] == place
 
 
-def test_words_alone_do_not(surface: Surface) -> None:
+def test_words_alone_do_not(surface: CharacterNgrams) -> None:
     sparse = Sparse().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(TEXTS)]))
     assert sparse.search(["¿Quién descubrió el oxígeno?"], 1).numbers[0, 0] == -1
 
@@ -72,13 +72,13 @@ def test_other_scripts_are_written_in_latin_letters(text: str, latin: str) -> No
 def test_chinese_characters_stay_unless_that_is_asked_for() -> None:
     assert folded("東京で") == "東京de"
     assert folded("東京 é", pinyin=True) == "dongjing e"
-    assert "_guanghe" not in Surface().tokens(["光合作用"])[0]
-    assert "_guan" in Surface(pinyin=True).tokens(["光合作用"])[0]
+    assert "_guanghe" not in CharacterNgrams().tokens(["光合作用"])[0]
+    assert "_guan" in CharacterNgrams(pinyin=True).tokens(["光合作用"])[0]
 
 
 def test_a_name_in_another_script_finds_its_document() -> None:
     texts = ["Vladimir Lenin died in Gorki.", "Paris is the capital of France.", "The city of Novgorod is old."]
-    model = Surface().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(texts)]))
+    model = CharacterNgrams().index(Corpus([Document(f"d{n}", "", text) for n, text in enumerate(texts)]))
     found = model.search(["Где умер Владимир Ленин?", "Новгород"], 1).numbers[:, 0]
     assert found.tolist() == [0, 2]
 
@@ -95,4 +95,4 @@ def test_what_a_script_needs_and_lacks_is_said_and_latin_needs_nothing(monkeypat
 @pytest.mark.parametrize("lengths", [(0, 3), (5, 3), (3,)])
 def test_lengths_that_make_no_sense_are_refused(lengths) -> None:
     with pytest.raises(ValueError, match="lengths="):
-        Surface(lengths=lengths)
+        CharacterNgrams(lengths=lengths)

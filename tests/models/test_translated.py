@@ -10,9 +10,9 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.loading import load_retriever
-from zero2ir.models.prompted import PartPrompt, search_unshown
+from zero2ir.models.prompted import PartPrompt, search_without_leakage
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.translated import Fields, Translated, demonstrations, weighted
+from zero2ir.models.translated import Translated, TranslationFields, parallel_demonstrations, weighted_translations
 
 ENGLISH = {
     "¿Dónde nació Lutero?": "Where was Luther born?",
@@ -71,14 +71,14 @@ def test_it_learns_by_showing_the_pairs(asked, tmp_path: Path) -> None:
     translated = Translated(Sparse(), demonstrations=2).index(corpus)
     learned = translated.learn(examples(0, 1, 2), seed=0)
     assert learned is not None
-    assert translated.prompt.shown == ()
-    assert translated.learns_first()
-    assert len(learned.prompt.shown) == 2
-    assert {row["query"]: row["translation"] for row in learned.prompt.shown}.items() <= ENGLISH.items()
+    assert translated.prompt.demos == ()
+    assert translated.requires_learning()
+    assert len(learned.prompt.demos) == 2
+    assert {row["query"]: row["translation"] for row in learned.prompt.demos}.items() <= ENGLISH.items()
     assert not script.requests  # what was translated is not translated again
     learned.search(QUERIES[:1], 1)
     assert script.requests[-1][0] == "Translate Spanish into English."
-    assert script.requests[-1][1:-1:2] == [f"Spanish: {row['query']}" for row in learned.prompt.shown]
+    assert script.requests[-1][1:-1:2] == [f"Spanish: {row['query']}" for row in learned.prompt.demos]
     learned.save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert isinstance(loaded, Translated)
@@ -93,7 +93,9 @@ def test_without_pairs_there_is_nothing_to_show(asked) -> None:
 
 
 def test_the_seed_draws_and_orders_the_demonstrations() -> None:
-    one, again, other = (demonstrations(examples(0, 1, 2), 3, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    one, again, other = (
+        parallel_demonstrations(examples(0, 1, 2), 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
     assert one == again != other
     assert sorted(row["query"] for row in one) == sorted(QUERIES)
 
@@ -102,7 +104,7 @@ def test_a_query_is_translated_without_its_own_translation_as_an_example(asked) 
     corpus, script = asked
     learned = Translated(Sparse()).index(corpus).learn(examples(0, 1, 2), seed=0)
     assert learned is not None
-    found = search_unshown(learned, QUERIES, 1)
+    found = search_without_leakage(learned, QUERIES, 1)
     assert list(found.numbers[:, 0]) == [0, 1, 2]
     for query in QUERIES:
         (request,) = (request for request in script.requests if request[-1].endswith(query))
@@ -112,19 +114,19 @@ def test_a_query_is_translated_without_its_own_translation_as_an_example(asked) 
 
 def test_a_prompt_that_was_chosen_stays(asked) -> None:
     corpus, script = asked
-    chosen = PartPrompt("Say {source} in {target}.", chosen=True)
+    chosen = PartPrompt("Say {source} in {target}.", optimized=True)
     translated = Translated(Sparse()).index(corpus).with_prompts({"translator": chosen})
     assert translated.learn(examples(0, 1), seed=0) is None
-    assert not translated.learns_first()
+    assert not translated.requires_learning()
     translated.search(QUERIES[:1], 1)
     assert script.requests[-1][0] == "Say the query in English."
 
 
 def test_the_prompt_names_the_languages_that_it_knows() -> None:
-    assert Fields.between("de", "en") == ("german", "english", "Translate German into English.")
-    assert Fields.between("", "es") == ("query", "translation", "Translate the query into Spanish.")
-    assert Fields.between("es", "es").text == "query"
-    assert Fields.between("de", "en", "{target}, not {source}").instruction == "English, not German"
+    assert TranslationFields.between("de", "en") == ("german", "english", "Translate German into English.")
+    assert TranslationFields.between("", "es") == ("query", "translation", "Translate the query into Spanish.")
+    assert TranslationFields.between("es", "es").text == "query"
+    assert TranslationFields.between("de", "en", "{target}, not {source}").instruction == "English, not German"
 
 
 class Answer:
@@ -136,15 +138,15 @@ class Answer:
 def test_several_translations_count_by_their_probability() -> None:
     likely, unlikely = np.log(0.9), np.log(0.1)
     given = [Answer("a", likely, likely), Answer("b", unlikely), Answer("a", likely), Answer(" ")]
-    (first, heavy), (second, light) = weighted(given, "english")
+    (first, heavy), (second, light) = weighted_translations(given, "english")
     assert (first, second) == ("a", "b")
     assert heavy == pytest.approx(1.8 / 1.9, abs=1e-4)
     assert light == pytest.approx(0.1 / 1.9, abs=1e-4)
-    assert weighted([Answer("a"), Answer("b")], "english") == [
+    assert weighted_translations([Answer("a"), Answer("b")], "english") == [
         ("a", 0.5),
         ("b", 0.5),
     ]  # a model that tells no probabilities
-    assert weighted([Answer("")], "english") == []
+    assert weighted_translations([Answer("")], "english") == []
 
 
 def test_several_translations_find_what_any_of_them_finds(script_lm) -> None:

@@ -71,10 +71,10 @@ def test_the_result_is_a_share_of_what_the_translations_reach(metrics) -> None:
     reached, ceiling = metrics["nDCG@10"]["mean"], metrics["ceiling"]["nDCG@10"]["mean"]
     assert 0.5 < reached <= 1
     assert 0.9 < ceiling <= 1
-    assert metrics["of_ceiling"]["nDCG@10"]["mean"] == pytest.approx(reached / ceiling, abs=1e-5)
+    assert metrics["ceiling_share"]["nDCG@10"]["mean"] == pytest.approx(reached / ceiling, abs=1e-5)
 
 
 def test_the_report_states_the_share(evaluated: Project) -> None:
     page = (evaluated.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "nDCG@10 of ceiling" in page
+    assert "nDCG@10, share of ceiling" in page
     assert "BM25 with the queries&#39; human translations" in page

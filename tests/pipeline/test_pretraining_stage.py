@@ -16,10 +16,10 @@ SMALL = (
     "pretraining.scratch.heads=2",
     "pretraining.scratch.max_tokens=32",
     "pretraining.scratch.fit.epochs=4",
-    "pretraining.scratch.checks.held_out=0.2",
+    "pretraining.scratch.checkpoints.held_out=0.2",
     "pretraining.static.fit.epochs=60",
     "pretraining.static.fit.batch_size=16",
-    "pretraining.static.checks.number=20",
+    "pretraining.static.checkpoints.number=20",
 )
 
 

@@ -12,24 +12,24 @@ from zero2ir.config import LibraryConfig, compose
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.models.base import Ranking, best
+from zero2ir.models.base import Ranking, top_k
 from zero2ir.models.dense import Dense
-from zero2ir.program.confidence import DEPTH, LEAST, Confidence, Judged, signals
+from zero2ir.program.confidence import CONFIDENCE_DEPTH, MIN_QUERIES, Confidence, QueryJudgments, signals
 
 PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))
 SCORES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6), min_size=1, max_size=5)
 
 
 def ranking(rows: Sequence[Sequence[float]], k: int = 6) -> Ranking:
-    return best(np.array(rows, dtype=np.float32), k)
+    return top_k(np.array(rows, dtype=np.float32), k)
 
 
-def drawn(n: int, share: float, seed: int, judged: int = 5) -> tuple[Ranking, list[Judged], np.ndarray]:
+def drawn(n: int, share: float, seed: int, judged: int = 5) -> tuple[Ranking, list[QueryJudgments], np.ndarray]:
     """Rankings of 50 documents, in which relevant ones tend to stand out; of each query some are judged."""
     rng = np.random.default_rng(seed)
     relevant = rng.random((n, 50)) < share
-    found = ranking((rng.normal(size=(n, 50)) + 2.0 * relevant).tolist(), DEPTH)
-    known = [Judged(frozenset(rng.permutation(np.flatnonzero(row))[:judged].tolist())) for row in relevant]
+    found = ranking((rng.normal(size=(n, 50)) + 2.0 * relevant).tolist(), CONFIDENCE_DEPTH)
+    known = [QueryJudgments(frozenset(rng.permutation(np.flatnonzero(row))[:judged].tolist())) for row in relevant]
     return found, known, np.take_along_axis(relevant, found.numbers, axis=1)
 
 
@@ -80,14 +80,14 @@ def test_probabilities_do_not_depend_on_how_many_are_shown(rows: list[list[float
 
 
 def test_nothing_found_is_no_confidence() -> None:
-    nothing = best(np.zeros((1, 4), dtype=np.float32), 3, np.zeros((1, 4), dtype=bool))
+    nothing = top_k(np.zeros((1, 4), dtype=np.float32), 3, np.zeros((1, 4), dtype=bool))
     assert PLAIN.probabilities(nothing).tolist() == [[0.0, 0.0, 0.0]]
 
 
-@pytest.mark.parametrize("n", range(LEAST))
+@pytest.mark.parametrize("n", range(MIN_QUERIES))
 def test_below_four_judged_queries_nothing_can_be_said(n: int) -> None:
     found, judged, _ = drawn(6, 0.2, 0)
-    few = found.of_queries(slice(n))
+    few = found.select_queries(slice(n))
     assert Confidence.fit(few, judged[:n]) is None
     lost = found._replace(numbers=np.where(np.arange(6)[:, None] < n, found.numbers, -1))
     assert Confidence.fit(lost, judged) is None  # the others found nothing
@@ -106,12 +106,12 @@ def test_a_collection_of_more_relevant_documents_makes_more_confident() -> None:
 @pytest.mark.parametrize(("intercept", "slope"), [(-2.0, 1.5), (0.5, 0.7)])
 def test_with_many_complete_judgments_it_finds_the_probabilities_that_made_them(intercept: float, slope: float) -> None:
     rng = np.random.default_rng(2)
-    found = ranking(rng.normal(size=(1500, 50)).tolist(), DEPTH)
+    found = ranking(rng.normal(size=(1500, 50)).tolist(), CONFIDENCE_DEPTH)
     first = signals(found)[:, 0]
     truth = Confidence(intercept, slope, tuple(first.mean(axis=0)), tuple(first.std(axis=0))).probabilities(found)
     relevant = rng.random(truth.shape) < truth
     judged = [
-        Judged(frozenset(row[is_so].tolist()), frozenset(row[~is_so].tolist()))
+        QueryJudgments(frozenset(row[is_so].tolist()), frozenset(row[~is_so].tolist()))
         for row, is_so in zip(found.numbers, relevant, strict=True)
     ]
     confidence = Confidence.fit(found, judged)
@@ -124,7 +124,7 @@ def test_unjudged_documents_do_not_count_as_not_relevant() -> None:
     """Of about twenty relevant documents a query, five are judged."""
     found, judged, relevant = drawn(200, 0.4, 4, judged=5)
     everything = [
-        Judged(one.relevant, frozenset(row.tolist()) - one.relevant)
+        QueryJudgments(one.relevant, frozenset(row.tolist()) - one.relevant)
         for one, row in zip(judged, found.numbers, strict=True)
     ]
     fitted, told = Confidence.fit(found, judged), Confidence.fit(found, everything)
@@ -139,7 +139,7 @@ def test_more_queries_with_relevant_documents_alone_do_not_mistake_the_level_fur
 
     def mistaken(n: int, seed: int) -> float:
         found, judged, relevant = drawn(200, 0.3, seed, judged=3)
-        confidence = Confidence.fit(found.of_queries(np.arange(n)), judged[:n])
+        confidence = Confidence.fit(found.select_queries(np.arange(n)), judged[:n])
         assert confidence is not None
         return abs(float(confidence.probabilities(found)[:, 0].mean() - relevant[:, 0].mean()))
 
@@ -150,7 +150,7 @@ def test_more_queries_with_relevant_documents_alone_do_not_mistake_the_level_fur
 def test_what_is_judged_not_relevant_lowers_it() -> None:
     found, judged, _ = drawn(10, 0.2, 5)
     bad = [
-        Judged(one.relevant, frozenset(row[:5].tolist()) - one.relevant)
+        QueryJudgments(one.relevant, frozenset(row[:5].tolist()) - one.relevant)
         for one, row in zip(judged, found.numbers, strict=True)
     ]
     before, after = Confidence.fit(found, judged), Confidence.fit(found, bad)
@@ -164,21 +164,21 @@ def test_questions_about_something_else_are_met_with_less_confidence(docstrings:
     minilm = DenseEncoder(compose("library", LibraryConfig, []).encoder)
     retriever = Dense().index(Corpus(docstrings[:60], {"pretrained": minilm}))
     texts = [" ".join(document.text.split()[:9]) for document in docstrings[:40]]
-    judged = [Judged(frozenset({number})) for number in range(10)]
-    confidence = Confidence.fit(retriever.search(texts[:10], DEPTH), judged)
+    judged = [QueryJudgments(frozenset({number})) for number in range(10)]
+    confidence = Confidence.fit(retriever.search(texts[:10], CONFIDENCE_DEPTH), judged)
     assert confidence is not None
-    inside = confidence.probabilities(retriever.search(texts[10:], DEPTH))[:, 0]
+    inside = confidence.probabilities(retriever.search(texts[10:], CONFIDENCE_DEPTH))[:, 0]
     others = ["how to bake bread with a sour dough", "the weather in Lisbon for a week", "which shoes for a marathon"]
-    outside = confidence.probabilities(retriever.search(others, DEPTH))[:, 0]
+    outside = confidence.probabilities(retriever.search(others, CONFIDENCE_DEPTH))[:, 0]
     assert outside.max() < np.median(inside)
 
 
 def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
     found, judged, _ = drawn(200, 0.2, 7)
-    few = found.of_queries(slice(10))
+    few = found.select_queries(slice(10))
     alone, beside = (
         Confidence.fit(few, judged[:10]),
-        Confidence.fit(few, judged[:10], found.of_queries(slice(10, None))),
+        Confidence.fit(few, judged[:10], found.select_queries(slice(10, None))),
     )
     assert alone is not None
     assert beside is not None
@@ -190,7 +190,7 @@ def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
 
 def test_asked_queries_that_find_nothing_say_nothing() -> None:
     found, judged, _ = drawn(10, 0.2, 8)
-    nothing = best(np.zeros((3, 50), dtype=np.float32), DEPTH, np.zeros((3, 50), dtype=bool))
+    nothing = top_k(np.zeros((3, 50), dtype=np.float32), CONFIDENCE_DEPTH, np.zeros((3, 50), dtype=bool))
     assert Confidence.fit(found, judged, nothing) == Confidence.fit(found, judged)
 
 

@@ -6,10 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from zero2ir.lm.limits import present_limits
-from zero2ir.program.fallback import Breaker, Chain, FallbackSettings, NoAnswerError, Served, Step
+from zero2ir.lm.limits import current_limits
+from zero2ir.program.fallback import (
+    CircuitBreaker,
+    FallbackChain,
+    FallbackResult,
+    FallbackSettings,
+    NoAnswerError,
+    SkippedProgram,
+)
 
-QUICK = FallbackSettings(deadline=0.4, failures=3, rest=30.0, workers=2, least_confidence=0.5)
+QUICK = FallbackSettings(deadline=0.4, max_failures=3, reset_seconds=30.0, max_concurrency=2, min_confidence=0.5)
 
 
 def fails() -> float:
@@ -25,14 +32,16 @@ def says(confidence: float) -> Callable[[], float]:
     return lambda: confidence
 
 
-def served(*works: Callable[[], float], chain: Chain | None = None) -> Served[float]:
-    chain = chain or Chain(["rich", "middling", "simple"][: len(works)], QUICK)
+def served(*works: Callable[[], float], chain: FallbackChain | None = None) -> FallbackResult[float]:
+    chain = chain or FallbackChain(["rich", "middling", "simple"][: len(works)], QUICK)
     return chain.serve(works, lambda result: result)
 
 
 def test_the_first_that_answers_serves() -> None:
-    assert served(says(0.9), fails) == Served(0.9, "rich", ())
-    assert served(fails, says(0.8), fails) == Served(0.8, "middling", (Step("rich", "error", "ConnectionError"),))
+    assert served(says(0.9), fails) == FallbackResult(0.9, "rich", ())
+    assert served(fails, says(0.8), fails) == FallbackResult(
+        0.8, "middling", (SkippedProgram("rich", "error", "ConnectionError"),)
+    )
 
 
 def test_the_reasons_hold_no_text_of_an_error() -> None:
@@ -45,7 +54,9 @@ def test_the_reasons_hold_no_text_of_an_error() -> None:
 def test_what_hangs_is_left_in_time_and_the_next_has_time_left() -> None:
     start = time.monotonic()
     answer = served(hangs, hangs, says(0.1))
-    assert answer == Served(0.1, "simple", (Step("rich", "time-out"), Step("middling", "time-out")))
+    assert answer == FallbackResult(
+        0.1, "simple", (SkippedProgram("rich", "time-out"), SkippedProgram("middling", "time-out"))
+    )
     assert time.monotonic() - start < QUICK.deadline
     start = time.monotonic()
     with pytest.raises(NoAnswerError, match="time-out, middling: time-out"):
@@ -56,60 +67,64 @@ def test_what_hangs_is_left_in_time_and_the_next_has_time_left() -> None:
 @pytest.mark.parametrize(
     ("sure", "expected"),
     [
-        ((0.5, 0.9), Served(0.5, "rich", ())),  # sure enough
-        ((0.4, 0.45), Served(0.45, "middling", (Step("rich", "unsure"),))),
-        ((0.4, 0.3), Served(0.4, "rich", ())),  # the surer one
-        ((0.4, 0.4), Served(0.4, "rich", ())),
+        ((0.5, 0.9), FallbackResult(0.5, "rich", ())),  # sure enough
+        ((0.4, 0.45), FallbackResult(0.45, "middling", (SkippedProgram("rich", "unsure"),))),
+        ((0.4, 0.3), FallbackResult(0.4, "rich", ())),  # the surer one
+        ((0.4, 0.4), FallbackResult(0.4, "rich", ())),
     ],
 )
 def test_the_surer_answer_is_given_where_the_first_is_unsure(
-    sure: tuple[float, float], expected: Served[float]
+    sure: tuple[float, float], expected: FallbackResult[float]
 ) -> None:
     assert served(*map(says, sure)) == expected
 
 
 def test_an_unsure_answer_is_better_than_none() -> None:
-    assert served(says(0.2), fails) == Served(0.2, "rich", (Step("middling", "error", "ConnectionError"),))
+    assert served(says(0.2), fails) == FallbackResult(
+        0.2, "rich", (SkippedProgram("middling", "error", "ConnectionError"),)
+    )
 
 
 def test_a_result_without_a_confidence_serves_unless_another_has_stated_one() -> None:
-    assert Chain(["a", "b"], QUICK).serve([says(1.0), fails], lambda _: None) == Served(1.0, "a", ())
-    chain = Chain(["a", "b"], QUICK)
-    assert chain.serve([says(0.1), says(9.0)], lambda result: None if result > 1 else result) == Served(0.1, "a", ())
+    assert FallbackChain(["a", "b"], QUICK).serve([says(1.0), fails], lambda _: None) == FallbackResult(1.0, "a", ())
+    chain = FallbackChain(["a", "b"], QUICK)
+    assert chain.serve([says(0.1), says(9.0)], lambda result: None if result > 1 else result) == FallbackResult(
+        0.1, "a", ()
+    )
 
 
 def test_a_result_without_a_confidence_does_not_end_it_once_one_was_stated() -> None:
     stated = {1.0: 0.4, 2.0: None, 3.0: 0.95}
-    chain = Chain(["a", "b", "c"], QUICK)
+    chain = FallbackChain(["a", "b", "c"], QUICK)
     served = chain.serve([says(1.0), says(2.0), says(3.0)], stated.get)
     assert (served.result, served.served_by) == (3.0, "c")
     stated[3.0] = 0.1
-    assert Chain(["a", "b", "c"], QUICK).serve([says(1.0), says(2.0), says(3.0)], stated.get).served_by == "a"
+    assert FallbackChain(["a", "b", "c"], QUICK).serve([says(1.0), says(2.0), says(3.0)], stated.get).served_by == "a"
 
 
 def test_failures_open_the_circuit_and_one_request_tries_it_after_the_rest() -> None:
     now = [0.0]
-    breaker = Breaker(failures=2, rest=10.0, clock=lambda: now[0])
+    breaker = CircuitBreaker(failures=2, reset_seconds=10.0, clock=lambda: now[0])
     for succeeded in (False, True, False):
-        assert breaker.admits()
-        breaker.tell(succeeded)
+        assert breaker.allows()
+        breaker.record_outcome(succeeded)
     assert not breaker.is_open  # never two in a row
-    breaker.tell(False)
+    breaker.record_outcome(False)
     assert breaker.is_open
-    assert not breaker.admits()
+    assert not breaker.allows()
     now[0] = 10.0
-    assert [breaker.admits() for _ in range(3)] == [True, False, False]  # half-open
-    breaker.tell(False)
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]  # half-open
+    breaker.record_outcome(False)
     now[0] = 19.0
-    assert not breaker.admits()
+    assert not breaker.allows()
     now[0] = 20.0
-    assert breaker.admits()
-    breaker.tell(True)
-    assert [breaker.admits() for _ in range(3)] == [True, True, True]
+    assert breaker.allows()
+    breaker.record_outcome(True)
+    assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
 def test_an_open_circuit_answers_at_once_and_the_last_program_is_always_asked() -> None:
-    chain = Chain(["rich", "simple"], QUICK)
+    chain = FallbackChain(["rich", "simple"], QUICK)
     reasons = [served(fails, says(0.9), chain=chain).steps[0].reason for _ in range(5)]
     assert reasons == ["error", "error", "error", "circuit open", "circuit open"]
     for _ in range(5):
@@ -118,7 +133,7 @@ def test_an_open_circuit_answers_at_once_and_the_last_program_is_always_asked() 
 
 
 def test_no_more_requests_than_workers_wait_for_a_program_that_hangs() -> None:
-    chain = Chain(["rich", "simple"], QUICK.model_copy(update={"failures": 100}))
+    chain = FallbackChain(["rich", "simple"], QUICK.model_copy(update={"max_failures": 100}))
     free = threading.Event()
 
     def waits() -> float:
@@ -132,11 +147,11 @@ def test_no_more_requests_than_workers_wait_for_a_program_that_hangs() -> None:
     free.set()
     while threading.active_count() > before:
         time.sleep(0.01)
-    assert served(waits, says(0.9), chain=chain) == Served(1.0, "rich", ())
+    assert served(waits, says(0.9), chain=chain) == FallbackResult(1.0, "rich", ())
 
 
 def test_a_request_may_want_its_answer_sooner_and_never_later() -> None:
-    chain = Chain(["rich"], QUICK)
+    chain = FallbackChain(["rich"], QUICK)
     for deadline, most in ((0.1, 0.3), (60.0, 0.7)):
         start = time.monotonic()
         with pytest.raises(NoAnswerError):
@@ -146,6 +161,6 @@ def test_a_request_may_want_its_answer_sooner_and_never_later() -> None:
 
 def test_language_models_are_told_that_somebody_waits() -> None:
     seen: list[object] = []
-    Chain(["rich"], QUICK).serve([lambda: seen.append(present_limits()) or 1.0], lambda result: result)
-    assert seen == [(QUICK.deadline, QUICK.unusable)]
-    assert present_limits() is None
+    FallbackChain(["rich"], QUICK).serve([lambda: seen.append(current_limits()) or 1.0], lambda result: result)
+    assert seen == [(QUICK.deadline, QUICK.max_unusable_share)]
+    assert current_limits() is None

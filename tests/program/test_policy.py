@@ -13,7 +13,7 @@ RIGHT = [1, 1, 0, 1, 0]
 
 
 def test_thresholds_are_those_of_the_risk_coverage_curve() -> None:
-    policy = Policy.choose(SURE, RIGHT, risk=0.25, most_risk=0.4)
+    policy = Policy.choose(SURE, RIGHT, risk=0.25, max_risk=0.4)
     assert (policy.answer, policy.warn) == (0.6, 0.5)  # of four one is wrong, of five two are
     assert (policy.coverage, policy.queries) == (0.8, 5)
     assert [policy.decide(confidence) for confidence in (0.9, 0.6, 0.59, 0.5, 0.4)] == [
@@ -33,7 +33,7 @@ def test_a_risk_that_no_threshold_keeps_leaves_no_answer() -> None:
 
 
 def test_equal_confidences_are_answered_together() -> None:
-    assert Policy.choose([0.9, 0.5, 0.5], [1, 1, 0], risk=0.2, most_risk=0.2).answer == 0.9
+    assert Policy.choose([0.9, 0.5, 0.5], [1, 1, 0], risk=0.2, max_risk=0.2).answer == 0.9
     assert Policy.choose([0.9, 0.5, 0.5], [1, 1, 0], risk=0.34).answer == 0.5
 
 

@@ -33,7 +33,7 @@ from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.policy import Policy
-from zero2ir.program.program import PROGRAM, Link, Program, index_bytes, load_program, program_digest
+from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program, index_bytes, load_program, program_digest
 from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -187,7 +187,7 @@ def flip(path: Path, place: int, bits: int = 0xFF) -> None:
 
 def state_with(**changes: object) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
-        path = folder / PROGRAM
+        path = folder / PROGRAM_FILE
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
     return change
@@ -201,11 +201,11 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
     ("damage", "reason"),
     [
         (shutil.rmtree, "not a saved program"),
-        (lambda folder: (folder / PROGRAM).unlink(), "not a saved program"),
-        (cut(PROGRAM, 100), "truncated or altered"),
-        (cut(PROGRAM, 0), "truncated or altered"),
-        (lambda folder: (folder / PROGRAM).write_bytes(b"\xff\xfe"), "truncated or altered"),
-        (lambda folder: (folder / PROGRAM).write_text("[]"), "truncated or altered"),
+        (lambda folder: (folder / PROGRAM_FILE).unlink(), "not a saved program"),
+        (cut(PROGRAM_FILE, 100), "truncated or altered"),
+        (cut(PROGRAM_FILE, 0), "truncated or altered"),
+        (lambda folder: (folder / PROGRAM_FILE).write_bytes(b"\xff\xfe"), "truncated or altered"),
+        (lambda folder: (folder / PROGRAM_FILE).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
         (state_with(format=5), "format 5 is newer than 4.*upgrade zero2ir"),
@@ -320,7 +320,7 @@ def test_a_trained_program_says_how_it_came_about(corpus: Corpus, string_judgmen
     rows = [JudgedDocument(row[0], *row) for row in string_judgments]
     trained = train_program(Sparse(), ZeroShot(), TrainingInputs(corpus, rows), {"model": "sparse"})
     assert trained.program.about["model"] == "sparse"
-    assert trained.program.about.keys() == {"model", "chosen", "because", "labels"}
+    assert trained.program.about.keys() == {"model", "chosen", "reason", "labels"}
 
 
 def test_a_program_with_a_language_model_opens_it_in_a_new_process_at_its_first_question(
@@ -427,9 +427,9 @@ def test_documents_are_added_replaced_and_removed_without_training(corpus: Corpu
 
 
 def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_path: Path) -> None:
-    policy = Policy(risk=0.2, most_risk=0.4, answer=0.9, warn=0.3, coverage=0.5, queries=10)
-    links = [Link("sparse", Sparse().index(corpus), SURE), Link("plain", Sparse(k1=2.0).index(corpus))]
-    settings = FallbackSettings(deadline=9.0, least_confidence=0.99)
+    policy = Policy(risk=0.2, max_risk=0.4, answer=0.9, warn=0.3, coverage=0.5, queries=10)
+    links = [FallbackLink("sparse", Sparse().index(corpus), SURE), FallbackLink("plain", Sparse(k1=2.0).index(corpus))]
+    settings = FallbackSettings(deadline=9.0, min_confidence=0.99)
     dense = Dense("static").index(corpus)
     program = Program(dense, corpus.documents, SURE, {"model": "dense"}, None, None, policy, links, settings)
     program.save(tmp_path / "searcher")
@@ -443,7 +443,7 @@ def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_p
         assert one.served_by in ("dense", "sparse", "plain")
         if one.decision == "abstain":
             assert one.docids == one.scores == one.probabilities == []
-    changed = opened.changed([Document("new", "", "zydeco")], ["split"])
+    changed = opened.with_documents([Document("new", "", "zydeco")], ["split"])
     assert changed.chain is opened.chain
     assert [link.retriever.search(["zydeco"], 1).numbers[0, 0] for link in changed.links] == [
         len(changed.documents) - 1
@@ -451,14 +451,14 @@ def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_p
 
 
 def test_a_program_of_the_format_before_is_opened(sparse: Program, saved: Path) -> None:
-    state = json.loads((saved / PROGRAM).read_text(encoding="utf-8"))
+    state = json.loads((saved / PROGRAM_FILE).read_text(encoding="utf-8"))
     before = {key: value for key, value in state.items() if key not in ("policy", "fallback", "digest")} | {"format": 3}
     digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
-    (saved / PROGRAM).write_text(json.dumps(before | {"digest": digest}), encoding="utf-8")
+    (saved / PROGRAM_FILE).write_text(json.dumps(before | {"digest": digest}), encoding="utf-8")
     assert answers(load_program(saved)) == answers(sparse)
 
 
 def test_two_programs_of_one_name_are_refused(corpus: Corpus) -> None:
     retriever = Sparse().index(corpus)
     with pytest.raises(InputError, match="fallback: sparse, sparse; name each program once"):
-        Program(retriever, corpus.documents, None, {"model": "sparse"}, links=[Link("sparse", retriever)])
+        Program(retriever, corpus.documents, None, {"model": "sparse"}, links=[FallbackLink("sparse", retriever)])

@@ -18,17 +18,17 @@ from zero2ir.program.confidence import Confidence
 from zero2ir.program.training import (
     as_run,
     calibrate,
-    ceiling_run,
     code_revision,
+    fit_policy,
     lm_cost,
     peak_memory_mb,
-    rank,
-    rank_judged,
+    rank_out_of_fold,
+    rank_queries,
     timed,
     train_program,
-    with_policy,
+    translated_query_run,
 )
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.zero_shot import ZeroShot
 
@@ -64,7 +64,7 @@ def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs
 
 
 def calibrated(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    return calibrate(retriever, inputs, rank_judged(retriever, inputs))
+    return calibrate(retriever, inputs, rank_out_of_fold(retriever, inputs))
 
 
 def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs) -> None:
@@ -86,7 +86,7 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
 
 def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
-    told = replace(inputs, asked=[document.text for document in inputs.corpus.documents])
+    told = replace(inputs, unlabelled_queries=[document.text for document in inputs.corpus.documents])
     assert calibrated(retriever, told) != calibrated(retriever, inputs)
     pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
     among = replace(inputs, candidates=pools)
@@ -106,18 +106,18 @@ class Learned(Sparse):
 class LearnsByHeart:
     needs = frozenset[Need]()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         def learner(query_ids: Sequence[str]) -> Retriever:
             learned = Learned().index(inputs.corpus)
             learned.learned = frozenset(inputs.queries[query_id] for query_id in query_ids)
             return learned
 
-        return Fitted(learner(list(inputs.queries)), "by heart", "so", learner=learner)
+        return FitResult(learner(list(inputs.queries)), "by heart", "so", learner=learner)
 
 
 def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
     trained = [train_program(Sparse(), strategy, inputs, {}) for strategy in (LearnsByHeart(), ZeroShot())]
-    learned, plain = (with_policy(one.program, one.known, 0.2, None) for one in trained)
+    learned, plain = (fit_policy(one.program, one.out_of_fold, 0.2, None) for one in trained)
     assert learned.confidence == plain.confidence is not None
     assert learned.policy == plain.policy is not None
 
@@ -131,7 +131,7 @@ def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
 def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), inputs, {}).program
     queries = [Query("a", "list of words"), Query("b", "zzz qqq"), Query("c", "upper case")]
-    run, stated = rank(program, queries, depth=4)
+    run, stated = rank_queries(program, queries, depth=4)
     assert list(run.query_ids) == list(stated) == ["a", "b", "c"]
     for query, row in zip(queries, run.doc_ids, strict=True):
         answer = program(query=query.text, k=4)
@@ -142,7 +142,7 @@ def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInp
 
 def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), TrainingInputs(inputs.corpus, ()), {}).program
-    assert rank(program, [Query("a", "words")], depth=3)[1] == {}
+    assert rank_queries(program, [Query("a", "words")], depth=3)[1] == {}
 
 
 def test_run_has_ids_for_numbers_and_no_infinity() -> None:
@@ -186,7 +186,7 @@ def test_revision_tells_of_changes_to_the_code_only(tmp_path: Path) -> None:
 def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), inputs, {}).program
     queries = [Query("a", "list of words"), Query("b", "upper case")]
-    run, _ = rank(program, queries, 4, {"a": ["strip", "split"], "b": ["zfill"], "c": ["join"]})
+    run, _ = rank_queries(program, queries, 4, {"a": ["strip", "split"], "b": ["zfill"], "c": ["join"]})
     assert [sorted(filter(None, row)) for row in run.doc_ids] == [["split", "strip"], ["zfill"]]
     assert run.doc_ids[0][0] == "split"
     own = {row.query_id: [row.doc_id] for row in inputs.judgments}  # one relevant document each: always right
@@ -199,7 +199,7 @@ def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
 def test_the_ceiling_is_bm25_with_the_translations() -> None:
     documents = [Document("a", "", "Luther was born in Eisleben"), Document("b", "", "oxygen is an element of the air")]
     queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
-    assert ceiling_run(documents, queries, 2).doc_ids[0][0] == "b"
-    assert ceiling_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
+    assert translated_query_run(documents, queries, 2).doc_ids[0][0] == "b"
+    assert translated_query_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
     with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
-        ceiling_run(documents, [Query("q1", "¿Qué?")], 2)
+        translated_query_run(documents, [Query("q1", "¿Qué?")], 2)

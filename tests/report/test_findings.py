@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from zero2ir.evaluation.intervals import Interval
 from zero2ir.evaluation.significance import Comparison
-from zero2ir.report.findings import MOST, find_findings
-from zero2ir.report.tables import Compared, Summary
+from zero2ir.report.findings import MAX_FINDINGS, find_findings
+from zero2ir.report.tables import CorrectedComparison, Summary
 
 
-def compared(system: str, difference: float, p: float, measure: str = "AP", half: float = 0.01) -> Compared:
+def compared(system: str, difference: float, p: float, measure: str = "AP", half: float = 0.01) -> CorrectedComparison:
     interval = Interval(difference, difference - half, difference + half, 40)
-    return Compared("f", measure, system, "base", Comparison(interval, p, 0.5, 0.1, 25, 5, 10), p, p, 0.02)
+    return CorrectedComparison("f", measure, system, "base", Comparison(interval, p, 0.5, 0.1, 25, 5, 10), p, p, 0.02)
 
 
 def summary(measures: tuple[str, ...] = ("AP",)) -> Summary:
@@ -43,7 +43,7 @@ def test_nothing_is_said_that_did_not_pass(drawn: list[tuple[float, float, float
     said = [system for one in found for system in one.systems]
     assert set(said) <= passed
     assert len(said) == len(set(said))
-    assert len(found) == MOST or set(said) == passed
+    assert len(found) == MAX_FINDINGS or set(said) == passed
     assert all((one.verdict == "better") == (drawn[int(one.systems[0][1:])][0] > 0) for one in found)
 
 
@@ -56,5 +56,5 @@ def test_systems_with_the_same_figures_share_a_sentence() -> None:
 
 def test_an_undecided_comparison_is_no_finding() -> None:
     assert find_findings(summary(), [compared("a", 0.05, 0.05), compared("b", 0.005, 0.001)]) == []
-    assert compared("a", 0.05, 0.05).told == "undecided; from 0.020 it would show"
-    assert compared("a", 0.05, 0.01).told == "better"
+    assert compared("a", 0.05, 0.05).verdict_text == "undecided; from 0.020 it would show"
+    assert compared("a", 0.05, 0.01).verdict_text == "better"

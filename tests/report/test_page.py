@@ -79,7 +79,7 @@ def write_systems(folder: Path, *, confident: bool = True, prompts: list[dict] |
                 strategy=strategy,
                 seed=seed,
                 dataset=EVIL,
-                notes={"because": EVIL},
+                notes={"reason": EVIL},
                 prompts=prompts or [] if strategy == "prompt" else [],
             ),
             run=Run(QUERIES, ranked, [[2.0, 1.0]] * len(QUERIES)),

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.results import Confidence, Results, SystemIdentity
+from zero2ir.evaluation.results import QueryConfidence, Results, SystemIdentity
 from zero2ir.evaluation.significance import holm
 from zero2ir.io.markdown import Table, markdown
 from zero2ir.report.latex import latex
@@ -28,7 +28,7 @@ QUERIES = [f"q{i}" for i in range(20)]
 def result(model, strategy, gain=0.0, seed=0, measures=("nDCG@10", "AP"), **cost):
     """A system that scores ``gain`` more than the plain one on each query, give or take a little."""
     values = {q: 0.2 + 0.02 * i + gain * (1 + i % 3) / 2 for i, q in enumerate(QUERIES)}
-    confidence = [Confidence(q, 0.5, i % 2 == 0) for i, q in enumerate(QUERIES)]
+    confidence = [QueryConfidence(q, 0.5, i % 2 == 0) for i, q in enumerate(QUERIES)]
     system = SystemIdentity(model=model, strategy=strategy, seed=seed, dataset="d")
     return Results(system, {"cost": cost}, {measure: dict(values) for measure in measures}, confidence)
 
@@ -93,7 +93,7 @@ def test_a_gain_that_hangs_on_the_draw_is_undecided():
     assert row.p_holm < 0.05
     assert row.comparison.difference.ci_low < 0 < row.comparison.difference.mean
     assert row.verdict == "undecided"
-    assert row.told == f"undecided; from {row.detectable:.3f} it would show"
+    assert row.verdict_text == f"undecided; from {row.detectable:.3f} it would show"
     assert row.detectable == pytest.approx(row.comparison.detectable(0.05))
     assert (row.mark, row.verdict) == ("", "undecided")
 
@@ -186,10 +186,10 @@ def test_shares_of_the_ceiling_stand_beside_the_measure_and_the_note_says_of_wha
     share = {"nDCG@10": {"mean": 0.9, "ci_low": 0.85, "ci_high": 0.95, "n": 20}}
     ceiling = {"nDCG@10": {"mean": 0.964, "ci_low": 0.95, "ci_high": 0.97, "n": 20}}
     found = result("translated", "fine_tune", 0.2)
-    found.metrics.update(of_ceiling=share, ceiling=ceiling)
+    found.metrics.update(ceiling_share=share, ceiling=ceiling)
     summary = summarise([ALL[0], found], **OPTIONS)
     table = systems_table(summary)
-    place = table.headers.index("nDCG@10 of ceiling")
+    place = table.headers.index("nDCG@10, share of ceiling")
     assert [row[place] for row in table.rows] == ["–", "0.900 [0.850, 0.950]"]
     assert any("0.964" in note for note in summary.notes)
-    assert "nDCG@10 of ceiling" not in systems_table(summarise(ALL, **OPTIONS)).headers
+    assert "nDCG@10, share of ceiling" not in systems_table(summarise(ALL, **OPTIONS)).headers

@@ -13,13 +13,13 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.sparse import Sparse
-from zero2ir.strategies.base import Fitted, TrainingInputs
-from zero2ir.strategies.fine_tune import LEARNED, TUNED, FineTune, sweep_values
-from zero2ir.strategies.fixed_prompt import SYNTHETIC, FixedPrompt
+from zero2ir.strategies.base import FitResult, TrainingInputs
+from zero2ir.strategies.fine_tune import LEARNED_CHOICE, TUNED_CHOICE, FineTune, sweep_values
+from zero2ir.strategies.fixed_prompt import SYNTHETIC_CHOICE, FixedPrompt
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.strategies.zero_shot import ZeroShot
 from zero2ir.synthetic.records import SyntheticQuery
@@ -92,9 +92,9 @@ class Scripted(Retriever):
         sign = 1 if bool(self.learned_from) != self.unlearn else -1
         for row, query in zip(scores, queries, strict=True):
             row[self.qrels[query]] = sign
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -138,8 +138,8 @@ def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus) -> None:
 def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) -> None:
     rows = synthetic(corpus, 0)
     fitted = FixedPrompt().fit(dense().index(corpus), TrainingInputs(corpus, [], rows))
-    assert (fitted.chosen, fitted.labels, len(fitted.values)) == (SYNTHETIC, 0, 0)
-    assert fitted.because == f"nothing is judged that could object to {len(rows)} synthetic queries"
+    assert (fitted.chosen, fitted.labels, len(fitted.values)) == (SYNTHETIC_CHOICE, 0, 0)
+    assert fitted.reason == f"nothing is judged that could object to {len(rows)} synthetic queries"
     assert not same_search(fitted.retriever, dense().index(corpus))
     nothing = FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, [], rows))  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
@@ -155,24 +155,24 @@ def test_without_accepted_synthetic_queries_fixed_prompt_has_no_sense(corpus: Co
 def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=False).index(corpus), inputs)
-    assert fitted.chosen == LEARNED
+    assert fitted.chosen == LEARNED_CHOICE
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
     assert fitted.values.tolist() == [1.0] * 8
     assert fitted.labels == 16
-    assert f"1.000 against {LAST:.3f} of the default on the 8 judged queries" in fitted.because
+    assert f"1.000 against {LAST:.3f} of the default on the 8 judged queries" in fitted.reason
 
 
 def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    monkeypatch.setattr(Retriever, "learns_first", lambda self: True)
+    monkeypatch.setattr(Retriever, "requires_learning", lambda self: True)
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
-    assert fitted.chosen == LEARNED
+    assert fitted.chosen == LEARNED_CHOICE
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
-    assert fitted.because == f"there was nothing to choose; nDCG@100 {LAST:.3f} on the 8 judged queries"
+    assert fitted.reason == f"there was nothing to choose; nDCG@100 {LAST:.3f} on the 8 judged queries"
     nothing = FineTune().fit(Sparse().index(corpus), inputs)  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
 
@@ -181,7 +181,7 @@ def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> Non
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == "zero_shot"
-    assert fitted.because == "none of 1 others can be told to gain nDCG@100 on the 8 judged queries"
+    assert fitted.reason == "none of 1 others can be told to gain nDCG@100 on the 8 judged queries"
     assert isinstance(fitted.retriever, Scripted)
     assert not fitted.retriever.learned_from
     assert fitted.report["candidates"] == 2
@@ -193,7 +193,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
 
         def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
             scores = np.stack([-self._row(query) for query in queries])
-            return best(scores, k, candidates=candidates)
+            return top_k(scores, k, candidates=candidates)
 
         def _row(self, query: str) -> np.ndarray:
             numbers, values = (part[0] for part in super().search([query], self.n_documents)[:2])
@@ -202,10 +202,8 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
             return row
 
     inputs = TrainingInputs(corpus, judgments(corpus))
-    fitted = FineTune().fit(
-        Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, least_weight=0.0).index(corpus), inputs
-    )
-    assert fitted.chosen == TUNED
+    fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, min_weight=0.0).index(corpus), inputs)
+    assert fitted.chosen == TUNED_CHOICE
     assert fitted.report["settings"]["weights"] in ([1.0, 0.0], [0.5, 0.5])
     assert fitted.retriever.settings()["weights"] == fitted.report["settings"]["weights"]
     assert fitted.values.mean() > 0.9
@@ -219,9 +217,9 @@ def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, buil
     assert same_search(fitted.retriever, simple.retriever)
     assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
     if build is Sparse:
-        assert fitted.because.startswith("this model learns nothing from examples; ")
+        assert fitted.reason.startswith("this model learns nothing from examples; ")
     else:
-        assert fitted.because.startswith("the judgments object to learning from 60 synthetic queries: nDCG@100 0.")
+        assert fitted.reason.startswith("the judgments object to learning from 60 synthetic queries: nDCG@100 0.")
 
 
 def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
@@ -231,8 +229,8 @@ def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
         for n, document in enumerate(corpus.documents[:8])
     ]
     fitted = FixedPrompt().fit(dense("encoder").index(corpus), TrainingInputs(corpus, judged, written, TWO_FOLDS))
-    assert fitted.chosen == SYNTHETIC
-    assert fitted.because.startswith("the judgments do not object to 20 synthetic queries: nDCG@100 ")
+    assert fitted.chosen == SYNTHETIC_CHOICE
+    assert fitted.reason.startswith("the judgments do not object to 20 synthetic queries: nDCG@100 ")
     assert fitted.values.mean() > 0.5
     assert not same_search(fitted.retriever, dense().index(corpus))
     assert (fitted.report["examples"], fitted.labels) == (20, 8)
@@ -317,12 +315,12 @@ def test_one_or_two_judged_queries_choose_nothing_by_luck(corpus: Corpus, number
 
 @pytest.mark.parametrize("strategy", [FineTune(), FixedPrompt()])
 def test_the_same_seed_fits_the_same(corpus: Corpus, strategy: FineTune | FixedPrompt) -> None:
-    def fit() -> Fitted:
+    def fit() -> FitResult:
         inputs = TrainingInputs(corpus, judgments(corpus), synthetic(corpus, 0)[:20], TWO_FOLDS, seed=2)
         return strategy.fit(Hybrid([Sparse(), dense("encoder")], steps=2).index(corpus), inputs)
 
     one, other = fit(), fit()
-    assert (one.chosen, one.because, one.report) == (other.chosen, other.because, other.report)
+    assert (one.chosen, one.reason, one.report) == (other.chosen, other.reason, other.report)
     np.testing.assert_array_equal(one.values, other.values)
     for first, second in zip(*(fitted.retriever.search(["open a file"], 60) for fitted in (one, other)), strict=True):
         np.testing.assert_array_equal(first, second)

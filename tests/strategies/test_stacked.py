@@ -11,11 +11,11 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.sparse import Sparse
-from zero2ir.strategies.base import Fitted, Need, Strategy, TrainingInputs
+from zero2ir.strategies.base import FitResult, Need, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.fixed_prompt import FixedPrompt
 from zero2ir.strategies.meta.strategy import Meta
@@ -39,9 +39,9 @@ class Knows(Retriever):
         for row, query in enumerate(queries):
             if query in self.known:
                 scores[row, self.known[query]] = 2.0
-        return best(scores.astype(np.float32), k, candidates=candidates)
+        return top_k(scores.astype(np.float32), k, candidates=candidates)
 
-    def search_toward(self, *args: Any) -> Ranking:
+    def search_with_feedback(self, *args: Any) -> Ranking:
         raise NotImplementedError
 
     def score(self, *args: Any) -> list[np.ndarray]:
@@ -64,10 +64,10 @@ class Gives:
     report: Mapping[str, Any]
     needs: frozenset[Need] = frozenset()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         retriever = self.make(inputs, list(inputs.queries))
         values = np.zeros(len(inputs.queries))
-        return Fitted(
+        return FitResult(
             retriever, self.chosen, "so", values, self.report, 1, lambda query_ids: self.make(inputs, query_ids)
         )
 
@@ -102,7 +102,7 @@ def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) 
     assert isinstance(fitted.retriever, Hybrid)
     assert fitted.values.mean() > 0.9
     assert fitted.report["first"] == "its own"  # such as prompts
-    assert fitted.report["strategies"] == [{"chosen": one, "because": "so"} for one in ("first", "second")]
+    assert fitted.report["strategies"] == [{"chosen": one, "reason": "so"} for one in ("first", "second")]
 
 
 def test_a_bad_one_does_no_harm_to_one_that_knows_all(inputs: TrainingInputs) -> None:
@@ -120,7 +120,7 @@ class Reversed(Knows):
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.tile(np.arange(len(self.corpus.documents), dtype=np.float32), (len(queries), 1))
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
 
 def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:
@@ -136,7 +136,7 @@ def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> No
 def test_it_is_made_again_from_some_of_the_judgments(inputs: TrainingInputs) -> None:
     by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
     fitted = stack(by_heart, knowing(lambda n, _: n < 5, "honest")).fit(Sparse().index(inputs.corpus), inputs)
-    again = fitted.learned_from(["q7"])
+    again = fitted.retrained_on(["q7"])
     assert again.settings() == fitted.retriever.settings()
     queries = [inputs.queries[name] for name in ("q7", "q8")]
     right = [inputs.corpus.number_of[row.doc_id] for row in inputs.judgments[7:9]]
@@ -149,7 +149,7 @@ def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None
     simple = FineTune().fit(model, inputs)
     fitted = stack(FineTune(), FineTune()).fit(model, inputs)
     assert fitted.chosen == simple.chosen
-    assert fitted.because.startswith("no strategy leaves anything to stack")
+    assert fitted.reason.startswith("no strategy leaves anything to stack")
     assert np.array_equal(fitted.values, simple.values)
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.answers import holds_an_answer, normalised_answer
+from zero2ir.data.answers import contains_answer, normalised_answer
 from zero2ir.data.judgments import test_queries as tested_queries
 from zero2ir.data.records import Collection, Document, Judgment, Query
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.errors import InputError
-from zero2ir.synthetic.answer_pairs import SET_ASIDE, Finder, PairSettings, prepare
+from zero2ir.synthetic.answer_pairs import SET_ASIDE, AnswerPassageFinder, PairSettings, prepare_answer_pairs
 
 PASSAGES = [
     Document("ani", "Armenia", "After the fall of Ani in 1045, masses migrated to Cilicia."),
@@ -29,7 +29,7 @@ PAIRS = [
 
 
 def found(pairs: Sequence[Query], most: int = 3, **settings: float) -> dict[str, dict[str, int]]:
-    rows = Finder(PASSAGES, PairSettings(**settings)).find(pairs, most).rows  # type: ignore[arg-type]
+    rows = AnswerPassageFinder(PASSAGES, PairSettings(**settings)).find(pairs, most).rows  # type: ignore[arg-type]
     assert all(row.weak for group in rows for row in group)
     return {group[0].query_id: {row.doc_id: row.relevance for row in group} for group in rows}
 
@@ -42,20 +42,20 @@ def test_passages_with_an_answer_are_relevant_and_others_that_rank_high_are_not(
 
 
 def test_a_pair_without_a_passage_is_set_aside_with_its_reason() -> None:
-    finder = Finder(PASSAGES, PairSettings(depth=1))
+    finder = AnswerPassageFinder(PASSAGES, PairSettings(depth=1))
     pairs = [*PAIRS, Query("q5", "what is poisonous about tin and lead, whatever the ratio?", answers=("50%/50%",))]
     result = finder.find(pairs, 3)
-    assert result.set_aside["q4"] == "no passage holds an answer"
-    assert result.set_aside["q5"] == "none of BM25's first 1 passages holds an answer"
+    assert result.skipped_questions["q4"] == "no passage holds an answer"
+    assert result.skipped_questions["q5"] == "none of BM25's first 1 passages holds an answer"
     with pytest.raises(InputError, match=r"1 of 2 question-answer pairs .*\(q4: no passage holds an answer"):
         finder.find([PAIRS[0], PAIRS[3]], 3)
 
 
 def test_a_passage_that_scores_far_below_the_first_is_neither() -> None:
     pairs = [Query("q1", "fall of Ani", answers=("fall",)), Query("q2", "lead tin ratio whatever", answers=("ratio",))]
-    assert set(found(pairs, least_score=0.0)["q2"]) == {"lead", "tin"}
-    assert set(found(pairs, least_score=0.9)["q2"]) == {"lead"}
-    assert list(found(pairs, least_score=0.0, positives=1)["q2"].values()).count(1) == 1
+    assert set(found(pairs, min_score=0.0)["q2"]) == {"lead", "tin"}
+    assert set(found(pairs, min_score=0.9)["q2"]) == {"lead"}
+    assert list(found(pairs, min_score=0.0, positives=1)["q2"].values()).count(1) == 1
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.floats(0, 1), st.integers(1, 5))
@@ -63,19 +63,19 @@ def test_every_pair_has_a_relevant_passage_first_and_no_more_than_asked_for(
     most: int, positives: int, least: float, depth: int
 ) -> None:
     texts = {document.doc_id: normalised_answer(document.text) for document in PASSAGES}
-    finder = Finder(PASSAGES, PairSettings(positives=positives, least_score=least, depth=depth))
+    finder = AnswerPassageFinder(PASSAGES, PairSettings(positives=positives, min_score=least, depth=depth))
     for group in finder.find(PAIRS[:3], most).rows:
         assert 1 <= len(group) <= most
         grades = [row.relevance for row in group]
         assert grades == sorted(grades, reverse=True)
         assert 1 <= sum(grades) <= positives
-        assert all(row.relevance == holds_an_answer(texts[row.doc_id], row.answers) for row in group)
+        assert all(row.relevance == contains_answer(texts[row.doc_id], row.answers) for row in group)
 
 
 def test_a_collection_is_drawn_from_its_pairs_and_tested_by_qrels_or_by_answers() -> None:
     collection = Collection(PASSAGES, PAIRS, [Judgment("q1", "see", 1)])
-    prepared = prepare(collection, JudgmentBudget(queries=3), PairSettings(), seeds=[0, 1])
-    again = prepare(collection, JudgmentBudget(queries=3), PairSettings(), seeds=[1])
+    prepared = prepare_answer_pairs(collection, JudgmentBudget(queries=3), PairSettings(), seeds=[0, 1])
+    again = prepare_answer_pairs(collection, JudgmentBudget(queries=3), PairSettings(), seeds=[1])
     assert prepared.draws[1] == again.draws[1]
     for judgments in prepared.draws.values():
         drawn = {row.query_id for row in judgments}
@@ -87,13 +87,13 @@ def test_a_collection_is_drawn_from_its_pairs_and_tested_by_qrels_or_by_answers(
     aside = sum(len({row.query_id for row in rows}) < 3 for rows in prepared.draws.values())  # where q4 was drawn
     assert prepared.quality[SET_ASIDE].count == aside
     with pytest.raises(InputError, match=r"budget.queries=9, but the test split has 4 queries with answers"):
-        prepare(collection, JudgmentBudget(queries=9), PairSettings(), seeds=[0])
+        prepare_answer_pairs(collection, JudgmentBudget(queries=9), PairSettings(), seeds=[0])
 
 
 def test_shuffled_pairs_get_the_passages_of_another() -> None:
     collection = Collection(PASSAGES, PAIRS[:3], [])
-    plain = prepare(collection, JudgmentBudget(queries=3), PairSettings(), [0]).draws[0]
-    mixed = prepare(collection, JudgmentBudget(queries=3, shuffled=True), PairSettings(), [0]).draws[0]
+    plain = prepare_answer_pairs(collection, JudgmentBudget(queries=3), PairSettings(), [0]).draws[0]
+    mixed = prepare_answer_pairs(collection, JudgmentBudget(queries=3, shuffled=True), PairSettings(), [0]).draws[0]
     assert {row.doc_id for row in plain} == {row.doc_id for row in mixed}
     first = {rows[0].query_id: rows[0].doc_id for rows in ([row] for row in reversed(plain))}
     assert all(first[row.query_id] != row.doc_id for row in mixed if row.doc_id in first.values() and row.relevance)

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.synthetic.filters import FILTERS, Written, jaccard, objections, trigrams, words_of
+from zero2ir.synthetic.filters import FILTERS, FilterInputs, jaccard, objections, trigrams, words_of
 from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
 EVERY = SyntheticSettings(filters=get_args(FilterName))
 FILE = "Opens a file and returns a stream. The mode says whether it is read or written."
 
 
-def written(queries: Sequence[str], document: str | Sequence[str] = FILE, **known: Any) -> Written:
+def written(queries: Sequence[str], document: str | Sequence[str] = FILE, **known: Any) -> FilterInputs:
     texts = [document] * len(queries) if isinstance(document, str) else document
     figures = {
         "styles": ["judgments"] * len(queries),
@@ -24,10 +24,10 @@ def written(queries: Sequence[str], document: str | Sequence[str] = FILE, **know
         "log_likelihoods": -np.arange(1.0, len(queries) + 1),
         "grades": np.ones(len(queries)),
     }
-    return Written(queries, texts, texts, **{**figures, **known})
+    return FilterInputs(queries, texts, texts, **{**figures, **known})
 
 
-def rejected(name: FilterName, batch: Written, **settings: Any) -> list[str]:
+def rejected(name: FilterName, batch: FilterInputs, **settings: Any) -> list[str]:
     """The queries that a filter objects to."""
     table = FILTERS[name](batch, EVERY.model_copy(update=settings))
     assert table.dtype == bool
@@ -85,7 +85,7 @@ def test_near_duplicates_are_compared_with_those_that_stay() -> None:
 def test_near_duplicates_do_not_depend_on_the_chunks(queries: list[str], chunk: int) -> None:
     whole = rejected("near_duplicate", written(queries))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zero2ir.synthetic.filters.CHUNK", chunk)
+        patch.setattr("zero2ir.synthetic.filters.SIMILARITY_CHUNK", chunk)
         assert rejected("near_duplicate", written(queries)) == whole
 
 

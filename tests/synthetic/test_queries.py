@@ -25,11 +25,11 @@ from zero2ir.lm.settings import LMSettings
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.sparse import Sparse
-from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.filters import FilterInputs, objections
 from zero2ir.synthetic.passages import passages
-from zero2ir.synthetic.queries import HYBRID_WEIGHTS, blanks, log_likelihood, round_trip_ranks, write_queries
+from zero2ir.synthetic.queries import HYBRID_WEIGHTS, empty_drafts, log_likelihood, round_trip_ranks, write_queries
 from zero2ir.synthetic.records import SyntheticQuery
-from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
+from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic, write_synthetic
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 
@@ -142,16 +142,16 @@ def test_every_style_has_good_demonstrations(style: str) -> None:
     figures = np.ones(len(queries))
     checks = tuple(name for name in SyntheticSettings().filters if name != "copied")
     texts = (queries, EXCERPTS, EXCERPTS, [style] * len(queries), figures, figures, figures)
-    assert objections(Written(*texts), SETTINGS.model_copy(update={"filters": checks})) == [[]] * len(EXCERPTS)
+    assert objections(FilterInputs(*texts), SETTINGS.model_copy(update={"filters": checks})) == [[]] * len(EXCERPTS)
     mined = Sparse().index(Corpus([Document(str(n), "", text) for n, text in enumerate(EXCERPTS)]))
     assert mined.search(queries, 1).numbers[:, 0].tolist() == list(range(len(EXCERPTS)))
-    assert all(len(one.split()) >= LEAST_WORDS for one in EXCERPTS)
+    assert all(len(one.split()) >= MIN_DOCUMENT_WORDS for one in EXCERPTS)
 
 
 def test_another_query_for_a_passage_is_sampled_and_one_for_another_passage_is_not(docstrings: list[Document]) -> None:
     long = Document("long", "", " ".join(f"This is sentence number {n} of a long text." for n in range(20)))
     settings = SETTINGS.model_copy(update={"styles": {"claim": 3}, "document_words": 40})
-    drafts = blanks([docstrings[0]._replace(text="A short text."), long], "claim", settings, seed=0)
+    drafts = empty_drafts([docstrings[0]._replace(text="A short text."), long], "claim", settings, seed=0)
     assert [draft.repeat for draft in drafts] == [0, 0, 1, 0, 2, 0]
     assert len({draft.passage for draft in drafts if draft.document is long}) == 3
     kinds = []
@@ -165,7 +165,9 @@ def test_another_query_for_a_passage_is_sampled_and_one_for_another_passage_is_n
 def test_judged_and_very_short_documents_are_not_written_for(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     rows, _ = write(corpus, judgments, settings=SETTINGS.model_copy(update={"documents": 1000}))
     judged = {row.doc_id for row in judgments}
-    long_enough = {document.doc_id for document in corpus.documents if len(document.content.split()) >= LEAST_WORDS}
+    long_enough = {
+        document.doc_id for document in corpus.documents if len(document.content.split()) >= MIN_DOCUMENT_WORDS
+    }
     assert {row.doc_id for row in rows} == long_enough - judged
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Judgment
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
-from zero2ir.tracking.registry import BEST, Move, better, promote, registered_name, versions
+from zero2ir.tracking.registry import BEST_ALIAS, Promotion, better, promote, registered_name, versions
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 QUERIES = [f"q{number}" for number in range(40)]
@@ -61,7 +61,7 @@ class Store(NamedTuple):
         return {query: 1 / rank for query, rank in ranks.items()}
 
     def best(self) -> str:
-        return str(self.client.get_model_version_by_alias(NAME, BEST).tags["system"])
+        return str(self.client.get_model_version_by_alias(NAME, BEST_ALIAS).tags["system"])
 
 
 @pytest.fixture
@@ -98,16 +98,16 @@ def test_the_baseline_holds_the_alias_until_another_is_significantly_better(stor
     first = store.add(FIRST, ranks(0))
     luck = store.add("dense/zero_shot/seed0", ranks(3, 2))
     move = promote(store.client, NAME, {"dense/zero_shot/seed0": luck, FIRST: first}, **RULE)
-    assert move == Move(FIRST, "it is the first one, against which the others have to show that they are better")
+    assert move == Promotion(FIRST, "it is the first one, against which the others have to show that they are better")
     assert store.best() == FIRST
     assert promote(store.client, NAME, {"dense/zero_shot/seed0": luck, FIRST: first}, **RULE) is None
 
     better_one = store.add("hybrid/zero_shot/seed0", ranks(30))
     move = promote(store.client, NAME, {"hybrid/zero_shot/seed0": better_one, FIRST: first}, **RULE)
     assert move is not None
-    assert "over version 1, sparse/zero_shot/seed0 on 40 test queries" in move.because
+    assert "over version 1, sparse/zero_shot/seed0 on 40 test queries" in move.reason
     assert store.best() == "hybrid/zero_shot/seed0"
-    assert store.client.get_model_version_by_alias(NAME, BEST).tags["best_because"] == move.because
+    assert store.client.get_model_version_by_alias(NAME, BEST_ALIAS).tags["best_reason"] == move.reason
 
 
 def test_where_nobody_holds_it_the_best_may_get_it_at_once(store: Store) -> None:
@@ -123,17 +123,17 @@ def test_where_nobody_holds_it_the_best_may_get_it_at_once(store: Store) -> None
 def test_an_equal_or_worse_newer_version_of_the_holder_does_not_get_it(store: Store) -> None:
     found = {FIRST: store.add(FIRST, ranks(20))}
     promote(store.client, NAME, found, **RULE)
-    holder = store.client.get_model_version_by_alias(NAME, BEST).version
+    holder = store.client.get_model_version_by_alias(NAME, BEST_ALIAS).version
     for good in (20, 0):
         assert promote(store.client, NAME, {FIRST: store.add(FIRST, ranks(good))}, **RULE) is None
-        assert store.client.get_model_version_by_alias(NAME, BEST).version == holder
+        assert store.client.get_model_version_by_alias(NAME, BEST_ALIAS).version == holder
 
 
 def test_other_documents_begin_anew(store: Store) -> None:
     promote(store.client, NAME, {FIRST: store.add(FIRST, ranks(40))}, **RULE)
     newer = {FIRST: store.add(FIRST, ranks(0), documents="d2")}
     assert promote(store.client, NAME, newer, **{**RULE, "documents": "d2"}) is not None
-    assert store.client.get_model_version_by_alias(NAME, BEST).tags["documents"] == "d2"
+    assert store.client.get_model_version_by_alias(NAME, BEST_ALIAS).tags["documents"] == "d2"
 
 
 def test_systems_that_are_not_registered_get_nothing(store: Store) -> None:
@@ -145,8 +145,8 @@ def test_of_several_that_are_better_the_one_that_gains_most() -> None:
     move = better(contenders, values(0.0), "version 1", "RR@10", OPTIONS)
     assert move is not None
     assert move.system == "more"
-    assert move.because.startswith("RR@10 +0.750 [")
-    assert "Holm-corrected over 3" in move.because
+    assert move.reason.startswith("RR@10 +0.750 [")
+    assert "Holm-corrected over 3" in move.reason
 
 
 def test_many_contenders_make_it_harder() -> None:

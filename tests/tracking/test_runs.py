@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.training import Loss
+from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.models.dense import Dense
@@ -26,28 +26,27 @@ from zero2ir.online.serving.service import open_program
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.program import Program
 from zero2ir.tracking.runs import (
-    DataUsed,
-    Pipeline,
+    DatasetInput,
+    NestedRun,
+    PipelineRun,
     TrackingSettings,
     TrainingRecord,
-    Tried,
-    flat,
+    flatten_parameters,
     log_evaluation,
     log_pretraining,
     log_report,
     log_training,
     metric_name,
     prepared_store,
-    watching,
 )
-from zero2ir.tracking.telemetry import Watched, WatchSettings, watched
+from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
 
 KEY = "sk-secret-test-4711"
 NAME = "hybrid/fine_tune/seed0"
 DIGEST = "d1" * 32
 QUERY = "list of the words in the string"
-PIPELINE = Pipeline({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
-QUIET = WatchSettings(system_seconds=0, traces=False)
+PIPELINE = PipelineRun({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
+QUIET = TelemetrySettings(sampling_seconds=0, traces=False)
 
 # Opens the logged program without the installed package: only what lies among its artifacts is left to import.
 ELSEWHERE = """
@@ -110,8 +109,8 @@ class Store(NamedTuple):
             run_id,
             metrics={"nDCG@10": 0.5},
             folder=folder,
-            tags={"test queries": "7"},
-            data=[DataUsed("trial test queries", folder / "metrics.json", "c3" * 32, "test")],
+            tags={"test_queries": "7"},
+            data=[DatasetInput("trial test queries", folder / "metrics.json", "c3" * 32, "test")],
         )
 
 
@@ -123,7 +122,7 @@ def store(
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
     retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
     program = Program(retriever, documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"})
-    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial/one", watch=QUIET)
+    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial/one", telemetry=QUIET)
     made = Store(folder, settings, program)
     results = folder / "results"
     results.mkdir()
@@ -131,7 +130,7 @@ def store(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # MLflow keeps artifacts below the current folder
         patch.setenv("OPENAI_API_KEY", KEY)
-        with watched(WatchSettings(system_seconds=0.01, traces=False)) as seen:
+        with record_telemetry(TelemetrySettings(sampling_seconds=0.01, traces=False)) as seen:
             time.sleep(0.1)
         training = TrainingRecord(
             panel=PIPELINE.panel,
@@ -142,12 +141,14 @@ def store(
                 "seed": 0,
             },
             metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
-            tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "because": "y" * 9000},
+            tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "reason": "y" * 9000},
             seconds=3600.0,
             ended=time.time(),
-            tried=[Tried("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})],
-            data=[DataUsed("trial documents", folder / "results" / "metrics.json", "b2" * 32, "training")],
-            seen=seen,
+            nested_runs=[
+                NestedRun("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})
+            ],
+            data=[DatasetInput("trial documents", folder / "results" / "metrics.json", "b2" * 32, "training")],
+            telemetry=seen,
         )
         made.log(NAME, DIGEST, TrainingRecord.model_validate_json(training.model_dump_json()))  # as from its file
         log_report(settings, PIPELINE, results, {"dataset": "pydocs"})
@@ -176,7 +177,7 @@ def test_run_holds_names_parameters_and_figures(store: Store) -> None:
     assert run.data.params["model.why"].startswith("xxx")  # cut, where it is longer than MLflow takes
     assert run.data.metrics["cost/train_seconds"] == 1.5
     assert run.data.tags["program"] == DIGEST
-    assert run.data.tags["because"].startswith("yyy")
+    assert run.data.tags["reason"].startswith("yyy")
     assert json.loads((store.artifacts(run) / "training.json").read_text()) == {"chosen": "zero_shot"}
 
 
@@ -188,7 +189,7 @@ def test_run_lasts_as_long_as_the_training(store: Store) -> None:
 def test_evaluation_is_added_to_the_run_that_trained(store: Store) -> None:
     run = store.run(NAME)
     assert run.data.metrics["nDCG.10"] == 0.5  # the evaluation's, not the training's 0.25
-    assert run.data.tags["test queries"] == "7"
+    assert run.data.tags["test_queries"] == "7"
     assert (store.artifacts(run) / "results" / "metrics.json").is_file()
 
 
@@ -229,7 +230,7 @@ def test_a_pretraining_is_a_run_with_its_loss_curves_by_step(store: Store) -> No
         store.settings,
         PIPELINE,
         name,
-        {"reconstruction": [Loss(5, 9.0, None)], "pairs": [Loss(10, 2.0, 3.0), Loss(20, 1.0, 2.5)]},
+        {"reconstruction": [LossPoint(5, 9.0, None)], "pairs": [LossPoint(10, 2.0, 3.0), LossPoint(20, 1.0, 2.5)]},
         parameters={"role": "scratch", "pretraining": {"pairs": {"title": {}}, "scratch": {"layers": 4}}},
         metrics={"pretrain_seconds": 100.0, "encode_seconds": 20.0},
         tags={"role": "scratch"},
@@ -264,7 +265,7 @@ def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
 def test_another_panel_or_revision_is_another_pipeline() -> None:
     others = [PIPELINE._replace(revision="abd"), PIPELINE._replace(panel={**PIPELINE.panel, "seeds": [1]})]
     assert len({one.digest for one in (PIPELINE, *others)}) == 3
-    assert Pipeline(dict(reversed(PIPELINE.panel.items())), "abc").digest == PIPELINE.digest
+    assert PipelineRun(dict(reversed(PIPELINE.panel.items())), "abc").digest == PIPELINE.digest
 
 
 def test_a_run_says_which_system_it_is_and_what_it_has_seen(store: Store) -> None:
@@ -293,9 +294,9 @@ def test_a_run_shows_the_machine_s_load_over_time(store: Store) -> None:
 
 
 def test_nothing_is_looked_at_where_nobody_asks() -> None:
-    with watched(QUIET) as seen:
+    with record_telemetry(QUIET) as seen:
         pass
-    assert seen == Watched()
+    assert seen == Telemetry()
 
 
 def test_calls_of_a_language_model_are_traced_where_that_is_asked_for(store: Store, script_lm: Any) -> None:
@@ -303,11 +304,11 @@ def test_calls_of_a_language_model_are_traced_where_that_is_asked_for(store: Sto
     import dspy
     import mlflow
 
-    traced = store.settings.model_copy(update={"watch": WatchSettings(system_seconds=0, traces=True)})
+    traced = store.settings.model_copy(update={"telemetry": TelemetrySettings(sampling_seconds=0, traces=True)})
     language_model, _ = script_lm(lambda messages: "[[ ## answer ## ]]\nforty-two\n\n[[ ## completed ## ]]")
-    with watching(traced) as seen, dspy.context(lm=language_model.lm):
+    with collect_telemetry(traced) as seen, dspy.context(lm=language_model.lm):
         dspy.Predict("question -> answer")(question="how many?")
-    log_pretraining(store.settings, PIPELINE, "synthetic/seed0", {}, parameters={}, metrics={}, tags={}, seen=seen)
+    log_pretraining(store.settings, PIPELINE, "synthetic/seed0", {}, parameters={}, metrics={}, tags={}, telemetry=seen)
     run = store.run("synthetic/seed0")
     client = mlflow.MlflowClient(store.settings.uri)
     traces = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
@@ -334,7 +335,7 @@ def test_the_store_s_address_holds_in_any_folder(tmp_path: Path, monkeypatch: py
     import mlflow
 
     monkeypatch.chdir(tmp_path)
-    settings = TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", watch=QUIET)
+    settings = TrackingSettings(uri="sqlite:///mlflow.db", experiment="x", telemetry=QUIET)
     assert prepared_store(settings, ["one", "two"]) == f"sqlite:///{tmp_path}/mlflow.db"
     made = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment_by_name("two")
     assert made.artifact_location.startswith(str(tmp_path / "mlruns"))
@@ -403,6 +404,6 @@ def test_flat_keeps_every_leaf(values: Any) -> None:
     def leaves(value: Any) -> int:
         return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
 
-    made = flat({"top": values})
+    made = flatten_parameters({"top": values})
     assert len(made) == leaves(values)
     assert all(isinstance(value, str) for value in made.values())

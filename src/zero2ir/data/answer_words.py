@@ -10,8 +10,8 @@ import numpy as np
 
 from zero2ir.data.languages import tokenize
 
-LONGEST = 8  # words of an answer
-PARSED = 10_000  # texts that are kept in pieces
+MAX_ANSWER_WORDS = 8  # words of an answer
+PARSED_TEXTS_CACHED = 10_000  # texts that are kept in pieces
 
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*")
 _MONTH = re.compile(
@@ -28,10 +28,10 @@ _ASKED = (
     ("number", re.compile(r"\b(how (many|much|old|long|far|tall|large|big|often|high|deep)|what percent\w*)\b")),
     ("name", re.compile(r"\b(who|whom|whose|where|(what|which) (city|country|state|person|place|company|name))\b")),
 )
-KINDS = tuple(kind for kind, _ in _ASKED)
+ANSWER_KINDS = tuple(kind for kind, _ in _ASKED)
 
 
-class Parsed(NamedTuple):
+class ParsedText(NamedTuple):
     """A text as words.
 
     Attributes:
@@ -47,13 +47,13 @@ class Parsed(NamedTuple):
     spans: np.ndarray
 
 
-def asked_for(query: str) -> str:
+def answer_kind(query: str) -> str:
     """Which kind of answer a question asks for; "" where it does not say."""
     return next((kind for kind, pattern in _ASKED if pattern.search(query.lower())), "")
 
 
-@lru_cache(PARSED)
-def parsed(text: str) -> Parsed:
+@lru_cache(PARSED_TEXTS_CACHED)
+def parse_text(text: str) -> ParsedText:
     """A text in pieces."""
     matches = list(_WORD.finditer(text))
     words = [match.group() for match in matches]
@@ -63,7 +63,7 @@ def parsed(text: str) -> Parsed:
     dates = np.array([_is_date(word) for word in words], dtype=bool)
     names = np.array([word[:1].isupper() for word in words], dtype=bool)
     kinds = {"date": dates, "number": numbers, "name": names & ~dates}
-    return Parsed(places, stems, kinds, _spans(text, places, stems))
+    return ParsedText(places, stems, kinds, _spans(text, places, stems))
 
 
 def _is_number(word: str) -> bool:
@@ -75,12 +75,12 @@ def _is_date(word: str) -> bool:
 
 
 def _spans(text: str, places: np.ndarray, stems: Sequence[str]) -> np.ndarray:
-    """Every run of up to ``LONGEST`` words between stop words and punctuation."""
+    """Every run of up to ``MAX_ANSWER_WORDS`` words between stop words and punctuation."""
     parted = [not text[end:start].isspace() for (_, end), (start, _) in pairwise(places)]
     found = []
     for first in range(len(stems)):
         behind = first
-        while behind < len(stems) and behind - first < LONGEST and stems[behind]:
+        while behind < len(stems) and behind - first < MAX_ANSWER_WORDS and stems[behind]:
             behind += 1
             found.append((first, behind))
             if behind < len(stems) and parted[behind - 1]:

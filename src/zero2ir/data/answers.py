@@ -46,27 +46,29 @@ def _letter(letter: str) -> str:
     return "" if letter.isascii() else " "
 
 
-def exact_match(given: str, answers: Sequence[str]) -> float:
+def exact_match(predicted: str, answers: Sequence[str]) -> float:
     """1 where an answer is the one that was given, else 0."""
-    return float(normalised_answer(given) in map(normalised_answer, answers))
+    return float(normalised_answer(predicted) in map(normalised_answer, answers))
 
 
-def token_f1(given: str, answers: Sequence[str]) -> float:
+def token_f1(predicted: str, answers: Sequence[str]) -> float:
     """The most that an answer shares with the one that was given: F1 of their words, 0 to 1.
 
     Source: Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1.
     """
-    return max((_f1(normalised_answer(given).split(), normalised_answer(one).split()) for one in answers), default=0.0)
+    return max(
+        (_f1(normalised_answer(predicted).split(), normalised_answer(one).split()) for one in answers), default=0.0
+    )
 
 
-def _f1(given: Sequence[str], answer: Sequence[str]) -> float:
-    if not given or not answer:
-        return float(given == answer)
-    shared = sum((Counter(given) & Counter(answer)).values())
-    return 2 * shared / (len(given) + len(answer))
+def _f1(predicted: Sequence[str], answer: Sequence[str]) -> float:
+    if not predicted or not answer:
+        return float(predicted == answer)
+    shared = sum((Counter(predicted) & Counter(answer)).values())
+    return 2 * shared / (len(predicted) + len(answer))
 
 
-def holds_an_answer(normalised_text: str, answers: Sequence[str]) -> bool:
+def contains_answer(normalised_text: str, answers: Sequence[str]) -> bool:
     """Whether an answer stands in a text, word by word.
 
     Args:
@@ -76,7 +78,7 @@ def holds_an_answer(normalised_text: str, answers: Sequence[str]) -> bool:
     return any(one and f" {one} " in f" {normalised_text} " for one in map(normalised_answer, answers))
 
 
-def answer_places(text: str, answers: Sequence[str]) -> list[tuple[int, int]]:
+def answer_spans(text: str, answers: Sequence[str]) -> list[tuple[int, int]]:
     """Where answers stand in a text as they were given, but for case: (start, end) of the characters, sorted."""
     found = set()
     for answer in filter(str.strip, answers):
@@ -99,14 +101,14 @@ class AnswerIndex:
             for word in text.split():
                 self._holding[word].add(number)
 
-    def holding(self, answers: Sequence[str]) -> set[int]:
+    def matching_texts(self, answers: Sequence[str]) -> set[int]:
         """The numbers of the texts that hold any of the answers."""
         found: set[int] = set()
         for answer in answers:
             words = normalised_answer(answer).split()
             likely = [self._holding.get(word, set()) for word in words]
             for number in set.intersection(*likely) if likely else ():
-                if holds_an_answer(self._texts[number], [answer]):
+                if contains_answer(self._texts[number], [answer]):
                     found.add(number)
         return found
 

@@ -16,27 +16,27 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.io.parquet import write_records
 
-DOCUMENTS, JUDGMENTS, FACTS = "documents.parquet", "judgments.jsonl", "facts.json"
+_DOCUMENTS, _JUDGMENTS, _METADATA = "documents.parquet", "judgments.jsonl", "metadata.json"
 
 
 @dataclass(frozen=True)
-class OtherCollection:
+class AuxiliaryCollection:
     """Documents and judgments from elsewhere.
 
     Attributes:
         name: what reports call it.
         documents: all of them.
         judgments: of some queries.
-        facts: where it comes from, JSON.
+        metadata: where it comes from, JSON.
     """
 
     name: str
     documents: Sequence[Document]
     judgments: Sequence[JudgedDocument]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_ingested(data: Path, own: Collection) -> OtherCollection:
+def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
     """Reads what the stage ingest wrote in another project.
 
     Args:
@@ -54,7 +54,7 @@ def read_ingested(data: Path, own: Collection) -> OtherCollection:
         raise InputError(f"{path}: altered since it was written; run the ingest stage there again")
     if {document.content for document in documents} == {document.content for document in own.documents}:
         raise InputError(
-            f"{data}: holds this very collection, which is no other one; leave it out of other_collections"
+            f"{data}: holds this very collection, which is no other one; leave it out of auxiliary_collections"
         )
     draws = sorted((data / "judgments").glob("seed*.jsonl"))
     rows = {(row.query_id, row.doc_id): row for draw in draws for row in read_judgments(draw)}
@@ -75,34 +75,34 @@ def read_ingested(data: Path, own: Collection) -> OtherCollection:
         "judged_queries": len({row.query_id for row in kept}),
         "left_out": len({row.query_id for row in rows.values()} - {row.query_id for row in kept}),
     }
-    return OtherCollection(str(manifest.get("name", data.resolve().parent.name)), documents, kept, facts)
+    return AuxiliaryCollection(str(manifest.get("name", data.resolve().parent.name)), documents, kept, facts)
 
 
-def write_others(others: Sequence[OtherCollection], folder: Path) -> None:
-    """Writes the whole folder or nothing; ``facts.json`` tells of each collection where it comes from."""
+def write_auxiliary_collections(others: Sequence[AuxiliaryCollection], folder: Path) -> None:
+    """Writes the whole folder or nothing; ``metadata.json`` tells of each collection where it comes from."""
     with finished_folder(folder) as part:
         for number, other in enumerate(others):
             below = part / str(number)
             below.mkdir()
-            write_records(other.documents, Document, below / DOCUMENTS)
-            write_judgments(other.judgments, below / JUDGMENTS)
-        write_json(part / FACTS, [{"name": other.name, **other.facts} for other in others])
+            write_records(other.documents, Document, below / _DOCUMENTS)
+            write_judgments(other.judgments, below / _JUDGMENTS)
+        write_json(part / _METADATA, [{"name": other.name, **other.metadata} for other in others])
 
 
-def read_others(folder: Path) -> list[OtherCollection]:
-    """Reads what ``write_others`` wrote.
+def read_auxiliary_collections(folder: Path) -> list[AuxiliaryCollection]:
+    """Reads what ``write_auxiliary_collections`` wrote.
 
     Raises:
         InputError: there is nothing.
     """
-    if not (folder / FACTS).is_file():
-        raise InputError(f"{folder / FACTS}: not there; run the ingest stage first")
+    if not (folder / _METADATA).is_file():
+        raise InputError(f"{folder / _METADATA}: not there; run the ingest stage first")
     return [
-        OtherCollection(
+        AuxiliaryCollection(
             facts["name"],
             read_documents(folder / str(number)),
-            read_judgments(folder / str(number) / JUDGMENTS),
+            read_judgments(folder / str(number) / _JUDGMENTS),
             {key: value for key, value in facts.items() if key != "name"},
         )
-        for number, facts in enumerate(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        for number, facts in enumerate(json.loads((folder / _METADATA).read_text(encoding="utf-8")))
     ]

@@ -2,17 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from zero2ir.data.records import (
     CandidateDocument,
     Collection,
+    DataIssue,
     DataQuality,
     Document,
-    Finding,
     Judgment,
     Query,
     RawCollection,
+    Record,
 )
 from zero2ir.errors import InputError
 
@@ -37,10 +37,9 @@ _FLAWS_OF_CANDIDATES = (
     "queries without a candidate",
     "relevant documents that are no candidates",
 )
-Record = TypeVar("Record", Document, Query)
 
 
-class _Findings:
+class _IssueCounter:
     """Counts flaws and keeps the first few examples of each."""
 
     def __init__(self) -> None:
@@ -53,10 +52,10 @@ class _Findings:
             self.examples[flaw].append(example)
 
     def quality(self, flaws: Iterable[str]) -> DataQuality:
-        return {flaw: Finding(self.count[flaw], tuple(self.examples[flaw])) for flaw in flaws}
+        return {flaw: DataIssue(self.count[flaw], tuple(self.examples[flaw])) for flaw in flaws}
 
 
-def check(raw: RawCollection) -> tuple[Collection, DataQuality]:
+def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
     """Drops or repairs what can be, counts it, and stops at what cannot.
 
     Dropped: repeated rows, documents with neither title nor text, queries without text, judgments and candidates of
@@ -71,20 +70,20 @@ def check(raw: RawCollection) -> tuple[Collection, DataQuality]:
         InputError: no documents, an id with two contents, an id that the TREC formats cannot hold, or a pair of
             query and document with two grades.
     """
-    found = _Findings()
-    documents = _documents(raw, found)
-    queries = _queries(raw, found)
-    judgments = _judgments(raw, {d.doc_id for d in documents}, {q.query_id for q in queries}, found)
+    issues = _IssueCounter()
+    documents = _documents(raw, issues)
+    queries = _queries(raw, issues)
+    judgments = _judgments(raw, {d.doc_id for d in documents}, {q.query_id for q in queries}, issues)
     relevant = {judgment.query_id for judgment in judgments if judgment.relevance > 0}
     for query in queries:
         if query.query_id not in relevant:
-            found.add("queries without a relevant document", _place(raw, "query", query.query_id))
+            issues.add("queries without a relevant document", _place(raw, "query", query.query_id))
     facts = {"source": raw.source, "licence": raw.licence}
-    notes = {note: Finding(count) for note, count in raw.notes.items()}
+    notes = {note: DataIssue(count) for note, count in raw.notes.items()}
     if raw.candidates is None:
-        return Collection(documents, queries, judgments, facts), {**found.quality(_FLAWS), **notes}
-    candidates = _candidates(raw.candidates, documents, queries, judgments, found)
-    quality = found.quality((*_FLAWS, *_FLAWS_OF_CANDIDATES))
+        return Collection(documents, queries, judgments, facts), {**issues.quality(_FLAWS), **notes}
+    candidates = _candidates(raw.candidates, documents, queries, judgments, issues)
+    quality = issues.quality((*_FLAWS, *_FLAWS_OF_CANDIDATES))
     return Collection(documents, queries, judgments, facts, candidates), {**quality, **notes}
 
 
@@ -96,20 +95,20 @@ def require_judged_queries(collection: Collection) -> None:
     """
     if not any(judgment.relevance > 0 for judgment in collection.judgments):
         raise InputError(
-            f"{collection.facts.get('source', 'the collection')}: no query has a relevant document; "
+            f"{collection.metadata.get('source', 'the collection')}: no query has a relevant document; "
             "add queries, and qrels with grades of 1 or more"
         )
 
 
-def _documents(raw: RawCollection, found: _Findings) -> list[Document]:
+def _documents(raw: RawCollection, issues: _IssueCounter) -> list[Document]:
     documents = []
     texts: set[str] = set()
-    for document in _unique(raw, "document", raw.documents, found):
+    for document in _unique(raw, "document", raw.documents, issues):
         if not document.content:
-            found.add("empty documents", _place(raw, "document", document.doc_id))
+            issues.add("empty documents", _place(raw, "document", document.doc_id))
             continue
         if document.content in texts:
-            found.add("documents with duplicate text", _place(raw, "document", document.doc_id))
+            issues.add("documents with duplicate text", _place(raw, "document", document.doc_id))
         texts.add(document.content)
         documents.append(document)
     if not documents:
@@ -117,39 +116,39 @@ def _documents(raw: RawCollection, found: _Findings) -> list[Document]:
     return documents
 
 
-def _queries(raw: RawCollection, found: _Findings) -> list[Query]:
+def _queries(raw: RawCollection, issues: _IssueCounter) -> list[Query]:
     tested = {query.query_id for query in raw.queries if query.split == "test"}
     both = {query.query_id: query for query in raw.queries if query.split == "train" and query.query_id in tested}
     for query_id in both:
-        found.add("queries in both splits", _place(raw, "query", query_id))
+        issues.add("queries in both splits", _place(raw, "query", query_id))
     one_split = [query._replace(split="test") if query.query_id in both else query for query in raw.queries]
     queries = []
-    for query in _unique(raw, "query", one_split, found):
+    for query in _unique(raw, "query", one_split, issues):
         if query.text.strip():
             queries.append(query)
         else:
-            found.add("empty queries", _place(raw, "query", query.query_id))
+            issues.add("empty queries", _place(raw, "query", query.query_id))
     return queries
 
 
-def _judgments(raw: RawCollection, documents: set[str], queries: set[str], found: _Findings) -> list[Judgment]:
+def _judgments(raw: RawCollection, documents: set[str], queries: set[str], issues: _IssueCounter) -> list[Judgment]:
     first: dict[tuple[str, str], int] = {}  # (query_id, doc_id) -> index in raw.judgments
     judgments = []
     for index, judgment in enumerate(raw.judgments):
         place = _judgment_place(raw, index)
         if judgment.relevance < 0:
-            found.add("negative grades", place)
+            issues.add("negative grades", place)
         if judgment.query_id not in queries:
-            found.add("judgments of unknown queries", place)
+            issues.add("judgments of unknown queries", place)
         elif judgment.doc_id not in documents:
-            found.add("judgments of unknown documents", place)
+            issues.add("judgments of unknown documents", place)
         elif (before := first.setdefault(judgment[:2], index)) != index:
             if _grade(raw.judgments[before]) != _grade(judgment):
                 raise InputError(
                     f"{_judgment_place(raw, before)} and {place}: query {judgment.query_id!r} grades document "
                     f"{judgment.doc_id!r} {_grade(raw.judgments[before])} and {_grade(judgment)}; keep one"
                 )
-            found.add("repeated judgments", place)
+            issues.add("repeated judgments", place)
         else:
             judgments.append(judgment._replace(relevance=_grade(judgment)))
     return judgments
@@ -160,25 +159,25 @@ def _candidates(
     documents: Sequence[Document],
     queries: Sequence[Query],
     judgments: Sequence[Judgment],
-    found: _Findings,
+    issues: _IssueCounter,
 ) -> list[CandidateDocument]:
     """Each pair of a known query and a known document once, in the order given."""
     query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
     kept: dict[CandidateDocument, None] = {}
     for row in given:
         if row.query_id not in query_ids:
-            found.add("candidates of unknown queries", str(row.query_id))
+            issues.add("candidates of unknown queries", str(row.query_id))
         elif row.doc_id not in doc_ids:
-            found.add("candidates of unknown documents", f"{row.query_id} {row.doc_id}")
+            issues.add("candidates of unknown documents", f"{row.query_id} {row.doc_id}")
         elif row in kept:
-            found.add("repeated candidates", f"{row.query_id} {row.doc_id}")
+            issues.add("repeated candidates", f"{row.query_id} {row.doc_id}")
         else:
             kept[row] = None
     for query_id in sorted(query_ids - {row.query_id for row in kept}):
-        found.add("queries without a candidate", query_id)
+        issues.add("queries without a candidate", query_id)
     for judgment in judgments:
         if judgment.relevance > 0 and CandidateDocument(*judgment[:2]) not in kept:
-            found.add("relevant documents that are no candidates", f"{judgment.query_id} {judgment.doc_id}")
+            issues.add("relevant documents that are no candidates", f"{judgment.query_id} {judgment.doc_id}")
     return list(kept)
 
 
@@ -186,7 +185,7 @@ def _grade(judgment: Judgment) -> int:
     return max(judgment.relevance, 0)
 
 
-def _unique(raw: RawCollection, kind: str, records: Sequence[Record], found: _Findings) -> Iterable[Record]:
+def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: _IssueCounter) -> Iterable[Record]:
     """The first record of each id."""
     plural = {"document": "repeated documents", "query": "repeated queries"}[kind]
     first: dict[str, Record] = {}
@@ -197,7 +196,7 @@ def _unique(raw: RawCollection, kind: str, records: Sequence[Record], found: _Fi
         if key not in first:
             first[key] = record
         elif first[key] == record:
-            found.add(plural, _place(raw, kind, key))
+            issues.add(plural, _place(raw, kind, key))
         else:
             raise InputError(f"{_place(raw, kind, key)}: {kind} id {key!r} stands for two texts; keep or rename one")
     return first.values()

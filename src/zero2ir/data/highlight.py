@@ -6,12 +6,12 @@ from collections.abc import Container, Iterator
 
 from zero2ir.data.languages import ENGLISH, tokenize
 
-WORD = re.compile(r"\w\w+")
+HIGHLIGHT_WORD = re.compile(r"\w\w+")
 
 Segment = tuple[str, bool]  # a piece of a text, and whether it is marked
 
 
-def marked(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
+def highlight(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
     """Cuts a text into pieces, and marks the words that have the stem of a query word; stop words are never marked.
 
     Args:
@@ -23,7 +23,7 @@ def marked(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
         Pieces that make up the whole text, marked ones and others.
     """
     (wanted,) = tokenize([query], language)
-    words = list({word.group() for word in WORD.finditer(text)})
+    words = list({word.group() for word in HIGHLIGHT_WORD.finditer(text)})
     hits = {
         word for word, stems in zip(words, tokenize(words, language), strict=True) if not set(wanted).isdisjoint(stems)
     }
@@ -33,7 +33,7 @@ def marked(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
 def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
     """The pieces that make up a text; those of its words that are among ``hits`` are marked."""
     end = 0
-    for word in WORD.finditer(text):
+    for word in HIGHLIGHT_WORD.finditer(text):
         if word.group() in hits:
             if word.start() > end:
                 yield text[end : word.start()], False

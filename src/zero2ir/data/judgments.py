@@ -18,7 +18,7 @@ from zero2ir.io.lines import grade_of, read_json_lines, text_of, texts_of
 SPLITS = ("train", "test")  # queries are drawn from the first that has any
 
 
-def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
+def draw_judgments(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
     """Draws judged queries, and for each one a relevant document, then others that were judged for it.
 
     Queries come from the train split; from the test split where no train query has a relevant document. The draw
@@ -41,7 +41,7 @@ def draw(collection: Collection, budget: JudgmentBudget, seed: int) -> list[Judg
         drawn.append(
             [JudgedDocument(query.query_id, query.text, row.doc_id, row.relevance, query.translation) for row in chosen]
         )
-    return handed_out(drawn, budget)
+    return judgments_within_budget(drawn, budget)
 
 
 def draw_queries(
@@ -70,7 +70,7 @@ def draw_queries(
     return [pool[i] for i in rng.permutation(len(pool))[: budget.queries]]
 
 
-def handed_out(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget) -> list[JudgedDocument]:
+def judgments_within_budget(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget) -> list[JudgedDocument]:
     """The rows of all queries, where the budget is a control each query with what was judged for the next one.
 
     Args:
@@ -87,7 +87,7 @@ def handed_out(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget
     ]
 
 
-def draw_asked(
+def draw_unlabelled_queries(
     collection: Collection, judgments: Iterable[JudgedDocument], budget: JudgmentBudget, seed: int
 ) -> list[str]:
     """Draws the texts of further train queries: none is judged, and none reads like a test query.
@@ -99,20 +99,21 @@ def draw_asked(
     taken |= {normalised(query.text) for query in collection.queries if query.split != "train"}
     free = {normalised(query.text): query.text for query in sorted(collection.queries) if query.split == "train"}
     pool = [text for key, text in free.items() if key not in taken]
-    if len(pool) < budget.asked:
+    if len(pool) < budget.unlabelled_queries:
         raise InputError(
-            f"budget.asked={budget.asked}, but the train split has {len(pool)} further queries; lower budget.asked"
+            f"budget.unlabelled_queries={budget.unlabelled_queries}, but the train split has {len(pool)} "
+            "further queries; lower it"
         )
-    return [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))[: budget.asked]]
+    return [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))[: budget.unlabelled_queries]]
 
 
-def write_asked(texts: Sequence[str], path: Path) -> None:
-    """Writes what ``draw_asked`` gave."""
+def write_unlabelled_queries(texts: Sequence[str], path: Path) -> None:
+    """Writes what ``draw_unlabelled_queries`` gave."""
     write_json(path, list(texts))
 
 
-def read_asked(path: Path) -> list[str]:
-    """Reads what ``write_asked`` wrote.
+def read_unlabelled_queries(path: Path) -> list[str]:
+    """Reads what ``write_unlabelled_queries`` wrote.
 
     Raises:
         InputError: the file is not there.
@@ -159,8 +160,10 @@ def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
     defaults = JudgedDocument._field_defaults
     with finished_file(path) as file:
         for row in judgments:
-            told = {key: value for key, value in row._asdict().items() if key not in defaults or value != defaults[key]}
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
+            fields = {
+                key: value for key, value in row._asdict().items() if key not in defaults or value != defaults[key]
+            }
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
 def read_judgments(path: Path) -> list[JudgedDocument]:
@@ -190,7 +193,7 @@ def write_candidates(
 
     Args:
         collection: that the judgments were drawn from.
-        judgments: as ``draw`` gave them.
+        judgments: as ``draw_judgments`` gave them.
         path: of the file.
         shuffled: whether each query got another one's judged documents; it gets that one's candidates, too.
     """

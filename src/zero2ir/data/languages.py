@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from zero2ir.errors import InputError
 
 ENGLISH = "en"
-FOUND_OUT = "auto"  # in place of a code: the documents tell
-WORDS = r"(?u)\b\w\w+\b"  # of two characters or more
-SEGMENTS = r"(?u)\b\w+\b"  # where a library parts the words, one of a single character is one
-SAMPLE = 20_000  # characters that tell a collection's language
+AUTO_LANGUAGE = "auto"  # in place of a code: the documents tell
+WORD_PATTERN = r"(?u)\b\w\w+\b"  # of two characters or more
+SEGMENT_PATTERN = r"(?u)\b\w+\b"  # where a library parts the words, one of a single character is one
+IDENTIFICATION_CHARACTERS = 20_000  # characters that tell a collection's language
 
 
 class Language(NamedTuple):
@@ -81,7 +81,7 @@ def language_of(code: str) -> Language:
     return LANGUAGES.get(code, Language(code))
 
 
-def identify(texts: Sequence[str], among: Sequence[str] = ()) -> str:
+def identify_language(texts: Sequence[str], among: Sequence[str] = ()) -> str:
     """The language that texts are in, as one: its ISO 639-1 code; empty where there is no letter.
 
     Args:
@@ -93,7 +93,7 @@ def identify(texts: Sequence[str], among: Sequence[str] = ()) -> str:
 
     Source: Lui and Baldwin, ACL 2012, "langid.py: An Off-the-shelf Language Identification Tool".
     """
-    sample = "\n".join(texts[:: max(1, sum(map(len, texts)) // SAMPLE)])[:SAMPLE]
+    sample = "\n".join(texts[:: max(1, sum(map(len, texts)) // IDENTIFICATION_CHARACTERS)])[:IDENTIFICATION_CHARACTERS]
     if not any(letter.isalpha() for letter in sample):
         return ""
     language, _ = _identifier(tuple(sorted(set(among)))).classify(sample.encode("utf-8", "replace").decode())
@@ -115,7 +115,7 @@ def _identifier(among: tuple[str, ...]) -> Any:
     return identifier
 
 
-def composed(text: str) -> str:
+def normalise_nfc(text: str) -> str:
     """The text in Unicode's composed form (NFC): an accent is a part of its letter, however it was typed."""
     return unicodedata.normalize("NFC", text)
 
@@ -139,8 +139,8 @@ def tokenize(texts: Sequence[str], language: str = ENGLISH) -> list[list[str]]:
         return []
     known = language_of(language)
     return bm25s.tokenize(
-        [composed(text) for text in texts] if known.spaced else _segmented(texts, language),
-        token_pattern=WORDS if known.spaced else SEGMENTS,
+        [normalise_nfc(text) for text in texts] if known.spaced else _segmented(texts, language),
+        token_pattern=WORD_PATTERN if known.spaced else SEGMENT_PATTERN,
         stopwords=language if known.stop_words else [],
         stemmer=_stemmer(known.name.lower()),
         return_ids=False,
@@ -159,7 +159,7 @@ def _segmented(texts: Sequence[str], language: str) -> list[str]:
         import rjieba
     except ImportError:
         raise InputError("documents in Chinese: parting words needs rjieba; pip install 'zero2ir[languages]'") from None
-    return [" ".join(rjieba.cut(composed(text).encode("utf-8", "replace").decode())) for text in texts]
+    return [" ".join(rjieba.cut(normalise_nfc(text).encode("utf-8", "replace").decode())) for text in texts]
 
 
 @cache

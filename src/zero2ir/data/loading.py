@@ -7,7 +7,7 @@ from zero2ir.data.records import CandidateDocument, RawCollection
 from zero2ir.data.settings import DatasetSettings
 
 
-def load(settings: DatasetSettings) -> RawCollection:
+def load_collection(settings: DatasetSettings) -> RawCollection:
     """Reads the collection that the settings name; ``check`` it before use.
 
     Raises:

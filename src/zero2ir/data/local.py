@@ -3,18 +3,17 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection
+from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection, Record
 from zero2ir.data.settings import DatasetSettings
 from zero2ir.errors import InputError
 from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
 
-Record = TypeVar("Record", Document, Query)
-Row = tuple[str, dict[str, Any]]  # place and fields
-ROWS = (".jsonl", ".tsv")
-TEXTS = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
+LocatedRow = tuple[str, dict[str, Any]]  # place and fields
+RECORD_SUFFIXES = (".jsonl", ".tsv")
+TEXT_SUFFIXES = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
 
 
 def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
@@ -118,14 +117,14 @@ def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str
 
 
 def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
-    path = _the_file(folder, _stem("docs", language), ROWS)
+    path = _the_file(folder, _stem("docs", language), RECORD_SUFFIXES)
     if path is None:
-        others = sorted(path.name for path in folder.glob("docs.*") if path.suffix in ROWS)
+        others = sorted(path.name for path in folder.glob("docs.*") if path.suffix in RECORD_SUFFIXES)
         if language is None and not others and (texts := _text_files(folder)):
             yield from (_text_document(folder, text) for text in texts)
             return
         hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
-        texts_hint = "" if language or others else f", or text files ({', '.join(TEXTS)})"
+        texts_hint = "" if language or others else f", or text files ({', '.join(TEXT_SUFFIXES)})"
         raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}{texts_hint}")
     for place, row in _rows(path, "doc_id", _document_columns):
         title = text_of(row, "title", place) if row.get("title") is not None else ""
@@ -134,7 +133,7 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Docume
 
 def _text_files(folder: Path) -> list[Path]:
     """The text files below a folder, hidden ones left out."""
-    files = (path for suffix in TEXTS for path in folder.rglob(f"*{suffix}") if path.is_file())
+    files = (path for suffix in TEXT_SUFFIXES for path in folder.rglob(f"*{suffix}") if path.is_file())
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
@@ -156,7 +155,7 @@ def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
 
 
 def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
-    path = _the_file(folder, _stem("queries", language), ROWS)
+    path = _the_file(folder, _stem("queries", language), RECORD_SUFFIXES)
     if path is None and language is not None:
         raise InputError(
             f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "
@@ -203,11 +202,11 @@ def _the_file(folder: Path, stem: str, suffixes: tuple[str, str]) -> Path | None
     return there[0] if there else None
 
 
-def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
     return read_json_lines(path) if path.suffix == ".jsonl" else _tab_rows(path, id_key, columns_of)
 
 
-def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[Row]:
+def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
     """Rows of tab-separated fields under their column names: the header's, or the usual ones for their number."""
     columns: tuple[str, ...] | None = None
     for place, line in read_lines(path):
@@ -236,7 +235,7 @@ def _judgment_columns(n: int) -> tuple[str, ...] | None:
     return {3: ("query_id", "doc_id", "grade")}.get(n)
 
 
-def _trec_rows(path: Path) -> Iterator[Row]:
+def _trec_rows(path: Path) -> Iterator[LocatedRow]:
     for place, line in read_lines(path):
         fields = line.split()
         if len(fields) != 4:

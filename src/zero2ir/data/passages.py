@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from zero2ir.data.answers import holds_an_answer, normalised_answer
+from zero2ir.data.answers import contains_answer, normalised_answer
 from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment
 from zero2ir.data.settings import PassageSettings
 from zero2ir.errors import InputError
 
 
-def in_passages(collection: Collection, settings: PassageSettings) -> Collection:
+def split_into_passages(collection: Collection, settings: PassageSettings) -> Collection:
     """Cuts documents into passages, each with the title; "d" becomes "d#0", "d#1", ..., or stays "d" where it fits.
 
     A judgment of a document becomes one of each of its passages. Where it is relevant, its query has answers and one of
@@ -18,7 +18,7 @@ def in_passages(collection: Collection, settings: PassageSettings) -> Collection
     Raises:
         InputError: a document has the id that a passage of another one would get.
     """
-    passages = {document.doc_id: cut(document, settings) for document in collection.documents}
+    passages = {document.doc_id: cut_document(document, settings) for document in collection.documents}
     documents = [passage for found in passages.values() for passage in found]
     _require_own_ids(documents)
     answers = {query.query_id: query.answers for query in collection.queries}
@@ -34,7 +34,7 @@ def in_passages(collection: Collection, settings: PassageSettings) -> Collection
     )
 
 
-def cut(document: Document, settings: PassageSettings) -> list[Document]:
+def cut_document(document: Document, settings: PassageSettings) -> list[Document]:
     """The passages of a document: windows over its words, the last one ending with the text."""
     words = document.text.split()
     if len(words) <= settings.words:
@@ -68,5 +68,5 @@ def _candidates(
 
 
 def _judged(passages: Sequence[Document], answers: Sequence[str]) -> Sequence[Document]:
-    holding = [passage for passage in passages if holds_an_answer(normalised_answer(passage.text), answers)]
+    holding = [passage for passage in passages if contains_answer(normalised_answer(passage.text), answers)]
     return holding or passages

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 
 class Document(NamedTuple):
@@ -36,6 +36,9 @@ class Query(NamedTuple):
     split: str = "test"
     translation: str = ""
     answers: tuple[str, ...] = ()
+
+
+Record = TypeVar("Record", Document, Query)
 
 
 class Judgment(NamedTuple):
@@ -97,14 +100,14 @@ class Collection:
     """A checked collection: ids are unique, texts are not empty, and each judgment is of a known query and document.
 
     Attributes:
-        facts: "source" and "licence" of the data; in the pipeline, its "name" and whether it is "ordered", too.
+        metadata: "source" and "licence" of the data; in the pipeline, its "name" and whether it is "ordered", too.
         candidates: what each query ranks, each pair once; None where that is the whole collection.
     """
 
     documents: Sequence[Document]
     queries: Sequence[Query]
     judgments: Sequence[Judgment]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     candidates: Sequence[CandidateDocument] | None = None
 
     def candidates_of(self, query_ids: Iterable[str]) -> dict[str, list[str]] | None:
@@ -119,11 +122,11 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataIssue:
     """One kind of flaw: how often it was found, and up to five examples."""
 
     count: int
     examples: tuple[str, ...] = ()
 
 
-DataQuality = Mapping[str, Finding]  # every flaw that was looked for, by name
+DataQuality = Mapping[str, DataIssue]  # every flaw that was looked for, by name

@@ -102,8 +102,8 @@ class JudgmentBudget(BaseModel):
     Attributes:
         queries: judged queries; 0 for a control without labels.
         documents_per_query: judged documents of each query, at most; at least one of them is relevant.
-        asked: further queries of the train split, whose texts alone training may see: a log, which tells how scores
-            spread.
+        unlabelled_queries: further queries of the train split, whose texts alone training may see: a log, which tells
+            how scores spread.
         shuffled: a control: each query gets the judged documents of another one, so that whoever still gains from the
             judgments has learned nothing from what they say.
     """
@@ -112,7 +112,7 @@ class JudgmentBudget(BaseModel):
 
     queries: int = Field(default=10, ge=0)
     documents_per_query: int = Field(default=5, ge=1)
-    asked: int = Field(default=0, ge=0)
+    unlabelled_queries: int = Field(default=0, ge=0)
     shuffled: bool = False
 
     @model_validator(mode="after")

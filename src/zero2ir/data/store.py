@@ -13,7 +13,7 @@ from zero2ir.io.parquet import read_records, write_records
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
 _CANDIDATES = "candidates.parquet"  # there where each query ranks its own documents only
-_FOUND = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
+_MANIFEST_KEYS_OF_CHECKS = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
 
 
 def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
@@ -35,7 +35,7 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
         if collection.candidates is not None:
             write_records(collection.candidates, CandidateDocument, part / _CANDIDATES)
         manifest = {
-            **collection.facts,
+            **collection.metadata,
             "counts": _counts(collection),
             "quality": {flaw: asdict(finding) for flaw, finding in quality.items()},
             "sha256": {path.name: sha256(path) for path in files_below(part)},
@@ -77,7 +77,7 @@ def read_collection(folder: Path) -> Collection:
         documents=read_documents(folder),
         queries=read_records(folder / "queries.parquet", Query),
         judgments=read_records(folder / "qrels.parquet", Judgment),
-        facts={key: value for key, value in manifest.items() if key not in _FOUND},
+        metadata={key: value for key, value in manifest.items() if key not in _MANIFEST_KEYS_OF_CHECKS},
         candidates=None if ranks_all else read_records(folder / _CANDIDATES, CandidateDocument),
     )
 

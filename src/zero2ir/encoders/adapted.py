@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder, bert_body
 from zero2ir.encoders.pretext.denoising import Denoising
-from zero2ir.encoders.pretext.learning import learn_pairs
 from zero2ir.encoders.pretext.masking import Masking
 from zero2ir.encoders.pretext.reconstruction import Reconstruction, ReconstructionFit, learn_reconstruction
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
+from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.training import Checks, FitSettings, Loss
+from zero2ir.encoders.training import CheckpointSettings, FitSettings, LossPoint
 from zero2ir.errors import InputError
 
 RECONSTRUCTIONS: dict[str, Reconstruction] = {"masked": Masking(), "denoising": Denoising()}
@@ -27,19 +27,20 @@ class AdaptedSettings(BaseModel):
     Attributes:
         reconstruction: what comes first: "masked" tokens are told from those around them, or "denoising" writes a text
             from the vector of what is left of its words; "none" begins with the pairs.
-        restore: how long and how hard it reconstructs.
-        fit: how it trains on pretext pairs then; a rate that is not small unlearns more than the pairs teach.
+        reconstruction_fit: how long and how hard it reconstructs.
+        contrastive_fit: how it trains on pretext pairs then; a rate that is not small unlearns more than the pairs
+            teach.
         max_tokens: texts are cut after so many in training.
-        checks: checkpoints, and documents that are held out to tell when to end, of each of the two trainings.
+        checkpoints: checkpoints, and documents that are held out to tell when to end, of each of the two trainings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reconstruction: Literal["none", "masked", "denoising"] = "masked"
-    restore: ReconstructionFit = ReconstructionFit()
-    fit: FitSettings = FitSettings(epochs=1, batch_size=32, learning_rate=1e-5)
+    reconstruction_fit: ReconstructionFit = ReconstructionFit()
+    contrastive_fit: FitSettings = FitSettings(epochs=1, batch_size=32, learning_rate=1e-5)
     max_tokens: Annotated[int, Field(ge=8)] = 128
-    checks: Checks = Checks(number=10, held_out=0.05)
+    checkpoints: CheckpointSettings = CheckpointSettings(number=10, held_out=0.05)
 
 
 def train_adapted(
@@ -47,7 +48,7 @@ def train_adapted(
     pretrained: EncoderSettings,
     settings: AdaptedSettings,
     seed: int,
-    tasks: PairTasks = DEFAULT,
+    tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
     """Trains a general-purpose encoder on: first to reconstruct the documents, then on pretext pairs; no label.
@@ -72,7 +73,7 @@ def train_adapted(
     start = DenseEncoder(pretrained)
     if settings.reconstruction != "none":
         bert_body(start, f"reconstruction={settings.reconstruction}")
-    losses: dict[str, Sequence[Loss]] = {}
+    losses: dict[str, Sequence[LossPoint]] = {}
     read = start.model.max_seq_length or np.inf
     limited = np.isfinite(read)  # a static table reads all
     if limited:
@@ -80,14 +81,20 @@ def train_adapted(
     if settings.reconstruction != "none":
         task = RECONSTRUCTIONS[settings.reconstruction]
         losses["reconstruction"] = learn_reconstruction(
-            start.model, documents, task, settings.restore, settings.checks, seed, _below(folder, "reconstruction")
+            start.model,
+            documents,
+            task,
+            settings.reconstruction_fit,
+            settings.checkpoints,
+            seed,
+            _below(folder, "reconstruction"),
         )
     losses["pairs"] = learn_pairs(
         start.model,
         documents,
         tasks,
-        settings.fit,
-        settings.checks,
+        settings.contrastive_fit,
+        settings.checkpoints,
         seed,
         _below(folder, "pairs"),
         start.prompts,

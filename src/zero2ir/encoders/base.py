@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.training import Loss
+from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
 
-FILE = "encoder.json"
+ENCODER_FILE = "encoder.json"
 
 
 class TextEncoder(ABC):
@@ -30,7 +30,7 @@ class TextEncoder(ABC):
     encoded: ClassVar[str]  # the file name of encoded texts
     settings: EncoderSettings
     trained: bool
-    losses: Mapping[str, Sequence[Loss]] = MappingProxyType({})
+    losses: Mapping[str, Sequence[LossPoint]] = MappingProxyType({})
 
     @property
     @abstractmethod
@@ -65,7 +65,9 @@ class TextEncoder(ABC):
     def save(self, folder: Path) -> None:
         """Writes ``encoder.json``, and the weights where they are its own."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / FILE, {"kind": self.kind, "settings": self.settings.model_dump(), "trained": self.trained})
+        write_json(
+            folder / ENCODER_FILE, {"kind": self.kind, "settings": self.settings.model_dump(), "trained": self.trained}
+        )
         if self.trained:
             self.model.save(str(folder / "weights"), create_model_card=False)
 
@@ -117,6 +119,6 @@ def read_encoder_state(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: there is no encoder.
     """
-    if not (folder / FILE).is_file():
+    if not (folder / ENCODER_FILE).is_file():
         raise InputError(f"{folder}: no encoder there; run dvc repro -f -s pretrain-synthetic first")
-    return json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return json.loads((folder / ENCODER_FILE).read_text(encoding="utf-8"))

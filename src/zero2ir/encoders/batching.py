@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from threading import Event, Lock, RLock
 from typing import Generic, TypeVar
 
-TURNS = RLock()  # a tokenizer serves one thread at a time, and a network takes all cores anyway
-Item = TypeVar("Item")
-Rows = TypeVar("Rows")
+BATCH_LOCK = RLock()  # a tokenizer serves one thread at a time, and a network takes all cores anyway
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
 
 
-class Together(Generic[Item, Rows]):
+class MicroBatcher(Generic[RequestT, ResultT]):
     """Works for one thread at a time; whose turn it is does what all who wait have asked for, in one batch.
 
     A query alone hardly fills a network, so that a searcher under load answers more requests a second; nobody waits for
@@ -25,20 +25,20 @@ class Together(Generic[Item, Rows]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Rows],
-        take: Callable[[Rows, Sequence[int]], Rows],
-        turns: AbstractContextManager[object] = TURNS,
+        work: Callable[[Sequence[RequestT]], ResultT],
+        take: Callable[[ResultT, Sequence[int]], ResultT],
+        turns: AbstractContextManager[object] = BATCH_LOCK,
     ) -> None:
         self._work = work
         self._take = take
         self._turns = turns
-        self._waiting: list[_Asked[Item, Rows]] = []
+        self._waiting: list[_PendingRequest[RequestT, ResultT]] = []
         self._taken = False  # whether it is somebody's turn
         self._changing = Lock()
 
-    def __call__(self, items: Sequence[Item]) -> Rows:
+    def __call__(self, items: Sequence[RequestT]) -> ResultT:
         """The rows of these items."""
-        own = _Asked[Item, Rows](items)
+        own = _PendingRequest[RequestT, ResultT](items)
         with self._changing:
             self._waiting.append(own)
             waits, self._taken = self._taken, True
@@ -64,7 +64,7 @@ class Together(Generic[Item, Rows]):
                     if self._waiting:
                         self._waiting[0].called.set()
 
-    def _answer(self, asked: Sequence["_Asked[Item, Rows]"]) -> None:
+    def _answer(self, asked: Sequence["_PendingRequest[RequestT, ResultT]"]) -> None:
         if len(asked) > 1:
             try:
                 rows = self._work([item for one in asked for item in one.items])
@@ -83,10 +83,10 @@ class Together(Generic[Item, Rows]):
                 one.rows.set_exception(error)
 
 
-class _Asked(Generic[Item, Rows]):
+class _PendingRequest(Generic[RequestT, ResultT]):
     """What a thread asked for; it is called when it is answered, or when it is its turn."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[RequestT]) -> None:
         self.items = items
-        self.rows: Future[Rows] = Future()
+        self.rows: Future[ResultT] = Future()
         self.called = Event()

@@ -10,10 +10,10 @@ from scipy.sparse import issparse, vstack
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.tokens import Tokens
 
-CHUNK = 8  # documents that are encoded before others have their turn
+ENCODING_CHUNK = 8  # documents that are encoded before others have their turn
 
 
-class RememberedQueries:
+class CachedQueryEncoder:
     """An encoder that encodes some queries at once and no other query ever.
 
     Args:
@@ -29,19 +29,19 @@ class RememberedQueries:
 
     def encode_queries(self, texts: Sequence[str]) -> Any:
         """A copy of the remembered rows."""
-        return take(self._rows, [self._place[text] for text in texts])
+        return take_rows(self._rows, [self._place[text] for text in texts])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)  # in all else it is the encoder
 
 
-def take(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
+def take_rows(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
     """Some rows of encoded texts of any kind, copied."""
     chosen = np.asarray(numbers, dtype=np.int64)
     return rows.take(chosen) if isinstance(rows, Tokens) else rows[chosen]
 
 
-def followed(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
+def append_documents(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
     """Some rows of encoded documents, and after them further documents, which alone are encoded.
 
     A few at a time, so that searches by the same network do not wait for all of them.
@@ -52,11 +52,11 @@ def followed(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncode
         encoder: that encoded them.
         texts: of the further documents.
     """
-    parts = [take(rows, numbers)]
-    for start in range(0, len(texts), CHUNK):
-        parts.append(encoder.encode(texts[start : start + CHUNK]))
+    parts = [take_rows(rows, numbers)]
+    for start in range(0, len(texts), ENCODING_CHUNK):
+        parts.append(encoder.encode(texts[start : start + ENCODING_CHUNK]))
         time.sleep(0.001)  # a lock that is taken again at once is seldom given to who waits for it
     if isinstance(rows, Tokens):
         joined = [part.vectors[part.starts[n] : part.starts[n + 1]] for part in parts for n in range(len(part.lengths))]
-        return Tokens.joined(joined, rows.vectors)
+        return Tokens.concatenate(joined, rows.vectors)
     return vstack(parts, format="csr") if issparse(rows) else np.concatenate(parts)

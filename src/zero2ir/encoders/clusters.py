@@ -6,7 +6,7 @@ import numpy as np
 
 from zero2ir.data.languages import tokenize
 
-TERMS = 1 << 16  # the most frequent
+MAX_LSA_TERMS = 1 << 16  # the most frequent
 COMPONENTS = 100
 
 
@@ -30,7 +30,7 @@ def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
     from sklearn.preprocessing import Normalizer
 
     latent: np.ndarray = make_pipeline(
-        TfidfVectorizer(analyzer=list, sublinear_tf=True, max_features=TERMS),
+        TfidfVectorizer(analyzer=list, sublinear_tf=True, max_features=MAX_LSA_TERMS),
         TruncatedSVD(min(COMPONENTS, len(texts) - 1, different), random_state=seed),
         Normalizer(),
     ).fit_transform(terms)
@@ -47,7 +47,7 @@ def cluster_vectors(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray
     return MiniBatchKMeans(clusters, n_init=3, reassignment_ratio=0.0, random_state=seed).fit_predict(vectors)
 
 
-def in_turn(labels: np.ndarray) -> np.ndarray:
+def round_robin(labels: np.ndarray) -> np.ndarray:
     """(n,) the places of ``labels``, (n,): the first of each cluster, then the second of each, and so on."""
     seen: dict[int, int] = {}
     turns = np.zeros(len(labels), dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import TextEncoder, embed
-from zero2ir.encoders.cached import RememberedQueries, take
+from zero2ir.encoders.cached import CachedQueryEncoder, take_rows
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Corpus:
         """A document's number by its id."""
         return {document.doc_id: number for number, document in enumerate(self.documents)}
 
-    def beside(self, encoders: Mapping[str, TextEncoder]) -> "Corpus":
+    def with_encoders(self, encoders: Mapping[str, TextEncoder]) -> "Corpus":
         """The same documents with these encoders, too."""
         other = copy(self)
         other.encoders = {**encoders, **self.encoders}
@@ -86,7 +86,7 @@ class Corpus:
             self._encoded[role] = embed(self.encoder(role), self.contents, self._cache)
         return self._encoded[role]
 
-    def rehearsal(self, numbers: Sequence[int], queries: Sequence[str], roles: Sequence[str]) -> "Corpus":
+    def cached_subset(self, numbers: Sequence[int], queries: Sequence[str], roles: Sequence[str]) -> "Corpus":
         """Some of the documents, for learning from the same queries many times: no text is encoded after this.
 
         Args:
@@ -94,8 +94,8 @@ class Corpus:
             queries: all that will be searched with.
             roles: the encoders that are asked for.
         """
-        encoders: dict[str, Any] = {role: RememberedQueries(self.encoder(role), queries) for role in roles}
-        encoded = {role: take(self.encoded(role), numbers) for role in roles}
+        encoders: dict[str, Any] = {role: CachedQueryEncoder(self.encoder(role), queries) for role in roles}
+        encoded = {role: take_rows(self.encoded(role), numbers) for role in roles}
         return Corpus([self.documents[number] for number in numbers], encoders, encoded)
 
     def require_language_model(self, who: str = "the model") -> "LanguageModel":

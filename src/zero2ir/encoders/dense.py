@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, device, readable
-from zero2ir.encoders.batching import TURNS, Together
-from zero2ir.encoders.openvino import in_int8
+from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
+from zero2ir.encoders.openvino import quantize_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
-from zero2ir.encoders.training import Loss
+from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
-from zero2ir.io.terminal import watched
+from zero2ir.io.terminal import is_interactive
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,7 +36,7 @@ class DenseEncoder(TextEncoder):
         self,
         settings: EncoderSettings,
         model: "SentenceTransformer | None" = None,
-        losses: Mapping[str, Sequence[Loss]] | None = None,
+        losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
         """Takes a network that was trained here, and its loss curves; without one, the settings tell where it is."""
         self.settings = settings
@@ -57,7 +57,7 @@ class DenseEncoder(TextEncoder):
         if self.settings.backend == "torch":
             return self.model
         check_backend(self.settings)
-        return in_int8(self.model)
+        return quantize_int8(self.model)
 
     @property
     def prompts(self) -> tuple[str, str]:
@@ -77,18 +77,20 @@ class DenseEncoder(TextEncoder):
         return self._queries(texts)
 
     @cached_property
-    def _queries(self) -> Together[str, np.ndarray]:
-        return Together(lambda texts: self._encode(self.model.encode_query, texts), lambda rows, places: rows[places])
+    def _queries(self) -> MicroBatcher[str, np.ndarray]:
+        return MicroBatcher(
+            lambda texts: self._encode(self.model.encode_query, texts), lambda rows, places: rows[places]
+        )
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> np.ndarray:
         if not texts:
             dimension = self.settings.dimensions or self.model.get_embedding_dimension() or 0
             return np.zeros((0, dimension), dtype=np.float32)
-        with TURNS:
+        with BATCH_LOCK:
             vectors = encode(
                 readable(texts),
                 batch_size=self.settings.batch_size,
-                show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+                show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
                 convert_to_numpy=True,
                 normalize_embeddings=True,
                 truncate_dim=self.settings.dimensions,

@@ -10,9 +10,9 @@ from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import LearnedSparseSettings, train_learned_sparse
-from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.multitask_training.training import train_multitask
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
 from zero2ir.encoders.scratch import ScratchSettings, train_scratch
 from zero2ir.encoders.sentences import SentenceEncoder
@@ -38,7 +38,7 @@ class MakingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pairs: PairTasks = DEFAULT
+    pairs: PairTasks = DEFAULT_PAIR_TASKS
     static: StaticSettings = StaticSettings()
     scratch: ScratchSettings = ScratchSettings()
     adapted: AdaptedSettings = AdaptedSettings()
@@ -93,12 +93,12 @@ def make_encoder(
     return DenseEncoder(pretrained)
 
 
-def made_as(role: str, pretrained: EncoderSettings) -> str:
+def source_role(role: str, pretrained: EncoderSettings) -> str:
     """The role that an encoder is made for: with encoder=static, the one from scratch plays "pretrained", too."""
     return "static" if role == "pretrained" and pretrained.source == "static" else role
 
 
-def digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: MakingSettings, seed: int) -> str:
+def training_digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: MakingSettings, seed: int) -> str:
     """Identifies a training by all that decides about it. Hexadecimal, 32 characters."""
     decisive = settings.model_dump_json(include={"pairs", role})
     key = hashlib.sha256("\0".join([role, str(seed), pretrained.identity(), decisive]).encode())

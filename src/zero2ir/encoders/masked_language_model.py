@@ -10,22 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import device
 from zero2ir.encoders.dense import DenseEncoder, bert_body
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.sparse import (
     EXPANSION,
-    OFF,
+    MASKED_LOGIT,
     Lexicon,
     SparseEncoder,
     bert,
-    read,
+    importance_weights,
+    last_hidden_states,
     saturated,
     term_counts,
     term_weigher,
     tokens,
-    weighed,
 )
-from zero2ir.encoders.training import Loss, averaged
+from zero2ir.encoders.training import LossPoint, downsample_losses
 from zero2ir.errors import InputError
 from zero2ir.io.terminal import progress
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
     from torch import Tensor
 
-CALIBRATION = 300  # passages
-SAMPLE = 300  # terms that FLOPS is estimated on
+CALIBRATION_PASSAGES = 300  # passages
+FLOPS_SAMPLE_TERMS = 300  # terms that FLOPS is estimated on
 
 
 class HeadFit(BaseModel):
@@ -59,9 +59,9 @@ class LearnedSparseSettings(BaseModel):
     Attributes:
         passages: documents that it learns from, drawn at random; all where the collection has fewer.
         max_tokens: a passage is cut after so many.
-        chosen: share of a passage's tokens to reconstruct. Half of them are masked; the others stand as they are, since
-            in retrieval every token does.
-        active: share of the passages that the calibrated head gives a term to.
+        masked_share: share of a passage's tokens to reconstruct. Half of them are masked; the others stand as they are,
+            since in retrieval every token does.
+        activation_share: share of the passages that the calibrated head gives a term to.
         reconstruction: of chosen tokens; each of a batch is one.
         contrast: of pretext pairs; each other document of a batch is a negative.
         scale: inverse temperature of the softmax over scores.
@@ -72,8 +72,8 @@ class LearnedSparseSettings(BaseModel):
 
     passages: Annotated[int, Field(ge=1)] = 750
     max_tokens: Annotated[int, Field(ge=8)] = 128
-    chosen: Annotated[float, Field(gt=0, le=1)] = 0.3
-    active: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    masked_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    activation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     reconstruction: HeadFit = HeadFit(steps=400, batch_size=256, learning_rate=5e-3)
     contrast: HeadFit = HeadFit(steps=200, batch_size=64, learning_rate=2e-3)
     scale: Annotated[float, Field(gt=0)] = 0.3
@@ -85,7 +85,7 @@ def train_learned_sparse(
     pretrained: DenseEncoder,
     settings: LearnedSparseSettings,
     seed: int,
-    tasks: PairTasks = DEFAULT,
+    tasks: PairTasks = DEFAULT_PAIR_TASKS,
 ) -> SparseEncoder:
     """Trains a vocabulary head on an encoder's body by masked-token reconstruction, then on pretext pairs.
 
@@ -111,19 +111,21 @@ def train_learned_sparse(
         torch.manual_seed(seed)
         network = with_head(pretrained)
     counts = term_counts(network.tokenizer, [document.content for document in documents])
-    lexicon = Lexicon.of(counts)
+    lexicon = Lexicon.from_counts(counts)
     rng = np.random.default_rng(seed)
     drawn = [documents[number] for number in np.sort(rng.permutation(len(documents))[: settings.passages])]
     passages = tokens(network, [document.content for document in drawn], settings.max_tokens)
-    states, labels = chosen_states(network, passages, settings.chosen, rng)
-    losses: dict[str, list[Loss]] = {}
+    states, labels = masked_states(network, passages, settings.masked_share, rng)
+    losses: dict[str, list[LossPoint]] = {}
     if len(labels) and settings.reconstruction.steps:
         frequency = np.asarray(counts.sum(axis=0)).ravel()
-        losses["reconstruction"] = reconstruct(network, states, labels, frequency, settings.reconstruction, rng)
-    calibrate(network, passages[:CALIBRATION], lexicon.importance > 0, settings.active)
+        losses["reconstruction"] = train_head_reconstruction(
+            network, states, labels, frequency, settings.reconstruction, rng
+        )
+    calibrate_head_bias(network, passages[:CALIBRATION_PASSAGES], lexicon.importance > 0, settings.activation_share)
     pairs = list(tasks.pairs(drawn, rng))
     if len(pairs) > 1 and settings.contrast.steps:
-        losses["pairs"] = contrast(network, pairs, lexicon, settings, rng)
+        losses["pairs"] = train_head_contrastive(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
     return SparseEncoder(origin, network.eval(), lexicon, losses)
 
@@ -159,7 +161,7 @@ def with_head(pretrained: DenseEncoder) -> "Network":
     return Network(modules=[opened, SpladePooling("max")], device=device())
 
 
-def chosen_states(
+def masked_states(
     network: "Network", passages: Sequence[np.ndarray], share: float, rng: np.random.Generator
 ) -> tuple["Tensor", np.ndarray]:
     """The states of the tokens to reconstruct, and what they are; a word that the tokenizer does not know is no token.
@@ -178,20 +180,20 @@ def chosen_states(
         places.append(chosen[known])
     rows: list[Tensor] = []
     labels: list[np.ndarray] = []
-    for number, states in read(network, hidden):
+    for number, states in last_hidden_states(network, hidden):
         rows.append(states[torch.from_numpy(places[number])])
         labels.append(passages[number][places[number]])
     return torch.cat(rows), np.concatenate(labels)
 
 
-def reconstruct(
+def train_head_reconstruction(
     network: "Network",
     states: "Tensor",
     labels: np.ndarray,
     frequency: np.ndarray,
     settings: HeadFit,
     rng: np.random.Generator,
-) -> list[Loss]:
+) -> list[LossPoint]:
     """Trains the head in place to tell which token each state belongs to, among the collection's terms.
 
     Args:
@@ -219,7 +221,7 @@ def reconstruct(
         batch = torch.from_numpy(rng.integers(len(labels), size=settings.batch_size))
         logits = head.transform(states[batch]) @ table.T + head.bias[known]
         step(torch.nn.functional.cross_entropy(logits, target[batch]))
-    return averaged(losses)
+    return downsample_losses(losses)
 
 
 def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) -> Iterator[Callable[["Tensor"], None]]:
@@ -244,7 +246,7 @@ def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) 
     optimizer.zero_grad()
 
 
-def calibrate(network: "Network", passages: Sequence[np.ndarray], known: np.ndarray, active: float) -> None:
+def calibrate_head_bias(network: "Network", passages: Sequence[np.ndarray], known: np.ndarray, active: float) -> None:
     """Moves the head's outputs in place, so that it gives each term to a like share of the passages.
 
     A word that is likely everywhere tells nothing of a passage; what counts is where it is likelier than usual. Without
@@ -255,29 +257,29 @@ def calibrate(network: "Network", passages: Sequence[np.ndarray], known: np.ndar
             the deviation that the terms have on average.
         passages: at least one.
         known: (n_terms,) bool, the terms that may be given: those of the collection.
-        active: share of the passages.
+        activation_share: share of the passages.
     """
     import torch
 
     head = bert(network).cls.predictions
     with torch.no_grad():
         greatest = torch.empty(len(passages), len(known), device=head.bias.device)  # small pieces would fragment memory
-        for number, states in read(network, passages):
+        for number, states in last_hidden_states(network, passages):
             torch.amax(head(states), dim=0, out=greatest[number])
         deviation = (greatest - greatest.mean(dim=0)).square().mean().sqrt().clamp(min=1e-6)
         head.bias.sub_(greatest.quantile(1 - active, dim=0))
         for part in (head.transform.LayerNorm.weight, head.transform.LayerNorm.bias, head.bias):
             part.div_(deviation)
-        head.bias[torch.from_numpy(~known).to(head.bias.device)] = OFF
+        head.bias[torch.from_numpy(~known).to(head.bias.device)] = MASKED_LOGIT
 
 
-def contrast(
+def train_head_contrastive(
     network: "Network",
     pairs: Sequence[tuple[str, str]],
     lexicon: Lexicon,
     settings: LearnedSparseSettings,
     rng: np.random.Generator,
-) -> list[Loss]:
+) -> list[LossPoint]:
     """Trains the head in place so that each query finds its document among a batch, by own and learned terms together.
 
     Only the terms of a batch's queries matter to it, so only their weights are computed, and FLOPS on some others.
@@ -296,21 +298,23 @@ def contrast(
 
     head = bert(network).cls.predictions
     texts = [text for _, text in pairs]
-    states = {number: row.half() for number, row in read(network, tokens(network, texts, settings.max_tokens))}
+    states = {
+        number: row.half() for number, row in last_hidden_states(network, tokens(network, texts, settings.max_tokens))
+    }
     exact = saturated(term_counts(network.tokenizer, texts), lexicon.mean_length)
-    queries = weighed(term_counts(network.tokenizer, [query for query, _ in pairs]), lexicon.importance)
+    queries = importance_weights(term_counts(network.tokenizer, [query for query, _ in pairs]), lexicon.importance)
     known = np.flatnonzero(lexicon.importance)
     size = min(settings.contrast.batch_size, len(pairs))
     losses: list[float] = []
     for step in _steps(head, settings.contrast, "learning term weights", losses):
         batch = rng.permutation(len(pairs))[:size]
-        sample = rng.choice(known, SAMPLE)
+        sample = rng.choice(known, FLOPS_SAMPLE_TERMS)
         terms = np.concatenate([np.unique(queries[batch].indices), sample])
         learned = term_weigher(network, terms)([states[number] for number in batch])  # -> (size, n_terms)
-        given = torch.from_numpy(exact[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
-        anchors = torch.from_numpy(queries[batch][:, terms[:-SAMPLE]].toarray()).to(learned.device)
-        scores = settings.scale * anchors @ (given + EXPANSION * learned[:, :-SAMPLE]).T
-        flops = learned[:, -SAMPLE:].mean(dim=0).square().mean() * len(known)
+        given = torch.from_numpy(exact[batch][:, terms[:-FLOPS_SAMPLE_TERMS]].toarray()).to(learned.device)
+        anchors = torch.from_numpy(queries[batch][:, terms[:-FLOPS_SAMPLE_TERMS]].toarray()).to(learned.device)
+        scores = settings.scale * anchors @ (given + EXPANSION * learned[:, :-FLOPS_SAMPLE_TERMS]).T
+        flops = learned[:, -FLOPS_SAMPLE_TERMS:].mean(dim=0).square().mean() * len(known)
         target = torch.arange(size, device=learned.device)
         step(torch.nn.functional.cross_entropy(scores, target) + settings.flops * flops)
-    return averaged(losses)
+    return downsample_losses(losses)

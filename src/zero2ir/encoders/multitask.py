@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save_file
 
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.encoders.base import readable
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.training import Loss
+from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 TaskName = Literal["rank", "passages", "answer", "classify_query", "classify_document"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 CLASSIFYING: tuple[TaskName, ...] = ("classify_query", "classify_document")
-HEADS = "heads.safetensors"
-ABOUT = "heads.json"
+HEADS_WEIGHTS_FILE = "heads.safetensors"
+HEADS_DESCRIPTION_FILE = "heads.json"
 QUESTION_WORDS = 64  # a longer question is cut
-LONGEST = 30  # tokens of an answer
-TOGETHER = 256  # texts whose token vectors are in memory at once
+MAX_ANSWER_TOKENS = 30  # tokens of an answer
+HEAD_BATCH_SIZE = 256  # texts whose token vectors are in memory at once
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,23 @@ class Heads:
             start and end; "classify_query" and "classify_document" (n_classes, width) of a text's unit vector.
         labels: the names of the classes.
         source: where the classes come from, in words.
-        taught: the tasks that it learned.
+        trained_tasks: the tasks that it learned.
         figures: "<task> <measure>" → what it reached on documents that were held out.
         scale: a unit vector is multiplied with it before it is mapped.
-        piece_words: words of a passage, at most.
+        passage_words: words of a passage, at most.
     """
 
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     source: str = ""
-    taught: tuple[TaskName, ...] = ()
+    trained_tasks: tuple[TaskName, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
     scale: float = 20.0
-    piece_words: int = 40
+    passage_words: int = 40
 
     def about(self) -> dict[str, Any]:
         """All but the weights; JSON."""
-        names = ("labels", "source", "taught", "figures", "scale", "piece_words")
+        names = ("labels", "source", "trained_tasks", "figures", "scale", "passage_words")
         return {name: getattr(self, name) for name in names}
 
 
@@ -80,7 +80,7 @@ class MultitaskEncoder(DenseEncoder):
         settings: EncoderSettings,
         model: "SentenceTransformer",
         heads: Heads,
-        losses: Mapping[str, Sequence[Loss]] | None = None,
+        losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
         super().__init__(settings, model, losses)
         self.heads = heads
@@ -104,7 +104,7 @@ class MultitaskEncoder(DenseEncoder):
             (query, text[start:end], start)
             for query, texts in zip(queries, candidates, strict=True)
             for text in texts
-            for start, end in pieces(text, self.heads.piece_words)
+            for start, end in pieces(text, self.heads.passage_words)
         ]
         found = self._spans([(query, piece) for query, piece, _ in asked])
         moved = iter(
@@ -113,7 +113,7 @@ class MultitaskEncoder(DenseEncoder):
         )
         return [
             [
-                max((next(moved) for _ in pieces(text, self.heads.piece_words)), key=lambda span: span.score)
+                max((next(moved) for _ in pieces(text, self.heads.passage_words)), key=lambda span: span.score)
                 for text in texts
             ]
             for texts in candidates
@@ -122,17 +122,17 @@ class MultitaskEncoder(DenseEncoder):
     def _spans(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Span]:
         """The best span of each passage, for the question beside it."""
         weight, bias = self.heads.weights["answer.weight"], self.heads.weights["answer.bias"]
-        for first in range(0, len(pairs), TOGETHER):
-            batch = pairs[first : first + TOGETHER]
-            texts = [joined(self.model.tokenizer, question, passage) for question, passage in batch]
-            with TURNS:  # the tokenizer, too: it is told how to cut
+        for first in range(0, len(pairs), HEAD_BATCH_SIZE):
+            batch = pairs[first : first + HEAD_BATCH_SIZE]
+            texts = [question_with_passage(self.model.tokenizer, question, passage) for question, passage in batch]
+            with BATCH_LOCK:  # the tokenizer, too: it is told how to cut
                 states = self.model.encode(
                     texts, batch_size=self.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
                 )
-                offsets = token_places(self.model.tokenizer, texts, self.model.max_seq_length)
+                offsets = token_offsets(self.model.tokenizer, texts, self.model.max_seq_length)
             for (_, passage), text, rows, places in zip(batch, texts, states, offsets, strict=True):
                 values = rows.float().cpu().numpy() @ weight.T + bias  # -> (n_tokens, 2)
-                yield best_span(passage, places - (len(text) - len(passage)), values)
+                yield best_token_span(passage, places - (len(text) - len(passage)), values)
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "MultitaskEncoder":
@@ -142,26 +142,26 @@ class MultitaskEncoder(DenseEncoder):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_file(dict(self.heads.weights), folder / HEADS)
-        write_json(folder / ABOUT, self.heads.about())
+        save_file(dict(self.heads.weights), folder / HEADS_WEIGHTS_FILE)
+        write_json(folder / HEADS_DESCRIPTION_FILE, self.heads.about())
 
 
 def _read_heads(folder: Path) -> Heads:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        weights = load_file(folder / HEADS)
+        about = json.loads((folder / HEADS_DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        weights = load_file(folder / HEADS_WEIGHTS_FILE)
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: no whole heads there ({error}); train the encoder again") from None
-    return Heads(weights, tuple(about.pop("labels")), taught=tuple(about.pop("taught")), **about)
+    return Heads(weights, tuple(about.pop("labels")), trained_tasks=tuple(about.pop("trained_tasks")), **about)
 
 
-def joined(tokenizer: Any, question: str, passage: str) -> str:
+def question_with_passage(tokenizer: Any, question: str, passage: str) -> str:
     """A question and the passage that it is asked of, as one text that ends with the passage."""
     words = " ".join(question.split()[:QUESTION_WORDS])
     return readable([f"{words} {tokenizer.sep_token} {passage}"])[0]
 
 
-def token_places(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[np.ndarray]:
+def token_offsets(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[np.ndarray]:
     """(n_tokens, 2) int64 where each token of a text starts and ends; equal for marks that are not in the text."""
     if not texts:
         return []
@@ -169,7 +169,7 @@ def token_places(tokenizer: Any, texts: Sequence[str], limit: int | None) -> lis
     return [np.array(places, dtype=np.int64).reshape(-1, 2) for places in tokens["offset_mapping"]]
 
 
-def best_span(passage: str, places: np.ndarray, values: np.ndarray) -> Span:
+def best_token_span(passage: str, places: np.ndarray, values: np.ndarray) -> Span:
     """The span with the highest value above that of the first token, which stands for none.
 
     Args:
@@ -181,7 +181,7 @@ def best_span(passage: str, places: np.ndarray, values: np.ndarray) -> Span:
     if not len(own):
         return NO_SPAN
     scores = values[own, 0][:, None] + values[own, 1][None, :]
-    allowed = np.triu(np.ones_like(scores, dtype=bool)) & ~np.triu(np.ones_like(scores, dtype=bool), LONGEST)
+    allowed = np.triu(np.ones_like(scores, dtype=bool)) & ~np.triu(np.ones_like(scores, dtype=bool), MAX_ANSWER_TOKENS)
     first, last = np.unravel_index(np.where(allowed, scores, -np.inf).argmax(), scores.shape)
     start, end = int(places[own[first], 0]), int(places[own[last], 1])
     return Span(passage[start:end], start, end, float(scores[first, last] - values[0].sum()))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 GROUP = 128  # activations that share a scale: a seventh faster than OpenVINO's 32, vectors as near to torch's
 
 
-def in_int8(model: "SentenceTransformer") -> "SentenceTransformer":
+def quantize_int8(model: "SentenceTransformer") -> "SentenceTransformer":
     """A copy whose transformer computes in int8; its tokenizer, pooling and normalisation stay.
 
     Weights have a scale an output. Activations are quantised as they come, each token's by themselves, so that a text's

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import device
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.pretext.learning import learn_pairs
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
+from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
-from zero2ir.encoders.training import Checks, FitSettings
+from zero2ir.encoders.training import CheckpointSettings, FitSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,7 +31,7 @@ class ScratchSettings(BaseModel):
         heads: of its attention; a divisor of the dimension.
         max_tokens: texts are cut after so many.
         fit: how it trains on pretext pairs; every epoch draws new ones.
-        checks: checkpoints, and documents that are held out to tell when to end.
+        checkpoints: checkpoints, and documents that are held out to tell when to end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +43,7 @@ class ScratchSettings(BaseModel):
     heads: Annotated[int, Field(ge=1)] = 4
     max_tokens: Annotated[int, Field(ge=8)] = 128
     fit: FitSettings = FitSettings(epochs=20, batch_size=128, learning_rate=5e-4)
-    checks: Checks = Checks(number=20, held_out=0.05)
+    checkpoints: CheckpointSettings = CheckpointSettings(number=20, held_out=0.05)
 
     @model_validator(mode="after")
     def _heads_share_the_dimension(self) -> Self:
@@ -56,7 +56,7 @@ def train_scratch(
     documents: Sequence[Document],
     settings: ScratchSettings,
     seed: int,
-    tasks: PairTasks = DEFAULT,
+    tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
     """Trains a small BERT from random initialisation on pretext pairs; no label.
@@ -73,7 +73,7 @@ def train_scratch(
     """
     tasks.check(documents)
     model = random_transformer(documents, settings, seed)
-    curve = learn_pairs(model, documents, tasks, settings.fit, settings.checks, seed, folder)
+    curve = learn_pairs(model, documents, tasks, settings.fit, settings.checkpoints, seed, folder)
     origin = EncoderSettings(name=f"scratch-seed{seed}", source="static", max_tokens=settings.max_tokens, batch_size=64)
     return DenseEncoder(origin, model, {"pairs": curve})
 

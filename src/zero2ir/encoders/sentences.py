@@ -10,16 +10,16 @@ import numpy as np
 
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.tokens import STEPS, TokenEncoder, Tokens
+from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
-LEAST_WORDS = 4  # a shorter piece is joined to the one before it
-MOST_WORDS = 64  # a longer one is cut
-MOST_JOINED = MOST_WORDS + LEAST_WORDS - 1  # words of a piece that shorter ones were joined to
-MOST = 256  # pieces of a text; the rest of a longer one is not read
+MIN_SENTENCE_WORDS = 4  # a shorter piece is joined to the one before it
+MAX_SENTENCE_WORDS = 64  # a longer one is cut
+MAX_JOINED_WORDS = MAX_SENTENCE_WORDS + MIN_SENTENCE_WORDS - 1  # words of a piece that shorter ones were joined to
+MAX_SENTENCES = 256  # pieces of a text; the rest of a longer one is not read
 
 
 class SentenceEncoder(TokenEncoder):
@@ -51,18 +51,20 @@ class SentenceEncoder(TokenEncoder):
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents: int8, a vector a sentence, at least one a text."""
-        pieces = [sentences(text) for text in texts]
+        pieces = [split_query_sentences(text) for text in texts]
         place = {piece: number for number, piece in enumerate(dict.fromkeys(one for row in pieces for one in row))}
-        steps = np.rint(self.dense.encode(list(place)) * STEPS).astype(np.int8)
-        return Tokens.joined([steps[[place[piece] for piece in row]] for row in pieces], steps)
+        steps = np.rint(self.dense.encode(list(place)) * INT8_STEPS).astype(np.int8)
+        return Tokens.concatenate([steps[[place[piece] for piece in row]] for row in pieces], steps)
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
         """Encodes queries: float32, one vector each; none for a query without a token."""
         vectors = self.dense.encode_queries(texts)
-        return Tokens.joined([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
+        return Tokens.concatenate([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
     def digest(self) -> str:
-        splitting = f"{SENTENCE_END.pattern} {LEAST_WORDS} {MOST_WORDS} {MOST_JOINED} {MOST}"
+        splitting = (
+            f"{SENTENCE_END.pattern} {MIN_SENTENCE_WORDS} {MAX_SENTENCE_WORDS} {MAX_JOINED_WORDS} {MAX_SENTENCES}"
+        )
         return hashlib.sha256(f"{self.dense.digest()} {splitting}".encode()).hexdigest()[:16]
 
     @classmethod
@@ -71,21 +73,23 @@ class SentenceEncoder(TokenEncoder):
         return cls(settings, dense.model if dense.trained else None)
 
 
-def sentences(text: str) -> list[str]:
+def split_query_sentences(text: str) -> list[str]:
     """Splits a text after its first line, after full stops, question and exclamation marks, and at blank lines.
 
     Returns:
-        At least one piece of at most ``MOST_WORDS`` words, or ``MOST_JOINED`` with those of fewer than ``LEAST_WORDS``
-        that followed it; at most ``MOST`` pieces.
+        At least one piece of at most ``MAX_SENTENCE_WORDS`` words, or ``MAX_JOINED_WORDS`` with those of fewer than
+        ``MIN_SENTENCE_WORDS`` that followed it; at most ``MAX_SENTENCES`` pieces.
     """
     first, _, rest = text.partition("\n")
     joined: list[str] = []
     for piece in [first, *SENTENCE_END.split(rest)]:
         words = piece.split()
-        if joined and len(words) < LEAST_WORDS and len(joined[-1].split()) + len(words) <= MOST_JOINED:
+        if joined and len(words) < MIN_SENTENCE_WORDS and len(joined[-1].split()) + len(words) <= MAX_JOINED_WORDS:
             joined[-1] = f"{joined[-1]} {piece}".strip()
         else:
-            joined += [" ".join(words[at : at + MOST_WORDS]) for at in range(0, max(1, len(words)), MOST_WORDS)]
-        if len(joined) >= MOST:
+            joined += [
+                " ".join(words[at : at + MAX_SENTENCE_WORDS]) for at in range(0, max(1, len(words)), MAX_SENTENCE_WORDS)
+            ]
+        if len(joined) >= MAX_SENTENCES:
             break
-    return joined[:MOST]
+    return joined[:MAX_SENTENCES]

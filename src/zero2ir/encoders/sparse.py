@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.base import TextEncoder, device, readable
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.training import Loss
+from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import progress
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 LEXICON = "lexicon.safetensors"
 K1, B = 1.2, 0.75  # of the exact matches
 EXPANSION = 0.5  # weight of the network's terms beside a text's own
-KEPT = 128  # of the terms that the network gives a text
-BATCH = 8  # texts that the body reads at once
-OFF = -1e4  # the logit of a term that is never given
+MAX_EXPANSION_TERMS = 128  # of the terms that the network gives a text
+PASSAGE_BATCH = 8  # texts that the body reads at once
+MASKED_LOGIT = -1e4  # the logit of a term that is never given
 
 
 class Lexicon(NamedTuple):
@@ -42,7 +42,7 @@ class Lexicon(NamedTuple):
     mean_length: float
 
     @classmethod
-    def of(cls, counts: csr_matrix) -> "Lexicon":
+    def from_counts(cls, counts: csr_matrix) -> "Lexicon":
         """Counts documents as BM25 does.
 
         Args:
@@ -51,7 +51,7 @@ class Lexicon(NamedTuple):
         n_documents = counts.shape[0]
         return cls(inverse_frequency(counts), max(float(counts.sum()) / max(1, n_documents), 1.0))
 
-    def knowing(self, rows: csr_matrix) -> "Lexicon":
+    def with_documents(self, rows: csr_matrix) -> "Lexicon":
         """The same with the terms of documents that came later; what it knows keeps its importance.
 
         Args:
@@ -85,7 +85,7 @@ class SparseEncoder(TextEncoder):
         settings: EncoderSettings,
         model: "Network",
         lexicon: Lexicon,
-        losses: Mapping[str, Sequence[Loss]] | None = None,
+        losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
         self.settings = settings
         self.lexicon = lexicon
@@ -101,9 +101,9 @@ class SparseEncoder(TextEncoder):
         """The same with a network that has learned."""
         return SparseEncoder(self.settings, model, self.lexicon)
 
-    def knowing(self, rows: csr_matrix) -> "SparseEncoder":
+    def with_documents(self, rows: csr_matrix) -> "SparseEncoder":
         """The same with those terms of encoded documents that no document had which it was trained on."""
-        return SparseEncoder(self.settings, self.model, self.lexicon.knowing(rows), self.losses)
+        return SparseEncoder(self.settings, self.model, self.lexicon.with_documents(rows), self.losses)
 
     def encode(self, texts: Sequence[str]) -> csr_matrix:
         """Encodes documents; equal texts get equal rows.
@@ -113,7 +113,7 @@ class SparseEncoder(TextEncoder):
         """
         distinct = sorted(set(readable(texts)))
         place = {text: number for number, text in enumerate(distinct)}
-        with TURNS:
+        with BATCH_LOCK:
             rows = self._exact(distinct) + EXPANSION * self._expanded(distinct)
         return csr_matrix(rows[[place[text] for text in readable(texts)]])
 
@@ -123,7 +123,7 @@ class SparseEncoder(TextEncoder):
         Returns:
             (n_texts, n_terms) float32.
         """
-        return weighed(term_counts(self.model.tokenizer, texts), self.lexicon.importance)
+        return importance_weights(term_counts(self.model.tokenizer, texts), self.lexicon.importance)
 
     def terms(self, numbers: Sequence[int]) -> list[str]:
         """The vocabulary's terms by their numbers."""
@@ -134,16 +134,16 @@ class SparseEncoder(TextEncoder):
         return saturated(term_counts(self.model.tokenizer, texts), self.lexicon.mean_length)
 
     def _expanded(self, texts: Sequence[str]) -> csr_matrix:
-        """(n_texts, n_terms) the network's weights, the greatest ``KEPT`` of each text."""
+        """(n_texts, n_terms) the network's weights, the greatest ``MAX_EXPANSION_TERMS`` of each text."""
         import torch
 
         rows, columns, weights = [], [], []
         known = np.flatnonzero(self.lexicon.importance)
         weigh = term_weigher(self.model, known)
-        for number, states in read(self.model, tokens(self.model, texts), "weighing terms"):
+        for number, states in last_hidden_states(self.model, tokens(self.model, texts), "weighing terms"):
             with torch.no_grad():
                 pooled = weigh([states])[0].cpu().numpy()
-            heaviest = np.argsort(-pooled, kind="stable")[:KEPT]
+            heaviest = np.argsort(-pooled, kind="stable")[:MAX_EXPANSION_TERMS]
             rows.append(np.full(len(heaviest), number))
             columns.append(known[heaviest])
             weights.append(pooled[heaviest])
@@ -192,7 +192,7 @@ def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
 
     ids: list[list[int]] = []
     if texts:
-        with TURNS:
+        with BATCH_LOCK:
             ids = tokenizer(readable(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
     special = set(tokenizer.all_special_ids)
     kept = [[number for number in row if number not in special] for row in ids]
@@ -230,7 +230,7 @@ def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:
     return rows
 
 
-def weighed(counts: csr_matrix, importance: np.ndarray) -> csr_matrix:
+def importance_weights(counts: csr_matrix, importance: np.ndarray) -> csr_matrix:
     """(n_texts, n_terms) float32, the importance of each term that stands in a text, once however often it does."""
     rows = counts.copy()
     rows.data = importance[rows.indices]
@@ -258,7 +258,7 @@ def tokens(network: "Network", texts: Sequence[str], most: int | None = None) ->
     return [np.array(row) for row in rows]
 
 
-def read(
+def last_hidden_states(
     network: "Network", passages: Sequence[np.ndarray], description: str = "reading"
 ) -> Iterator[tuple[int, "Tensor"]]:
     """The body's last states of each passage, (length, hidden), with the passage's number; the longest come first."""
@@ -266,8 +266,8 @@ def read(
 
     body = bert(network).base_model.eval()
     order = np.argsort([-len(passage) for passage in passages], kind="stable")
-    for start in progress(range(0, len(order), BATCH), description):
-        batch = order[start : start + BATCH]
+    for start in progress(range(0, len(order), PASSAGE_BATCH), description):
+        batch = order[start : start + PASSAGE_BATCH]
         length = len(passages[batch[0]])
         ids = np.stack([np.pad(passages[number], (0, length - len(passages[number]))) for number in batch])
         mask = np.arange(length) < np.array([[len(passages[number])] for number in batch])
@@ -301,7 +301,7 @@ def term_weigher(network: "Network", terms: np.ndarray) -> Callable[[Sequence["T
         lengths = torch.tensor([[len(states)] for states in texts], device=padded.device)
         outside = torch.arange(padded.shape[1], device=padded.device) >= lengths
         logits = head.transform(padded) @ table + bias
-        return torch.log1p(torch.relu(logits.masked_fill(outside[..., None], OFF).amax(dim=1)))
+        return torch.log1p(torch.relu(logits.masked_fill(outside[..., None], MASKED_LOGIT).amax(dim=1)))
 
     return weigh
 

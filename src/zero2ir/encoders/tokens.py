@@ -12,17 +12,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from zero2ir.encoders.base import TextEncoder, device, readable
-from zero2ir.encoders.batching import TURNS, Together
+from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
-from zero2ir.io.terminal import watched
+from zero2ir.io.terminal import is_interactive
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 
-STEPS = 127  # of int8 between 0 and 1
+INT8_STEPS = 127  # of int8 between 0 and 1
 
 
 class Tokens(NamedTuple):
@@ -37,7 +37,7 @@ class Tokens(NamedTuple):
     starts: np.ndarray
 
     @classmethod
-    def joined(cls, texts: Sequence[np.ndarray], like: np.ndarray) -> "Tokens":
+    def concatenate(cls, texts: Sequence[np.ndarray], like: np.ndarray) -> "Tokens":
         """Joins the vectors of texts, (n_tokens, dimension) each; ``like`` has their dimension and type."""
         starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         return cls(np.concatenate([like[:0], *texts]), starts)
@@ -50,7 +50,7 @@ class Tokens(NamedTuple):
     def floats(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, dimension) float32, the vectors from one place to another."""
         vectors = self.vectors[start:stop].astype(np.float32)
-        return vectors / STEPS if self.vectors.dtype == np.int8 else vectors
+        return vectors / INT8_STEPS if self.vectors.dtype == np.int8 else vectors
 
     def text(self, number: int) -> np.ndarray:
         """(n_tokens, dimension) float32, the vectors of one text."""
@@ -59,7 +59,7 @@ class Tokens(NamedTuple):
     def take(self, numbers: Sequence[int] | np.ndarray) -> "Tokens":
         """Some texts, in the order of ``numbers``."""
         texts = [self.vectors[self.starts[number] : self.starts[number + 1]] for number in numbers]
-        return Tokens.joined(texts, self.vectors)
+        return Tokens.concatenate(texts, self.vectors)
 
 
 class TokenEncoder(TextEncoder):
@@ -95,7 +95,7 @@ class TokenEncoder(TextEncoder):
         """Encodes documents, equal ones once: int8, at least one vector a text."""
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         tokens = self._encode(list(place), "document")
-        steps = np.rint(tokens.vectors * STEPS).astype(np.int8)
+        steps = np.rint(tokens.vectors * INT8_STEPS).astype(np.int8)
         return tokens._replace(vectors=steps).take([place[text] for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
@@ -103,27 +103,27 @@ class TokenEncoder(TextEncoder):
         return self._queries(texts)
 
     @cached_property
-    def _queries(self) -> Together[str, Tokens]:
-        return Together(lambda texts: self._encode(texts, "query"), Tokens.take)
+    def _queries(self) -> MicroBatcher[str, Tokens]:
+        return MicroBatcher(lambda texts: self._encode(texts, "query"), Tokens.take)
 
     def _encode(self, texts: Sequence[str], task: str) -> Tokens:
-        with TURNS:
+        with BATCH_LOCK:
             rows = self.model.encode(
                 readable(texts),
                 batch_size=self.settings.batch_size,
-                show_progress_bar=watched() and len(texts) > 2 * self.settings.batch_size,
+                show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
                 convert_to_numpy=True,
                 prompt_name=task,
                 task=task,
             )
         nothing = np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
-        return Tokens.joined(list(rows), nothing)
+        return Tokens.concatenate(list(rows), nothing)
 
     def digest(self) -> str:
         """As that of every encoder, and how tokens are pooled, which no weight tells."""
         pooling: Any = self.model[-1]
-        told = json.dumps(pooling.get_config_dict(), sort_keys=True)
-        return hashlib.sha256(f"{super().digest()} {told}".encode()).hexdigest()[:16]
+        pooling_config = json.dumps(pooling.get_config_dict(), sort_keys=True)
+        return hashlib.sha256(f"{super().digest()} {pooling_config}".encode()).hexdigest()[:16]
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "TokenEncoder":

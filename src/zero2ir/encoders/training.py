@@ -14,15 +14,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zero2ir.io.files import finished_file, finished_folder, write_json
-from zero2ir.io.terminal import watched
+from zero2ir.io.terminal import is_interactive
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-POINTS = 50  # of a loss curve, where nothing is checked
-WEIGHTS = "weights.safetensors"  # of the network and of the loss
-CURVE = "losses.json"
-FINISHED = "finished"
+CURVE_POINTS = 50  # of a loss curve, where nothing is checked
+WEIGHTS_FILE = "weights.safetensors"  # of the network and of the loss
+LOSSES_FILE = "losses.json"
+FINISHED_FILE = "finished"
 
 
 class FitSettings(BaseModel):
@@ -58,7 +58,7 @@ def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSetti
 
     Source: the multiple negatives ranking loss of Henderson et al. 2017, arXiv 1705.00652, section 4.4.
     """
-    contrast(model, columns, settings, seed)
+    train_contrastive(model, columns, settings, seed)
     return model
 
 
@@ -72,7 +72,7 @@ class StepSettings(Protocol):
     def learning_rate(self) -> float: ...
 
 
-class Checks(BaseModel):
+class CheckpointSettings(BaseModel):
     """What a long training does now and then, so that it survives a kill and ends in time.
 
     Attributes:
@@ -95,7 +95,7 @@ class Checks(BaseModel):
         return self
 
 
-class Loss(NamedTuple):
+class LossPoint(NamedTuple):
     """A point of a loss curve.
 
     Attributes:
@@ -111,31 +111,43 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Watch:
+class Checkpointing:
     """How a training is watched.
 
     Attributes:
-        checks: how often, and how patiently.
+        checkpoints: how often, and how patiently.
         held_out: the rows that are not learned from; None for none.
         folder: keeps the checkpoints; a training that finds its own there goes on from the last one, and one that it
             had finished is not done again. PyTorch opens them by weights_only. None keeps them to the end only.
     """
 
-    checks: Checks = field(default_factory=Checks)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     held_out: Mapping[str, Sequence[Any]] | None = None
     folder: Path | None = None
 
 
-UNWATCHED = Watch()
+NO_CHECKPOINTS = Checkpointing()
 
 
-def contrast(
-    model: Any, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int, watch: Watch = UNWATCHED
-) -> list[Loss]:
+def train_contrastive(
+    model: Any,
+    columns: Mapping[str, Sequence[str]],
+    settings: FitSettings,
+    seed: int,
+    checkpointing: Checkpointing = NO_CHECKPOINTS,
+) -> list[LossPoint]:
     """As ``fit``, but watched; returns the loss curve."""
     trainer_type, arguments_type, loss = _tools(model, settings.scale)
     curve = train_in_order(
-        trainer_type, arguments_type, model, loss, columns, settings, seed, watch=watch, max_grad_norm=0.0
+        trainer_type,
+        arguments_type,
+        model,
+        loss,
+        columns,
+        settings,
+        seed,
+        checkpointing=checkpointing,
+        max_grad_norm=0.0,
     )
     model.eval()
     return curve
@@ -150,9 +162,9 @@ def train_in_order(
     settings: StepSettings,
     seed: int,
     callbacks: Sequence[Any] = (),
-    watch: Watch = UNWATCHED,
+    checkpointing: Checkpointing = NO_CHECKPOINTS,
     **options: Any,
-) -> list[Loss]:
+) -> list[LossPoint]:
     """Trains a network of any kind in place, one pass over the rows as they stand.
 
     Args:
@@ -164,7 +176,7 @@ def train_in_order(
         settings: batch size and learning rate, with linear warm-up over a tenth of the steps and linear decay.
         seed: seeds dropout and whatever else the network draws.
         callbacks: of the trainer.
-        watch: checkpoints, and what is held out.
+        checkpointing: checkpoints, and what is held out.
         options: further arguments.
 
     Returns:
@@ -173,16 +185,18 @@ def train_in_order(
     import torch
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    finished = watch.folder / FINISHED if watch.folder and watch.checks.number else None
+    finished = (
+        checkpointing.folder / FINISHED_FILE if checkpointing.folder and checkpointing.checkpoints.number else None
+    )
     if finished is not None and finished.is_dir():
         return _read_finished(finished, loss)
     several = isinstance(loss, dict)
     rows = {name: _rows(part) for name, part in columns.items()} if several else _rows(columns)
-    held_out = _rows(watch.held_out or {})
+    held_out = _rows(checkpointing.held_out or {})
     lengths = [len(part) for part in rows.values()] if several else [len(rows)]
     steps = sum(-(-length // settings.batch_size) for length in lengths)
-    every = max(1, -(-steps // (watch.checks.number or POINTS)))
-    with nullcontext(str(watch.folder)) if finished is not None else TemporaryDirectory() as folder:
+    every = max(1, -(-steps // (checkpointing.checkpoints.number or CURVE_POINTS)))
+    with nullcontext(str(checkpointing.folder)) if finished is not None else TemporaryDirectory() as folder:
         arguments = arguments_type(
             output_dir=folder,
             num_train_epochs=1,
@@ -195,7 +209,7 @@ def train_in_order(
             optim="adamw_torch_fused",
             logging_strategy="steps",
             logging_steps=every,
-            save_strategy="steps" if watch.checks.number else "no",
+            save_strategy="steps" if checkpointing.checkpoints.number else "no",
             save_steps=every,
             save_total_limit=1,  # and the best one
             eval_strategy="steps" if len(held_out) else "no",
@@ -219,10 +233,10 @@ def train_in_order(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_log_at_the_end())
         if len(held_out):
-            trainer.add_callback(EarlyStoppingCallback(watch.checks.patience))
-        if watched():
+            trainer.add_callback(EarlyStoppingCallback(checkpointing.checkpoints.patience))
+        if is_interactive():
             trainer.add_callback(_bar())
-        with quiet():  # it doubts the clock of the file system
+        with quiet_transformers():  # it doubts the clock of the file system
             trainer.train(resume_from_checkpoint=_last_checkpoint(Path(folder)))
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # bf16 is for training alone
         curve = _curve(trainer.state.log_history)
@@ -232,7 +246,7 @@ def train_in_order(
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Transformers says nothing but errors."""
     from transformers.utils import logging
 
@@ -273,10 +287,10 @@ def _quiet_trainer(trainer_type: Any) -> Any:
 
         def _save(self, output_dir: str, state_dict: Any = None) -> None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            save_model(_whole(self.loss), f"{output_dir}/{WEIGHTS}")
+            save_model(_whole(self.loss), f"{output_dir}/{WEIGHTS_FILE}")
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-            load_model(_whole(self.loss), f"{resume_from_checkpoint}/{WEIGHTS}", device=str(self.model.device))
+            load_model(_whole(self.loss), f"{resume_from_checkpoint}/{WEIGHTS_FILE}", device=str(self.model.device))
 
         def _load_best_model(self) -> None:
             self._load_from_checkpoint(self.state.best_model_checkpoint)
@@ -315,21 +329,21 @@ def _last_checkpoint(folder: Path) -> str | None:
     return str(whole[max(whole)]) if whole else None
 
 
-def _curve(history: Sequence[Mapping[str, float]]) -> list[Loss]:
+def _curve(history: Sequence[Mapping[str, float]]) -> list[LossPoint]:
     """The trainer's log as a curve."""
     losses = {int(row["step"]): row["loss"] for row in history if "loss" in row}
     held_out = {int(row["step"]): row["eval_loss"] for row in history if "eval_loss" in row}
-    return [Loss(step, loss, held_out.get(step)) for step, loss in losses.items()]
+    return [LossPoint(step, loss, held_out.get(step)) for step, loss in losses.items()]
 
 
-def averaged(losses: Sequence[float]) -> list[Loss]:
+def downsample_losses(losses: Sequence[float]) -> list[LossPoint]:
     """The losses of all steps of a training of one's own, as a curve of some fifty points."""
-    every = max(1, -(-len(losses) // POINTS))
+    every = max(1, -(-len(losses) // CURVE_POINTS))
     runs = [losses[start : start + every] for start in range(0, len(losses), every)]
-    return [Loss(min((n + 1) * every, len(losses)), float(np.mean(run)), None) for n, run in enumerate(runs)]
+    return [LossPoint(min((n + 1) * every, len(losses)), float(np.mean(run)), None) for n, run in enumerate(runs)]
 
 
-def write_losses(curve: Sequence[Loss], path: Path) -> None:
+def write_losses(curve: Sequence[LossPoint], path: Path) -> None:
     """Writes a loss curve as CSV: step, loss, held_out_loss (empty where nothing is held out)."""
     with finished_file(path) as file:
         table = csv.writer(file, lineterminator="\n")
@@ -337,22 +351,22 @@ def write_losses(curve: Sequence[Loss], path: Path) -> None:
         table.writerows(curve)
 
 
-def _write_finished(folder: Path, loss: Any, curve: Sequence[Loss]) -> None:
+def _write_finished(folder: Path, loss: Any, curve: Sequence[LossPoint]) -> None:
     """Keeps what a training ended in, in place of its checkpoints."""
     from safetensors.torch import save_model
 
     with finished_folder(folder) as part:
-        save_model(_whole(loss), str(part / WEIGHTS))
-        write_json(part / CURVE, [point._asdict() for point in curve])
+        save_model(_whole(loss), str(part / WEIGHTS_FILE))
+        write_json(part / LOSSES_FILE, [point._asdict() for point in curve])
     for path in folder.parent.glob("checkpoint-*"):
         shutil.rmtree(path)
 
 
-def _read_finished(folder: Path, loss: Any) -> list[Loss]:
+def _read_finished(folder: Path, loss: Any) -> list[LossPoint]:
     from safetensors.torch import load_model
 
-    load_model(_whole(loss), str(folder / WEIGHTS))
-    return [Loss(**point) for point in json.loads((folder / CURVE).read_text(encoding="utf-8"))]
+    load_model(_whole(loss), str(folder / WEIGHTS_FILE))
+    return [LossPoint(**point) for point in json.loads((folder / LOSSES_FILE).read_text(encoding="utf-8"))]
 
 
 def _tools(model: Any, scale: float) -> tuple[Any, Any, Any]:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zero2ir.data.answers import ANSWER_SCORES, holds_an_answer, normalised_answer
+from zero2ir.data.answers import ANSWER_SCORES, contains_answer, normalised_answer
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import QueryScore, Run, rankings
+from zero2ir.evaluation.measures import QueryScore, Run, ranked_lists
 
 _RECALL = re.compile(r"AnswerRecall@([1-9]\d*)")
 
@@ -18,12 +18,12 @@ class AnswerKey:
     Attributes:
         answers: query id → strings that answer it; queries without one are not measured.
         texts: document id → where an answer is looked for.
-        given: query id → the system's own answer; empty where it gives none.
+        predicted: query id → the system's own answer; empty where it gives none.
     """
 
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, str] = field(default_factory=dict)
+    predicted: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_answer_measure(name: str) -> bool:
@@ -33,8 +33,8 @@ def is_answer_measure(name: str) -> bool:
 
 def answer_cutoff(name: str) -> int:
     """How many documents an answer measure looks at; 0 where it looks at the system's answer."""
-    found = _RECALL.fullmatch(name)
-    return int(found[1]) if found else 0
+    match = _RECALL.fullmatch(name)
+    return int(match[1]) if match else 0
 
 
 def score_answers(run: Run, key: AnswerKey, measures: Sequence[str]) -> list[QueryScore]:
@@ -53,20 +53,20 @@ def score_answers(run: Run, key: AnswerKey, measures: Sequence[str]) -> list[Que
     if not answers:
         raise InputError(f"measures: {measures[0]} needs test queries with answers; add them, or leave it out")
     deepest = max(map(answer_cutoff, measures))
-    ranked = {ranking.query_id: ranking.doc_ids[:deepest] for ranking in rankings(run, deepest)}
+    ranked = {ranking.query_id: ranking.doc_ids[:deepest] for ranking in ranked_lists(run, deepest)}
     texts = {doc_id: normalised_answer(key.texts[doc_id]) for doc_id in {one for row in ranked.values() for one in row}}
     hits = {
-        query_id: [holds_an_answer(texts[doc_id], found) for doc_id in ranked.get(query_id, [])]
-        for query_id, found in answers.items()
+        query_id: [contains_answer(texts[doc_id], known_answers) for doc_id in ranked.get(query_id, [])]
+        for query_id, known_answers in answers.items()
     }
     return [
         QueryScore(
             query_id,
             measure,
-            ANSWER_SCORES[measure](key.given.get(query_id, ""), found)
+            ANSWER_SCORES[measure](key.predicted.get(query_id, ""), known_answers)
             if measure in ANSWER_SCORES
             else float(any(hits[query_id][: answer_cutoff(measure)])),
         )
         for measure in measures
-        for query_id, found in answers.items()
+        for query_id, known_answers in answers.items()
     ]

@@ -13,52 +13,50 @@ import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights, percentiles
+from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval, crossed_weights, percentiles
 
-Floats = npt.NDArray[np.floating[Any]]
-
-BINS = 5  # about 20 queries a bin on the usual test set; more bins measure noise
+CALIBRATION_BINS = 5  # about 20 queries a bin on the usual test set; more bins measure noise
 
 
 class Reliability(NamedTuple):
     """Equal-mass bins of confidence, lowest first; each field is [bins]."""
 
-    confidence: Floats  # mean stated confidence
-    accuracy: Floats  # share of correct
+    confidence: FloatArray  # mean stated confidence
+    accuracy: FloatArray  # share of correct
     queries: npt.NDArray[np.integer[Any]]  # how many fell into the bin
 
 
-def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Floats, Floats]:
+def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Both as [seeds, queries].
 
     Raises:
         InputError: they are empty, differ in shape, or a confidence lies outside [0, 1].
     """
-    stated = np.atleast_2d(np.asarray(confidence, dtype=float))
+    confidences = np.atleast_2d(np.asarray(confidence, dtype=float))
     right = np.atleast_2d(np.asarray(correct, dtype=float))
-    if stated.shape != right.shape or not stated.size or (np.isnan(stated) != np.isnan(right)).any():
+    if confidences.shape != right.shape or not confidences.size or (np.isnan(confidences) != np.isnan(right)).any():
         raise InputError("confidence: give one for each query whose first document is known to be right or wrong")
-    known = stated[~np.isnan(stated)]
+    known = confidences[~np.isnan(confidences)]
     if not known.size or known.min() < 0 or known.max() > 1:
         raise InputError("confidence: a value is missing or lies outside 0 to 1; give probabilities")
-    return stated, right
+    return confidences, right
 
 
-def _membership(stated: Floats) -> Floats:
+def _membership(confidences: FloatArray) -> FloatArray:
     """One-hot bin of each value, [bins, *shape of stated]; edges at quantiles, equal confidences share a bin."""
-    known = stated[~np.isnan(stated)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+    known = confidences[~np.isnan(confidences)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], method="lower"))
     used = np.unique(np.searchsorted(edges, known))
-    bins = np.where(np.isnan(stated), -1, np.searchsorted(edges, stated))
+    bins = np.where(np.isnan(confidences), -1, np.searchsorted(edges, confidences))
     return np.stack([bins == each for each in used]).astype(float)
 
 
 def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Reliability:
     """The points of the reliability diagram."""
-    stated, right = _checked(confidence, correct)
-    member = _membership(stated)
+    confidences, right = _checked(confidence, correct)
+    member = _membership(confidences)
     count = member.sum(axis=(1, 2))
-    sums = [(member * np.nan_to_num(values)).sum(axis=(1, 2)) for values in (stated, right)]
+    sums = [(member * np.nan_to_num(values)).sum(axis=(1, 2)) for values in (confidences, right)]
     return Reliability(sums[0] / count, sums[1] / count, count.astype(int))
 
 
@@ -70,17 +68,17 @@ def expected_calibration_error(
     The figure is never negative, so noise raises it, and resampling raises it once more. The interval is therefore
     the basic bootstrap (2 × estimate − quantile), which takes that second rise off again; it is cut at 0.
     """
-    stated, right = _checked(confidence, correct)
-    known = (~np.isnan(stated)).astype(float)
-    gaps = _membership(stated) * np.nan_to_num(stated - right)
+    confidences, right = _checked(confidence, correct)
+    known = (~np.isnan(confidences)).astype(float)
+    gaps = _membership(confidences) * np.nan_to_num(confidences - right)
     estimate = float(np.abs(gaps.sum(axis=(1, 2))).sum() / known.sum())
     errors = []
-    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
         counts = ((draws @ known) * picks).sum(axis=1)
         total = sum(np.abs(((draws @ each) * picks).sum(axis=1)) for each in gaps)
         errors.append(total[counts > 0] / counts[counts > 0])
     high, low = 2 * estimate - np.quantile(np.concatenate(errors), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, max(0.0, float(low)), max(0.0, float(high)), stated.shape[1])
+    return Interval(estimate, max(0.0, float(low)), max(0.0, float(high)), confidences.shape[1])
 
 
 def error_if_calibrated(confidence: npt.ArrayLike, *, resamples: int, seed: int) -> float:
@@ -89,23 +87,23 @@ def error_if_calibrated(confidence: npt.ArrayLike, *, resamples: int, seed: int)
     An error near this floor is no sign of bad calibration (consistency resampling, Bröcker and Smith 2007). A query
     that is right for one seed tends to be right for another: its seeds share one random number.
     """
-    stated, _ = _checked(confidence, confidence)
-    member, rng = _membership(stated), np.random.default_rng(seed)
+    confidences, _ = _checked(confidence, confidence)
+    member, rng = _membership(confidences), np.random.default_rng(seed)
     errors = []
     for _ in range(resamples):
-        gaps = np.nan_to_num(stated - (rng.random(stated.shape[1]) < stated))
+        gaps = np.nan_to_num(confidences - (rng.random(confidences.shape[1]) < confidences))
         errors.append(np.abs((member * gaps).sum(axis=(1, 2))).sum())
     return float(np.mean(errors) / member.sum())
 
 
-def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Floats, Floats]:
+def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Coverage and risk [values]: the share of wrong first documents among the most confident share of the queries.
 
     Within equal confidences the risk is the one to expect from answering them in random order.
     """
-    stated, right = _checked(confidence, correct)
-    known = ~np.isnan(stated)
-    _, group, size = np.unique(-stated[known], return_inverse=True, return_counts=True)
+    confidences, right = _checked(confidence, correct)
+    known = ~np.isnan(confidences)
+    _, group, size = np.unique(-confidences[known], return_inverse=True, return_counts=True)
     error = (np.bincount(group, weights=1 - right[known]) / size)[np.sort(group)]
     answered = np.arange(1, len(error) + 1)
     return answered / len(error), np.cumsum(error) / answered
@@ -136,13 +134,13 @@ def selective_means(
 
     Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, with a measure in place of the risk.
     """
-    stated, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
-    known = ~np.isnan(stated)
-    order = np.argsort(-stated[known], kind="stable")
+    confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
+    known = ~np.isnan(confidences)
+    order = np.argsort(-confidences[known], kind="stable")
     ranked = scores[known][order]
-    starts = np.flatnonzero(np.diff(-stated[known][order], prepend=-np.inf))  # where a lower confidence begins
+    starts = np.flatnonzero(np.diff(-confidences[known][order], prepend=-np.inf))  # where a lower confidence begins
 
-    def means(weights: Floats) -> Floats:
+    def means(weights: FloatArray) -> FloatArray:
         """[batch, coverages], where each row of ``weights`` says how often each ranked value counts."""
         mass = np.add.reduceat(weights, starts, axis=1)
         average = np.add.reduceat(weights * ranked, starts, axis=1) / np.maximum(mass, 1e-12)
@@ -152,11 +150,11 @@ def selective_means(
 
     (observed,) = means(np.ones((1, len(ranked))))
     found = []
-    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
         weights = (draws[:, :, None] * picks[:, None, :])[:, known][:, order]
         found.append(means(weights[weights.any(axis=1)]))
     low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    n = stated.shape[1]
+    n = confidences.shape[1]
     return [Interval(float(mean), float(a), float(b), n) for mean, a, b in zip(observed, low, high, strict=True)]
 
 
@@ -175,16 +173,16 @@ def weighted_mean(
         level: the coverage of the interval.
         seed: of the resampling.
     """
-    stated, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
-    weights, weighted = np.nan_to_num(stated), np.nan_to_num(stated * scores)
+    confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
+    weights, weighted = np.nan_to_num(confidences), np.nan_to_num(confidences * scores)
     found = []
-    for draws, picks in crossed_weights(*stated.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
         mass, sums = (((draws @ one) * picks).sum(axis=1) for one in (weights, weighted))
         found.append(sums[mass > 0] / mass[mass > 0])
     means = np.concatenate(found)
     if not weights.any() or not len(means):
-        return Interval(math.nan, math.nan, math.nan, stated.shape[1])
-    return Interval(float(weighted.sum() / weights.sum()), *percentiles(means, level), stated.shape[1])
+        return Interval(math.nan, math.nan, math.nan, confidences.shape[1])
+    return Interval(float(weighted.sum() / weights.sum()), *percentiles(means, level), confidences.shape[1])
 
 
 class Calibration(NamedTuple):
@@ -215,12 +213,12 @@ def calibration(
     Raises:
         InputError: a confidence is missing or no probability.
     """
-    stated, right = _checked(confidence, correct)
+    confidences, right = _checked(confidence, correct)
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     return Calibration(
         accuracy=bootstrap_interval(right, **options),
-        brier=bootstrap_interval((stated - right) ** 2, **options),
-        ece=expected_calibration_error(stated, right, **options),
-        ece_if_calibrated=error_if_calibrated(stated, resamples=min(resamples, 1000), seed=seed),
-        aurc=float(risk_coverage(stated, right)[1].mean()),
+        brier=bootstrap_interval((confidences - right) ** 2, **options),
+        ece=expected_calibration_error(confidences, right, **options),
+        ece_if_calibrated=error_if_calibrated(confidences, resamples=min(resamples, 1000), seed=seed),
+        aurc=float(risk_coverage(confidences, right)[1].mean()),
     )

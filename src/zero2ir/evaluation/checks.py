@@ -6,7 +6,7 @@ import numpy as np
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import Ranking, Run, rankings, run_of, score_run
+from zero2ir.evaluation.measures import RankedList, Run, ranked_lists, run_of, score_run
 
 
 def check_run(run: Run, query_ids: Collection[str], doc_ids: Collection[str]) -> None:
@@ -21,7 +21,7 @@ def check_run(run: Run, query_ids: Collection[str], doc_ids: Collection[str]) ->
         InputError: a query or document is unknown, a query is missing or twice there, a document stands twice for a
             query, or a score is no finite number.
     """
-    ranked = list(rankings(run))
+    ranked = list(ranked_lists(run))
     wanted = set(query_ids)
     _none_of("a query that is no test query", (row.query_id for row in ranked if row.query_id not in wanted))
     _none_of("no row for a test query", sorted(wanted - {row.query_id for row in ranked}))
@@ -63,7 +63,7 @@ def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float,
     of Tied Scores", which averages over the orders where this takes the extremes.
     """
     grades = {(judgment.query_id, judgment.doc_id): judgment.relevance for judgment in qrels}
-    ranked = list(rankings(run))
+    ranked = list(ranked_lists(run))
     means = []
     for sign in (-1, 1):
         ordered = run_of({row.query_id: _tied(row, grades, sign) for row in ranked})
@@ -71,7 +71,7 @@ def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float,
     return means[0], means[1]
 
 
-def _tied(row: Ranking, grades: dict[tuple[str, str], int], sign: int) -> list[tuple[str, float]]:
+def _tied(row: RankedList, grades: dict[tuple[str, str], int], sign: int) -> list[tuple[str, float]]:
     """A query's documents with distinct scores: among equal ones, the more relevant first (1) or last (-1)."""
     gains = sign * np.array([grades.get((row.query_id, doc_id), 0) for doc_id in row.doc_ids])
     order = np.lexsort((gains, row.scores))[::-1]

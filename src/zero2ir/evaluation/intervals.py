@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 _SAME = 1e-12  # values this close are equal
-_BATCH_CELLS = 4_000_000  # 32 MB of resampling weights at a time, however many queries there are
+BATCH_CELLS = 4_000_000  # 32 MB of resampling weights at a time, however many queries there are
 
 
 class Interval(NamedTuple):
@@ -55,13 +55,13 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     return Interval(float(filled.sum() / known.sum()), low, high, table.shape[1])
 
 
-def percentiles(estimates: Floats, level: float) -> tuple[float, float]:
+def percentiles(estimates: FloatArray, level: float) -> tuple[float, float]:
     """The bounds of the percentile interval (Efron and Tibshirani 1993, chapter 13) of bootstrap estimates."""
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def bca(values: Floats, means: Floats, level: float) -> tuple[float, float]:
+def bca(values: FloatArray, means: FloatArray, level: float) -> tuple[float, float]:
     """The bounds of the BCa interval of a mean (Efron 1987; Efron and Tibshirani 1993, equations 14.9 to 14.15).
 
     As ``scipy.stats.bootstrap`` has it, but for the jackknife: a mean's is known in closed form, where scipy computes
@@ -105,16 +105,16 @@ def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: in
     return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), *bounds, len(pairs))
 
 
-def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Batches of how often each resample holds each seed, [batch, seeds], and each query, [batch, queries]."""
     rng = np.random.default_rng(seed)
-    batch = max(1, _BATCH_CELLS // queries)
+    batch = max(1, BATCH_CELLS // queries)
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
         yield resample_counts(seeds, size, rng), resample_counts(queries, size, rng)
 
 
-def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> Floats:
+def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> FloatArray:
     """How often each of ``n`` items stands in each of ``resamples`` samples with replacement, [resamples, n]."""
     cells = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
     return np.bincount(cells.ravel(), minlength=resamples * n).reshape(resamples, n).astype(float)

@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
+from zero2ir.evaluation.intervals import FloatArray
 from zero2ir.io.files import finished_file
-
-Floats = npt.NDArray[np.floating[Any]]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "AP", "RR@10", "Judged@10")
 
@@ -36,10 +35,10 @@ class Run:
 
     query_ids: Sequence[str]
     doc_ids: Sequence[Sequence[str]] | npt.NDArray[Any]
-    scores: Sequence[Sequence[float]] | Floats
+    scores: Sequence[Sequence[float]] | FloatArray
 
 
-class Ranking(NamedTuple):
+class RankedList(NamedTuple):
     """One query's documents, best first by the tie rule."""
 
     query_id: str
@@ -55,7 +54,7 @@ class QueryScore(NamedTuple):
     value: float
 
 
-def rankings(run: Run, depth: int | None = None) -> Iterator[Ranking]:
+def ranked_lists(run: Run, depth: int | None = None) -> Iterator[RankedList]:
     """Each query's documents, best first by the tie rule, at most ``depth`` of them.
 
     Raises:
@@ -70,7 +69,9 @@ def rankings(run: Run, depth: int | None = None) -> Iterator[Ranking]:
         yield _ranking(query_id, np.asarray(doc_ids, dtype=str), np.asarray(scores, dtype=np.float32), depth)
 
 
-def _ranking(query_id: str, doc_ids: npt.NDArray[Any], scores: npt.NDArray[np.float32], depth: int | None) -> Ranking:
+def _ranking(
+    query_id: str, doc_ids: npt.NDArray[Any], scores: npt.NDArray[np.float32], depth: int | None
+) -> RankedList:
     if doc_ids.shape != scores.shape:
         raise InputError(
             f"run, query {query_id}: {doc_ids.size} doc_ids but {scores.size} scores; give as many of each"
@@ -81,7 +82,7 @@ def _ranking(query_id: str, doc_ids: npt.NDArray[Any], scores: npt.NDArray[np.fl
     if len(set(doc_ids.tolist())) < len(doc_ids):
         raise InputError(f"run, query {query_id}: a document stands twice; keep its best score only")
     best_first = np.lexsort((doc_ids, scores))[::-1][:depth]
-    return Ranking(query_id, doc_ids[best_first].tolist(), scores[best_first])
+    return RankedList(query_id, doc_ids[best_first].tolist(), scores[best_first])
 
 
 def parse_measures(names: Sequence[str]) -> list[Any]:
@@ -131,7 +132,7 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     # A query without documents counts 0 like one that is missed: Judged@k would divide by their number.
     ranked = {
         number[r.query_id]: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)}
-        for r in rankings(run)
+        for r in ranked_lists(run)
         if r.doc_ids and r.query_id in number
     }
     values = {measure: dict.fromkeys(query_ids, 0.0) for measure in parsed}
@@ -160,7 +161,7 @@ def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
                 for rank, doc_id in enumerate(ranking.doc_ids)
                 if (ranking.query_id, doc_id) in judged
             ]
-            for ranking in rankings(run)
+            for ranking in ranked_lists(run)
         }
     )
 
@@ -168,7 +169,7 @@ def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
 def top_relevant(run: Run, qrels: Sequence[Judgment]) -> dict[str, bool]:
     """Judged query id → whether the run's first document for it is judged relevant (grade 1 or more)."""
     relevant = {(j.query_id, j.doc_id) for j in qrels if j.relevance >= 1}
-    first = {ranking.query_id: ranking.doc_ids[0] for ranking in rankings(run, depth=1) if ranking.doc_ids}
+    first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     return {query_id: (query_id, first.get(query_id)) in relevant for query_id in sorted({j.query_id for j in qrels})}
 
 
@@ -183,7 +184,7 @@ def write_trec_run(path: Path, run: Run, tag: str, depth: int | None = None) -> 
         gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as file,
     ):
-        for query_id, doc_ids, scores in rankings(run, depth):
+        for query_id, doc_ids, scores in ranked_lists(run, depth):
             _check_words(path, [tag, query_id, *doc_ids])
             for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
                 file.write(f"{query_id} Q0 {doc_id} {rank} {score!s} {tag}\n")

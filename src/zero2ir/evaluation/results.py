@@ -88,7 +88,7 @@ class SystemIdentity(BaseModel):
         notes: free text such as what was chosen, why, and the code revision.
         prompts: those that its training tried, each with its scores and cost; none for most strategies.
         judged_queries: how many judged queries its training was given; None where nobody says.
-        made_on: the machine, the interpreter and the packages that measured it, by name.
+        runtime: the machine, the interpreter and the packages that measured it, by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,7 +100,7 @@ class SystemIdentity(BaseModel):
     notes: dict[str, str] = {}
     prompts: list[dict[str, Any]] = []
     judged_queries: int | None = None
-    made_on: dict[str, str] = {}
+    runtime: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ class SystemIdentity(BaseModel):
         return f"{self.model}-{self.strategy}-seed{self.seed}"
 
 
-class Confidence(NamedTuple):
+class QueryConfidence(NamedTuple):
     """The stated probability that a query's first document is relevant, and whether it is."""
 
     query_id: str
@@ -123,7 +123,7 @@ class Results:
     system: SystemIdentity
     metrics: dict[str, Any]
     per_query: dict[str, dict[str, float]]
-    confidence: list[Confidence]
+    confidence: list[QueryConfidence]
     condensed: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -155,7 +155,7 @@ def write_results(
     Returns:
         What metrics.json holds: each measure's mean, ci_low, ci_high and n, the same without unjudged documents under
         ``condensed``, then ``confidence`` and ``cost``; where there is a ceiling, also its measures under ``ceiling``
-        and the shares under ``of_ceiling``.
+        and the shares under ``ceiling_share``.
 
     Raises:
         InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
@@ -165,19 +165,19 @@ def write_results(
     scores.sort(key=lambda row: settings.measures.index(row.measure))
     graded = graded_measures(settings.measures)
     without_unjudged = score_run(condensed(run, qrels), qrels, graded) if graded else []
-    stated = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
+    query_confidences = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
     options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
     metrics: dict[str, Any] = _intervals(scores, progress(settings.measures, "intervals"), options)
     metrics["condensed"] = _intervals(without_unjudged, graded, options)
     if ceiling is not None:
         metrics |= _against(ceiling, scores, qrels, settings, options)
-    metrics["confidence"] = _calibration(stated, options)
+    metrics["confidence"] = _calibration(query_confidences, options)
     metrics["cost"] = _checked_cost(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
         write_records(scores, QueryScore, part / "per_query.parquet")
         write_records(without_unjudged, QueryScore, part / "condensed.parquet")
-        write_records(stated, Confidence, part / "confidence.parquet")
+        write_records(query_confidences, QueryConfidence, part / "confidence.parquet")
         write_json(part / "system.json", system.model_dump())
         write_json(part / "metrics.json", metrics)
     return metrics
@@ -209,14 +209,14 @@ def _against(
         reached[name] = bootstrap_interval(whole, **options).rounded()
         if any(whole):
             shares[name] = share_interval([row.value for row in rows], whole, **options).rounded()
-    return {"ceiling": reached, "of_ceiling": shares}
+    return {"ceiling": reached, "ceiling_share": shares}
 
 
-def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[Confidence]:
+def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[QueryConfidence]:
     missing = [query_id for query_id in correct if query_id not in confidence]
     if missing:
         raise InputError(f"confidence: none for {len(missing)} judged queries, e.g. {missing[0]}; give one for each")
-    return [Confidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
+    return [QueryConfidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
 
 
 def _checked_cost(cost: Mapping[str, float]) -> dict[str, float]:
@@ -226,10 +226,12 @@ def _checked_cost(cost: Mapping[str, float]) -> dict[str, float]:
     return dict(cost)
 
 
-def _calibration(stated: Sequence[Confidence], options: dict[str, Any]) -> dict[str, Any]:
-    if not stated:
+def _calibration(query_confidences: Sequence[QueryConfidence], options: dict[str, Any]) -> dict[str, Any]:
+    if not query_confidences:
         return {}
-    return calibration([row.confidence for row in stated], [row.correct for row in stated], **options).rounded()
+    return calibration(
+        [row.confidence for row in query_confidences], [row.correct for row in query_confidences], **options
+    ).rounded()
 
 
 def read_results(folder: Path) -> Results:
@@ -243,7 +245,7 @@ def read_results(folder: Path) -> Results:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         scores = read_records(folder / "per_query.parquet", QueryScore)
         without_unjudged = read_records(folder / "condensed.parquet", QueryScore)
-        confidence = read_records(folder / "confidence.parquet", Confidence)
+        confidence = read_records(folder / "confidence.parquet", QueryConfidence)
     except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a whole results folder ({reason}); run evaluate again") from error

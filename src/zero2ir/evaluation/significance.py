@@ -8,20 +8,26 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval, crossed_weights, percentiles
+from zero2ir.evaluation.intervals import (
+    BATCH_CELLS,
+    FloatArray,
+    Interval,
+    bootstrap_interval,
+    crossed_weights,
+    percentiles,
+)
 
-Floats = npt.NDArray[np.floating[Any]]
-Scores = Mapping[int, Mapping[str, float]]
+ScoresBySeed = Mapping[int, Mapping[str, float]]
 
 EXACT_BELOW = 17  # 2^16 sign patterns take a moment; beyond, they are drawn
 _SAME = 1e-9  # closer means differ by rounding only
-_BATCH_CELLS = 4_000_000
+SIGNIFICANCE_LEVEL = 0.05  # of a test, after Holm's correction
 
 
 class Comparison(NamedTuple):
@@ -48,13 +54,13 @@ class Comparison(NamedTuple):
         return detectable_difference(self.sd, self.difference.n, level=level)
 
 
-def score_table(scores: Scores) -> Floats:
+def score_table(scores: ScoresBySeed) -> FloatArray:
     """One system's values as [seeds, queries], in sorted order; NaN where a seed did not test a query."""
     queries = sorted({query_id for values in scores.values() for query_id in values})
     return np.array([[scores[seed].get(query_id, math.nan) for query_id in queries] for seed in sorted(scores)])
 
 
-def paired_differences(system: Scores, other: Scores) -> Floats:
+def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> FloatArray:
     """System minus other, [seeds, queries], over the seeds and queries that both have.
 
     Raises:
@@ -70,7 +76,7 @@ def paired_differences(system: Scores, other: Scores) -> Floats:
     return score_table(differences)
 
 
-def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed: int) -> Comparison:
+def compare_scores(system: ScoresBySeed, other: ScoresBySeed, *, resamples: int, level: float, seed: int) -> Comparison:
     """Compares two systems pair by pair.
 
     The intervals account for queries and seeds. The tests count whole queries, each with all its seeds, since the seeds
@@ -98,7 +104,7 @@ def compare(system: Scores, other: Scores, *, resamples: int, level: float, seed
     )
 
 
-def _effect_bounds(table: Floats, *, resamples: int, level: float, seed: int) -> tuple[float, float]:
+def _effect_bounds(table: FloatArray, *, resamples: int, level: float, seed: int) -> tuple[float, float]:
     """The percentile interval of the effect size over queries and seeds, [seeds, queries].
 
     A resample whose differences are all equal has no effect size and is left out; NaN where all are.
@@ -147,7 +153,7 @@ def sign_flip_p(differences: npt.ArrayLike, *, resamples: int, seed: int) -> flo
         signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(values))))
         return float((np.abs(signs @ values) >= extreme).mean())
     rng = np.random.default_rng(seed)
-    hits, batch = 0, max(1, _BATCH_CELLS // len(values))
+    hits, batch = 0, max(1, BATCH_CELLS // len(values))
     for start in range(0, resamples, batch):
         flips = rng.integers(0, 2, size=(min(batch, resamples - start), len(values)), dtype=np.int8)
         hits += int((np.abs((2.0 * flips - 1.0) @ values) >= extreme).sum())

@@ -20,8 +20,9 @@ class ExperimentConfig(Settings):
         sweep: values of keys of params.yaml ("budget.queries" for one inside another); each combination is a condition.
         conf: changes of files below conf, by their path there.
         target: the last stage of the pipeline that a condition needs; None for none.
-        then: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
-        share: the parts of .cache that all conditions have in common; without "embeddings" each pays for its encoding.
+        benchmark: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
+        shared_caches: the parts of .cache that all conditions have in common; without "embeddings" each pays for its
+            encoding.
         memory_gb: what one condition takes at most: tells how many run side by side.
     """
 
@@ -30,8 +31,8 @@ class ExperimentConfig(Settings):
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     conf: dict[str, dict[str, Any]] = Field(default_factory=dict)
     target: str | None = "report"
-    then: str | None = None
-    share: tuple[str, ...] = ("lm", "embeddings")
+    benchmark: str | None = None
+    shared_caches: tuple[str, ...] = ("lm", "embeddings")
     memory_gb: Annotated[float, Field(gt=0)] = 3.0
 
 

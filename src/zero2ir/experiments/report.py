@@ -12,25 +12,39 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval, crossed_weights, percentiles
+from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval, crossed_weights, percentiles
 from zero2ir.evaluation.results import Results, read_all
-from zero2ir.evaluation.significance import Comparison, Scores, compare, holm, paired_differences, score_table
-from zero2ir.experiments.copies import Copy
+from zero2ir.evaluation.significance import (
+    Comparison,
+    ScoresBySeed,
+    compare_scores,
+    holm,
+    paired_differences,
+    score_table,
+)
 from zero2ir.experiments.preset import Condition, ExperimentConfig
+from zero2ir.experiments.workspaces import Workspace
 from zero2ir.io import paths
 from zero2ir.io.files import finished_file, finished_folder
 from zero2ir.io.markdown import Table, markdown
 from zero2ir.report.latex import latex
-from zero2ir.report.tables import UNTRAINED, amount, difference_text, figure, interval_text, probability
+from zero2ir.report.tables import (
+    UNTRAINED_STRATEGY,
+    difference_text,
+    format_amount,
+    format_value,
+    interval_text,
+    probability,
+)
 
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
-SIMPLER = "fine_tune"  # what every strategy beyond it ends in where it falls back
-NOTHING = "–"
+FALLBACK_STRATEGY = "fine_tune"  # what every strategy beyond it ends in where it falls back
+EMPTY_CELL = "–"
 
-System = tuple[str, str]  # model and strategy
+ModelStrategy = tuple[str, str]  # model and strategy
 
 
-class Finished:
+class ConditionResults:
     """The results of one condition.
 
     Args:
@@ -40,7 +54,7 @@ class Finished:
 
     def __init__(self, condition: Condition, results: Sequence[Results]) -> None:
         self.condition = condition
-        self.by_system: dict[System, dict[int, Results]] = {}
+        self.by_system: dict[ModelStrategy, dict[int, Results]] = {}
         for one in results:
             self.by_system.setdefault((one.system.model, one.system.strategy), {})[one.system.seed] = one
 
@@ -50,46 +64,50 @@ class Finished:
         first = next(iter(self.by_system.values()))
         return next(iter(next(iter(first.values())).per_query))
 
-    def scores(self, system: System) -> Scores:
+    def scores(self, system: ModelStrategy) -> ScoresBySeed:
         return {seed: one.per_query[self.measure] for seed, one in self.by_system[system].items()}
 
-    def value(self, system: System) -> Interval:
+    def value(self, system: ModelStrategy) -> Interval:
         return bootstrap_interval(score_table(self.scores(system)), **STATISTICS)
 
-    def gains(self) -> dict[System, tuple[Comparison, float]]:
+    def gains(self) -> dict[ModelStrategy, tuple[Comparison, float]]:
         """What each trained system gains over its model untrained, with the p-value corrected over all of them."""
-        pairs = [(model, strategy) for model, strategy in self.by_system if strategy != UNTRAINED]
-        pairs = [pair for pair in pairs if (pair[0], UNTRAINED) in self.by_system]
-        return corrected({pair: (self.scores(pair), self.scores((pair[0], UNTRAINED))) for pair in pairs})
+        pairs = [(model, strategy) for model, strategy in self.by_system if strategy != UNTRAINED_STRATEGY]
+        pairs = [pair for pair in pairs if (pair[0], UNTRAINED_STRATEGY) in self.by_system]
+        return corrected({pair: (self.scores(pair), self.scores((pair[0], UNTRAINED_STRATEGY))) for pair in pairs})
 
-    def fell_back(self, system: System) -> int:
+    def fell_back(self, system: ModelStrategy) -> int:
         """Under how many seeds the strategy ended in the simpler one's system."""
         model, strategy = system
-        simpler = SIMPLER if strategy != SIMPLER and (model, SIMPLER) in self.by_system else UNTRAINED
+        simpler = (
+            FALLBACK_STRATEGY
+            if strategy != FALLBACK_STRATEGY and (model, FALLBACK_STRATEGY) in self.by_system
+            else UNTRAINED_STRATEGY
+        )
         others = self.by_system.get((model, simpler), {})
         own = self.by_system[system]
         return sum(seed in others and one.per_query == others[seed].per_query for seed, one in own.items())
 
-    def cost(self, system: System, name: str) -> float | None:
+    def cost(self, system: ModelStrategy, name: str) -> float | None:
         """The mean over the seeds; None where none states it."""
-        stated = [one.metrics["cost"].get(name) for one in self.by_system[system].values()]
-        known = [value for value in stated if value is not None]
+        values = [one.metrics["cost"].get(name) for one in self.by_system[system].values()]
+        known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
-    def calibration_error(self, system: System) -> float | None:
-        stated = [one.metrics["confidence"] for one in self.by_system[system].values()]
-        known = [one["ECE"]["mean"] for one in stated if "ECE" in one]
+    def calibration_error(self, system: ModelStrategy) -> float | None:
+        values = [one.metrics["confidence"] for one in self.by_system[system].values()]
+        known = [one["ECE"]["mean"] for one in values if "ECE" in one]
         return sum(known) / len(known) if known else None
 
 
-def corrected(pairs: Mapping[Any, tuple[Scores, Scores]]) -> dict[Any, tuple[Comparison, float]]:
+def corrected(pairs: Mapping[Any, tuple[ScoresBySeed, ScoresBySeed]]) -> dict[Any, tuple[Comparison, float]]:
     """Each comparison with its p-value corrected over all of them."""
-    compared = {key: compare(one, other, **STATISTICS) for key, (one, other) in pairs.items()}
-    adjusted = holm([found.p_value for found in compared.values()])
-    return {key: (found, p) for (key, found), p in zip(compared.items(), adjusted, strict=True)}
+    compared = {key: compare_scores(one, other, **STATISTICS) for key, (one, other) in pairs.items()}
+    adjusted = holm([results.p_value for results in compared.values()])
+    return {key: (results, p) for (key, results), p in zip(compared.items(), adjusted, strict=True)}
 
 
-def write_report(preset: ExperimentConfig, copies: Sequence[Copy], output: Path) -> None:
+def write_experiment_report(preset: ExperimentConfig, copies: Sequence[Workspace], output: Path) -> None:
     """Writes the whole folder, or nothing: index.md, a LaTeX table, and each condition's own report.
 
     Args:
@@ -101,12 +119,12 @@ def write_report(preset: ExperimentConfig, copies: Sequence[Copy], output: Path)
     parts = [f"# {preset.title}\n\nCommit {commit}; conditions: {titles}.\n"]
     with finished_folder(output) as folder:
         if preset.target == "report":
-            found = [Finished(copy.condition, read_all(copy.results())) for copy in copies]
-            parts += list(sections(found))
-            _write(folder / "systems.tex", latex(overview(found), preset.title))
+            results = [ConditionResults(copy.condition, read_all(copy.results())) for copy in copies]
+            parts += list(sections(results))
+            _write(folder / "systems.tex", latex(overview(results), preset.title))
             for copy in copies:
-                shutil.copytree(copy.folder / paths.REPORT, folder / copy.condition.name)
-        if preset.then:
+                shutil.copytree(copy.folder / paths.REPORT_FOLDER, folder / copy.condition.name)
+        if preset.benchmark:
             parts += [f"## {copy.condition.title}\n\n{copy.printed.read_text('utf-8').strip()}\n" for copy in copies]
         _write(folder / "index.md", "\n".join(parts))
 
@@ -116,33 +134,33 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def sections(found: Sequence[Finished]) -> Iterator[str]:
+def sections(results: Sequence[ConditionResults]) -> Iterator[str]:
     """The report's text, a table at a time."""
-    measure = found[0].measure
+    measure = results[0].measure
     yield (
         f"{measure} on the test queries with 95 % bootstrap intervals over queries and draws of the judgments. "
         "Differences are paired; p-values are of randomisation tests, Holm-corrected within a condition.\n"
     )
-    yield f"## All systems\n\n{markdown(overview(found))}"
-    for one in found:
+    yield f"## All systems\n\n{markdown(overview(results))}"
+    for one in results:
         yield f"## {one.condition.title}\n\n{markdown(details(one))}"
-    if averages := averages_table(found):
+    if averages := averages_table(results):
         yield f"## Mean over the collections, each counting alike\n\n{markdown(averages)}"
-    for reference, others in references(found):
+    for reference, others in references(results):
         yield f"## Against {reference.condition.title}\n\n{markdown(against(reference, others))}"
 
 
-def overview(found: Sequence[Finished]) -> Table:
+def overview(results: Sequence[ConditionResults]) -> Table:
     """A row a system, a column a condition."""
-    systems = list(dict.fromkeys(system for one in found for system in one.by_system))
+    systems = list(dict.fromkeys(system for one in results for system in one.by_system))
     rows = [
-        [*system, *(interval_text(one.value(system)) if system in one.by_system else NOTHING for one in found)]
+        [*system, *(interval_text(one.value(system)) if system in one.by_system else EMPTY_CELL for one in results)]
         for system in systems
     ]
-    return Table(["Model", "Strategy", *(one.condition.title for one in found)], rows, labels=2)
+    return Table(["Model", "Strategy", *(one.condition.title for one in results)], rows, labels=2)
 
 
-def details(found: Finished) -> Table:
+def details(found: ConditionResults) -> Table:
     """A row a system of one condition, each beside its model untrained."""
     gains = found.gains()
     rows = []
@@ -154,28 +172,39 @@ def details(found: Finished) -> Table:
             row += [difference_text(comparison.difference), probability(p), record]
             row += [f"{found.fell_back(system)}/{len(results)}"]
         else:
-            row += [NOTHING] * 4
+            row += [EMPTY_CELL] * 4
         error, seconds = found.calibration_error(system), found.cost(system, "train_seconds")
-        row += [NOTHING if error is None else figure(error), NOTHING if seconds is None else amount(seconds)]
+        row += [
+            EMPTY_CELL if error is None else format_value(error),
+            EMPTY_CELL if seconds is None else format_amount(seconds),
+        ]
         rows.append(row)
-    headers = ["Model", "Strategy", "Draws", found.measure, f"− {UNTRAINED}", "p (Holm)", "Wins / ties / losses"]
+    headers = [
+        "Model",
+        "Strategy",
+        "Draws",
+        found.measure,
+        f"− {UNTRAINED_STRATEGY}",
+        "p (Holm)",
+        "Wins / ties / losses",
+    ]
     return Table([*headers, "Fell back", "Calibration error", "Train seconds"], rows, labels=2)
 
 
-def averages_table(found: Sequence[Finished]) -> Table | None:
+def averages_table(results: Sequence[ConditionResults]) -> Table | None:
     """What each strategy gains, the mean over collections; None where the conditions are not so many collections."""
-    if len({one.condition.panel.dataset for one in found}) < max(len(found), 2):
+    if len({one.condition.panel.dataset for one in results}) < max(len(results), 2):
         return None
-    systems = [system for system in found[0].gains() if all(system in one.by_system for one in found[1:])]
+    systems = [system for system in results[0].gains() if all(system in one.by_system for one in results[1:])]
     rows = []
     for system in systems:
-        untrained = system[0], UNTRAINED
-        differences = [paired_differences(one.scores(system), one.scores(untrained)) for one in found]
-        rows.append([*system, difference_text(averaged(differences))])
-    return Table(["Model", "Strategy", f"− {UNTRAINED}"], rows, labels=2) if rows else None
+        untrained = system[0], UNTRAINED_STRATEGY
+        differences = [paired_differences(one.scores(system), one.scores(untrained)) for one in results]
+        rows.append([*system, difference_text(mean_over_collections(differences))])
+    return Table(["Model", "Strategy", f"− {UNTRAINED_STRATEGY}"], rows, labels=2) if rows else None
 
 
-def averaged(differences: Sequence[Floats]) -> Interval:
+def mean_over_collections(differences: Sequence[FloatArray]) -> Interval:
     """The mean of several collections' means with its interval; each one's queries and draws are resampled alone.
 
     Args:
@@ -187,24 +216,24 @@ def averaged(differences: Sequence[Floats]) -> Interval:
     return Interval(mean, low, high, sum(one.shape[1] for one in differences))
 
 
-def _resampled_means(table: Floats, seed: int) -> Iterator[Floats]:
+def _resampled_means(table: FloatArray, seed: int) -> Iterator[FloatArray]:
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
     for draws, picks in crossed_weights(*table.shape, resamples=STATISTICS["resamples"], seed=seed):
         yield ((draws @ filled) * picks).sum(axis=1) / ((draws @ known) * picks).sum(axis=1)
 
 
-def references(found: Sequence[Finished]) -> Iterator[tuple[Finished, list[Finished]]]:
+def references(results: Sequence[ConditionResults]) -> Iterator[tuple[ConditionResults, list[ConditionResults]]]:
     """The first condition of each collection, and the others of the same one."""
-    by_dataset: dict[str, list[Finished]] = {}
-    for one in found:
+    by_dataset: dict[str, list[ConditionResults]] = {}
+    for one in results:
         by_dataset.setdefault(one.condition.panel.dataset, []).append(one)
     for first, *others in by_dataset.values():
         if others:
             yield first, others
 
 
-def against(reference: Finished, others: Sequence[Finished]) -> Table:
+def against(reference: ConditionResults, others: Sequence[ConditionResults]) -> Table:
     """What each other condition changes, by the queries and draws that both have; Holm-corrected over the table."""
     pairs = {
         (one.condition.title, *system): (one.scores(system), reference.scores(system))
@@ -213,7 +242,7 @@ def against(reference: Finished, others: Sequence[Finished]) -> Table:
         if system in reference.by_system
     }
     rows = [
-        [*key, str(found.difference.n), difference_text(found.difference), probability(p)]
-        for key, (found, p) in corrected(pairs).items()
+        [*key, str(results.difference.n), difference_text(results.difference), probability(p)]
+        for key, (results, p) in corrected(pairs).items()
     ]
     return Table(["Condition", "Model", "Strategy", "Queries", "Difference", "p (Holm)"], rows, labels=3)

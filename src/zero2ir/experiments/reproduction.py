@@ -1,8 +1,8 @@
 """Published figures: where each comes from, what it was, and whether it is so again.
 
 reproduction.yaml holds every table of the README as it stands there, and for each column which condition and which
-figure it shows. The README's tables are written from that file; ``check`` runs the conditions again and compares.
-After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
+figure it shows. The README's tables are written from that file; ``check_figures`` runs the conditions again and
+compares. After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
 """
 
 import re
@@ -16,17 +16,17 @@ from pydantic import Field, ValidationError, model_validator
 from zero2ir.config import Settings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
-from zero2ir.evaluation.significance import compare
-from zero2ir.experiments.copies import Copy
+from zero2ir.evaluation.significance import compare_scores
+from zero2ir.experiments.comparison import grouped
 from zero2ir.experiments.preset import Condition, condition, read_preset
+from zero2ir.experiments.report import STATISTICS
 from zero2ir.experiments.runner import run_conditions
-from zero2ir.experiments.sides import grouped
+from zero2ir.experiments.workspaces import Workspace
 from zero2ir.io.files import finished_file
 from zero2ir.report.tables import difference_text, interval_text
 
-FILE = Path("reproduction.yaml")
+REPRODUCTION_FILE = Path("reproduction.yaml")
 ROUNDING = 0.0005  # half of the last decimal that is printed
-STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?")
 MARKERS = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -56,12 +56,13 @@ class TableSpec(Settings):
 
     Attributes:
         command: what a person types to have the whole of it again.
-        preset: the experiment whose conditions its figures come from; None where it is not run again by ``check``.
+        preset: the experiment whose conditions its figures come from; None where it is not run again by
+            ``check_figures``.
         strategy: of rows that name a model alone.
         tolerance: by how much a figure may differ.
         columns: the first one holds the rows' names.
         rows: cells as they are printed.
-        apart: the first cells of rows that are not run again.
+        unchecked_rows: the first cells of rows that are not run again.
     """
 
     command: str
@@ -70,7 +71,7 @@ class TableSpec(Settings):
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     columns: Annotated[tuple[ColumnSpec, ...], Field(min_length=2)]
     rows: tuple[tuple[str, ...], ...]
-    apart: tuple[str, ...] = ()
+    unchecked_rows: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _rectangular(self) -> "TableSpec":
@@ -117,32 +118,32 @@ class PublishedFigure(NamedTuple):
         return [name if "/" in name else f"{name}/{self.spec.strategy}" for name in named]
 
 
-class Checked(NamedTuple):
-    """One figure run again; ``found`` is empty where that failed, and ``why`` says why."""
+class FigureCheck(NamedTuple):
+    """One figure run again; ``reproduced`` is empty where that failed, and ``error`` says why."""
 
     figure: PublishedFigure
-    found: str
-    why: str
+    reproduced: str
+    error: str
 
     @property
     def line(self) -> str:
         name, expected = self.figure.name, self.figure.expected
-        if not self.found:
-            return f"FAILED  {name}: {self.why}"
+        if not self.reproduced:
+            return f"FAILED  {name}: {self.error}"
         if self.agrees:
-            return f"OK      {name}: {self.found}"
-        return f"DIFFERS {name}: {self.found} in place of {expected} (tolerance {self.figure.tolerance:g})"
+            return f"OK      {name}: {self.reproduced}"
+        return f"DIFFERS {name}: {self.reproduced} in place of {expected} (tolerance {self.figure.tolerance:g})"
 
     @property
     def agrees(self) -> bool:
         """Whether every number in the published cell is there again, within the tolerance and rounding."""
-        published, found = numbers(self.figure.expected), numbers(self.found)
+        published, found = numbers(self.figure.expected), numbers(self.reproduced)
         most = self.figure.tolerance + ROUNDING
         pairs = zip(published, found, strict=False)
         return bool(published) and len(found) >= len(published) and all(abs(a - b) <= most + 1e-9 for a, b in pairs)
 
 
-def read_reproduction(path: Path = FILE) -> Reproduction:
+def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
     """Reads the file.
 
     Raises:
@@ -178,7 +179,7 @@ def with_tables(text: str, tables: Mapping[str, TableSpec]) -> str:
 
     def fill(found: re.Match[str]) -> str:
         if found[2] not in tables:
-            raise InputError(f"table {found[2]}: not in {FILE}; it has {', '.join(tables)}")
+            raise InputError(f"table {found[2]}: not in {REPRODUCTION_FILE}; it has {', '.join(tables)}")
         return f"{found[1]}{tables[found[2]].markdown()}{found[3]}"
 
     return MARKERS.sub(fill, text)
@@ -204,7 +205,7 @@ def figures(reproduction: Reproduction, only: Sequence[str] = ()) -> list[Publis
 def _figures(reproduction: Reproduction) -> Iterator[PublishedFigure]:
     for name, table in reproduction.tables.items():
         for row in table.rows if table.preset else ():
-            if row[0] in table.apart:
+            if row[0] in table.unchecked_rows:
                 continue
             label = row[0].replace("`", "").replace(" / ", "/")
             for column, cell in zip(table.columns, row, strict=True):
@@ -216,7 +217,7 @@ def _matches(figure: PublishedFigure, pattern: str) -> bool:
     return fnmatch(figure.name, pattern) or figure.name.startswith(pattern)
 
 
-def check(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterator[Checked]:
+def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterator[FigureCheck]:
     """Runs the conditions of some figures again, and compares.
 
     Args:
@@ -239,7 +240,7 @@ def check(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterato
         copies = run_conditions(f"check-{preset}", settings, [one for one, _ in runs], jobs)
         for (copy, error), (_, group) in zip(copies, runs, strict=True):
             for figure in group:
-                yield again(figure, copy, error)
+                yield measure_again(figure, copy, error)
 
 
 def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition:
@@ -252,17 +253,17 @@ def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition
     return condition(group[0].column.panel, changes)
 
 
-def again(figure: PublishedFigure, copy: Copy, error: InputError | None) -> Checked:
+def measure_again(figure: PublishedFigure, copy: Workspace, error: InputError | None) -> FigureCheck:
     """The figure as it is now."""
     if error is not None:
-        return Checked(figure, "", str(error))
+        return FigureCheck(figure, "", str(error))
     try:
-        return Checked(figure, _printed(figure, copy) if figure.column.printed else _measured(figure, copy), "")
+        return FigureCheck(figure, _printed(figure, copy) if figure.column.printed else _measured(figure, copy), "")
     except InputError as failed:
-        return Checked(figure, "", str(failed))
+        return FigureCheck(figure, "", str(failed))
 
 
-def _measured(figure: PublishedFigure, copy: Copy) -> str:
+def _measured(figure: PublishedFigure, copy: Workspace) -> str:
     """A measure, a cost, or the difference of two systems, out of the results."""
     name = str(figure.column.figure)
     results = grouped([folder for folder in copy.results() if folder.is_dir()])
@@ -273,7 +274,7 @@ def _measured(figure: PublishedFigure, copy: Copy) -> str:
     scores = {seed: each.per_query[name] for seed, each in one.items()}
     if other:
         against = {seed: each.per_query[name] for seed, each in other[0].items()}
-        return difference_text(compare(scores, against, **STATISTICS).difference)
+        return difference_text(compare_scores(scores, against, **STATISTICS).difference)
     return interval_text(_interval(one, name))
 
 
@@ -289,7 +290,7 @@ def _interval(results: Mapping[int, Any], measure: str) -> Interval:
     )
 
 
-def _printed(figure: PublishedFigure, copy: Copy) -> str:
+def _printed(figure: PublishedFigure, copy: Workspace) -> str:
     """The cell of the tables that the preset's command printed.
 
     Raises:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from zero2ir.config import EvaluateConfig, check_choices, compose
 from zero2ir.errors import InputError
-from zero2ir.experiments.copies import DVC, Copy, committed_revision, dvc_cache, settings_of
 from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
+from zero2ir.experiments.workspaces import DVC, Workspace, command_variables, committed_revision, dvc_cache
 from zero2ir.io.files import finished_file
 from zero2ir.tracking.runs import prepared_store
 
 REPORTS = Path("reports")
 BYTES_PER_GB = 1 << 30
-WHOLE = "report"  # the pipeline's last stage
+REPORT_STAGE = "report"  # the pipeline's last stage
 
 
 def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) -> Path:
@@ -34,14 +34,14 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
         InputError: the preset is bad, the project has uncommitted changes, or a condition failed; what is finished is
             in the report all the same.
     """
-    from zero2ir.experiments.report import write_report
+    from zero2ir.experiments.report import write_experiment_report
 
     preset = read_preset(name, changes)
     copies = run_conditions(name, preset, conditions(preset), jobs)
     finished = [copy for copy, error in copies if error is None]
     output = REPORTS / name
     if finished:
-        write_report(preset, finished, output)
+        write_experiment_report(preset, finished, output)
     if failures := [str(error) for _, error in copies if error is not None]:
         raise InputError(f"{len(failures)} of {len(copies)} conditions failed; {failures[0]}; call this again")
     return output
@@ -49,7 +49,7 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
 
 def run_conditions(
     name: str, preset: ExperimentConfig, wanted: Sequence[Condition], jobs: int | None
-) -> list[tuple[Copy, InputError | None]]:
+) -> list[tuple[Workspace, InputError | None]]:
     """Each condition's copy, in the order given, with what went wrong in it."""
     for condition in wanted:
         check_choices(condition.panel)
@@ -57,7 +57,7 @@ def run_conditions(
     tracking = compose("evaluate", EvaluateConfig, []).tracking
     collections = sorted({one.panel.dataset for one in wanted})
     environment = {"MLFLOW_TRACKING_URI": prepared_store(tracking, collections)}
-    copies = [Copy(name, condition, preset, revision) for condition in wanted]
+    copies = [Workspace(name, condition, preset, revision) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, found = time.perf_counter(), {}
@@ -78,7 +78,7 @@ def side_by_side(memory_gb: float) -> int:
     return max(1, min(fit, os.cpu_count() or 1))
 
 
-def as_finished(running: dict[Future[None], Copy]) -> Iterator[Future[None]]:
+def as_finished(running: dict[Future[None], Workspace]) -> Iterator[Future[None]]:
     """Each as soon as it is done; Ctrl-C drops those that did not start."""
     left = set(running)
     try:
@@ -98,18 +98,18 @@ def _outcome(future: Future[None]) -> InputError | None:
     return error
 
 
-def run_one(copy: Copy, cache: str, environment: dict[str, str]) -> None:
+def run_one(copy: Workspace, cache: str, environment: dict[str, str]) -> None:
     """Runs one condition as far as it is not finished.
 
     Raises:
         InputError: a command failed.
     """
-    target, then = copy.preset.target, copy.preset.then
+    target, then = copy.preset.target, copy.preset.benchmark
     copy.update(cache)
     if target:
         copy.run([*DVC, "repro", target], environment)
-    if target == WHOLE:  # DVC saves no pipeline of which a part is missing
+    if target == REPORT_STAGE:  # DVC saves no pipeline of which a part is missing
         copy.save()
     if then and not copy.printed.exists():
         with finished_file(copy.printed) as file:
-            copy.run(shlex.split(then.format(**settings_of(copy.condition))), environment, file)
+            copy.run(shlex.split(then.format(**command_variables(copy.condition))), environment, file)

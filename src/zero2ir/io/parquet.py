@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
 
-Record = TypeVar("Record", bound=tuple[Any, ...])
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
 
 
 def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) -> None:
@@ -38,7 +38,7 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
-def read_records(path: Path, kind: type[Record]) -> list[Record]:
+def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
     """Reads what ``write_records`` wrote.
 
     Raises:

@@ -6,7 +6,7 @@ import socket
 from zero2ir.errors import InputError
 
 HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
+LOOPBACK_NAMES = (HOST, "localhost")
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -27,6 +27,6 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     return bound
 
 
-def same(given: str, wanted: str) -> bool:
+def equal_secrets(candidate: str, wanted: str) -> bool:
     """Whether two secrets are equal, in a time that does not tell how much of them is."""
-    return secrets.compare_digest(given.encode(), wanted.encode())
+    return secrets.compare_digest(candidate.encode(), wanted.encode())

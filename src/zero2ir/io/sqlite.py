@@ -13,7 +13,7 @@ from zero2ir.io.files import sync_folder
 BUSY_SECONDS = 30.0  # how long another process may hold the file
 
 
-class Database:
+class SQLiteTable:
     """One table in an SQLite file; what a transaction wrote is on the disk when it ends. Threads may share it.
 
     Args:

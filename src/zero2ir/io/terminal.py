@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def watched() -> bool:
+def is_interactive() -> bool:
     """Whether a person looks on: not in CI, and not where standard error is no terminal."""
     return sys.stderr.isatty() and not os.environ.get("CI")
 
@@ -19,4 +19,4 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(items, description, total=total, console=console, disable=not watched(), transient=True)
+    return track(items, description, total=total, console=console, disable=not is_interactive(), transient=True)

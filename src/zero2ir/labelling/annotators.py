@@ -9,7 +9,7 @@ from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.intervals import Interval
 from zero2ir.labelling.annotations import Annotation
-from zero2ir.labelling.labelling import Item, Labelling
+from zero2ir.labelling.loop import AnnotationItem, Labelling
 
 if TYPE_CHECKING:
     import dspy
@@ -28,7 +28,7 @@ class Annotator(Protocol):
 
     name: str
 
-    def grades(self, items: Sequence[Item]) -> list[int | None]:
+    def grades(self, items: Sequence[AnnotationItem]) -> list[int | None]:
         """One grade an item; None for one that is skipped."""
         ...
 
@@ -73,10 +73,10 @@ class Simulated:
         self.unjudged = unjudged
         self.seed = seed
 
-    def grades(self, items: Sequence[Item]) -> list[int | None]:
+    def grades(self, items: Sequence[AnnotationItem]) -> list[int | None]:
         return [self._grade(item) for item in items]
 
-    def _grade(self, item: Item) -> int | None:
+    def _grade(self, item: AnnotationItem) -> int | None:
         grade = self.known.get((item.query_id, item.doc_id), 0 if self.unjudged == "zero" else None)
         if grade is None or not self.noise or len(self.scale) < 2:
             return grade
@@ -104,13 +104,13 @@ class LMAnnotator:
         self.words = words
         self.name = f"lm:{language_model.settings.name}"
 
-    def grades(self, items: Sequence[Item]) -> list[int | None]:
-        from zero2ir.models.llm_reranker import excerpt
+    def grades(self, items: Sequence[AnnotationItem]) -> list[int | None]:
+        from zero2ir.models.llm_reranker import leading_words
 
         inputs = [
             {
-                "query": excerpt(item.query, self.words),
-                "document": excerpt(self.corpus.contents[self.corpus.number_of[item.doc_id]], self.words),
+                "query": leading_words(item.query, self.words),
+                "document": leading_words(self.corpus.contents[self.corpus.number_of[item.doc_id]], self.words),
             }
             for item in items
         ]
@@ -152,7 +152,7 @@ class Agreement(NamedTuple):
     equal: float
 
 
-def agreement(
+def annotator_agreement(
     first: Sequence[int], second: Sequence[int], *, resamples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Agreement:
     """Cohen's kappa of two annotators with its percentile bootstrap interval.

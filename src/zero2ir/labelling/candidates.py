@@ -13,10 +13,10 @@ from zero2ir.io.lines import read_json_lines, read_lines, text_of
 if TYPE_CHECKING:
     from zero2ir.synthetic.settings import SyntheticSettings
 
-Candidate = tuple[str, str]  # id and text
+CandidateQuery = tuple[str, str]  # id and text
 
 
-def read_candidate_queries(path: Path) -> list[Candidate]:
+def read_candidate_queries(path: Path) -> list[CandidateQuery]:
     """Reads a log of queries: one a line, or JSON Lines with ``text`` and perhaps ``query_id`` (a file *.jsonl).
 
     Raises:
@@ -38,7 +38,7 @@ def read_candidate_queries(path: Path) -> list[Candidate]:
     return found
 
 
-def as_candidate_queries(queries: Sequence[str]) -> list[Candidate]:
+def as_candidate_queries(queries: Sequence[str]) -> list[CandidateQuery]:
     """Texts with ids that follow from them, so that a log may grow."""
     return [(query_id(query), query) for query in queries]
 
@@ -48,7 +48,7 @@ def query_id(text: str) -> str:
     return "q" + hashlib.sha256(normalised(text).encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
 
-def written_candidate_queries(corpus: Corpus, settings: "SyntheticSettings", seed: int) -> list[Candidate]:
+def written_candidate_queries(corpus: Corpus, settings: "SyntheticSettings", seed: int) -> list[CandidateQuery]:
     """Queries that the corpus' language model writes for some of the documents, where nobody has a log.
 
     Raises:

@@ -10,8 +10,8 @@ from zero2ir.labelling.settings import Pooling
 from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
 
-DEPTH = 100  # of the members' rankings
-SHOWN = 10  # documents that stand for what a query finds
+COMMITTEE_DEPTH = 100  # of the members' rankings
+TOP_DOCUMENTS = 10  # documents that stand for what a query finds
 
 
 class Committee:
@@ -31,7 +31,7 @@ class Committee:
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Each member's ranking, (n_queries, 100)."""
-        return {name: member.search(self.queries, DEPTH) for name, member in self.members.items()}
+        return {name: member.search(self.queries, COMMITTEE_DEPTH) for name, member in self.members.items()}
 
     def pool(self, place: int, how: Pooling, depth: int) -> list[int]:
         """The numbers of the documents of one query that are to be judged, the most wanted first.
@@ -60,7 +60,7 @@ class Committee:
         role = next((role for member in self.members.values() for role in member.encoder_roles()), None)
         queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
         vectors = self.corpus.encoded(role or "pretrained")
-        pools = [self.pool(place, "round-robin", SHOWN) for place in range(len(self.queries))]
+        pools = [self.pool(place, "round-robin", TOP_DOCUMENTS) for place in range(len(self.queries))]
         documents = np.stack([vectors[pool].mean(axis=0) if pool else np.zeros(vectors.shape[1]) for pool in pools])
         return np.concatenate([_unit(queries), _unit(documents)], axis=1).astype(np.float32)
 

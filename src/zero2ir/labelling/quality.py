@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from zero2ir.labelling.annotations import Annotation
-from zero2ir.labelling.annotators import Agreement, agreement
+from zero2ir.labelling.annotators import Agreement, annotator_agreement
 
 NEAR = 0.7  # Jaccard similarity of the character trigrams of two queries that ask the same
 DEEP = 10  # a relevant document that no model has among so many surprises
-LEAST_MODELS = 2  # one model alone is no reason to doubt a person
+MIN_MODELS = 2  # one model alone is no reason to doubt a person
 
-Pair = tuple[str, str]  # query_id, doc_id
+QueryDocumentPair = tuple[str, str]  # query_id, doc_id
 
 
 @dataclass(frozen=True)
-class Doubt:
+class SuspiciousJudgment:
     """A judgment that deserves a second look.
 
     Attributes:
@@ -23,14 +23,14 @@ class Doubt:
         query: its text.
         doc_id: of the document.
         grade: the one that stands.
-        why: in words.
+        reason: in words.
     """
 
     query_id: str
     query: str
     doc_id: str
     grade: int
-    why: str
+    reason: str
 
 
 def self_agreement(rows: Sequence[Annotation], resamples: int = 1000) -> Agreement | None:
@@ -42,7 +42,7 @@ def self_agreement(rows: Sequence[Annotation], resamples: int = 1000) -> Agreeme
         rows: the answers that stand, in order.
         resamples: of the interval of kappa, which take a second; 0 for no interval.
     """
-    last: dict[tuple[str, Pair], int] = {}
+    last: dict[tuple[str, QueryDocumentPair], int] = {}
     first, second = [], []
     for row in rows:
         if row.grade is None:
@@ -52,37 +52,43 @@ def self_agreement(rows: Sequence[Annotation], resamples: int = 1000) -> Agreeme
             first.append(last[key])
             second.append(row.grade)
         last[key] = row.grade
-    return agreement(first, second, resamples=resamples) if first else None
+    return annotator_agreement(first, second, resamples=resamples) if first else None
 
 
-def second_look(rows: Sequence[Annotation], found: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Doubt]:
+def find_suspicious_judgments(
+    rows: Sequence[Annotation], model_rankings: Mapping[str, Mapping[str, Sequence[str]]]
+) -> list[SuspiciousJudgment]:
     """Contradictions and suspicious grades; a judgment that was given twice in a row is settled.
 
     Args:
         rows: the answers that stand, in order.
-        found: by query id, the ids of the documents that each model finds, best first.
+        model_rankings: by query id, the ids of the documents that each model finds, best first.
     """
-    given: dict[Pair, list[Annotation]] = {}
+    annotations: dict[QueryDocumentPair, list[Annotation]] = {}
     for row in rows:
         if row.grade is not None:
-            given.setdefault((row.query_id, row.doc_id), []).append(row)
+            annotations.setdefault((row.query_id, row.doc_id), []).append(row)
     open_ones = {
-        pair: grades for pair, grades in given.items() if len({row.grade for row in grades[-2:]}) == len(grades[-2:])
+        pair: grades
+        for pair, grades in annotations.items()
+        if len({row.grade for row in grades[-2:]}) == len(grades[-2:])
     }
-    standing = {pair: grades[-1] for pair, grades in given.items()}
-    doubts = [*_regraded(open_ones), *_alike(standing, open_ones), *_surprising(open_ones, found)]
+    standing = {pair: grades[-1] for pair, grades in annotations.items()}
+    doubts = [*_regraded(open_ones), *_alike(standing, open_ones), *_surprising(open_ones, model_rankings)]
     return list({(doubt.query_id, doubt.doc_id): doubt for doubt in reversed(doubts)}.values())[::-1]
 
 
-def _regraded(given: Mapping[Pair, Sequence[Annotation]]) -> list[Doubt]:
+def _regraded(annotations: Mapping[QueryDocumentPair, Sequence[Annotation]]) -> list[SuspiciousJudgment]:
     """Pairs whose last two grades differ."""
     return [
         _doubt(now, f"graded {before.grade} by {before.annotator}, then {now.grade} by {now.annotator}")
-        for *_, before, now in (rows for rows in given.values() if len(rows) > 1)
+        for *_, before, now in (rows for rows in annotations.values() if len(rows) > 1)
     ]
 
 
-def _alike(standing: Mapping[Pair, Annotation], unsettled: Mapping[Pair, Sequence[Annotation]]) -> list[Doubt]:
+def _alike(
+    standing: Mapping[QueryDocumentPair, Annotation], unsettled: Mapping[QueryDocumentPair, Sequence[Annotation]]
+) -> list[SuspiciousJudgment]:
     """Documents that are relevant to one query and not to another that asks almost the same."""
     from zero2ir.synthetic.filters import jaccard, trigrams
 
@@ -103,13 +109,14 @@ def _alike(standing: Mapping[Pair, Annotation], unsettled: Mapping[Pair, Sequenc
 
 
 def _surprising(
-    given: Mapping[Pair, Sequence[Annotation]], found: Mapping[str, Mapping[str, Sequence[str]]]
-) -> list[Doubt]:
+    annotations: Mapping[QueryDocumentPair, Sequence[Annotation]],
+    model_rankings: Mapping[str, Mapping[str, Sequence[str]]],
+) -> list[SuspiciousJudgment]:
     """Grades far from what all models say."""
     doubts = []
-    for (query_id, doc_id), rows in given.items():
-        rankings = list(found.get(query_id, {}).values())
-        if len(rankings) < LEAST_MODELS:
+    for (query_id, doc_id), rows in annotations.items():
+        rankings = list(model_rankings.get(query_id, {}).values())
+        if len(rankings) < MIN_MODELS:
             continue
         if rows[-1].grade == 0 and all(doc_ids[:1] == [doc_id] for doc_ids in map(list, rankings)):
             doubts.append(_doubt(rows[-1], f"graded 0, and all {len(rankings)} models find it first"))
@@ -119,5 +126,5 @@ def _surprising(
     return doubts
 
 
-def _doubt(row: Annotation, why: str) -> Doubt:
-    return Doubt(row.query_id, row.query, row.doc_id, row.grade or 0, why)
+def _doubt(row: Annotation, why: str) -> SuspiciousJudgment:
+    return SuspiciousJudgment(row.query_id, row.query, row.doc_id, row.grade or 0, why)

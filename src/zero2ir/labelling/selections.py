@@ -1,4 +1,4 @@
-"""Which queries are judged next: each way is a class with one method, and knows nothing that ``State`` does not."""
+"""Which queries are judged next: each way is a class with one method, which sees a ``SelectionState``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from zero2ir.labelling.committee import SHOWN
-from zero2ir.labelling.state import State
+from zero2ir.labelling.committee import TOP_DOCUMENTS
+from zero2ir.labelling.selection_state import SelectionState
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.hybrid import learned_weights
-from zero2ir.models.normalization import Reference
+from zero2ir.models.normalization import ScoreStatistics
 
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks have 86 % of the weight
 
@@ -20,31 +20,31 @@ class Selection(ABC):
     """A way to choose."""
 
     @abstractmethod
-    def choose(self, state: State, number: int) -> list[int]:
+    def choose(self, state: SelectionState, number: int) -> list[int]:
         """The places of ``number`` queries that are not judged; of all of them where there are fewer."""
 
 
 class Random(Selection):
     """Any, with equal chance."""
 
-    def choose(self, state: State, number: int) -> list[int]:
+    def choose(self, state: SelectionState, number: int) -> list[int]:
         return [state.open[place] for place in state.rng().permutation(len(state.open))[:number]]
 
 
-class Ranked(Selection):
+class ScoredSelection(Selection):
     """Those that a figure says to be worth most; the earlier of equal ones."""
 
     @abstractmethod
-    def worth(self, state: State) -> np.ndarray:
+    def acquisition_scores(self, state: SelectionState) -> np.ndarray:
         """(n_open,) how much each query that may be chosen is worth, higher is better."""
 
-    def choose(self, state: State, number: int) -> list[int]:
+    def choose(self, state: SelectionState, number: int) -> list[int]:
         if not state.open:
             return []
-        return [state.open[place] for place in np.argsort(-self.worth(state), kind="stable")[:number]]
+        return [state.open[place] for place in np.argsort(-self.acquisition_scores(state), kind="stable")[:number]]
 
 
-class Uncertainty(Ranked):
+class Uncertainty(ScoredSelection):
     """Queries whose ranking the present model is least sure of.
 
     Args:
@@ -58,17 +58,17 @@ class Uncertainty(Ranked):
     def __init__(self, by: Literal["margin", "entropy"] = "entropy") -> None:
         self.by = by
 
-    def worth(self, state: State) -> np.ndarray:
+    def acquisition_scores(self, state: SelectionState) -> np.ndarray:
         fit = state.fit()
         if self.by == "entropy":
-            p = np.clip(fit.probabilities[state.open, :SHOWN], 1e-9, 1 - 1e-9)
+            p = np.clip(fit.probabilities[state.open, :TOP_DOCUMENTS], 1e-9, 1 - 1e-9)
             return -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean(axis=1)
-        ranking = fit.ranking.of_queries(np.array(state.open))
+        ranking = fit.ranking.select_queries(np.array(state.open))
         scores = np.where(ranking.numbers != NO_DOCUMENT, ranking.scores, ranking.mean[:, None])
         return -(scores[:, 0] - scores[:, 1]) / np.maximum(ranking.deviation, 1e-12)
 
 
-class Disagreement(Ranked):
+class Disagreement(ScoredSelection):
     """Queries for which the committee's members find different documents.
 
     Args:
@@ -82,15 +82,15 @@ class Disagreement(Ranked):
     def __init__(self, by: Literal["overlap", "rbo"] = "rbo") -> None:
         self.by = by
 
-    def worth(self, state: State) -> np.ndarray:
+    def acquisition_scores(self, state: SelectionState) -> np.ndarray:
         likeness = overlap if self.by == "overlap" else rank_biased_overlap
-        tops = [ranking.numbers[:, :SHOWN] for ranking in state.committee.rankings.values()]
+        tops = [ranking.numbers[:, :TOP_DOCUMENTS] for ranking in state.committee.rankings.values()]
         return np.array(
             [1 - np.mean([likeness(one[row], two[row]) for one, two in combinations(tops, 2)]) for row in state.open]
         )
 
 
-class ModelChange(Ranked):
+class ModelChange(ScoredSelection):
     """Queries that are expected to change the model most.
 
     The model is a small one, whose refit takes milliseconds: the weights that fuse the committee's members. They are
@@ -108,7 +108,7 @@ class ModelChange(Ranked):
     def __init__(self, penalty: float = 0.5) -> None:
         self.penalty = penalty
 
-    def worth(self, state: State) -> np.ndarray:
+    def acquisition_scores(self, state: SelectionState) -> np.ndarray:
         members = len(state.committee.members)
         fit, even = state.fit(), np.full(members, 1 / members)
         grades = {(row.query, row.doc_id): row.relevance for row in fit.judgments if row.relevance > 0}
@@ -123,7 +123,7 @@ class ModelChange(Ranked):
         present = np.array(learned_weights(tables, np.array(counts), even, self.penalty)) if tables else even
         return np.array([self._change(state, place, present, held) for place in state.open])
 
-    def _change(self, state: State, place: int, present: np.ndarray, penalty: float) -> float:
+    def _change(self, state: SelectionState, place: int, present: np.ndarray, penalty: float) -> float:
         numbers, scores = self._pool(state, place)
         fit = state.fit()
         known = dict(zip(fit.ranking.numbers[place].tolist(), fit.probabilities[place].tolist(), strict=True))
@@ -135,11 +135,13 @@ class ModelChange(Ranked):
         return float((1 - np.prod(1 - p)) * np.abs(np.array(moved) - present).sum())
 
     @staticmethod
-    def _pool(state: State, place: int) -> tuple[list[int], np.ndarray]:
+    def _pool(state: SelectionState, place: int) -> tuple[list[int], np.ndarray]:
         """What the committee finds for a query, and how each member scores it, (n_pool, n_members)."""
-        numbers = state.committee.pool(place, "round-robin", 2 * SHOWN)
+        numbers = state.committee.pool(place, "round-robin", 2 * TOP_DOCUMENTS)
         rows = [
-            Reference.of(ranking, place).spread(len(state.committee.corpus.documents), "z-score")[numbers]
+            ScoreStatistics.from_ranking(ranking, place).spread(len(state.committee.corpus.documents), "z-score")[
+                numbers
+            ]
             for ranking in state.committee.rankings.values()
         ]
         return numbers, np.stack(rows, axis=1)
@@ -159,14 +161,14 @@ class Diversity(Selection):
     def __init__(self, by: Literal["k-centre", "k-means"] = "k-means") -> None:
         self.by = by
 
-    def choose(self, state: State, number: int) -> list[int]:
+    def choose(self, state: SelectionState, number: int) -> list[int]:
         number = min(number, len(state.open))
         if number == 0:
             return []
         return self._far(state, number) if self.by == "k-centre" else self._means(state, number)
 
     @staticmethod
-    def _far(state: State, number: int) -> list[int]:
+    def _far(state: SelectionState, number: int) -> list[int]:
         points = state.committee.features
         chosen: list[int] = []
         if state.judged:
@@ -181,7 +183,7 @@ class Diversity(Selection):
         return chosen
 
     @staticmethod
-    def _means(state: State, number: int) -> list[int]:
+    def _means(state: SelectionState, number: int) -> list[int]:
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
 
@@ -204,7 +206,7 @@ class Diversity(Selection):
         return first + rest[: number - len(first)]
 
 
-class Narrowed(Selection):
+class TwoStageSelection(Selection):
     """Chooses by one way among the best of another: uncertainty, then diversity.
 
     Args:
@@ -215,13 +217,13 @@ class Narrowed(Selection):
     Source: Xu et al., ECIR 2003, doi:10.1007/3-540-36618-0_28; Zhdanov 2019, arXiv 1901.05954.
     """
 
-    def __init__(self, first: Ranked, then: Selection, times: int = 5) -> None:
+    def __init__(self, first: ScoredSelection, then: Selection, times: int = 5) -> None:
         self.first = first
         self.then = then
         self.times = times
 
-    def choose(self, state: State, number: int) -> list[int]:
-        return self.then.choose(state.among(self.first.choose(state, number * self.times)), number)
+    def choose(self, state: SelectionState, number: int) -> list[int]:
+        return self.then.choose(state.restricted_to(self.first.choose(state, number * self.times)), number)
 
 
 class Bandit(Selection):
@@ -245,7 +247,7 @@ class Bandit(Selection):
         self.prior_deviation = prior_deviation
         self.noise_deviation = noise_deviation
 
-    def choose(self, state: State, number: int) -> list[int]:
+    def choose(self, state: SelectionState, number: int) -> list[int]:
         pulled = self.pulled(list(state.changes()), state.seed)
         return list(self.arms.values())[pulled[-1]].choose(state, number)
 

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zero2ir.data.highlight import Segment, marked
+from zero2ir.data.highlight import Segment, highlight
 from zero2ir.data.judgments import normalised
 from zero2ir.data.records import Collection, Document, JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
 from zero2ir.labelling.annotators import Agreement
-from zero2ir.labelling.labelling import Effect, Item, Labelling, Progress
-from zero2ir.labelling.quality import DEEP, Doubt, second_look, self_agreement
+from zero2ir.labelling.loop import AnnotationItem, BatchEffect, Labelling, Progress
+from zero2ir.labelling.quality import DEEP, SuspiciousJudgment, find_suspicious_judgments, self_agreement
 from zero2ir.models.base import NO_DOCUMENT
-from zero2ir.program.program import PROGRAM
+from zero2ir.program.program import PROGRAM_FILE
 
 if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
-GRADES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
-RANKED = 5  # documents that the model would rank now are shown
-BEGINNING = 120  # characters of each
+GRADE_NAMES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
+PREVIEW_DEPTH = 5  # documents that the model would rank now are shown
+SNIPPET_CHARACTERS = 120  # characters of each
 QRELS, QUERIES, JSONL = "qrels.trec", "queries.jsonl", "judgments.jsonl"
 
 
 @dataclass(frozen=True)
-class Found:
+class PreviewDocument:
     """A document that the model would rank now; ``grade`` is what stands for it, None where it is not judged."""
 
     doc_id: str
-    beginning: str
+    snippet: str
     grade: int | None
 
 
@@ -41,7 +41,7 @@ class View:
     """All that a surface shows.
 
     Attributes:
-        answers: how many stand; whoever answers says so, that no answer is given twice.
+        answer_count: how many answers stand; whoever answers says so, that no answer is given twice.
         item: what is asked; None where nothing is.
         query: of the item, as pieces of text; so ``title`` and ``text`` of its document, with the query's words marked.
         ranking: what the model would rank now for the query.
@@ -52,17 +52,17 @@ class View:
         doubts: judgments that deserve a second look.
     """
 
-    answers: int
-    item: Item | None
+    answer_count: int
+    item: AnnotationItem | None
     title: Sequence[Segment] = ()
     text: Sequence[Segment] = ()
-    ranking: Sequence[Found] = ()
+    ranking: Sequence[PreviewDocument] = ()
     progress: str = ""
     share: float = 0.0
     effect: str | None = None
     stopped: str | None = None
     agreement: str | None = None
-    doubts: Sequence[Doubt] = ()
+    doubts: Sequence[SuspiciousJudgment] = ()
 
 
 class Session:
@@ -86,38 +86,39 @@ class Session:
         self._saved: int | None = None  # how many answers stood then
         check_output(output)
 
-    def answer(self, grade: int | None, answers: int) -> None:
+    def answer(self, grade: int | None, answer_count: int) -> None:
         """Answers what is asked; None skips it.
 
         Raises:
-            InputError: nothing is asked, or ``answers`` is not how many stand: it was answered elsewhere meanwhile.
+            InputError: nothing is asked, or ``answer_count`` is not how many answers stand: it was answered elsewhere
+                meanwhile.
         """
-        self._check(answers)
+        self._check(answer_count)
         self.labelling.answer(grade, self.annotator)
 
-    def undo(self, answers: int) -> None:
+    def undo(self, answer_count: int) -> None:
         """Takes the last answer back; where there is none, nothing happens.
 
         Raises:
             InputError: as ``answer``.
         """
-        self._check(answers)
+        self._check(answer_count)
         self.labelling.undo()
 
-    def judge_again(self, query_id: str, doc_id: str, grade: int, answers: int) -> None:
+    def judge_again(self, query_id: str, doc_id: str, grade: int, answer_count: int) -> None:
         """Keeps a second judgment of a pair that is judged.
 
         Raises:
             InputError: the pair is not judged; or as ``answer``.
         """
-        self._check(answers)
+        self._check(answer_count)
         before = [row for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         if not before:
             raise InputError(f"document {doc_id!r} is not judged for query {query_id!r}; judge it first")
         self.labelling.add(Annotation(query_id, before[-1].query, doc_id, grade, self.annotator, repeat=True))
 
-    def _check(self, answers: int) -> None:
-        if answers != len(self.annotations.rows):
+    def _check(self, answer_count: int) -> None:
+        if answer_count != len(self.annotations.rows):
             raise InputError("answered elsewhere meanwhile, e.g. in another window; this is what is asked now")
 
     def view(self) -> View:
@@ -125,42 +126,44 @@ class Session:
         item, progress = self.labelling.next(), self.labelling.progress
         effect = self.labelling.effect
         shown = View(
-            answers=len(self.annotations.rows),
+            answer_count=len(self.annotations.rows),
             item=item,
             progress=progress_text(progress),
             share=min(1.0, progress.queries / progress.budget),
-            effect=None if effect is None else effect_text(effect, self.labelling.inputs.tuning.measure),
+            effect=None if effect is None else batch_effect_text(effect, self.labelling.inputs.tuning.measure),
             stopped=self.labelling.stopped,
             agreement=agreement_text(self_agreement(self.annotations.rows, resamples=0)),
             doubts=self.doubts(),
         )
         return shown if item is None else self._with_item(shown, item)
 
-    def _with_item(self, view: View, item: Item) -> View:
+    def _with_item(self, view: View, item: AnnotationItem) -> View:
         document = self.document(item.doc_id)
-        ranked = self.labelling.ranking(item.query, RANKED)
+        ranked = self.labelling.ranking(item.query, PREVIEW_DEPTH)
         return replace(
             view,
-            title=marked(document.title, item.query),
-            text=marked(document.text, item.query),
+            title=highlight(document.title, item.query),
+            text=highlight(document.text, item.query),
             ranking=[self._found(item.query_id, doc_id) for doc_id in ranked],
         )
 
-    def _found(self, query_id: str, doc_id: str) -> Found:
-        beginning = " ".join(self.document(doc_id).content.split())[:BEGINNING]
+    def _found(self, query_id: str, doc_id: str) -> PreviewDocument:
+        beginning = " ".join(self.document(doc_id).content.split())[:SNIPPET_CHARACTERS]
         grades = [row.grade for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         known = [grade for grade in grades if grade is not None]
-        return Found(doc_id, beginning, known[-1] if known else None)
+        return PreviewDocument(doc_id, beginning, known[-1] if known else None)
 
     def document(self, doc_id: str) -> Document:
         """One document, by its id."""
         corpus = self.labelling.inputs.corpus
         return corpus.documents[corpus.number_of[doc_id]]
 
-    def doubts(self) -> list[Doubt]:
+    def doubts(self) -> list[SuspiciousJudgment]:
         """Judgments that deserve a second look."""
         known = self.labelling.inputs.corpus.number_of
-        return second_look([row for row in self.annotations.rows if row.doc_id in known], self._found_by_models())
+        return find_suspicious_judgments(
+            [row for row in self.annotations.rows if row.doc_id in known], self._found_by_models()
+        )
 
     def _found_by_models(self) -> dict[str, dict[str, list[str]]]:
         """What each member of the committee finds for the judged queries that it knows."""
@@ -204,21 +207,21 @@ class Session:
         judgments = self.labelling.judgments()
         if not judgments:
             raise InputError("nothing is judged, so nothing is saved")
-        before = saved(self.output)
+        before = load_saved_program(self.output)
         program = self.labelling.program()
         lines = [
             f"{len(judgments)} judged documents of {len({row.query for row in judgments})} queries",
-            f"chosen: {program.about['chosen']}, because {program.about['because']}",
+            f"chosen: {program.about['chosen']}, because {program.about['reason']}",
         ]
         if before is not None:
-            lines += changes(before, program, [text for _, text in self.labelling.queries])
+            lines += program_changes(before, program, [text for _, text in self.labelling.queries])
         program.save(self.output)
         self._saved = len(self.annotations.rows)
         return [*lines, f"saved in {self.output}; try: zero2ir search {self.output} 'your query'"]
 
-    def farewell(self) -> list[str]:
+    def closing_text(self) -> list[str]:
         """What is said at the end: what was judged, what deserves a second look, and how to go on."""
-        lines = [f"second look: “{one.query}”, {one.doc_id}: {one.why}" for one in self.doubts()]
+        lines = [f"second look: “{one.query}”, {one.doc_id}: {one.reason}" for one in self.doubts()]
         if agreement := agreement_text(self_agreement(self.annotations.rows)):
             lines.append(f"agreement with yourself: {agreement}")
         if self.annotations.rows:
@@ -235,7 +238,7 @@ class Session:
         return [*lines, "no searcher saved: " + ("nothing is judged" if self.output else "add --output my-searcher")]
 
 
-def take_over(
+def import_judgments(
     collection: Collection, imported: Path | None, labelling: Labelling
 ) -> Iterator[tuple[list[JudgedDocument], str]]:
     """What is judged elsewhere, with the name of where: in the folder's qrels, and in a file.
@@ -278,18 +281,18 @@ def check_output(output: Path | None) -> None:
     Raises:
         InputError: there is something else under that name.
     """
-    if output is not None and output.exists() and not (output / PROGRAM).is_file():
+    if output is not None and output.exists() and not (output / PROGRAM_FILE).is_file():
         raise InputError(f"{output}: exists, and is no searcher; give another name with --output")
 
 
-def saved(output: Path) -> "Program | None":
+def load_saved_program(output: Path) -> "Program | None":
     """The searcher that stands in a folder; None where there is none."""
     from zero2ir.program.program import load_program
 
     return load_program(output) if output.exists() else None
 
 
-def changes(before: "Program", after: "Program", queries: Sequence[str]) -> list[str]:
+def program_changes(before: "Program", after: "Program", queries: Sequence[str]) -> list[str]:
     """What a new searcher does differently from the saved one, in lines.
 
     Args:
@@ -318,10 +321,10 @@ def _first_ten(program: "Program", queries: Sequence[str]) -> list[list[str]]:
     return [[program.documents[number].doc_id for number in row if number != NO_DOCUMENT] for row in ranking.numbers]
 
 
-def effect_text(effect: Effect, measure: str) -> str:
+def batch_effect_text(effect: BatchEffect, measure: str) -> str:
     """What the last refit changed, in words."""
     return (
-        f"the last batch moved {effect.moved:.0%} of the first ten documents; {measure}, cross-validated: "
+        f"the last batch moved {effect.changed_share:.0%} of the first ten documents; {measure}, cross-validated: "
         f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all that are judged now"
     )
 

@@ -19,9 +19,9 @@ class LabellingSettings(BaseModel):
         candidates: queries that may be chosen; of a longer log so many are drawn.
         repeats: further items as a share of a batch, which were judged before and are shown again.
         patience: batches in a row that change nothing before it stops; 0 is for ever.
-        least: judged queries before it may stop.
-        moved: the share of the candidate queries' first ten documents that counts as nothing when it moves.
-        gain: the change of the cross-validated gain that counts as nothing, in units of the measure.
+        min_queries: judged queries before it may stop.
+        max_changed_share: the share of the candidate queries' first ten documents that counts as nothing when it moves.
+        max_gain_change: the change of the cross-validated gain that counts as nothing, in units of the measure.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,9 +33,9 @@ class LabellingSettings(BaseModel):
     candidates: Annotated[int, Field(ge=1)] = 300
     repeats: Annotated[float, Field(ge=0, le=1)] = 0.0
     patience: Annotated[int, Field(ge=0)] = 2
-    least: Annotated[int, Field(ge=1)] = 20
-    moved: Annotated[float, Field(ge=0, le=1)] = 0.02
-    gain: Annotated[float, Field(ge=0)] = 0.002
+    min_queries: Annotated[int, Field(ge=1)] = 20
+    max_changed_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    max_gain_change: Annotated[float, Field(ge=0)] = 0.002
 
     def batch(self, number: int) -> int:
         """How many queries the batch of this number, from 0, has."""

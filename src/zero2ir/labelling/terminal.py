@@ -11,11 +11,11 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from zero2ir.data.highlight import Segment, marked, printable
+from zero2ir.data.highlight import Segment, highlight, printable
 from zero2ir.errors import InputError
-from zero2ir.labelling.session import GRADES, Session, View
+from zero2ir.labelling.session import GRADE_NAMES, Session, View
 
-KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADES.items()), "s skip", "u undo", "q quit"])
+KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADE_NAMES.items()), "s skip", "u undo", "q quit"])
 MORE = "m the whole document"
 AROUND = 16  # lines of the screen that are not the document's
 CTRL_D = "\x04"
@@ -33,7 +33,7 @@ def require_terminal() -> None:
         raise InputError("no terminal to ask in: standard input or output is none; use a terminal, or --web")
 
 
-def label(session: Session, console: Console, keys: Iterator[str]) -> None:
+def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> None:
     """Shows what is asked and takes answers, until nothing is asked any more or the person quits.
 
     Args:
@@ -52,11 +52,11 @@ def label(session: Session, console: Console, keys: Iterator[str]) -> None:
             whole = not whole
             continue
         if key == "u":
-            session.undo(view.answers)
+            session.undo(view.answer_count)
         elif key == "s":
-            session.answer(None, view.answers)
-        elif key in map(str, GRADES):
-            session.answer(int(key), view.answers)
+            session.answer(None, view.answer_count)
+        elif key in map(str, GRADE_NAMES):
+            session.answer(int(key), view.answer_count)
         else:
             continue
         view, whole = _fitted(session, console), False
@@ -101,7 +101,7 @@ def _ranked(place: int, view: View, width: int) -> Text:
     found = view.ranking[place]
     grade = " " if found.grade is None else str(found.grade)
     line = Text(f" {place + 1}. [{grade}] {printable(found.doc_id)}  ")
-    line.append(printable(found.beginning), style="dim")
+    line.append(printable(found.snippet), style="dim")
     line.truncate(width, overflow="ellipsis")
     return line
 
@@ -111,16 +111,16 @@ def _text(segments: Sequence[Segment]) -> Text:
     return Text.assemble(*((printable(piece), "bold black on yellow" if mark else "") for piece, mark in segments))
 
 
-def second_look(session: Session, console: Console, keys: Iterator[str]) -> None:
+def review_suspicious_judgments(session: Session, console: Console, keys: Iterator[str]) -> None:
     """Offers each doubtful judgment once more; nothing changes without a key."""
     for number, doubt in enumerate(doubts := session.doubts(), start=1):
         document = session.document(doubt.doc_id)
         console.clear()
         console.print(
-            Text(f"Second look {number} of {len(doubts)}: {printable(doubt.why)}", style="yellow"),
+            Text(f"Suspicious judgment {number} of {len(doubts)}: {printable(doubt.reason)}", style="yellow"),
             Text.assemble(("Query  ", "dim"), (printable(doubt.query), "bold")),
             Panel(
-                _text(marked(document.content, doubt.query)), title=Text(printable(doubt.doc_id)), title_align="left"
+                _text(highlight(document.content, doubt.query)), title=Text(printable(doubt.doc_id)), title_align="left"
             ),
             Text(f"It is graded {doubt.grade}.  0, 1 or 2 grades it once more  s leaves it  q quits", style="reverse"),
         )

@@ -15,13 +15,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTex
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
-from zero2ir.io.sockets import HOST, NAMES, listen, same
-from zero2ir.labelling.session import GRADES, JSONL, QRELS, QUERIES, Session, View
+from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets, listen
+from zero2ir.labelling.session import GRADE_NAMES, JSONL, QRELS, QUERIES, Session, View
 
-__all__ = ["application", "as_json", "listen", "serve"]
+__all__ = ["labelling_application", "listen", "serve_labelling", "view_json"]
 
 TOKEN_HEADER = "x-zero2ir-token"
-PAGE = Path(str(files("zero2ir.labelling") / "page"))
+PAGE_FOLDER = Path(str(files("zero2ir.labelling") / "page"))
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -35,21 +35,21 @@ HEADERS = {
 }
 
 
-class Given(BaseModel):
-    """What the page sends: ``answers`` is how many stood when it was drawn, so that nothing is answered twice."""
+class PageRequest(BaseModel):
+    """What the page sends: ``answer_count`` is how many stood when it was drawn, so that nothing is answered twice."""
 
     model_config = ConfigDict(extra="forbid")
 
-    answers: int
+    answer_count: int
 
 
-class Answer(Given):
+class GradeRequest(PageRequest):
     """An answer; no grade for a skipped item."""
 
     grade: Literal[0, 1, 2] | None
 
 
-class Again(Given):
+class RegradeRequest(PageRequest):
     """A second judgment of a pair that is judged."""
 
     query_id: str
@@ -57,20 +57,20 @@ class Again(Given):
     grade: Literal[0, 1, 2]
 
 
-def serve(session: Session, bound: socket.socket) -> None:
+def serve_labelling(session: Session, bound: socket.socket) -> None:
     """Serves the page until Ctrl-C, and prints its address first."""
     import uvicorn
 
     token, port = secrets.token_urlsafe(), bound.getsockname()[1]
     print(f"open http://{HOST}:{port}/?token={token} in a browser; Ctrl-C here ends it", flush=True)
-    config = uvicorn.Config(application(session, port, token), log_level="warning", access_log=False)
+    config = uvicorn.Config(labelling_application(session, port, token), log_level="warning", access_log=False)
     try:
         uvicorn.Server(config).run(sockets=[bound])
     except KeyboardInterrupt:
         print()  # below the ^C
 
 
-def application(session: Session, port: int, token: str) -> FastAPI:
+def labelling_application(session: Session, port: int, token: str) -> FastAPI:
     """The page and what it asks for.
 
     Whoever has ``token`` gets a cookie; nothing is answered without it. What changes anything needs the page's own
@@ -83,24 +83,28 @@ def application(session: Session, port: int, token: str) -> FastAPI:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     lock, page_secret, cookie = Lock(), secrets.token_urlsafe(), f"zero2ir_{port}"
-    origins = {f"http://{name}:{port}" for name in NAMES}
+    origins = {f"http://{name}:{port}" for name in LOOPBACK_NAMES}
 
     def refused(request: Request) -> str | None:
         if f"http://{request.headers.get('host', '')}" not in origins:
             return "this page is served to this machine alone"  # another name for 127.0.0.1: DNS rebinding
-        if not same(request.cookies.get(cookie, ""), token):
+        if not equal_secrets(request.cookies.get(cookie, ""), token):
             return "open the address that the terminal shows: it carries the key to this page"
         if request.method == "GET":
             return None
         if request.headers.get("origin") != f"http://{request.headers['host']}":
             return "asked from another site"
-        return None if same(request.headers.get(TOKEN_HEADER, ""), page_secret) else "this page is old; load it again"
+        return (
+            None
+            if equal_secrets(request.headers.get(TOKEN_HEADER, ""), page_secret)
+            else "this page is old; load it again"
+        )
 
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         named = f"http://{request.headers.get('host', '')}" in origins
         response: Response
-        if named and request.method == "GET" and request.url.path == "/" and same(_token(request), token):
+        if named and request.method == "GET" and request.url.path == "/" and equal_secrets(_token(request), token):
             response = RedirectResponse("/", status_code=303)
             response.set_cookie(cookie, token, httponly=True, samesite="strict")
         elif reason := refused(request):
@@ -117,7 +121,7 @@ def application(session: Session, port: int, token: str) -> FastAPI:
     def changed(change: Callable[[], None]) -> dict[str, Any]:
         with lock:
             change()
-            return as_json(session.view())
+            return view_json(session.view())
 
     @app.get("/")
     def page() -> HTMLResponse:
@@ -125,27 +129,27 @@ def application(session: Session, port: int, token: str) -> FastAPI:
 
     @app.get("/label.js")
     def script() -> FileResponse:
-        return FileResponse(PAGE / "label.js", media_type="text/javascript")
+        return FileResponse(PAGE_FOLDER / "label.js", media_type="text/javascript")
 
     @app.get("/label.css")
     def style() -> FileResponse:
-        return FileResponse(PAGE / "label.css", media_type="text/css")
+        return FileResponse(PAGE_FOLDER / "label.css", media_type="text/css")
 
     @app.get("/view")
     def view() -> dict[str, Any]:
         return changed(lambda: None)
 
     @app.post("/answer")
-    def answer(given: Answer) -> dict[str, Any]:
-        return changed(lambda: session.answer(given.grade, given.answers))
+    def answer(given: GradeRequest) -> dict[str, Any]:
+        return changed(lambda: session.answer(given.grade, given.answer_count))
 
     @app.post("/undo")
-    def undo(given: Given) -> dict[str, Any]:
-        return changed(lambda: session.undo(given.answers))
+    def undo(given: PageRequest) -> dict[str, Any]:
+        return changed(lambda: session.undo(given.answer_count))
 
     @app.post("/again")
-    def again(given: Again) -> dict[str, Any]:
-        return changed(lambda: session.judge_again(given.query_id, given.doc_id, given.grade, given.answers))
+    def again(given: RegradeRequest) -> dict[str, Any]:
+        return changed(lambda: session.judge_again(given.query_id, given.doc_id, given.grade, given.answer_count))
 
     @app.post("/save")
     def save() -> dict[str, Any]:
@@ -163,7 +167,7 @@ def application(session: Session, port: int, token: str) -> FastAPI:
     return app
 
 
-def as_json(view: View) -> dict[str, Any]:
+def view_json(view: View) -> dict[str, Any]:
     """What the page draws; texts are texts, and the page sets them as such."""
     return asdict(view) | {"item": None if view.item is None else view.item._asdict()}
 
@@ -172,10 +176,10 @@ def _page(page_secret: str, saves: bool) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
     )
     template = environment.get_template("label.html.j2")
-    return template.render(token=page_secret, grades=GRADES, saves=saves, exports=(QRELS, QUERIES, JSONL))
+    return template.render(token=page_secret, grades=GRADE_NAMES, saves=saves, exports=(QRELS, QUERIES, JSONL))
 
 
 def _token(request: Request) -> str:

@@ -72,7 +72,7 @@ class CompactAdapter(dspy.Adapter):
         return apply_output_field_defaults(signature, {name: getattr(answer, name) for name in signature.output_fields})
 
 
-def as_data(text: str) -> str:
+def escape_untrusted_text(text: str) -> str:
     """Untrusted text as one line that can neither end a turn nor start one."""
     text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be sent
     text = _UNPRINTABLE.sub("", text)
@@ -122,14 +122,14 @@ def _input_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> s
 def _output_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
     if _answers_with_a_line(signature):
         (name,) = signature.output_fields
-        return as_data(str(values[name]))
+        return escape_untrusted_text(str(values[name]))
     return json.dumps({name: serialize_for_json(values[name]) for name in signature.output_fields}, ensure_ascii=False)
 
 
 def _as_text(value: Any) -> str:
     """A string as one line, a list as numbered lines, anything else as JSON."""
     if isinstance(value, str):
-        return as_data(value)
+        return escape_untrusted_text(value)
     if isinstance(value, list | tuple):
         return "".join(f"\n[{number}] {_as_text(item)}" for number, item in enumerate(value, start=1))
-    return as_data(json.dumps(serialize_for_json(value), ensure_ascii=False))
+    return escape_untrusted_text(json.dumps(serialize_for_json(value), ensure_ascii=False))

@@ -26,7 +26,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
 from zero2ir.io.terminal import progress
 from zero2ir.lm.adapter import CompactAdapter
-from zero2ir.lm.limits import Limits, present_limits
+from zero2ir.lm.limits import Limits, current_limits
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
@@ -35,7 +35,7 @@ from zero2ir.lm.weights import weights_file
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
 CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
 CACHE_BYTES = 10 << 30
-NOT_IN_KEY = ["api_key", "api_base", "timeout"]  # what does not change an answer
+KEYS_NOT_CACHED = ["api_key", "api_base", "timeout"]  # what does not change an answer
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class MeteredLM(dspy.LM):
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
             request["seed"] = options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # every server takes 31 bits
         answers = self.answers if self.cache else None
-        if answers is not None and (known := answers.get(request, NOT_IN_KEY)) is not None:
+        if answers is not None and (known := answers.get(request, KEYS_NOT_CACHED)) is not None:
             self.usage.add(cached=1)
             return known
         start = time.perf_counter()
@@ -82,7 +82,7 @@ class MeteredLM(dspy.LM):
         finally:
             self.usage.add(seconds=time.perf_counter() - start)
         if answers is not None:
-            answers.put(request, _plain(outputs), NOT_IN_KEY)
+            answers.put(request, _plain(outputs), KEYS_NOT_CACHED)
         return outputs
 
     def update_history(self, entry: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ class MeteredLM(dspy.LM):
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A language model; get one from ``open_lm`` or ``lasting_lm``.
+    """A language model; get one from ``open_lm`` or ``lazy_lm``.
 
     Attributes:
         settings: what was asked for.
@@ -155,7 +155,7 @@ class LanguageModel:
             InputError: there is no model, or it cannot be reached or refuses to work; or, within ``limited``, too many
                 of its answers are of no use.
         """
-        limits = present_limits()
+        limits = current_limits()
         lm = self.lm if limits is None else _hurried(self.lm, limits)
         context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace reach the threads
 
@@ -180,7 +180,7 @@ class LanguageModel:
             pending = pool.map(lambda values: context.copy().run(answer, values), inputs)
             answers = list(progress(pending, description, total=len(inputs)))
         unusable = sum(isinstance(one, LMFailure) for one in answers)
-        if limits is not None and unusable > limits.unusable * len(inputs):
+        if limits is not None and unusable > limits.max_unusable_share * len(inputs):
             raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are of no use")
         return answers
 
@@ -190,9 +190,9 @@ class LanguageModel:
         A call's options win over the client's, so that they have to be among its own.
         """
         own = values.get("config", {})
-        given = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
-        sampled = max(given["temperature"], SECOND_TRY_TEMPERATURE)
-        return {**values, "config": {**own, "rollout_id": -1 - given["rollout_id"], "temperature": sampled}}
+        options = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
+        sampled = max(options["temperature"], SECOND_TRY_TEMPERATURE)
+        return {**values, "config": {**own, "rollout_id": -1 - options["rollout_id"], "temperature": sampled}}
 
 
 def _hurried(lm: MeteredLM, limits: Limits) -> MeteredLM:
@@ -221,7 +221,7 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
         yield language_model
 
 
-def lasting_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
+def lazy_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
     """A language model that is opened at its first use, and closed when nobody holds it or the process ends.
 
     Args:

@@ -11,18 +11,18 @@ class Limits(NamedTuple):
 
     Attributes:
         seconds: after which a request is given up; it is sent once.
-        unusable: the share of unusable answers above which all of them count as an error.
+        max_unusable_share: the share of unusable answers above which all of them count as an error.
     """
 
     seconds: float
-    unusable: float
+    max_unusable_share: float
 
 
 _LIMITS: ContextVar[Limits | None] = ContextVar("limits", default=None)
 
 
 @contextmanager
-def limited(limits: Limits) -> Iterator[None]:
+def lm_limits(limits: Limits) -> Iterator[None]:
     """Limits every question to a language model in the block, and in threads with its context."""
     token = _LIMITS.set(limits)
     try:
@@ -31,6 +31,6 @@ def limited(limits: Limits) -> Iterator[None]:
         _LIMITS.reset(token)
 
 
-def present_limits() -> Limits | None:
+def current_limits() -> Limits | None:
     """Those of the block that this is called in; None where nobody waits."""
     return _LIMITS.get()

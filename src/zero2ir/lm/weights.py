@@ -24,12 +24,12 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
     Raises:
         InputError: the package or the file is missing or altered, or it is no GGUF file.
     """
-    given = _whole(settings, [_packaged(settings, part) for part in settings.parts], folder)
+    source = _whole(settings, [_packaged(settings, part) for part in settings.parts], folder)
     if settings.quantization is None:
-        return given
-    path = folder / f"{sha256(given)[:12]}-{settings.quantization}.gguf"
+        return source
+    path = folder / f"{sha256(source)[:12]}-{settings.quantization}.gguf"
     if not path.is_file():
-        _quantize(given, path, settings.quantization)
+        _quantize(source, path, settings.quantization)
     return path
 
 
@@ -68,16 +68,16 @@ def _packaged(settings: LMSettings, place: str) -> Path:
     return path
 
 
-def _quantize(given: Path, path: Path, quantization: str) -> None:
+def _quantize(source: Path, path: Path, quantization: str) -> None:
     """Writes a GGUF file with all matrices in another quantization, and all else as it is; seconds for 135M weights."""
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
     from gguf.quants import dequantize, quantize
 
     wanted = GGMLQuantizationType[quantization]
     try:
-        reader = GGUFReader(given)
+        reader = GGUFReader(source)
     except ValueError as error:
-        raise InputError(f"{given}: this is no GGUF file ({error})") from None
+        raise InputError(f"{source}: this is no GGUF file ({error})") from None
     with finished_file(path, "wb") as file:
         writer = GGUFWriter(file.name, reader.fields["general.architecture"].contents())
         _copy_fields(reader, writer)

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.data.languages import identify
+from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.sentences import sentences
+from zero2ir.encoders.sentences import split_query_sentences
 from zero2ir.encoders.training import FitSettings
-from zero2ir.models.adapter import DenseAdapterSettings, adapt
-from zero2ir.models.base import counted
+from zero2ir.models.base import weighted_examples
 from zero2ir.models.dense import Dense
-from zero2ir.models.nearest import Precision
-from zero2ir.models.translated import Fields, demonstrations, require_translator, translator
+from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter
+from zero2ir.models.translated import TranslationFields, parallel_demonstrations, require_translator, translator
+from zero2ir.models.vector_index import Precision
 
 
 class AlignmentSettings(BaseModel):
@@ -82,7 +82,7 @@ class Aligned(Dense):
         return {**super()._told(), "alignment": self.alignment.model_dump()}
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        pairs = {example.query: example.translation for example in counted(examples) if example.translation}
+        pairs = {example.query: example.translation for example in weighted_examples(examples) if example.translation}
         if not pairs:
             return super().learn(examples, seed)
         given = self.network.encode_queries(list(pairs)), self.network.encode_queries(list(pairs.values()))
@@ -94,7 +94,7 @@ class Aligned(Dense):
             both = np.concatenate([given[0], far]), np.concatenate([given[1], near])
             learned.map = align(*both, self.alignment)
             for _ in range(self.alignment.rounds):
-                rows, columns = mutual_nearest(adapt(far, learned.map), near)
+                rows, columns = mutual_nearest(apply_adapter(far, learned.map), near)
                 both = np.concatenate([given[0], far[rows]]), np.concatenate([given[1], near[columns]])
                 learned.map = align(*both, self.alignment)
         return learned
@@ -103,11 +103,11 @@ class Aligned(Dense):
         """Sentences of the documents that the seed draws, and what a language model makes of them."""
         settings = self.alignment
         rng = np.random.default_rng(seed)
-        known = sorted({sentence for text in self.corpus.contents for sentence in sentences(text)})
+        known = sorted({sentence for text in self.corpus.contents for sentence in split_query_sentences(text)})
         drawn = [known[place] for place in rng.permutation(len(known))[: settings.sentences]]
-        shown = demonstrations(examples, settings.demonstrations, rng)
-        language = identify([example.query for example in examples])
-        fields = Fields.between(identify(self.corpus.contents), language)
+        shown = parallel_demonstrations(examples, settings.demonstrations, rng)
+        language = identify_language([example.query for example in examples])
+        fields = TranslationFields.between(identify_language(self.corpus.contents), language)
         turned = [{"query": row["translation"], "translation": row["query"]} for row in shown]
         writer = translator(fields, turned, settings.max_tokens, logprobs=False)
         language_model = require_translator(self.corpus, language)

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from zero2ir.models.prompted import PartPrompt, Prompted
 
 NO_DOCUMENT = -1
-STATE = "model.json"
-TOP = 10  # documents by which rankings are held against each other
-SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
+MODEL_STATE_FILE = "model.json"
+AGREEMENT_DEPTH = 10  # documents by which rankings are held against each other
+REFERENCE_SAMPLE = 256  # documents that tell what scores are usual, where not all are scored
 
 Candidates = Sequence[np.ndarray]  # for each query the numbers of the documents that it ranks, each once, int64
-Asked = Callable[[str, Sequence[str] | None, int], dict[str, Any]]  # of a query, texts in place of documents, and k
+TaskFunction = Callable[
+    [str, Sequence[str] | None, int], dict[str, Any]
+]  # of a query, texts in place of documents, and k
 Value = TypeVar("Value")
 
 
@@ -51,13 +53,13 @@ class Ranking(NamedTuple):
         """The best ``k`` alone."""
         return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
 
-    def of_queries(self, rows: np.ndarray | slice) -> "Ranking":
+    def select_queries(self, rows: np.ndarray | slice) -> "Ranking":
         """Some queries alone."""
         agreement = None if self.agreement is None else self.agreement[rows]
         return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
 
 
-class Start(NamedTuple):
+class Initialization(NamedTuple):
     """Where learning begins, and how each parameter moves from there.
 
     Attributes:
@@ -71,9 +73,9 @@ class Start(NamedTuple):
     rates: Mapping[str, np.ndarray] = MappingProxyType({})
     steps: float = 1.0
 
-    def of(self, part: int) -> "Start":
+    def for_part(self, part: int) -> "Initialization":
         """What concerns one part of a composite."""
-        return Start(_of_part(self.parameters, part), _of_part(self.rates, part), self.steps)
+        return Initialization(_of_part(self.parameters, part), _of_part(self.rates, part), self.steps)
 
     def rate(self, name: str) -> np.ndarray:
         """The rates of one parameter."""
@@ -172,7 +174,7 @@ class Retriever(Model):
         """
 
     @abstractmethod
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -198,35 +200,35 @@ class Retriever(Model):
         """
         return _prefixed([part.parameters() for part in self.parts()])
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """Which of the parameters are the few that a handful of examples can move alone: 1 there, 0 elsewhere."""
-        return _prefixed([part.head() for part in self.parts()])
+        return _prefixed([part.head_mask() for part in self.parts()])
 
-    def starting_from(self, start: Start) -> Self:
+    def with_initialization(self, start: Initialization) -> Self:
         """An indexed copy that has these parameters; its ``learn`` begins there, and keeps near to them."""
-        parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
+        parts = [part.with_initialization(start.for_part(number)) for number, part in enumerate(self.parts())]
         return self.with_parts(parts) if parts else self
 
-    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray | None:
+    def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray | None:
         """(n_examples, n_judged) cosines of the gradients that ``learn`` would follow at first, the mean over parts.
 
         None where no part can tell.
         """
-        told = [found for part in self.parts() if (found := part.agreement(examples, judged)) is not None]
+        told = [found for part in self.parts() if (found := part.gradient_cosines(examples, judged)) is not None]
         return np.mean(told, axis=0) if told else None
 
-    def prompted(self) -> dict[str, "Prompted"]:
+    def prompted_parts(self) -> dict[str, "Prompted"]:
         """What in it asks a language model, by name; a part's names have its number in front, "0.reranker"."""
-        return _prefixed([part.prompted() for part in self.parts()])
+        return _prefixed([part.prompted_parts() for part in self.parts()])
 
     def with_prompts(self, prompts: Mapping[str, "PartPrompt"]) -> Self:
-        """An indexed copy that asks with these prompts, by the names of ``prompted``; others stay."""
+        """An indexed copy that asks with these prompts, by the names of ``prompted_parts``; others stay."""
         parts = [part.with_prompts(_of_part(prompts, number)) for number, part in enumerate(self.parts())]
         return self.with_parts(parts) if parts and prompts else self
 
-    def over(self, corpus: Corpus) -> Self:
+    def reindexed(self, corpus: Corpus) -> Self:
         """A copy with the same settings that is indexed on other documents."""
-        parts = [part.over(corpus) for part in self.parts()]
+        parts = [part.reindexed(corpus) for part in self.parts()]
         changed = self.with_parts(parts) if parts else copy(self)
         return changed.index(corpus)
 
@@ -239,17 +241,17 @@ class Retriever(Model):
         """What points to answers in the documents that it ranks; None where nothing does."""
         return next((found for part in self.parts() if (found := part.reader()) is not None), None)
 
-    def tasks(self) -> dict[str, Asked]:
+    def task_functions(self) -> dict[str, TaskFunction]:
         """What it can be asked beside ranking, by name; what comes back are the fields of a prediction."""
-        return {name: asked for part in self.parts() for name, asked in part.tasks().items()}
+        return {name: asked for part in self.parts() for name, asked in part.task_functions().items()}
 
     def notes(self) -> dict[str, str]:
         """What a report should say of it, by what it is about."""
         return {name: note for part in self.parts() for name, note in part.notes().items()}
 
-    def learns_first(self) -> bool:
+    def requires_learning(self) -> bool:
         """Whether it is no sane default before it has learned, such as a translator that was shown no example."""
-        return any(part.learns_first() for part in self.parts())
+        return any(part.requires_learning() for part in self.parts())
 
     def settings(self) -> dict[str, Any]:
         """The present value of everything that can be tuned; JSON. Nothing, unless a model says otherwise."""
@@ -310,38 +312,40 @@ def write_state(folder: Path, model: Model, **state: Any) -> None:
     """Writes a model's kind, a retriever's settings, and what else ``load`` needs; JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"settings": model.settings()} if isinstance(model, Retriever) else {}
-    write_json(folder / STATE, {"kind": model.kind, **settings, **state})
+    write_json(folder / MODEL_STATE_FILE, {"kind": model.kind, **settings, **state})
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """Reads what ``write_state`` wrote."""
-    return json.loads((folder / STATE).read_text(encoding="utf-8"))
+    return json.loads((folder / MODEL_STATE_FILE).read_text(encoding="utf-8"))
 
 
-def stated(state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def stored_settings(state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Those of the names that a saved state has, with what it says; one that was saved before may lack some."""
     return {name: state[name] for name in names if name in state}
 
 
-def best(scores: np.ndarray, k: int, found: np.ndarray | None = None, candidates: Candidates | None = None) -> Ranking:
+def top_k(
+    scores: np.ndarray, k: int, matching: np.ndarray | None = None, candidates: Candidates | None = None
+) -> Ranking:
     """Cuts full score rows down to a ranking.
 
     Args:
         scores: (n_queries, n_documents) float, higher is better.
         k: the length of the ranking, at least 1.
-        found: (n_queries, n_documents) bool, the documents that match and may be returned; all where None.
+        matching: (n_queries, n_documents) bool, the documents that match and may be returned; all where None.
         candidates: what is returned instead, whether it matches or not.
     """
     numbers = np.full((len(scores), k), NO_DOCUMENT, dtype=np.int64)
     kept = np.full((len(scores), k), -np.inf, dtype=np.float32)
     mean, deviation = np.zeros(len(scores)), np.zeros(len(scores))
     for row, values in enumerate(scores):
-        mean[row], deviation[row] = moments(values if found is None else np.where(found[row], values, 0.0))
+        mean[row], deviation[row] = moments(values if matching is None else np.where(matching[row], values, 0.0))
         values = values.astype(np.float32)  # as they are kept: what is equal then falls by number
         if candidates is not None:
             ranked = np.sort(candidates[row])
         else:
-            ranked = np.arange(len(values)) if found is None else np.flatnonzero(found[row])
+            ranked = np.arange(len(values)) if matching is None else np.flatnonzero(matching[row])
         if len(ranked) > k:  # everything that ties with the k-th best stays in, so that ties fall by number
             least = np.partition(values[ranked], -k)[-k]
             ranked = ranked[values[ranked] >= least]
@@ -358,27 +362,27 @@ def moments(scores: np.ndarray) -> tuple[float, float]:
     return float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
 
 
-def usual(n_documents: int) -> np.ndarray:
-    """The numbers of at most ``SAMPLE`` documents, spread evenly over the collection: the scores that are usual."""
-    return np.unique(np.linspace(0, n_documents - 1, SAMPLE).astype(np.int64))
+def reference_sample(n_documents: int) -> np.ndarray:
+    """The numbers of at most ``REFERENCE_SAMPLE`` documents, spread evenly over the collection."""
+    return np.unique(np.linspace(0, n_documents - 1, REFERENCE_SAMPLE).astype(np.int64))
 
 
-def widened(candidates: Candidates, n_documents: int) -> list[np.ndarray]:
+def with_reference_sample(candidates: Candidates, n_documents: int) -> list[np.ndarray]:
     """The candidates together with the usual documents, for a part whose scores are put on a common scale."""
-    return [np.union1d(numbers, usual(n_documents)) for numbers in candidates]
+    return [np.union1d(numbers, reference_sample(n_documents)) for numbers in candidates]
 
 
-def longest(candidates: Candidates) -> int:
+def max_candidates(candidates: Candidates) -> int:
     """The length of a ranking that holds all candidates of every query."""
     return max(1, *map(len, candidates), 0)
 
 
-def of_queries(candidates: Candidates | None, rows: slice) -> Candidates | None:
+def select_candidates(candidates: Candidates | None, rows: slice) -> Candidates | None:
     """The candidates of some of the queries."""
     return None if candidates is None else candidates[rows]
 
 
-def joined(rankings: Sequence[Ranking]) -> Ranking:
+def concatenate_rankings(rankings: Sequence[Ranking]) -> Ranking:
     """The rankings of several batches of queries as one."""
     known = [one.agreement for one in rankings if one.agreement is not None]
     return Ranking(
@@ -390,29 +394,29 @@ def joined(rankings: Sequence[Ranking]) -> Ranking:
     )
 
 
-def agreement(rankings: Sequence[Ranking]) -> np.ndarray:
+def ranking_agreement(rankings: Sequence[Ranking]) -> np.ndarray:
     """(n_queries,) the share of the first ten documents that two rankings have in common, the mean over all pairs.
 
     Args:
         rankings: two or more of the same queries; of shorter ones, the share of ten all the same.
     """
-    firsts = [[set(row[row != NO_DOCUMENT].tolist()) for row in one.numbers[:, :TOP]] for one in rankings]
-    shared = [[len(a & b) / TOP for a, b in zip(*pair, strict=True)] for pair in combinations(firsts, 2)]
+    firsts = [[set(row[row != NO_DOCUMENT].tolist()) for row in one.numbers[:, :AGREEMENT_DEPTH]] for one in rankings]
+    shared = [[len(a & b) / AGREEMENT_DEPTH for a, b in zip(*pair, strict=True)] for pair in combinations(firsts, 2)]
     return np.mean(shared, axis=0)
 
 
-def counted(examples: Sequence[Example]) -> list[Example]:
+def weighted_examples(examples: Sequence[Example]) -> list[Example]:
     """The examples that teach anything: one of weight 0 is no negative of the others, either."""
     return [example for example in examples if example.weight > 0]
 
 
-def distinct(candidates: Sequence[Sequence[str]]) -> tuple[list[str], list[list[int]]]:
+def distinct_texts(candidates: Sequence[Sequence[str]]) -> tuple[list[str], list[list[int]]]:
     """Each text of the candidates once, sorted; and for each query the places of its candidates among them."""
     texts = sorted({text for row in candidates for text in row})
     place = {text: number for number, text in enumerate(texts)}
     return texts, [[place[text] for text in row] for row in candidates]
 
 
-def split(scores: np.ndarray, candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+def split_scores(scores: np.ndarray, candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """The scores of all candidates in a row, (n,), as one array a query."""
     return np.split(scores, np.cumsum([len(texts) for texts in candidates])[:-1]) if len(candidates) else []

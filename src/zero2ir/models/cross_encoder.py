@@ -9,18 +9,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.encoders.base import device, readable
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.training import quiet, train_in_order
+from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError
-from zero2ir.models.base import Reranker, read_state, split, stated, write_state
+from zero2ir.models.base import Reranker, read_state, split_scores, stored_settings, write_state
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
     from torch.nn import Module
 
-WEIGHTS = "weights"
+WEIGHTS_FOLDER = "weights"
 
 
 class CrossEncoderSettings(BaseModel):
@@ -99,12 +99,12 @@ class CrossEncoder(Reranker):
             for text in readable(texts)
         ]
         if not pairs:
-            return split(np.zeros(0, dtype=np.float32), candidates)
+            return split_scores(np.zeros(0, dtype=np.float32), candidates)
         import torch
 
-        with TURNS:
+        with BATCH_LOCK:
             logits = self.network.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
-        return split(np.asarray(logits, dtype=np.float32), candidates)
+        return split_scores(np.asarray(logits, dtype=np.float32), candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns to put the relevant texts of each query before its hard negatives and others' relevant texts."""
@@ -112,7 +112,7 @@ class CrossEncoder(Reranker):
         if not rows:
             return None
         learned = type(self)(self.encoder, self.max_tokens, self.fit).index(self.corpus)
-        learned.network = train(self._new_network(seed), rows, self.fit, seed)
+        learned.network = train_cross_encoder(self._new_network(seed), rows, self.fit, seed)
         return learned
 
     def _new_network(self, seed: int) -> "Network":
@@ -131,7 +131,11 @@ class CrossEncoder(Reranker):
                 f"the encoder {self.encoder!r} is no transformer, and a cross-encoder needs the body of one; "
                 "choose encoder=minilm, or another model"
             )
-        with TemporaryDirectory() as folder, torch.random.fork_rng(), quiet():  # it would report that the head is new
+        with (
+            TemporaryDirectory() as folder,
+            torch.random.fork_rng(),
+            quiet_transformers(),
+        ):  # it would report that the head is new
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
@@ -140,16 +144,16 @@ class CrossEncoder(Reranker):
         told = {"encoder": self.encoder, "max_tokens": self.max_tokens, "fit": self.fit.model_dump()}
         write_state(folder, self, **told, learned=self.network is not None)
         if self.network is not None:
-            self.network.save(str(folder / WEIGHTS), create_model_card=False)
+            self.network.save(str(folder / WEIGHTS_FOLDER), create_model_card=False)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from sentence_transformers import CrossEncoder as Network
 
         state = read_state(folder)
-        reranker = cls(**stated(state, ("encoder", "max_tokens", "fit"))).index(corpus)
+        reranker = cls(**stored_settings(state, ("encoder", "max_tokens", "fit"))).index(corpus)
         if state["learned"]:
-            reranker.network = Network(str(folder / WEIGHTS), local_files_only=True, device=device())
+            reranker.network = Network(str(folder / WEIGHTS_FOLDER), local_files_only=True, device=device())
         return reranker
 
 
@@ -194,7 +198,9 @@ def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[
     return [numbers[place] for place in rng.permutation(len(numbers))[:most]]
 
 
-def train(network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int) -> "Network":
+def train_cross_encoder(
+    network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int
+) -> "Network":
     """Trains a cross-encoder in place on lists in the given order, and returns it."""
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 

@@ -9,26 +9,26 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
 from zero2ir.encoders.examples import Example, text_columns
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
-from zero2ir.models.adapter import DenseAdapterSettings, adapt, agreement, fit_adapter
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
+    Initialization,
     Ranking,
     Retriever,
-    Start,
-    counted,
-    distinct,
+    distinct_texts,
     read_state,
-    stated,
+    stored_settings,
+    weighted_examples,
     write_state,
 )
-from zero2ir.models.nearest import Precision, check_searchable, load_nearest, nearest
+from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter, gradient_cosines
+from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
 
 
 class Dense(Retriever):
@@ -65,7 +65,7 @@ class Dense(Retriever):
         self.vectors: Precision = vectors
         self.exact_limit = exact_limit
         self.map: np.ndarray | None = None
-        self.start = Start()
+        self.start = Initialization()
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -76,26 +76,26 @@ class Dense(Retriever):
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
         self.network: DenseEncoder = corpus.encoder(self.encoder)
-        self.nearest = nearest(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
+        self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
         updated = self._beside()
-        vectors = followed(self.nearest.vectors, kept, self.network, corpus.contents[len(kept) :])
-        updated.nearest = nearest(vectors, self.vectors, self.exact_limit)
+        vectors = append_documents(self.nearest.vectors, kept, self.network, corpus.contents[len(kept) :])
+        updated.nearest = build_vector_index(vectors, self.vectors, self.exact_limit)
         updated.corpus, updated.map = corpus, self.map
         return updated
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
         vectors = self.network.encode_queries(queries)
-        return vectors if self.map is None else adapt(vectors, self.map)
+        return vectors if self.map is None else apply_adapter(vectors, self.map)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.nearest.search(self.encode_queries(queries), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -116,7 +116,7 @@ class Dense(Retriever):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
-        texts, places = distinct(candidates)
+        texts, places = distinct_texts(candidates)
         vectors = self.network.encode(texts)
         return [
             vectors[numbers] @ query if numbers else np.zeros(0, dtype=np.float32)
@@ -130,23 +130,23 @@ class Dense(Retriever):
         dimension = self.nearest.vectors.values.shape[1]
         return {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """The map's diagonal: how much each dimension of a query counts."""
         return {name: np.eye(len(value), dtype=np.float32) for name, value in self.parameters().items()}
 
-    def starting_from(self, start: Start) -> Self:
+    def with_initialization(self, start: Initialization) -> Self:
         changed = self._beside()
         changed.map, changed.start = start.parameters.get("map"), start
         return changed
 
-    def agreement(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
+    def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
         queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
-        return agreement(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
+        return gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        if not (useful := counted(examples)):
+        if not (useful := weighted_examples(examples)):
             return None
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
@@ -182,7 +182,7 @@ class Dense(Retriever):
         trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         learned = self._like()
         learned.network, learned.corpus = trained, self.corpus
-        learned.nearest = nearest(trained.encode(self.corpus.contents), self.vectors, self.exact_limit)
+        learned.nearest = build_vector_index(trained.encode(self.corpus.contents), self.vectors, self.exact_limit)
         return learned
 
     def save(self, folder: Path) -> None:
@@ -195,12 +195,12 @@ class Dense(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(**stated(state, signature(cls).parameters))
+        retriever = cls(**stored_settings(state, signature(cls).parameters))
         retriever.corpus = corpus
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)
         retriever.network = network
-        retriever.nearest = load_nearest(folder, state["rows"], retriever.vectors, retriever.exact_limit)
+        retriever.nearest = load_vector_index(folder, state["rows"], retriever.vectors, retriever.exact_limit)
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.nearest.vectors.values.shape[1])
         return retriever

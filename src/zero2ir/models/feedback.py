@@ -8,10 +8,10 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Candidates, Ranking, Retriever, read_state, stated, write_state
+from zero2ir.models.base import Candidates, Ranking, Retriever, read_state, stored_settings, write_state
 
 
-class Feedback(Retriever):
+class PseudoRelevanceFeedback(Retriever):
     """Searches, takes the best documents for relevant, and searches again with the query moved toward them.
 
     How a query moves is its retriever's own matter: Rocchio for vectors, RM3 for BM25, each part of a hybrid by its
@@ -61,9 +61,9 @@ class Feedback(Retriever):
     def _second(self, queries: Sequence[str], first: np.ndarray, k: int, candidates: Candidates | None) -> Ranking:
         if not self.weight:
             return self.retriever.search(queries, k, candidates)
-        return self.retriever.search_toward(queries, first[:, : self.documents], self.weight, k, candidates)
+        return self.retriever.search_with_feedback(queries, first[:, : self.documents], self.weight, k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -72,7 +72,7 @@ class Feedback(Retriever):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """One move, toward the documents given."""
-        return self.retriever.search_toward(queries, documents, weight, k, candidates)
+        return self.retriever.search_with_feedback(queries, documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores by the unmoved query: texts alone have no collection to take feedback from."""
@@ -115,4 +115,4 @@ class Feedback(Retriever):
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)
-        return cls(retriever, **state["settings"], **stated(state, ("alternatives",)))
+        return cls(retriever, **state["settings"], **stored_settings(state, ("alternatives",)))

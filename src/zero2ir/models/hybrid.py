@@ -12,26 +12,26 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.models.base import (
     Candidates,
+    Initialization,
     Ranking,
     Retriever,
-    Start,
-    agreement,
-    best,
-    counted,
-    joined,
-    longest,
+    concatenate_rankings,
+    max_candidates,
     moments,
+    ranking_agreement,
     read_state,
-    stated,
-    usual,
-    widened,
+    reference_sample,
+    stored_settings,
+    top_k,
+    weighted_examples,
+    with_reference_sample,
     write_state,
 )
-from zero2ir.models.normalization import Normalization, Reference
+from zero2ir.models.normalization import Normalization, ScoreStatistics
 
-RIVALS = 100  # that an example's positive is compared with when weights are learned
-LEAST = 1e-3  # the least weight that has a logarithm
-LEARNING = ("learning", "penalty", "steps", "least_weight")  # the settings that learning goes by
+MAX_COMPETITORS = 100  # that an example's positive is compared with when weights are learned
+MIN_WEIGHT = 1e-3  # the least weight that has a logarithm
+LEARNING_SETTINGS = ("learning", "penalty", "steps", "min_weight")  # the settings that learning goes by
 
 
 class Hybrid(Retriever):
@@ -47,10 +47,10 @@ class Hybrid(Retriever):
         normalization: "z-score", "min-max" or "reciprocal-rank".
         depth: how many documents each retriever contributes.
         steps: the grid of weights worth trying has multiples of 1 / ``steps``.
-        least_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
+        min_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
             of pydocs, scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and
             lost more where the draw misled; with conf/model/full.yaml, 0.1 lost 0.003 on scifact, and 0.2 nothing.
-        moves: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
+        feedback_weights: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
         learning: what learns from examples: "retrievers", each one by itself, or "weights", too, by logistic regression
             on the normalised scores.
         penalty: of the squared distance between learned and given weights, for "weights". Ten queries learn little
@@ -69,8 +69,8 @@ class Hybrid(Retriever):
         normalization: Normalization = "z-score",
         depth: int = 1000,
         steps: int = 10,
-        least_weight: float = 0.2,
-        moves: Sequence[float] | None = None,
+        min_weight: float = 0.2,
+        feedback_weights: Sequence[float] | None = None,
         learning: Literal["retrievers", "weights"] = "retrievers",
         penalty: float = 2.0,
     ) -> None:
@@ -81,11 +81,11 @@ class Hybrid(Retriever):
         self.normalization: Normalization = normalization
         self.depth = depth
         self.steps = steps
-        self.least_weight = least_weight
-        self.moves = list(moves) if moves is not None else [1.0] * len(self.retrievers)
+        self.min_weight = min_weight
+        self.feedback_weights = list(feedback_weights) if feedback_weights is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
-        self.start = Start()
+        self.start = Initialization()
 
     def parts(self) -> list[Retriever]:
         return list(self.retrievers)
@@ -109,7 +109,7 @@ class Hybrid(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._fuse(self._found(queries, candidates), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -118,30 +118,30 @@ class Hybrid(Retriever):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves each retriever's query as far as that one takes part, and fuses."""
-        depth, seen = self._scope(candidates)
+        depth, scored = self._scope(candidates)
         rankings = [
-            part.search_toward(queries, documents, weight * share, depth, seen)
+            part.search_with_feedback(queries, documents, weight * share, depth, scored)
             if share
-            else part.search(queries, depth, seen)
-            for part, share in zip(self.retrievers, self.moves, strict=True)
+            else part.search(queries, depth, scored)
+            for part, share in zip(self.retrievers, self.feedback_weights, strict=True)
         ]
         return self._fuse(rankings, k, candidates)
 
     def _found(self, queries: Sequence[str], candidates: Candidates | None = None) -> list[Ranking]:
-        depth, seen = self._scope(candidates)
-        return [retriever.search(queries, depth, seen) for retriever in self.retrievers]
+        depth, scored = self._scope(candidates)
+        return [retriever.search(queries, depth, scored) for retriever in self.retrievers]
 
     def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
         """How deep each retriever searches, and among what."""
         if candidates is None:
             return min(self.depth, self.n_documents), None
-        seen = widened(candidates, self.n_documents)
-        return longest(seen), seen
+        scored = with_reference_sample(candidates, self.n_documents)
+        return max_candidates(scored), scored
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = [
             fused(
-                [Reference.of(ranking, row) for ranking in rankings],
+                [ScoreStatistics.from_ranking(ranking, row) for ranking in rankings],
                 self.weights,
                 self.n_documents,
                 self.normalization,
@@ -150,16 +150,16 @@ class Hybrid(Retriever):
             )
             for row in range(len(rankings[0].numbers))
         ]
-        fused_rows = joined(rows) if rows else best(np.zeros((0, self.n_documents)), k)
-        return fused_rows._replace(agreement=agreement(rankings))
+        fused_rows = concatenate_rankings(rows) if rows else top_k(np.zeros((0, self.n_documents)), k)
+        return fused_rows._replace(agreement=ranking_agreement(rankings))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
         totals = [np.zeros(len(texts), dtype=np.float32) for texts in candidates]
         for weight, retriever, ranking in zip(self.weights, self.retrievers, self._found(queries), strict=True):
             for row, (total, scores) in enumerate(zip(totals, retriever.score(queries, candidates), strict=True)):
-                reference = Reference.of(ranking, row)
-                if len(reference.found):
+                reference = ScoreStatistics.from_ranking(ranking, row)
+                if len(reference.scores):
                     total += weight / sum(self.weights) * reference.normalize(scores, self.normalization)
         return totals
 
@@ -167,7 +167,7 @@ class Hybrid(Retriever):
         return {"weights": list(self.weights), "normalization": self.normalization}
 
     def alternatives(self) -> list[dict[str, Any]]:
-        least = math.ceil(self.least_weight * self.steps - 1e-9)
+        least = math.ceil(self.min_weight * self.steps - 1e-9)
         grid = [
             [step / self.steps for step in steps]
             for steps in product(range(least, self.steps + 1), repeat=len(self.retrievers))
@@ -182,8 +182,8 @@ class Hybrid(Retriever):
             settings["normalization"],
             self.depth,
             self.steps,
-            self.least_weight,
-            self.moves,
+            self.min_weight,
+            self.feedback_weights,
             self.learning,
             self.penalty,
         )
@@ -192,15 +192,15 @@ class Hybrid(Retriever):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
-        own = {"weights": np.log(np.maximum(self.weights, LEAST))} if self.learning == "weights" else {}
+        own = {"weights": np.log(np.maximum(self.weights, MIN_WEIGHT))} if self.learning == "weights" else {}
         return super().parameters() | own
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """The weights alone, where they learn."""
-        return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head()
+        return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head_mask()
 
-    def starting_from(self, start: Start) -> Self:
-        changed = super().starting_from(start)
+    def with_initialization(self, start: Initialization) -> Self:
+        changed = super().with_initialization(start)
         if self.learning == "weights" and "weights" in start.parameters:
             weights = np.exp(start.parameters["weights"])
             changed = changed.with_settings({**self.settings(), "weights": (weights / weights.sum()).tolist()})
@@ -217,14 +217,14 @@ class Hybrid(Retriever):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets each retriever learn that can, and then the weights, where they learn."""
-        if not counted(examples):
+        if not weighted_examples(examples):
             return None
         learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
         if self.learning == "retrievers" and all(one is None for one in learned):
             return None
         hybrid = self.with_parts([new or old for new, old in zip(learned, self.retrievers, strict=True)])
         hybrid = hybrid._learn_weights(examples) if self.learning == "weights" else hybrid
-        hybrid.start = Start()
+        hybrid.start = Initialization()
         return hybrid
 
     def _learn_weights(self, examples: Sequence[Example]) -> Self:
@@ -237,8 +237,8 @@ class Hybrid(Retriever):
         tables = []
         for example in examples:
             spread, known = spreads[example.query], positives[example.query]
-            best_first = np.argsort(-(given @ spread), kind="stable")[: RIVALS + len(known)]
-            rivals = [number for number in best_first if number not in known][:RIVALS]
+            best_first = np.argsort(-(given @ spread), kind="stable")[: MAX_COMPETITORS + len(known)]
+            rivals = [number for number in best_first if number not in known][:MAX_COMPETITORS]
             tables.append(spread[:, [example.positive, *rivals]].T)
         penalty = self.start.penalty(self.penalty, "weights")
         weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
@@ -248,7 +248,12 @@ class Hybrid(Retriever):
         """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
         rankings = self._found(queries)
         return [
-            np.stack([Reference.of(ranking, row).spread(self.n_documents, self.normalization) for ranking in rankings])
+            np.stack(
+                [
+                    ScoreStatistics.from_ranking(ranking, row).spread(self.n_documents, self.normalization)
+                    for ranking in rankings
+                ]
+            )
             for row in range(len(queries))
         ]
 
@@ -257,10 +262,10 @@ class Hybrid(Retriever):
             folder,
             self,
             depth=self.depth,
-            moves=self.moves,
+            moves=self.feedback_weights,
             n_documents=self.n_documents,
             retrievers=len(self.retrievers),
-            **{name: getattr(self, name) for name in LEARNING},  # a saved searcher goes on learning
+            **{name: getattr(self, name) for name in LEARNING_SETTINGS},  # a saved searcher goes on learning
         )
         for number, retriever in enumerate(self.retrievers):
             retriever.save(folder / str(number))
@@ -271,13 +276,15 @@ class Hybrid(Retriever):
 
         state = read_state(folder)
         retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        hybrid = cls(retrievers, **state["settings"], **stated(state, ("depth", "moves", *LEARNING)))
+        hybrid = cls(
+            retrievers, **state["settings"], **stored_settings(state, ("depth", "feedback_weights", *LEARNING_SETTINGS))
+        )
         hybrid.n_documents = state["n_documents"]
         return hybrid
 
 
 def fused(
-    references: Sequence[Reference],
+    references: Sequence[ScoreStatistics],
     weights: Sequence[float],
     n_documents: int,
     normalization: Normalization,
@@ -301,13 +308,13 @@ def fused(
         found[reference.numbers] |= weight > 0
     total /= sum(weights)
     # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
-    mean, deviation = moments(total if candidates is None else total[usual(n_documents)])
-    ranking = best(total[None], k, found[None], None if candidates is None else [candidates])
+    mean, deviation = moments(total if candidates is None else total[reference_sample(n_documents)])
+    ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
     return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 
 def learned_weights(
-    tables: Sequence[np.ndarray], counts: np.ndarray, given: np.ndarray, penalty: float | np.ndarray
+    tables: Sequence[np.ndarray], counts: np.ndarray, initial: np.ndarray, penalty: float | np.ndarray
 ) -> list[float]:
     """Weights by logistic regression: how likely each example's positive is the one among its rivals.
 
@@ -317,8 +324,8 @@ def learned_weights(
     Args:
         tables: one (1 + n_rivals, n_retrievers) table of normalised scores an example, the positive first.
         counts: (n_examples,) how much each counts, at least 0.
-        given: (n_retrievers,) the weights to stay near to; they sum to 1.
-        penalty: of the squared distance from ``given``, (n_retrievers,) or the same for all.
+        initial: (n_retrievers,) the weights to stay near to; they sum to 1.
+        penalty: of the squared distance from ``initial``, (n_retrievers,) or the same for all.
 
     Returns:
         Weights of at least 0 that sum to 1; the given ones where the regression leaves nothing.
@@ -329,12 +336,12 @@ def learned_weights(
     share = counts / max(counts.sum(), 1e-12)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = float((penalty * np.square(weights - given)).sum()), 2 * penalty * (weights - given)
+        value, slope = float((penalty * np.square(weights - initial)).sum()), 2 * penalty * (weights - initial)
         for each, table in zip(share, tables, strict=True):
             log_likely = log_softmax(table @ weights)
             value -= each * log_likely[0]
             slope = slope - each * (table[0] - np.exp(log_likely) @ table)
         return value, slope
 
-    found = minimize(loss, given, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(given)).x
-    return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else given)]
+    found = minimize(loss, initial, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(initial)).x
+    return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else initial)]

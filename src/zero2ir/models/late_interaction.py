@@ -9,8 +9,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, save_encoded
-from zero2ir.encoders.batching import Together
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.batching import MicroBatcher
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.encoders.examples import Example, text_columns
@@ -18,36 +18,36 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
-from zero2ir.models.adapter import adapt
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
+    Initialization,
     Ranking,
     Retriever,
-    Start,
-    best,
-    counted,
-    distinct,
-    joined,
+    concatenate_rankings,
+    distinct_texts,
     read_state,
-    usual,
+    reference_sample,
+    top_k,
+    weighted_examples,
     write_state,
 )
+from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 
-Lookup = Literal["exact", "graph"]
-BLOCK = 1 << 22  # inner products held at once
-QUERIES = 32  # that share one pass over the documents
-CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
-KEPT = 10  # ... of which the rarest count
+IndexType = Literal["exact", "graph"]
+MAX_BLOCK_PRODUCTS = 1 << 22  # inner products held at once
+QUERIES_PER_PASS = 32  # that share one pass over the documents
+FEEDBACK_CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
+FEEDBACK_VECTORS = 10  # ... of which the rarest count
 
 
 class LateInteraction(Retriever):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
-    scored, with ``lookup="graph"`` those that hold one of the token vectors nearest to one of the query's.
+    scored, with ``index_type="graph"`` those that hold one of the token vectors nearest to one of the query's.
 
     Args:
         encoder: the role of the encoder, "late_interaction" for token vectors or "sentences" for one vector a sentence
@@ -55,10 +55,11 @@ class LateInteraction(Retriever):
         learning: what learns from examples: "adapter" is a linear map of the query's token vectors, which leaves the
             documents' as they are and takes seconds; "encoder" trains the whole network and encodes every document
             again.
-        first: a retriever whose best documents are scored; None for none.
-        lookup: without a first stage, "exact" or "graph".
+        first_stage: a retriever whose best documents are scored; None for none.
+        index_type: without a first stage, "exact" or "graph".
         depth: documents of the first stage, or with "graph" the nearest token vectors of each of the query's.
-        limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a query.
+        exact_limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a
+            query.
         adapter: how the adapter learns.
         fit: how the encoder learns.
 
@@ -71,41 +72,41 @@ class LateInteraction(Retriever):
         self,
         encoder: str = "late_interaction",
         learning: Literal["adapter", "encoder"] = "adapter",
-        first: Retriever | None = None,
-        lookup: Lookup = "exact",
+        first_stage: Retriever | None = None,
+        index_type: IndexType = "exact",
         depth: int = 1000,
-        limit: int = 20_000_000,
+        exact_limit: int = 20_000_000,
         adapter: TokenAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        if lookup not in get_args(Lookup):
-            raise ValueError(f"lookup={lookup!r}; choose one of {', '.join(get_args(Lookup))}")
-        if first is not None and lookup != "exact":
+        if index_type not in get_args(IndexType):
+            raise ValueError(f"index_type={index_type!r}; choose one of {', '.join(get_args(IndexType))}")
+        if first_stage is not None and index_type != "exact":
             raise ValueError(
-                f"lookup={lookup!r} stands beside a first stage, which finds the candidates; leave one out"
+                f"index_type={index_type!r} stands beside a first stage, which finds the candidates; leave one out"
             )
         if depth < 1:
             raise ValueError(f"depth={depth}; take at least 1")
         self.encoder = encoder
         self.learning = learning
-        self.first = first
-        self.lookup = lookup
+        self.first_stage = first_stage
+        self.index_type = index_type
         self.depth = depth
-        self.limit = limit
+        self.exact_limit = exact_limit
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
         self.map: np.ndarray | None = None
-        self.start = Start()
+        self.start = Initialization()
 
     def needs(self) -> set[str]:
         return super().needs() | {self.encoder}
 
     def parts(self) -> list[Retriever]:
-        return [] if self.first is None else [self.first]
+        return [] if self.first_stage is None else [self.first_stage]
 
     def with_parts(self, parts: Sequence[Retriever]) -> Self:
         changed = copy(self)
-        changed.first = parts[0] if parts else None
+        changed.first_stage = parts[0] if parts else None
         return changed
 
     def encoders(self) -> dict[str, TextEncoder]:
@@ -117,41 +118,41 @@ class LateInteraction(Retriever):
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        documents = followed(self.documents, kept, self.network, corpus.contents[len(kept) :])
+        documents = append_documents(self.documents, kept, self.network, corpus.contents[len(kept) :])
         changed = self.with_parts([part.updated(corpus, kept) for part in self.parts()])
         return changed._over(corpus, self.network, documents)
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
         self._check_size()
-        self.graph = TokenGraph.of(documents) if self.lookup == "graph" else None
+        self.graph = TokenGraph.from_documents(documents) if self.index_type == "graph" else None
         return self._sampled()
 
     def _check_size(self) -> None:
         vectors = len(self.documents.vectors)
-        if self.first is None and self.lookup == "exact" and vectors > self.limit:
+        if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
             raise InputError(
-                f"late_interaction: {vectors} token vectors, and exact search takes limit={self.limit}; "
-                "give it a first stage, choose lookup=graph, or raise the limit"
+                f"late_interaction: {vectors} token vectors, and exact search takes exact_limit={self.exact_limit}; "
+                "give it a first stage, choose index_type=graph, or raise exact_limit"
             )
 
     def _sampled(self) -> Self:
-        self.sample = self.documents.take(usual(len(self.documents.lengths)))
-        self._passes: dict[int, Together[np.ndarray, Ranking]] = {}
+        self.sample = self.documents.take(reference_sample(len(self.documents.lengths)))
+        self._passes: dict[int, MicroBatcher[np.ndarray, Ranking]] = {}
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
         """Token vectors, through the adapter where one was learned; the lengths of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
-        vectors = tokens.vectors if self.map is None else adapt(tokens.vectors, self.map)
+        vectors = tokens.vectors if self.map is None else apply_adapter(tokens.vectors, self.map)
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
-        if candidates is None and self.first is not None:
-            candidates = _found(self.first.search(queries, self.depth))
+        if candidates is None and self.first_stage is not None:
+            candidates = _found(self.first_stage.search(queries, self.depth))
         return self._nearest(self.encode_queries(queries), candidates, k)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -164,20 +165,20 @@ class LateInteraction(Retriever):
         Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; for its k-means Ward's clusters,
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
-        if candidates is None and self.first is not None:
-            candidates = _found(self.first.search_toward(queries, documents, weight, self.depth))
+        if candidates is None and self.first_stage is not None:
+            candidates = _found(self.first_stage.search_with_feedback(queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
-        return self._nearest(Tokens.joined(moved, encoded.vectors), candidates, k)
+        return self._nearest(Tokens.concatenate(moved, encoded.vectors), candidates, k)
 
     def _moved(self, query: np.ndarray, documents: np.ndarray, weight: float) -> np.ndarray:
         """(n_vectors, dimension) a query's vectors and those of documents, by weight."""
         kept = documents[documents != NO_DOCUMENT]
         if not len(kept):
             return query
-        centres = clusters(np.concatenate([self.documents.text(number) for number in kept]), CLUSTERS)
+        centres = ward_centroids(np.concatenate([self.documents.text(number) for number in kept]), FEEDBACK_CLUSTERS)
         rarity = 1 - maxsim(Tokens(centres, np.arange(len(centres) + 1)), self.sample).mean(axis=1)
-        order = np.argsort(-rarity, kind="stable")[:KEPT]
+        order = np.argsort(-rarity, kind="stable")[:FEEDBACK_VECTORS]
         share = rarity[order] / max(float(rarity[order].sum()), 1e-12)
         return np.concatenate([(1 - weight) * query, weight * share[:, None] * centres[order]]).astype(np.float32)
 
@@ -185,20 +186,20 @@ class LateInteraction(Retriever):
         """Ranks all documents, or the candidates."""
         rows = range(len(encoded.lengths))
         if not rows:
-            return best(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
+            return top_k(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
         if self.graph is None and candidates is None:
             return self._pass(k)([encoded.text(row) for row in rows])
-        return joined(
+        return concatenate_rankings(
             [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
         )
 
-    def _pass(self, k: int) -> Together[np.ndarray, Ranking]:
+    def _pass(self, k: int) -> MicroBatcher[np.ndarray, Ranking]:
         """Ranks all documents; queries of several threads share a pass over them, which costs more than a query."""
         if k not in self._passes:
             documents = self.documents  # copies of this share the passes, as long as they have the same documents
-            made = Together[np.ndarray, Ranking](
-                lambda queries: ranked(queries, documents, k),
-                lambda ranking, places: ranking.of_queries(np.asarray(places)),
+            made = MicroBatcher[np.ndarray, Ranking](
+                lambda queries: rank_by_maxsim(queries, documents, k),
+                lambda ranking, places: ranking.select_queries(np.asarray(places)),
                 RLock(),
             )
             self._passes.setdefault(k, made)
@@ -219,11 +220,11 @@ class LateInteraction(Retriever):
             scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
             found[0, candidates] = True
         sampled = maxsim(query, self.sample)
-        return best(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
+        return top_k(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
-        texts, places = distinct(candidates)
+        texts, places = distinct_texts(candidates)
         documents = self.network.encode(texts)
         return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
@@ -235,27 +236,27 @@ class LateInteraction(Retriever):
         own = {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
         return super().parameters() | own
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """The map's diagonal: how much each dimension of a query's vectors counts."""
         own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
-        return super().head() | own
+        return super().head_mask() | own
 
-    def starting_from(self, start: Start) -> Self:
-        parts = [part.starting_from(start.of(number)) for number, part in enumerate(self.parts())]
+    def with_initialization(self, start: Initialization) -> Self:
+        parts = [part.with_initialization(start.for_part(number)) for number, part in enumerate(self.parts())]
         changed = self.with_parts(parts)
         changed.map, changed.start = start.parameters.get("map"), start
         return changed
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
-        if not (useful := counted(examples)):
+        if not (useful := weighted_examples(examples)):
             return None
         learned = self.with_parts([part.learn(useful, seed) or part for part in self.parts()])
         if self.learning == "encoder":
             return learned._learn_encoder(useful, seed)
         queries = self.network.encode_queries([example.query for example in useful])
         learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.start)
-        learned.start = Start()
+        learned.start = Initialization()
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -271,18 +272,18 @@ class LateInteraction(Retriever):
             options={
                 "encoder": self.encoder,
                 "learning": self.learning,
-                "lookup": self.lookup,
+                "index_type": self.index_type,
                 "depth": self.depth,
-                "limit": self.limit,
+                "exact_limit": self.exact_limit,
                 "adapter": self.adapter.model_dump(),  # a saved searcher goes on learning
                 "fit": self.fit.model_dump(),
             },
-            first=self.first is not None,
+            first=self.first_stage is not None,
             rows=len(self.documents.lengths),
         )
         save_encoded(self.network, self.documents, folder / "encoder")
-        if self.first is not None:
-            self.first.save(folder / "first")
+        if self.first_stage is not None:
+            self.first_stage.save(folder / "first")
         if self.graph is not None:
             self.graph.save(folder / "graph.usearch")
         if self.map is not None:
@@ -293,13 +294,15 @@ class LateInteraction(Retriever):
         from zero2ir.models.loading import load_retriever
 
         state = read_state(folder)
-        retriever = cls(**state["options"], first=load_retriever(folder / "first", corpus) if state["first"] else None)
+        retriever = cls(
+            **state["options"], first_stage=load_retriever(folder / "first", corpus) if state["first"] else None
+        )
         retriever.corpus = corpus
         network, retriever.documents = load_encoded(folder / "encoder", state["rows"])
         assert isinstance(network, TokenEncoder)
         retriever.network = network
         graph = folder / "graph.usearch"
-        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.lookup == "graph" else None
+        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.documents.vectors.shape[1])
         return retriever._sampled()
@@ -310,7 +313,7 @@ def _found(ranking: Ranking) -> list[np.ndarray]:
     return [row[row != NO_DOCUMENT] for row in ranking.numbers]
 
 
-def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
+def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
     """Ranks all documents.
 
     Args:
@@ -318,8 +321,8 @@ def ranked(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
         documents: at least one vector each.
         k: how many are kept.
     """
-    parts = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
-    return joined([best(maxsim(Tokens.joined(part, part[0]), documents), k) for part in parts])
+    parts = [queries[at : at + QUERIES_PER_PASS] for at in range(0, len(queries), QUERIES_PER_PASS)]
+    return concatenate_rankings([top_k(maxsim(Tokens.concatenate(part, part[0]), documents), k) for part in parts])
 
 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
@@ -337,7 +340,7 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
     members = (owner[:, None] == np.arange(len(queries.lengths))).astype(np.float32)  # -> (n_vectors, n_queries)
     scores = np.zeros((len(queries.lengths), len(documents.lengths)), dtype=np.float32)
-    at, rows = 0, max(1, BLOCK // max(1, len(queries.vectors)))
+    at, rows = 0, max(1, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors)))
     while at < len(documents.lengths):
         end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
         end = max(end, at + 1)  # a document that is longer than a block is one
@@ -349,7 +352,7 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     return scores
 
 
-def clusters(vectors: np.ndarray, most: int) -> np.ndarray:
+def ward_centroids(vectors: np.ndarray, most: int) -> np.ndarray:
     """The means of like vectors, by Ward's method on cosines.
 
     Args:

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.encoders.base import TextEncoder
-from zero2ir.encoders.cached import followed
+from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, text_columns
 from zero2ir.encoders.loading import load_encoder
@@ -20,23 +20,23 @@ from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
 from zero2ir.models.base import (
     NO_DOCUMENT,
     Candidates,
+    Initialization,
     Ranking,
     Retriever,
-    Start,
-    best,
-    counted,
-    distinct,
-    joined,
-    of_queries,
+    concatenate_rankings,
+    distinct_texts,
     read_state,
-    stated,
+    select_candidates,
+    stored_settings,
+    top_k,
+    weighted_examples,
     write_state,
 )
-from zero2ir.models.term_weights import TermSettings, fit_factors
+from zero2ir.models.term_factors import TermFactorSettings, fit_factors
+from zero2ir.models.vector_index import MAX_BLOCK_SCORES
 
 Queries = Literal["inference-free", "network"]
-BLOCK = 1 << 26  # scores held at once
-FACTORS = "factors.safetensors"
+FACTORS_FILE = "factors.safetensors"
 
 
 class LearnedSparse(Retriever):
@@ -63,7 +63,7 @@ class LearnedSparse(Retriever):
         encoder: str = "learned_sparse",
         queries: Queries = "inference-free",
         learning: Literal["terms", "encoder"] = "terms",
-        terms: TermSettings | Mapping[str, Any] | None = None,
+        terms: TermFactorSettings | Mapping[str, Any] | None = None,
         fit: SparseFitSettings | Mapping[str, Any] | None = None,
         feedback_terms: int = 50,
     ) -> None:
@@ -72,11 +72,11 @@ class LearnedSparse(Retriever):
         self.encoder = encoder
         self.queries = queries
         self.learning = learning
-        self.terms = TermSettings.model_validate(terms or {})
+        self.terms = TermFactorSettings.model_validate(terms or {})
         self.fit = SparseFitSettings.model_validate(fit or {})
         self.feedback_terms = feedback_terms
         self.factors: np.ndarray | None = None
-        self.start = Start()
+        self.start = Initialization()
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -92,8 +92,8 @@ class LearnedSparse(Retriever):
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
         updated = self._like()
         updated.factors = self.factors
-        rows = followed(self.rows, kept, self.network, corpus.contents[len(kept) :])
-        return updated._over(corpus, self.network.knowing(rows), rows)
+        rows = append_documents(self.rows, kept, self.network, corpus.contents[len(kept) :])
+        return updated._over(corpus, self.network.with_documents(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus
@@ -131,7 +131,7 @@ class LearnedSparse(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._ranked(self.encode_queries(queries), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -158,13 +158,13 @@ class LearnedSparse(Retriever):
 
     def _ranked(self, queries: csr_matrix, k: int, candidates: Candidates | None) -> Ranking:
         n_documents = self.postings.shape[0]
-        rows = max(1, BLOCK // n_documents)
+        rows = max(1, MAX_BLOCK_SCORES // n_documents)
         parts = []
         for start in range(0, max(1, queries.shape[0]), rows):
             block = slice(start, start + rows)
             scores = self._scores(queries[block])
-            parts.append(best(scores, k, found=scores > 0, candidates=of_queries(candidates, block)))
-        return joined(parts)
+            parts.append(top_k(scores, k, matching=scores > 0, candidates=select_candidates(candidates, block)))
+        return concatenate_rankings(parts)
 
     def _scores(self, queries: csr_matrix) -> np.ndarray:
         """(n_queries, n_documents) float32, reading the postings of each query's terms alone."""
@@ -175,7 +175,7 @@ class LearnedSparse(Retriever):
         return scores
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        texts, places = distinct(candidates)
+        texts, places = distinct_texts(candidates)
         rows, weighed = self.network.encode(texts), self.encode_queries(queries)
         return [
             np.asarray((rows[numbers] @ weighed[[row]].T).todense(), np.float32).ravel()
@@ -188,18 +188,18 @@ class LearnedSparse(Retriever):
             return {}
         return {"factors": np.ones(self.rows.shape[1], np.float32) if self.factors is None else self.factors}
 
-    def head(self) -> dict[str, np.ndarray]:
+    def head_mask(self) -> dict[str, np.ndarray]:
         """All factors: there are few of them in ten queries."""
         return {name: np.ones_like(value) for name, value in self.parameters().items()}
 
-    def starting_from(self, start: Start) -> Self:
+    def with_initialization(self, start: Initialization) -> Self:
         changed = self._like()._over(self.corpus, self.network, self.rows)
         changed.factors, changed.start = start.parameters.get("factors"), start
         return changed
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
-        if not (useful := counted(examples)):
+        if not (useful := weighted_examples(examples)):
             return None
         return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)
 
@@ -234,15 +234,15 @@ class LearnedSparse(Retriever):
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
         if self.factors is not None:
-            save_file({"factors": self.factors}, folder / FACTORS)
+            save_file({"factors": self.factors}, folder / FACTORS_FILE)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
-        retriever = cls(**stated(state, signature(cls).parameters))
+        retriever = cls(**stored_settings(state, signature(cls).parameters))
         retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
-        if (folder / FACTORS).is_file():
-            retriever.factors = load_file(folder / FACTORS)["factors"]
+        if (folder / FACTORS_FILE).is_file():
+            retriever.factors = load_file(folder / FACTORS_FILE)["factors"]
         return retriever

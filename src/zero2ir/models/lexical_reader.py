@@ -9,14 +9,16 @@ from typing import Self
 
 import numpy as np
 
-from zero2ir.data.answer_words import asked_for, parsed
+from zero2ir.data.answer_words import answer_kind, parse_text
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.data.languages import tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import Reader, read_state, write_state
 
-REACH = 12.0  # words: so far from a question's term its pull falls to 1/e
-LENGTH = 0.8  # 1 takes the mean of a span's words, 0 their sum; on xquad F1 0.28, 0.22 with 1, 0.22 with 0.4
+PROXIMITY_DECAY_WORDS = 12.0  # words: so far from a question's term its pull falls to 1/e
+LENGTH_NORMALIZATION = (
+    0.8  # 1 takes the mean of a span's words, 0 their sum; on xquad F1 0.28, 0.22 with 1, 0.22 with 0.4
+)
 
 
 class LexicalReader(Reader):
@@ -52,15 +54,15 @@ class LexicalReader(Reader):
         """(n_spans,) how much evidence the words of each span have for their number."""
         near, fits, own = self.evidence(query, text).T
         worth = np.concatenate([[0.0], np.cumsum(near * (1 + fits) * (1 - own))])
-        first, behind = parsed(text).spans.T
-        return (worth[behind] - worth[first]) / (behind - first) ** LENGTH
+        first, behind = parse_text(text).spans.T
+        return (worth[behind] - worth[first]) / (behind - first) ** LENGTH_NORMALIZATION
 
     def evidence(self, query: str, text: str) -> np.ndarray:
         """(n_words, 3): how near each word is to the question's terms, whether it is of the kind, whether it is one.
 
         Nearness is the share of the question's rarity that is near.
         """
-        words = parsed(text)
+        words = parse_text(text)
         n = len(words.stems)
         terms = {stem: self._rarity.get(stem, math.log(1 + len(self.corpus.contents))) for stem in stems_of(query)}
         places: dict[str, list[int]] = {}
@@ -69,9 +71,9 @@ class LexicalReader(Reader):
                 places.setdefault(stem, []).append(number)
         near, own = np.zeros(n), np.zeros(n)
         for stem, numbers in places.items():
-            near += terms[stem] * np.exp(-_distances(np.array(numbers), n) / REACH)
+            near += terms[stem] * np.exp(-_distances(np.array(numbers), n) / PROXIMITY_DECAY_WORDS)
             own[numbers] = 1.0
-        kind = asked_for(query)
+        kind = answer_kind(query)
         fits = words.kinds[kind] if kind else np.zeros(n, dtype=bool)
         return np.stack([near / max(sum(terms.values()), 1e-9), fits.astype(float), own], axis=1)
 
@@ -95,7 +97,7 @@ def best_span(text: str, values: np.ndarray) -> Span:
     """The span of a text with the highest of its (n_spans,) values; the first of equals."""
     if not len(values):
         return NO_SPAN
-    words = parsed(text)
+    words = parse_text(text)
     first, behind = words.spans[values.argmax()]
     start, end = int(words.places[first, 0]), int(words.places[behind - 1, 1])
     return Span(text[start:end], start, end, float(values.max()))

@@ -11,7 +11,7 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Reranker, counted, read_state, split, write_state
+from zero2ir.models.base import Reranker, read_state, split_scores, weighted_examples, write_state
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel, LMFailure
 
 TOP_LOGPROBS = 20  # the most that OpenAI's protocol allows
-MOST_GRADE = 3
-LETTERS_A_WORD = 10  # a text without spaces is cut, too
+MAX_GRADE = 3
+LETTERS_PER_WORD = 10  # a text without spaces is cut, too
 
 
 class LLMReranker(Reranker, Prompted):
@@ -32,13 +32,13 @@ class LLMReranker(Reranker, Prompted):
         demonstrations: how many are shown once something was learned; before, none is.
     """
 
-    least_demonstrations: ClassVar[int]
+    min_demonstrations: ClassVar[int]
 
     def __init__(self, words: int, demonstrations: int) -> None:
-        if words < 1 or demonstrations < self.least_demonstrations:
+        if words < 1 or demonstrations < self.min_demonstrations:
             raise ValueError(
                 f"words={words}, demonstrations={demonstrations}; "
-                f"show at least 1 word and {self.least_demonstrations} demonstrations"
+                f"show at least 1 word and {self.min_demonstrations} demonstrations"
             )
         self.words = words
         self.demonstrations = demonstrations
@@ -58,10 +58,10 @@ class LLMReranker(Reranker, Prompted):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Shows some of the examples as demonstrations, unless its prompt was chosen."""
-        if self.prompt.chosen:
+        if self.prompt.optimized:
             return None
-        drawn = self.drawn(counted(examples), self.demonstrations, np.random.default_rng(seed))
-        return self.with_prompt(self.prompt._replace(shown=tuple(drawn))) if drawn else None
+        drawn = self.draw_demonstrations(weighted_examples(examples), self.demonstrations, np.random.default_rng(seed))
+        return self.with_prompt(self.prompt._replace(demos=tuple(drawn))) if drawn else None
 
     def with_prompt(self, prompt: PartPrompt) -> Self:
         changed = type(self)(**self._budget()).index(self.corpus)
@@ -73,11 +73,11 @@ class LLMReranker(Reranker, Prompted):
         """The constructor's arguments."""
 
     def _text(self, number: int) -> str:
-        return excerpt(self.corpus.contents[number], self.words)
+        return leading_words(self.corpus.contents[number], self.words)
 
     def _shown(self) -> list[dict[str, Any]]:
         """The demonstrations as they are shown: with their queries cut."""
-        return [{**row, "query": excerpt(row["query"], self.words)} for row in self.prompt.shown]
+        return [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict())
@@ -107,7 +107,7 @@ class Pointwise(LLMReranker):
     kind = "pointwise"
     task = "judge"
     instruction = "Does this document answer the query?"
-    least_demonstrations = 2
+    min_demonstrations = 2
 
     def __init__(self, words: int = 60, demonstrations: int = 4) -> None:
         super().__init__(words, demonstrations)
@@ -117,7 +117,7 @@ class Pointwise(LLMReranker):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         inputs = [
-            {"query": excerpt(query, self.words), "document": excerpt(text, self.words)}
+            {"query": leading_words(query, self.words), "document": leading_words(text, self.words)}
             for query, texts in zip(queries, candidates, strict=True)
             for text in texts
         ]
@@ -127,15 +127,17 @@ class Pointwise(LLMReranker):
             judge = relevance_judge(self._shown(), logprobs, self.prompt.instruction)
             answers = self.language_model.map(judge, inputs, "judging")
             scores = np.array([self._opinion(answer) for answer in answers], dtype=np.float32)
-        return split(scores, candidates)
+        return split_scores(scores, candidates)
 
     def _opinion(self, answer: "dspy.Prediction | LMFailure") -> float:
-        value = relevance(answer)
+        value = parse_relevance(answer)
         if math.isnan(value) and hasattr(answer, "toDict"):  # a failure was counted when it came
             self.language_model.usage.add(failures=1)
         return value
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """As many relevant as not relevant ones, in random order; of different queries where there are enough."""
         contrasted = [example for example in examples if example.negatives]
         first = _one_a_query(contrasted, rng)
@@ -169,7 +171,7 @@ class Listwise(LLMReranker):
     kind = "listwise"
     task = "order"
     instruction = "Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."
-    least_demonstrations = 1
+    min_demonstrations = 1
 
     def __init__(self, words: int = 40, demonstrations: int = 2, window: int = 6, step: int = 3) -> None:
         super().__init__(words, demonstrations)
@@ -194,7 +196,7 @@ class Listwise(LLMReranker):
             rows = [row for row, places in enumerate(slides) if turn < len(places)]
             parts = [slides[row][turn] for row in rows]
             texts = [
-                [excerpt(candidates[row][number], self.words) for number in orders[row][part]]
+                [leading_words(candidates[row][number], self.words) for number in orders[row][part]]
                 for row, part in zip(rows, parts, strict=True)
             ]
             found = self._permutations([queries[row] for row in rows], texts)
@@ -207,14 +209,14 @@ class Listwise(LLMReranker):
     def _permutations(self, queries: Sequence[str], texts: Sequence[Sequence[str]]) -> list[list[int] | None]:
         """The order of each window's texts as places in it; None where the answer is of no use."""
         inputs = [
-            {"documents": list(window), "query": excerpt(query, self.words)}
+            {"documents": list(window), "query": leading_words(query, self.words)}
             for query, window in zip(queries, texts, strict=True)
         ]
         writer = order_writer(self._shown(), self.window, self.prompt.instruction)
         answers = self.language_model.map(writer, inputs, "ordering")
         found = []
         for answer, window in zip(answers, texts, strict=True):
-            order, whole = permutation(str(getattr(answer, "order", "")), len(window))
+            order, whole = parse_permutation(str(getattr(answer, "order", "")), len(window))
             if order is None and hasattr(answer, "toDict"):  # a failure was counted when it came
                 self.language_model.usage.add(failures=1)
             elif order is not None and not whole:
@@ -222,7 +224,9 @@ class Listwise(LLMReranker):
             found.append(order)
         return found
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """A relevant document among its negatives, which keep the order that they are shown in."""
         rows = []
         for example in _one_a_query([one for one in examples if one.negatives], rng)[:number]:
@@ -231,7 +235,7 @@ class Listwise(LLMReranker):
             first = places.index(0)
             order = [first, *(place for place in range(len(numbers)) if place != first)]
             texts = [self._text(numbers[place]) for place in places]
-            rows.append({"documents": texts, "query": example.query, "order": written(order)})
+            rows.append({"documents": texts, "query": example.query, "order": order_text(order)})
         return rows
 
 
@@ -241,7 +245,7 @@ def relevance_judge(
     """The DSPy program that judges one document: yes or no with log-probabilities, or a grade.
 
     Args:
-        shown: demonstrations with query, document and relevant (bool).
+        demos: demonstrations with query, document and relevant (bool).
         logprobs: whether the endpoint can tell them.
         question: one about a document and a query that yes or no answers.
     """
@@ -259,13 +263,13 @@ def relevance_judge(
 
     answers: list[dict[str, str | int]]
     if logprobs:
-        told = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
-        judge = dspy.Predict(told, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
+        signature = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
+        judge = dspy.Predict(signature, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
         answers = [{"relevant": "yes" if row["relevant"] else "no"} for row in shown]
     else:
-        told = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
-        judge = dspy.Predict(told)
-        answers = [{"grade": MOST_GRADE if row["relevant"] else 0} for row in shown]
+        signature = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
+        judge = dspy.Predict(signature)
+        answers = [{"grade": MAX_GRADE if row["relevant"] else 0} for row in shown]
     judge.demos = [
         dspy.Example(query=row["query"], document=row["document"], **answer).with_inputs("query", "document")
         for row, answer in zip(shown, answers, strict=True)
@@ -273,10 +277,10 @@ def relevance_judge(
     return judge
 
 
-def relevance(answer: "dspy.Prediction | LMFailure") -> float:
+def parse_relevance(answer: "dspy.Prediction | LMFailure") -> float:
     """What an answer says, 0 (not relevant) to 1; NaN where it says neither yes nor no."""
     if (grade := getattr(answer, "grade", None)) is not None:
-        return float(grade) / MOST_GRADE
+        return float(grade) / MAX_GRADE
     content = (getattr(answer, "logprobs", None) or {}).get("content")
     if not content:
         return {"yes": 1.0, "no": 0.0}.get(_word(getattr(answer, "relevant", "")), math.nan)
@@ -296,7 +300,7 @@ def order_writer(shown: Sequence[Mapping[str, Any]], window: int, instruction: s
     """The DSPy program that orders some documents.
 
     Args:
-        shown: demonstrations with documents, query and order.
+        demos: demonstrations with documents, query and order.
         window: the most documents that it is asked about.
         instruction: what is asked for, and in which form.
     """
@@ -312,12 +316,12 @@ def order_writer(shown: Sequence[Mapping[str, Any]], window: int, instruction: s
     return writer
 
 
-def written(order: Sequence[int]) -> str:
+def order_text(order: Sequence[int]) -> str:
     """Places from 0 as an order in words: [1, 0] is "[2] > [1]"."""
     return " > ".join(f"[{place + 1}]" for place in order)
 
 
-def permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
+def parse_permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
     """Reads an order of ``n`` texts, and whether it was whole.
 
     A place that comes twice counts once, one that does not exist not at all, and those left out follow as they stood.
@@ -342,9 +346,9 @@ def windows(n: int, window: int, step: int) -> list[slice]:
     return found
 
 
-def excerpt(text: str, words: int) -> str:
+def leading_words(text: str, words: int) -> str:
     """A text's first words."""
-    return " ".join(text[: 2 * LETTERS_A_WORD * words].split()[:words])[: LETTERS_A_WORD * words]
+    return " ".join(text[: 2 * LETTERS_PER_WORD * words].split()[:words])[: LETTERS_PER_WORD * words]
 
 
 def _falling(order: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Reranker, Retriever, read_state
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.feedback import Feedback
+from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
@@ -19,21 +19,21 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.span_reader import SpanReader
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.surface import Surface
+from zero2ir.models.surface import CharacterNgrams
 from zero2ir.models.translated import Translated
 
 RETRIEVERS: dict[str, type[Retriever]] = {
     model.kind: model
     for model in (
         Sparse,
-        Surface,
+        CharacterNgrams,
         LearnedSparse,
         Dense,
         Multitask,
         Aligned,
         LateInteraction,
         Hybrid,
-        Feedback,
+        PseudoRelevanceFeedback,
         Smoothed,
         Reranked,
         Rewritten,

@@ -13,10 +13,10 @@ from zero2ir.encoders.examples import Example
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.models.adapter import DenseAdapterSettings
-from zero2ir.models.base import NO_DOCUMENT, Asked, Reader, read_state, write_state
+from zero2ir.models.base import NO_DOCUMENT, Reader, TaskFunction, read_state, write_state
 from zero2ir.models.dense import Dense
-from zero2ir.models.nearest import Precision, nearest
+from zero2ir.models.dense_adapter import DenseAdapterSettings
+from zero2ir.models.vector_index import Precision, build_vector_index
 
 
 class Multitask(Dense):
@@ -51,19 +51,25 @@ class Multitask(Dense):
         return {**super()._told(), "fit": self.lessons.model_dump()}
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
-        from zero2ir.encoders.multitask_training.learning import train_multitask
+        from zero2ir.encoders.multitask_training.training import train_multitask
 
         start = copy(self.network)
         start._model = deepcopy(self.network.model)
         learned = self._like()
         learned.corpus = self.corpus
         learned.network = train_multitask(self.corpus.documents, start, self.lessons, seed, judged=examples)
-        learned.nearest = nearest(learned.network.encode(self.corpus.contents), self.vectors, self.exact_limit)
+        learned.nearest = build_vector_index(
+            learned.network.encode(self.corpus.contents), self.vectors, self.exact_limit
+        )
         return learned
 
     def reader(self) -> Reader | None:
         """The head that points to answers, where it was taught."""
-        return HeadReader(self.encoder).reading_by(self.network) if "answer" in self.network.heads.taught else None
+        return (
+            HeadReader(self.encoder).with_network(self.network)
+            if "answer" in self.network.heads.trained_tasks
+            else None
+        )
 
     def notes(self) -> dict[str, str]:
         heads = self.network.heads
@@ -73,15 +79,15 @@ class Multitask(Dense):
             "heads": f"on documents that were held out, by questions made of them: {figures or 'not measured'}",
         }
 
-    def tasks(self) -> dict[str, Asked]:
+    def task_functions(self) -> dict[str, TaskFunction]:
         """What its heads learned."""
-        known: dict[TaskName, Asked] = {
+        known: dict[TaskName, TaskFunction] = {
             "passages": self._passages,
             "answer": self._answer,
             "classify_query": lambda query, documents, k: self._class_of("classify_query", query, k),
             "classify_document": lambda query, documents, k: self._class_of("classify_document", query, k),
         }
-        return {task: ask for task, ask in known.items() if task in self.network.heads.taught}
+        return {task: ask for task, ask in known.items() if task in self.network.heads.trained_tasks}
 
     def _texts(self, query: str, documents: Sequence[str] | None, k: int) -> tuple[list[str], list[str]]:
         """The ids and texts of the given documents, by their places; of the first ones for the query otherwise."""
@@ -94,7 +100,7 @@ class Multitask(Dense):
     def _passages(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
         """The best passages of the first documents."""
         ids, texts = self._texts(query, documents, k)
-        words = self.network.heads.piece_words
+        words = self.network.heads.passage_words
         places = [(number, *place) for number, text in enumerate(texts) for place in pieces(text, words)]
         passages = [texts[number][start:end] for number, start, end in places]
         (scores,) = self.score([query], [passages])
@@ -149,12 +155,12 @@ class HeadReader(Reader):
         return {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
-        return self.reading_by(corpus.encoder(self.encoder))
+        return self.with_network(corpus.encoder(self.encoder))
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
         return self  # it reads texts, whatever stands in the collection
 
-    def reading_by(self, network: MultitaskEncoder) -> Self:
+    def with_network(self, network: MultitaskEncoder) -> Self:
         """Itself, with an encoder at hand."""
         self.network = network
         return self
@@ -170,4 +176,4 @@ class HeadReader(Reader):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         network = load_encoder(folder / "encoder")
         assert isinstance(network, MultitaskEncoder)
-        return cls(read_state(folder)["encoder"]).reading_by(network)
+        return cls(read_state(folder)["encoder"]).with_network(network)

@@ -8,26 +8,26 @@ from zero2ir.models.base import NO_DOCUMENT, Ranking
 
 Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
 RECIPROCAL_RANK_CONSTANT = 60.0
-LOWEST = 3.0  # deviations below the mean
+MAX_DEVIATIONS = 3.0  # deviations below the mean
 
 
-class Reference(NamedTuple):
+class ScoreStatistics(NamedTuple):
     """What one retriever found for one query: that which scores are compared with.
 
     Attributes:
         numbers: (n_found,) document numbers.
-        found: (n_found,) float64 scores, descending.
+        scores: (n_found,) float64 scores, descending.
         mean: of the scores of all documents.
         deviation: of the same.
     """
 
     numbers: np.ndarray
-    found: np.ndarray
+    scores: np.ndarray
     mean: float
     deviation: float
 
     @classmethod
-    def of(cls, ranking: Ranking, row: int) -> "Reference":
+    def from_ranking(cls, ranking: Ranking, row: int) -> "ScoreStatistics":
         """One row of a ranking."""
         kept = ranking.numbers[row] != NO_DOCUMENT
         scores = ranking.scores[row][kept].astype(np.float64)
@@ -45,9 +45,9 @@ class Reference(NamedTuple):
             (n,) float64; where all scores of the collection are equal 0 by z-score, where all found are, 1 by min-max.
         """
         if how == "reciprocal-rank":
-            return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.found, -scores.astype(np.float64)))
+            return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.scores, -scores.astype(np.float64)))
         if how == "min-max":
-            low, span = self.found[-1], self.found[0] - self.found[-1]
+            low, span = self.scores[-1], self.scores[0] - self.scores[-1]
             return np.maximum((scores - low) / span, 0.0) if span > 0 else (scores >= low).astype(float)
         return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
 
@@ -56,19 +56,19 @@ class Reference(NamedTuple):
 
         By z-score that of the mean of them all. Where the collection's mean was estimated on a sample, its error grows
         with the documents for each one left out; so it is no better than the last one found, nor further below the mean
-        than ``LOWEST`` deviations.
+        than ``MAX_DEVIATIONS`` deviations.
         """
         left_out = n_documents - len(self.numbers)
         if how != "z-score" or not left_out:
             return 0.0
-        mean = (self.mean * n_documents - self.found.sum()) / left_out
-        mean = min(max(mean, self.mean - LOWEST * self.deviation), self.found.min(initial=np.inf))
+        mean = (self.mean * n_documents - self.scores.sum()) / left_out
+        mean = min(max(mean, self.mean - MAX_DEVIATIONS * self.deviation), self.scores.min(initial=np.inf))
         return float(self.normalize(np.array([mean]), how)[0])
 
     def spread(self, n_documents: int, how: Normalization) -> np.ndarray:
         """(n_documents,) the normalised scores of all documents, those left out among them; 0 where none was found."""
-        if not len(self.found):
+        if not len(self.scores):
             return np.zeros(n_documents)
         spread = np.full(n_documents, self.missing(n_documents, how))
-        spread[self.numbers] = self.normalize(self.found, how)
+        spread[self.numbers] = self.normalize(self.scores, how)
         return spread

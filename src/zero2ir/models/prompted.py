@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Candidates, Model, Ranking, Retriever, joined
+from zero2ir.models.base import Candidates, Model, Ranking, Retriever, concatenate_rankings
 
-Task = Literal["judge", "order", "rewrite", "translate"]
+PromptTask = Literal["judge", "order", "rewrite", "translate"]
 
 
 class PartPrompt(NamedTuple):
@@ -17,26 +17,26 @@ class PartPrompt(NamedTuple):
 
     Attributes:
         instruction: what to do.
-        shown: demonstrations, JSON; each names the "query" that it gives away.
-        chosen: whether it was searched for: learning leaves it as it is.
+        demos: demonstrations, JSON; each names the "query" that it gives away.
+        optimized: whether it was searched for: learning leaves it as it is.
     """
 
     instruction: str
-    shown: tuple[Mapping[str, Any], ...] = ()
-    chosen: bool = False
+    demos: tuple[Mapping[str, Any], ...] = ()
+    optimized: bool = False
 
     def without(self, queries: Collection[str]) -> "PartPrompt":
         """The same without the demonstrations that give some queries away."""
-        return self._replace(shown=tuple(row for row in self.shown if row["query"] not in queries))
+        return self._replace(demos=tuple(row for row in self.demos if row["query"] not in queries))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON, for a model's state."""
-        return {**self._asdict(), "shown": [dict(row) for row in self.shown]}
+        return {**self._asdict(), "demos": [dict(row) for row in self.demos]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
         """Reads what ``as_dict`` made."""
-        return cls(state["instruction"], tuple(state["shown"]), state["chosen"])
+        return cls(state["instruction"], tuple(state["demos"]), state["optimized"])
 
 
 class Prompted(Model):
@@ -49,7 +49,7 @@ class Prompted(Model):
         prompt: what the language model is told at present.
     """
 
-    task: ClassVar[Task]
+    task: ClassVar[PromptTask]
     instruction: ClassVar[str]
     demonstrations: int
     prompt: PartPrompt
@@ -59,11 +59,13 @@ class Prompted(Model):
         """An indexed copy that asks with another prompt."""
 
     @abstractmethod
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """At most so many of the examples as demonstrations, JSON."""
 
 
-def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
+def leakage_free_retrievers(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
     """Who may be measured on which queries: nobody on one that its own prompts give away.
 
     Args:
@@ -74,8 +76,8 @@ def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retrieve
         The retriever as it is with the places of the queries that it shows to no language model, and for each other
         query the retriever without the demonstrations of that query.
     """
-    prompts = {name: part.prompt for name, part in retriever.prompted().items()}
-    shown = {row["query"] for prompt in prompts.values() for row in prompt.shown}
+    prompts = {name: part.prompt for name, part in retriever.prompted_parts().items()}
+    shown = {row["query"] for prompt in prompts.values() for row in prompt.demos}
     as_it_is = [place for place, query in enumerate(queries) if query not in shown]
     left_out = [
         (retriever.with_prompts({name: prompt.without([query]) for name, prompt in prompts.items()}), [place])
@@ -85,13 +87,13 @@ def unshown(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retrieve
     return [*([(retriever, as_it_is)] if as_it_is else []), *left_out]
 
 
-def search_unshown(
+def search_without_leakage(
     retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None = None
 ) -> Ranking:
     """As ``Retriever.search``, but no query is asked with a prompt that gives it away."""
     if not queries:
         return retriever.search(queries, k, candidates)
-    asked = unshown(retriever, queries)
+    asked = leakage_free_retrievers(retriever, queries)
     rankings = [
         one.search(
             [queries[place] for place in places],
@@ -100,4 +102,4 @@ def search_unshown(
         )
         for one, places in asked
     ]
-    return joined(rankings).of_queries(np.argsort([place for _, places in asked for place in places]))
+    return concatenate_rankings(rankings).select_queries(np.argsort([place for _, places in asked for place in places]))

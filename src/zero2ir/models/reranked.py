@@ -18,7 +18,7 @@ from zero2ir.models.base import (
     Retriever,
     moments,
     read_state,
-    stated,
+    stored_settings,
     write_state,
 )
 from zero2ir.models.prompted import PartPrompt, Prompted
@@ -70,9 +70,9 @@ class Reranked(Retriever):
         (retriever,) = parts
         return self._of(retriever, self.reranker, self.weight)
 
-    def prompted(self) -> dict[str, Prompted]:
+    def prompted_parts(self) -> dict[str, Prompted]:
         own = {RERANKER: self.reranker} if isinstance(self.reranker, Prompted) else {}
-        return {**super().prompted(), **own}
+        return {**super().prompted_parts(), **own}
 
     def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
         changed = super().with_prompts(prompts)
@@ -85,8 +85,8 @@ class Reranked(Retriever):
         changed.corpus = self.corpus
         return changed
 
-    def over(self, corpus: Corpus) -> Self:
-        return self._of(self.retriever.over(corpus), copy(self.reranker), self.weight).index(corpus)
+    def reindexed(self, corpus: Corpus) -> Self:
+        return self._of(self.retriever.reindexed(corpus), copy(self.reranker), self.weight).index(corpus)
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
@@ -96,7 +96,7 @@ class Reranked(Retriever):
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
         retriever = self.retriever.updated(corpus, kept)
-        reranker = self.reranker.updated(corpus.beside(retriever.encoders()), kept)
+        reranker = self.reranker.updated(corpus.with_encoders(retriever.encoders()), kept)
         reranked = self._of(retriever, reranker, self.weight)
         reranked.corpus = corpus
         return reranked
@@ -104,7 +104,7 @@ class Reranked(Retriever):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1), candidates)).cut(k)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -113,7 +113,7 @@ class Reranked(Retriever):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the retriever's query; the reranker sees the query as it is."""
-        moved = self.retriever.search_toward(queries, documents, weight, max(k, self.depth + 1), candidates)
+        moved = self.retriever.search_with_feedback(queries, documents, weight, max(k, self.depth + 1), candidates)
         return self._reranked(queries, moved).cut(k)
 
     def _reranked(self, queries: Sequence[str], ranking: Ranking) -> Ranking:
@@ -207,8 +207,10 @@ class Reranked(Retriever):
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)
-        reranker = load_reranker(folder / "reranker", corpus.beside(retriever.encoders()))  # it may go on learning
-        reranked = cls(retriever, reranker, **state["settings"], **stated(state, ("depth", "alternatives")))
+        reranker = load_reranker(
+            folder / "reranker", corpus.with_encoders(retriever.encoders())
+        )  # it may go on learning
+        reranked = cls(retriever, reranker, **state["settings"], **stored_settings(state, ("depth", "alternatives")))
         reranked.corpus = corpus
         return reranked
 

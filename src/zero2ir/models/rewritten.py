@@ -8,14 +8,14 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Candidates, Ranking, Retriever, counted, read_state, write_state
-from zero2ir.models.llm_reranker import excerpt
+from zero2ir.models.base import Candidates, Ranking, Retriever, read_state, weighted_examples, write_state
+from zero2ir.models.llm_reranker import leading_words
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
     import dspy
 
-Style = Literal["off", "query2doc", "hyde"]
+RewriteMethod = Literal["off", "query2doc", "hyde"]
 REWRITER = "rewriter"
 
 
@@ -27,7 +27,7 @@ class Rewritten(Retriever, Prompted):
 
     Args:
         retriever: any.
-        style: "off", "query2doc" or "hyde".
+        method: "off", "query2doc" or "hyde".
         repeat: how often "query2doc" repeats the query.
         max_tokens: the passage's length.
         words: a demonstrated passage is cut after so many words.
@@ -46,23 +46,23 @@ class Rewritten(Retriever, Prompted):
     def __init__(
         self,
         retriever: Retriever,
-        style: Style = "query2doc",
+        method: RewriteMethod = "query2doc",
         repeat: int = 5,
         max_tokens: int = 64,
         words: int = 50,
         demonstrations: int = 4,
-        alternatives: Sequence[Style] = ("query2doc", "hyde"),
+        alternatives: Sequence[RewriteMethod] = ("query2doc", "hyde"),
     ) -> None:
-        for one in (style, *alternatives):
-            if one not in get_args(Style):
-                raise ValueError(f"style={one!r}; choose one of {', '.join(get_args(Style))}")
+        for one in (method, *alternatives):
+            if one not in get_args(RewriteMethod):
+                raise ValueError(f"method={one!r}; choose one of {', '.join(get_args(RewriteMethod))}")
         if min(repeat, max_tokens, words) < 1 or demonstrations < 0:
             raise ValueError(
                 f"repeat={repeat}, max_tokens={max_tokens}, words={words}, demonstrations={demonstrations}; "
                 "give at least 1, and no fewer than 0 demonstrations"
             )
         self.retriever = retriever
-        self.style: Style = style
+        self.method: RewriteMethod = method
         self.repeat = repeat
         self.max_tokens = max_tokens
         self.words = words
@@ -78,19 +78,19 @@ class Rewritten(Retriever, Prompted):
 
     def with_parts(self, parts: Sequence[Retriever]) -> Self:
         (retriever,) = parts
-        return self._of(retriever, self.style, self.prompt)
+        return self._of(retriever, self.method, self.prompt)
 
-    def prompted(self) -> dict[str, Prompted]:
-        return {**super().prompted(), REWRITER: self}
+    def prompted_parts(self) -> dict[str, Prompted]:
+        return {**super().prompted_parts(), REWRITER: self}
 
     def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
         changed = super().with_prompts(prompts)
         return changed.with_prompt(prompts[REWRITER]) if REWRITER in prompts else changed
 
     def with_prompt(self, prompt: PartPrompt) -> Self:
-        return self._of(self.retriever, self.style, prompt)
+        return self._of(self.retriever, self.method, prompt)
 
-    def _of(self, retriever: Retriever, style: Style, prompt: PartPrompt) -> Self:
+    def _of(self, retriever: Retriever, style: RewriteMethod, prompt: PartPrompt) -> Self:
         copy = type(self)(retriever, style, **self._budget())
         copy.corpus, copy.prompt = self.corpus, prompt
         return copy
@@ -117,7 +117,7 @@ class Rewritten(Retriever, Prompted):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.retriever.search(self.rewrite(queries), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -126,71 +126,73 @@ class Rewritten(Retriever, Prompted):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the rewritten query."""
-        return self.retriever.search_toward(self.rewrite(queries), documents, weight, k, candidates)
+        return self.retriever.search_with_feedback(self.rewrite(queries), documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return self.retriever.score(self.rewrite(queries), candidates)
 
     def rewrite(self, queries: Sequence[str]) -> list[str]:
         """What is searched with instead of each query."""
-        if self.style == "off":
+        if self.method == "off":
             return list(queries)
         return self._combined(queries, self._passages(queries))
 
     def _passages(self, queries: Sequence[str]) -> list[str]:
         """A passage for each query, asked for once where queries are equal; empty where there is no usable answer."""
         distinct = sorted({query for query in queries if query.strip()})
-        inputs = [{"query": excerpt(query, self.words)} for query in distinct]
-        shown = [{**row, "query": excerpt(row["query"], self.words)} for row in self.prompt.shown]
+        inputs = [{"query": leading_words(query, self.words)} for query in distinct]
+        shown = [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
         writer = passage_writer(shown, self.max_tokens, self.prompt.instruction)
         answers = self.corpus.require_language_model().map(writer, inputs, "rewriting")
         passage = {query: str(getattr(answer, "passage", "")) for query, answer in zip(distinct, answers, strict=True)}
         return [passage.get(query, "") for query in queries]
 
     def _combined(self, queries: Sequence[str], passages: Sequence[str]) -> list[str]:
-        times = self.repeat if self.style == "query2doc" else 0
+        times = self.repeat if self.method == "query2doc" else 0
         return [
-            " ".join([*[query] * times, passage]) if passage and self.style != "off" else query
+            " ".join([*[query] * times, passage]) if passage and self.method != "off" else query
             for query, passage in zip(queries, passages, strict=True)
         ]
 
     def settings(self) -> dict[str, Any]:
-        return {"style": self.style}
+        return {"method": self.method}
 
     def alternatives(self) -> list[dict[str, Any]]:
-        return [{"style": style} for style in self._alternatives if style != self.style]
+        return [{"method": style} for style in self._alternatives if style != self.method]
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._of(self.retriever, settings["style"], self.prompt)
+        return self._of(self.retriever, settings["method"], self.prompt)
 
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """The plain query first, then each style; the language model is asked once for all of them."""
-        yield {"style": "off"}, self.retriever.search(queries, k, candidates)
+        yield {"method": "off"}, self.retriever.search(queries, k, candidates)
         passages = self._passages(queries)
         for settings in [self.settings(), *self.alternatives()]:
-            if settings["style"] != "off":
+            if settings["method"] != "off":
                 changed = self.with_settings(settings)
                 yield settings, self.retriever.search(changed._combined(queries, passages), k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn, and shows queries with their relevant documents, unless its prompt was chosen."""
         retriever = self.retriever.learn(examples, seed)
-        number = 0 if self.prompt.chosen else self.demonstrations
-        shown = self.drawn(counted(examples), number, np.random.default_rng(seed))
+        number = 0 if self.prompt.optimized else self.demonstrations
+        shown = self.draw_demonstrations(weighted_examples(examples), number, np.random.default_rng(seed))
         if retriever is None and not shown:
             return None
-        prompt = self.prompt if self.prompt.chosen else self.prompt._replace(shown=tuple(shown))
-        return self._of(retriever or self.retriever, self.style, prompt)
+        prompt = self.prompt if self.prompt.optimized else self.prompt._replace(demos=tuple(shown))
+        return self._of(retriever or self.retriever, self.method, prompt)
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """One relevant document of each of some queries."""
         of_query: dict[str, int] = {}
         for place in rng.permutation(len(examples)):
             of_query.setdefault(examples[place].query, examples[place].positive)
         return [
-            {"query": query, "passage": excerpt(self.corpus.contents[document], self.words)}
+            {"query": query, "passage": leading_words(self.corpus.contents[document], self.words)}
             for query, document in list(of_query.items())[:number]
         ]
 
@@ -212,7 +214,7 @@ def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int, instruct
     """The DSPy program that writes what a query shall be searched with.
 
     Args:
-        shown: demonstrations with query and passage.
+        demos: demonstrations with query and passage.
         max_tokens: the passage's length.
         instruction: what is asked for.
     """

@@ -17,22 +17,22 @@ from zero2ir.models.base import (
     Candidates,
     Ranking,
     Retriever,
-    best,
-    joined,
-    longest,
+    concatenate_rankings,
+    max_candidates,
     moments,
     read_state,
-    stated,
-    usual,
-    widened,
+    reference_sample,
+    stored_settings,
+    top_k,
+    with_reference_sample,
     write_state,
 )
 from zero2ir.models.dense import Dense
-from zero2ir.models.nearest import check_searchable, nearest
-from zero2ir.models.normalization import Reference
+from zero2ir.models.normalization import ScoreStatistics
+from zero2ir.models.vector_index import build_vector_index, check_searchable
 
-NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
-ROWS = 1 << 12  # documents whose neighbours are sought at once
+NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
+NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents whose neighbours are sought at once
 
 
 class Smoothed(Retriever):
@@ -124,7 +124,7 @@ class Smoothed(Retriever):
             return self.retriever.search(queries, k, candidates)
         return self._smoothed(self.retriever.search(queries, *self._scope(candidates)), k, candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -134,9 +134,11 @@ class Smoothed(Retriever):
     ) -> Ranking:
         """Moves the retriever's query."""
         if not self.weight:
-            return self.retriever.search_toward(queries, documents, weight, k, candidates)
-        depth, seen = self._scope(candidates)
-        return self._smoothed(self.retriever.search_toward(queries, documents, weight, depth, seen), k, candidates)
+            return self.retriever.search_with_feedback(queries, documents, weight, k, candidates)
+        depth, scored = self._scope(candidates)
+        return self._smoothed(
+            self.retriever.search_with_feedback(queries, documents, weight, depth, scored), k, candidates
+        )
 
     def _seen(self) -> int:
         return min(self.depth, len(self.near))
@@ -145,17 +147,21 @@ class Smoothed(Retriever):
         """How deep the retriever searches, and among what: the candidates and their neighbours."""
         if candidates is None:
             return self._seen(), None
-        seen = widened([np.union1d(numbers, self.near[numbers]) for numbers in candidates], len(self.near))
-        return longest(seen), seen
+        scored = with_reference_sample(
+            [np.union1d(numbers, self.near[numbers]) for numbers in candidates], len(self.near)
+        )
+        return max_candidates(scored), scored
 
     def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
-            return best(np.zeros((0, len(self.near))), k)
+            return top_k(np.zeros((0, len(self.near))), k)
         rows = [
-            self._smoothed_row(Reference.of(ranking, row), k, None if candidates is None else candidates[row])
+            self._smoothed_row(
+                ScoreStatistics.from_ranking(ranking, row), k, None if candidates is None else candidates[row]
+            )
             for row in range(len(ranking.numbers))
         ]
-        return joined(rows)._replace(agreement=ranking.agreement)
+        return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
 
     @cached_property
     def _shares(self) -> np.ndarray:
@@ -167,7 +173,7 @@ class Smoothed(Retriever):
         squares[squares.sum(axis=1) == 0, 0] = 1.0
         return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
 
-    def _smoothed_row(self, reference: Reference, k: int, candidates: np.ndarray | None) -> Ranking:
+    def _smoothed_row(self, reference: ScoreStatistics, k: int, candidates: np.ndarray | None) -> Ranking:
         """One query's documents with those whose neighbours were found; none where none was."""
         near, shares = self.near[:, : self.neighbours], self._shares
         own = reference.spread(len(near), "z-score")
@@ -176,8 +182,8 @@ class Smoothed(Retriever):
         found = np.zeros(len(near), dtype=bool)
         found[reference.numbers] = True
         found |= (found[near] & (shares > 0)).any(axis=1)
-        mean, deviation = moments(total if candidates is None else total[usual(len(near))])
-        ranking = best(total[None], k, found[None], None if candidates is None else [candidates])
+        mean, deviation = moments(total if candidates is None else total[reference_sample(len(near))])
+        ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
         return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -187,7 +193,7 @@ class Smoothed(Retriever):
             return scores
         ranking = self.retriever.search(queries, self._seen())
         return [
-            Reference.of(ranking, row).normalize(values, "z-score").astype(np.float32)
+            ScoreStatistics.from_ranking(ranking, row).normalize(values, "z-score").astype(np.float32)
             for row, values in enumerate(scores)
         ]
 
@@ -221,8 +227,8 @@ class Smoothed(Retriever):
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, **self._told())
-        save_embeddings(folder / NEIGHBOURS, self.near)
-        save_embeddings(folder / SIMILARITIES, self.similarities)
+        save_embeddings(folder / NEIGHBOURS_FILE, self.near)
+        save_embeddings(folder / SIMILARITIES_FILE, self.similarities)
         self.retriever.save(folder / "retriever")
 
     @classmethod
@@ -231,9 +237,9 @@ class Smoothed(Retriever):
 
         state = read_state(folder)
         retriever = load_retriever(folder / "retriever", corpus)
-        smoothed = cls(retriever, **state["settings"], **stated(state, signature(cls).parameters))
-        smoothed.near = load_embeddings(folder / NEIGHBOURS, len(corpus.documents))
-        smoothed.similarities = load_embeddings(folder / SIMILARITIES, len(corpus.documents))
+        smoothed = cls(retriever, **state["settings"], **stored_settings(state, signature(cls).parameters))
+        smoothed.near = load_embeddings(folder / NEIGHBOURS_FILE, len(corpus.documents))
+        smoothed.similarities = load_embeddings(folder / SIMILARITIES_FILE, len(corpus.documents))
         return smoothed
 
 
@@ -266,9 +272,9 @@ def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.
     n_documents = len(vectors)
     near = np.repeat(np.arange(n_documents, dtype=np.int32)[:, None], most, axis=1)
     similarities = np.zeros((n_documents, most), dtype=np.float16)
-    index = nearest(vectors, "float32", exact_limit)
-    for start in range(0, n_documents, ROWS):
-        ranking = index.search(vectors[start : start + ROWS], most + 1)
+    index = build_vector_index(vectors, "float32", exact_limit)
+    for start in range(0, n_documents, NEIGHBOUR_BLOCK_ROWS):
+        ranking = index.search(vectors[start : start + NEIGHBOUR_BLOCK_ROWS], most + 1)
         for row, (numbers, scores) in enumerate(zip(ranking.numbers, ranking.scores, strict=True), start):
             kept = np.flatnonzero((numbers != row) & (numbers >= 0) & (scores > 0))[:most]
             near[row, : len(kept)] = numbers[kept]

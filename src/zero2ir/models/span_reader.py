@@ -10,22 +10,22 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from zero2ir.data.answer_words import parsed
+from zero2ir.data.answer_words import parse_text
 from zero2ir.data.answers import Span, token_f1
 from zero2ir.encoders.base import readable
-from zero2ir.encoders.batching import TURNS
+from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.errors import InputError
-from zero2ir.models.base import Reader, counted, read_state, write_state
+from zero2ir.models.base import Reader, read_state, weighted_examples, write_state
 from zero2ir.models.lexical_reader import LexicalReader, best_span
 
-KEPT = 10_000  # texts whose vectors are kept
-SAMPLE = 200  # documents that tell the principal components
+VECTOR_CACHE_TEXTS = 10_000  # texts whose vectors are kept
+COMPONENT_SAMPLE = 200  # documents that tell the principal components
 FOLDS = 5
-HEAD = "head.safetensors"
+HEAD_FILE = "head.safetensors"
 
 
 class SpanReaderSettings(BaseModel):
@@ -45,7 +45,7 @@ class SpanReaderSettings(BaseModel):
     negatives: Annotated[int, Field(ge=0)] = 2
 
 
-class Lesson(NamedTuple):
+class SpanExample(NamedTuple):
     """What one pair teaches.
 
     Attributes:
@@ -109,13 +109,13 @@ class SpanReader(Reader):
     def words(self) -> "WordVectors":
         """The vectors of words, by this corpus's principal components."""
         if self._words is None:
-            self._words = WordVectors.of(self.corpus, self.encoder, self.fit.dimension)
+            self._words = WordVectors.from_corpus(self.corpus, self.encoder, self.fit.dimension)
         return self._words
 
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
         if self.head is None:
             return self.lexical.read(queries, candidates)
-        with TURNS:  # the vectors of words are kept between texts
+        with BATCH_LOCK:  # the vectors of words are kept between texts
             self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
             return [
                 [best_span(text, self._values(query, text, self.head)) for text in texts]
@@ -125,7 +125,7 @@ class SpanReader(Reader):
     def _values(self, query: str, text: str, head: np.ndarray) -> np.ndarray:
         """(n_spans,) the score of each span."""
         first, last = head[:-1].reshape(2, -1)
-        words, spans = self._seen(query, text), parsed(text).spans
+        words, spans = self._seen(query, text), parse_text(text).spans
         return (
             (words @ first)[spans[:, 0]] + (words @ last)[spans[:, 1] - 1] + head[-1] * self.lexical.values(query, text)
         )
@@ -138,16 +138,16 @@ class SpanReader(Reader):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns from the examples with answers; None where there are none, or where learning does not pay."""
-        if not (pairs := [pair for pair in counted(examples) if pair.answers]):
+        if not (pairs := [pair for pair in weighted_examples(examples) if pair.answers]):
             return None  # before the corpus is asked for an encoder, which that of a saved reader has not
         lessons = self._lessons(pairs)
         pairs = [pair for pair, lesson in zip(pairs, lessons, strict=True) if lesson.right.any()]
         lessons = [lesson for lesson in lessons if lesson.right.any()]
-        if not self._pays(pairs, lessons, seed):
+        if not self._improves(pairs, lessons, seed):
             return None
-        return self._with(trained_head(lessons, self.fit.penalty))
+        return self._with(train_span_head(lessons, self.fit.penalty))
 
-    def _pays(self, pairs: Sequence[Example], lessons: Sequence[Lesson], seed: int) -> bool:
+    def _improves(self, pairs: Sequence[Example], lessons: Sequence[SpanExample], seed: int) -> bool:
         """Whether heads that did not learn from a question read it better, by F1, than the lexical reader does."""
         questions = sorted({pair.query for pair in pairs})
         if len(questions) < 2:
@@ -157,7 +157,7 @@ class SpanReader(Reader):
         gains: list[float] = []
         for fold in sorted(set(folds)):
             rest = [lesson for pair, lesson in zip(pairs, lessons, strict=True) if fold_of[pair.query] != fold]
-            learned = self._with(trained_head(rest, self.fit.penalty))
+            learned = self._with(train_span_head(rest, self.fit.penalty))
             held_out = [pair for pair in pairs if fold_of[pair.query] == fold]
             gains += [self._f1(learned, pair) - self._f1(self.lexical, pair) for pair in held_out]
         return float(np.mean(gains)) > 0
@@ -172,7 +172,7 @@ class SpanReader(Reader):
         changed.head = head
         return changed
 
-    def _lessons(self, pairs: Sequence[Example]) -> list[Lesson]:
+    def _lessons(self, pairs: Sequence[Example]) -> list[SpanExample]:
         contents = self.corpus.contents
         shown = [
             [contents[number] for number in (pair.positive, *pair.negatives[: self.fit.negatives])] for pair in pairs
@@ -180,22 +180,22 @@ class SpanReader(Reader):
         self.words.prepare([*(pair.query for pair in pairs), *(text for texts in shown for text in texts)])
         return [self._lesson(pair, texts) for pair, texts in zip(pairs, shown, strict=True)]
 
-    def _lesson(self, pair: Example, texts: Sequence[str]) -> Lesson:
+    def _lesson(self, pair: Example, texts: Sequence[str]) -> SpanExample:
         features, values = [], []
         for text in texts:
-            words, spans = self._seen(pair.query, text), parsed(text).spans
+            words, spans = self._seen(pair.query, text), parse_text(text).spans
             features.append(np.hstack([words[spans[:, 0]], words[spans[:, 1] - 1]]))
             values.append(self.lexical.values(pair.query, text))
         right = np.zeros(sum(map(len, values)), dtype=bool)
         shared = np.array([token_f1(span, pair.answers) for span in span_texts(texts[0])])
         if len(shared) and shared.max() > 0:
             right[: len(shared)] = shared == shared.max()
-        return Lesson(np.concatenate(features), np.concatenate(values), right, pair.weight)
+        return SpanExample(np.concatenate(features), np.concatenate(values), right, pair.weight)
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, encoder=self.encoder, fit=self.fit.model_dump(), learned=self.head is not None)
         if self.head is not None:
-            save_file({"head": self.head, **self.words.parts()}, folder / HEAD)
+            save_file({"head": self.head, **self.words.parts()}, folder / HEAD_FILE)
             self.words.network.save(folder / "encoder")
 
     @classmethod
@@ -203,7 +203,7 @@ class SpanReader(Reader):
         state = read_state(folder)
         reader = cls(state["encoder"], state["fit"]).index(corpus)
         if state["learned"]:
-            parts = load_file(folder / HEAD)
+            parts = load_file(folder / HEAD_FILE)
             network = load_encoder(folder / "encoder")
             assert isinstance(network, DenseEncoder)
             reader.head = parts["head"]
@@ -213,7 +213,7 @@ class SpanReader(Reader):
 
 def span_texts(text: str) -> list[str]:
     """The spans of a text, as they stand there."""
-    words = parsed(text)
+    words = parse_text(text)
     return [text[words.places[first, 0] : words.places[behind - 1, 1]] for first, behind in words.spans]
 
 
@@ -233,7 +233,7 @@ class WordVectors:
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
 
     @classmethod
-    def of(cls, corpus: Corpus, role: str, dimension: int) -> Self:
+    def from_corpus(cls, corpus: Corpus, role: str, dimension: int) -> Self:
         """By the principal components of a corpus.
 
         Raises:
@@ -245,7 +245,7 @@ class WordVectors:
                 f"the encoder {role!r} is no transformer, and a reader needs the token vectors of one; "
                 "choose encoder=minilm, or another model"
             )
-        chosen = np.linspace(0, len(corpus.contents) - 1, min(len(corpus.contents), SAMPLE)).astype(int)
+        chosen = np.linspace(0, len(corpus.contents) - 1, min(len(corpus.contents), COMPONENT_SAMPLE)).astype(int)
         raw = np.concatenate(list(_word_vectors(network, [corpus.contents[number] for number in chosen])))
         variances, components = np.linalg.eigh(np.cov(raw, rowvar=False).astype(np.float64))  # ascending
         kept = slice(-dimension, None)
@@ -269,7 +269,7 @@ class WordVectors:
             self._kept[text] = ((rows - self.mean) @ self.components).astype(np.float16)
         for text in wanted:  # what is asked for now goes last
             self._kept.move_to_end(text)
-        while len(self._kept) > max(KEPT, len(wanted)):
+        while len(self._kept) > max(VECTOR_CACHE_TEXTS, len(wanted)):
             self._kept.popitem(last=False)
 
     def of_text(self, text: str) -> np.ndarray:
@@ -288,7 +288,7 @@ def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.nd
     limit = network.model.max_seq_length
     tokens = network.model.tokenizer(clean, truncation=True, max_length=limit, return_offsets_mapping=True)
     for text, row, offsets in zip(clean, rows, tokens["offset_mapping"], strict=True):
-        yield _words_of(row.float().cpu().numpy(), np.array(offsets).reshape(-1, 2), parsed(text).places)
+        yield _words_of(row.float().cpu().numpy(), np.array(offsets).reshape(-1, 2), parse_text(text).places)
 
 
 def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -308,7 +308,7 @@ def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> n
     return sums
 
 
-def trained_head(lessons: Sequence[Lesson], penalty: float) -> np.ndarray:
+def train_span_head(lessons: Sequence[SpanExample], penalty: float) -> np.ndarray:
     """Trains a span head: how likely each pair's right spans are the ones among all that are shown.
 
     Args:

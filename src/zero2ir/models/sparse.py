@@ -10,9 +10,18 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.data.languages import ENGLISH, FOUND_OUT, identify, tokenize
+from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, identify_language, tokenize
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever, best, read_state, stated, write_state
+from zero2ir.models.base import (
+    NO_DOCUMENT,
+    Candidates,
+    Ranking,
+    Retriever,
+    read_state,
+    stored_settings,
+    top_k,
+    write_state,
+)
 
 
 class Sparse(Retriever):
@@ -50,8 +59,8 @@ class Sparse(Retriever):
         return tokenize(texts, self.language)
 
     def index(self, corpus: Corpus) -> Self:
-        if self.language == FOUND_OUT:
-            self.language = identify(corpus.contents)
+        if self.language == AUTO_LANGUAGE:
+            self.language = identify_language(corpus.contents)
         tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
         ids = [[self.vocabulary[token] for token in text] for text in tokens]
@@ -104,9 +113,9 @@ class Sparse(Retriever):
             known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
             if known and self.weights is not None:
                 scores[row] = self.weights.get_scores_from_ids(known)
-        return best(scores, k, found=scores > 0, candidates=candidates)
+        return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -126,7 +135,7 @@ class Sparse(Retriever):
             (index["data"], index["indices"], index["indptr"]), shape=(self.n_documents, len(self.vocabulary))
         )
         scores = np.asarray((terms @ matrix.T).todense(), dtype=np.float32)  # -> (n_queries, n_documents)
-        return best(scores, k, found=scores > 0, candidates=candidates)
+        return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
     def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
         """(1, n_terms) the weights of a moved query's terms; they sum to the number of its tokens."""
@@ -188,7 +197,7 @@ class Sparse(Retriever):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         state = read_state(folder)
-        retriever = cls(**state["settings"], **stated(state, ("alternatives", *cls.kept)))
+        retriever = cls(**state["settings"], **stored_settings(state, ("alternatives", *cls.kept)))
         retriever.vocabulary = {token: number for number, token in enumerate(state["vocabulary"])}
         retriever.counts = csr_matrix((state["n_documents"], len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None

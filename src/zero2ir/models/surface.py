@@ -9,13 +9,13 @@ from zero2ir.models.sparse import Sparse
 
 LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"}
 FOLDED = str.maketrans(LETTERS)  # letters that Unicode does not take apart
-WORD = re.compile(r"\w+")
+NGRAM_WORD = re.compile(r"\w+")
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 SOUNDS = re.compile(rf"[^\x00-\x7f{HAN}]+")  # letters that say how a word sounds, beyond ASCII
 
 
-class Surface(Sparse):
+class CharacterNgrams(Sparse):
     """BM25 over the characters of words, so that "revolución" finds "revolution", and "1521" finds "1521".
 
     Letters are compared without accents and case, those of other scripts as they are written in Latin ones, so that
@@ -60,7 +60,7 @@ class Surface(Sparse):
 def grams(text: str, lengths: Sequence[int]) -> list[str]:
     """The n-grams of each word of a folded text, "_" being where it begins and ends; a number is one token."""
     found = []
-    for word in WORD.findall(text):
+    for word in NGRAM_WORD.findall(text):
         if word.isnumeric():
             found.append(word)
             continue

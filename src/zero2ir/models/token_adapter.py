@@ -8,8 +8,8 @@ from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
-from zero2ir.models.adapter import AdapterSettings, Steps
-from zero2ir.models.base import Start
+from zero2ir.models.base import Initialization
+from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings
 
 
 class TokenAdapterSettings(AdapterSettings):
@@ -30,7 +30,7 @@ def fit_token_adapter(
     examples: Sequence[Example],
     settings: TokenAdapterSettings,
     seed: int,
-    start: Start = Start(),  # noqa: B008
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W of ``adapt`` by weighted contrast of MaxSim.
 
@@ -54,7 +54,7 @@ def fit_token_adapter(
         relevant.setdefault(example.query, set()).add(example.positive)
     usable = np.flatnonzero(queries.lengths)
     mean_weight = sum(example.weight for example in examples) / len(examples)
-    steps = Steps(queries.vectors.shape[1], settings, start)
+    steps = AdamSteps(queries.vectors.shape[1], settings, start)
     for optimizer in steps if len(usable) else ():
         weights = steps.weights
         chosen = rng.permutation(usable)[: settings.batch_size]

@@ -21,7 +21,7 @@ class TokenGraph:
         self._graph = graph
 
     @classmethod
-    def of(cls, documents: Tokens) -> "TokenGraph":
+    def from_documents(cls, documents: Tokens) -> "TokenGraph":
         """Builds the graph; a vector's key is its place among ``documents.vectors``.
 
         Raises:
@@ -36,7 +36,7 @@ class TokenGraph:
         try:
             from usearch.index import Index
         except ImportError:
-            raise InputError("lookup=graph needs the package usearch; pip install 'zero2ir[hnsw]'") from None
+            raise InputError("index_type=graph needs the package usearch; pip install 'zero2ir[hnsw]'") from None
         return Index(ndim=documents.vectors.shape[1], metric="ip", dtype="i8", expansion_search=128)
 
     def nearest(self, vectors: np.ndarray, k: int) -> np.ndarray:

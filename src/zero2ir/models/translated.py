@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from zero2ir.data.languages import composed, identify, language_of
+from zero2ir.data.languages import identify_language, language_of, normalise_nfc
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
@@ -15,15 +15,15 @@ from zero2ir.models.base import (
     Candidates,
     Ranking,
     Retriever,
-    counted,
-    joined,
-    longest,
+    concatenate_rankings,
+    max_candidates,
     read_state,
-    widened,
+    weighted_examples,
+    with_reference_sample,
     write_state,
 )
 from zero2ir.models.hybrid import fused
-from zero2ir.models.normalization import Reference
+from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.prompted import PartPrompt, Prompted
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
 TRANSLATOR = "translator"
-Weighted = tuple[str, float]  # a translation, and how much it counts
+WeightedTranslation = tuple[str, float]  # a translation, and how much it counts
 
 
 class Translated(Retriever, Prompted):
@@ -100,8 +100,8 @@ class Translated(Retriever, Prompted):
         copy.corpus, copy.prompt, copy.language = self.corpus, self.prompt, self.language
         return copy
 
-    def prompted(self) -> dict[str, Prompted]:
-        return {**super().prompted(), TRANSLATOR: self}
+    def prompted_parts(self) -> dict[str, Prompted]:
+        return {**super().prompted_parts(), TRANSLATOR: self}
 
     def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
         changed = super().with_prompts(prompts)
@@ -112,9 +112,9 @@ class Translated(Retriever, Prompted):
         changed.prompt = prompt
         return changed
 
-    def learns_first(self) -> bool:
+    def requires_learning(self) -> bool:
         """A small language model needs examples to translate at all; a prompt that was searched for is sane."""
-        return not self.prompt.chosen
+        return not self.prompt.optimized
 
     def _budget(self) -> dict[str, Any]:
         return {
@@ -127,7 +127,7 @@ class Translated(Retriever, Prompted):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
-        self.language = identify(corpus.contents)
+        self.language = identify_language(corpus.contents)
         require_translator(corpus, self.language)
         self.retriever.index(corpus)
         return self
@@ -140,21 +140,21 @@ class Translated(Retriever, Prompted):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         translated = self.translate(queries)
         if self.translations == 1 or not queries:
-            return self.retriever.search(best_of(translated), k, candidates)
+            return self.retriever.search(best_translations(translated), k, candidates)
         n_documents = len(self.corpus.documents)
-        seen = None if candidates is None else widened(candidates, n_documents)
-        depth = min(self.depth, n_documents) if seen is None else longest(seen)
-        repeated = None if seen is None else [seen[row] for row, each in enumerate(translated) for _ in each]
+        scored = None if candidates is None else with_reference_sample(candidates, n_documents)
+        depth = min(self.depth, n_documents) if scored is None else max_candidates(scored)
+        repeated = None if scored is None else [scored[row] for row, each in enumerate(translated) for _ in each]
         found = self.retriever.search([text for row in translated for text, _ in row], depth, repeated)
         rows = iter(range(len(found.numbers)))
         rankings = []
         for number, row in enumerate(translated):
-            references = [Reference.of(found, next(rows)) for _ in row]
+            references = [ScoreStatistics.from_ranking(found, next(rows)) for _ in row]
             own = None if candidates is None else candidates[number]
             rankings.append(fused(references, [weight for _, weight in row], n_documents, "z-score", k, own))
-        return joined(rankings)
+        return concatenate_rankings(rankings)
 
-    def search_toward(
+    def search_with_feedback(
         self,
         queries: Sequence[str],
         documents: np.ndarray,
@@ -163,7 +163,9 @@ class Translated(Retriever, Prompted):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the likeliest translation."""
-        return self.retriever.search_toward(best_of(self.translate(queries)), documents, weight, k, candidates)
+        return self.retriever.search_with_feedback(
+            best_translations(self.translate(queries)), documents, weight, k, candidates
+        )
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """The mean over the translations, by weight."""
@@ -173,7 +175,7 @@ class Translated(Retriever, Prompted):
         scores = iter(self.retriever.score(texts, repeated))
         return [np.sum([weight * next(scores) for _, weight in row], axis=0).astype(np.float32) for row in translated]
 
-    def translate(self, queries: Sequence[str]) -> list[list[Weighted]]:
+    def translate(self, queries: Sequence[str]) -> list[list[WeightedTranslation]]:
         """Each query's translations, the heaviest first, with weights that sum to 1; itself where it needs none."""
         foreign = sorted({query for query in queries if query.strip() and self._is_foreign(query)})
         known = dict(zip(foreign, self._asked(foreign), strict=True))
@@ -182,29 +184,29 @@ class Translated(Retriever, Prompted):
     def _is_foreign(self, query: str) -> bool:
         """In another language than the documents; of the languages that were seen, once there are two."""
         among = (self._source, self.language) if self._source else ()
-        return identify([query], among) not in ("", self.language)
+        return identify_language([query], among) not in ("", self.language)
 
-    def _asked(self, queries: Sequence[str]) -> list[list[Weighted]]:
+    def _asked(self, queries: Sequence[str]) -> list[list[WeightedTranslation]]:
         if not queries:
             return []
         language_model = require_translator(self.corpus, self.language)
-        told = self.translations > 1 and "logprobs" in language_model.lm.supported_params
-        fields = Fields.between(self._source, self.language, self.prompt.instruction)
-        writer = translator(fields, self.prompt.shown, self.max_tokens, told)
+        has_logprobs = self.translations > 1 and "logprobs" in language_model.lm.supported_params
+        fields = TranslationFields.between(self._source, self.language, self.prompt.instruction)
+        writer = translator(fields, self.prompt.demos, self.max_tokens, has_logprobs)
         sampled = {"temperature": max(self.temperature, language_model.settings.temperature)}
         inputs = [
-            {fields.text: composed(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
+            {fields.text: normalise_nfc(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
             for query in queries
             for number in range(self.translations)
         ]
         answers = language_model.map(writer, inputs, "translating")
         each = [answers[start : start + self.translations] for start in range(0, len(answers), self.translations)]
-        return [weighted(answers_of_one, fields.translation) for answers_of_one in each]
+        return [weighted_translations(answers_of_one, fields.translation) for answers_of_one in each]
 
     @property
     def _source(self) -> str:
         """The queries' language, where some were shown; else empty."""
-        return identify([row["query"] for row in self.prompt.shown]) if self.prompt.shown else ""
+        return identify_language([row["query"] for row in self.prompt.demos]) if self.prompt.demos else ""
 
     def settings(self) -> dict[str, Any]:
         return {"translations": self.translations}
@@ -217,13 +219,13 @@ class Translated(Retriever, Prompted):
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Shows the examples' translations, unless its prompt was chosen; the retriever learns from them."""
-        useful = counted(examples)
-        number = 0 if self.prompt.chosen else self.demonstrations
-        shown = self.drawn(useful, number, np.random.default_rng(seed))
-        learner = self.with_prompt(self.prompt._replace(shown=tuple(shown)) if shown else self.prompt)
+        useful = weighted_examples(examples)
+        number = 0 if self.prompt.optimized else self.demonstrations
+        shown = self.draw_demonstrations(useful, number, np.random.default_rng(seed))
+        learner = self.with_prompt(self.prompt._replace(demos=tuple(shown)) if shown else self.prompt)
         texts = [example.translation or example.query for example in useful]
         open_ones = [text for example, text in zip(useful, texts, strict=True) if not example.translation]
-        found = dict(zip(open_ones, best_of(learner.translate(open_ones)), strict=True))
+        found = dict(zip(open_ones, best_translations(learner.translate(open_ones)), strict=True))
         translated = [example._replace(query=example.translation or found[example.query]) for example in useful]
         retriever = self.retriever.learn(translated, seed)
         if retriever is None and not shown:
@@ -231,9 +233,11 @@ class Translated(Retriever, Prompted):
         learner.retriever = retriever or self.retriever
         return learner
 
-    def drawn(self, examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
         """Some of the parallel pairs among the examples, in random order."""
-        return demonstrations(examples, number, rng)
+        return parallel_demonstrations(examples, number, rng)
 
     def save(self, folder: Path) -> None:
         write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict(), language=self.language)
@@ -265,7 +269,7 @@ def require_translator(corpus: Corpus, language: str) -> "LanguageModel":
     return corpus.language_model
 
 
-class Fields(NamedTuple):
+class TranslationFields(NamedTuple):
     """What a prompt calls a text and its translation: the languages, where both are known; small models need it."""
 
     text: str
@@ -273,7 +277,7 @@ class Fields(NamedTuple):
     instruction: str
 
     @classmethod
-    def between(cls, source: str, target: str, wording: str = Translated.instruction) -> "Fields":
+    def between(cls, source: str, target: str, wording: str = Translated.instruction) -> "TranslationFields":
         """Those for two languages.
 
         Args:
@@ -283,26 +287,28 @@ class Fields(NamedTuple):
         """
         into = language_of(target).name
         name = "" if source in ("", target) else language_of(source).name
-        told = wording.replace("{source}", name or "the query").replace("{target}", into)
+        has_logprobs = wording.replace("{source}", name or "the query").replace("{target}", into)
         if not name or not (name + into).isidentifier():
-            return cls("query", "translation", told)
-        return cls(name.lower(), into.lower(), told)
+            return cls("query", "translation", has_logprobs)
+        return cls(name.lower(), into.lower(), has_logprobs)
 
 
-def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool) -> "dspy.Predict":
+def translator(
+    fields: TranslationFields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool
+) -> "dspy.Predict":
     """The DSPy program that translates.
 
     Args:
         fields: what the prompt calls things.
-        shown: demonstrations with query and translation.
+        demos: demonstrations with query and translation.
         max_tokens: the translation's length.
         logprobs: whether the endpoint shall tell how likely each token was.
     """
     import dspy
 
     signature = dspy.Signature(f"{fields.text} -> {fields.translation}", fields.instruction)
-    told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
-    writer = dspy.Predict(signature, max_tokens=max_tokens, **told)
+    has_logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
+    writer = dspy.Predict(signature, max_tokens=max_tokens, **has_logprobs)
     writer.demos = [
         dspy.Example({fields.text: row["query"], fields.translation: row["translation"]}).with_inputs(fields.text)
         for row in shown
@@ -310,17 +316,17 @@ def translator(fields: Fields, shown: Sequence[Mapping[str, str]], max_tokens: i
     return writer
 
 
-def demonstrations(examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, str]]:
+def parallel_demonstrations(examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, str]]:
     """Some of the parallel pairs among the examples, in random order."""
     pairs = {example.query: example.translation for example in examples if example.translation}
     order = rng.permutation(len(pairs))[:number]
     return [
-        {"query": composed(query), "translation": composed(translation)}
+        {"query": normalise_nfc(query), "translation": normalise_nfc(translation)}
         for query, translation in (list(pairs.items())[place] for place in order)
     ]
 
 
-def weighted(answers: Sequence[Any], field: str) -> list[Weighted]:
+def weighted_translations(answers: Sequence[Any], field: str) -> list[WeightedTranslation]:
     """One query's answers as translations by weight; nothing where none can be used.
 
     Args:
@@ -330,12 +336,12 @@ def weighted(answers: Sequence[Any], field: str) -> list[Weighted]:
     likelihood: dict[str, float] = {}
     for answer in answers:
         if text := str(getattr(answer, field, "")).strip():
-            told = float(np.exp(log_likelihood(answer)))
-            likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(told) else told)
+            has_logprobs = float(np.exp(log_likelihood(answer)))
+            likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(has_logprobs) else has_logprobs)
     total = sum(likelihood.values())
     return sorted(((text, value / total) for text, value in likelihood.items()), key=lambda pair: -pair[1])
 
 
-def best_of(translated: Sequence[Sequence[Weighted]]) -> list[str]:
+def best_translations(translated: Sequence[Sequence[WeightedTranslation]]) -> list[str]:
     """The heaviest translation of each query."""
     return [row[0][0] for row in translated]

@@ -8,8 +8,8 @@ import numpy as np
 
 from zero2ir.models.base import NO_DOCUMENT, Ranking
 
-LEAST = 4  # queries; fewer tell nothing of how the signals spread
-DEPTH = 20  # documents of a query that take part in a fit
+MIN_QUERIES = 4  # queries; fewer tell nothing of how the signals spread
+CONFIDENCE_DEPTH = 20  # documents of a query that take part in a fit
 # Intercept and slopes of the log-odds in the standardised signals, before anything is fitted: rounded means of fits to
 # rankings of 400 train queries each of beir/scifact and beir/nfcorpus. (height, margin): BM25, MiniLM, static and fused
 # ones; another signal, the lead over the best ten, had a slope of 0.02 and was left out. (height, margin, agreement):
@@ -23,22 +23,22 @@ PRECISION = 10.0
 # As much at least for each query of which nothing is judged not relevant: with 50 and 100 queries 0.083 and 0.079 in
 # place of 0.110 and 0.132 (BM25, MiniLM and both; 15 draws). One gives 0.075 and 0.074, but hardly listens any more
 # where all that is relevant is judged.
-PRECISION_A_QUERY = 0.5
-ROUNDS = 10  # until the share of judged documents and the probabilities agree
-MOST_SEEN = 0.95  # chance that a relevant document is among the judged ones: none is ruled out altogether
+PRECISION_PER_QUERY = 0.5
+MAX_ITERATIONS = 10  # until the share of judged documents and the probabilities agree
+MAX_JUDGED_SHARE = 0.95  # chance that a relevant document is among the judged ones: none is ruled out altogether
 
 
 @dataclass(frozen=True)
-class Judged:
+class QueryJudgments:
     """What the judgments say of one query.
 
     Attributes:
         relevant: document numbers.
-        other: document numbers that are judged not relevant.
+        nonrelevant: document numbers that are judged not relevant.
     """
 
     relevant: frozenset[int]
-    other: frozenset[int] = frozenset()
+    nonrelevant: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Confidence:
     spread: tuple[float, ...]
 
     @classmethod
-    def fit(cls, ranking: Ranking, judged: Sequence[Judged], asked: Ranking | None = None) -> Self | None:
+    def fit(
+        cls, ranking: Ranking, judged: Sequence[QueryJudgments], unlabelled_ranking: Ranking | None = None
+    ) -> Self | None:
         """Fits on the rankings of judged queries.
 
         Most documents of a ranking are unjudged, and an unjudged one may be relevant. How likely, follows from the
@@ -77,8 +79,8 @@ class Confidence:
         Args:
             ranking: of n queries, some twenty documents deep.
             judged: (n,) what is known of each.
-            asked: of further queries that people asked, of which nothing is judged; they say how signals spread, which
-                ten queries tell badly.
+            unlabelled_ranking: of further queries that people asked, of which nothing is judged; they say how signals
+                spread, which ten queries tell badly.
 
         Returns:
             None for fewer than four queries that found anything: nothing can be said.
@@ -88,10 +90,10 @@ class Confidence:
         """
         found = ranking.numbers[:, :1] != NO_DOCUMENT
         rows = np.flatnonzero(found.any(axis=1))
-        if len(rows) < LEAST:
+        if len(rows) < MIN_QUERIES:
             return None
-        kept = ranking.of_queries(rows).cut(DEPTH)
-        return cls.unfitted(kept, *([] if asked is None else [asked]))._fitted(
+        kept = ranking.select_queries(rows).cut(CONFIDENCE_DEPTH)
+        return cls.unfitted(kept, *([] if unlabelled_ranking is None else [unlabelled_ranking]))._fitted(
             kept, [judged[row] for row in rows.tolist()]
         )
 
@@ -107,7 +109,7 @@ class Confidence:
         spread = first.std(axis=0)
         return cls(0.0, 1.0, tuple(first.mean(axis=0).tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
 
-    def _fitted(self, ranking: Ranking, judged: Sequence[Judged]) -> Self:
+    def _fitted(self, ranking: Ranking, judged: Sequence[QueryJudgments]) -> Self:
         from scipy.optimize import minimize
 
         logits = self._prior(ranking)
@@ -116,12 +118,12 @@ class Confidence:
         weights[:, 0] = 1.0  # the first document counts as much as all others of its query
         known = np.array([_labels(row, one) for row, one in zip(ranking.numbers, judged, strict=True)])
         relevant = np.array([len(one.relevant) for one in judged], dtype=float)
-        precision = max(PRECISION, PRECISION_A_QUERY * sum(not one.other for one in judged))
+        precision = max(PRECISION, PRECISION_PER_QUERY * sum(not one.nonrelevant for one in judged))
         parameters = np.zeros(2)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ITERATIONS):
             probability = np.where(there, _sigmoid(parameters[0] + np.exp(parameters[1]) * logits), 0.0)
             expected = np.maximum(probability.sum(axis=1), relevant).sum()
-            seen = min(relevant.sum() / max(expected, 1e-9), MOST_SEEN)
+            seen = min(relevant.sum() / max(expected, 1e-9), MAX_JUDGED_SHARE)
 
             def loss(values: np.ndarray, seen: float = seen) -> float:
                 p = np.clip(_sigmoid(values[0] + np.exp(values[1]) * logits), 1e-9, 1 - 1e-9)
@@ -180,9 +182,9 @@ def signals(ranking: Ranking) -> np.ndarray:
     return np.where(found[..., None], np.stack(every, axis=-1), 0.0)
 
 
-def _labels(numbers: np.ndarray, judged: Judged) -> list[float]:
+def _labels(numbers: np.ndarray, judged: QueryJudgments) -> list[float]:
     """1 for a relevant document, 0 for one that is not, NaN for one that nobody judged."""
-    return [1.0 if n in judged.relevant else 0.0 if n in judged.other else np.nan for n in numbers.tolist()]
+    return [1.0 if n in judged.relevant else 0.0 if n in judged.nonrelevant else np.nan for n in numbers.tolist()]
 
 
 def _sigmoid(odds: np.ndarray) -> np.ndarray:

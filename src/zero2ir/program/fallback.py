@@ -10,7 +10,7 @@ from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.lm.limits import Limits, limited
+from zero2ir.lm.limits import Limits, lm_limits
 
 Reason = Literal["error", "time-out", "circuit open", "busy", "unsure"]
 Result = TypeVar("Result")
@@ -22,24 +22,25 @@ class FallbackSettings(BaseModel):
 
     Attributes:
         deadline: seconds that a request may take.
-        share: of the time that is left, what a program may take that another one stands behind.
-        failures: errors and time-outs in a row after which a program is not asked any more ...
-        rest: ... for so many seconds; then one request tries it.
-        workers: requests that a program may work on at once, those among them that nobody waits for any more.
-        unusable: the share of a language model's answers to one request above which the request counts as an error.
-        least_confidence: an answer that is less sure is compared with the next program's, and the surer one given; 0
+        deadline_share: of the time that is left, what a program may take that another one stands behind.
+        max_failures: errors and time-outs in a row after which a program is not asked any more ...
+        reset_seconds: ... for so many seconds; then one request tries it.
+        max_concurrency: requests that a program may work on at once, those among them that nobody waits for any more.
+        max_unusable_share: the share of a language model's answers to one request above which the request counts as an
+            error.
+        min_confidence: an answer that is less sure is compared with the next program's, and the surer one given; 0
             compares none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     deadline: Annotated[float, Field(gt=0)] = 2.0
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    failures: Annotated[int, Field(ge=1)] = 5
-    rest: Annotated[float, Field(gt=0)] = 10.0
-    workers: Annotated[int, Field(ge=1)] = 8
-    unusable: Annotated[float, Field(ge=0, le=1)] = 0.5
-    least_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    deadline_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    max_failures: Annotated[int, Field(ge=1)] = 5
+    reset_seconds: Annotated[float, Field(gt=0)] = 10.0
+    max_concurrency: Annotated[int, Field(ge=1)] = 8
+    max_unusable_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class AnsweringSettings(BaseModel):
@@ -47,18 +48,18 @@ class AnsweringSettings(BaseModel):
 
     Attributes:
         risk: the share of wrong first documents that plain answers may have; None where every answer is given.
-        most_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
+        max_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
         fallback: when a simpler program answers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     risk: Annotated[float, Field(ge=0, le=1)] | None = None
-    most_risk: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_risk: Annotated[float, Field(ge=0, le=1)] | None = None
     fallback: FallbackSettings = FallbackSettings()
 
 
-class Step(NamedTuple):
+class SkippedProgram(NamedTuple):
     """A program that was asked, or passed over, before the one that served.
 
     Attributes:
@@ -72,59 +73,59 @@ class Step(NamedTuple):
     detail: str = ""
 
 
-class Served(NamedTuple, Generic[Result]):
+class FallbackResult(NamedTuple, Generic[Result]):
     """An answer, who gave it, and why not the ones before."""
 
     result: Result
     served_by: str
-    steps: tuple[Step, ...]
+    steps: tuple[SkippedProgram, ...]
 
 
 class NoAnswerError(RuntimeError):
     """No program of the chain answered within the deadline; ``steps`` says why each did not."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[SkippedProgram]) -> None:
         super().__init__("no answer: " + ", ".join(f"{step.program}: {step.reason}" for step in steps))
         self.steps = tuple(steps)
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """Keeps requests from a program that fails: closed, open, and half-open while one request tries it.
 
     Source: Nygard, Release It!, second edition, 2018, section 5.2.
     """
 
     failures: int
-    rest: float
+    reset_seconds: float
     clock: Clock = time.monotonic
-    in_a_row: int = 0
-    again: float = 0.0  # when it may be tried
+    consecutive_failures: int = 0
+    retry_at: float = 0.0  # when it may be tried
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def is_open(self) -> bool:
         """Whether the program is passed over."""
-        return self.in_a_row >= self.failures
+        return self.consecutive_failures >= self.failures
 
-    def admits(self) -> bool:
+    def allows(self) -> bool:
         """Whether a request may ask the program; of those that come after its rest, one."""
         with self._lock:
             if not self.is_open:
                 return True
-            if self.clock() < self.again:
+            if self.clock() < self.retry_at:
                 return False
-            self.again = self.clock() + self.rest  # the others wait for what this one finds
+            self.retry_at = self.clock() + self.reset_seconds  # the others wait for what this one finds
             return True
 
-    def tell(self, succeeded: bool) -> None:
+    def record_outcome(self, succeeded: bool) -> None:
         """What became of a request that was admitted."""
         with self._lock:
-            self.in_a_row = 0 if succeeded else self.in_a_row + 1
-            self.again = self.clock() + self.rest
+            self.consecutive_failures = 0 if succeeded else self.consecutive_failures + 1
+            self.retry_at = self.clock() + self.reset_seconds
 
 
-class Chain:
+class FallbackChain:
     """Programs by name, and what is known of how they do.
 
     Args:
@@ -136,8 +137,8 @@ class Chain:
     def __init__(self, names: Sequence[str], settings: FallbackSettings, clock: Clock = time.monotonic) -> None:
         self.names = list(names)
         self.settings = settings
-        self.breakers = {name: Breaker(settings.failures, settings.rest, clock) for name in names}
-        self._free = {name: Semaphore(settings.workers) for name in names}
+        self.breakers = {name: CircuitBreaker(settings.max_failures, settings.reset_seconds, clock) for name in names}
+        self._free = {name: Semaphore(settings.max_concurrency) for name in names}
         self._clock = clock
 
     def serve(
@@ -145,7 +146,7 @@ class Chain:
         works: Sequence[Callable[[], Result]],
         confidence: Callable[[Result], float | None],
         deadline: float | None = None,
-    ) -> Served[Result]:
+    ) -> FallbackResult[Result]:
         """Asks one program after the other until one answers, and is sure enough.
 
         Args:
@@ -157,60 +158,60 @@ class Chain:
             NoAnswerError: none did in time.
         """
         end = self._clock() + min(deadline or self.settings.deadline, self.settings.deadline)
-        steps: list[Step] = []
+        steps: list[SkippedProgram] = []
         unsure: list[tuple[float, str, Result]] = []
         for place, (name, work) in enumerate(zip(self.names, works, strict=True)):
             last = place == len(works) - 1
             left = end - self._clock()
             try:
-                result = self._ask(name, work, left if last else left * self.settings.share, last)
-            except _PassedError as passed:
-                steps.append(Step(name, passed.reason, passed.detail))
+                result = self._ask(name, work, left if last else left * self.settings.deadline_share, last)
+            except _SkippedError as passed:
+                steps.append(SkippedProgram(name, passed.reason, passed.detail))
                 continue
             sure = confidence(result)
-            enough = not unsure if sure is None else sure >= self.settings.least_confidence
+            enough = not unsure if sure is None else sure >= self.settings.min_confidence
             if enough or (last and not unsure):
-                return Served(result, name, tuple(steps))
+                return FallbackResult(result, name, tuple(steps))
             unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
             if not last:
-                steps.append(Step(name, "unsure"))
+                steps.append(SkippedProgram(name, "unsure"))
         if not unsure:
             raise NoAnswerError(steps)
         _, best, result = max(unsure, key=lambda one: one[0])  # of equals the richest
-        return Served(result, best, tuple(step for step in steps if step.program != best))
+        return FallbackResult(result, best, tuple(step for step in steps if step.program != best))
 
     def _ask(self, name: str, work: Callable[[], Result], seconds: float, last: bool) -> Result:
         """Asks one program; nobody stands behind the last one, so that it is asked in any case."""
         breaker, free = self.breakers[name], self._free[name]
         if seconds <= 0:
-            raise _PassedError("time-out")
-        if not breaker.admits() and not last:
-            raise _PassedError("circuit open")
+            raise _SkippedError("time-out")
+        if not breaker.allows() and not last:
+            raise _SkippedError("circuit open")
         if not free.acquire(blocking=False):
-            raise _PassedError("busy")
+            raise _SkippedError("busy")
         succeeded = False
         try:
-            with limited(Limits(self.settings.deadline, self.settings.unusable)):
-                outcome = _begun(work, free)
+            with lm_limits(Limits(self.settings.deadline, self.settings.max_unusable_share)):
+                outcome = _start(work, free)
             result = outcome.result(seconds)
             succeeded = True
             return result
         except TimeoutError:
-            raise _PassedError("time-out") from None
+            raise _SkippedError("time-out") from None
         except Exception as error:
-            raise _PassedError("error", type(error).__name__) from error
+            raise _SkippedError("error", type(error).__name__) from error
         finally:
-            breaker.tell(succeeded)
+            breaker.record_outcome(succeeded)
 
 
-class _PassedError(Exception):
+class _SkippedError(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason)
         self.reason: Reason = reason
         self.detail = detail
 
 
-def _begun(work: Callable[[], Result], free: Semaphore) -> "Future[Result]":
+def _start(work: Callable[[], Result], free: Semaphore) -> "Future[Result]":
     """Work that goes on in a thread which no end of the process waits for; the place is free when it has ended."""
     outcome: Future[Result] = Future()
     context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace

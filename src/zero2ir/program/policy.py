@@ -10,7 +10,9 @@ from zero2ir.errors import InputError
 from zero2ir.evaluation.calibration import risk_coverage
 
 Decision = Literal["answer", "warn", "abstain"]
-FOLD = 2.0  # of the stated risk, that all answers with and without a warning may have where nothing else is stated
+DEFAULT_RISK_RATIO = (
+    2.0  # of the stated risk, that all answers with and without a warning may have where nothing else is stated
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Policy:
 
     Attributes:
         risk: the stated one: the share of wrong first documents among the plain answers.
-        most_risk: the same among all answers, those with a warning among them.
+        max_risk: the same among all answers, those with a warning among them.
         answer: the least confidence of a plain answer; None where no answer is sure enough for the stated risk.
         warn: the least confidence of an answer with a warning; None where there is none. Below, nothing is answered.
         coverage: the share of the judged queries that got a plain answer.
@@ -27,7 +29,7 @@ class Policy:
     """
 
     risk: float
-    most_risk: float
+    max_risk: float
     answer: float | None
     warn: float | None
     coverage: float
@@ -35,7 +37,7 @@ class Policy:
 
     @classmethod
     def choose(
-        cls, confidence: npt.ArrayLike, correct: npt.ArrayLike, risk: float, most_risk: float | None = None
+        cls, confidence: npt.ArrayLike, correct: npt.ArrayLike, risk: float, max_risk: float | None = None
     ) -> Self:
         """The lowest thresholds at which the risk on judged queries is still the stated one.
 
@@ -43,17 +45,17 @@ class Policy:
             confidence: (n_queries,) stated probability that each query's first document is relevant.
             correct: (n_queries,) 1 where it is and 0 where it is not, or how likely it is.
             risk: of plain answers, 0 to 1.
-            most_risk: of all answers; ``FOLD`` times ``risk`` where None.
+            max_risk: of all answers; ``DEFAULT_RISK_RATIO`` times ``risk`` where None.
 
         Raises:
-            InputError: there is no query, a risk is no share, or ``most_risk`` is less than ``risk``.
+            InputError: there is no query, a risk is no share, or ``max_risk`` is less than ``risk``.
 
         Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, without its bound, which no
         threshold meets on ten queries.
         """
-        highest = min(1.0, FOLD * risk) if most_risk is None else most_risk
+        highest = min(1.0, DEFAULT_RISK_RATIO * risk) if max_risk is None else max_risk
         if not 0 <= risk <= highest <= 1:
-            raise InputError(f"risk={risk}, most_risk={most_risk}: give shares of 0 to 1, most_risk the larger one")
+            raise InputError(f"risk={risk}, max_risk={max_risk}: give shares of 0 to 1, max_risk the larger one")
         coverage, risks = risk_coverage(confidence, correct)
         falling = -np.sort(-np.asarray(confidence, dtype=float))
 

@@ -24,20 +24,20 @@ from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Reader, Retrie
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.loading import load_retriever
 from zero2ir.program.confidence import Confidence
-from zero2ir.program.fallback import Chain, FallbackSettings, Served
+from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import Decision, Policy
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT = 4
-OLDEST = 3  # that is read: a program without policy and fallback
-PROGRAM = "program.json"
-RANK = "rank"  # the task of every program
-FALLBACK = "fallback"
+FORMAT_VERSION = 4
+OLDEST_FORMAT_VERSION = 3  # that is read: a program without policy and fallback
+PROGRAM_FILE = "program.json"
+RANK_TASK = "rank"  # the task of every program
+FALLBACK_FOLDER = "fallback"
 
 
-class Link(NamedTuple):
+class FallbackLink(NamedTuple):
     """A simpler retriever over the same documents, which stands behind a program.
 
     Attributes:
@@ -88,7 +88,7 @@ class Program(dspy.Module):
         language_model: "LanguageModel | None" = None,
         reader: Reader | None = None,
         policy: Policy | None = None,
-        links: Sequence[Link] = (),
+        links: Sequence[FallbackLink] = (),
         fallback: FallbackSettings | None = None,
     ) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Program(dspy.Module):
         self.documents = documents
         self.confidence = confidence
         self.about = dict(about or {})
-        asks = any("lm" in link.retriever.needs() for link in (Link("", retriever), *links))
+        asks = any("lm" in link.retriever.needs() for link in (FallbackLink("", retriever), *links))
         self.language_model = language_model if asks else None
         self.reader = reader
         self.policy = policy
@@ -105,7 +105,7 @@ class Program(dspy.Module):
         names = [self.name, *(link.name for link in self.links)]
         if len(set(names)) < len(names):
             raise InputError(f"fallback: {', '.join(names)}; name each program once")
-        self.chain = Chain(names, self.fallback) if self.links else None
+        self.chain = FallbackChain(names, self.fallback) if self.links else None
         self._number_of = {document.doc_id: number for number, document in enumerate(documents)}
 
     @property
@@ -114,9 +114,9 @@ class Program(dspy.Module):
         return str(self.about.get("model", "program"))
 
     @property
-    def all_links(self) -> tuple[Link, ...]:
+    def all_links(self) -> tuple[FallbackLink, ...]:
         """Its own retriever, and those that stand behind it, in the order in which they are asked."""
-        return Link(self.name, self.retriever, self.confidence), *self.links
+        return FallbackLink(self.name, self.retriever, self.confidence), *self.links
 
     def forward(
         self,
@@ -124,7 +124,7 @@ class Program(dspy.Module):
         documents: Sequence[str] | None = None,
         k: int = 10,
         candidates: Sequence[str] | None = None,
-        task: str = RANK,
+        task: str = RANK_TASK,
         deadline: float | None = None,
     ) -> dspy.Prediction:
         """Ranks the collection, some of its documents, or the given texts, for one query; or does another task.
@@ -159,55 +159,55 @@ class Program(dspy.Module):
         """
         if k < 1:
             raise InputError(f"k={k}: ask for at least one document")
-        if task != RANK:
+        if task != RANK_TASK:
             return self._other_task(task, query, documents, k, candidates)
         if documents is not None and candidates is not None:
             raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
         if documents is not None:
             return self._rank(query, documents, k)
-        seen = None if candidates is None else [self.numbers_of(candidates)]
+        candidate_numbers = None if candidates is None else [self.numbers_of(candidates)]
         if self.chain is None:
-            return self._predicted(query, *self.search([query], k, seen))
-        served = self._served(self.chain, query, k, seen, deadline)
+            return self._predicted(query, *self.search([query], k, candidate_numbers))
+        served = self._served(self.chain, query, k, candidate_numbers, deadline)
         steps = [step._asdict() for step in served.steps]
         return self._predicted(query, *served.result, served_by=served.served_by, steps=steps)
 
     def _served(
-        self, chain: Chain, query: str, k: int, candidates: Candidates | None, deadline: float | None
-    ) -> Served[tuple[Ranking, np.ndarray | None]]:
+        self, chain: FallbackChain, query: str, k: int, candidates: Candidates | None, deadline: float | None
+    ) -> FallbackResult[tuple[Ranking, np.ndarray | None]]:
         """The answer of the first link that has one in time, and is sure enough."""
         return chain.serve(
             [partial(link.search, [query], k, candidates) for link in self.all_links],
-            lambda found: None if found[1] is None else float(found[1][0, 0]),
+            lambda is_ranked: None if is_ranked[1] is None else float(is_ranked[1][0, 0]),
             deadline,
         )
 
     def _predicted(
-        self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **told: Any
+        self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **extra_fields: Any
     ) -> dspy.Prediction:
         """One query's ranking as an answer, or without a document where the policy abstains."""
         confidence = None if probabilities is None else float(probabilities[0, 0])
         decision = self._decision(confidence)
-        found = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
-        best = [self.documents[number] for number in ranking.numbers[0][found]]
+        is_ranked = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
+        best = [self.documents[number] for number in ranking.numbers[0][is_ranked]]
         return dspy.Prediction(
             docids=[document.doc_id for document in best],
-            scores=[float(score) for score in ranking.scores[0][found]],
-            probabilities=None if probabilities is None else [float(one) for one in probabilities[0][found]],
+            scores=[float(score) for score in ranking.scores[0][is_ranked]],
+            probabilities=None if probabilities is None else [float(one) for one in probabilities[0][is_ranked]],
             confidence=confidence,
             **decision,
-            **told,
+            **extra_fields,
             **self._read(query, [document.content for document in best]),
         )
 
     def _other_task(
         self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Sequence[str] | None
     ) -> dspy.Prediction:
-        known = self.retriever.tasks()
+        known = self.retriever.task_functions()
         if task not in known:
-            raise InputError(f"task={task!r}: this program knows {', '.join([RANK, *known])}; choose one of these")
+            raise InputError(f"task={task!r}: this program knows {', '.join([RANK_TASK, *known])}; choose one of these")
         if candidates is not None:
-            raise InputError(f"task={task!r}: candidates are ranked alone, by task={RANK!r}; leave them out")
+            raise InputError(f"task={task!r}: candidates are ranked alone, by task={RANK_TASK!r}; leave them out")
         return dspy.Prediction(**known[task](query, documents, k))
 
     def _decision(self, confidence: float | None) -> dict[str, Decision]:
@@ -290,7 +290,7 @@ class Program(dspy.Module):
         """
         if any(isinstance(document, str) for document in documents):
             raise InputError("documents: a string has no id; give mappings with doc_id, text, maybe title")
-        self._become(self.changed(as_documents(documents), ()))
+        self._replace_state(self.with_documents(as_documents(documents), ()))
 
     def remove(self, doc_ids: Sequence[str]) -> None:
         """Removes documents from the collection, without any training.
@@ -299,9 +299,9 @@ class Program(dspy.Module):
             InputError: there is no document with one of these ids, or none would be left.
         """
         self.numbers_of(doc_ids)
-        self._become(self.changed((), doc_ids))
+        self._replace_state(self.with_documents((), doc_ids))
 
-    def changed(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
+    def with_documents(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
         """The same program over other documents; this one stays as it is.
 
         Args:
@@ -333,7 +333,7 @@ class Program(dspy.Module):
         changed.chain = self.chain  # and what it knows of how each of them does
         return changed
 
-    def _become(self, other: "Program") -> None:
+    def _replace_state(self, other: "Program") -> None:
         self.__dict__.update(vars(other))
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
@@ -356,10 +356,10 @@ class Program(dspy.Module):
     def _write(self, folder: Path) -> None:
         self.retriever.save(folder / "retriever")
         for number, link in enumerate(self.links):
-            link.retriever.save(folder / FALLBACK / str(number))
+            link.retriever.save(folder / FALLBACK_FOLDER / str(number))
         write_records(self.documents, Document, folder / "documents.parquet")
         state: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "about": self.about,
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
             "policy": None if self.policy is None else self.policy.as_dict(),
@@ -377,7 +377,7 @@ class Program(dspy.Module):
                 for path in files_below(folder)
             },
         }
-        write_json(folder / PROGRAM, state | {"digest": _digest(state)})
+        write_json(folder / PROGRAM_FILE, state | {"digest": _digest(state)})
 
 
 def load_program(folder: str | Path) -> Program:
@@ -405,7 +405,11 @@ def load_program(folder: str | Path) -> Program:
         reader_of(retriever, corpus) if state.get("reads") else None,
         None if policy is None else Policy(**policy),
         [
-            Link(row["name"], load_retriever(folder / FALLBACK / str(number), corpus), _confidence(row["confidence"]))
+            FallbackLink(
+                row["name"],
+                load_retriever(folder / FALLBACK_FOLDER / str(number), corpus),
+                _confidence(row["confidence"]),
+            )
             for number, row in enumerate(fallback["links"])
         ],
         FallbackSettings(**fallback["settings"]),
@@ -431,10 +435,10 @@ def _described(language_model: "LanguageModel | None") -> dict[str, Any] | None:
 def _lasting(described: Mapping[str, Any] | None) -> "LanguageModel | None":
     if described is None:
         return None
-    from zero2ir.lm.factory import lasting_lm
+    from zero2ir.lm.factory import lazy_lm
     from zero2ir.lm.settings import LMSettings
 
-    return lasting_lm(LMSettings(**described["settings"]), paths.CACHE / "lm", described["seed"])
+    return lazy_lm(LMSettings(**described["settings"]), paths.CACHE_FOLDER / "lm", described["seed"])
 
 
 def program_digest(folder: Path) -> str:
@@ -452,18 +456,22 @@ def index_bytes(folder: Path) -> int:
 
 
 def _state(folder: Path) -> dict[str, Any]:
-    path = folder / PROGRAM
+    path = folder / PROGRAM_FILE
     if not path.is_file():
-        raise InputError(f"{folder}: not a saved program (it has no {PROGRAM}); give the folder that save() wrote")
+        raise InputError(f"{folder}: not a saved program (it has no {PROGRAM_FILE}); give the folder that save() wrote")
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         version = int(state["format"])
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
-    if version > FORMAT:
-        raise InputError(f"{path}: format {version} is newer than {FORMAT}, which this zero2ir reads; upgrade zero2ir")
-    if version < OLDEST:
-        raise InputError(f"{path}: format {version} is older than {OLDEST}, which this zero2ir reads; train it again")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format {version} is newer than {FORMAT_VERSION}, which this zero2ir reads; upgrade zero2ir"
+        )
+    if version < OLDEST_FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format {version} is older than {OLDEST_FORMAT_VERSION}, which this zero2ir reads; train it again"
+        )
     if state.pop("digest", None) != (digest := _digest(state)):
         raise InputError(f"{path}: truncated or altered; save the program again")
     return state | {"digest": digest}
@@ -483,7 +491,7 @@ def _checked_state(folder: Path) -> dict[str, Any]:
             raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
     for path in files_below(folder):  # an adapter laid beside a program would change its answers
         name = path.relative_to(folder).as_posix()
-        if name not in state["files"] and name != PROGRAM and not path.name.startswith("."):
+        if name not in state["files"] and name != PROGRAM_FILE and not path.name.startswith("."):
             raise InputError(f"{path}: does not belong to the program; remove it")
     return state
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.measures import Run, rankings
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, joined
-from zero2ir.models.prompted import search_unshown
-from zero2ir.program.confidence import DEPTH, Confidence, Judged
+from zero2ir.evaluation.measures import Run, ranked_lists
+from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever, concatenate_rankings
+from zero2ir.models.prompted import search_without_leakage
+from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
 from zero2ir.program.fallback import FallbackSettings
-from zero2ir.strategies.base import Fitted, Learner, Strategy, TrainingInputs
+from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 if TYPE_CHECKING:
     from zero2ir.data.records import Document, Query
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
 
-PACKAGES = (  # that decide about figures; the lock names all others
+RECORDED_PACKAGES = (  # that decide about figures; the lock names all others
     *("bm25s", "PyStemmer", "numpy", "scipy", "torch", "sentence-transformers", "transformers", "dspy", "xllamacpp"),
     *("ir-measures", "pytrec_eval-terrier", "scikit-learn"),
 )
 
 
-class JudgedRanking(NamedTuple):
+class OutOfFoldRanking(NamedTuple):
     """What is found for the judged queries by what did not learn from them.
 
     Attributes:
@@ -42,37 +42,37 @@ class JudgedRanking(NamedTuple):
     """
 
     ranking: Ranking
-    judged: Sequence[Judged]
+    judged: Sequence[QueryJudgments]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """A program, and what its training took and decided.
 
     Attributes:
         program: ready to search.
         fitted: what the strategy chose.
-        known: what the program's confidence is fitted on.
+        out_of_fold: what the program's confidence is fitted on.
         cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents that decided about
             the ranking), and what the language model took where one was asked, ``lm_calls`` and so on.
     """
 
     program: "Program"
-    fitted: Fitted
-    known: JudgedRanking
+    fitted: FitResult
+    out_of_fold: OutOfFoldRanking
     cost: Mapping[str, float]
 
 
 def train_program(
     model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any], answers: bool = False
-) -> Trained:
+) -> TrainingResult:
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
         model: not yet indexed.
         strategy: how to train.
         inputs: all that training may see.
-        about: what the program shall say of itself; ``chosen`` and ``because`` are added.
+        about: what the program shall say of itself; ``chosen`` and ``reason`` are added.
         answers: whether the program shall point to answers, too.
 
     Raises:
@@ -83,12 +83,12 @@ def train_program(
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
     fitted = strategy.fit(indexed, inputs)
-    known = rank_judged(fitted.retriever, inputs, fitted.learner)
+    known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
         calibrate(fitted.retriever, inputs, known),
-        {**about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
+        {**about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
@@ -99,7 +99,7 @@ def train_program(
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
-    return Trained(program, fitted, known, cost | lm_cost(inputs.corpus.language_model))
+    return TrainingResult(program, fitted, known, cost | lm_cost(inputs.corpus.language_model))
 
 
 def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict[str, Any]:
@@ -110,7 +110,7 @@ def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict
     return {f"{prefix}{name}": value for name, value in figures.items() if value is not None}
 
 
-def rank_judged(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> JudgedRanking:
+def rank_out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> OutOfFoldRanking:
     """Ranks the judged queries, none of which the prompts show.
 
     Args:
@@ -124,19 +124,21 @@ def rank_judged(retriever: Retriever, inputs: TrainingInputs, learner: Learner |
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     for row in inputs.judgments:
         (relevant if row.relevance > 0 else other)[row.query_id].add(number_of[row.doc_id])
-    judged = [Judged(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
+    judged = [QueryJudgments(frozenset(relevant[query_id]), frozenset(other[query_id])) for query_id in inputs.queries]
     every = list(inputs.queries)
     parts = (inputs.folds() if learner else []) or [(every, every)]
-    found = []
+    rankings = []
     for asked, rest in parts:
         unlearned = (learner(rest) if learner else None) or retriever
         texts = [inputs.queries[query_id] for query_id in asked]
-        found.append(search_unshown(unlearned, texts, DEPTH, inputs.candidates_of(asked)))
+        rankings.append(search_without_leakage(unlearned, texts, CONFIDENCE_DEPTH, inputs.candidates_of(asked)))
     place = {query_id: number for number, query_id in enumerate(one for asked, _ in parts for one in asked)}
-    return JudgedRanking(joined(found).of_queries(np.array([place[query_id] for query_id in every], int)), judged)
+    return OutOfFoldRanking(
+        concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in every], int)), judged
+    )
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, known: JudgedRanking) -> Confidence | None:
+def calibrate(retriever: Retriever, inputs: TrainingInputs, known: OutOfFoldRanking) -> Confidence | None:
     """Fits the confidence on the judged queries; None where there are too few.
 
     Further queries that were asked say how scores spread, unless each query ranks candidates of its own.
@@ -144,15 +146,19 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, known: JudgedRanking
     Args:
         retriever: whose answers are to be trusted, or not.
         inputs: what it was trained on.
-        known: as ``rank_judged`` gives it.
+        out_of_fold: as ``rank_out_of_fold`` gives it.
     """
     if not known.judged:
         return None
-    asked = None if inputs.candidates is not None or not inputs.asked else retriever.search(inputs.asked, DEPTH)
+    asked = (
+        None
+        if inputs.candidates is not None or not inputs.unlabelled_queries
+        else retriever.search(inputs.unlabelled_queries, CONFIDENCE_DEPTH)
+    )
     return Confidence.fit(*known, asked)
 
 
-def with_policy(program: "Program", known: JudgedRanking, risk: float | None, most_risk: float | None) -> "Program":
+def fit_policy(program: "Program", known: OutOfFoldRanking, risk: float | None, max_risk: float | None) -> "Program":
     """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
 
     Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
@@ -162,9 +168,9 @@ def with_policy(program: "Program", known: JudgedRanking, risk: float | None, mo
 
     Args:
         program: trained.
-        known: what its confidence is fitted on.
+        out_of_fold: what its confidence is fitted on.
         risk: see ``Policy.choose``.
-        most_risk: see ``Policy.choose``.
+        max_risk: see ``Policy.choose``.
 
     Raises:
         InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
@@ -179,15 +185,15 @@ def with_policy(program: "Program", known: JudgedRanking, risk: float | None, mo
             "state no risk"
         )
     ranking, judged = known
-    stated = program.confidence.probabilities(ranking)[:, 0]
+    confidences = program.confidence.probabilities(ranking)[:, 0]
     right = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
-    program.policy = Policy.choose(stated, (np.array(right) + stated) / 2, risk, most_risk)
+    program.policy = Policy.choose(confidences, (np.array(right) + confidences) / 2, risk, max_risk)
     return program
 
 
-def backed(program: "Program", simpler: "Program", settings: FallbackSettings) -> "Program":
+def add_fallback(program: "Program", simpler: "Program", settings: FallbackSettings) -> "Program":
     """A program behind whose last link stands a simpler one over the same documents."""
-    from zero2ir.program.program import Link, Program
+    from zero2ir.program.program import FallbackLink, Program
 
     return Program(
         program.retriever,
@@ -197,12 +203,12 @@ def backed(program: "Program", simpler: "Program", settings: FallbackSettings) -
         program.language_model or simpler.language_model,
         program.reader,
         program.policy,
-        [*program.links, Link(simpler.name, simpler.retriever, simpler.confidence)],
+        [*program.links, FallbackLink(simpler.name, simpler.retriever, simpler.confidence)],
         settings,
     )
 
 
-def rank(
+def rank_queries(
     program: "Program",
     queries: Sequence["Query"],
     depth: int,
@@ -219,20 +225,20 @@ def rank(
     ids = [query.query_id for query in queries]
     ranked = None if candidates is None else [program.numbers_of(candidates[query_id]) for query_id in ids]
     ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
-    stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
-    return as_run(ranking, ids, program.documents), stated
+    confidences = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
+    return as_run(ranking, ids, program.documents), confidences
 
 
-def answer(program: "Program", queries: Sequence["Query"], run: Run) -> dict[str, str]:
+def answer_queries(program: "Program", queries: Sequence["Query"], run: Run) -> dict[str, str]:
     """Query id → the answer that the program reads in its first document; "" where it found none."""
-    first = {ranking.query_id: ranking.doc_ids[0] for ranking in rankings(run, depth=1) if ranking.doc_ids}
+    first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     content = {document.doc_id: document.content for document in program.documents}
     passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
-    given = program.answers([query.text for query in queries], passages)
-    return dict(zip((query.query_id for query in queries), given, strict=True))
+    texts = program.answers([query.text for query in queries], passages)
+    return dict(zip((query.query_id for query in queries), texts, strict=True))
 
 
-def ceiling_run(
+def translated_query_run(
     documents: Sequence["Document"],
     queries: Sequence["Query"],
     depth: int,
@@ -249,7 +255,7 @@ def ceiling_run(
     Raises:
         InputError: a query has no translation.
     """
-    from zero2ir.data.languages import FOUND_OUT
+    from zero2ir.data.languages import AUTO_LANGUAGE
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.models.sparse import Sparse
 
@@ -260,8 +266,10 @@ def ceiling_run(
         )
     corpus, ids = Corpus(documents), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
-    found = Sparse(language=FOUND_OUT).index(corpus).search([query.translation for query in queries], depth, ranked)
-    return as_run(found, ids, documents)
+    ranking = (
+        Sparse(language=AUTO_LANGUAGE).index(corpus).search([query.translation for query in queries], depth, ranked)
+    )
+    return as_run(ranking, ids, documents)
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Document"]) -> Run:
@@ -271,14 +279,14 @@ def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence["Docu
     return Run(query_ids, ids[ranking.numbers], scores)
 
 
-def made_on() -> dict[str, str]:
+def describe_runtime() -> dict[str, str]:
     """What a figure was measured with: machine, interpreter, and the packages that decide about figures, by version."""
     machine = {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
     }
-    return machine | {name: version for name in PACKAGES if (version := _version(name))}
+    return machine | {name: version for name in RECORDED_PACKAGES if (version := _version(name))}
 
 
 def _processor() -> str:

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from zero2ir.report.cases import Case, Cases
-from zero2ir.report.tables import signed
+from zero2ir.report.query_cases import Cases, QueryCase
+from zero2ir.report.tables import format_signed
 
 WIDTH, HEIGHT = 900.0, 240.0
 LEFT, TOP, BOTTOM = 46.0, 10.0, 12.0  # room for the scale, and above and below the bars
@@ -19,15 +19,15 @@ class Bar(NamedTuple):
         width: of its column, which can be hit over the whole height.
         y: the upper end of the bar.
         height: of the bar.
-        said: the query and its difference.
+        label: the query and its difference.
     """
 
-    case: Case
+    case: QueryCase
     x: float
     width: float
     y: float
     height: float
-    said: str
+    label: str
 
 
 class Tick(NamedTuple):
@@ -67,11 +67,11 @@ def delta_plot(cases: Cases) -> DeltaPlot:
             round(width, 2),
             round(zero - max(0.0, case.delta) * unit, 2),
             round(abs(case.delta) * unit, 2),
-            f"{signed(case.delta)} {case.query}",
+            f"{format_signed(case.delta)} {case.query}",
         )
         for place, case in enumerate(bars)
     ]
-    ticks = [Tick(round(zero - value * unit, 2), signed(value)) for value in _scale(lowest, highest)]
+    ticks = [Tick(round(zero - value * unit, 2), format_signed(value)) for value in _scale(lowest, highest)]
     return DeltaPlot(placed, ticks, round(zero, 2), LEFT + width * half + gap / 2 if gap else None, cases.between)
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zero2ir.evaluation.calibration import reliability, risk_coverage
-from zero2ir.report.budgets import Curve
-from zero2ir.report.cases import rival_of, values_of
-from zero2ir.report.efficiency import Price, front, prices_that_differ
+from zero2ir.report.budget_curves import Curve
+from zero2ir.report.efficiency import CostAxis, differing_cost_axes, pareto_front
+from zero2ir.report.query_cases import best_system, values_of
 from zero2ir.report.tables import (
+    NORMAL_QUANTILE,
     STRATEGIES,
-    WIDE,
     Summary,
     System,
-    amount,
-    by_promise,
+    as_words,
+    confidence_arrays,
+    format_amount,
     gain_of,
-    stated,
-    words,
+    sort_by_expected_gain,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _STYLE: Any = {
 }
 
 
-class Drawn(NamedTuple):
+class RenderedFigure(NamedTuple):
     """A figure on disk with what it says in words."""
 
     name: str  # of its files
@@ -56,12 +56,12 @@ class Drawn(NamedTuple):
     alt: str
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     colour: str
     marker: str
 
 
-def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -> list[Drawn]:
+def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -> list[RenderedFigure]:
     """Draws every figure that the results allow, as ``folder``/name.svg and ``folder``/png/name.png.
 
     The same summary gives the same SVG.
@@ -69,12 +69,12 @@ def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -
     drawn = [_draw_intervals(summary, summary.measures[:1], "quality", folder)]
     if len(summary.measures) > 1:
         drawn.append(_draw_intervals(summary, summary.measures[1:], "other-measures", folder))
-    if rival := rival_of(summary):
-        drawn.append(_draw_differences(summary, rival, folder))
+    if best := best_system(summary):
+        drawn.append(_draw_differences(summary, best, folder))
     if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
-    if prices := prices_that_differ(summary):
+    if prices := differing_cost_axes(summary):
         drawn.append(_draw_front(summary, prices, folder))
     if curves:
         drawn.append(_draw_budgets(summary, curves, folder))
@@ -97,13 +97,13 @@ def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["F
         figure.savefig(folder / "png" / f"{name}.png", dpi=200)
 
 
-def _looks(summary: Summary) -> dict[str, Look]:
+def _looks(summary: Summary) -> dict[str, SeriesStyle]:
     """Strategy → how it is drawn, the same whichever strategies were evaluated."""
     others = sorted({system.strategy for system in summary.systems} - set(STRATEGIES))
     names = [*STRATEGIES, *others]
     present = {system.strategy for system in summary.systems}
     return {
-        name: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        name: SeriesStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
         for i, name in enumerate(names)
         if name in present
     }
@@ -113,7 +113,7 @@ def _models(summary: Summary) -> list[str]:
     return list(dict.fromkeys(system.model for system in summary.systems))
 
 
-def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder: Path) -> Drawn:
+def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder: Path) -> RenderedFigure:
     """One row for each system, grouped by model, one panel for each measure."""
     looks, rows = _looks(summary), _rows(summary)
     height = 0.9 + 0.22 * (rows[-1][0] + 1)
@@ -126,17 +126,17 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
             axes.axvline(baseline.measures[measure].mean, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_xlabel(measure)
             axes.grid(axis="y", visible=False)
-        panels[0].set_yticks([y for y, _ in rows], [words(system.strategy) for _, system in rows])
+        panels[0].set_yticks([y for y, _ in rows], [as_words(system.strategy) for _, system in rows])
         panels[0].set_ylim(rows[-1][0] + 0.7, -1.6)
         for axes in panels:
             axes.tick_params(axis="y", length=0)
         for model in _models(summary):
             top = min(y for y, system in rows if system.model == model)
             place = {"transform": panels[0].get_yaxis_transform(), "va": "center"}
-            panels[0].text(0.01, top - 0.95, words(model), weight="bold", bbox={"color": "white", "pad": 1}, **place)
+            panels[0].text(0.01, top - 0.95, as_words(model), weight="bold", bbox={"color": "white", "pad": 1}, **place)
     named = ", ".join(measures)
     best = max(summary.systems, key=lambda system: system.measures[measures[0]].mean)
-    return Drawn(
+    return RenderedFigure(
         name,
         f"{named} of every system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
         f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
@@ -144,9 +144,9 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
     )
 
 
-def _draw_differences(summary: Summary, rival: System, folder: Path) -> Drawn:
-    """The rival's difference to the baseline on each query, in falling order."""
-    seed, own, other = values_of(summary, rival)
+def _draw_differences(summary: Summary, best_system: System, folder: Path) -> RenderedFigure:
+    """The best system's difference to the baseline on each query, in falling order."""
+    seed, own, other = values_of(summary, best_system)
     differences = np.sort([own[one] - other[one] for one in own.keys() & other.keys()])[::-1]
     with _canvas(folder, "differences", 7.5, 2.6) as figure:
         axes = figure.subplots()
@@ -158,8 +158,8 @@ def _draw_differences(summary: Summary, rival: System, folder: Path) -> Drawn:
         axes.set_ylabel(f"Δ {summary.main_measure}")
         axes.grid(axis="x", visible=False)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    said = f"{rival.name} minus {summary.baseline} on each test query, seed {seed}: {summary.main_measure}."
-    return Drawn(
+    said = f"{best_system.name} minus {summary.baseline} on each test query, seed {seed}: {summary.main_measure}."
+    return RenderedFigure(
         "differences",
         said,
         f"Bars in falling order, one for each of {len(differences)} queries. {said} It is higher on {wins} and lower "
@@ -167,7 +167,7 @@ def _draw_differences(summary: Summary, rival: System, folder: Path) -> Drawn:
     )
 
 
-def _draw_prompts(summary: Summary, folder: Path) -> Drawn:
+def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
     """One panel for each training that searched for a prompt, one row for each prompt, the fixed one at 0."""
     searched = [each for each in summary.results if each.system.prompts]
     columns = min(3, len(searched))
@@ -176,23 +176,28 @@ def _draw_prompts(summary: Summary, folder: Path) -> Drawn:
     with _canvas(folder, "prompts", max(4.5, 3.2 * columns), lines * (0.9 + 0.2 * tall)) as figure:
         grid = figure.subplots(lines, columns, sharex=True, squeeze=False)
         for axes, each in zip(grid.flat, searched, strict=False):
-            prompts = by_promise(each.system.prompts)
+            prompts = sort_by_expected_gain(each.system.prompts)
             for y, prompt in enumerate(prompts):
                 gain, error = gain_of(prompt)
                 colour = _COLOURS[3] if prompt["chosen"] else _COLOURS[0] if prompt["rung"] > 1 else _GREY
-                axes.plot([gain - WIDE * error, gain + WIDE * error], [y, y], color=colour, linewidth=1.6)
+                axes.plot(
+                    [gain - NORMAL_QUANTILE * error, gain + NORMAL_QUANTILE * error],
+                    [y, y],
+                    color=colour,
+                    linewidth=1.6,
+                )
                 axes.plot(gain, y, "D" if prompt["chosen"] else "o", color=colour, markersize=4.5)
             axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             labels = [f"{one['part']}: {one['origin']}, {one['style']}" for one in prompts]
             axes.set_yticks(range(len(prompts)), labels, fontsize=7)
             axes.set_ylim(len(prompts) - 0.5, -0.5)
             axes.grid(axis="y", visible=False)
-            title = f"{words(each.system.model)}, {words(each.system.strategy)}, seed {each.system.seed}"
+            title = f"{as_words(each.system.model)}, {as_words(each.system.strategy)}, seed {each.system.seed}"
             axes.set_title(title, fontsize=8, loc="left")
         for axes in list(grid.flat)[len(searched) :]:
             axes.set_visible(False)
         figure.supxlabel("expected gain over the fixed prompt", fontsize=9)
-    return Drawn(
+    return RenderedFigure(
         "prompts",
         "The gain over the fixed prompt of the same part that is to be expected of each prompt, with its 95% interval, "
         "as the training saw it; in grey, prompts that were dropped after the first rung; a diamond is the choice.",
@@ -213,7 +218,7 @@ def _rows(summary: Summary) -> list[tuple[float, System]]:
     return rows
 
 
-def _whisker(axes: "Axes", interval: Any, y: float, look: Look) -> None:
+def _whisker(axes: "Axes", interval: Any, y: float, look: SeriesStyle) -> None:
     axes.plot([interval.ci_low, interval.ci_high], [y, y], color=look.colour, linewidth=1.6, solid_capstyle="butt")
     axes.plot(interval.mean, y, look.marker, color=look.colour, markersize=5.5)
 
@@ -229,7 +234,7 @@ def _small_multiples(
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         panels = list(grid.flat)
         for axes, model in zip(panels, models, strict=False):
-            axes.set_title(words(model), fontsize=9, weight="bold", loc="left")
+            axes.set_title(as_words(model), fontsize=9, weight="bold", loc="left")
             axes.set(**shape)
             draw(axes, model)
         for axes in panels[len(models) :]:
@@ -241,12 +246,12 @@ def _small_multiples(
         _legend(figure, _looks(summary), max(3, 2 * columns))
 
 
-def _legend(figure: "Figure", looks: dict[str, Look], columns: int) -> None:
+def _legend(figure: "Figure", looks: dict[str, SeriesStyle], columns: int) -> None:
     """One legend of strategies above all panels."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=words(strategy))
+        Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=as_words(strategy))
         for strategy, look in looks.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns))
@@ -256,18 +261,18 @@ def _with_confidence(summary: Summary, model: str) -> list[System]:
     return [system for system in summary.systems if system.model == model and system.calibration]
 
 
-def _draw_reliability(summary: Summary, folder: Path) -> Drawn:
+def _draw_reliability(summary: Summary, folder: Path) -> RenderedFigure:
     looks = _looks(summary)
 
     def draw(axes: "Axes", model: str) -> None:
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)))
         for system in _with_confidence(summary, model):
-            points = reliability(*stated(system.results))
+            points = reliability(*confidence_arrays(system.results))
             look = looks[system.strategy]
             axes.plot(points.confidence, points.accuracy, look.marker + "-", color=look.colour, markersize=4, lw=1.2)
 
     _small_multiples(summary, folder, "reliability", draw, "stated confidence", "first document relevant", **_UNIT)
-    return Drawn(
+    return RenderedFigure(
         "reliability",
         "Reliability: how often the first document is relevant, at the confidence that the system states. On the "
         "dashed line confidence can be taken at its word; below it, the system is overconfident.",
@@ -275,12 +280,12 @@ def _draw_reliability(summary: Summary, folder: Path) -> Drawn:
     )
 
 
-def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
+def _draw_risk_coverage(summary: Summary, folder: Path) -> RenderedFigure:
     looks = _looks(summary)
 
     def draw(axes: "Axes", model: str) -> None:
         for system in _with_confidence(summary, model):
-            coverage, risk = risk_coverage(*stated(system.results))
+            coverage, risk = risk_coverage(*confidence_arrays(system.results))
             look = looks[system.strategy]
             every = (0.0, 0.25)
             axes.plot(coverage, risk, color=look.colour, lw=1.2, marker=look.marker, markevery=every, markersize=4)
@@ -294,7 +299,7 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
         "risk: share of them wrong",
         **_UNIT,
     )
-    return Drawn(
+    return RenderedFigure(
         "risk-coverage",
         "Risk and coverage: if a system answers only the queries that it is most confident of, how many of its "
         "first documents are not relevant. A useful confidence makes the curve rise from left to right.",
@@ -302,7 +307,7 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> Drawn:
     )
 
 
-def _draw_front(summary: Summary, prices: Sequence[Price], folder: Path) -> Drawn:
+def _draw_front(summary: Summary, prices: Sequence[CostAxis], folder: Path) -> RenderedFigure:
     """One panel for each price: every system, and the line of those that nothing beats."""
     looks, measure = _looks(summary), summary.main_measure
     columns = min(3, len(prices))
@@ -315,7 +320,7 @@ def _draw_front(summary: Summary, prices: Sequence[Price], folder: Path) -> Draw
             axes.set_visible(False)
         figure.supylabel(measure, fontsize=9)
         _legend(figure, looks, 2 * columns)
-    return Drawn(
+    return RenderedFigure(
         "front",
         f"{measure} against what it costs. The line joins the systems that no other beats at the same price or less, "
         "by their means alone; they are named. Intervals are in the table of systems.",
@@ -323,9 +328,9 @@ def _draw_front(summary: Summary, prices: Sequence[Price], folder: Path) -> Draw
     )
 
 
-def _front_panel(axes: "Axes", summary: Summary, price: Price, looks: dict[str, Look]) -> None:
-    measure, best = summary.main_measure, front(summary, price)
-    costs = {system.name: price.of(system) or 0.0 for system in summary.systems}
+def _front_panel(axes: "Axes", summary: Summary, price: CostAxis, looks: dict[str, SeriesStyle]) -> None:
+    measure, best = summary.main_measure, pareto_front(summary, price)
+    costs = {system.name: price.total(system) or 0.0 for system in summary.systems}
     for system in summary.systems:
         look = looks[system.strategy]
         axes.plot(costs[system.name], system.measures[measure].mean, look.marker, color=look.colour, markersize=5.5)
@@ -335,15 +340,15 @@ def _front_panel(axes: "Axes", summary: Summary, price: Price, looks: dict[str, 
         if after is None or after.model != system.model:  # of neighbours of one model type the best is named
             side, shift = ("right", -5) if x > max(costs.values()) / 2 else ("left", 5)
             place: Any = {"xytext": (shift, 6), "textcoords": "offset points", "ha": side, "fontsize": 7.5}
-            axes.annotate(words(system.model), (x, y), **place)
-    axes.set_title(price.said, fontsize=9, loc="left")
+            axes.annotate(as_words(system.model), (x, y), **place)
+    axes.set_title(price.label, fontsize=9, loc="left")
     axes.margins(x=0.1, y=0.18)
     axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter(lambda cost, _: amount(cost))
+    axes.xaxis.set_major_formatter(lambda cost, _: format_amount(cost))
     axes.tick_params(labelleft=True)
 
 
-def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Drawn:
+def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> RenderedFigure:
     """One panel for each model type, a line for each strategy over the number of judged queries."""
     from matplotlib.ticker import MaxNLocator
 
@@ -361,7 +366,7 @@ def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Dr
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     _small_multiples(summary, folder, "budgets", draw, "judged queries that training was given", measure)
-    return Drawn(
+    return RenderedFigure(
         "budgets",
         f"{measure} by the number of judged queries that training was given, with {summary.level:.0%} intervals, on "
         "the queries that every budget of a system tests.",

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zero2ir.report.tables import Compared, Summary, difference_text, figure, probability
+from zero2ir.report.tables import CorrectedComparison, Summary, difference_text, format_value, probability
 
-MOST = 8  # sentences of each family; the tables hold the rest
+MAX_FINDINGS = 8  # sentences of each family; the tables hold the rest
 
 
 class Finding(NamedTuple):
@@ -15,13 +15,13 @@ class Finding(NamedTuple):
         systems: of which it speaks; several where all figures are the same, as of a strategy that fell back to another.
         verdict: "better" or "worse".
         other: than which.
-        said: the rest of the sentence.
+        text: the rest of the sentence.
     """
 
     systems: tuple[str, ...]
     verdict: str
     other: str
-    said: str
+    text: str
 
     @property
     def who(self) -> str:
@@ -36,10 +36,10 @@ class Finding(NamedTuple):
     @property
     def sentence(self) -> str:
         """All of it."""
-        return f"{self.who} {self.ranks} {self.verdict} than {self.other}: {self.said}"
+        return f"{self.who} {self.ranks} {self.verdict} than {self.other}: {self.text}"
 
 
-def find_findings(summary: Summary, rows: Sequence[Compared]) -> list[Finding]:
+def find_findings(summary: Summary, rows: Sequence[CorrectedComparison]) -> list[Finding]:
     """The comparisons of one family whose verdict on the main measure is not "undecided", the largest effect first.
 
     Other measures are named where they agree or disagree by a passed test of their own.
@@ -49,10 +49,10 @@ def find_findings(summary: Summary, rows: Sequence[Compared]) -> list[Finding]:
     alike: dict[tuple[str, str, str], list[str]] = {}
     for row in passed:
         alike.setdefault((row.verdict, row.other, _said(row, rows)), []).append(row.system)
-    return [Finding(tuple(systems), *told) for told, systems in alike.items()][:MOST]
+    return [Finding(tuple(systems), *told) for told, systems in alike.items()][:MAX_FINDINGS]
 
 
-def _said(row: Compared, rows: Sequence[Compared]) -> str:
+def _said(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) -> str:
     each = row.comparison
     total = each.wins + each.ties + each.losses
     told = (
@@ -67,7 +67,7 @@ def _said(row: Compared, rows: Sequence[Compared]) -> str:
 
 
 def _p(value: float) -> str:
-    return f"p {probability(value)}" if value < 0.001 else f"p = {figure(value)}"
+    return f"p {probability(value)}" if value < 0.001 else f"p = {format_value(value)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,38 +10,38 @@ from zero2ir.data.records import Collection
 from zero2ir.evaluation.results import read_all
 from zero2ir.io.files import finished_file, finished_folder
 from zero2ir.io.markdown import Table, escaped, heading, markdown
-from zero2ir.report.budgets import Curve, budget_curves, budgets_table, read_other_budgets
-from zero2ir.report.cases import Cases, find_cases
+from zero2ir.report.budget_curves import Curve, budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.delta_plot import delta_plot
-from zero2ir.report.efficiency import front_table, prices_that_differ
+from zero2ir.report.efficiency import differing_cost_axes, pareto_table
 from zero2ir.report.figures import draw_figures
 from zero2ir.report.findings import Finding, find_findings
 from zero2ir.report.latex import latex
 from zero2ir.report.provenance import provenance
+from zero2ir.report.query_cases import Cases, find_cases
 from zero2ir.report.tables import (
     BETTER,
-    LEVEL,
-    UNTRAINED,
+    SIGNIFICANCE_LEVEL,
+    UNTRAINED_STRATEGY,
     WORSE,
-    Compared,
+    CorrectedComparison,
     Summary,
     best_cells,
     calibration_table,
+    compare_prompts,
     comparisons_csv,
     comparisons_table,
     condensed_table,
     cost_table,
     deltas_csv,
     difference_text,
-    figure,
-    found_prompts,
+    format_signed,
+    format_value,
     interval_text,
     paper_table,
     power,
     probability,
     prompts_table,
     selective_table,
-    signed,
     summarise,
     systems_csv,
     systems_table,
@@ -127,7 +127,7 @@ def _caption(summary: Summary) -> str:
     return (
         f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals, the best of each column in bold. "
         f"{BETTER} better, {WORSE} worse than {summary.baseline}: paired randomisation test, Holm-corrected "
-        f"p < {LEVEL:g}, and an interval of the difference that leaves out 0."
+        f"p < {SIGNIFICANCE_LEVEL:g}, and an interval of the difference that leaves out 0."
     )
 
 
@@ -175,7 +175,7 @@ def _page(
         lstrip_blocks=True,
     )
     main, systems = summary.main_measure, systems_table(summary, cost=False)
-    prices = prices_that_differ(summary)
+    prices = differing_cost_axes(summary)
     searched = [each for each in summary.results if each.system.prompts]
     return environment.get_template("page.html.j2").render(
         summary=summary,
@@ -190,17 +190,17 @@ def _page(
         worse=WORSE,
         condensed=condensed_table(summary),
         judged_irrelevant=judged_irrelevant,
-        front=front_table(summary, prices) if prices else None,
+        front=pareto_table(summary, prices) if prices else None,
         budgets=budgets_table(curves) if curves else None,
         plot=delta_plot(cases) if cases else None,
         against_baseline=_comparisons(summary.against_baseline, main),
         against_untrained=_comparisons(summary.against_untrained, main),
-        untrained=UNTRAINED,
+        untrained=UNTRAINED_STRATEGY,
         calibration=calibration_table(summary),
         selective=selective_table(summary),
         cost=cost_table(summary),
         power=power(summary),
-        level=LEVEL,
+        level=SIGNIFICANCE_LEVEL,
         counts=dict(manifest.get("counts", {})),
         candidates=_CANDIDATES.get(manifest.get("candidates", ""), "given"),
         data=dict(_flat({key: value for key, value in manifest.items() if key not in ("quality", "sha256")})),
@@ -208,11 +208,11 @@ def _page(
         settings=dict(_flat(settings)),
         cards=cards,
         cases=cases,
-        signed=signed,
+        signed=format_signed,
         prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
-        found_prompts={each.system.name: found_prompts(each.system.prompts) for each in searched},
+        prompt_comparisons={each.system.name: compare_prompts(each.system.prompts) for each in searched},
         choices=_choices(summary),
-        figure=figure,
+        figure=format_value,
     )
 
 
@@ -223,7 +223,7 @@ def _judged_irrelevant(collection: Collection | None) -> float | None:
     return sum(row.relevance <= 0 for row in collection.judgments) / len(collection.judgments)
 
 
-def _comparisons(rows: Sequence[Compared], measure: str) -> Table:
+def _comparisons(rows: Sequence[CorrectedComparison], measure: str) -> Table:
     return comparisons_table([row for row in rows if row.measure == measure], family=False)
 
 
@@ -239,7 +239,7 @@ def _best(summary: Summary) -> dict[str, str]:
     }
 
 
-def _gains(rows: Sequence[Compared]) -> Counter[str]:
+def _gains(rows: Sequence[CorrectedComparison]) -> Counter[str]:
     """How many comparisons of a family's main measure came out which way, and ``all`` of them."""
     verdicts = Counter(row.verdict for row in rows if row.measure == rows[0].measure)
     return verdicts + Counter(all=verdicts.total())
@@ -261,7 +261,7 @@ def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
         [heading(flaw), str(finding["count"]), ", ".join(map(str, finding["examples"])) or "–"]
         for flaw, finding in findings.items()
     ]
-    return Table(["Looked for", "Found", "Examples"], rows, labels=1)
+    return Table(["Check", "Count", "Examples"], rows, labels=1)
 
 
 def _choices(summary: Summary) -> Table:
@@ -271,7 +271,7 @@ def _choices(summary: Summary) -> Table:
     rows = [
         [
             each.system.name,
-            figure(each.metrics[summary.main_measure]["mean"]),
+            format_value(each.metrics[summary.main_measure]["mean"]),
             *(each.system.notes.get(key, "–") for key in keys),
         ]
         for each in found

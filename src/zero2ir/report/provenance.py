@@ -3,7 +3,7 @@
 from zero2ir.io.markdown import heading
 from zero2ir.report.tables import Summary
 
-PACKAGES = "packages"
+PACKAGES_KEY = "packages"
 _MACHINE = ("system", "processor", "python")
 
 
@@ -11,14 +11,14 @@ def provenance(summary: Summary) -> dict[str, str]:
     """Code, seeds, judged queries, machine and packages of all results; what they do not share stands in a list."""
     made_on: dict[str, list[str]] = {}
     for each in summary.results:
-        for name, value in each.system.made_on.items():
+        for name, value in each.system.runtime.items():
             made_on.setdefault(name, []).append(value)
     facts = {
         "code": [each.system.notes["code"] for each in summary.results if "code" in each.system.notes],
         "seeds": [str(seed) for seed in summary.seeds],
         "judged_queries": [str(n) for each in summary.results if (n := each.system.judged_queries) is not None],
         **{name: made_on.pop(name, []) for name in _MACHINE},
-        PACKAGES: [f"{name} {_listed(versions)}" for name, versions in made_on.items()],
+        PACKAGES_KEY: [f"{name} {_listed(versions)}" for name, versions in made_on.items()],
     }
     return {heading(name): _listed(values) for name, values in facts.items() if values}
 

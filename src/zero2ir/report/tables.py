@@ -11,12 +11,13 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.calibration import Calibration, calibration, selective_means, weighted_mean
-from zero2ir.evaluation.intervals import Floats, Interval, bootstrap_interval
+from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results, graded_measures
 from zero2ir.evaluation.significance import (
+    SIGNIFICANCE_LEVEL,
     Comparison,
-    Scores,
-    compare,
+    ScoresBySeed,
+    compare_scores,
     detectable_difference,
     holm,
     score_table,
@@ -24,20 +25,19 @@ from zero2ir.evaluation.significance import (
 from zero2ir.io.markdown import Table, heading
 from zero2ir.io.terminal import progress
 
-UNTRAINED = "zero_shot"
+UNTRAINED_STRATEGY = "zero_shot"
 MODELS = ("sparse", "untranslated", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
 STRATEGIES = (
-    UNTRAINED,
+    UNTRAINED_STRATEGY,
     "fine_tune",
     "fixed_prompt",
     "prompt",
     "meta",
     "hybrid",
 )  # both in the order of reading
-LEVEL = 0.05  # of the tests, after Holm's correction
 BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
 COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries, the surest ones
-WIDE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
+NORMAL_QUANTILE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class System:
     selective: list[Interval]  # the main measure by ``COVERAGES``; empty where the system states no confidence
     weighted: Interval | None  # the main measure with queries weighted by confidence; None where it states none
     condensed: dict[str, Interval]  # measures of the rankings without unjudged documents
-    of_ceiling: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
+    ceiling_share: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
 
     @property
     def name(self) -> str:
         return f"{self.model}/{self.strategy}"
 
-    def scores(self, measure: str) -> Scores:
+    def scores(self, measure: str) -> ScoresBySeed:
         return {each.system.seed: each.per_query[measure] for each in self.results}
 
-    def condensed_scores(self, measure: str) -> Scores:
+    def condensed_scores(self, measure: str) -> ScoresBySeed:
         return {each.system.seed: each.condensed[measure] for each in self.results}
 
 
-class Compared(NamedTuple):
+class CorrectedComparison(NamedTuple):
     """A comparison within its family: all comparisons of one kind on one measure, corrected together."""
 
     family: str
@@ -84,9 +84,9 @@ class Compared(NamedTuple):
 
         The test alone would not do: it takes the draws of the judgments as given, which the interval does not.
         """
-        if self.p_holm < LEVEL and self.comparison.difference.ci_low > 0:
+        if self.p_holm < SIGNIFICANCE_LEVEL and self.comparison.difference.ci_low > 0:
             return "better"
-        if self.p_holm < LEVEL and self.comparison.difference.ci_high < 0:
+        if self.p_holm < SIGNIFICANCE_LEVEL and self.comparison.difference.ci_high < 0:
             return "worse"
         return "undecided"
 
@@ -96,11 +96,11 @@ class Compared(NamedTuple):
         return {"better": BETTER, "worse": WORSE}.get(self.verdict, "")
 
     @property
-    def told(self) -> str:
+    def verdict_text(self) -> str:
         """The verdict; an undecided one with what would have shown."""
         if self.verdict != "undecided" or math.isnan(self.detectable):
             return self.verdict
-        return f"undecided; from {figure(self.detectable)} it would show"
+        return f"undecided; from {format_value(self.detectable)} it would show"
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class Summary:
     baseline: str
     notes: Sequence[str]  # what a reader has to know before reading the tables
     systems: Sequence[System]
-    against_baseline: Sequence[Compared]
-    against_untrained: Sequence[Compared]
-    against_condensed: Sequence[Compared]  # the baseline, on the main measure without unjudged documents
+    against_baseline: Sequence[CorrectedComparison]
+    against_untrained: Sequence[CorrectedComparison]
+    against_condensed: Sequence[CorrectedComparison]  # the baseline, on the main measure without unjudged documents
 
     @property
     def main_measure(self) -> str:
@@ -130,10 +130,10 @@ class Summary:
         return sorted({each.system.seed for each in self.results})
 
     @property
-    def comparisons(self) -> list[Compared]:
+    def comparisons(self) -> list[CorrectedComparison]:
         return [*self.against_baseline, *self.against_untrained, *self.against_condensed]
 
-    def versus_baseline(self, system: str, measure: str) -> Compared | None:
+    def versus_baseline(self, system: str, measure: str) -> CorrectedComparison | None:
         """The system's comparison with the baseline; None for the baseline itself."""
         found = (row for row in self.against_baseline if (row.system, row.measure) == (system, measure))
         return next(found, None)
@@ -179,7 +179,7 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     if len({tuple(each) for each in seeds.values()}) > 1:
         notes.append("The systems have different seeds; each comparison uses the seeds that both systems have.")
     with_baseline = [(name, baseline) for name in systems if name != baseline]
-    untrained = [(name, f"{system.model}/{UNTRAINED}") for name, system in systems.items()]
+    untrained = [(name, f"{system.model}/{UNTRAINED_STRATEGY}") for name, system in systems.items()]
     with_untrained = [(name, other) for name, other in untrained if name != other and other in systems]
     for name, other in sorted({*with_baseline, *with_untrained}):
         if not set(seeds[name]) & set(seeds[other]):
@@ -197,7 +197,7 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         notes=notes,
         systems=list(systems.values()),
         against_baseline=_family(f"against {baseline}", with_baseline, plain, measures, options),
-        against_untrained=_family(f"against {UNTRAINED}", with_untrained, plain, measures, options),
+        against_untrained=_family(f"against {UNTRAINED_STRATEGY}", with_untrained, plain, measures, options),
         against_condensed=_family(f"against {baseline}, condensed", with_baseline, condensed, graded, options),
     )
 
@@ -234,7 +234,7 @@ def _system(
             costs.setdefault(name, []).append(value)
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
     stating = any(each.confidence for each in results)
-    trust = calibration(*stated(results), **options) if stating else None
+    trust = calibration(*confidence_arrays(results), **options) if stating else None
     selective, weighted = _adjusted(results, measures[0], options) if stating else ([], None)
     condensed = {
         measure: bootstrap_interval(
@@ -261,7 +261,7 @@ def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any])
 
 def _shares(results: Sequence[Results]) -> dict[str, Interval]:
     """The shares of the ceiling: the mean over the seeds, and the widest of their intervals."""
-    found = [each.metrics.get("of_ceiling", {}) for each in results]
+    found = [each.metrics.get("ceiling_share", {}) for each in results]
     return {
         measure: Interval(
             float(np.mean([each[measure]["mean"] for each in found])),
@@ -274,7 +274,7 @@ def _shares(results: Sequence[Results]) -> dict[str, Interval]:
     }
 
 
-def stated(results: Sequence[Results]) -> tuple[Floats, Floats]:
+def confidence_arrays(results: Sequence[Results]) -> tuple[FloatArray, FloatArray]:
     """Confidence and correctness, each [seeds, queries]; NaN where a seed did not test a query."""
     confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
     correct = {each.system.seed: {row.query_id: float(row.correct) for row in each.confidence} for each in results}
@@ -284,21 +284,23 @@ def stated(results: Sequence[Results]) -> tuple[Floats, Floats]:
 def _family(
     family: str,
     pairs: Sequence[tuple[str, str]],
-    scores: Mapping[str, Mapping[str, Scores]],
+    scores: Mapping[str, Mapping[str, ScoresBySeed]],
     measures: Sequence[str],
     options: dict[str, Any],
-) -> list[Compared]:
+) -> list[CorrectedComparison]:
     """Compares pairs of systems on each measure; the p-values of one measure are corrected together."""
     rows = []
     for measure in measures:
         compared = [
-            compare(scores[a][measure], scores[b][measure], **options)
+            compare_scores(scores[a][measure], scores[b][measure], **options)
             for a, b in progress(pairs, f"{family}: {measure}")
         ]
         adjusted = holm([each.p_value for each in compared])
         t_adjusted = holm([each.t_p_value for each in compared])
         rows += [
-            Compared(family, measure, *pair, comparison, p, t_p, comparison.detectable(LEVEL / len(pairs)))
+            CorrectedComparison(
+                family, measure, *pair, comparison, p, t_p, comparison.detectable(SIGNIFICANCE_LEVEL / len(pairs))
+            )
             for pair, comparison, p, t_p in zip(pairs, compared, adjusted, t_adjusted, strict=True)
         ]
     return rows
@@ -323,43 +325,43 @@ def power(summary: Summary) -> Power | None:
     sd, queries = spreads[len(spreads) // 2], min(row.difference.n for row in rows)
     return Power(
         queries=queries,
-        single=detectable_difference(sd, queries, level=LEVEL),
-        family=detectable_difference(sd, queries, level=LEVEL / len(rows)),
+        single=detectable_difference(sd, queries, level=SIGNIFICANCE_LEVEL),
+        family=detectable_difference(sd, queries, level=SIGNIFICANCE_LEVEL / len(rows)),
         comparisons=len(rows),
-        ten=detectable_difference(sd, 10, level=LEVEL),
+        ten=detectable_difference(sd, 10, level=SIGNIFICANCE_LEVEL),
     )
 
 
-def figure(value: float) -> str:
+def format_value(value: float) -> str:
     """Three decimals, as retrieval measures are reported; an en dash where there is no value."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """Three decimals with a sign; a true minus."""
     return "–" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
 
 
 def probability(value: float) -> str:
-    return "<0.001" if value < 0.001 else figure(value)
+    return "<0.001" if value < 0.001 else format_value(value)
 
 
-def amount(value: float) -> str:
+def format_amount(value: float) -> str:
     """Up to three significant digits, thousands apart, no needless decimals."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def words(key: str) -> str:
+def as_words(key: str) -> str:
     """A name without underscores: ``late_interaction`` → "late interaction"."""
     return key.replace("_", " ")
 
 
 def interval_text(interval: Interval, mark: str = "") -> str:
-    return f"{figure(interval.mean)}{mark} [{figure(interval.ci_low)}, {figure(interval.ci_high)}]"
+    return f"{format_value(interval.mean)}{mark} [{format_value(interval.ci_low)}, {format_value(interval.ci_high)}]"
 
 
 def difference_text(interval: Interval) -> str:
-    return f"{signed(interval.mean)} [{signed(interval.ci_low)}, {signed(interval.ci_high)}]"
+    return f"{format_signed(interval.mean)} [{format_signed(interval.ci_low)}, {format_signed(interval.ci_high)}]"
 
 
 def cost_names(summary: Summary) -> list[str]:
@@ -367,26 +369,26 @@ def cost_names(summary: Summary) -> list[str]:
     return list(dict.fromkeys(name for system in summary.systems for name in system.cost))
 
 
-def effect_text(comparison: Comparison) -> str:
+def effect_size_text(comparison: Comparison) -> str:
     return difference_text(Interval(comparison.effect_size, comparison.effect_low, comparison.effect_high, 0))
 
 
 def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
-    ceiling = any(main in system.of_ceiling for system in summary.systems)
+    ceiling = any(main in system.ceiling_share for system in summary.systems)
     headers = ["Model", "Strategy", "Seeds", main, f"{main}, lower bound", *summary.measures[1:]]
-    headers += [f"{main} of ceiling"] if ceiling else []
+    headers += [f"{main}, share of ceiling"] if ceiling else []
     headers += [f"Δ {main}", "p (Holm)", "Effect size", "Wins / ties / losses", *map(heading, costs)]
     rows = []
     for system in summary.systems:
         row = [system.model, system.strategy, str(len(system.results)), _marked(summary, system, main)]
-        row += [figure(system.measures[main].ci_low)]
+        row += [format_value(system.measures[main].ci_low)]
         row += [_marked(summary, system, measure) for measure in summary.measures[1:]]
         if ceiling:
-            row.append(interval_text(system.of_ceiling[main]) if main in system.of_ceiling else "–")
+            row.append(interval_text(system.ceiling_share[main]) if main in system.ceiling_share else "–")
         row += _difference_cells(summary, system)
-        row += [amount(system.cost[name]) if name in system.cost else "–" for name in costs]
+        row += [format_amount(system.cost[name]) if name in system.cost else "–" for name in costs]
         rows.append(row)
     return Table(headers, rows, labels=2)
 
@@ -427,7 +429,7 @@ def _difference_cells(summary: Summary, system: System) -> list[str]:
         return ["baseline", "–", "–", "–"]
     each = found.comparison
     record = f"{each.wins}/{each.ties}/{each.losses}"
-    return [difference_text(each.difference), probability(found.p_holm), effect_text(each), record]
+    return [difference_text(each.difference), probability(found.p_holm), effect_size_text(each), record]
 
 
 def condensed_table(summary: Summary) -> Table:
@@ -443,7 +445,7 @@ def condensed_table(summary: Summary) -> Table:
         row = [system.model, system.strategy, *(interval_text(system.measures[measure]) for measure in judged)]
         row += [interval_text(system.measures[main]), interval_text(system.condensed[main])]
         found = against.get(system.name)
-        row += [difference_text(found.comparison.difference), found.told] if found else ["baseline", "–"]
+        row += [difference_text(found.comparison.difference), found.verdict_text] if found else ["baseline", "–"]
         rows.append(row)
     return Table(headers, rows, labels=2)
 
@@ -452,7 +454,11 @@ def cost_table(summary: Summary) -> Table:
     """What each system took, the mean over its seeds."""
     costs = cost_names(summary)
     rows = [
-        [system.model, system.strategy, *(amount(system.cost[name]) if name in system.cost else "–" for name in costs)]
+        [
+            system.model,
+            system.strategy,
+            *(format_amount(system.cost[name]) if name in system.cost else "–" for name in costs),
+        ]
         for system in summary.systems
     ]
     return Table(["Model", "Strategy", *map(heading, costs)], rows, labels=2)
@@ -460,12 +466,12 @@ def cost_table(summary: Summary) -> Table:
 
 def calibration_table(summary: Summary) -> Table:
     """How far each system's confidence can be trusted; systems that state none are left out."""
-    headers = ["Model", "Strategy", "First document relevant", "Brier score", "Calibration error", "If calibrated"]
+    headers = ["Model", "Strategy", "Precision at 1", "Brier score", "Calibration error", "Expected if calibrated"]
     rows = []
     for system in summary.systems:
         if system.calibration is not None:
             accuracy, brier, ece, floor, area = system.calibration
-            figures = [*map(interval_text, (accuracy, brier, ece)), figure(floor), figure(area)]
+            figures = [*map(interval_text, (accuracy, brier, ece)), format_value(floor), format_value(area)]
             rows.append([system.model, system.strategy, *figures])
     return Table([*headers, "Risk–coverage area"], rows, labels=2)
 
@@ -517,33 +523,33 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
             "the LM's own" if one.get("temperature") is None else f"{one['temperature']:g}",
             f"{one['accepted']} of {one['written']}" if "written" in one else "–",
             interval_text(Interval(**one["judged"])) if one["judged"] else "–",
-            "–" if one["synthetic"] is None else figure(one["synthetic"]),
+            "–" if one["synthetic"] is None else format_value(one["synthetic"]),
             _gain_text(one),
             str(one["rung"]),
             str(one["lm_calls"]),
-            amount(one["seconds"]),
+            format_amount(one["seconds"]),
         ]
-        for one in by_promise(prompts)
+        for one in sort_by_expected_gain(prompts)
     ]
     return Table([*named, *figures], rows, labels=len(named))
 
 
-class FoundPrompt(NamedTuple):
-    """What a search started from and what it found, for one part; ``found`` is ``first`` where that was kept."""
+class PromptComparison(NamedTuple):
+    """What a search started from and what it found, for one part; ``best`` is ``first`` where that was kept."""
 
     part: str
     first: Mapping[str, Any]
-    found: Mapping[str, Any]
+    best: Mapping[str, Any]
 
 
-def found_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[FoundPrompt]:
+def compare_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[PromptComparison]:
     """The fixed and the chosen prompt of each part that has both."""
     fixed = {one["part"]: one for one in prompts if one["origin"] == "fixed"}
     chosen = {one["part"]: one for one in prompts if one["chosen"]}
-    return [FoundPrompt(part, first, chosen[part]) for part, first in fixed.items() if part in chosen]
+    return [PromptComparison(part, first, chosen[part]) for part, first in fixed.items() if part in chosen]
 
 
-def by_promise(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def sort_by_expected_gain(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """By their parts; those that were measured further first, and among them those with the higher expected gain."""
     parts = list(dict.fromkeys(one["part"] for one in prompts))
     return sorted(prompts, key=lambda one: (parts.index(one["part"]), -one["rung"], -gain_of(one)[0]))
@@ -558,10 +564,11 @@ def _gain_text(prompt: Mapping[str, Any]) -> str:
     if prompt["origin"] == "fixed" or prompt["expected_gain"] is None:
         return "–"
     gain, error = gain_of(prompt)
-    return f"{signed(gain)} [{signed(gain - WIDE * error)}, {signed(gain + WIDE * error)}]"
+    low, high = (format_signed(gain + sign * NORMAL_QUANTILE * error) for sign in (-1, 1))
+    return f"{format_signed(gain)} [{low}, {high}]"
 
 
-def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table:
+def comparisons_table(rows: Sequence[CorrectedComparison], *, family: bool = True) -> Table:
     """One row for each comparison; ``family`` says whether to name measure and family, by which they are corrected."""
     headers = ["System", "Against", "Verdict", "Queries", "Difference", "p", "p (Holm)", "t-test, p (Holm)"]
     headers += ["Effect size", "Wins / ties / losses"]
@@ -569,13 +576,13 @@ def comparisons_table(rows: Sequence[Compared], *, family: bool = True) -> Table
         [
             row.system,
             row.other,
-            row.told,
+            row.verdict_text,
             str(row.comparison.difference.n),
             difference_text(row.comparison.difference),
             probability(row.comparison.p_value),
             probability(row.p_holm),
             probability(row.t_p_holm),
-            effect_text(row.comparison),
+            effect_size_text(row.comparison),
             f"{row.comparison.wins}/{row.comparison.ties}/{row.comparison.losses}",
         ]
         for row in rows
@@ -591,33 +598,33 @@ def systems_csv(summary: Summary) -> str:
     costs, main = cost_names(summary), summary.main_measure
     headers = ["system", "model", "strategy", "seeds"]
     headers += [f"{measure}{part}" for measure in summary.measures for part in ("", "_low", "_high")]
-    headers += [*_COMPARED, *costs]
+    headers += [*_COMPARISON_COLUMNS, *costs]
     rows = []
     for system in summary.systems:
         found = summary.versus_baseline(system.name, main)
         rows.append(
             [system.name, system.model, system.strategy, len(system.results)]
             + [value for measure in summary.measures for value in system.measures[measure][:3]]
-            + (_plain(found) if found else [""] * len(_COMPARED))
+            + (_plain(found) if found else [""] * len(_COMPARISON_COLUMNS))
             + [system.cost.get(name, "") for name in costs]
         )
     return _csv(headers, rows)
 
 
-def comparisons_csv(rows: Sequence[Compared]) -> str:
+def comparisons_csv(rows: Sequence[CorrectedComparison]) -> str:
     """The comparisons as plain numbers."""
-    headers = ["family", "measure", "system", "against", "queries", *_COMPARED, "verdict"]
+    headers = ["family", "measure", "system", "against", "queries", *_COMPARISON_COLUMNS, "verdict"]
     return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row), row.verdict] for row in rows])
 
 
-_COMPARED = (
+_COMPARISON_COLUMNS = (
     *("difference", "difference_low", "difference_high", "p", "p_holm", "t_p", "t_p_holm"),
     *("effect_size", "effect_low", "effect_high", "wins", "ties", "losses", "detectable"),
 )
 
 
-def _plain(row: Compared) -> list[Any]:
-    """The figures of ``_COMPARED``."""
+def _plain(row: CorrectedComparison) -> list[Any]:
+    """The figures of ``_COMPARISON_COLUMNS``."""
     each = row.comparison
     tests = [each.p_value, row.p_holm, each.t_p_value, row.t_p_holm]
     effect = [each.effect_size, each.effect_low, each.effect_high]

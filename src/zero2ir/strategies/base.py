@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zero2ir.data.auxiliary import OtherCollection
+from zero2ir.data.auxiliary import AuxiliaryCollection
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
@@ -33,11 +33,11 @@ class TrainingInputs:
         synthetic: queries that an LM wrote; empty where there are none.
         tuning: how to choose on few judgments.
         seed: of everything that draws.
-        writing: as what the synthetic queries were written, for a strategy that has more written.
-        others: other collections with judgments, to practise on.
+        synthetic_settings: as what the synthetic queries were written, for a strategy that has more written.
+        auxiliary_collections: other collections with judgments, to practise on.
         candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
             where that is the whole collection.
-        asked: further queries that people asked, of which nothing is judged: they tell how scores spread.
+        unlabelled_queries: further queries that people asked, of which nothing is judged: they tell how scores spread.
         weights: how much the judgment of a document counts, by query and document id, where that is not its grade.
     """
 
@@ -46,10 +46,10 @@ class TrainingInputs:
     synthetic: Sequence[SyntheticQuery] = ()
     tuning: TuningSettings = field(default_factory=TuningSettings)
     seed: int = 0
-    writing: SyntheticSettings = field(default_factory=SyntheticSettings)
-    others: Sequence[OtherCollection] = ()
+    synthetic_settings: SyntheticSettings = field(default_factory=SyntheticSettings)
+    auxiliary_collections: Sequence[AuxiliaryCollection] = ()
     candidates: Mapping[str, Sequence[str]] | None = None
-    asked: Sequence[str] = ()
+    unlabelled_queries: Sequence[str] = ()
     weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @cached_property
@@ -130,7 +130,7 @@ class TrainingInputs:
             if not row.rejected
         ]
 
-    def judged_by(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
+    def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
         """The same with other judgments; the index that negatives come from is shared."""
         changed = replace(self, judgments=judgments)
         changed.__dict__["_sparse"] = self._sparse
@@ -142,13 +142,13 @@ class TrainingInputs:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """What a strategy ends in.
 
     Attributes:
         retriever: indexed and ready.
         chosen: what was chosen, in words, e.g. "zero_shot" or "learned from synthetic queries".
-        because: why, in one sentence with its figures.
+        reason: why, in one sentence with its figures.
         values: (n_queries,) the measure that tunes on the judged queries; empty where nothing was measured.
         report: further figures for the record, JSON; e.g. the cross-validated measure.
         labels: how many judged documents decided anything about the ranking.
@@ -157,19 +157,19 @@ class Fitted:
 
     retriever: Retriever
     chosen: str
-    because: str
+    reason: str
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
     report: Mapping[str, Any] = field(default_factory=dict)
     labels: int = 0
     learner: Learner | None = None
 
-    def learned_from(self, query_ids: Sequence[str]) -> Retriever:
+    def retrained_on(self, query_ids: Sequence[str]) -> Retriever:
         """The retriever as it would have come out of the judgments of these queries, as far as it learned from any."""
         return (self.learner(query_ids) if self.learner else None) or self.retriever
 
-    def renamed(self, because: str) -> "Fitted":
+    def with_reason(self, reason: str) -> "FitResult":
         """The same with another reason, for a strategy that falls back to this one."""
-        return replace(self, because=because)
+        return replace(self, reason=reason)
 
 
 @runtime_checkable
@@ -182,7 +182,7 @@ class Strategy(Protocol):
 
     needs: frozenset[Need]
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         """Trains a model that is indexed on ``inputs.corpus``.
 
         Raises:
@@ -191,6 +191,6 @@ class Strategy(Protocol):
         ...
 
 
-def wants_synthetic(strategy: Strategy, has_language_model: bool) -> bool:
+def needs_synthetic_queries(strategy: Strategy, has_language_model: bool) -> bool:
     """Whether synthetic queries are to be written for a strategy."""
     return "synthetic" in strategy.needs or (has_language_model and "synthetic with lm" in strategy.needs)

@@ -9,13 +9,13 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.io.terminal import progress
 from zero2ir.models.base import Retriever
-from zero2ir.models.prompted import unshown
-from zero2ir.strategies.base import Fitted, Learner, Need, Strategy, TrainingInputs
-from zero2ir.strategies.tuning import Candidate, Choice, choose, expected_gains, judged_values
+from zero2ir.models.prompted import leakage_free_retrievers
+from zero2ir.strategies.base import FitResult, Learner, Need, Strategy, TrainingInputs
+from zero2ir.strategies.tuning import TuningCandidate, TuningChoice, choose, expected_gains, judged_values
 
-DEFAULT = "the default settings"
-TUNED = "settings fitted to the judgments"
-LEARNED = "learned from the judgments"
+DEFAULT_CHOICE = "the default settings"
+TUNED_CHOICE = "settings fitted to the judgments"
+LEARNED_CHOICE = "learned from the judgments"
 
 
 class FineTune:
@@ -27,32 +27,36 @@ class FineTune:
 
     needs: frozenset[Need] = frozenset()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "fine_tune")
         base = tune_parts(model, inputs)
-        learned = cross_validated(from_judgments(base, inputs), LEARNED, inputs)
-        candidates = learned if learned and base.learns_first() else [*tuned(base, inputs), *learned]
+        learned = cross_validate(judgment_learner(base, inputs), LEARNED_CHOICE, inputs)
+        candidates = learned if learned and base.requires_learning() else [*evaluate_settings(base, inputs), *learned]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
         chosen = candidates[choice.index]
-        learner = with_settings(from_judgments(base, inputs), chosen.settings) if chosen.name == LEARNED else None
+        learner = (
+            learner_with_settings(judgment_learner(base, inputs), chosen.settings)
+            if chosen.name == LEARNED_CHOICE
+            else None
+        )
         retriever = (learner(list(inputs.queries)) if learner else None) or base
         if learner is None and chosen.settings is not None:
             retriever = base.with_settings(chosen.settings)
         because = explain(choice, len(candidates), inputs)
-        if settings_of(base) != settings_of(model):
+        if all_settings(base) != all_settings(model):
             because = f"parts of it were fitted, each on its own; of the whole, {because}"
-        return Fitted(
+        return FitResult(
             retriever,
-            named(chosen.name, retriever, model),
+            choice_name(chosen.name, retriever, model),
             because,
             chosen.values,
-            {"choice": choice.as_dict(), "settings": settings_of(retriever), "candidates": len(candidates)},
+            {"choice": choice.as_dict(), "settings": all_settings(retriever), "candidates": len(candidates)},
             labels=len(inputs.judgments),
             learner=learner,
         )
 
 
-class Rival(ABC):
+class GuardedStrategy(ABC):
     """A strategy beside whose result stands fine_tune's, which stays where the judgments object, or do not gain.
 
     Which of the two it takes, each says. Where nothing is judged, the model as it is takes the place of fine_tune's
@@ -64,10 +68,12 @@ class Rival(ABC):
 
     needs: frozenset[Need]
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         self.require(inputs)
-        simple = FineTune().fit(model, inputs) if inputs.judgments else Fitted(model, "zero_shot", "nothing is judged")
-        return self.improved(model, inputs, simple)
+        simple = (
+            FineTune().fit(model, inputs) if inputs.judgments else FitResult(model, "zero_shot", "nothing is judged")
+        )
+        return self.fit_guarded(model, inputs, simple)
 
     @abstractmethod
     def require(self, inputs: TrainingInputs) -> None:
@@ -78,19 +84,23 @@ class Rival(ABC):
         """
 
     @abstractmethod
-    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+    def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
         """Trains the model.
 
         Args:
             model: indexed.
             inputs: nothing that is required is missing.
-            simple: what fine_tune makes of the same model.
+            baseline_fit: what fine_tune makes of the same model.
         """
 
 
-def fitted_beside(strategy: Strategy, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+def fit_with_baseline(strategy: Strategy, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
     """What a strategy makes of a model, where it is known what fine_tune does."""
-    return strategy.improved(model, inputs, simple) if isinstance(strategy, Rival) else strategy.fit(model, inputs)
+    return (
+        strategy.fit_guarded(model, inputs, simple)
+        if isinstance(strategy, GuardedStrategy)
+        else strategy.fit(model, inputs)
+    )
 
 
 def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
@@ -116,42 +126,44 @@ def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     retriever = tune_parts(retriever, inputs)
     if not retriever.alternatives() or not inputs.queries:
         return retriever
-    candidates = tuned(retriever, inputs)
+    candidates = evaluate_settings(retriever, inputs)
     choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
     settings = candidates[choice.index].settings
     return retriever if settings is None else retriever.with_settings(settings)
 
 
-def named(name: str, fitted: Retriever, given: Retriever) -> str:
+def choice_name(name: str, fitted: Retriever, given: Retriever) -> str:
     """What was chosen, in words; "zero_shot" where nothing came out other than it was given."""
-    if name == LEARNED:
-        return LEARNED
-    return "zero_shot" if settings_of(fitted) == settings_of(given) else TUNED
+    if name == LEARNED_CHOICE:
+        return LEARNED_CHOICE
+    return "zero_shot" if all_settings(fitted) == all_settings(given) else TUNED_CHOICE
 
 
-def settings_of(retriever: Retriever) -> dict[str, Any]:
+def all_settings(retriever: Retriever) -> dict[str, Any]:
     """What is set in a retriever and in its parts; JSON."""
-    parts = [settings_of(part) for part in retriever.parts()]
+    parts = [all_settings(part) for part in retriever.parts()]
     return {**retriever.settings(), **({"parts": parts} if any(parts) else {})}
 
 
-def tuned(retriever: Retriever, inputs: TrainingInputs) -> list[Candidate]:
+def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[TuningCandidate]:
     """The retriever with each setting worth trying, measured on the judged queries; what to fall back to first."""
     swept = sweep_values(retriever, inputs, list(inputs.queries))
-    return [Candidate(DEFAULT if number == 0 else TUNED, *pair) for number, pair in enumerate(swept)]
+    return [
+        TuningCandidate(DEFAULT_CHOICE if number == 0 else TUNED_CHOICE, *pair) for number, pair in enumerate(swept)
+    ]
 
 
-def from_judgments(retriever: Retriever, inputs: TrainingInputs) -> Learner:
+def judgment_learner(retriever: Retriever, inputs: TrainingInputs) -> Learner:
     """How a retriever learns from the judgments of some queries; None comes out where it does not."""
     return lambda query_ids: retriever.learn(inputs.judged_examples(query_ids), inputs.seed)
 
 
-def gain_over(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> float:
+def gain_over(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
     """The expected gain of what has these values on the judged queries, over what fine_tune made."""
     return float(expected_gains(np.stack([simple.values, values]), inputs.tuning.prior_deviation)[1])
 
 
-def compared(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> str:
+def comparison_text(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> str:
     """The two in words."""
     return (
         f"{inputs.tuning.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
@@ -159,7 +171,7 @@ def compared(simple: Fitted, values: np.ndarray, inputs: TrainingInputs) -> str:
     )
 
 
-def with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner:
+def learner_with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner:
     """As ``learn``, with other settings; those that come out of learning where they are None."""
 
     def learned(query_ids: Sequence[str]) -> Retriever | None:
@@ -169,7 +181,7 @@ def with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner
     return learned
 
 
-def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[Candidate]:
+def cross_validate(learn: Learner, name: str, inputs: TrainingInputs) -> list[TuningCandidate]:
     """What learns from judgments, measured on queries that it did not learn from.
 
     Args:
@@ -193,7 +205,7 @@ def cross_validated(learn: Learner, name: str, inputs: TrainingInputs) -> list[C
         settings = [None if one == learned.settings() else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
     table = np.stack([values[query_id] for query_id in inputs.queries]).T  # -> (n_settings, n_queries)
-    return [Candidate(name, one, row) for one, row in zip(settings, table, strict=True)]
+    return [TuningCandidate(name, one, row) for one, row in zip(settings, table, strict=True)]
 
 
 def sweep_values(
@@ -202,7 +214,7 @@ def sweep_values(
     """Each setting of the retriever with its measure on some judged queries; none of which its prompts show."""
     texts = [inputs.queries[query_id] for query_id in query_ids]
     found: list[tuple[Mapping[str, Any], np.ndarray]] = []
-    for asked, places in unshown(retriever, texts):
+    for asked, places in leakage_free_retrievers(retriever, texts):
         ids = [query_ids[place] for place in places]
         candidates = inputs.candidates_of(ids)
         swept = asked.sweep([texts[place] for place in places], inputs.tuning.depth, candidates)
@@ -214,7 +226,7 @@ def sweep_values(
     return found
 
 
-def explain(choice: Choice, candidates: int, inputs: TrainingInputs) -> str:
+def explain(choice: TuningChoice, candidates: int, inputs: TrainingInputs) -> str:
     """One sentence: how the choice stood on the judgments."""
     measure, queries = inputs.tuning.measure, len(inputs.queries)
     if candidates == 1:

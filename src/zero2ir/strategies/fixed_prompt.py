@@ -4,15 +4,15 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import Rival, gain_over, settings_of, sweep_values, tune_parts
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import GuardedStrategy, all_settings, gain_over, sweep_values, tune_parts
 from zero2ir.strategies.tuning import choose
 
-SYNTHETIC = "learned from synthetic queries"
+SYNTHETIC_CHOICE = "learned from synthetic queries"
 LEARNS_NOTHING = "this model learns nothing from examples"
 
 
-class FixedPrompt(Rival):
+class FixedPrompt(GuardedStrategy):
     """Learns from the synthetic queries, tunes the settings, and keeps the result if the judgments do not object.
 
     They object when a loss is to be expected beside what fine_tune makes of the same model. The synthetic queries hold
@@ -25,8 +25,8 @@ class FixedPrompt(Rival):
     def require(self, inputs: TrainingInputs) -> None:
         require_synthetic(inputs, "fixed_prompt")
 
-    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
-        return learned_unless_objected(model, inputs, simple)
+    def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        return learn_unless_worse(model, inputs, baseline_fit)
 
 
 def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
@@ -42,21 +42,23 @@ def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
         )
 
 
-def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
     """The model after learning from the synthetic queries, its settings tuned, if the judgments do not object.
 
     Args:
         model: indexed.
         inputs: with at least one accepted synthetic query.
-        simple: what stays where they do: the same model without synthetic queries.
+        baseline_fit: what stays where they do: the same model without synthetic queries.
     """
     examples = inputs.synthetic_examples()
     learned = model.learn(examples, inputs.seed)
     if learned is None:
-        return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
+        return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
 
     if not inputs.queries:
-        return Fitted(learned, SYNTHETIC, f"nothing is judged that could object to {len(examples)} synthetic queries")
+        return FitResult(
+            learned, SYNTHETIC_CHOICE, f"nothing is judged that could object to {len(examples)} synthetic queries"
+        )
 
     learned = tune_parts(learned, inputs)
     swept = sweep_values(learned, inputs, list(inputs.queries))
@@ -66,17 +68,19 @@ def learned_unless_objected(model: Retriever, inputs: TrainingInputs, simple: Fi
     gain = gain_over(simple, values, inputs)
     report = {
         "choice": choice.as_dict(),
-        "settings": settings_of(learned.with_settings(settings)),
+        "settings": all_settings(learned.with_settings(settings)),
         "examples": len(examples),
         "gain_of_synthetic": round(gain, 4),
     }
     measure = inputs.tuning.measure
     compared = f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
     if gain < 0:
-        return simple.renamed(f"the judgments object to learning from {len(examples)} synthetic queries: {compared}")
-    return Fitted(
+        return simple.with_reason(
+            f"the judgments object to learning from {len(examples)} synthetic queries: {compared}"
+        )
+    return FitResult(
         learned.with_settings(settings),
-        SYNTHETIC,
+        SYNTHETIC_CHOICE,
         f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
         values,
         report,

@@ -8,24 +8,24 @@ import numpy as np
 
 from zero2ir.models.base import Retriever
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.strategies.base import Fitted, Strategy, TrainingInputs
+from zero2ir.strategies.base import FitResult, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import (
-    Rival,
-    compared,
-    cross_validated,
-    fitted_beside,
+    GuardedStrategy,
+    all_settings,
+    comparison_text,
+    cross_validate,
+    fit_with_baseline,
     gain_over,
+    learner_with_settings,
     require_judgments,
-    settings_of,
-    with_settings,
 )
 from zero2ir.strategies.tuning import choose
 
 STACKED = "stacked"
-STEPS = 10  # of the grid of weights
+WEIGHT_STEPS = 10  # of the grid of weights
 
 
-class Stacked(Rival):
+class Stacked(GuardedStrategy):
     """Fuses what several strategies make of a model, by weights that start even and may leave one of them alone.
 
     Weights are chosen on rankings of judged queries by retrievers that did not learn from them: each strategy tells how
@@ -48,60 +48,62 @@ class Stacked(Rival):
     def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "hybrid")
         for strategy in self.strategies:
-            if isinstance(strategy, Rival):
+            if isinstance(strategy, GuardedStrategy):
                 strategy.require(inputs)
 
-    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
-        trained = [fitted_beside(strategy, model, inputs, simple) for strategy in self.strategies]
-        table = merged([one.report for one in trained]) | {"strategies": [said(one) for one in trained]}
-        moved = [one for one in trained if one.chosen != simple.chosen]
+    def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies]
+        table = merge_reports([one.report for one in trained]) | {"strategies": [choice_text(one) for one in trained]}
+        moved = [one for one in trained if one.chosen != baseline_fit.chosen]
         if not moved:
-            return simpler(simple, f"no strategy leaves anything to stack; {simple.because}", table)
-        parts = moved if len(moved) > 1 else [simple, *moved]
+            return fall_back(baseline_fit, f"no strategy leaves anything to stack; {baseline_fit.reason}", table)
+        parts = moved if len(moved) > 1 else [baseline_fit, *moved]
 
         def stack(query_ids: Sequence[str]) -> Hybrid:
-            return stacked([one.learned_from(query_ids) for one in parts], inputs)
+            return stacked([one.retrained_on(query_ids) for one in parts], inputs)
 
-        candidates = cross_validated(stack, STACKED, inputs)
+        candidates = cross_validate(stack, STACKED, inputs)
         if not candidates:
-            return simpler(simple, f"too few queries are judged to stack on; {simple.because}", table)
+            return fall_back(baseline_fit, f"too few queries are judged to stack on; {baseline_fit.reason}", table)
         values = np.stack([one.values for one in candidates])
         choice = choose(values, inputs.tuning.prior_deviation)
         best = candidates[choice.index]
-        because = compared(simple, best.values, inputs)
-        if gain_over(simple, best.values, inputs) < 0:
-            return simpler(simple, f"the judgments object to stacking: {because}", table)
+        because = comparison_text(baseline_fit, best.values, inputs)
+        if gain_over(baseline_fit, best.values, inputs) < 0:
+            return fall_back(baseline_fit, f"the judgments object to stacking: {because}", table)
         retriever: Retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
-        learner = with_settings(stack, best.settings) if any(one.learner for one in parts) else None
+        learner = learner_with_settings(stack, best.settings) if any(one.learner for one in parts) else None
         weights = " and ".join(
             f"{weight:.1f} {one.chosen}"
             for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
             if weight
         )
-        report = table | {"choice": choice.as_dict(), "settings": settings_of(retriever)}
-        return Fitted(retriever, f"{STACKED}: {weights}", because, best.values, report, len(inputs.judgments), learner)
+        report = table | {"choice": choice.as_dict(), "settings": all_settings(retriever)}
+        return FitResult(
+            retriever, f"{STACKED}: {weights}", because, best.values, report, len(inputs.judgments), learner
+        )
 
 
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
     """The retrievers, which are indexed, as one; every weight from 0 is worth trying."""
-    hybrid = Hybrid(retrievers, steps=STEPS, least_weight=0.0)
+    hybrid = Hybrid(retrievers, steps=WEIGHT_STEPS, min_weight=0.0)
     hybrid.n_documents = len(inputs.corpus.documents)
     return hybrid
 
 
-def said(fitted: Fitted) -> dict[str, str]:
+def choice_text(fitted: FitResult) -> dict[str, str]:
     """What a strategy said of its own choice."""
-    return {"chosen": fitted.chosen, "because": fitted.because}
+    return {"chosen": fitted.chosen, "reason": fitted.reason}
 
 
-def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What each strategy alone reports, such as its prompts; what several report is told of the whole."""
     names = [name for report in reports for name in report]
     return {name: value for report in reports for name, value in report.items() if names.count(name) == 1}
 
 
-def simpler(simple: Fitted, because: str, table: Mapping[str, Any]) -> Fitted:
+def fall_back(simple: FitResult, because: str, table: Mapping[str, Any]) -> FitResult:
     """What fine_tune made, with the reason and what was tried."""
-    return replace(simple.renamed(because), report={**table, **simple.report})
+    return replace(simple.with_reason(because), report={**table, **simple.report})

@@ -54,7 +54,7 @@ class TuningSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TuningCandidate:
     """One thing that could be chosen, with its measure on each judged query that it was not fitted to.
 
     Attributes:
@@ -69,7 +69,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TuningChoice:
     """Which candidate, and how sure.
 
     Attributes:
@@ -116,7 +116,7 @@ def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
     return _shrunk(*_paired(values), prior_deviation)
 
 
-def choose(values: np.ndarray, prior_deviation: float, significance: float = SIGNIFICANCE) -> Choice:
+def choose(values: np.ndarray, prior_deviation: float, significance: float = SIGNIFICANCE) -> TuningChoice:
     """Chooses the candidate with the highest expected gain of those that a paired t-test tells from the default.
 
     The default stays where there is none, or where choosing so does not pay when cross-validated. The first, simplest
@@ -127,18 +127,18 @@ def choose(values: np.ndarray, prior_deviation: float, significance: float = SIG
         prior_deviation: tau.
         significance: of the test; 0.5 is none.
     """
-    gains = _told_gains(values, prior_deviation, significance)
+    gains = _significant_gains(values, prior_deviation, significance)
     best = int(gains.argmax())
     held_out = [
-        values[int(_told_gains(np.delete(values, query, axis=1), prior_deviation, significance).argmax()), query]
+        values[int(_significant_gains(np.delete(values, query, axis=1), prior_deviation, significance).argmax()), query]
         for query in range(values.shape[1])
     ]
     default, cross_validated = float(values[0].mean()), float(np.mean(held_out))
     index = best if cross_validated > default else 0
-    return Choice(index, float(gains[best]), float(values[best].mean()), cross_validated, default)
+    return TuningChoice(index, float(gains[best]), float(values[best].mean()), cross_validated, default)
 
 
-def _told_gains(values: np.ndarray, prior_deviation: float, significance: float) -> np.ndarray:
+def _significant_gains(values: np.ndarray, prior_deviation: float, significance: float) -> np.ndarray:
     """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
     mean, noise = _paired(values)
     least = stats.t.ppf(1 - significance, max(1, values.shape[1] - 1)) * np.sqrt(noise)

@@ -1,7 +1,7 @@
 """zero_shot: no training at all."""
 
 from zero2ir.models.base import Retriever
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 
 
 class ZeroShot:
@@ -9,5 +9,5 @@ class ZeroShot:
 
     needs: frozenset[Need] = frozenset()
 
-    def fit(self, model: Retriever, inputs: TrainingInputs) -> Fitted:
-        return Fitted(model, "zero_shot", "this strategy trains nothing")
+    def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
+        return FitResult(model, "zero_shot", "this strategy trains nothing")

@@ -9,15 +9,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.answers import AnswerIndex
-from zero2ir.data.judgments import draw_queries, handed_out
-from zero2ir.data.records import Collection, Document, Finding, JudgedDocument, Judgment, Query
+from zero2ir.data.judgments import draw_queries, judgments_within_budget
+from zero2ir.data.records import Collection, DataIssue, Document, JudgedDocument, Judgment, Query
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 
-LEAST_PAIRS = 2  # one query cannot be cross-validated
+MIN_QUESTIONS = 2  # one query cannot be cross-validated
 SET_ASIDE = "question-answer pairs set aside"
 
 
@@ -27,7 +27,7 @@ class PairSettings(BaseModel):
     Attributes:
         positives: the most passages with an answer that count as relevant.
         depth: they are among so many best of BM25.
-        least_score: they score at least so many times the best one of them: on xquad 98 % of those found are the right
+        min_score: they score at least so many times the best one of them: on xquad 98 % of those found are the right
             one, 79 % with 0.
     """
 
@@ -35,22 +35,22 @@ class PairSettings(BaseModel):
 
     positives: Annotated[int, Field(ge=1)] = 3
     depth: Annotated[int, Field(ge=1)] = 100
-    least_score: Annotated[float, Field(ge=0, le=1)] = 0.8
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.8
 
 
-class Found(NamedTuple):
+class WeakJudgments(NamedTuple):
     """What was found for some pairs.
 
     Attributes:
         rows: the weak judgments of each usable pair.
-        set_aside: query id → why the pair is of no use.
+        skipped_questions: query id → why the pair is of no use.
     """
 
     rows: list[list[JudgedDocument]]
-    set_aside: dict[str, str]
+    skipped_questions: dict[str, str]
 
 
-class Finder:
+class AnswerPassageFinder:
     """Finds passages for question-answer pairs: weak judgments.
 
     Passages that BM25 ranks high and that hold an answer, word by word as SQuAD compares them, count as relevant; those
@@ -71,7 +71,7 @@ class Finder:
         self.index = AnswerIndex([document.body for document in documents])
         self._sparse = Sparse().index(Corpus(documents))
 
-    def find(self, pairs: Sequence[Query], most: int) -> Found:
+    def find(self, pairs: Sequence[Query], most: int) -> WeakJudgments:
         """Weak judgments: at least one relevant document a pair, then those without an answer.
 
         Args:
@@ -81,29 +81,33 @@ class Finder:
         Raises:
             InputError: fewer than two pairs are of use.
         """
-        found = Found([], {})
+        weak = WeakJudgments([], {})
         ranking = self._sparse.search([pair.text for pair in pairs], self.settings.depth)
         for pair, numbers, scores in zip(pairs, ranking.numbers, ranking.scores, strict=True):
-            with_answer = self.index.holding(pair.answers)
+            with_answer = self.index.matching_texts(pair.answers)
             ranked = {int(number): float(score) for number, score in zip(numbers, scores, strict=True)}
             ranked.pop(NO_DOCUMENT, None)
             if not with_answer:
-                found.set_aside[pair.query_id] = "no passage holds an answer"
+                weak.skipped_questions[pair.query_id] = "no passage holds an answer"
             elif not with_answer & ranked.keys():
-                found.set_aside[pair.query_id] = f"none of BM25's first {self.settings.depth} passages holds an answer"
+                weak.skipped_questions[pair.query_id] = (
+                    f"none of BM25's first {self.settings.depth} passages holds an answer"
+                )
             else:
-                found.rows.append(self._judged(pair, ranked, with_answer, most))
-        if len(found.rows) < LEAST_PAIRS:
-            reasons = "; ".join(f"{query_id}: {reason}" for query_id, reason in list(found.set_aside.items())[:5])
+                weak.rows.append(self._judged(pair, ranked, with_answer, most))
+        if len(weak.rows) < MIN_QUESTIONS:
+            reasons = "; ".join(
+                f"{query_id}: {reason}" for query_id, reason in list(weak.skipped_questions.items())[:5]
+            )
             raise InputError(
-                f"{len(found.rows)} of {len(pairs)} question-answer pairs are of use, and {LEAST_PAIRS} are needed; "
+                f"{len(weak.rows)} of {len(pairs)} question-answer pairs are of use, and {MIN_QUESTIONS} are needed; "
                 f"mend their answers, or give more ({reasons or 'no others were given'})"
             )
-        return found
+        return weak
 
     def _judged(self, pair: Query, ranked: dict[int, float], with_answer: set[int], most: int) -> list[JudgedDocument]:
         holding = [number for number in ranked if number in with_answer]
-        least = self.settings.least_score * ranked[holding[0]]
+        least = self.settings.min_score * ranked[holding[0]]
         relevant = [number for number in holding if ranked[number] >= least][: min(self.settings.positives, most)]
         other = [number for number in ranked if number not in with_answer][: most - len(relevant)]
         return [
@@ -121,7 +125,7 @@ class Finder:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCollection:
     """A collection whose judgments are ready.
 
     Attributes:
@@ -132,10 +136,12 @@ class Prepared:
 
     collection: Collection
     draws: dict[int, list[JudgedDocument]]
-    quality: dict[str, Finding]
+    quality: dict[str, DataIssue]
 
 
-def prepare(collection: Collection, budget: JudgmentBudget, settings: PairSettings, seeds: Sequence[int]) -> Prepared:
+def prepare_answer_pairs(
+    collection: Collection, budget: JudgmentBudget, settings: PairSettings, seeds: Sequence[int]
+) -> PreparedCollection:
     """Draws question-answer pairs and finds their passages, whatever the collection's own judgments say of them.
 
     A query with answers that has no relevant document is tested by all passages that hold an answer.
@@ -143,25 +149,25 @@ def prepare(collection: Collection, budget: JudgmentBudget, settings: PairSettin
     Raises:
         InputError: fewer queries with answers than the budget asks for, or too few of use.
     """
-    finder = Finder(collection.documents, settings)
+    finder = AnswerPassageFinder(collection.documents, settings)
     usable = {query.query_id for query in collection.queries if query.answers}
     draws: dict[int, list[JudgedDocument]] = {}
     aside: list[str] = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
         pairs = draw_queries(collection.queries, usable, budget, rng, "answers")
-        found = finder.find(pairs, budget.documents_per_query)
-        draws[seed] = handed_out(found.rows, budget)
-        aside += [f"seed {seed}, {query_id}: {reason}" for query_id, reason in found.set_aside.items()]
+        weak = finder.find(pairs, budget.documents_per_query)
+        draws[seed] = judgments_within_budget(weak.rows, budget)
+        aside += [f"seed {seed}, {query_id}: {reason}" for query_id, reason in weak.skipped_questions.items()]
     tested = answered_judgments(collection, finder.index)
     own = [row for rows in draws.values() for row in rows]
     quality = {
-        SET_ASIDE: Finding(len(aside), tuple(aside[:5])),
-        "test queries judged by their answers": Finding(len({row.query_id for row in tested})),
-        "weak judgments, relevant": Finding(sum(row.relevance > 0 for row in own)),
-        "weak judgments, not relevant": Finding(sum(row.relevance <= 0 for row in own)),
+        SET_ASIDE: DataIssue(len(aside), tuple(aside[:5])),
+        "test queries judged by their answers": DataIssue(len({row.query_id for row in tested})),
+        "weak judgments, relevant": DataIssue(sum(row.relevance > 0 for row in own)),
+        "weak judgments, not relevant": DataIssue(sum(row.relevance <= 0 for row in own)),
     }
-    return Prepared(replace(collection, judgments=[*collection.judgments, *tested]), draws, quality)
+    return PreparedCollection(replace(collection, judgments=[*collection.judgments, *tested]), draws, quality)
 
 
 def answered_judgments(collection: Collection, index: AnswerIndex) -> list[Judgment]:
@@ -176,6 +182,6 @@ def answered_judgments(collection: Collection, index: AnswerIndex) -> list[Judgm
         Judgment(query.query_id, collection.documents[number].doc_id, 1)
         for query in collection.queries
         if query.answers and not any(grade > 0 for grade in graded[query.query_id].values())
-        for number in sorted(index.holding(query.answers))
+        for number in sorted(index.matching_texts(query.answers))
         if collection.documents[number].doc_id not in graded[query.query_id]
     ]

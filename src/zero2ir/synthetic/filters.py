@@ -13,15 +13,15 @@ import numpy as np
 from zero2ir.data.judgments import normalised
 from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
-LEAST_COPY = 4  # words; fewer in a row are no sign of copying from the prompt
-LEAST_AGREEMENT = 0.5
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # no space parts the first
+MIN_COPIED_WORDS = 4  # words; fewer in a row are no sign of copying from the prompt
+MIN_SCRIPT_AGREEMENT = 0.5
+FILTER_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # no space parts the first
 SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK"}  # those that are written side by side
-CHUNK = 512
+SIMILARITY_CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Written:
+class FilterInputs:
     """Queries, and what is known about each; one row a query.
 
     Attributes:
@@ -32,8 +32,9 @@ class Written:
         round_trip_ranks: (n,) the rank at which each finds its own document, 0 where it does not.
         log_likelihoods: (n,) mean log-probability of its tokens, NaN where unknown.
         grades: (n,) how well its document answers it, 0 to 1, NaN where unknown.
-        known: queries that must not come again: the prompts' and the judgments', which a small LM likes to copy.
-        shown: the demonstrations' documents.
+        known_queries: queries that must not come again: the prompts' and the judgments', which a small LM likes to
+            copy.
+        prompt_texts: the demonstrations' documents.
     """
 
     queries: Sequence[str]
@@ -43,41 +44,41 @@ class Written:
     round_trip_ranks: np.ndarray
     log_likelihoods: np.ndarray
     grades: np.ndarray
-    known: Sequence[str] = ()
-    shown: Sequence[str] = ()
+    known_queries: Sequence[str] = ()
+    prompt_texts: Sequence[str] = ()
 
 
-def objections(written: Written, settings: SyntheticSettings) -> list[list[str]]:
+def objections(written: FilterInputs, settings: SyntheticSettings) -> list[list[str]]:
     """The filters that object to each query, in the order of the settings; none where it may be used."""
     tables = {name: FILTERS[name](written, settings) for name in settings.filters}
     return [[name for name, table in tables.items() if table[row]] for row in range(len(written.queries))]
 
 
-def empty(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def empty(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """The LM gave no usable answer."""
     return np.array([not normalised(query) for query in written.queries], dtype=bool)
 
 
-def too_short(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def too_short(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """Fewer words than asked for."""
     return np.array([_length(query) < settings.words[0] for query in written.queries], dtype=bool)
 
 
-def too_long(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def too_long(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """More words than allowed."""
     return np.array([_length(query) > settings.words[1] for query in written.queries], dtype=bool)
 
 
-def copied(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def copied(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """As good as a query of the prompts or the judgments, one with more around it, or words of a demonstration."""
-    known = list(dict.fromkeys(words_of(query) for query in written.known))
-    shown = [words_of(text) for text in written.shown]
+    known = list(dict.fromkeys(words_of(query) for query in written.known_queries))
+    shown = [words_of(text) for text in written.prompt_texts]
     return np.array([_is_copied(words_of(query), known, shown) for query in written.queries], dtype=bool) | (
         _nearest(written.queries, known) >= settings.near_duplicate
     )
 
 
-def duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """The same as an earlier query but for case, white space and punctuation at its ends."""
     seen: set[str] = {""}  # an empty one is not the fault of the others
     result = []
@@ -87,36 +88,36 @@ def duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
     return np.array(result, dtype=bool)
 
 
-def near_duplicate(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def near_duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """Almost the same as an earlier query that is no near duplicate itself."""
     dropped = np.zeros(len(written.queries), dtype=bool)
     grams = trigrams(written.queries or [""])
-    for start in range(0, len(dropped), CHUNK):
-        similar = jaccard(grams[start : start + CHUNK], grams[: start + CHUNK])
+    for start in range(0, len(dropped), SIMILARITY_CHUNK):
+        similar = jaccard(grams[start : start + SIMILARITY_CHUNK], grams[: start + SIMILARITY_CHUNK])
         for place, row in enumerate(similar, start=start):
             dropped[place] = bool((row[:place][~dropped[:place]] >= settings.near_duplicate).any())
     return dropped
 
 
-def substring(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def substring(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """Copied out of the document, word by word."""
     pairs = zip(written.queries, written.contents, strict=True)
     return np.array([_within(words_of(query), words_of(content)) for query, content in pairs], dtype=bool)
 
 
-def language(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def language(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """In another script than what the LM saw, or mostly signs where that is mostly letters."""
     pairs = zip(written.queries, written.passages, strict=True)
     return np.array([bool(query) and not _agrees(query, passage) for query, passage in pairs], dtype=bool)
 
 
-def round_trip(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def round_trip(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """BM25 does not find the document by the query; Promptagator, arXiv 2209.11755, section 3.1."""
     ranks = np.asarray(written.round_trip_ranks)
     return (ranks == 0) | (ranks > settings.round_trip)
 
 
-def likelihood(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def likelihood(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """Not among the likeliest of its style; InPars, arXiv 2202.05144, section 3."""
     kept = np.zeros(len(written.queries), dtype=bool)
     styles = np.array(written.styles, dtype=object)
@@ -127,12 +128,12 @@ def likelihood(written: Written, settings: SyntheticSettings) -> np.ndarray:
     return ~kept
 
 
-def grade(written: Written, settings: SyntheticSettings) -> np.ndarray:
+def grade(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     """The LM does not think that the document answers the query."""
     return ~(written.grades >= settings.grade)  # NaN is no grade
 
 
-FILTERS: Mapping[FilterName, Callable[[Written, SyntheticSettings], np.ndarray]] = {
+FILTERS: Mapping[FilterName, Callable[[FilterInputs, SyntheticSettings], np.ndarray]] = {
     "empty": empty,
     "too_short": too_short,
     "too_long": too_long,
@@ -149,7 +150,7 @@ FILTERS: Mapping[FilterName, Callable[[Written, SyntheticSettings], np.ndarray]]
 
 def words_of(text: str) -> str:
     """The text's words in lower case, with one space between them: no signs, no compatibility forms."""
-    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return " ".join(FILTER_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def trigrams(texts: Sequence[str]) -> Any:
@@ -183,9 +184,9 @@ def _length(text: str) -> int:
 
 
 def _is_copied(query: str, known: Sequence[str], shown: Sequence[str]) -> bool:
-    if any(query == one or (_length(one) >= LEAST_COPY and _within(one, query)) for one in known):
+    if any(query == one or (_length(one) >= MIN_COPIED_WORDS and _within(one, query)) for one in known):
         return bool(query)
-    return _length(query) >= LEAST_COPY and any(_within(query, text) for text in shown)
+    return _length(query) >= MIN_COPIED_WORDS and any(_within(query, text) for text in shown)
 
 
 def _within(part: str, whole: str) -> bool:
@@ -199,7 +200,7 @@ def _agrees(query: str, document: str) -> bool:
     if not expected:
         return True
     common = sum(min(part, expected.get(script, 0.0)) for script, part in scripts.items())
-    return common >= LEAST_AGREEMENT and share >= LEAST_AGREEMENT * usual
+    return common >= MIN_SCRIPT_AGREEMENT and share >= MIN_SCRIPT_AGREEMENT * usual
 
 
 def _profile(text: str) -> tuple[float, dict[str, float]]:

@@ -43,7 +43,7 @@ def hard_negatives(
     return drawn
 
 
-class Mined(NamedTuple):
+class MinedNegatives(NamedTuple):
     """One query's negatives.
 
     Attributes:
@@ -65,7 +65,7 @@ def mined_negatives(
     ranks: tuple[int, int],
     most: float,
     rng: np.random.Generator,
-) -> list[Mined]:
+) -> list[MinedNegatives]:
     """Draws negatives as ``hard_negatives`` does, but none that scores nearly as high as the query's own document.
 
     What scores that high may be an answer, too. A share of a score needs a zero: it is the score of a document that
@@ -84,7 +84,7 @@ def mined_negatives(
     Source: NV-Retriever, arXiv 2407.15831, section 3.2 (TopK-PercPos); margins as in GPL, arXiv 2112.07577, section 3.
     """
     if not queries or number == 0:
-        return [Mined([], []) for _ in queries]
+        return [MinedNegatives([], []) for _ in queries]
     first, last = ranks
     ranking = retriever.search(queries, last)
     mined = []
@@ -95,7 +95,7 @@ def mined_negatives(
         allowed = found & (scores - zero <= most * (own - zero))
         pool = np.flatnonzero(allowed[first - 1 :]) + first - 1
         drawn = pool[rng.permutation(len(pool))[:number]]
-        mined.append(Mined(numbers[drawn].tolist(), [own - float(score) for score in scores[drawn]]))
+        mined.append(MinedNegatives(numbers[drawn].tolist(), [own - float(score) for score in scores[drawn]]))
     return mined
 
 

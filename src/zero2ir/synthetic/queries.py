@@ -14,10 +14,10 @@ from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.llm_reranker import relevance, relevance_judge
+from zero2ir.models.llm_reranker import parse_relevance, relevance_judge
 from zero2ir.models.sparse import Sparse
-from zero2ir.synthetic.coverage import choose_documents
-from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.document_selection import choose_documents
+from zero2ir.synthetic.filters import FilterInputs, objections
 from zero2ir.synthetic.negatives import mined_negatives
 from zero2ir.synthetic.passages import drawn_passages
 from zero2ir.synthetic.records import SyntheticQuery
@@ -31,7 +31,7 @@ HYBRID_WEIGHTS = (0.3, 0.7)  # as in conf/model/hybrid.yaml
 REPEAT_TEMPERATURE = 0.7  # greedy decoding would write the same query for a passage again
 
 
-class Draft(NamedTuple):
+class QueryDraft(NamedTuple):
     """A query before anyone looked at it.
 
     Attributes:
@@ -99,7 +99,7 @@ class SyntheticWriter:
         drafts = [
             draft
             for style, prompt in prompts.items()
-            for draft in write_drafts(blanks(sample, style, settings, self.seed), prompt, self.language_model)
+            for draft in write_drafts(empty_drafts(sample, style, settings, self.seed), prompt, self.language_model)
         ]
         if "likelihood" in settings.filters:
             _require_likelihoods(drafts, self.language_model.settings.name)
@@ -107,7 +107,7 @@ class SyntheticWriter:
         ranks = round_trip_ranks(self.sparse, self.corpus, queries, documents, settings.round_trip)
         grades = _grades(drafts, prompts, self.language_model, settings)
         reasons = objections(
-            Written(
+            FilterInputs(
                 queries,
                 [draft.passage for draft in drafts],
                 [document.content for document in documents],
@@ -194,7 +194,9 @@ def write_queries(
     return rows, provenance
 
 
-def blanks(sample: Sequence[Document], style: StyleName, settings: SyntheticSettings, seed: int) -> list[Draft]:
+def empty_drafts(
+    sample: Sequence[Document], style: StyleName, settings: SyntheticSettings, seed: int
+) -> list[QueryDraft]:
     """The queries of one style that are to be written: the first of every document, then the second of every one."""
     number = settings.styles[style]
     shown = []
@@ -203,35 +205,37 @@ def blanks(sample: Sequence[Document], style: StyleName, settings: SyntheticSett
         rng = np.random.default_rng(int.from_bytes(own[:8], "big"))  # so that other documents change nothing
         shown.append(drawn_passages(document, settings.document_words, number, rng))
     return [
-        Draft(style, document, texts[turn], texts[:turn].count(texts[turn]))
+        QueryDraft(style, document, texts[turn], texts[:turn].count(texts[turn]))
         for turn in range(number)
         for document, texts in zip(sample, shown, strict=True)
     ]
 
 
-def write_drafts(drafts: Sequence[Draft], prompt: Prompt, language_model: "LanguageModel") -> list[Draft]:
+def write_drafts(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: "LanguageModel") -> list[QueryDraft]:
     """The drafts of one style with their queries.
 
     All requests begin with the same prompt, which the server reads once; another query for a passage that had one is
     sampled.
     """
-    from zero2ir.lm.adapter import as_data
+    from zero2ir.lm.adapter import escape_untrusted_text
 
-    told = "logprobs" in language_model.lm.supported_params
+    has_logprobs = "logprobs" in language_model.lm.supported_params
     sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature, prompt.temperature or 0.0)
     inputs = [
         {"document": draft.passage}
         | ({"config": {"rollout_id": draft.repeat, "temperature": sampled}} if draft.repeat else {})
         for draft in drafts
     ]
-    answers = language_model.map(query_writer(prompt, told), inputs, f"writing queries ({prompt.style})")
+    answers = language_model.map(query_writer(prompt, has_logprobs), inputs, f"writing queries ({prompt.style})")
     return [
-        draft._replace(query=as_data(str(getattr(answer, "query", ""))), log_likelihood=log_likelihood(answer))
+        draft._replace(
+            query=escape_untrusted_text(str(getattr(answer, "query", ""))), log_likelihood=log_likelihood(answer)
+        )
         for draft, answer in zip(drafts, answers, strict=True)
     ]
 
 
-def _require_likelihoods(drafts: Sequence[Draft], lm: str) -> None:
+def _require_likelihoods(drafts: Sequence[QueryDraft], lm: str) -> None:
     known = [draft.log_likelihood for draft in drafts if draft.query]
     if known and all(map(math.isnan, known)):
         raise InputError(
@@ -241,7 +245,7 @@ def _require_likelihoods(drafts: Sequence[Draft], lm: str) -> None:
 
 
 def _grades(
-    drafts: Sequence[Draft],
+    drafts: Sequence[QueryDraft],
     prompts: Mapping[StyleName, Prompt],
     language_model: "LanguageModel",
     settings: SyntheticSettings,
@@ -254,7 +258,7 @@ def _grades(
     grades = [math.nan] * len(drafts)
     if "grade" not in settings.filters:
         return grades
-    told = "logprobs" in language_model.lm.supported_params
+    has_logprobs = "logprobs" in language_model.lm.supported_params
     for style, prompt in prompts.items():
         pairs = list(prompt.demonstrations)
         shown = [
@@ -264,9 +268,9 @@ def _grades(
         ]
         places = [place for place, draft in enumerate(drafts) if draft.style == style and draft.query]
         inputs = [{"query": drafts[place].query, "document": drafts[place].passage} for place in places]
-        answers = language_model.map(relevance_judge(shown, told), inputs, f"grading queries ({style})")
+        answers = language_model.map(relevance_judge(shown, has_logprobs), inputs, f"grading queries ({style})")
         for place, answer in zip(places, answers, strict=True):
-            grades[place] = round(relevance(answer), 4)
+            grades[place] = round(parse_relevance(answer), 4)
     return grades
 
 

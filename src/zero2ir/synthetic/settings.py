@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
-LEAST_WORDS = 8  # a shorter document says too little to ask for
+MIN_DOCUMENT_WORDS = 8  # a shorter document says too little to ask for
 
 StyleName = Literal["judgments", "question", "keywords", "claim", "title", "description"]
 FilterName = Literal[
@@ -21,8 +21,6 @@ FilterName = Literal[
     "likelihood",
     "grade",
 ]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -51,12 +49,12 @@ class SyntheticSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    documents: Count = 200
+    documents: NonNegativeInt = 200
     choose: Literal["clusters", "random"] = "clusters"
-    clusters: Positive = 50
-    styles: Mapping[StyleName, Count] = {name: int(name == "judgments") for name in get_args(StyleName)}
-    demonstrations: Count = 5
-    document_words: Annotated[int, Field(ge=LEAST_WORDS)] = 80
+    clusters: PositiveInt = 50
+    styles: Mapping[StyleName, NonNegativeInt] = {name: int(name == "judgments") for name in get_args(StyleName)}
+    demonstrations: NonNegativeInt = 5
+    document_words: Annotated[int, Field(ge=MIN_DOCUMENT_WORDS)] = 80
     filters: tuple[FilterName, ...] = (
         "empty",
         "too_long",
@@ -67,14 +65,14 @@ class SyntheticSettings(BaseModel):
         "language",
         "round_trip",
     )
-    words: tuple[Positive, Positive] = (2, 40)
+    words: tuple[PositiveInt, PositiveInt] = (2, 40)
     near_duplicate: Share = 0.8
-    round_trip: Positive = 10
+    round_trip: PositiveInt = 10
     likelihood: Share = 0.5
     grade: Share = 0.5
-    negatives: Count = 4
+    negatives: NonNegativeInt = 4
     negatives_by: Literal["sparse", "hybrid"] = "sparse"
-    negatives_from: tuple[Positive, Positive] = (5, 50)
+    negatives_from: tuple[PositiveInt, PositiveInt] = (5, 50)
     negative_margin: Share = 0.95
 
     @model_validator(mode="after")

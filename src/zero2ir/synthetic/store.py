@@ -20,7 +20,7 @@ def write_synthetic(
     """Writes ``queries.parquet``, ``provenance.json`` (settings, prompts, counts), ``cost.json`` (time, LM usage)."""
     write_records(rows, SyntheticQuery, folder / "queries.parquet")
     write_json(folder / "provenance.json", provenance)
-    write_json(folder / paths.COST, cost)
+    write_json(folder / paths.COST_FILE, cost)
 
 
 def read_synthetic(folder: Path) -> list[SyntheticQuery]:

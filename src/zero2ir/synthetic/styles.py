@@ -14,7 +14,7 @@ from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 if TYPE_CHECKING:
     import dspy
 
-Pairs = Sequence[tuple[str, str]]
+PassageQueryPairs = Sequence[tuple[str, str]]
 
 # A small model writes nonsense without demonstrations. These are about nothing that a collection is likely to be about.
 EXCERPTS = (
@@ -120,7 +120,7 @@ class Prompt(NamedTuple):
 
     style: StyleName
     instruction: str
-    demonstrations: Pairs
+    demonstrations: PassageQueryPairs
     temperature: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -189,10 +189,12 @@ def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
 
     signature = dspy.Signature("document -> query", prompt.instruction)
     # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
-    told: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
+    logprob_options: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
     limit = STYLES[prompt.style].max_tokens
     sampled = {} if prompt.temperature is None else {"temperature": prompt.temperature}
-    writer = dspy.Predict(signature, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=limit, **sampled, **told)
+    writer = dspy.Predict(
+        signature, stop=["\n", ". "], frequency_penalty=0.5, max_tokens=limit, **sampled, **logprob_options
+    )
     writer.demos = [
         dspy.Example(document=document, query=query).with_inputs("document")
         for document, query in prompt.demonstrations

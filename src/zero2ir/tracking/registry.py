@@ -11,24 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.evaluation.results import read_results
-from zero2ir.evaluation.significance import compare, holm
+from zero2ir.evaluation.significance import SIGNIFICANCE_LEVEL, compare_scores, holm
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-BEST = "best"
-LEVEL = 0.05  # of the test, after Holm's correction
-KEPT = ("program", "documents", "model", "strategy", "seed", "revision")  # a run's tags that its version has, too
-SYSTEM = "system"
+BEST_ALIAS = "best"
+VERSION_TAGS = (
+    "program",
+    "documents",
+    "model",
+    "strategy",
+    "seed",
+    "revision",
+)  # a run's tags that its version has, too
+SYSTEM_TAG = "system"
 
 
-class Move(NamedTuple):
+class Promotion(NamedTuple):
     """To which program the alias moves, and why."""
 
     system: str
-    because: str
+    reason: str
 
 
 def registered_name(experiment: str) -> str:
@@ -39,7 +45,7 @@ def registered_name(experiment: str) -> str:
 def register(client: "MlflowClient", name: str, run: "Run") -> None:
     """Makes the program that a run logged a version; nothing where it is one already, or where none was logged."""
     logged = run.outputs.model_outputs if run.outputs else []
-    tags = {key: run.data.tags[key] for key in KEPT if key in run.data.tags}
+    tags = {key: run.data.tags[key] for key in VERSION_TAGS if key in run.data.tags}
     if not logged or tags["program"] in {version.tags.get("program") for version in versions(client, name)}:
         return
     ensure_registered(client, name)
@@ -47,7 +53,7 @@ def register(client: "MlflowClient", name: str, run: "Run") -> None:
         name,
         f"models:/{logged[0].model_id}",
         run.info.run_id,
-        tags | {SYSTEM: str(run.info.run_name)},
+        tags | {SYSTEM_TAG: str(run.info.run_name)},
         model_id=logged[0].model_id,
     )
 
@@ -78,7 +84,7 @@ def promote(
     first: str,
     measure: str,
     options: Mapping[str, Any],
-) -> Move | None:
+) -> Promotion | None:
     """Moves the alias to the best of some systems, if that is significantly better than the program that has it.
 
     Args:
@@ -88,7 +94,7 @@ def promote(
         documents: digest of the collection; a program for other documents loses the alias, for nothing can be compared.
         first: the system that gets the alias where nobody has it; the first contender where that is not among them.
         measure: which one.
-        options: of ``compare``.
+        options: of ``compare_scores``.
 
     Returns:
         The move; None where the alias stays, or where no contender is registered.
@@ -96,30 +102,32 @@ def promote(
     newest: dict[str, ModelVersion] = {}
     for version in versions(client, name):
         if version.tags.get("documents") == documents:
-            newest.setdefault(version.tags[SYSTEM], version)
+            newest.setdefault(version.tags[SYSTEM_TAG], version)
     known = {system: values for system, values in contenders.items() if system in newest}
     if not known:
         return None
     holder = _holder(client, name, documents)
     if holder is not None:
         others = {system: values for system, values in known.items() if newest[system].version != holder.version}
-        described = f"version {holder.version}, {holder.tags[SYSTEM]}"
+        described = f"version {holder.version}, {holder.tags[SYSTEM_TAG]}"
         return _move(
             client, name, newest, better(others, _values(client, holder, measure), described, measure, options)
         )
     start = first if first in known else next(iter(known))
-    begun = Move(start, "it is the first one, against which the others have to show that they are better")
+    begun = Promotion(start, "it is the first one, against which the others have to show that they are better")
     _move(client, name, newest, begun)
     rule: dict[str, Any] = {"documents": documents, "first": first, "measure": measure, "options": options}
     return promote(client, name, known, **rule) or begun
 
 
-def _move(client: "MlflowClient", name: str, newest: Mapping[str, "ModelVersion"], move: Move | None) -> Move | None:
+def _move(
+    client: "MlflowClient", name: str, newest: Mapping[str, "ModelVersion"], move: Promotion | None
+) -> Promotion | None:
     """Gives the alias to the version of a move, and says there why."""
     if move is not None:
         version = newest[move.system].version
-        client.set_registered_model_alias(name, BEST, version)
-        client.set_model_version_tag(name, version, "best_because", move.because)
+        client.set_registered_model_alias(name, BEST_ALIAS, version)
+        client.set_model_version_tag(name, version, "best_reason", move.reason)
     return move
 
 
@@ -128,7 +136,7 @@ def _holder(client: "MlflowClient", name: str, documents: str) -> "ModelVersion 
     from mlflow.exceptions import MlflowException
 
     try:
-        version = client.get_model_version_by_alias(name, BEST)
+        version = client.get_model_version_by_alias(name, BEST_ALIAS)
     except MlflowException:
         return None
     return version if version.tags.get("documents") == documents else None
@@ -147,24 +155,24 @@ def better(
     name: str,
     measure: str,
     options: Mapping[str, Any],
-) -> Move | None:
+) -> Promotion | None:
     """The contender with the largest gain of those that are significantly better than the holder; None for none.
 
     Paired on the test queries that both have, by the randomisation test, Holm-corrected over the contenders; the
     interval has to agree.
     """
-    compared = {system: compare({0: values}, {0: holder}, **options) for system, values in contenders.items()}
+    compared = {system: compare_scores({0: values}, {0: holder}, **options) for system, values in contenders.items()}
     adjusted = dict(zip(compared, holm([found.p_value for found in compared.values()]), strict=True))
     gains = {
         system: found.difference
         for system, found in compared.items()
-        if adjusted[system] < LEVEL and found.difference.ci_low > 0
+        if adjusted[system] < SIGNIFICANCE_LEVEL and found.difference.ci_low > 0
     }
     if not gains:
         return None
     best = max(gains, key=lambda system: gains[system].mean)
     gain = gains[best]
-    return Move(
+    return Promotion(
         best,
         f"{measure} {gain.mean:+.3f} [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}] over {name} on {gain.n} test queries, "
         f"p = {adjusted[best]:.4f}, Holm-corrected over {len(contenders)}",

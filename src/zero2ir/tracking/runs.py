@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from zero2ir.tracking.registry import Move, promote, register, registered_name
-from zero2ir.tracking.telemetry import Watched, WatchSettings, watched
+from zero2ir.tracking.registry import Promotion, promote, register, registered_name
+from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from zero2ir.encoders.training import Loss
+    from zero2ir.encoders.training import LossPoint
     from zero2ir.program.program import Program
 
 PROGRAM_TAG = "program"  # digest of the trained program: an evaluation finds its training by it
 PIPELINE_TAG = "pipeline"  # digest of panel and revision: the stages find their parent by it
 PACKAGE = Path(__file__).parents[1]
 SQLITE = "sqlite:///"
-RESULTS = "results"  # the folder of a run's artifacts
-MOST_CHARACTERS = 500  # of a tag or parameter
-MOST_OF_DIGEST = 36  # characters; MLflow's limits, like the next two
-MOST_METRICS = 1000
-MOST_TRACES = 100
+RESULTS_ARTIFACT = "results"  # the folder of a run's artifacts
+MAX_CHARACTERS = 500  # of a tag or parameter
+MAX_DIGEST_CHARACTERS = 36  # characters; MLflow's limits, like the next two
+MAX_METRICS = 1000
+MAX_TRACES = 100
 
 
 class TrackingSettings(BaseModel):
@@ -42,17 +42,17 @@ class TrackingSettings(BaseModel):
     Attributes:
         uri: an MLflow tracking URI.
         experiment: the experiment's name.
-        watch: what is looked at while systems are trained and measured.
+        telemetry: what is looked at while systems are trained and measured.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: str
     experiment: str
-    watch: WatchSettings = WatchSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
 
-class Pipeline(NamedTuple):
+class PipelineRun(NamedTuple):
     """One run of the pipeline, by what decides about it.
 
     Attributes:
@@ -69,7 +69,7 @@ class Pipeline(NamedTuple):
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-class DataUsed(NamedTuple):
+class DatasetInput(NamedTuple):
     """A file of data that a run has used, for MLflow's list of datasets.
 
     Attributes:
@@ -85,7 +85,7 @@ class DataUsed(NamedTuple):
     context: str
 
 
-class Tried(NamedTuple):
+class NestedRun(NamedTuple):
     """Something that a training tried on its way, e.g. a prompt.
 
     Attributes:
@@ -126,9 +126,9 @@ class TrainingRecord(BaseModel):
     tags: dict[str, str]
     seconds: float
     ended: float
-    tried: tuple[Tried, ...] = ()
-    data: tuple[DataUsed, ...] = ()
-    seen: Watched = Watched()
+    tried: tuple[NestedRun, ...] = ()
+    data: tuple[DatasetInput, ...] = ()
+    seen: Telemetry = Telemetry()
 
 
 def metric_name(measure: str) -> str:
@@ -136,36 +136,36 @@ def metric_name(measure: str) -> str:
     return re.sub(r"[^\w./ -]+", ".", measure).strip(".")
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as MLflow parameters: {"model": {"k1": 0.9}} becomes {"model.k1": 0.9}."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            result |= flat(value, f"{prefix}{key}.")
+            result |= flatten_parameters(value, f"{prefix}{key}.")
         else:
-            result[f"{prefix}{key}"] = str(value)[:MOST_CHARACTERS]
+            result[f"{prefix}{key}"] = str(value)[:MAX_CHARACTERS]
     return result
 
 
 @contextmanager
-def watching(settings: TrackingSettings) -> Iterator[Watched]:
+def collect_telemetry(settings: TrackingSettings) -> Iterator[Telemetry]:
     """Looks on while the block runs, as the settings say; hand what was seen to the function that records the run."""
-    if settings.watch.traces:
+    if settings.telemetry.traces:
         _client(settings)  # traces go there as they are made
-    with watched(settings.watch) as seen:
+    with record_telemetry(settings.telemetry) as seen:
         yield seen
 
 
 def log_pretraining(
     settings: TrackingSettings,
-    pipeline: Pipeline,
+    pipeline: PipelineRun,
     name: str,
-    losses: Mapping[str, Sequence["Loss"]],
+    losses: Mapping[str, Sequence["LossPoint"]],
     *,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    seen: Watched | None = None,
+    telemetry: Telemetry | None = None,
 ) -> None:
     """Records the making of an encoder or of synthetic queries as a run below the pipeline's, with loss curves.
 
@@ -177,7 +177,7 @@ def log_pretraining(
         parameters: nested settings.
         metrics: what it cost.
         tags: such as the encoder's role.
-        seen: the machine's load and the LM calls meanwhile.
+        telemetry: the machine's load and the LM calls meanwhile.
     """
     import mlflow
     from mlflow.entities import Metric
@@ -194,10 +194,10 @@ def log_pretraining(
         if value is not None
     ]
     with mlflow.start_run(run_id=run_id):
-        mlflow.log_params(flat(parameters))
+        mlflow.log_params(flatten_parameters(parameters))
         mlflow.log_metrics({f"cost/{key}": value for key, value in metrics.items()})
         client.log_batch(run_id, metrics=values)
-    _log_seen(client, run_id, seen)
+    _log_telemetry(client, run_id, telemetry)
 
 
 def log_training(
@@ -230,15 +230,15 @@ def log_training(
     if found := client.search_runs([experiment], query, order_by=["attributes.start_time DESC"], max_results=1):
         return str(found[0].info.run_id)
     started = int((training.ended - training.seconds) * 1000)
-    pipeline = Pipeline(training.panel, training.revision)
+    pipeline = PipelineRun(training.panel, training.revision)
     run_id = _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **training.tags}, started)
     with mlflow.start_run(run_id=run_id):
-        mlflow.log_params(flat(training.parameters))
+        mlflow.log_params(flatten_parameters(training.parameters))
         _log_data(training.data)
         mlflow.log_metrics({metric_name(key): value for key, value in training.metrics.items()})
         for file, value in artifacts.items():
             mlflow.log_dict(value, file)
-        with quiet(), _requirements_unchecked():
+        with quiet_mlflow(), _requirements_unchecked():
             mlflow.dspy.log_model(
                 program,
                 name="program",
@@ -246,25 +246,25 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
-    _log_seen(client, run_id, training.seen)
+    _log_telemetry(client, run_id, training.seen)
     for one in training.tried:
-        _log_tried(client, experiment, run_id, name, one)
+        _log_nested_run(client, experiment, run_id, name, one)
     return run_id
 
 
-def _log_tried(client: "MlflowClient", experiment: str, parent: str, name: str, tried: Tried) -> None:
+def _log_nested_run(client: "MlflowClient", experiment: str, parent: str, name: str, nested_run: NestedRun) -> None:
     """Records one try as a run below that of the training."""
     from mlflow.entities import Metric, Param
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    run = client.create_run(experiment, run_name=f"{name}/{tried.name}", tags={MLFLOW_PARENT_RUN_ID: parent})
+    run = client.create_run(experiment, run_name=f"{name}/{nested_run.name}", tags={MLFLOW_PARENT_RUN_ID: parent})
     now = run.info.start_time
     client.log_batch(
         run.info.run_id,
-        metrics=[Metric(metric_name(key), value, now, 0) for key, value in tried.metrics.items()],
-        params=[Param(key, value) for key, value in flat(tried.parameters).items()],
+        metrics=[Metric(metric_name(key), value, now, 0) for key, value in nested_run.metrics.items()],
+        params=[Param(key, value) for key, value in flatten_parameters(nested_run.parameters).items()],
     )
-    client.log_dict(run.info.run_id, dict(tried.artifact), f"{tried.name}.json")
+    client.log_dict(run.info.run_id, dict(nested_run.artifact), f"{nested_run.name}.json")
     client.set_terminated(run.info.run_id)
 
 
@@ -275,8 +275,8 @@ def log_evaluation(
     metrics: Mapping[str, float],
     folder: Path,
     tags: Mapping[str, str],
-    data: Sequence[DataUsed] = (),
-    seen: Watched | None = None,
+    data: Sequence[DatasetInput] = (),
+    telemetry: Telemetry | None = None,
 ) -> None:
     """Adds the measures and the results folder to the run of the training, and registers the program."""
     import mlflow
@@ -285,14 +285,14 @@ def log_evaluation(
     with mlflow.start_run(run_id=run_id):
         mlflow.set_tags(_short(tags))
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
-        mlflow.log_artifacts(str(folder), RESULTS)
+        mlflow.log_artifacts(str(folder), RESULTS_ARTIFACT)
         _log_data(data)
-    _log_seen(client, run_id, seen)
-    with quiet():
+    _log_telemetry(client, run_id, telemetry)
+    with quiet_mlflow():
         register(client, registered_name(settings.experiment), client.get_run(run_id))
 
 
-def log_report(settings: TrackingSettings, pipeline: Pipeline, folder: Path, tags: Mapping[str, str]) -> None:
+def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, tags: Mapping[str, str]) -> None:
     """Adds a report folder to the pipeline's run, and ends that."""
     client, experiment = _client(settings)
     run_id = _pipeline_run(client, experiment, pipeline)
@@ -304,10 +304,10 @@ def log_report(settings: TrackingSettings, pipeline: Pipeline, folder: Path, tag
 
 def log_best(
     settings: TrackingSettings,
-    pipeline: Pipeline,
+    pipeline: PipelineRun,
     contenders: Mapping[str, Mapping[str, float]],
     **rule: Any,
-) -> Move | None:
+) -> Promotion | None:
     """Moves the registry's alias ``best`` where a system deserves it, and says so in the pipeline's run.
 
     Args:
@@ -317,12 +317,12 @@ def log_best(
         rule: as for ``registry.promote``.
     """
     client, experiment = _client(settings)
-    with quiet():
+    with quiet_mlflow():
         move = promote(client, registered_name(settings.experiment), contenders, **rule)
     if move is not None:
         run_id = _pipeline_run(client, experiment, pipeline)
         client.set_tag(run_id, "best", move.system)
-        client.set_tag(run_id, "best_because", move.because[:MOST_CHARACTERS])
+        client.set_tag(run_id, "best_reason", move.reason[:MAX_CHARACTERS])
     return move
 
 
@@ -330,7 +330,7 @@ def _new_run(
     client: "MlflowClient",
     experiment: str,
     name: str,
-    pipeline: Pipeline,
+    pipeline: PipelineRun,
     tags: Mapping[str, str],
     started: int | None = None,
 ) -> str:
@@ -342,19 +342,19 @@ def _new_run(
     return str(run.info.run_id)
 
 
-def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: Pipeline) -> str:
+def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: PipelineRun) -> str:
     """The parent run; opened by the first stage that records something, and ended by the report."""
     found = client.search_runs([experiment], f"tags.{PIPELINE_TAG} = '{pipeline.digest}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
     tags = {PIPELINE_TAG: pipeline.digest, "revision": pipeline.revision}
     run = client.create_run(experiment, run_name=f"pipeline/{pipeline.digest[:7]}", tags=tags)
-    for key, value in flat(pipeline.panel).items():
+    for key, value in flatten_parameters(pipeline.panel).items():
         client.log_param(run.info.run_id, key, value)
     return str(run.info.run_id)
 
 
-def _log_data(data: Sequence[DataUsed]) -> None:
+def _log_data(data: Sequence[DatasetInput]) -> None:
     """Names the data in the open run."""
     import mlflow
     from mlflow.data.dataset_source_registry import resolve_dataset_source
@@ -364,22 +364,22 @@ def _log_data(data: Sequence[DataUsed]) -> None:
         with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
             warnings.simplefilter("ignore", UserWarning)
             source = resolve_dataset_source(str(path.resolve()))
-        dataset = MetaDataset(source, name=name, digest=digest[:MOST_OF_DIGEST])  # type: ignore[abstract]
+        dataset = MetaDataset(source, name=name, digest=digest[:MAX_DIGEST_CHARACTERS])  # type: ignore[abstract]
         mlflow.log_input(dataset, context=context)
 
 
-def _log_seen(client: "MlflowClient", run_id: str, seen: Watched | None) -> None:
+def _log_telemetry(client: "MlflowClient", run_id: str, telemetry: Telemetry | None) -> None:
     """Hands over what was seen meanwhile."""
     from mlflow.entities import Metric
 
-    if seen is None:
+    if telemetry is None:
         return
     load = [Metric(*figure) for figure in seen.load]
-    for start in range(0, len(load), MOST_METRICS):
-        client.log_batch(run_id, metrics=load[start : start + MOST_METRICS])
-    traces = sorted(seen.traces)
-    for start in range(0, len(traces), MOST_TRACES):
-        client.link_traces_to_run(traces[start : start + MOST_TRACES], run_id)
+    for start in range(0, len(load), MAX_METRICS):
+        client.log_batch(run_id, metrics=load[start : start + MAX_METRICS])
+    traces = sorted(telemetry.traces)
+    for start in range(0, len(traces), MAX_TRACES):
+        client.link_traces_to_run(traces[start : start + MAX_TRACES], run_id)
 
 
 def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> str:
@@ -392,7 +392,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
     uri = settings.uri
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
-    with quiet():
+    with quiet_mlflow():
         mlflow.set_tracking_uri(uri)
         for name in experiments:
             mlflow.set_experiment(name)
@@ -402,14 +402,14 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
     import mlflow
 
-    with quiet():
+    with quiet_mlflow():
         mlflow.set_tracking_uri(settings.uri)
         experiment = mlflow.set_experiment(settings.experiment)
     return mlflow.MlflowClient(), experiment.experiment_id
 
 
 def _short(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: value[:MOST_CHARACTERS] for key, value in tags.items()}
+    return {key: value[:MAX_CHARACTERS] for key, value in tags.items()}
 
 
 def _requirements() -> list[str]:
@@ -434,7 +434,7 @@ def _requirements_unchecked() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_mlflow() -> Iterator[None]:
     """MLflow tells of every database migration and every pickle; what matters is said in the documentation."""
     import logging
 

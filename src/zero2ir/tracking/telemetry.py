@@ -12,20 +12,20 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SYSTEM = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
+SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
 
 
-class WatchSettings(BaseModel):
+class TelemetrySettings(BaseModel):
     """What is looked at; a part of conf/tracking.
 
     Attributes:
-        system_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
+        sampling_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
         traces: whether every call of a language model is kept as DSPy made it, documents and judged queries included.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    system_seconds: Annotated[float, Field(ge=0)] = 5.0
+    sampling_seconds: Annotated[float, Field(ge=0)] = 5.0
     traces: bool = False
 
 
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
         key: its name.
         value: the figure.
         timestamp: milliseconds since 1970.
-        step: the number of the look.
+        step: the number of the sample.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Figure(NamedTuple):
     step: int
 
 
-class Watched(BaseModel):
+class Telemetry(BaseModel):
     """What was seen.
 
     Attributes:
@@ -56,7 +56,7 @@ class Watched(BaseModel):
     load: list[Figure] = Field(default_factory=list)
     traces: set[str] = Field(default_factory=set)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Adds the machine's load now, by the names and in the units of MLflow."""
         import psutil
 
@@ -67,19 +67,21 @@ class Watched(BaseModel):
             "system_memory_usage_percentage": 100 * memory.used / memory.total,
         }
         now, step = int(time.time() * 1000), len({figure.step for figure in self.load})
-        self.load += [Figure(f"{SYSTEM}{key}", round(value, 1), now, step) for key, value in figures.items()]
+        self.load += [
+            Figure(f"{SYSTEM_METRIC_PREFIX}{key}", round(value, 1), now, step) for key, value in figures.items()
+        ]
 
 
 @contextmanager
-def watched(settings: WatchSettings) -> Iterator[Watched]:
+def record_telemetry(settings: TelemetrySettings) -> Iterator[Telemetry]:
     """Looks on while the block runs."""
-    seen = Watched()
-    with _system(seen, settings.system_seconds), _traces(seen) if settings.traces else nullcontext():
+    seen = Telemetry()
+    with _system(seen, settings.sampling_seconds), _traces(seen) if settings.traces else nullcontext():
         yield seen
 
 
 @contextmanager
-def _system(seen: Watched, seconds: float) -> Iterator[None]:
+def _system(seen: Telemetry, seconds: float) -> Iterator[None]:
     """Looks at the machine at once, then every so many seconds, and at the end."""
     if not seconds:
         yield
@@ -88,9 +90,9 @@ def _system(seen: Watched, seconds: float) -> Iterator[None]:
 
     def go_on() -> None:
         while not ended.wait(seconds):
-            seen.look()
+            seen.sample()
 
-    seen.look()
+    seen.sample()
     thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
@@ -98,11 +100,11 @@ def _system(seen: Watched, seconds: float) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        seen.look()
+        seen.sample()
 
 
 @contextmanager
-def _traces(seen: Watched) -> Iterator[None]:
+def _traces(seen: Telemetry) -> Iterator[None]:
     """Has MLflow keep what DSPy does, and notes which traces are ours."""
     import mlflow
 

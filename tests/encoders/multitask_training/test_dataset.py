@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.multitask import TASKS, TaskName, token_places
-from zero2ir.encoders.multitask_training.dataset import COLUMNS, Lessons, mingled, schedule
-from zero2ir.encoders.multitask_training.labels import TITLES, Labels
+from zero2ir.encoders.multitask import TASKS, TaskName, token_offsets
+from zero2ir.encoders.multitask_training.dataset import COLUMNS, MultitaskDataset, interleave_judged_rows, schedule
+from zero2ir.encoders.multitask_training.labels import SOURCE_TITLES, Labels
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.tasks import DEFAULT
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS
 
 DOCUMENTS = [
     Document(
@@ -24,14 +24,18 @@ JUDGED = [Example("who founded it", 3, answers=("gregory",)), Example("is it old
 
 
 @pytest.fixture
-def lessons(tiny_transformer: DenseEncoder) -> Lessons:
-    labels = Labels(("Article 0", "Article 1"), np.array([n % 2 for n in range(7)] + [-1]), TITLES)
-    settings = MultitaskSettings(piece_words=9, judged=0.5)
-    return Lessons(DOCUMENTS, labels, JUDGED, DEFAULT, settings, tiny_transformer.model.tokenizer, ("q: ", "d: "))
+def lessons(tiny_transformer: DenseEncoder) -> MultitaskDataset:
+    labels = Labels(("Article 0", "Article 1"), np.array([n % 2 for n in range(7)] + [-1]), SOURCE_TITLES)
+    settings = MultitaskSettings(passage_words=9, judged_share=0.5)
+    return MultitaskDataset(
+        DOCUMENTS, labels, JUDGED, DEFAULT_PAIR_TASKS, settings, tiny_transformer.model.tokenizer, ("q: ", "d: ")
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_epoch_has_the_columns_of_its_task_and_depends_on_the_seed_alone(lessons: Lessons, task: TaskName) -> None:
+def test_an_epoch_has_the_columns_of_its_task_and_depends_on_the_seed_alone(
+    lessons: MultitaskDataset, task: TaskName
+) -> None:
     rows = lessons.epoch(task, np.random.default_rng(1))
     assert rows
     assert all(len(row) == len(COLUMNS[task]) for row in rows)
@@ -40,7 +44,9 @@ def test_an_epoch_has_the_columns_of_its_task_and_depends_on_the_seed_alone(less
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_judged_queries_are_among_the_rows_of_every_task_but_the_documents(lessons: Lessons, task: TaskName) -> None:
+def test_judged_queries_are_among_the_rows_of_every_task_but_the_documents(
+    lessons: MultitaskDataset, task: TaskName
+) -> None:
     rows = lessons.epoch(task, np.random.default_rng(0))
     judged = [row for row in rows if "who founded it" in row[0]]
     assert bool(judged) == (task != "classify_document")
@@ -49,11 +55,11 @@ def test_judged_queries_are_among_the_rows_of_every_task_but_the_documents(lesso
         assert task != "classify_query" or row[1] == 1
 
 
-def test_the_tokens_of_an_answer_are_the_answer(lessons: Lessons) -> None:
+def test_the_tokens_of_an_answer_are_the_answer(lessons: MultitaskDataset) -> None:
     rows = lessons.epoch("answer", np.random.default_rng(0))
     assert {label == (0, 0) for _, label in rows} == {True, False}  # some have none
     for text, (start, end) in rows:
-        (places,) = token_places(lessons.tokenizer, [text], None)
+        (places,) = token_offsets(lessons.tokenizer, [text], None)
         said = text[places[start, 0] : places[end, 1]]
         if "who founded it" in text:
             assert said == "Gregory"
@@ -61,20 +67,20 @@ def test_the_tokens_of_an_answer_are_the_answer(lessons: Lessons) -> None:
             assert said in text.split(lessons.tokenizer.sep_token)[1]
 
 
-def test_a_document_without_a_class_is_not_classified_and_its_title_is_not_shown(lessons: Lessons) -> None:
+def test_a_document_without_a_class_is_not_classified_and_its_title_is_not_shown(lessons: MultitaskDataset) -> None:
     rows = lessons.epoch("classify_document", np.random.default_rng(0))
     assert len(rows) == 7
     assert not any("Article" in text for text, _ in rows)
 
 
-def test_a_title_that_many_share_finds_none_of_them(lessons: Lessons) -> None:
+def test_a_title_that_many_share_finds_none_of_them(lessons: MultitaskDataset) -> None:
     assert not any(query.startswith("q: Article") for query, _ in lessons.epoch("rank", np.random.default_rng(0)))
 
 
 @given(st.integers(0, 30), st.integers(0, 4), st.floats(0, 0.9))
 def test_judged_rows_have_their_share_and_no_row_is_lost(number: int, judged: int, share: float) -> None:
     rows, own = [("pretext", n) for n in range(number)], [("judged", n) for n in range(judged)]
-    found = mingled(rows, own, share)
+    found = interleave_judged_rows(rows, own, share)
     assert [row for row in found if row[0] == "pretext"] == rows
     if rows and own and share:
         assert len(found) - number == max(1, round(share * number))

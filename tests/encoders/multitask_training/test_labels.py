@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.multitask_training.labels import CLUSTERS, TITLES, label_documents
+from zero2ir.encoders.multitask_training.labels import SOURCE_CLUSTERS, SOURCE_TITLES, label_documents
 from zero2ir.errors import InputError
 
 
@@ -19,8 +19,8 @@ def articles(sizes: dict[str, int]) -> list[Document]:
 
 def test_titles_that_documents_share_are_their_classes() -> None:
     labels = label_documents(articles({"Church": 12, "Space": 9, "Rare": 1}), clusters=4, seed=0)
-    assert (labels.names, labels.source) == (("Church", "Space"), TITLES)
-    assert labels.of.tolist() == [0] * 12 + [1] * 9 + [-1]
+    assert (labels.names, labels.source) == (("Church", "Space"), SOURCE_TITLES)
+    assert labels.class_ids.tolist() == [0] * 12 + [1] * 9 + [-1]
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_titles_that_documents_share_are_their_classes() -> None:
 )
 def test_where_titles_tell_nothing_apart_clusters_do(sizes: dict[str, int]) -> None:
     labels = label_documents(articles(sizes), clusters=4, seed=0)
-    assert labels.source == CLUSTERS
+    assert labels.source == SOURCE_CLUSTERS
     assert 1 <= len(labels.names) <= 4
-    assert set(labels.of) == set(range(len(labels.names)))
+    assert set(labels.class_ids) == set(range(len(labels.names)))
 
 
 def test_a_cluster_is_named_by_what_it_has_more_of_than_the_others() -> None:
@@ -39,9 +39,9 @@ def test_a_cluster_is_named_by_what_it_has_more_of_than_the_others() -> None:
     ]
     documents = [Document(str(n), "", text) for n, text in enumerate(texts)]
     labels = label_documents(documents, clusters=2, seed=0)
-    assert len(set(labels.of[:12])) == len(set(labels.of[12:])) == 1
-    assert set(labels.names[labels.of[0]].split(": ")[1].split(", ")) == {"bishop", "abbey", "monastery"}
-    np.testing.assert_array_equal(labels.of, label_documents(documents, clusters=2, seed=0).of)
+    assert len(set(labels.class_ids[:12])) == len(set(labels.class_ids[12:])) == 1
+    assert set(labels.names[labels.class_ids[0]].split(": ")[1].split(", ")) == {"bishop", "abbey", "monastery"}
+    np.testing.assert_array_equal(labels.class_ids, label_documents(documents, clusters=2, seed=0).class_ids)
 
 
 def test_too_few_documents_are_refused() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import sentences
+from zero2ir.encoders.pretext.base import split_sentences
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 
 # Sentences of numbered words, so that each place in a document is known.
@@ -26,15 +26,20 @@ def pair(document: Document, rng: np.random.Generator, keep: float = 0.1) -> tup
 
 def test_sentences_end_at_marks_and_blank_lines() -> None:
     text = "Open a file. Is it there?  Yes!\n\nNo stop\nin this line\n \nThe version 3.11 is new. a b"
-    assert sentences(text) == ["Open a file.", "Is it there?", "No stop\nin this line", "The version 3.11 is new."]
-    assert sentences("") == []
+    assert split_sentences(text) == [
+        "Open a file.",
+        "Is it there?",
+        "No stop\nin this line",
+        "The version 3.11 is new.",
+    ]
+    assert split_sentences("") == []
 
 
 @given(lengths, seeds)
 def test_the_query_is_a_stretch_of_the_document_and_leaves_it(lengths: list[int], seed: int) -> None:
     document = numbered(lengths, title="Title")
     drawn = pair(document, np.random.default_rng(seed), keep=0)
-    pieces = sentences(document.text)
+    pieces = split_sentences(document.text)
     if len(pieces) < 2 and len(document.text.split()) < 6:
         assert drawn is None
         return
@@ -76,5 +81,5 @@ def test_the_sentence_stays_in_the_document_now_and_then() -> None:
 def test_every_sentence_may_be_the_query() -> None:
     document, rng = numbered([5, 5, 5, 5]), np.random.default_rng(0)
     drawn = Counter((pair(document, rng) or ("", ""))[0] for _ in range(400))
-    assert set(drawn) == set(sentences(document.text))
+    assert set(drawn) == set(split_sentences(document.text))
     assert min(drawn.values()) > 60

@@ -12,9 +12,9 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.cropping import Cropping
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
+from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.pretext.title import Title
-from zero2ir.encoders.pretext.written import Written
 from zero2ir.errors import InputError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -87,11 +87,11 @@ def test_the_next_document_is_the_next_of_the_collection() -> None:
         (Adjacency(unit="documents"), 3, r"does not say .* meaningful order; set dataset\.ordered=true"),
         (Adjacency(unit="documents", ordered=True), 1, "a single document has no next one"),
         (Adjacency(), 3, "every document is a single sentence"),
-        (Written(), 3, r"no synthetic queries .* add a strategy"),
+        (SyntheticPairs(), 3, r"no synthetic queries .* add a strategy"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused_with_the_reason(task: object, documents: int, reason: str) -> None:
-    name = "written" if isinstance(task, Written) else "adjacency"
+    name = "written" if isinstance(task, SyntheticPairs) else "adjacency"
     with pytest.raises(InputError, match=rf"^pairs\.{name}: .*{reason}") as refused:
         PairTasks(**{name: task}).check([story(number, 1) for number in range(documents)])
     assert "\n" not in str(refused.value)
@@ -106,19 +106,19 @@ def test_tasks_that_make_sense_are_not_refused() -> None:
 def test_written_queries_find_their_documents_and_none_comes_twice_before_all_came_once() -> None:
     documents = [story(number, 2) for number in range(3)]
     queries = tuple((f"q{number}{turn}", f"id{number}") for number in range(3) for turn in range(3))
-    pairs = list(Written(queries=(*queries, ("lost", "elsewhere"))).pairs(documents, rng()))
+    pairs = list(SyntheticPairs(queries=(*queries, ("lost", "elsewhere"))).pairs(documents, rng()))
     assert sorted(pairs) == sorted((query, documents[int(doc_id[2:])].content) for query, doc_id in queries)
     for turn in range(3):
         assert len({text for _, text in pairs[3 * turn : 3 * turn + 3]}) == 3
 
 
 def test_tasks_learn_what_they_have_to_know_of_a_collection() -> None:
-    tasks = PairTasks(adjacency=Adjacency(unit="documents"), written=Written(), title=Title())
-    told = tasks.informed(ordered=True, written=[("q", "id0")])
+    tasks = PairTasks(adjacency=Adjacency(unit="documents"), synthetic=SyntheticPairs(), title=Title())
+    told = tasks.with_collection(ordered=True, written=[("q", "id0")])
     assert told.adjacency is not None
-    assert told.written is not None
-    assert (told.adjacency.ordered, told.written.queries, told.title) == (True, (("q", "id0"),), Title())
-    assert DEFAULT.informed(ordered=True, written=[("q", "id0")]) == DEFAULT
+    assert told.synthetic is not None
+    assert (told.adjacency.ordered, told.synthetic.queries, told.title) == (True, (("q", "id0"),), Title())
+    assert DEFAULT_PAIR_TASKS.with_collection(ordered=True, written=[("q", "id0")]) == DEFAULT_PAIR_TASKS
 
 
 def test_some_task_must_be_on() -> None:
@@ -129,17 +129,17 @@ def test_some_task_must_be_on() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=8), seeds)
 def test_each_document_comes_once_a_task_and_a_task_after_the_other(parts: list[tuple[int, bool]], seed: int) -> None:
     documents = [story(n, count, f"title{n}" if titled else "") for n, (count, titled) in enumerate(parts)]
-    pairs = list(DEFAULT.pairs(documents, rng(seed)))
+    pairs = list(DEFAULT_PAIR_TASKS.pairs(documents, rng(seed)))
     cloze, titles = (list(task.pairs(documents, rng(seed))) for task in (InverseCloze(), Title()))
     assert len(pairs) == len(cloze) + len(titles)
     assert pairs[: len(cloze)] == cloze
     assert sorted(pairs[len(cloze) :]) == sorted(titles)
     assert len({query for query, _ in titles}) == len(titles)
-    assert pairs == list(DEFAULT.pairs(documents, rng(seed)))
+    assert pairs == list(DEFAULT_PAIR_TASKS.pairs(documents, rng(seed)))
 
 
 def test_another_seed_draws_another_order(docstrings: list[Document]) -> None:
-    one, other = (list(DEFAULT.pairs(docstrings, rng(seed))) for seed in (0, 1))
+    one, other = (list(DEFAULT_PAIR_TASKS.pairs(docstrings, rng(seed))) for seed in (0, 1))
     assert one != other
     assert len(one) == len(other)
 
@@ -153,7 +153,7 @@ def test_all_tasks_make_pairs_of_texts(seed: int) -> None:
         title=Title(),
         cropping=Cropping(),
         adjacency=Adjacency(),
-        written=Written(queries=queries),
+        synthetic=SyntheticPairs(queries=queries),
     )
     pairs = list(tasks.pairs(documents, rng(seed)))
     assert len(pairs) == 5 * 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from zero2ir.online.feedback.clicks import Cascade, Dependent, PositionBased, attraction
+from zero2ir.online.feedback.clicks import CascadeModel, DependentClickModel, PositionBasedModel, attraction
 
 RNG = np.random.default_rng
 MANY = 40_000
@@ -17,26 +17,26 @@ def test_attraction_lies_between_the_noise_and_its_complement_and_grows_with_the
 
 def test_by_position_a_click_needs_a_look_and_an_attraction():
     attractions = np.tile([0.9, 0.5, 0.0, 0.8], (MANY, 1))
-    rate = PositionBased(bias=1.0).click(attractions, RNG(0)).mean(axis=0)
+    rate = PositionBasedModel(bias=1.0).click(attractions, RNG(0)).mean(axis=0)
     assert rate == pytest.approx([0.9, 0.5 / 2, 0.0, 0.8 / 4], abs=0.01)
 
 
 def test_without_bias_every_rank_is_looked_at():
-    assert PositionBased(bias=0).click(np.ones((3, 5)), RNG(0)).all()
+    assert PositionBasedModel(bias=0).click(np.ones((3, 5)), RNG(0)).all()
 
 
 def test_a_cascade_stops_at_the_first_click():
-    clicked = Cascade().click(np.full((MANY, 6), 0.4), RNG(0))
+    clicked = CascadeModel().click(np.full((MANY, 6), 0.4), RNG(0))
     assert clicked.sum(axis=1).max() == 1
     assert clicked.mean(axis=0) == pytest.approx(0.4 * 0.6 ** np.arange(6), abs=0.01)
 
 
 def test_dependent_people_go_on_after_a_click_with_their_persistence():
-    clicked = Dependent(persistence=0.5).click(np.ones((MANY, 4)), RNG(0))
+    clicked = DependentClickModel(persistence=0.5).click(np.ones((MANY, 4)), RNG(0))
     assert clicked.mean(axis=0) == pytest.approx(0.5 ** np.arange(4), abs=0.01)
-    assert Dependent(persistence=1).click(np.ones((2, 4)), RNG(0)).all()
+    assert DependentClickModel(persistence=1).click(np.ones((2, 4)), RNG(0)).all()
 
 
 def test_nobody_reads_on_without_end_in_a_cascade():
     with pytest.raises(ValidationError):
-        Cascade(persistence=0.5)
+        CascadeModel(persistence=0.5)

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.online.feedback.clicks import PositionBased
+from zero2ir.online.feedback.clicks import PositionBasedModel
 from zero2ir.online.feedback.judgments import ClickSettings, from_clicks, from_feedback, from_grades
-from zero2ir.online.feedback.position_bias import Shown
+from zero2ir.online.feedback.position_bias import ImpressionCounts
 from zero2ir.online.feedback.store import FeedbackEvent
 
 SETTINGS = ClickSettings()
 ROWS = st.builds(
-    lambda doc_id, position, shown, clicks: Shown("q", doc_id, position, shown, min(shown, clicks)),
+    lambda doc_id, position, shown, clicks: ImpressionCounts("q", doc_id, position, shown, min(shown, clicks)),
     st.sampled_from("abc"),
     st.integers(1, 5),
     st.integers(1, 50),
@@ -20,11 +20,11 @@ ROWS = st.builds(
 )
 
 
-def expected(attraction: dict[str, tuple[float, int]], shown: int) -> list[Shown]:
+def expected(attraction: dict[str, tuple[float, int]], shown: int) -> list[ImpressionCounts]:
     """The clicks that are to be expected of people who look at rank k once in k times."""
-    looked = PositionBased().examination(10)
+    looked = PositionBasedModel().examination(10)
     return [
-        Shown("q", doc_id, position, shown, round(shown * value * looked[position - 1]))
+        ImpressionCounts("q", doc_id, position, shown, round(shown * value * looked[position - 1]))
         for doc_id, (value, position) in attraction.items()
     ]
 
@@ -37,7 +37,7 @@ def test_a_rank_that_is_rarely_looked_at_does_not_hide_a_good_document():
     assert found["good"].weight > 0.5
     assert found["bad"].weight == found["worse"].weight == 0.0
 
-    naive = from_clicks(tally, ClickSettings(corrected=False))  # all have been clicked on once in ten times
+    naive = from_clicks(tally, ClickSettings(debias=False))  # all have been clicked on once in ten times
     assert not [row for row in naive if row.relevance]
 
 
@@ -49,7 +49,11 @@ def test_clipping_brings_no_bias():
 
 
 def test_little_evidence_says_nothing():
-    tally = [*expected({"a": (0.5, 1), "b": (0.5, 2)}, shown=200), Shown("q", "c", 1, 1, 1), Shown("q", "d", 9, 3, 0)]
+    tally = [
+        *expected({"a": (0.5, 1), "b": (0.5, 2)}, shown=200),
+        ImpressionCounts("q", "c", 1, 1, 1),
+        ImpressionCounts("q", "d", 9, 3, 0),
+    ]
     assert {row.doc_id for row in from_clicks(tally, SETTINGS)} <= {"a", "b"}
 
 

@@ -27,7 +27,7 @@ events = st.builds(
     doc_id=text,
     position=st.none() | st.integers(1, 1000),
     grade=st.none(),
-    at=st.floats(0, 4e9),
+    timestamp=st.floats(0, 4e9),
     user=text | st.just(""),
 )
 

@@ -6,7 +6,7 @@ import pytest
 
 import zero2ir
 from zero2ir.errors import InputError
-from zero2ir.online.feedback.versions import Versions
+from zero2ir.online.feedback.versions import ProgramVersions
 from zero2ir.program.program import program_digest
 
 
@@ -27,12 +27,12 @@ def folders(string_methods, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 
 def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
     monkeypatch.chdir(store)
-    versions = Versions(f"sqlite:///{store}/mlflow.db", "strings")
+    versions = ProgramVersions(f"sqlite:///{store}/mlflow.db", "strings")
     assert versions.best() is None
     with pytest.raises(InputError, match="nothing is registered"):
         versions.roll_back(tmp_path / "here")
 
-    numbers = [versions.register(folder, {"nDCG@10": 0.1}, {"said": "x" * 1000}) for folder in folders]
+    numbers = [versions.register(folder, {"nDCG@10": 0.1}, {"text": "x" * 1000}) for folder in folders]
     assert numbers == ["1", "2", "3"]
     assert versions.register(folders[1], {}, {}) == "2"  # known already
     assert versions.best() is None  # to register moves nothing
@@ -58,7 +58,7 @@ def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
 
 def test_an_altered_version_replaces_nothing(folders, store, monkeypatch):
     monkeypatch.chdir(store)
-    versions = Versions(f"sqlite:///{store}/mlflow.db", "altered")
+    versions = ProgramVersions(f"sqlite:///{store}/mlflow.db", "altered")
     before = set(store.rglob("searcher/program.json"))
     number = versions.register(folders[0], {}, {})
     (stored,) = set(store.rglob("searcher/program.json")) - before

@@ -12,8 +12,8 @@ from zero2ir.cli import main
 from zero2ir.errors import InputError
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-from zero2ir.online.monitoring.observations import Observation, read_observations
-from zero2ir.online.monitoring.report import read_looks, write_report
+from zero2ir.online.monitoring.report import read_checks, write_monitoring_report
+from zero2ir.online.monitoring.searches import SearchEvent, read_searches
 
 FOREIGN = [f"quarterly revenue of company {name} in euro" for name in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -24,12 +24,12 @@ def program(string_methods, string_judgments):
 
 
 @pytest.fixture(scope="module")
-def usual(string_methods) -> list[Observation]:
+def usual(string_methods) -> list[SearchEvent]:
     """Searches that the documents speak of: some words of theirs."""
     texts = [row["text"].split() for row in string_methods]
     rng = np.random.default_rng(0)
     return [
-        Observation(" ".join(words[start : start + size]), at=float(number), seconds=float(rng.gamma(2, 0.01)))
+        SearchEvent(" ".join(words[start : start + size]), timestamp=float(number), seconds=float(rng.gamma(2, 0.01)))
         for number, (words, start, size) in enumerate(
             (texts[place], int(rng.integers(1, 6)), int(rng.integers(3, 8)))
             for place in rng.integers(len(texts), size=400)
@@ -56,7 +56,7 @@ def test_the_same_searches_raise_no_alert(monitor, usual):
 
 
 def test_other_searches_raise_alerts_that_show_them(monitor, usual):
-    look = monitor.look([*usual[250:270], *(Observation(query, seconds=0.01) for query in FOREIGN)])
+    look = monitor.look([*usual[250:270], *(SearchEvent(query, seconds=0.01) for query in FOREIGN)])
     assert {"unknown terms", "score", "queries"} <= names(look)
     shown = [
         query for signal in look.alerts if signal.name in ("unknown terms", "queries") for query in signal.examples
@@ -69,7 +69,7 @@ def test_other_searches_raise_alerts_that_show_them(monitor, usual):
 def test_slow_answers_and_fallbacks_move_alone(program, usual):
     reference = [one._replace(fallback=False) for one in usual[:250]]
     window = [one._replace(seconds=one.seconds + 1, fallback=number % 3 == 0) for number, one in enumerate(usual[250:])]
-    look = Monitor(program, reference).look(window)
+    look = Monitor(program, reference).check_window(window)
     assert names(look) == {"seconds", "fallback"}
 
 
@@ -77,9 +77,11 @@ def test_who_looks_more_often_needs_more_evidence(program, usual):
     window = [one._replace(seconds=one.seconds * 1.6) for one in usual[250:]]
     p_values = [
         next(
-            one.p_value for one in Monitor(program, usual[:250], settings).look(window).signals if one.name == "seconds"
+            one.p_value
+            for one in Monitor(program, usual[:250], settings).check_window(window).signals
+            if one.name == "seconds"
         )
-        for settings in (MonitorSettings(looks=1), MonitorSettings(looks=10))
+        for settings in (MonitorSettings(planned_checks=1), MonitorSettings(planned_checks=10))
     ]
     assert p_values[1] == pytest.approx(10 * p_values[0])
 
@@ -87,7 +89,7 @@ def test_who_looks_more_often_needs_more_evidence(program, usual):
 def test_a_stream_is_watched_search_by_search(monitor, usual):
     watch = monitor.watch()
     assert [found for one in usual[250:400] for found in watch.see(one)] == []
-    found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.see(Observation(query))]
+    found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.see(SearchEvent(query))]
     assert found
     assert found[0].search < 150 + 52
     assert found[0].query in FOREIGN
@@ -105,32 +107,34 @@ def test_too_few_searches_are_refused(program, monitor, usual):
 
 def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
     (tmp_path / "a.txt").write_text("one\n\n two \n")
-    assert read_observations(tmp_path / "a.txt") == [Observation("one"), Observation("two")]
-    (tmp_path / "a.jsonl").write_text('{"query": "one", "at": 3, "seconds": 0.5, "fallback": true}\n{"query": "two"}\n')
-    assert read_observations(tmp_path / "a.jsonl") == [Observation("one", 3.0, 0.5, True), Observation("two")]
+    assert read_searches(tmp_path / "a.txt") == [SearchEvent("one"), SearchEvent("two")]
+    (tmp_path / "a.jsonl").write_text(
+        '{"query": "one", "timestamp": 3, "seconds": 0.5, "fallback": true}\n{"query": "two"}\n'
+    )
+    assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("one", 3.0, 0.5, True), SearchEvent("two")]
     with FeedbackStore(tmp_path / "a.db") as store:
         for number, (kind, query, position) in enumerate(
             [("impression", "one", 1), ("impression", "one", 2), ("click", "one", 2), ("impression", "two", 1)]
         ):
             store.record(FeedbackEvent(str(number), kind, query, f"d{position}", position, None, 7.0, "ada"))
         store.record(FeedbackEvent("none", "nothing", "three", "", None, None, 8.0, "ada"))
-    searches = [Observation("one", 7.0), Observation("two", 7.0), Observation("three", 8.0)]
-    assert read_observations(tmp_path / "a.db") == searches
+    searches = [SearchEvent("one", 7.0), SearchEvent("two", 7.0), SearchEvent("three", 8.0)]
+    assert read_searches(tmp_path / "a.db") == searches
 
 
 def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"query": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
-    assert read_observations(tmp_path / "a.jsonl") == [Observation("a\u2028b\x85c")]
+    assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("a\u2028b\x85c")]
     strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
     for number in (1, 2):
-        assert write_report(tmp_path, monitor.look(strange), monitor.reference) == number
+        assert write_monitoring_report(tmp_path, monitor.look(strange), monitor.reference) == number
 
 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
         ("a.jsonl", '{"query": "one"}\n{"query": 3}\n', "a.jsonl:2"),
-        ("a.jsonl", '{"query": "one", "at": "noon"}\n', "a.jsonl:1"),
+        ("a.jsonl", '{"query": "one", "timestamp": "noon"}\n', "a.jsonl:1"),
         ("a.jsonl", "[]\n", "a.jsonl:1"),
         ("a.jsonl", '{"query": "one", "fallback": "no"}\n', "a.jsonl:1"),
         ("a.txt", "\n\n", "holds no search"),
@@ -141,7 +145,7 @@ def test_what_is_no_search_is_refused(tmp_path, name, text, told):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=told):
-        read_observations(tmp_path / name)
+        read_searches(tmp_path / name)
 
 
 # what is shown
@@ -163,7 +167,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     assert "look 2 of 30" in told
     assert "\x1b" not in told
 
-    assert [look["searches"] for look in read_looks(Path("monitor"))] == [100, 27]
+    assert [look["searches"] for look in read_checks(Path("monitor"))] == [100, 27]
     page = Path("monitor/index.html").read_text()
     assert "Something moved" in page
     assert "<script>" not in page
@@ -174,14 +178,14 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
         for sample in family.samples
     }
     assert metrics["zero2ir_drift_moved", "unknown terms"] == 1
-    assert metrics["zero2ir_drift_looks", None] == 2
+    assert metrics["zero2ir_drift_checks", None] == 2
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("searcher/monitor").experiment_id])
     assert [run.data.metrics["unknown terms/moved"] for run in runs] == [1.0, 0.0]
-    assert "unknown terms" in runs[0].data.tags["moved"]
+    assert "unknown terms" in runs[0].data.tags["drifted"]
 
-    Path("monitor/looks.jsonl").write_text("{}\n")
+    Path("monitor/checks.jsonl").write_text("{}\n")
     with pytest.raises(SystemExit):
         main([*common, "--current", "now.txt"])
-    assert "looks.jsonl:1: no look" in capsys.readouterr().err
+    assert "checks.jsonl:1: no look" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from zero2ir.online.feedback.store import FeedbackStore
 from zero2ir.online.serving.journal import DocumentJournal
-from zero2ir.online.serving.service import DOCUMENTS, FEEDBACK
+from zero2ir.online.serving.service import DOCUMENTS_FILE, FEEDBACK_FILE
 
 BUSY = 10  # events between two kills, at least
 COMMAND = "from zero2ir.cli import main; main()"
@@ -202,7 +202,7 @@ def _killed(nursery: Nursery, program: Path, state: Path, kills: int, senders: i
     for thread in threads:
         thread.join(60)
     server.kill()
-    with FeedbackStore(state / FEEDBACK) as store, DocumentJournal(state / DOCUMENTS) as journal:
+    with FeedbackStore(state / FEEDBACK_FILE) as store, DocumentJournal(state / DOCUMENTS_FILE) as journal:
         found.stored = [event.event_id for event in store.events()]
         found.kept = {document.doc_id for document in journal.changes()[0]}
     return found

@@ -12,14 +12,14 @@ from faulty_endpoint import FAULTS, Fault, FaultyEndpoint
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.lm.factory import lasting_lm
-from zero2ir.lm.limits import Limits, limited
+from zero2ir.lm.factory import lazy_lm
+from zero2ir.lm.limits import Limits, lm_limits
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import Retriever
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
-from zero2ir.program.program import Link, Program, load_program
+from zero2ir.program.program import FallbackLink, Program, load_program
 
 DEADLINE = 2.0  # of which the language model has one
 ENDPOINT = {"name": "faulty", "provider": "litellm", "model": "openai/faulty", "retries": 3, "timeout": 120.0}
@@ -28,10 +28,10 @@ ENDPOINT = {"name": "faulty", "provider": "litellm", "model": "openai/faulty", "
 def program(rows: list[dict[str, str]], url: str, folder: Path, retriever: Retriever) -> Program:
     """What asks the endpoint, with BM25 behind it."""
     documents = [Document(row["doc_id"], "", row["text"]) for row in rows]
-    language_model = lasting_lm(LMSettings(**ENDPOINT, api_base=url, concurrency=4), folder / "lm", 0)
+    language_model = lazy_lm(LMSettings(**ENDPOINT, api_base=url, concurrency=4), folder / "lm", 0)
     corpus = Corpus(documents, language_model=language_model)
-    links = [Link("sparse", Sparse().index(corpus))]
-    settings = FallbackSettings(deadline=DEADLINE, failures=3, rest=60.0)
+    links = [FallbackLink("sparse", Sparse().index(corpus))]
+    settings = FallbackSettings(deadline=DEADLINE, max_failures=3, reset_seconds=60.0)
     about = {"model": "asking"}
     return Program(retriever.index(corpus), documents, None, about, language_model, links=links, fallback=settings)
 
@@ -52,7 +52,7 @@ def test_every_query_is_answered_in_time_and_who_answered_is_counted(
         answers = []
         for rate in (0.0, 0.3, 1.0):
             endpoint.rate, endpoint.counts = rate, endpoint.counts.__class__()
-            asking.chain.breakers["asking"].tell(True)  # type: ignore[union-attr]
+            asking.chain.breakers["asking"].record_outcome(True)  # type: ignore[union-attr]
             served = []
             for query in queries(8):
                 start = time.monotonic()
@@ -77,7 +77,7 @@ def test_most_answers_have_to_be_of_use_where_somebody_waits(
     language_model, _ = script_lm(lambda messages: "" if int(messages[-1][-1]) < unusable else "an answer")
     ask, inputs = dspy.Predict("question -> answer"), [{"question": f"number {number}"} for number in range(4)]
     assert len(language_model.map(ask, inputs, "asking")) == 4  # in a training a failure is counted
-    with limited(Limits(seconds=5.0, unusable=0.5)):
+    with lm_limits(Limits(seconds=5.0, max_unusable_share=0.5)):
         if refused:
             with pytest.raises(InputError, match="3 of 4 answers are of no use"):
                 language_model.map(ask, inputs, "asking")

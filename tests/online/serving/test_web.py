@@ -17,13 +17,13 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.sockets import listen
 from zero2ir.models.sparse import Sparse
-from zero2ir.online.serving.service import Service
+from zero2ir.online.serving.service import SearchService
 from zero2ir.online.serving.settings import ServingSettings
-from zero2ir.online.serving.web import application, given_key, serve
+from zero2ir.online.serving.web import api_key_from_environment, application, serve
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.policy import Policy
-from zero2ir.program.program import Link, Program
+from zero2ir.program.program import FallbackLink, Program
 
 HOST = "127.0.0.1:8766"
 SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
@@ -55,19 +55,19 @@ def program(documents: list[Document]) -> Program:
     corpus = Corpus(documents)
     rich = Broken(k1=1.2).index(corpus)
     about = {"model": "rich"}
-    links = [Link("sparse", Sparse().index(corpus), SURE)]
-    return Program(rich, documents, SURE, about, links=links, fallback=FallbackSettings(deadline=1.0, failures=2))
+    links = [FallbackLink("sparse", Sparse().index(corpus), SURE)]
+    return Program(rich, documents, SURE, about, links=links, fallback=FallbackSettings(deadline=1.0, max_failures=2))
 
 
 @pytest.fixture
 def opened(program: Program, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Opens the service, as often as wanted, over the same folder."""
-    services: list[Service] = []
+    services: list[SearchService] = []
 
     def make(api_key: str | None = None, served: Program = program, **settings: Any) -> TestClient:
         for service in services:
             service.close()
-        services.append(Service(served, tmp_path / "state", ServingSettings(**settings)))
+        services.append(SearchService(served, tmp_path / "state", ServingSettings(**settings)))
         client = TestClient(
             application(services[-1], {HOST}, api_key), base_url=f"http://{HOST}", raise_server_exceptions=False
         )
@@ -103,7 +103,7 @@ def test_the_simpler_program_answers_where_the_first_fails_or_hangs(opened: Any,
     assert client.get("/health").json()["circuits"] == {"rich": "open", "sparse": "closed"}
     told = client.get("/metrics").text
     assert 'zero2ir_answers_total{decision="answer",served_by="sparse"} 3.0' in told
-    assert 'zero2ir_passed_over_total{program="rich",reason="circuit open"} 1.0' in told
+    assert 'zero2ir_skipped_programs_total{program="rich",reason="circuit open"} 1.0' in told
     assert 'zero2ir_circuit_open{program="rich"} 1' in told
     assert QUERY not in told
 
@@ -138,7 +138,7 @@ def test_feedback_counts_once_and_is_there_after_a_restart(opened: Any) -> None:
     assert 'zero2ir_feedback_total{kind="grade"} 1.0' in client.get("/metrics").text
     (event,) = opened().service.feedback.events()
     assert (event.doc_id, event.grade, event.query) == ("split", 2, QUERY)
-    assert abs(event.at - time.time()) < 60
+    assert abs(event.timestamp - time.time()) < 60
 
 
 def test_impressions_are_recorded_where_that_is_wanted(opened: Any) -> None:
@@ -206,7 +206,7 @@ def test_documents_come_and_go_and_stay_so_after_a_restart(opened: Any, document
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(opened: Any, path: str, body: Any, status: int, reason: str) -> None:
-    answer = opened(body_bytes=30_000).post(path, json=body)
+    answer = opened(max_body_bytes=30_000).post(path, json=body)
     assert answer.status_code == status
     assert reason in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
@@ -217,7 +217,7 @@ def test_a_large_body_of_unknown_length_is_cut_off(opened: Any) -> None:
         for _ in range(1000):
             yield b" " * 1000
 
-    answer = opened(body_bytes=30_000).post("/search", content=endless())
+    answer = opened(max_body_bytes=30_000).post("/search", content=endless())
     assert answer.status_code == 413
 
 
@@ -290,11 +290,11 @@ def test_the_log_holds_queries_only_where_that_is_wanted(
 
 def test_other_machines_are_served_with_a_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZERO2IR_API_KEY", raising=False)
-    assert given_key("127.0.0.1") is None
+    assert api_key_from_environment("127.0.0.1") is None
     with pytest.raises(InputError, match="put a key that they have to send into ZERO2IR_API_KEY"):
-        given_key("0.0.0.0")
+        api_key_from_environment("0.0.0.0")
     monkeypatch.setenv("ZERO2IR_API_KEY", "a secret")
-    assert given_key("0.0.0.0") == "a secret"
+    assert api_key_from_environment("0.0.0.0") == "a secret"
     listen(0).close()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
-from zero2ir.online.trials.assignment import assigned, chance, uniform
+from zero2ir.online.trials.assignment import assign_arm, random_generator, uniform
 
 USERS = [f"user-{number}" for number in range(4000)]
 
@@ -14,27 +14,27 @@ USERS = [f"user-{number}" for number in range(4000)]
 @settings(max_examples=10)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_a_user_keeps_the_arm(user, salt):
-    assert assigned(user, salt) == assigned(user, salt)
+    assert assign_arm(user, salt) == assign_arm(user, salt)
 
 
 def test_known_users_are_where_they_have_always_been():
-    assert [assigned(user, "a trial") for user in ("ada", "bert", "cleo", "dora")] == [1, 0, 0, 0]  # across processes
+    assert [assign_arm(user, "a trial") for user in ("ada", "bert", "cleo", "dora")] == [1, 0, 0, 0]  # across processes
 
 
 @pytest.mark.parametrize("shares", [(1, 1), (9, 1), (2, 1, 1)])
 def test_arms_have_their_shares(shares):
-    counts = np.bincount([assigned(user, "salt", shares) for user in USERS], minlength=len(shares))
+    counts = np.bincount([assign_arm(user, "salt", shares) for user in USERS], minlength=len(shares))
     assert counts / len(USERS) == pytest.approx(np.array(shares) / sum(shares), abs=0.03)
 
 
 def test_two_salts_are_independent():
-    arms = np.array([[assigned(user, salt) for user in USERS] for salt in ("one", "two")])
+    arms = np.array([[assign_arm(user, salt) for user in USERS] for salt in ("one", "two")])
     assert abs(np.corrcoef(arms)[0, 1]) < 0.05
 
 
 def test_words_are_told_apart_by_their_borders():
     assert uniform("a", "bc") != uniform("ab", "c")
-    assert chance("a", "bc").random() != chance("ab", "c").random()
+    assert random_generator("a", "bc").random() != random_generator("ab", "c").random()
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_words_are_told_apart_by_their_borders():
 )
 def test_what_cannot_be_assigned_is_refused(user, shares, told):
     with pytest.raises(InputError, match=told):
-        assigned(user, "salt", shares)
+        assign_arm(user, "salt", shares)

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from zero2ir.errors import InputError
-from zero2ir.online.trials.sequential import MEANS, SHARES, always_valid_p, confidence_sequence, e_values, sign_test
+from zero2ir.online.trials.sequential import BET_SHARES, MEANS, always_valid_p, confidence_sequence, e_values, sign_test
 
 OUTCOMES = st.lists(st.sampled_from([0.0, 0.3, 0.5, 1.0]), max_size=40)
 
 
 @given(OUTCOMES, st.sampled_from([0.2, 0.5, 0.8]))
 def test_the_capital_is_the_mean_over_bets_of_products(outcomes, mean):
-    bets = [*(SHARES / mean), *(-SHARES / (1 - mean))]
+    bets = [*(BET_SHARES / mean), *(-BET_SHARES / (1 - mean))]
     expected = np.mean([np.prod([1 + bet * (x - mean) for x in outcomes]) for bet in bets])
     found = e_values(outcomes, mean)
     assert len(found) == len(outcomes)

@@ -13,9 +13,9 @@ from zero2ir.online.trials.trial import (
     SplitTrial,
     Trial,
     TrialSettings,
-    judged,
+    cached_search,
+    decide_trial,
     sample_ratio_p,
-    searching,
 )
 
 DAY = 86_400.0
@@ -49,7 +49,7 @@ def events_of(trial: Trial, users: int, seed: int = 0) -> Iterator[FeedbackEvent
     ("first", "second", "better"), [(good, bad, "first"), (bad, good, "second"), (good, good, None)]
 )
 def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, second, better):
-    trial = kind(first, second, TrialSettings(salt="trial", most_users=500))
+    trial = kind(first, second, TrialSettings(salt="trial", max_users=500))
     verdict = trial.verdict(events_of(trial, 120), now=1e9)
     assert verdict.better == better
     assert verdict.stop == (better is not None)
@@ -68,11 +68,11 @@ def test_everybody_sees_the_same_again_and_another_salt_shows_another():
 def test_a_user_counts_when_the_time_is_over_and_never_changes():
     trial = InterleavedTrial(good, bad, TrialSettings(salt="trial", window_seconds=DAY))
     events = list(events_of(trial, 60))
-    early, late = trial.seen(events, now=1.5 * DAY), trial.seen(events, now=9 * DAY)
+    early, late = trial.outcomes(events, now=1.5 * DAY), trial.outcomes(events, now=9 * DAY)
     assert 0 < len(early) < len(late) == 60
     assert late[: len(early)] == early
-    afterwards = events[-1]._replace(event_id="x", kind="click", doc_id="j", user="u0", query="one", at=3 * DAY)
-    assert trial.seen([*events, afterwards], now=9 * DAY) == late
+    afterwards = events[-1]._replace(event_id="x", kind="click", doc_id="j", user="u0", query="one", timestamp=3 * DAY)
+    assert trial.outcomes([*events, afterwards], now=9 * DAY) == late
 
 
 def test_grades_and_people_without_a_name_are_left_out():
@@ -87,7 +87,9 @@ def test_grades_and_people_without_a_name_are_left_out():
 
 def test_arms_that_lose_users_are_not_believed():
     trial = SplitTrial(bad, good, TrialSettings(salt="trial"))
-    kept = [event for event in events_of(trial, 300) if trial.show("one", event.user) == GOOD or event.at % 7200 == 0]
+    kept = [
+        event for event in events_of(trial, 300) if trial.show("one", event.user) == GOOD or event.timestamp % 7200 == 0
+    ]
     verdict = trial.verdict(kept, now=1e9)
     assert verdict.sample_ratio_p is not None
     assert verdict.sample_ratio_p < 0.001
@@ -101,22 +103,22 @@ def test_arms_that_lose_users_are_not_believed():
 
 def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_left():
     ties = np.zeros(2000)
-    assert "less than 0.05" in judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0.05), "x").text
-    ended = judged(ties, len(ties), None, TrialSettings(salt="s", least_effect=0, most_users=2000), "x")
+    assert "less than 0.05" in decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0.05), "x").text
+    ended = decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0, max_users=2000), "x")
     assert ended.stop
     assert "2000 users have not shown a difference" in ended.text
 
 
 @pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
 def test_a_trial_ends_after_so_many_users_of_both_arms_together(kind):
-    trial = kind(good, good, TrialSettings(salt="trial", most_users=60, least_effect=0))
+    trial = kind(good, good, TrialSettings(salt="trial", max_users=60, min_effect=0))
     assert not trial.verdict(events_of(trial, 59), now=1e9).stop
     assert "60 users have not shown a difference" in trial.verdict(events_of(trial, 60), now=1e9).text
 
 
 def test_a_program_is_asked_once_for_a_query(string_methods):
     program = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
-    search = searching(program)
+    search = cached_search(program)
     assert search("white space", 3) is search("white space", 3)
     assert list(search("white space", 3)) == program(query="white space", k=3).docids
 

@@ -68,7 +68,7 @@ def test_mlflow_holds_one_finished_run_a_system(finished, runs):
         assert "{model}/{strategy}/seed{seed}".format(**run.data.params) == name
         assert run.data.params["dataset"] == "local"
         assert run.data.tags["program"] == program["digest"]
-        assert run.data.tags["because"]
+        assert run.data.tags["reason"]
         assert "{model}/{strategy}/seed{seed}".format(**run.data.tags) == name
         assert len(run.inputs.dataset_inputs) == 3
 
@@ -90,7 +90,7 @@ def test_every_program_is_registered_and_the_best_has_earned_it(finished):
     versions = client.search_model_versions("name = 'local'")
     assert {version.tags["system"] for version in versions} == {f"{name}/seed0" for name in NAMES}
     best = client.get_model_version_by_alias("local", "best")
-    assert best.tags["best_because"]
+    assert best.tags["best_reason"]
 
 
 def test_mlflow_holds_a_run_for_every_prompt_that_was_tried(runs):

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, build, compose
-from zero2ir.data.auxiliary import OtherCollection
+from zero2ir.data.auxiliary import AuxiliaryCollection
 from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Retriever, Start
+from zero2ir.models.base import Initialization, Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.smoothed import Smoothed
@@ -24,8 +24,23 @@ from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.meta.reweighting import agreement_weights
-from zero2ir.strategies.meta.strategy import ADAPTED, PRACTISED, START, WEIGHTED, WEIGHTED_ADAPTED, Meta, core, prefixed
-from zero2ir.strategies.meta.tasks import TaskSettings, make_practice, other_tasks, practice_examples, sorted_tasks
+from zero2ir.strategies.meta.strategy import (
+    ADAPTED_CHOICE,
+    INITIALIZATION_CHOICE,
+    REWEIGHTED_ADAPTED_CHOICE,
+    REWEIGHTED_CHOICE,
+    TUNED_LEARNING_CHOICE,
+    Meta,
+    innermost_retriever,
+    prefix_initialization,
+)
+from zero2ir.strategies.meta.tasks import (
+    MetaTaskSettings,
+    auxiliary_tasks,
+    make_meta_tasks,
+    meta_task_examples,
+    sorted_tasks,
+)
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.records import SyntheticQuery
 
@@ -108,8 +123,8 @@ def judgments(corpus: Corpus, number: int = 4) -> list[JudgedDocument]:
 @pytest.mark.parametrize("form", ["reptile", "anil"])
 def test_after_practice_few_examples_reach_what_many_more_need_without(rotated: Rotated, form: str) -> None:
     model = rotated.model()
-    fitted = Meta(form, outer=OUTER).fit(model, rotated.inputs(6))  # type: ignore[arg-type]
-    assert fitted.chosen in (ADAPTED, START)
+    fitted = Meta(form, outer_loop=OUTER).fit(model, rotated.inputs(6))  # type: ignore[arg-type]
+    assert fitted.chosen in (ADAPTED_CHOICE, INITIALIZATION_CHOICE)
     with_practice = rotated.test(fitted.retriever)
     without = [rotated.test(FineTune().fit(model, rotated.inputs(n)).retriever) for n in (6, 40)]
     assert without[0] < without[1] < with_practice
@@ -123,13 +138,13 @@ def test_another_rate_than_fine_tune_has_is_not_called_like_it(rotated: Rotated)
     """Stacking tells what strategies made by what they call it."""
     stays = {"iterations": 1, "rate": 1e-9, "learning_rates": [3.0], "steps": [1.0]}
     inputs = rotated.inputs(40)
-    fitted = Meta(outer=stays).fit(rotated.model(), inputs)
-    assert fitted.chosen == PRACTISED != FineTune().fit(rotated.model(), inputs).chosen
+    fitted = Meta(outer_loop=stays).fit(rotated.model(), inputs)
+    assert fitted.chosen == TUNED_LEARNING_CHOICE != FineTune().fit(rotated.model(), inputs).chosen
 
 
 def test_each_parameter_can_have_a_learning_rate_of_its_own(rotated: Rotated) -> None:
-    fitted = Meta(outer={**OUTER, "iterations": 3, "learned_rates": True}).fit(rotated.model(), rotated.inputs(6))
-    tried = fitted.report["meta"]["tried"]
+    fitted = Meta(outer_loop={**OUTER, "iterations": 3, "learned_rates": True}).fit(rotated.model(), rotated.inputs(6))
+    tried = fitted.report["meta"]["evaluated"]
     assert [row["learned_rates"] for row in tried] == [False] * 7 + [True] * 2
     assert tried[-1]["nDCG@100"] not in (tried[-3]["nDCG@100"], tried[0]["nDCG@100"])
     assert fitted.report["meta"]["chosen"] in tried
@@ -138,10 +153,10 @@ def test_each_parameter_can_have_a_learning_rate_of_its_own(rotated: Rotated) ->
 @pytest.mark.parametrize("form", ["reptile", "anil", "reweight"])
 def test_the_same_seed_gives_the_same(form: str) -> None:
     one, same, other = (
-        Meta(form, outer={**OUTER, "iterations": 3}).fit(rotated.model(), rotated.inputs(6, seed))  # type: ignore[arg-type]
+        Meta(form, outer_loop={**OUTER, "iterations": 3}).fit(rotated.model(), rotated.inputs(6, seed))  # type: ignore[arg-type]
         for rotated, seed in ((Rotated(), 3), (Rotated(), 3), (Rotated(), 4))
     )
-    assert (one.chosen, one.because, one.report) == (same.chosen, same.because, same.report)
+    assert (one.chosen, one.reason, one.report) == (same.chosen, same.reason, same.report)
     for name, value in one.retriever.parameters().items():
         assert value.tobytes() == same.retriever.parameters()[name].tobytes()
     assert form == "reweight" or one.report["meta"] != other.report["meta"]
@@ -150,7 +165,7 @@ def test_the_same_seed_gives_the_same(form: str) -> None:
 @pytest.mark.parametrize("form", ["reptile", "anil", "reweight"])
 def test_no_query_but_the_judged_and_the_written_ones_is_looked_at(rotated: Rotated, form: str) -> None:
     inputs = rotated.inputs(6)
-    Meta(form, outer={**OUTER, "iterations": 3}).fit(rotated.model(), inputs)  # type: ignore[arg-type]
+    Meta(form, outer_loop={**OUTER, "iterations": 3}).fit(rotated.model(), inputs)  # type: ignore[arg-type]
     written = {row.query for row in inputs.synthetic}
     assert set(rotated.encoder.asked) <= written | set(inputs.queries.values())
     if form != "reweight":
@@ -168,7 +183,7 @@ def test_the_judged_queries_are_measured_by_what_did_not_learn_from_them(rotated
 
     inputs = rotated.inputs(6)
     judged = set(inputs.queries.values())
-    Meta(outer={**OUTER, "iterations": 3}).fit(Watched("static", adapter=ADAPTER).index(rotated.corpus), inputs)
+    Meta(outer_loop={**OUTER, "iterations": 3}).fit(Watched("static", adapter=ADAPTER).index(rotated.corpus), inputs)
     from_judgments = [queries for queries in learned if queries & judged]
     assert all(queries <= judged for queries in from_judgments)  # practice has none of them
     assert judged not in from_judgments[:-1]  # all of them only in the end
@@ -176,7 +191,7 @@ def test_the_judged_queries_are_measured_by_what_did_not_learn_from_them(rotated
 
 def test_without_synthetic_queries_pretext_queries_make_the_tasks(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus), tuning=TWO_FOLDS)
-    fitted = Meta(outer={**OUTER, "iterations": 3}).fit(Dense("static", adapter=ADAPTER).index(corpus), inputs)
+    fitted = Meta(outer_loop={**OUTER, "iterations": 3}).fit(Dense("static", adapter=ADAPTER).index(corpus), inputs)
     sources = fitted.report["meta"]["examples"]
     assert sources["synthetic"] == 0
     assert sources["pretext"] >= 60
@@ -193,10 +208,10 @@ def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, 
         assert "weights" in fitted.report["meta"]
         return
     assert fitted.chosen == simple.chosen
-    assert fitted.because.endswith(f"; {simple.because}")
+    assert fitted.reason.endswith(f"; {simple.reason}")
     why = "cannot tell which examples agree" if form == "reweight" else "no parameters that a start could be learned"
-    assert why in fitted.because
-    assert fitted.report["meta"]["form"] == form
+    assert why in fitted.reason
+    assert fitted.report["meta"]["algorithm"] == form
     np.testing.assert_array_equal(
         fitted.retriever.search(["open a file"], 60).numbers, simple.retriever.search(["open a file"], 60).numbers
     )
@@ -205,7 +220,7 @@ def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, 
 def test_too_few_documents_for_tasks_are_said(corpus: Corpus) -> None:
     few = Corpus(corpus.documents[:5], corpus.encoders)
     fitted = Meta().fit(Dense("static").index(few), TrainingInputs(few, judgments(few, 2)))
-    assert fitted.because.startswith("the documents give too few queries to make tasks of; ")
+    assert fitted.reason.startswith("the documents give too few queries to make tasks of; ")
 
 
 def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
@@ -214,9 +229,9 @@ def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
         row._replace(doc_id=other.doc_id) for row, other in zip(inputs.synthetic, inputs.synthetic[7:], strict=False)
     ]
     misled = TrainingInputs(rotated.corpus, inputs.judgments, shuffled, TWO_FOLDS)
-    simple, fitted = FineTune().fit(rotated.model(), misled), Meta(outer=OUTER).fit(rotated.model(), misled)
+    simple, fitted = FineTune().fit(rotated.model(), misled), Meta(outer_loop=OUTER).fit(rotated.model(), misled)
     assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
-    assert "no other start" in fitted.because or "the judgments do not gain" in fitted.because
+    assert "no other start" in fitted.reason or "the judgments do not gain" in fitted.reason
 
 
 def test_without_judgments_there_is_nothing_to_adapt_to(corpus: Corpus) -> None:
@@ -225,18 +240,18 @@ def test_without_judgments_there_is_nothing_to_adapt_to(corpus: Corpus) -> None:
 
 
 def test_an_unknown_form_is_refused_with_the_choices() -> None:
-    with pytest.raises(ValueError, match="form='maml'; choose one of reptile, anil, reweight"):
+    with pytest.raises(ValueError, match="algorithm='maml'; choose one of reptile, anil, reweight"):
         Meta("maml")  # type: ignore[arg-type]
 
 
 def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> None:
     hybrid = Hybrid([Sparse(), Dense("static", adapter=ADAPTER)], learning="weights")
     model = Smoothed(hybrid, "static").index(corpus)
-    inner, prefix = core(model)
+    inner, prefix = innermost_retriever(model)
     assert (inner, prefix) == (hybrid, "0.")
     learned = hybrid.learn([Example("open a file", 7)], seed=0)
     assert learned is not None
-    whole = model.starting_from(prefixed(Start(learned.parameters()), prefix))
+    whole = model.with_initialization(prefix_initialization(Initialization(learned.parameters()), prefix))
     for name, value in learned.parameters().items():
         np.testing.assert_allclose(whole.parameters()[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
 
@@ -246,10 +261,10 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
     learned = good.learn(rotated.inputs(60).synthetic_examples(), seed=0)
     assert learned is not None
     hybrid = Hybrid([bad, good], learning="weights", penalty=0.01).index(rotated.corpus)
-    hybrid = hybrid.starting_from(
-        Start({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
+    hybrid = hybrid.with_initialization(
+        Initialization({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
     )
-    fitted = Meta("anil", outer={**OUTER, "iterations": 5}).fit(hybrid, rotated.inputs(6))
+    fitted = Meta("anil", outer_loop={**OUTER, "iterations": 5}).fit(hybrid, rotated.inputs(6))
     norms = fitted.report["meta"]["norms"]
     assert set(norms) == {"0.map", "1.map", "weights"}
     assert norms["weights"] > 0.1
@@ -258,23 +273,23 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
 # Tasks of other collections
 
 
-def elsewhere(rotated: Rotated, number: int = 12) -> OtherCollection:
+def elsewhere(rotated: Rotated, number: int = 12) -> AuxiliaryCollection:
     """Another collection whose queries are turned as those of this one are."""
     rotated.encoder.vectors |= {f"there {n}": rotated.encoder.vectors[f"query {n}"] for n in range(100, 200)}
     documents = [Document(f"e{n}", "", f"there {n} text") for n in range(100, 200)]
     rotated.encoder.texts = {f"there {n} text": rotated.corpus.encoded("static")[n] for n in range(100, 200)}
     judged = [JudgedDocument(f"e{n}", f"there {n}", f"e{n}", 1) for n in range(100, 100 + number)]
-    return OtherCollection("there", documents, judged, {"licence": "CC0-1.0"})
+    return AuxiliaryCollection("there", documents, judged, {"licence": "CC0-1.0"})
 
 
 def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rotated: Rotated) -> None:
     alone = rotated.inputs(6)
-    both = replace(alone, others=[elsewhere(rotated)])
+    both = replace(alone, auxiliary_collections=[elsewhere(rotated)])
     few = {"iterations": 3}
-    without, fitted = (Meta(outer={**OUTER, **few}).fit(rotated.model(), one) for one in (alone, both))
-    there = fitted.report["meta"]["other_collections"]["there"]
+    without, fitted = (Meta(outer_loop={**OUTER, **few}).fit(rotated.model(), one) for one in (alone, both))
+    there = fitted.report["meta"]["auxiliary_collections"]["there"]
     assert (there["tasks"], there["examples"], there["licence"]) == (1, 12, "CC0-1.0")
-    assert (without.report["meta"]["other_tasks"], fitted.report["meta"]["other_tasks"]) == (0, 1)
+    assert (without.report["meta"]["auxiliary_tasks"], fitted.report["meta"]["auxiliary_tasks"]) == (0, 1)
     assert fitted.report["meta"]["moves"] != without.report["meta"]["moves"]
     assert fitted.report["meta"]["held_out_tasks"] == without.report["meta"]["held_out_tasks"]
 
@@ -282,15 +297,15 @@ def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rota
 def test_tasks_of_another_collection_know_nothing_of_this_one_s_candidates(rotated: Rotated) -> None:
     inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
     pools = {f"e{n}": [f"d{n}"] for n in range(100, 120)}  # of queries that are called like those over there
-    tasks, _ = other_tasks(replace(inputs, candidates=pools), ["static"], TaskSettings())
+    tasks, _ = auxiliary_tasks(replace(inputs, candidates=pools), ["static"], MetaTaskSettings())
     assert [task.examples for task in tasks] == [
-        task.examples for task in other_tasks(inputs, ["static"], TaskSettings())[0]
+        task.examples for task in auxiliary_tasks(inputs, ["static"], MetaTaskSettings())[0]
     ]
 
 
 def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated) -> None:
     inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
-    tasks, said = other_tasks(inputs, ["static"], TaskSettings(examples=12, other_documents=40))
+    tasks, said = auxiliary_tasks(inputs, ["static"], MetaTaskSettings(examples=12, auxiliary_documents=40))
     assert [len(task.examples) for task in tasks] == [12, 8]
     assert said["there"]["tasks"] == 2
     for task in tasks:
@@ -303,11 +318,11 @@ def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated
 def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) -> None:
     rotated.encoder.trained = True
     inputs = replace(rotated.inputs(6), others=[elsewhere(rotated)])
-    fitted = Meta(outer={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
-    there = fitted.report["meta"]["other_collections"]["there"]
+    fitted = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
+    there = fitted.report["meta"]["auxiliary_collections"]["there"]
     assert there["tasks"] == 0
     assert there["refused"] == "the encoder 'static' is trained on this collection, and says little of another one"
-    plain = Meta(outer={**OUTER, "iterations": 2}).fit(rotated.model(), rotated.inputs(6))
+    plain = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), rotated.inputs(6))
     assert fitted.report["meta"]["moves"] == plain.report["meta"]["moves"]
 
 
@@ -316,11 +331,11 @@ def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) ->
 
 def test_tasks_are_whole_and_do_not_share_examples(rotated: Rotated) -> None:
     inputs = rotated.inputs(6)
-    practice = make_practice(rotated.model(), inputs, TaskSettings(number=8, documents=180))
+    practice = make_meta_tasks(rotated.model(), inputs, MetaTaskSettings(number=8, documents=180))
     assert practice is not None
     assert (practice.support, practice.sources) == (6, {"synthetic": 140, "pretext": 0})
     assert len(practice.corpus.documents) == 180
-    tasks = [*practice.learned, *practice.held_out]
+    tasks = [*practice.training_tasks, *practice.held_out]
     assert len(practice.held_out) >= 1
     seen = [example.query for task in tasks for example in task]
     assert len(seen) == len(set(seen)) > 100
@@ -334,7 +349,7 @@ def test_tasks_are_whole_and_do_not_share_examples(rotated: Rotated) -> None:
 
 
 def test_half_of_a_task_measures_however_many_are_judged(rotated: Rotated) -> None:
-    practice = make_practice(rotated.model(), rotated.inputs(30), TaskSettings(number=4, examples=20))
+    practice = make_meta_tasks(rotated.model(), rotated.inputs(30), MetaTaskSettings(number=4, examples=20))
     assert practice is not None
     assert practice.support == 10
     assert all(len(task) >= 15 for task in practice.held_out)
@@ -343,9 +358,9 @@ def test_half_of_a_task_measures_however_many_are_judged(rotated: Rotated) -> No
 def test_pretext_queries_join_where_synthetic_ones_are_too_few(corpus: Corpus) -> None:
     written = [synthetic("how do I open a file", corpus.documents[3].doc_id)]
     inputs = TrainingInputs(corpus, judgments(corpus), written)
-    alone, sources = practice_examples(inputs, 1, 60, np.random.default_rng(0))
+    alone, sources = meta_task_examples(inputs, 1, 60, np.random.default_rng(0))
     assert (alone, sources) == (inputs.synthetic_examples(), {"synthetic": 1, "pretext": 0})
-    joined, sources = practice_examples(inputs, 2, 30, np.random.default_rng(0))
+    joined, sources = meta_task_examples(inputs, 2, 30, np.random.default_rng(0))
     assert joined[0] == alone[0]
     assert sources["pretext"] == len(joined) - 1 >= 30
     for example in joined[1:]:
@@ -371,7 +386,7 @@ def test_small_groups_are_joined(sizes: list[int], least: int) -> None:
 def test_examples_that_contradict_the_judgments_count_nothing(rotated: Rotated) -> None:
     judged = [Example("query 0", 0, (1,))]
     rotated.encoder.vectors = {**rotated.encoder.vectors, "again": rotated.encoder.vectors["query 0"]}
-    cosines = rotated.model().agreement([Example("query 0", 0, (1,)), Example("again", 1, (0,))], judged)
+    cosines = rotated.model().gradient_cosines([Example("query 0", 0, (1,)), Example("again", 1, (0,))], judged)
     assert cosines[:, 0] == pytest.approx([1, -1], abs=1e-5)
     assert agreement_weights(cosines).tolist() == [2.0, 0.0]
 
@@ -385,7 +400,7 @@ def test_the_closed_form_is_the_gradient() -> None:
     examples = [Example("a", 0, (3,)), Example("b", 1, (4,)), Example("c", 2), Example("a", 4)]
     encoder = Table(dict(zip("abc", vectors[6:], strict=True)))
     corpus = Corpus([Document(str(n), "", "") for n in range(6)], {"static": encoder}, {"static": vectors[:6]})
-    cosines = Dense("static").index(corpus).agreement(examples, examples)
+    cosines = Dense("static").index(corpus).gradient_cosines(examples, examples)
     gradients = []
     for example in examples:
         weights = torch.zeros(5, 5, requires_grad=True)
@@ -403,7 +418,7 @@ def test_the_examples_that_agree_are_learned_from(rotated: Rotated) -> None:
     half = [row._replace(doc_id=f"d{100 + (n * 7) % 140}") if n % 2 else row for n, row in enumerate(inputs.synthetic)]
     mixed = TrainingInputs(rotated.corpus, inputs.judgments, half, TWO_FOLDS)
     fitted = Meta("reweight").fit(rotated.model(), mixed)
-    assert fitted.chosen in (WEIGHTED, WEIGHTED_ADAPTED)
+    assert fitted.chosen in (REWEIGHTED_CHOICE, REWEIGHTED_ADAPTED_CHOICE)
     assert 0 < fitted.report["meta"]["weights"]["dropped"] < 140
     alike = rotated.model().learn(mixed.synthetic_examples(), seed=0)
     assert alike is not None
@@ -421,5 +436,5 @@ def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> No
 def test_the_files_say_what_the_classes_do_by_default(name: str) -> None:
     made = build(compose("library", LibraryConfig, [f"strategy={name}"]).strategy, "strategy")
     default = Meta(made.form)
-    assert made.outer == default.outer
-    assert made.tasks == (default.tasks if name != "meta_reweight" else TaskSettings(documents=300))
+    assert made.outer == default.outer_loop
+    assert made.tasks == (default.tasks if name != "meta_reweight" else MetaTaskSettings(documents=300))

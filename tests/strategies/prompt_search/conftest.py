@@ -8,7 +8,7 @@ import pytest
 from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel
-from zero2ir.strategies.prompt_search.candidates import demonstrated, fixed_candidate
+from zero2ir.strategies.prompt_search.candidates import fixed_candidate, judged_demonstrations
 from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.queries import SyntheticWriter
 from zero2ir.synthetic.settings import SyntheticSettings
@@ -40,7 +40,7 @@ def make_task(docstrings: list[Document], judgments: list[JudgedDocument]) -> Ca
     ) -> WritingTask:
         corpus = Corpus(docstrings)
         writer = SyntheticWriter(corpus, rows, language_model, settings, seed)
-        pairs = demonstrated(corpus, rows, settings.document_words)
+        pairs = judged_demonstrations(corpus, rows, settings.document_words)
         return WritingTask(writer, fixed_candidate(corpus, rows, settings, seed), pairs, number, seed)
 
     return make

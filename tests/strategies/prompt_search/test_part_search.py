@@ -16,11 +16,11 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.llm_reranker import Listwise, Pointwise
 from zero2ir.models.loading import load_retriever
-from zero2ir.models.prompted import PartPrompt, unshown
+from zero2ir.models.prompted import PartPrompt, leakage_free_retrievers
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
@@ -31,7 +31,7 @@ from zero2ir.strategies.prompt_search.candidates import PartCandidate, PromptCan
 from zero2ir.strategies.prompt_search.optimizers import Bootstrap, Copro, Mipro
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS, style_of
 from zero2ir.strategies.prompt_search.part_search import PartSettings
-from zero2ir.strategies.prompt_search.pool import Pool
+from zero2ir.strategies.prompt_search.pool import PromptPool
 from zero2ir.strategies.prompt_search.proposals import PartTask, Proposer, WritingTask
 from zero2ir.strategies.prompt_search.strategy import NO_CHEAP_MODEL, PromptSearch
 from zero2ir.synthetic.records import SyntheticQuery
@@ -59,9 +59,9 @@ class Unsure(Retriever):
             number = self.right[query]
             row[(number + np.arange(1, 2 + number % 3)) % len(row)] = 2
             row[number] = 1
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, *args: Any) -> Ranking:
+    def search_with_feedback(self, *args: Any) -> Ranking:
         raise NotImplementedError
 
     def score(self, *args: Any) -> list[np.ndarray]:
@@ -88,8 +88,8 @@ class Given(Proposer):
         raise AssertionError("nothing is to be written")
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
-        shown = tuple(task.part.drawn(task.examples, self.number, np.random.default_rng(0)))
-        prompts = [PartPrompt(text, shown, chosen=True) for text in self.instructions]
+        shown = tuple(task.part.draw_demonstrations(task.examples, self.number, np.random.default_rng(0)))
+        prompts = [PartPrompt(text, shown, optimized=True) for text in self.instructions]
         return [PartCandidate(task.fixed.part, "question", prompt, self.origin) for prompt in prompts]
 
 
@@ -144,7 +144,7 @@ def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(benc
     fitted = trained.fitted
     assert fitted.chosen.startswith("asks by prompts that were found (reranker); ")
     assert isinstance(fitted.retriever, Reranked)
-    assert fitted.retriever.prompted()["reranker"].prompt == PartPrompt(GOOD, (), chosen=True)
+    assert fitted.retriever.prompted_parts()["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
     fixed, bad, good = fitted.report["prompts"]
     assert [one["part"] for one in (fixed, bad, good)] == ["reranker"] * 3
     assert [one["chosen"] for one in (fixed, bad, good)] == [False, False, True]
@@ -154,25 +154,25 @@ def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(benc
     assert bad["judged"]["n"] == 4
     assert good["expected_gain"] > 0 > bad["expected_gain"]
     assert fitted.report["prompt_choice"]["reranker/observed_gain"] > 0.2
-    assert NO_CHEAP_MODEL in fitted.because
-    assert good["digest"] in fitted.because
+    assert NO_CHEAP_MODEL in fitted.reason
+    assert good["digest"] in fitted.reason
     assert json.loads(json.dumps(fitted.report)) == fitted.report
 
 
 def test_a_found_prompt_is_saved_with_the_model(bench: Bench, tmp_path: Path) -> None:
-    prompt = PartPrompt(GOOD, ({"query": "a query", "document": "a text", "relevant": True},), chosen=True)
+    prompt = PartPrompt(GOOD, ({"query": "a query", "document": "a text", "relevant": True},), optimized=True)
     model = Reranked(Sparse(), Pointwise(), DEPTH).index(bench.corpus).with_prompts({"reranker": prompt})
     query = list(bench.text)[5]
     model.save(tmp_path)
     loaded = load_retriever(tmp_path, bench.corpus)
-    assert loaded.prompted()["reranker"].prompt == prompt
+    assert loaded.prompted_parts()["reranker"].prompt == prompt
     np.testing.assert_array_equal(loaded.search([query], 9).numbers, model.search([query], 9).numbers)
     assert any(GOOD in request[0] for request in bench.requests)
 
 
 def test_a_chosen_prompt_is_not_changed_by_learning(bench: Bench) -> None:
     examples = bench.inputs.judged_examples(list(bench.inputs.queries))
-    chosen = PartPrompt(GOOD, chosen=True)
+    chosen = PartPrompt(GOOD, optimized=True)
     for part in (Pointwise(), Listwise()):
         assert part.index(bench.corpus).learn(examples, 0) is not None
         assert part.with_prompt(chosen).learn(examples, 0) is None
@@ -186,7 +186,7 @@ def test_a_search_costs_no_more_than_it_says(bench: Bench) -> None:
     model = bench.model()
     simple = FineTune().fit(model, bench.inputs)
     before = usage.calls
-    fitted = PromptSearch([Given(BAD, GOOD)], parts=SMALL).improved(model, bench.inputs, simple)
+    fitted = PromptSearch([Given(BAD, GOOD)], parts=SMALL).fit_guarded(model, bench.inputs, simple)
     calls = [one["lm_calls"] for one in fitted.report["prompts"]]
     assert calls[1:] == [4 * DEPTH, 12 * DEPTH]
     assert calls[0] <= 12 * DEPTH  # fine_tune has asked the judged queries before
@@ -205,7 +205,7 @@ def test_where_no_prompt_helps_the_model_is_what_fine_tune_makes_of_it(bench: Be
     simple = FineTune().fit(model, bench.inputs)
     fitted = PromptSearch([Given(BAD)], parts=SMALL).fit(model, bench.inputs)
     assert fitted.chosen == simple.chosen
-    assert fitted.because.startswith("the reranker's prompt stays among 2; ")
+    assert fitted.reason.startswith("the reranker's prompt stays among 2; ")
     assert [one["chosen"] for one in fitted.report["prompts"]] == [True, False]
     np.testing.assert_array_equal(fitted.values, simple.values)
 
@@ -226,7 +226,7 @@ def test_dspy_proposes_instructions_for_a_part_by_what_the_model_ranks_like(
     assert notes[optimizer.origin] >= 1
     assert notes["lm_calls"] > 0
     assert isinstance(fitted.retriever, Reranked)
-    assert fitted.retriever.prompted()["reranker"].prompt == PartPrompt(GOOD, (), chosen=True)
+    assert fitted.retriever.prompted_parts()["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
     assert [one["origin"] for one in fitted.report["prompts"] if one["chosen"]] == [optimizer.origin]
 
 
@@ -244,10 +244,10 @@ def test_every_query_is_measured_once_and_by_a_prompt_without_it(shown: list[int
     corpus = Corpus([Document("d", "", "text")])
     prompt = PartPrompt("Write.", tuple({"query": str(number), "passage": "text"} for number in shown))
     model = Hybrid([Sparse(), Rewritten(Sparse())]).index(corpus).with_prompts({"1.rewriter": prompt})
-    measured = unshown(model, [str(number) for number in asked])
+    measured = leakage_free_retrievers(model, [str(number) for number in asked])
     assert sorted(place for _, places in measured for place in places) == list(range(len(asked)))
     for retriever, places in measured:
-        left = {row["query"] for row in retriever.prompted()["1.rewriter"].prompt.shown}
+        left = {row["query"] for row in retriever.prompted_parts()["1.rewriter"].prompt.demos}
         assert not left & {str(asked[place]) for place in places}
         assert {str(number) for number in shown} - left <= {str(asked[place]) for place in places}
 
@@ -273,16 +273,16 @@ def test_the_pool_draws_by_seed_within_the_part_s_budget(part: Any, bench: Bench
     def pool(seed: int) -> list[PartCandidate]:
         language_model = bench.corpus.require_language_model()
         task = PartTask(part, fixed, examples, 9, seed, [], lambda prompt, query_id: 0.0, language_model)
-        return Pool().propose_for_part(task)
+        return PromptPool().propose_for_part(task)
 
     found = pool(0)
     assert [one.digest for one in found] == [one.digest for one in pool(0)] != [one.digest for one in pool(1)]
     assert len({one.digest for one in [fixed, *found]}) == len(found) + 1 > 4
     for one in found:
-        assert len(one.prompt.shown) <= part.demonstrations
+        assert len(one.prompt.demos) <= part.demonstrations
         assert one.prompt.instruction in PART_POOLS[part.task][one.style].instructions
-        assert one.prompt.chosen
-        assert all(row["query"] for row in one.prompt.shown)
+        assert one.prompt.optimized
+        assert all(row["query"] for row in one.prompt.demos)
     assert {one.style for one in found} == set(PART_POOLS[part.task])
 
 
@@ -290,7 +290,7 @@ def test_a_rewriter_is_told_in_the_words_that_were_chosen(docstrings: list[Docum
     language_model, script = script_lm(lambda messages: "terms")
     corpus = Corpus(docstrings, language_model=language_model)
     wording = PART_POOLS["rewrite"]["several"]
-    prompt = PartPrompt(wording.instructions[0], wording.written[:2])
+    prompt = PartPrompt(wording.instructions[0], wording.demo_queries[:2])
     rewritten = Rewritten(Sparse(), repeat=1).index(corpus).with_prompts({"rewriter": prompt})
     assert rewritten.rewrite(["open a file"]) == ["open a file terms"]
     (request,) = script.requests

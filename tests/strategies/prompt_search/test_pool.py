@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from zero2ir.data.records import JudgedDocument
-from zero2ir.strategies.prompt_search.pool import INSTRUCTIONS, LEAST_HELD_OUT, TEMPERATURES, Pool
+from zero2ir.strategies.prompt_search.pool import INSTRUCTIONS, MIN_HELD_OUT_PAIRS, TEMPERATURES, PromptPool
 from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.passages import passages
 from zero2ir.synthetic.settings import StyleName
@@ -15,7 +15,7 @@ from zero2ir.synthetic.styles import STYLES
 
 
 def test_candidates_are_distinct_and_vary_in_everything(task: WritingTask) -> None:
-    found = Pool().propose(replace(task, number=40))
+    found = PromptPool().propose(replace(task, number=40))
     assert len({one.digest for one in [task.fixed, *found]}) == 41
     assert {one.origin for one in found} == {"pool"}
     assert {one.style for one in found} == set(STYLES)
@@ -30,9 +30,9 @@ def test_candidates_are_distinct_and_vary_in_everything(task: WritingTask) -> No
 
 def test_some_judged_queries_are_always_left_to_measure_with(task: WritingTask) -> None:
     judged = {row.query_id: row for row in task.writer.judgments}
-    for one in Pool(own_style=1.0).propose(replace(task, number=30)):
+    for one in PromptPool(own_style=1.0).propose(replace(task, number=30)):
         assert one.style == "judgments"
-        assert len(judged) - len(one.shown) >= LEAST_HELD_OUT
+        assert len(judged) - len(one.shown) >= MIN_HELD_OUT_PAIRS
         for shown in one.demonstrations:
             row = judged[shown.query_id]
             document = task.writer.corpus.documents[task.writer.corpus.number_of[row.doc_id]]
@@ -41,22 +41,22 @@ def test_some_judged_queries_are_always_left_to_measure_with(task: WritingTask) 
 
 
 def test_a_share_of_the_fixed_style_and_of_some_others(task: WritingTask) -> None:
-    found = Pool(["claim", "judgments"], own_style=0.0).propose(replace(task, number=10))
+    found = PromptPool(["claim", "judgments"], own_style=0.0).propose(replace(task, number=10))
     assert {one.style for one in found} == {"claim"}
-    assert {one.style for one in Pool(["judgments"]).propose(task)} == {"judgments"}
+    assert {one.style for one in PromptPool(["judgments"]).propose(task)} == {"judgments"}
 
 
 def test_the_seed_alone_decides(task: WritingTask) -> None:
-    assert Pool().propose(task) == Pool().propose(task)
-    assert Pool().propose(task) != Pool().propose(replace(task, seed=1))
-    assert Pool().propose(replace(task, number=2)) == Pool().propose(task)[:2]
+    assert PromptPool().propose(task) == PromptPool().propose(task)
+    assert PromptPool().propose(task) != PromptPool().propose(replace(task, seed=1))
+    assert PromptPool().propose(replace(task, number=2)) == PromptPool().propose(task)[:2]
 
 
 def test_without_a_relevant_judgment_the_own_style_shows_nothing(
     make_task: Callable[..., WritingTask], script_lm: Callable[..., Any], judgments: list[JudgedDocument]
 ) -> None:
     none = [row for row in judgments if not row.relevance]
-    found = Pool(own_style=1.0).propose(make_task(script_lm(str)[0], rows=none))
+    found = PromptPool(own_style=1.0).propose(make_task(script_lm(str)[0], rows=none))
     assert {one.demonstrations for one in found} == {()}
 
 
@@ -69,4 +69,4 @@ def test_every_style_has_instructions_of_its_own() -> None:
 @pytest.mark.parametrize("options", [{"own_style": 1.5}, {"styles": ["haiku"]}])
 def test_senseless_pools_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="choose styles of judgments, question"):
-        Pool(**options)
+        PromptPool(**options)

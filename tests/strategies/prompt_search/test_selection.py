@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from zero2ir.strategies.prompt_search.selection import (
     PRIOR_DEGREES,
     Evidence,
-    Trust,
+    GainPrior,
     choose_prompt,
     gains,
     simplest_of_best,
     survivors,
 )
 
-TRUST = Trust(0.02, 0.02)
+TRUST = GainPrior(0.02, 0.02)
 value = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 known = st.one_of(value, value, value, st.just(float("nan")))
 
@@ -49,7 +49,7 @@ def test_expected_gains_by_hand() -> None:
     synthetic_shared = 0.02 / 2
     synthetic_variance = (PRIOR_DEGREES * synthetic_shared + 0.02) / (PRIOR_DEGREES + 1) / 2 + 0.1**2
     weights = np.array([1 / 0.05**2, 1 / judged_variance, 1 / synthetic_variance])
-    found = gains(Evidence(judged, synthetic), Trust(0.05, 0.1))
+    found = gains(Evidence(judged, synthetic), GainPrior(0.05, 0.1))
     assert found.mean[1] == pytest.approx(weights @ [0, 0.1, 0.2] / weights.sum())
     assert found.error[1] == pytest.approx(weights.sum() ** -0.5)
     assert found.mean[2] == 0  # one query tells nothing, and the synthetic ones no difference
@@ -59,7 +59,7 @@ def test_expected_gains_by_hand() -> None:
 def test_synthetic_queries_alone_can_only_say_so_much() -> None:
     few, many = (only_synthetic(np.stack([np.zeros(n), np.full(n, 0.1)])) for n in (10, 10_000))
     assert gains(many, TRUST).mean[1] == pytest.approx(0.1 / 2)  # as the two deviations allow, which are equal
-    assert gains(many, Trust(0.02, 0.1)).mean[1] < gains(many, TRUST).mean[1]
+    assert gains(many, GainPrior(0.02, 0.1)).mean[1] < gains(many, TRUST).mean[1]
     assert gains(few, TRUST).mean[1] == pytest.approx(gains(many, TRUST).mean[1])  # nothing varies in either
 
 
@@ -87,7 +87,7 @@ def test_the_optimism_of_a_choice_by_luck_is_seen() -> None:
     optimism = []
     for _ in range(100):
         lucky = only_judged(rng.normal(0.4, 0.15, (16, 10)))
-        choice = choose_prompt([lucky, lucky], Trust(0.1, 0.1), complexity(16), [4])
+        choice = choose_prompt([lucky, lucky], GainPrior(0.1, 0.1), complexity(16), [4])
         if choice.index:
             optimism.append(choice.as_dict()["optimism"])
             assert optimism[-1] == pytest.approx(choice.observed_gain - choice.cross_validated_gain, abs=1e-4)
@@ -106,7 +106,7 @@ def test_a_candidate_earns_nothing_from_a_query_that_it_was_shown() -> None:
 
 @given(evidence(), st.sampled_from([0.01, 0.1]), st.sampled_from([0.01, 0.1]))
 def test_the_choice_was_measured_and_is_none_of_a_loss(found: Evidence, prior: float, further: float) -> None:
-    trust, order = Trust(prior, further), complexity(len(found.judged))
+    trust, order = GainPrior(prior, further), complexity(len(found.judged))
     choice = choose_prompt([found, found], trust, order, [3])
     assert found.measured[choice.index]
     assert choice.expected_gain >= 0

@@ -17,15 +17,15 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, best
+from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.fixed_prompt import SYNTHETIC, FixedPrompt
+from zero2ir.strategies.fixed_prompt import SYNTHETIC_CHOICE, FixedPrompt
 from zero2ir.strategies.prompt_search.candidates import Demonstration, PromptCandidate
 from zero2ir.strategies.prompt_search.proposals import NothingProposed, Proposer, WritingTask
-from zero2ir.strategies.prompt_search.strategy import FOUND, PromptSearch, first_dense, inner_model
+from zero2ir.strategies.prompt_search.strategy import FOUND_PROMPT_CHOICE, PromptSearch, first_dense, proxy_model
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 
@@ -57,9 +57,9 @@ class Pupil(Retriever):
         for row, query in zip(scores, queries, strict=True):
             row[(self.qrels[query] + np.arange(1, 3 + len(query) % 4)) % self.n_documents] = 1
             row[self.qrels[query]] = self.value
-        return best(scores, k, candidates=candidates)
+        return top_k(scores, k, candidates=candidates)
 
-    def search_toward(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
+    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
         raise NotImplementedError
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -127,7 +127,7 @@ def inputs(docstrings: list[Document], tiny_encoder: DenseEncoder, lm: LanguageM
         for place, document in enumerate(docstrings[:8])
     ]
     rows, _ = write_queries(corpus, judgments, lm, SETTINGS, 0)
-    return TrainingInputs(corpus, judgments, rows, writing=SETTINGS)
+    return TrainingInputs(corpus, judgments, rows, synthetic_settings=SETTINGS)
 
 
 def pupil(inputs: TrainingInputs) -> Pupil:
@@ -138,12 +138,12 @@ def pupil(inputs: TrainingInputs) -> Pupil:
 
 def with_lm(inputs: TrainingInputs, language_model: LanguageModel | None) -> TrainingInputs:
     corpus = Corpus(inputs.corpus.documents, inputs.corpus.encoders, language_model=language_model)
-    return TrainingInputs(corpus, inputs.judgments, inputs.synthetic, writing=inputs.writing)
+    return TrainingInputs(corpus, inputs.judgments, inputs.synthetic, synthetic_settings=inputs.synthetic_settings)
 
 
 def test_the_prompt_whose_queries_teach_most_is_found_and_learned_from_in_full(inputs: TrainingInputs) -> None:
     fitted = PromptSearch([Given(BAD, GOOD)], **HALVING).fit(pupil(inputs), inputs)
-    assert fitted.chosen == FOUND
+    assert fitted.chosen == FOUND_PROMPT_CHOICE
     assert isinstance(fitted.retriever, Pupil)
     assert {query.split()[-1] for query in fitted.retriever.learned_from} == {"useful"}
     written = {row.doc_id for row in inputs.synthetic}
@@ -157,7 +157,7 @@ def test_the_prompt_whose_queries_teach_most_is_found_and_learned_from_in_full(i
     assert fixed["judged"]["n"] == 6
     assert good["synthetic"] == 1.0
     assert fitted.report["prompt_choice"]["observed_gain"] > 0.3
-    assert good["digest"] in fitted.because
+    assert good["digest"] in fitted.reason
     assert json.loads(json.dumps(fitted.report)) == fitted.report
 
 
@@ -167,7 +167,7 @@ def test_without_anything_better_the_fixed_prompt_stays_and_all_is_as_with_fixed
     fitted = PromptSearch([Given(GOOD[:5])], **HALVING).fit(model, inputs)
     assert [one["chosen"] for one in fitted.report["prompts"]] == [True, False]
     assert fitted.chosen == usual.chosen
-    assert fitted.because == f"the fixed prompt stays among 2; {usual.because}"
+    assert fitted.reason == f"the fixed prompt stays among 2; {usual.reason}"
     np.testing.assert_array_equal(fitted.values, usual.values)
     assert {key: fitted.report[key] for key in usual.report} == usual.report
 
@@ -206,12 +206,12 @@ def test_the_development_queries_are_for_other_documents_than_the_candidates(
 
     made = []
 
-    class Watched(prompt.PathSearch):
+    class Watched(prompt.QueryPromptSearch):
         def search(self, candidates: Sequence[PromptCandidate]) -> Any:
             made.append(self)
             return super().search(candidates)
 
-    monkeypatch.setattr(prompt, "PathSearch", Watched)
+    monkeypatch.setattr(prompt, "QueryPromptSearch", Watched)
     PromptSearch([Given(GOOD)], **HALVING).fit(pupil(inputs), inputs)
     (search,) = made
     assert len(search.development) > 5
@@ -223,28 +223,28 @@ def test_the_development_queries_are_for_other_documents_than_the_candidates(
 
 def test_a_proposer_without_ideas_is_noted_and_passed_over(inputs: TrainingInputs) -> None:
     fitted = PromptSearch([Nobody(), Given(GOOD)], **HALVING).fit(pupil(inputs), inputs)
-    assert fitted.chosen == FOUND
+    assert fitted.chosen == FOUND_PROMPT_CHOICE
     assert fitted.report["proposals"] == {"mipro": "mipro has nothing to say", "pool": 1, "lm_calls": 0}
     alone = PromptSearch([Nobody()], **HALVING).fit(pupil(inputs), inputs)
-    assert (alone.chosen, len(alone.report["prompts"])) == (SYNTHETIC, 1)
+    assert (alone.chosen, len(alone.report["prompts"])) == (SYNTHETIC_CHOICE, 1)
 
 
 def test_what_learns_nothing_needs_no_search(inputs: TrainingInputs, lm: LanguageModel) -> None:
     before = lm.usage.calls
     fitted = PromptSearch().fit(Sparse().index(inputs.corpus), inputs)
-    assert fitted.because.startswith("this model learns nothing from examples; ")
+    assert fitted.reason.startswith("this model learns nothing from examples; ")
     assert lm.usage.calls == before
 
 
 def test_the_cheap_model_is_the_first_dense_part(inputs: TrainingInputs) -> None:
     static, heavy = Dense("static", "encoder"), Dense("pretrained", "encoder")
     hybrid = Hybrid([Sparse(), Hybrid([Sparse(), static])]).index(inputs.corpus)
-    assert inner_model(hybrid, inputs) is static
+    assert proxy_model(hybrid, inputs) is static
     assert first_dense(Hybrid([Sparse(), Sparse()])) is None
     sparse = Sparse().index(inputs.corpus)
-    assert inner_model(sparse, inputs) is sparse
+    assert proxy_model(sparse, inputs) is sparse
     inputs.corpus.encoders["pretrained"] = inputs.corpus.encoders["static"]
-    cheap = inner_model(Hybrid([Sparse(), heavy]).index(inputs.corpus), inputs)
+    cheap = proxy_model(Hybrid([Sparse(), heavy]).index(inputs.corpus), inputs)
     assert isinstance(cheap, Dense)
     assert (cheap.encoder, cheap.learning) == ("pretrained", "adapter")
 

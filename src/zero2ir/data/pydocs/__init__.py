@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document, Judgment, Query, RawCollection
 
-FOLDER = Path(__file__).parent
+DATA_FOLDER = Path(__file__).parent
 
 
 def read() -> RawCollection:
@@ -22,7 +22,7 @@ def read() -> RawCollection:
     Raises:
         subprocess.CalledProcessError: the interpreter that reads the documents failed; it says why on standard error.
     """
-    rows, failed = read_documents()
+    rows, failed = read_pydocs()
     documents = [Document(*row) for row in rows]
     version = ".".join(map(str, sys.version_info[:3]))
     queries, judgments, lacking = questions({document.doc_id for document in documents}, version)
@@ -61,5 +61,5 @@ def _read_judgments() -> Iterator[Judgment]:
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
-    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+    with (DATA_FOLDER / name).open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

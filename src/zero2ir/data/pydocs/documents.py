@@ -53,7 +53,7 @@ BARE_SIGNATURE = re.compile(r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)")
 UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")
 
 
-class Found(NamedTuple):
+class DocumentedObject(NamedTuple):
     """A documented object; ``depth`` counts the classes from which its docstring may come, 0 outside of classes."""
 
     depth: int
@@ -62,7 +62,7 @@ class Found(NamedTuple):
     value: object
 
 
-def read_documents() -> tuple[list[tuple[str, str, str]], int]:
+def read_pydocs() -> tuple[list[tuple[str, str, str]], int]:
     """Reads the standard library's documents in a fresh interpreter.
 
     Returns:
@@ -77,16 +77,16 @@ def read_documents() -> tuple[list[tuple[str, str, str]], int]:
 
 
 def collect() -> tuple[list[tuple[str, str, str]], int]:
-    """What ``read_documents`` returns, from this very interpreter."""
-    found, failed = list(_topics()), 0
+    """What ``read_pydocs`` returns, from this very interpreter."""
+    objects, failed = list(_topics()), 0
     for name in _module_names():
         try:
             module = importlib.import_module(name)
         except ImportError:  # a part that this build or platform lacks
             failed += 1
             continue
-        found += _of_module(module)
-    return _distinct(found), failed
+        objects += _of_module(module)
+    return _distinct(objects), failed
 
 
 def _module_names() -> list[str]:
@@ -94,13 +94,13 @@ def _module_names() -> list[str]:
     return sorted({*public - EXCLUDED, *SUBMODULES})
 
 
-def _topics() -> Iterator[Found]:
+def _topics() -> Iterator[DocumentedObject]:
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     for name, text in topics.items():
-        yield Found(0, f"topics.{name}", text.strip(), text)
+        yield DocumentedObject(0, f"topics.{name}", text.strip(), text)
 
 
-def _of_module(module: ModuleType) -> Iterator[Found]:
+def _of_module(module: ModuleType) -> Iterator[DocumentedObject]:
     name = "os.path" if module.__name__ in ("posixpath", "ntpath") else module.__name__
     prefix = "" if name == "builtins" else f"{name}."
     for key in getattr(module, "__all__", dir(module)):
@@ -118,7 +118,7 @@ def _defined_in(value: object, module: str) -> bool:
     return home.partition(".")[0].lstrip("_") == module.partition(".")[0]
 
 
-def _of_class(doc_id: str, owner: type) -> Iterator[Found]:
+def _of_class(doc_id: str, owner: type) -> Iterator[DocumentedObject]:
     depth = len(owner.__mro__)
     yield from _of_object(doc_id, owner, depth)
     members = {key: value for base in reversed(owner.__mro__) for key, value in vars(base).items()}
@@ -128,16 +128,16 @@ def _of_class(doc_id: str, owner: type) -> Iterator[Found]:
             yield from _of_object(f"{doc_id}.{key}", value, depth)
 
 
-def _of_object(doc_id: str, value: object, depth: int = 0) -> Iterator[Found]:
+def _of_object(doc_id: str, value: object, depth: int = 0) -> Iterator[DocumentedObject]:
     text = (inspect.getdoc(value) or "").strip()
     if len(text.split()) >= MINIMUM_WORDS and not BARE_SIGNATURE.fullmatch(text):
-        yield Found(depth, doc_id, text, value)
+        yield DocumentedObject(depth, doc_id, text, value)
 
 
-def _distinct(found: list[Found]) -> list[tuple[str, str, str]]:
+def _distinct(objects: list[DocumentedObject]) -> list[tuple[str, str, str]]:
     """One document a text and an id; where names share a text, the defining and then the shortest name stands."""
-    by_text: dict[str, Found] = {}
-    for item in sorted(found, key=lambda item: (item.depth, len(item.doc_id), item.doc_id)):
+    by_text: dict[str, DocumentedObject] = {}
+    for item in sorted(objects, key=lambda item: (item.depth, len(item.doc_id), item.doc_id)):
         by_text.setdefault(item.text, item)
     by_id = {item.doc_id: item for item in reversed(by_text.values())}
     return [(doc_id, doc_id + _signature(item.value), item.text) for doc_id, item in sorted(by_id.items())]

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.data.answer_words import KINDS, parsed
+from zero2ir.data.answer_words import ANSWER_KINDS, parse_text
 
-ASKED = {"date": "when", "number": "how many", "name": "who", "": "what"}
-KEPT = 0.7  # share of the words around the answer that stay in the question
-REACH = 8  # words before and behind the answer that the question is made of
+QUESTION_WORD = {"date": "when", "number": "how many", "name": "who", "": "what"}
+KEPT_WORD_SHARE = 0.7  # share of the words around the answer that stay in the question
+CONTEXT_WORDS = 8  # words before and behind the answer that the question is made of
 
 
 class Cloze(NamedTuple):
@@ -38,25 +38,28 @@ def cloze(text: str, rng: np.random.Generator) -> Cloze | None:
     Source: Lewis, Denoyer and Riedel, ACL 2019, arXiv 1906.04980, section 2: identity cloze with a question word and
     word dropping.
     """
-    words = parsed(text)
+    words = parse_text(text)
     if len(words.spans) == 0 or len(words.places) < 4:
         return None
     first, behind, kind = _answer(text, rng)
-    around = [*range(max(0, first - REACH), first), *range(behind, min(behind + REACH, len(words.places)))]
-    kept = [number for number in around if rng.random() < KEPT] or around
+    around = [
+        *range(max(0, first - CONTEXT_WORDS), first),
+        *range(behind, min(behind + CONTEXT_WORDS, len(words.places))),
+    ]
+    kept = [number for number in around if rng.random() < KEPT_WORD_SHARE] or around
     if not kept:
         return None
     asked = " ".join(text[slice(*words.places[number])] for number in kept)
-    return Cloze(f"{ASKED[kind]} {asked}?", int(words.places[first, 0]), int(words.places[behind - 1, 1]))
+    return Cloze(f"{QUESTION_WORD[kind]} {asked}?", int(words.places[first, 0]), int(words.places[behind - 1, 1]))
 
 
 def _answer(text: str, rng: np.random.Generator) -> tuple[int, int, str]:
     """A span of a text, as word numbers from first to behind the last, and its kind; "" for none."""
-    words = parsed(text)
-    sums = {kind: np.concatenate([[0], np.cumsum(words.kinds[kind])]) for kind in KINDS}
+    words = parse_text(text)
+    sums = {kind: np.concatenate([[0], np.cumsum(words.kinds[kind])]) for kind in ANSWER_KINDS}
     first, behind = words.spans.T
-    whole = {kind: np.flatnonzero(sums[kind][behind] - sums[kind][first] == behind - first) for kind in KINDS}
-    known = [kind for kind in KINDS if len(whole[kind])]
+    whole = {kind: np.flatnonzero(sums[kind][behind] - sums[kind][first] == behind - first) for kind in ANSWER_KINDS}
+    known = [kind for kind in ANSWER_KINDS if len(whole[kind])]
     kind = known[rng.integers(len(known))] if known else ""
     among = whole[kind] if kind else np.arange(len(words.spans))
     chosen = words.spans[among[rng.integers(len(among))]]

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.data.answers import answer_places
+from zero2ir.data.answers import answer_spans
 from zero2ir.data.records import Document
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.multitask import TaskName, joined, pieces, token_places
+from zero2ir.encoders.multitask import TaskName, pieces, question_with_passage, token_offsets
 from zero2ir.encoders.multitask_training.cloze import Cloze, cloze
-from zero2ir.encoders.multitask_training.labels import TITLES, Labels
+from zero2ir.encoders.multitask_training.labels import SOURCE_TITLES, Labels
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.pretext.adjacency import Adjacency
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 from zero2ir.encoders.pretext.tasks import PairTasks
 from zero2ir.encoders.pretext.title import Title
 
-Row = tuple[Any, ...]
+TrainingRow = tuple[Any, ...]
 COLUMNS: Mapping[TaskName, tuple[str, ...]] = {
     "rank": ("anchor", "positive"),
     "passages": ("anchor", "positive"),
@@ -27,13 +27,13 @@ COLUMNS: Mapping[TaskName, tuple[str, ...]] = {
     "classify_query": ("text", "label"),
     "classify_document": ("text", "label"),
 }
-NONE = (0, 0)  # the first token: no answer
-UNANSWERED = 0.25  # share of the questions that are asked of another passage
-NEIGHBOURS = Adjacency(sentences=2)
+NO_ANSWER_SPAN = (0, 0)  # the first token: no answer
+UNANSWERABLE_SHARE = 0.25  # share of the questions that are asked of another passage
+PASSAGE_PAIRS = Adjacency(sentences=2)
 
 
 @dataclass(frozen=True)
-class Lessons:
+class MultitaskDataset:
     """Makes the rows of every task; nothing of a query is looked at that is not judged.
 
     Attributes:
@@ -54,9 +54,9 @@ class Lessons:
     tokenizer: Any
     prompts: tuple[str, str] = ("", "")
 
-    def epoch(self, task: TaskName, rng: np.random.Generator) -> list[Row]:
+    def epoch(self, task: TaskName, rng: np.random.Generator) -> list[TrainingRow]:
         """One pass over the documents, judged queries spread evenly among them."""
-        makers: Mapping[TaskName, tuple[Callable[..., Iterator[Row]], Callable[..., Iterator[Row]]]] = {
+        makers: Mapping[TaskName, tuple[Callable[..., Iterator[TrainingRow]], Callable[..., Iterator[TrainingRow]]]] = {
             "rank": (self._rank, self._judged_rank),
             "passages": (self._passages, self._judged_passages),
             "answer": (self._answers, self._judged_answers),
@@ -64,50 +64,52 @@ class Lessons:
             "classify_document": (self._classified_documents, lambda _: iter(())),
         }
         rows, judged = (list(make(rng)) for make in makers[task])
-        return mingled(rows, [judged[number] for number in rng.permutation(len(judged))], self.settings.judged)
+        return interleave_judged_rows(
+            rows, [judged[number] for number in rng.permutation(len(judged))], self.settings.judged_share
+        )
 
-    def _pair(self, query: str, text: str) -> Row:
+    def _pair(self, query: str, text: str) -> TrainingRow:
         before_query, before_document = self.prompts
         return before_query + query, before_document + text
 
-    def _rank(self, rng: np.random.Generator) -> Iterator[Row]:
-        shared = self.labels.source == TITLES  # such a title finds many documents, and so teaches nothing of one
-        tasks = [task for task in self.pairs.on if not (shared and isinstance(task, Title))]
+    def _rank(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
+        shared = self.labels.source == SOURCE_TITLES  # such a title finds many documents, and so teaches nothing of one
+        tasks = [task for task in self.pairs.enabled if not (shared and isinstance(task, Title))]
         rows = [self._pair(*pair) for task in tasks for pair in task.pairs(self.documents, rng)]
         yield from (rows[number] for number in rng.permutation(len(rows)))
 
-    def _judged_rank(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _judged_rank(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for example in self.judged:
             yield self._pair(example.query, self.documents[example.positive].content)
 
-    def _passages(self, rng: np.random.Generator) -> Iterator[Row]:
-        yield from (self._pair(*pair) for pair in NEIGHBOURS.pairs(self.documents, rng))
+    def _passages(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
+        yield from (self._pair(*pair) for pair in PASSAGE_PAIRS.pairs(self.documents, rng))
 
-    def _judged_passages(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _judged_passages(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for example in self.judged:
             text = self.documents[example.positive].body
-            for places in answer_places(text, example.answers)[:1]:
+            for places in answer_spans(text, example.answers)[:1]:
                 yield self._pair(example.query, text[slice(*self._piece_with(text, *places))])
 
     def questions(self, rng: np.random.Generator) -> Iterator[tuple[str, Cloze]]:
         """A passage of each document, and a question that it answers."""
         for number in rng.permutation(len(self.documents)):
             passage = self._some_passage(self.documents[number], rng)
-            if (made := cloze(passage, rng)) is not None:
-                yield passage, made
+            if (cloze_question := cloze(passage, rng)) is not None:
+                yield passage, cloze_question
 
-    def _answers(self, rng: np.random.Generator) -> Iterator[Row]:
-        for passage, made in self.questions(rng):
-            if rng.random() < UNANSWERED:
+    def _answers(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
+        for passage, cloze_question in self.questions(rng):
+            if rng.random() < UNANSWERABLE_SHARE:
                 other = self._some_passage(self.documents[int(rng.integers(len(self.documents)))], rng)
-                yield joined(self.tokenizer, made.question, other), NONE
-            elif (row := self._answered(passage, made)) is not None:
+                yield question_with_passage(self.tokenizer, cloze_question.question, other), NO_ANSWER_SPAN
+            elif (row := self._answered(passage, cloze_question)) is not None:
                 yield row
 
-    def _judged_answers(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _judged_answers(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for example in self.judged:
             text = self.documents[example.positive].body
-            for places in answer_places(text, example.answers)[:1]:
+            for places in answer_spans(text, example.answers)[:1]:
                 start, end = self._piece_with(text, *places)
                 asked = Cloze(example.query, places[0] - start, min(places[1], end) - start)
                 if (row := self._answered(text[start:end], asked)) is not None:
@@ -115,47 +117,49 @@ class Lessons:
 
     def _piece_with(self, text: str, start: int, end: int) -> tuple[int, int]:
         """The passage in which something starts."""
-        return next(piece for piece in reversed(pieces(text, self.settings.piece_words)) if piece[0] <= start)
+        return next(piece for piece in reversed(pieces(text, self.settings.passage_words)) if piece[0] <= start)
 
-    def _answered(self, passage: str, asked: Cloze) -> Row | None:
+    def _answered(self, passage: str, asked: Cloze) -> TrainingRow | None:
         """A question of a passage with the tokens of its answer; None where these are cut off."""
-        text = joined(self.tokenizer, asked.question, passage)
-        (places,) = token_places(self.tokenizer, [text], self.settings.max_tokens)
+        text = question_with_passage(self.tokenizer, asked.question, passage)
+        (places,) = token_offsets(self.tokenizer, [text], self.settings.max_tokens)
         places = places - (len(text) - len(passage))
         inside = (places[:, 0] < asked.end) & (places[:, 1] > asked.start) & (places[:, 1] > places[:, 0])
         if not inside.any() or places[:, 1].max() < asked.end:
             return None
         return text, (int(inside.argmax()), int(len(inside) - 1 - inside[::-1].argmax()))
 
-    def _classified_queries(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _classified_queries(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for document, label in self._labelled(rng):
-            made = cloze(self._some_passage(document, rng), rng) if rng.random() < 0.5 else None
-            if made is not None:
-                yield self.prompts[0] + made.question, label
+            cloze_question = cloze(self._some_passage(document, rng), rng) if rng.random() < 0.5 else None
+            if cloze_question is not None:
+                yield self.prompts[0] + cloze_question.question, label
             elif (pair := InverseCloze().pair(document, rng)) is not None:
                 yield self.prompts[0] + pair[0], label
 
-    def _judged_classes(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _judged_classes(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for example in self.judged:
-            if (label := int(self.labels.of[example.positive])) >= 0:
+            if (label := int(self.labels.class_ids[example.positive])) >= 0:
                 yield self.prompts[0] + example.query, label
 
-    def _classified_documents(self, rng: np.random.Generator) -> Iterator[Row]:
+    def _classified_documents(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
         for document, label in self._labelled(rng):
             yield self.prompts[1] + self._some_passage(document, rng), label
 
     def _labelled(self, rng: np.random.Generator) -> Iterator[tuple[Document, int]]:
         for number in rng.permutation(len(self.documents)):
-            if (label := int(self.labels.of[number])) >= 0:
+            if (label := int(self.labels.class_ids[number])) >= 0:
                 yield self.documents[number], label
 
     def _some_passage(self, document: Document, rng: np.random.Generator) -> str:
         """A passage of a document's text; its title may be the class, or the answer to too much."""
-        passages = pieces(document.body, self.settings.piece_words)
+        passages = pieces(document.body, self.settings.passage_words)
         return document.body[slice(*passages[rng.integers(len(passages))])]
 
 
-def mingled(rows: Sequence[Row], judged: Sequence[Row], share: float) -> list[Row]:
+def interleave_judged_rows(
+    rows: Sequence[TrainingRow], judged: Sequence[TrainingRow], share: float
+) -> list[TrainingRow]:
     """Rows with others among them, evenly, which come again and again until they have their share."""
     if not judged or not share:
         return list(rows)
@@ -164,10 +168,10 @@ def mingled(rows: Sequence[Row], judged: Sequence[Row], share: float) -> list[Ro
     number = max(1, round(share * len(rows)))
     again = cycle(judged)
     places = np.linspace(0, len(rows), number, endpoint=False).astype(int)
-    found = list(rows)
+    output = list(rows)
     for place in reversed(places):
-        found.insert(place, next(again))
-    return found
+        output.insert(place, next(again))
+    return output
 
 
 def schedule(sizes: Sequence[int], steps: int, temperature: float, rng: np.random.Generator) -> np.ndarray:

@@ -10,12 +10,12 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.clusters import cluster
 from zero2ir.errors import InputError
 
-LEAST = 5  # documents of a class that titles make
-COVERED = 0.9  # share of the documents in such classes, or titles are no classes
-LEAST_DOCUMENTS = 20
-TERMS = 3  # that name a cluster
-TITLES = "the documents' titles"
-CLUSTERS = "clusters of the documents"
+MIN_DOCUMENTS_PER_CLASS = 5  # documents of a class that titles make
+MIN_COVERED_SHARE = 0.9  # share of the documents in such classes, or titles are no classes
+MIN_DOCUMENTS = 20
+TERMS_PER_CLASS_NAME = 3  # that name a cluster
+SOURCE_TITLES = "the documents' titles"
+SOURCE_CLUSTERS = "clusters of the documents"
 
 
 class Labels(NamedTuple):
@@ -23,12 +23,12 @@ class Labels(NamedTuple):
 
     Attributes:
         names: n_classes; of a title, or of the terms that are typical of a cluster.
-        of: (n_documents,) int64 the class of each document, -1 where it has none.
+        class_ids: (n_documents,) int64 the class of each document, -1 where it has none.
         source: where they come from, in words.
     """
 
     names: tuple[str, ...]
-    of: np.ndarray
+    class_ids: np.ndarray
     source: str
 
 
@@ -45,9 +45,9 @@ def label_documents(documents: Sequence[Document], clusters: int, seed: int) -> 
     Raises:
         InputError: there are too few documents to tell classes apart.
     """
-    if len(documents) < LEAST_DOCUMENTS:
+    if len(documents) < MIN_DOCUMENTS:
         raise InputError(
-            f"multitask: {len(documents)} documents are too few for classes; give {LEAST_DOCUMENTS}, or use model=dense"
+            f"multitask: {len(documents)} documents are too few for classes; give {MIN_DOCUMENTS}, or use model=dense"
         )
     return by_titles(documents) or _by_clusters(documents, clusters, seed)
 
@@ -55,10 +55,10 @@ def label_documents(documents: Sequence[Document], clusters: int, seed: int) -> 
 def by_titles(documents: Sequence[Document]) -> Labels | None:
     """The titles as classes; None where they are none."""
     counts = Counter(document.title for document in documents if document.title.strip())
-    names = tuple(sorted(title for title, count in counts.items() if count >= LEAST))
-    if len(names) < 2 or sum(counts[name] for name in names) < COVERED * len(documents):
+    names = tuple(sorted(title for title, count in counts.items() if count >= MIN_DOCUMENTS_PER_CLASS))
+    if len(names) < 2 or sum(counts[name] for name in names) < MIN_COVERED_SHARE * len(documents):
         return None
-    return Labels(names, of_titles(documents, names), TITLES)
+    return Labels(names, of_titles(documents, names), SOURCE_TITLES)
 
 
 def of_titles(documents: Sequence[Document], names: Sequence[str]) -> np.ndarray:
@@ -69,9 +69,9 @@ def of_titles(documents: Sequence[Document], names: Sequence[str]) -> np.ndarray
 
 def _by_clusters(documents: Sequence[Document], clusters: int, seed: int) -> Labels:
     contents = [document.content for document in documents]
-    number = min(clusters, max(2, len(documents) // (2 * LEAST)))
+    number = min(clusters, max(2, len(documents) // (2 * MIN_DOCUMENTS_PER_CLASS)))
     found, of = np.unique(cluster(contents, number, seed), return_inverse=True)
-    return Labels(_typical(contents, of, len(found)), of.astype(np.int64), CLUSTERS)
+    return Labels(_typical(contents, of, len(found)), of.astype(np.int64), SOURCE_CLUSTERS)
 
 
 def _typical(contents: Sequence[str], of: np.ndarray, classes: int) -> tuple[str, ...]:
@@ -88,5 +88,5 @@ def _typical(contents: Sequence[str], of: np.ndarray, classes: int) -> tuple[str
     names = []
     for number in range(classes):
         more = np.asarray(weights[of == number].mean(axis=0)).ravel() - usual
-        names.append(f"{number}: {', '.join(words[np.argsort(-more, kind='stable')[:TERMS]])}")
+        names.append(f"{number}: {', '.join(words[np.argsort(-more, kind='stable')[:TERMS_PER_CLASS_NAME]])}")
     return tuple(names)

@@ -6,7 +6,7 @@ from typing import Any
 from zero2ir.encoders.multitask import CLASSIFYING, Heads, TaskName
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 
-LEARNED = r"\.(head|log_variance)\b"  # what begins at random, or at nothing, by its parameters' names
+LEARNED_PARAMETERS = r"\.(head|log_variance)\b"  # what begins at random, or at nothing, by its parameters' names
 
 
 def task_losses(model: Any, tasks: Sequence[TaskName], classes: int, settings: MultitaskSettings) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def task_losses(model: Any, tasks: Sequence[TaskName], classes: int, settings: M
     return {task: _weighed(_task_loss(model, task, classes, settings), settings) for task in tasks}
 
 
-def start_from(losses: Mapping[str, Any], heads: Heads) -> None:
+def load_heads(losses: Mapping[str, Any], heads: Heads) -> None:
     """Sets the heads to those that were learned before, in place."""
     import torch
 

@@ -22,8 +22,8 @@ class MultitaskSettings(BaseModel):
         temperature: tasks take turns by the T-th root of how many rows they have; 1 is in proportion.
         weights: of the tasks' losses: "equal", or "uncertainty", learned.
         clusters: classes, at most, where the documents' titles are none.
-        piece_words: words of a passage, at most, which is made of whole sentences where they are no longer.
-        judged: share of the rows that comes from judged queries, where there are any.
+        passage_words: words of a passage, at most, which is made of whole sentences where they are no longer.
+        judged_share: share of the rows that comes from judged queries, where there are any.
         held_out: share of the documents that is learned from by no task; the heads are measured on them.
         checkpoints: so often, evenly over the training, one is written; 0 is never.
 
@@ -44,7 +44,7 @@ class MultitaskSettings(BaseModel):
     temperature: Annotated[float, Field(ge=1)] = 1.0
     weights: Literal["equal", "uncertainty"] = "equal"
     clusters: Annotated[int, Field(ge=2)] = 20
-    piece_words: Annotated[int, Field(ge=8)] = 40
-    judged: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    passage_words: Annotated[int, Field(ge=8)] = 40
+    judged_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
     checkpoints: Annotated[int, Field(ge=0)] = 0

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import DocumentTask, Pair, sentences
+from zero2ir.encoders.pretext.base import DocumentTask, TextPair, split_sentences
 from zero2ir.errors import InputError
 
 
@@ -36,21 +36,21 @@ class Adjacency(DocumentTask):
             )
         if self.unit == "documents" and len(documents) < 2:
             raise InputError("pairs.adjacency: a single document has no next one; take unit: passages")
-        if self.unit == "passages" and all(len(sentences(document.text)) < 2 for document in documents):
+        if self.unit == "passages" and all(len(split_sentences(document.text)) < 2 for document in documents):
             raise InputError(
                 "pairs.adjacency: every document is a single sentence, so no passage has a neighbour; "
                 "leave adjacency out, or take unit: documents where their order means something"
             )
 
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         if self.unit == "passages":
             yield from super().pairs(documents, rng)
             return
         for number in rng.permutation(max(0, len(documents) - 1)):
             yield documents[number].content, documents[number + 1].content
 
-    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
-        pieces = sentences(document.text)
+    def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
+        pieces = split_sentences(document.text)
         if len(pieces) < 2:
             return None
         length = min(self.sentences, len(pieces) // 2)

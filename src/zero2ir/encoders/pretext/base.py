@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from zero2ir.data.records import Document
 from zero2ir.encoders.sentences import SENTENCE_END
 
-LEAST_WORDS = 3  # of a query
+MIN_PRETEXT_WORDS = 3  # of a query
 
-Pair = tuple[str, str]  # query, document text
+TextPair = tuple[str, str]  # query, document text
 
 
 class PairTask(BaseModel, ABC):
@@ -20,7 +20,7 @@ class PairTask(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @abstractmethod
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         """One epoch of pairs, in random order.
 
         Args:
@@ -40,16 +40,16 @@ class DocumentTask(PairTask):
     """A task that looks at one document at a time."""
 
     @abstractmethod
-    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+    def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
         """(query, document text), or None where the document gives no pair."""
 
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         for number in rng.permutation(len(documents)):
             pair = self.pair(documents[number], rng)
             if pair is not None:
                 yield pair
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Splits a text after full stops, question and exclamation marks and at blank lines; drops very short pieces."""
-    return [piece for piece in SENTENCE_END.split(text) if len(piece.split()) >= LEAST_WORDS]
+    return [piece for piece in SENTENCE_END.split(text) if len(piece.split()) >= MIN_PRETEXT_WORDS]

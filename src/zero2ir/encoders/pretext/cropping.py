@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import LEAST_WORDS, DocumentTask, Pair
+from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextPair
 
 
 class Cropping(DocumentTask):
@@ -28,13 +28,13 @@ class Cropping(DocumentTask):
             raise ValueError(f"shortest={self.shortest} is more than longest={self.longest}; swap them")
         return self
 
-    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+    def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
         words = document.content.split()
-        if len(words) < 2 * LEAST_WORDS:
+        if len(words) < 2 * MIN_PRETEXT_WORDS:
             return None
         return self._span(words, rng), self._span(words, rng)
 
     def _span(self, words: list[str], rng: np.random.Generator) -> str:
-        length = max(LEAST_WORDS, round(len(words) * rng.uniform(self.shortest, self.longest)))
+        length = max(MIN_PRETEXT_WORDS, round(len(words) * rng.uniform(self.shortest, self.longest)))
         start = int(rng.integers(len(words) - length + 1))
         return " ".join(words[start : start + length])

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from zero2ir.encoders.pretext.reconstruction import Reconstruction
-from zero2ir.encoders.training import quiet
+from zero2ir.encoders.training import quiet_transformers
 
-DELETED = 0.6  # share of the words, at random
+DELETED_SHARE = 0.6  # share of the words, at random
 
 
 class Denoising(Reconstruction):
@@ -20,19 +20,19 @@ class Denoising(Reconstruction):
     """
 
     def columns(self, texts: Sequence[str], rng: np.random.Generator) -> Mapping[str, list[str]]:
-        return {"damaged": [damaged(text, rng) for text in texts], "text": list(texts)}
+        return {"damaged": [delete_words(text, rng) for text in texts], "text": list(texts)}
 
     def loss(self, model: Any) -> Any:
         from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
-        with quiet():  # it lists the decoder's weights that are new
+        with quiet_transformers():  # it lists the decoder's weights that are new
             return DenoisingAutoEncoderLoss(model)
 
 
-def damaged(text: str, rng: np.random.Generator) -> str:
+def delete_words(text: str, rng: np.random.Generator) -> str:
     """What is left of a text when most of its words are deleted; at least one word of it."""
     words = text.split()
     if not words:
         return text
-    kept = [word for word, draw in zip(words, rng.random(len(words)), strict=True) if draw >= DELETED]
+    kept = [word for word, draw in zip(words, rng.random(len(words)), strict=True) if draw >= DELETED_SHARE]
     return " ".join(kept or [words[rng.integers(len(words))]])

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import LEAST_WORDS, DocumentTask, Pair, sentences
+from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextPair, split_sentences
 
 
 class InverseCloze(DocumentTask):
@@ -20,13 +20,13 @@ class InverseCloze(DocumentTask):
 
     keep: Annotated[float, Field(ge=0, le=1)] = 0.1
 
-    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
-        pieces = sentences(document.text)
+    def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
+        pieces = split_sentences(document.text)
         if len(pieces) < 2:
             words = document.text.split()
-            if len(words) < 2 * LEAST_WORDS:
+            if len(words) < 2 * MIN_PRETEXT_WORDS:
                 return None
-            length = max(LEAST_WORDS, len(words) // 3)
+            length = max(MIN_PRETEXT_WORDS, len(words) // 3)
             start = int(rng.integers(len(words) - length + 1))
             query = " ".join(words[start : start + length])
             rest = " ".join(words[:start] + words[start + length :])

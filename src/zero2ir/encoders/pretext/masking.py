@@ -7,9 +7,9 @@ import numpy as np
 
 from zero2ir.encoders.pretext.reconstruction import Reconstruction
 
-SHARE = 0.15  # of the tokens is to be told ...
-MASKED = 0.8  # ... of which so many are hidden, ...
-REPLACED = 0.1  # ... so many are another token, and the others stand as they are
+MASKING_SHARE = 0.15  # of the tokens is to be told ...
+MASKED_SHARE = 0.8  # ... of which so many are hidden, ...
+REPLACED_SHARE = 0.1  # ... so many are another token, and the others stand as they are
 
 
 class Masking(Reconstruction):
@@ -52,9 +52,9 @@ def _masked_token_loss(model: Any) -> Any:
             fate = torch.rand(tokens.shape, generator=generator, device=tokens.device)
             other = torch.randint(len(model.tokenizer), tokens.shape, generator=generator, device=tokens.device)
             special = torch.isin(tokens, torch.tensor(model.tokenizer.all_special_ids, device=tokens.device))
-            chosen = (draw < SHARE) & ~special
-            hidden = torch.where(chosen & (fate < MASKED), model.tokenizer.mask_token_id, tokens)
-            hidden = torch.where(chosen & (fate >= 1 - REPLACED), other, hidden)
+            chosen = (draw < MASKING_SHARE) & ~special
+            hidden = torch.where(chosen & (fate < MASKED_SHARE), model.tokenizer.mask_token_id, tokens)
+            hidden = torch.where(chosen & (fate >= 1 - REPLACED_SHARE), other, hidden)
             states = body(input_ids=hidden, attention_mask=shown).last_hidden_state[chosen]  # -> (n_chosen, hidden)
             if not len(states):  # a batch of a few words
                 return states.sum()

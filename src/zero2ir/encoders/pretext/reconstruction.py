@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import readable
-from zero2ir.encoders.pretext.learning import split
-from zero2ir.encoders.training import Checks, Loss, Watch, train_in_order
+from zero2ir.encoders.pretext.training import split_documents
+from zero2ir.encoders.training import Checkpointing, CheckpointSettings, LossPoint, train_in_order
 
 
 class ReconstructionFit(BaseModel):
@@ -51,10 +51,10 @@ def learn_reconstruction(
     documents: Sequence[Document],
     task: Reconstruction,
     settings: ReconstructionFit,
-    checks: Checks,
+    checkpoints: CheckpointSettings,
     seed: int,
     folder: Path | None = None,
-) -> list[Loss]:
+) -> list[LossPoint]:
     """Trains a network in place to reconstruct the documents.
 
     Args:
@@ -62,7 +62,7 @@ def learn_reconstruction(
         documents: in the collection's order; no query of it is looked at.
         task: what is restored from what.
         settings: how long and how hard.
-        checks: how it is watched.
+        checkpoints: how it is watched.
         seed: of the damage, the weights that the task adds, what is held out, and dropout.
         folder: keeps the checkpoints; None for no resumption.
 
@@ -73,7 +73,8 @@ def learn_reconstruction(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
     kept, held_out = (
-        readable([document.content for document in part]) for part in split(documents, checks.held_out, seed)
+        readable([document.content for document in part])
+        for part in split_documents(documents, checkpoints.held_out, seed)
     )
     rng = np.random.default_rng(seed)
     drawn = [kept[number] for _ in range(settings.epochs) for number in rng.permutation(len(kept))]
@@ -89,7 +90,7 @@ def learn_reconstruction(
         task.columns(drawn, rng),
         settings,
         seed,
-        watch=Watch(checks, asked, folder),
+        checkpointing=Checkpointing(checkpoints, asked, folder),
     )
     model.eval()
     return curve

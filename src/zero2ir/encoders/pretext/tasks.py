@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.pretext.adjacency import Adjacency
-from zero2ir.encoders.pretext.base import Pair, PairTask
+from zero2ir.encoders.pretext.base import PairTask, TextPair
 from zero2ir.encoders.pretext.cropping import Cropping
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
+from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
 from zero2ir.encoders.pretext.title import Title
-from zero2ir.encoders.pretext.written import Written
 
 
 class PairTasks(BaseModel):
@@ -32,16 +32,16 @@ class PairTasks(BaseModel):
     title: Title | None = None
     cropping: Cropping | None = None
     adjacency: Adjacency | None = None
-    written: Written | None = None
+    synthetic: SyntheticPairs | None = None
 
     @model_validator(mode="after")
     def _at_least_one(self) -> Self:
-        if not self.on:
+        if not self.enabled:
             raise ValueError(f"no task is on; list at least one of {', '.join(type(self).model_fields)}")
         return self
 
     @property
-    def on(self) -> list[PairTask]:
+    def enabled(self) -> list[PairTask]:
         """The tasks that are on, in a fixed order."""
         return [task for _, task in self if task is not None]
 
@@ -56,32 +56,32 @@ class PairTasks(BaseModel):
         Raises:
             InputError: says which one, why, and what to do.
         """
-        for task in self.on:
+        for task in self.enabled:
             task.check(documents)
 
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         """One epoch: every task's pairs in a pass of its own, so that a batch rarely holds one document twice.
 
         Args:
             documents: in the collection's order.
             rng: the source of chance.
         """
-        for task in self.on:
+        for task in self.enabled:
             yield from task.pairs(documents, rng)
 
-    def informed(self, ordered: bool, written: Sequence[tuple[str, str]]) -> "PairTasks":
+    def with_collection(self, ordered: bool, written: Sequence[tuple[str, str]]) -> "PairTasks":
         """The same tasks with what they have to know of a collection.
 
         Args:
             ordered: whether the order of its documents means something.
-            written: (query, doc_id) of the accepted synthetic queries.
+            synthetic: (query, doc_id) of the accepted synthetic queries.
         """
         known: dict[str, PairTask] = {}
         if self.adjacency is not None:
             known["adjacency"] = self.adjacency.model_copy(update={"ordered": ordered})
-        if self.written is not None:
-            known["written"] = self.written.model_copy(update={"queries": tuple(written)})
+        if self.synthetic is not None:
+            known["synthetic"] = self.synthetic.model_copy(update={"queries": tuple(written)})
         return self.model_copy(update=known)
 
 
-DEFAULT = PairTasks(inverse_cloze=InverseCloze(), title=Title())
+DEFAULT_PAIR_TASKS = PairTasks(inverse_cloze=InverseCloze(), title=Title())

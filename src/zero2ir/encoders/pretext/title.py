@@ -3,11 +3,11 @@
 import numpy as np
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import DocumentTask, Pair
+from zero2ir.encoders.pretext.base import DocumentTask, TextPair
 
 
 class Title(DocumentTask):
     """A document's title and its text; a document that lacks one of them gives no pair."""
 
-    def pair(self, document: Document, rng: np.random.Generator) -> Pair | None:
+    def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
         return (document.title, document.text) if document.title and document.text else None

@@ -55,7 +55,7 @@ function draw(next) {
   at("stopped").textContent = view.stopped || "";
   at("effect").textContent = view.effect || "Not known before the first batch is judged.";
   at("agreement").textContent = view.agreement || "";
-  for (const button of document.querySelectorAll("nav button")) button.disabled = button.dataset.key === "u" ? !view.answers : !view.item;
+  for (const button of document.querySelectorAll("nav button")) button.disabled = button.dataset.key === "u" ? !view.answer_count : !view.item;
   if (view.item) {
     at("query").textContent = view.item.query;
     at("doc_id").textContent = view.item.doc_id;
@@ -79,13 +79,13 @@ function ranked(found) {
   const row = element("li", "");
   row.append(element("strong", found.doc_id));
   if (found.grade !== null) row.append(" ", element("span", String(found.grade), "given"));
-  row.append(element("span", found.beginning, "beginning"));
+  row.append(element("span", found.snippet, "snippet"));
   return row;
 }
 
 function doubt(one) {
   const row = element("li", "");
-  row.append(element("strong", one.query), element("span", `${one.doc_id}: ${one.why}`, "beginning"));
+  row.append(element("strong", one.query), element("span", `${one.doc_id}: ${one.reason}`, "snippet"));
   for (const grade of [0, 1, 2]) {
     const button = element("button", String(grade));
     button.type = "button";
@@ -97,7 +97,7 @@ function doubt(one) {
 }
 
 async function again(one, grade) {
-  draw(await ask("again", { query_id: one.query_id, doc_id: one.doc_id, grade, answers: view.answers }));
+  draw(await ask("again", { query_id: one.query_id, doc_id: one.doc_id, grade, answer_count: view.answer_count }));
 }
 
 function goOn() {
@@ -111,11 +111,11 @@ function goOn() {
 async function press(key) {
   if (!view || busy) return;
   if (key === "n") return goOn();
-  const answers = view.answers;
+  const answers = view.answer_count;
   let next = null;
-  if (key === "u" && answers) next = await ask("undo", { answers });
-  else if (view.item && key === "s") next = await ask("answer", { grade: null, answers });
-  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answers });
+  if (key === "u" && answers) next = await ask("undo", { answer_count: answers });
+  else if (view.item && key === "s") next = await ask("answer", { grade: null, answer_count: answers });
+  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answer_count: answers });
   draw(next);
 }
 
@@ -126,7 +126,7 @@ document.addEventListener("keydown", (event) => {
 for (const button of document.querySelectorAll("nav button")) button.addEventListener("click", () => press(button.dataset.key));
 at("next").addEventListener("click", goOn);
 at("save")?.addEventListener("click", async () => {
-  const said = await ask("save", { answers: view.answers });
+  const said = await ask("save", { answer_count: view.answer_count });
   if (said?.lines) at("saved").replaceChildren(...said.lines.map((line) => element("li", line)));
 });
 ask("view").then(draw);

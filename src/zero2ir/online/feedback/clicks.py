@@ -31,7 +31,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PositionBased(_Settings):
+class PositionBasedModel(_Settings):
     """Whether people look at a document depends on its rank alone: with probability rank ** -``bias``.
 
     Source: Craswell et al., WSDM 2008, doi:10.1145/1341531.1341545; the form of the curve: Joachims, Swaminathan and
@@ -51,7 +51,7 @@ class PositionBased(_Settings):
         return rng.random(attraction.shape) < attraction * self.examination(attraction.shape[1])
 
 
-class Dependent(_Settings):
+class DependentClickModel(_Settings):
     """People read from the top; after each click they go on with probability ``persistence``.
 
     Source: Guo, Liu and Wang, WSDM 2009, doi:10.1145/1498759.1498818.
@@ -71,7 +71,7 @@ class Dependent(_Settings):
         return clicked
 
 
-class Cascade(Dependent):
+class CascadeModel(DependentClickModel):
     """People read from the top and stop at their first click.
 
     Source: Craswell et al., WSDM 2008, doi:10.1145/1341531.1341545.

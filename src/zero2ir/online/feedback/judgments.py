@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.data.judgments import normalised
-from zero2ir.online.feedback.position_bias import Shown, examination, tallied
+from zero2ir.online.feedback.position_bias import ImpressionCounts, count_impressions, examination
 
 if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
@@ -19,18 +19,18 @@ class ClickSettings(BaseModel):
 
     Attributes:
         clip: the most that a click may count, however rarely its rank is looked at.
-        sure: how probable it has to be that a document attracts more, or less, clicks than the documents that are
-            shown do on average, for it to count as relevant, or as not relevant.
+        min_certainty: how probable it has to be that a document attracts more, or less, clicks than the documents that
+            are shown do on average, for it to count as relevant, or as not relevant.
         shown: looks at an average document that every document is given beforehand.
-        corrected: whether ranks are told apart at all; without it, every click counts 1.
+        debias: whether ranks are told apart at all; without it, every click counts 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     clip: Annotated[float, Field(ge=1)] = 10.0
-    sure: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    shown: Annotated[float, Field(gt=0)] = 1.0
-    corrected: bool = True
+    min_certainty: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    prior_impressions: Annotated[float, Field(gt=0)] = 1.0
+    debias: bool = True
 
 
 class WeightedJudgment(NamedTuple):
@@ -57,7 +57,7 @@ def from_feedback(events: Iterable["FeedbackEvent"], settings: ClickSettings) ->
     events = list(events)
     grades = from_grades(events)
     graded = {(normalised(row.query), row.doc_id) for row in grades}
-    clicked = from_clicks(tallied(events), settings)
+    clicked = from_clicks(count_impressions(events), settings)
     return [*grades, *(row for row in clicked if (normalised(row.query), row.doc_id) not in graded)]
 
 
@@ -74,7 +74,7 @@ def from_grades(events: Iterable["FeedbackEvent"]) -> list[WeightedJudgment]:
     return [WeightedJudgment(*key, grade, float(grade)) for key, grade in medians.items()]
 
 
-def from_clicks(tally: Sequence[Shown], settings: ClickSettings) -> list[WeightedJudgment]:
+def from_clicks(tally: Sequence[ImpressionCounts], settings: ClickSettings) -> list[WeightedJudgment]:
     """The documents that clicks tell to be relevant, or not to be, with enough certainty.
 
     A click counts by the inverse of how likely its rank is to be looked at, w = min(1 / examination, clip), and a
@@ -90,23 +90,23 @@ def from_clicks(tally: Sequence[Shown], settings: ClickSettings) -> list[Weighte
 
     if not tally:
         return []
-    looked = examination(tally) if settings.corrected else np.ones(max(row.position for row in tally))
+    looked = examination(tally) if settings.debias else np.ones(max(row.position for row in tally))
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys((row.query, row.doc_id) for row in tally))}
     pair = np.array([pairs[row.query, row.doc_id] for row in tally])
     theta = looked[[row.position - 1 for row in tally]]
     weight = np.minimum(1 / theta, settings.clip)
     clicks = np.bincount(pair, weight * [row.clicks for row in tally])
-    looks = np.bincount(pair, weight * theta * [row.shown for row in tally])
-    effective = looks / np.bincount(pair, weight**2 * theta * [row.shown for row in tally])  # per look, at most 1
+    looks = np.bincount(pair, weight * theta * [row.impressions for row in tally])
+    effective = looks / np.bincount(pair, weight**2 * theta * [row.impressions for row in tally])  # per look, at most 1
     average = min(float(clicks.sum() / looks.sum()), 1.0)
-    for_it = settings.shown * average + effective * clicks
-    against = settings.shown * (1 - average) + effective * np.maximum(looks - clicks, 0.0)
+    for_it = settings.prior_impressions * average + effective * clicks
+    against = settings.prior_impressions * (1 - average) + effective * np.maximum(looks - clicks, 0.0)
     attraction = for_it / (for_it + against)
     above = beta.sf(average, for_it, against) if 0 < average < 1 else np.full(len(pairs), 0.5)
     return [
-        _judged(key, float(level), float(average), share >= settings.sure)
+        _judged(key, float(level), float(average), share >= settings.min_certainty)
         for key, level, share in zip(pairs, attraction, above, strict=True)
-        if share >= settings.sure or share <= 1 - settings.sure
+        if share >= settings.min_certainty or share <= 1 - settings.min_certainty
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from zero2ir.errors import InputError
-from zero2ir.io.sqlite import Database
+from zero2ir.io.sqlite import SQLiteTable
 
 Kind = Literal["grade", "click", "impression", "nothing"]
 
@@ -20,7 +20,7 @@ class FeedbackEvent(NamedTuple):
         doc_id: of the document; empty for "nothing".
         position: of the document in the ranking, 1 is the first; None where it is not known.
         grade: 0 for not relevant, 1, 2, ...; None but for "grade".
-        at: seconds since 1970.
+        timestamp: seconds since 1970.
         user: who it was; empty where nobody is told from another.
     """
 
@@ -30,11 +30,11 @@ class FeedbackEvent(NamedTuple):
     doc_id: str
     position: int | None
     grade: int | None
-    at: float
+    timestamp: float
     user: str = ""
 
 
-class FeedbackStore(Database):
+class FeedbackStore(SQLiteTable):
     """Events in an SQLite file, in the order in which they came; nothing is ever changed or erased.
 
     An event is on the disk when ``record`` returns, whatever is killed after that, and once only, however often it is
@@ -56,7 +56,7 @@ class FeedbackStore(Database):
         doc_id TEXT NOT NULL,
         position INTEGER,
         grade INTEGER,
-        at REAL NOT NULL,
+        timestamp REAL NOT NULL,
         user TEXT NOT NULL
     ) STRICT
     """
@@ -78,7 +78,7 @@ class FeedbackStore(Database):
         for event in events:
             _check(event)
         with self._writing() as connection:
-            rows = "INSERT INTO events (event_id, kind, query, doc_id, position, grade, at, user)"
+            rows = "INSERT INTO events (event_id, kind, query, doc_id, position, grade, timestamp, user)"
             statement = f"{rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
             return sum(connection.execute(statement, event).rowcount for event in events)
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_folder
 from zero2ir.program.program import load_program, program_digest
-from zero2ir.tracking.registry import BEST, ensure_registered
-from zero2ir.tracking.runs import MOST_CHARACTERS, metric_name, quiet
+from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
+from zero2ir.tracking.runs import MAX_CHARACTERS, metric_name, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from zero2ir.online.feedback.improve import Improved
+    from zero2ir.online.feedback.improvement import ImprovementResult
 
-REPLACED = "replaced"  # tag of a version: the version that it took the alias from
-DIGEST = "digest"  # tag of a version: of the program
-SEARCHER = "searcher"  # the artifact
+REPLACED_TAG = "replaced"  # tag of a version: the version that it took the alias from
+DIGEST_TAG = "digest"  # tag of a version: of the program
+PROGRAM_ARTIFACT = "program"  # the artifact
 
 
-class Versions:
+class ProgramVersions:
     """All versions of one searcher.
 
     Args:
@@ -59,23 +59,25 @@ class Versions:
         client = self._client()
         if (known := self._version_of(client, digest)) is not None:
             return known
-        short = {key: value[:MOST_CHARACTERS] for key, value in tags.items()}
+        short = {key: value[:MAX_CHARACTERS] for key, value in tags.items()}
         run_id = client.create_run(
-            experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST: digest}
+            experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST_TAG: digest}
         ).info.run_id
         for key, value in metrics.items():
             client.log_metric(run_id, metric_name(key), value)
-        client.log_artifacts(run_id, str(folder), SEARCHER)
+        client.log_artifacts(run_id, str(folder), PROGRAM_ARTIFACT)
         client.set_terminated(run_id)
-        with quiet():
+        with quiet_mlflow():
             ensure_registered(client, self.name)
-            made = client.create_model_version(self.name, f"runs:/{run_id}/{SEARCHER}", run_id, tags={DIGEST: digest})
+            made = client.create_model_version(
+                self.name, f"runs:/{run_id}/{PROGRAM_ARTIFACT}", run_id, tags={DIGEST_TAG: digest}
+            )
         return str(made.version)
 
     def best(self) -> str | None:
         """The version that ``best`` points to; None where nothing is registered."""
         found = self._client().search_registered_models(f"name='{self.name}'")
-        version = found[0].aliases.get(BEST) if found else None
+        version = found[0].aliases.get(BEST_ALIAS) if found else None
         return None if version is None else str(version)
 
     def move_alias(self, version: str) -> None:
@@ -84,8 +86,8 @@ class Versions:
         if before == version:
             return
         if before is not None:
-            client.set_model_version_tag(self.name, version, REPLACED, before)
-        client.set_registered_model_alias(self.name, BEST, version)
+            client.set_model_version_tag(self.name, version, REPLACED_TAG, before)
+        client.set_registered_model_alias(self.name, BEST_ALIAS, version)
 
     def roll_back(self, folder: Path) -> str:
         """Puts the version that ``best`` pointed to before in place of a folder, and lets it point there again.
@@ -101,11 +103,11 @@ class Versions:
             raise InputError(
                 f"{self.name}: nothing is registered under this name; zero2ir improve registers a searcher"
             )
-        before = client.get_model_version(self.name, best).tags.get(REPLACED)
+        before = client.get_model_version(self.name, best).tags.get(REPLACED_TAG)
         if before is None:
             raise InputError(f"{self.name}: version {best} was the first; there is nothing to roll back to")
         self.fetch(before, folder)
-        client.set_registered_model_alias(self.name, BEST, before)
+        client.set_registered_model_alias(self.name, BEST_ALIAS, before)
         return str(before)
 
     def fetch(self, version: str, folder: Path) -> None:
@@ -117,12 +119,12 @@ class Versions:
         client = self._client()
         run_id = str(client.get_model_version(self.name, version).run_id)
         with TemporaryDirectory() as below:
-            found = client.download_artifacts(run_id, SEARCHER, below)
+            found = client.download_artifacts(run_id, PROGRAM_ARTIFACT, below)
             load_program(found)
             with finished_folder(folder) as part:
                 shutil.copytree(found, part, dirs_exist_ok=True)
 
-    def replace(self, folder: Path, improved: "Improved") -> str:
+    def replace(self, folder: Path, improved: "ImprovementResult") -> str:
         """Registers the searcher in a folder and what came of improving it, and puts the better one there.
 
         The alias points to what the folder holds, before and after.
@@ -136,9 +138,9 @@ class Versions:
         """
         self.move_alias(self.register(folder, {}, {}))
         with TemporaryDirectory() as below:
-            improved.program.save(Path(below) / SEARCHER)
-            tags = {"better": str(improved.better), "said": improved.text}
-            version = self.register(Path(below) / SEARCHER, improved.figures, tags)
+            improved.program.save(Path(below) / PROGRAM_ARTIFACT)
+            tags = {"better": str(improved.better), "text": improved.text}
+            version = self.register(Path(below) / PROGRAM_ARTIFACT, improved.figures, tags)
         if improved.better:
             self.fetch(version, folder)
             self.move_alias(version)
@@ -146,7 +148,9 @@ class Versions:
 
     def _version_of(self, client: "MlflowClient", digest: str) -> str | None:
         """The version of a searcher that is registered already."""
-        found = [one for one in client.search_model_versions(f"name='{self.name}'") if one.tags.get(DIGEST) == digest]
+        found = [
+            one for one in client.search_model_versions(f"name='{self.name}'") if one.tags.get(DIGEST_TAG) == digest
+        ]
         return str(min(int(one.version) for one in found)) if found else None
 
     def _client(self) -> "MlflowClient":
@@ -157,7 +161,7 @@ def client_of(uri: str) -> "MlflowClient":
     """Who talks to the tracking store and registry at this URI; a new store is made."""
     import mlflow
 
-    with quiet():
+    with quiet_mlflow():
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     return client

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-BINS = 10
-FLOOR = 1e-3  # the least share of a bin: an empty one would be infinitely far away
+PSI_BINS = 10
+PSI_FLOOR = 1e-3  # the least share of a bin: an empty one would be infinitely far away
 ENOUGH, BATCH = 20, 200  # permutations: so many as extreme ones tell enough; so many at a time
-MOST = 400  # of each side whose vectors are compared
+MAX_MMD_VECTORS = 400  # of each side whose vectors are compared
 
 
 def stability_index(reference: np.ndarray, current: np.ndarray) -> float:
@@ -19,14 +19,14 @@ def stability_index(reference: np.ndarray, current: np.ndarray) -> float:
 
     Source: Yurdakul and Naranjo 2020, Journal of Risk Model Validation, doi:10.21314/JRMV.2020.227.
     """
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(reference, np.linspace(0, 1, PSI_BINS + 1)[1:-1]))
     shares = [_shares(values, edges) for values in (reference, current)]
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
 def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    return np.maximum(counts / counts.sum(), FLOOR)
+    return np.maximum(counts / counts.sum(), PSI_FLOOR)
 
 
 def distribution_p(reference: np.ndarray, current: np.ndarray) -> float:
@@ -59,7 +59,8 @@ def vectors_p(reference: np.ndarray, current: np.ndarray, *, permutations: int, 
     """
     rng = np.random.default_rng(seed)
     sides = [
-        side if len(side) <= MOST else side[np.sort(rng.permutation(len(side))[:MOST])] for side in (reference, current)
+        side if len(side) <= MAX_MMD_VECTORS else side[np.sort(rng.permutation(len(side))[:MAX_MMD_VECTORS])]
+        for side in (reference, current)
     ]
     pooled = np.concatenate(sides).astype(np.float64)
     distances = _squared(pooled, pooled)

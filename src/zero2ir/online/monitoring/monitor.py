@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import holm
 from zero2ir.online.monitoring.drift import distribution_p, stability_index, vectors_p
-from zero2ir.online.monitoring.observations import QUERIES, Measured, Meter, Observation
+from zero2ir.online.monitoring.searches import QUERY_VECTORS, SearchEvent, SearchSignals, SignalMeter
 
 if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
-LEAST = 20  # searches on each side, of which a signal is known
+MIN_SEARCHES = 20  # searches on each side, of which a signal is known
 
 
 class MonitorSettings(BaseModel):
@@ -24,7 +24,7 @@ class MonitorSettings(BaseModel):
 
     Attributes:
         level: how often an alert may be false, over all looks together.
-        looks: how many looks share it, e.g. 30 for a month of daily ones.
+        planned_checks: how many looks share it, e.g. 30 for a month of daily ones.
         examples: queries that an alert shows for each signal.
         seed: of draws and permutations.
     """
@@ -32,7 +32,7 @@ class MonitorSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    looks: Annotated[int, Field(ge=1)] = 30
+    planned_checks: Annotated[int, Field(ge=1)] = 30
     examples: Annotated[int, Field(ge=0)] = 5
     seed: int = 0
 
@@ -46,7 +46,7 @@ class Signal(NamedTuple):
         current: its mean in the window.
         stability: the population stability index.
         p_value: for all signals and all looks together (Holm, Bonferroni).
-        moved: whether that is an alert.
+        drifted: whether that is an alert.
         examples: the queries that show it most, where it moved.
     """
 
@@ -55,12 +55,12 @@ class Signal(NamedTuple):
     current: float
     stability: float
     p_value: float
-    moved: bool
+    drifted: bool
     examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Look:
+class DriftCheck:
     """What a look at a window found.
 
     Attributes:
@@ -75,12 +75,12 @@ class Look:
     searches: int
     first: float
     last: float
-    measured: Measured
+    measured: SearchSignals
 
     @property
     def alerts(self) -> list[Signal]:
         """The signals that moved."""
-        return [signal for signal in self.signals if signal.moved]
+        return [signal for signal in self.signals if signal.drifted]
 
     @property
     def text(self) -> str:
@@ -98,7 +98,7 @@ class Look:
 def _said(signal: Signal) -> str:
     what = (
         "what is asked about moved"
-        if signal.name == QUERIES
+        if signal.name == QUERY_VECTORS
         else f"{signal.name} moved from {signal.reference:.3g} to {signal.current:.3g} on average"
     )
     shown = "; ".join(repr(query) for query in signal.examples)
@@ -119,70 +119,74 @@ class Monitor:
     """
 
     def __init__(
-        self, program: "Program", reference: Sequence[Observation], settings: MonitorSettings | None = None
+        self, program: "Program", reference: Sequence[SearchEvent], settings: MonitorSettings | None = None
     ) -> None:
-        if len(reference) < LEAST:
-            raise InputError(f"reference: {len(reference)} searches; {LEAST} are the least that says what is usual")
+        if len(reference) < MIN_SEARCHES:
+            raise InputError(
+                f"reference: {len(reference)} searches; {MIN_SEARCHES} are the least that says what is usual"
+            )
         self.settings = settings or MonitorSettings()
-        self.meter = Meter(program, [one.query for one in reference])
+        self.meter = SignalMeter(program, [one.query for one in reference])
         self.reference = self.meter.measure(reference)
 
-    def look(self, window: Sequence[Observation]) -> Look:
-        """Compares a window with the reference; one of ``settings.looks`` looks that share the level.
+    def check_window(self, window: Sequence[SearchEvent]) -> DriftCheck:
+        """Compares a window with the reference; one of ``settings.planned_checks`` looks that share the level.
 
         Raises:
             InputError: there are too few searches in the window.
         """
-        if len(window) < LEAST:
-            raise InputError(f"window: {len(window)} searches; {LEAST} are the least that can be compared")
+        if len(window) < MIN_SEARCHES:
+            raise InputError(f"window: {len(window)} searches; {MIN_SEARCHES} are the least that can be compared")
         current = self.meter.measure(window)
-        times = [one.at for one in window]
-        return Look(self.compared(current), len(window), min(times), max(times), current)
+        times = [one.timestamp for one in window]
+        return DriftCheck(self.compared(current), len(window), min(times), max(times), current)
 
-    def compared(self, current: Measured) -> tuple[Signal, ...]:
+    def compared(self, current: SearchSignals) -> tuple[Signal, ...]:
         """Compares searches that were measured already."""
         tested = [(*self._tested(name, current), name) for name in self._known(current)]
         # so that the least p-value, adjusted, is half of the level
-        needed = self.settings.looks * (len(tested) + 1) / self.settings.level
+        needed = self.settings.planned_checks * (len(tested) + 1) / self.settings.level
         p_value, foreign = vectors_p(
             self.reference.vectors, current.vectors, permutations=math.ceil(2 * needed), seed=self.settings.seed
         )
-        tested.append((p_value, foreign, QUERIES))
-        adjusted = [min(1.0, p * self.settings.looks) for p in holm([p for p, _, _ in tested])]
+        tested.append((p_value, foreign, QUERY_VECTORS))
+        adjusted = [min(1.0, p * self.settings.planned_checks) for p in holm([p for p, _, _ in tested])]
         return tuple(
             self._signal(name, current, p, shows) for p, (_, shows, name) in zip(adjusted, tested, strict=True)
         )
 
-    def _known(self, current: Measured) -> list[str]:
+    def _known(self, current: SearchSignals) -> list[str]:
         """The signals that are known of enough searches on both sides."""
         sides = (self.reference.signals, current.signals)
         return [
-            name for name in sides[0] if all(np.isfinite(side.get(name, np.zeros(0))).sum() >= LEAST for side in sides)
+            name
+            for name in sides[0]
+            if all(np.isfinite(side.get(name, np.zeros(0))).sum() >= MIN_SEARCHES for side in sides)
         ]
 
-    def _tested(self, name: str, current: Measured) -> tuple[float, np.ndarray]:
+    def _tested(self, name: str, current: SearchSignals) -> tuple[float, np.ndarray]:
         """The p-value of a signal, and how much each search of the window shows in which direction it moved."""
         before, now = self.reference.signals[name], current.signals[name]
         before, known = before[np.isfinite(before)], now[np.isfinite(now)]
         direction = 1.0 if known.mean() >= before.mean() else -1.0
         return distribution_p(before, known), np.where(np.isfinite(now), direction * now, -np.inf)
 
-    def _signal(self, name: str, current: Measured, p_value: float, shows: np.ndarray) -> Signal:
+    def _signal(self, name: str, current: SearchSignals, p_value: float, shows: np.ndarray) -> Signal:
         moved = p_value <= self.settings.level
         order = np.argsort(-shows, kind="stable") if moved else np.zeros(0, dtype=int)
         examples = tuple(dict.fromkeys(current.queries[place] for place in order.tolist()))[: self.settings.examples]
-        if name == QUERIES:
+        if name == QUERY_VECTORS:
             return Signal(name, np.nan, np.nan, np.nan, p_value, moved, examples)
         before, now = (side.signals[name][np.isfinite(side.signals[name])] for side in (self.reference, current))
         figures = (float(before.mean()), float(now.mean()), stability_index(before, now))
         return Signal(name, *figures, p_value, moved, examples)
 
-    def watch(self) -> "Watch":
+    def change_detector(self) -> "ChangeDetector":
         """What watches a stream, search by search."""
-        return Watch(self)
+        return ChangeDetector(self)
 
 
-class Detected(NamedTuple):
+class ChangePoint(NamedTuple):
     """A change in a stream.
 
     Attributes:
@@ -196,7 +200,7 @@ class Detected(NamedTuple):
     query: str
 
 
-class Watch:
+class ChangeDetector:
     """Watches each signal of a stream by ADWIN, which cuts its window where two parts of it differ.
 
     ADWIN wants values from 0 to 1: a signal's share of the reference that lies below it. The reference stands in front
@@ -222,19 +226,19 @@ class Watch:
             for value in rng.permutation(self._sorted[name]):
                 detector.update(self._rank(name, value))
 
-    def see(self, search: Observation) -> list[Detected]:
+    def update(self, search: SearchEvent) -> list[ChangePoint]:
         """Takes the next search of the stream; returns the signals of which it shows that they moved."""
-        return self.take(self.monitor.meter.measure([search]))
+        return self.update_all(self.monitor.meter.measure([search]))
 
-    def take(self, measured: Measured) -> list[Detected]:
-        """As ``see``, of one search that was measured already."""
+    def update_all(self, measured: SearchSignals) -> list[ChangePoint]:
+        """As ``update``, of one search that was measured already."""
         found = []
         for name, detector in self._detectors.items():
             value = measured.signals.get(name, np.array([np.nan]))[0]
             if np.isfinite(value):
                 detector.update(self._rank(name, value))
                 if detector.drift_detected:
-                    found.append(Detected(name, self.seen, measured.queries[0]))
+                    found.append(ChangePoint(name, self.seen, measured.queries[0]))
         self.seen += 1
         return found
 

@@ -14,40 +14,40 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file
 from zero2ir.io.lines import read_lines
-from zero2ir.online.monitoring.monitor import Look
-from zero2ir.online.monitoring.observations import FALLBACK, QUERIES, Measured
+from zero2ir.online.monitoring.monitor import DriftCheck
+from zero2ir.online.monitoring.searches import FALLBACK_SIGNAL, QUERY_VECTORS, SearchSignals
 from zero2ir.report.figures import _COLOURS, _GREY, _STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from prometheus_client import CollectorRegistry
 
-LOOKS, PAGE, METRICS = "looks.jsonl", "index.html", "metrics.prom"
+CHECKS_FILE, PAGE_FILE, METRICS_FILE = "checks.jsonl", "index.html", "metrics.prom"
 
 
-def write_report(folder: Path, look: Look, reference: Measured) -> int:
-    """Adds a look to a folder: looks.jsonl, index.html and metrics.prom; returns how many there are now.
+def write_monitoring_report(folder: Path, look: DriftCheck, reference: SearchSignals) -> int:
+    """Adds a look to a folder: checks.jsonl, index.html and metrics.prom; returns how many there are now.
 
     Raises:
-        InputError: looks.jsonl is none.
+        InputError: checks.jsonl is none.
     """
-    looks = [*read_looks(folder), look.as_dict()]
-    with finished_file(folder / LOOKS) as file:
+    looks = [*read_checks(folder), look.as_dict()]
+    with finished_file(folder / CHECKS_FILE) as file:
         file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in looks)
-    with finished_file(folder / PAGE) as file:
+    with finished_file(folder / PAGE_FILE) as file:
         file.write(_page(look, looks, reference))
-    with finished_file(folder / METRICS, "wb") as file:
-        file.write(exposition(registry_of(look, len(looks))))
+    with finished_file(folder / METRICS_FILE, "wb") as file:
+        file.write(prometheus_text(prometheus_registry(look, len(looks))))
     return len(looks)
 
 
-def read_looks(folder: Path) -> list[dict[str, Any]]:
+def read_checks(folder: Path) -> list[dict[str, Any]]:
     """The looks so far, the oldest first.
 
     Raises:
         InputError: a line is none; names it.
     """
-    path = folder / LOOKS
+    path = folder / CHECKS_FILE
     if not path.is_file():
         return []
     looks = []
@@ -61,7 +61,7 @@ def read_looks(folder: Path) -> list[dict[str, Any]]:
     return looks
 
 
-def registry_of(look: Look, looks: int) -> "CollectorRegistry":
+def prometheus_registry(look: DriftCheck, looks: int) -> "CollectorRegistry":
     """The last look as Prometheus metrics; no query is among them."""
     from prometheus_client import CollectorRegistry, Gauge
 
@@ -78,35 +78,35 @@ def registry_of(look: Look, looks: int) -> "CollectorRegistry":
         for signal in look.signals:
             if not math.isnan(value(signal)):
                 gauge.labels(signal.name).set(value(signal))
-    Gauge("zero2ir_drift_looks", "Looks so far", registry=registry).set(looks)
+    Gauge("zero2ir_drift_checks", "Checks so far", registry=registry).set(looks)
     Gauge("zero2ir_drift_searches", "Searches in the window", registry=registry).set(look.searches)
     return registry
 
 
-def exposition(registry: "CollectorRegistry") -> bytes:
+def prometheus_text(registry: "CollectorRegistry") -> bytes:
     """In Prometheus' text format, for a scrape or a node exporter's text files."""
     from prometheus_client import generate_latest
 
     return generate_latest(registry)
 
 
-def metrics_of(look: Look) -> dict[str, float]:
+def mlflow_metrics(look: DriftCheck) -> dict[str, float]:
     """The figures of a look for MLflow."""
     values = {
         f"{signal.name}/{name}": float(getattr(signal, name))
         for signal in look.signals
-        for name in ("reference", "current", "stability", "p_value", "moved")
+        for name in ("reference", "current", "stability", "p_value", "drifted")
     }
     return {"searches": float(look.searches)} | {key: one for key, one in values.items() if not math.isnan(one)}
 
 
-def record(uri: str, name: str, folder: Path, look: Look, number: int) -> None:
+def log_check(uri: str, name: str, folder: Path, look: DriftCheck, number: int) -> None:
     """Records a look in MLflow as a run of its own; looks over time are the steps of its metrics.
 
     Args:
         uri: an MLflow tracking URI.
         name: of the experiment.
-        folder: that ``write_report`` wrote; its page goes along, and with it the queries of the alerts.
+        folder: that ``write_monitoring_report`` wrote; its page goes along, and with it the queries of the alerts.
         look: the last one.
         number: of the look, from 1.
     """
@@ -115,10 +115,10 @@ def record(uri: str, name: str, folder: Path, look: Look, number: int) -> None:
 
     client = client_of(uri)
     moved = ", ".join(signal.name for signal in look.alerts)
-    run = client.create_run(experiment_of(client, name), run_name=f"{name}/look {number}", tags={"moved": moved})
-    for key, value in metrics_of(look).items():
+    run = client.create_run(experiment_of(client, name), run_name=f"{name}/check {number}", tags={"drifted": moved})
+    for key, value in mlflow_metrics(look).items():
         client.log_metric(run.info.run_id, metric_name(key), value, step=number)
-    client.log_artifact(run.info.run_id, str(folder / PAGE))
+    client.log_artifact(run.info.run_id, str(folder / PAGE_FILE))
     client.set_terminated(run.info.run_id)
 
 
@@ -131,7 +131,7 @@ def _json(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _page(look: Look, looks: Sequence[Mapping[str, Any]], reference: Measured) -> str:
+def _page(look: DriftCheck, looks: Sequence[Mapping[str, Any]], reference: SearchSignals) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -160,11 +160,11 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") if at else "an unknown time"
 
 
-def _windows(look: Look, reference: Measured) -> "Figure":
+def _windows(look: DriftCheck, reference: SearchSignals) -> "Figure":
     """One panel a signal: its distribution in the reference and in the window."""
     from matplotlib.figure import Figure
 
-    signals = [signal for signal in look.signals if signal.name != QUERIES]
+    signals = [signal for signal in look.signals if signal.name != QUERY_VECTORS]
     columns = min(3, max(1, len(signals)))
     rows = math.ceil(len(signals) / columns) or 1
     figure = Figure(figsize=(3.2 * columns, 0.4 + 2.0 * rows), layout="constrained")
@@ -172,11 +172,13 @@ def _windows(look: Look, reference: Measured) -> "Figure":
     for axes, signal in zip(grid.flat, signals, strict=False):
         sides = [side.signals[signal.name] for side in (reference, look.measured)]
         sides = [side[np.isfinite(side)] for side in sides]
-        edges = [-0.5, 0.5, 1.5] if signal.name == FALLBACK else np.histogram_bin_edges(np.concatenate(sides), 20)
+        edges = (
+            [-0.5, 0.5, 1.5] if signal.name == FALLBACK_SIGNAL else np.histogram_bin_edges(np.concatenate(sides), 20)
+        )
         for values, colour, label in zip(sides, (_GREY, _COLOURS[3]), ("reference", "window"), strict=True):
             shares = np.full(len(values), 1 / len(values))
             axes.hist(values, bins=edges, weights=shares, color=colour, alpha=0.55, label=label)
-        axes.set_title(f"{signal.name}{': moved' if signal.moved else ''}", fontsize=9, loc="left")
+        axes.set_title(f"{signal.name}{': moved' if signal.drifted else ''}", fontsize=9, loc="left")
     for axes in list(grid.flat)[len(signals) :]:
         axes.set_visible(False)
     grid[0][0].legend(fontsize=7)
@@ -206,7 +208,7 @@ def _history(looks: Sequence[Mapping[str, Any]]) -> "Figure":
             color=_COLOURS[number % len(_COLOURS)],
             label=name,
         )
-    axes.set(yscale="log", xlabel="look", ylabel="p, for all looks")
+    axes.set(yscale="log", xlabel="check", ylabel="p, for all checks")
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 

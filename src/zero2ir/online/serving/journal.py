@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from zero2ir.data.records import Document
-from zero2ir.io.sqlite import Database
+from zero2ir.io.sqlite import SQLiteTable
 
 
-class DocumentJournal(Database):
+class DocumentJournal(SQLiteTable):
     """The last word on each document that was added or removed, in an SQLite file.
 
     Applying it twice is applying it once: a kill at any moment leaves nothing to put right.

@@ -6,24 +6,26 @@ from typing import Any
 import dspy
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from zero2ir.online.serving.service import Service
+from zero2ir.online.serving.service import SearchService
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @dataclass
 class Metrics:
     """The figures of one service since it was opened."""
 
-    service: Service
+    service: SearchService
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
         made: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter("zero2ir_requests", "Requests", ["path", "status"], **made)
-        self.seconds = Histogram("zero2ir_request_seconds", "Time of a request", ["path"], buckets=SECONDS, **made)
+        self.seconds = Histogram(
+            "zero2ir_request_seconds", "Time of a request", ["path"], buckets=LATENCY_BUCKETS, **made
+        )
         self.answers = Counter("zero2ir_answers", "Answers, by who gave them", ["served_by", "decision"], **made)
-        self.steps = Counter("zero2ir_passed_over", "Programs that did not serve", ["program", "reason"], **made)
+        self.steps = Counter("zero2ir_skipped_programs", "Programs that did not serve", ["program", "reason"], **made)
         self.unanswered = Counter("zero2ir_unanswered", "Searches without an answer", **made)
         self.feedback = Counter("zero2ir_feedback", "Events that were recorded", ["kind"], **made)
         documents = Gauge("zero2ir_documents", "Documents in the collection", **made)
@@ -35,9 +37,9 @@ class Metrics:
         """Counts an answer, and who did not give it."""
         served_by = answer.get("served_by") or self.service.program.name
         self.answers.labels(served_by, answer.get("decision") or "answer").inc()
-        self.passed(answer.get("steps") or [])
+        self.count_skipped(answer.get("steps") or [])
 
-    def passed(self, steps: list[dict[str, str]]) -> None:
+    def count_skipped(self, steps: list[dict[str, str]]) -> None:
         """Counts the programs that were passed over."""
         for step in steps:
             self.steps.labels(step["program"], step["reason"]).inc()
@@ -54,7 +56,7 @@ class Metrics:
         return generate_latest(self.registry) + lines
 
 
-def lm_failures(service: Service) -> int:
+def lm_failures(service: SearchService) -> int:
     """How many answers of the program's language model were of no use."""
     language_model = service.program.language_model
     return 0 if language_model is None else language_model.usage.failures

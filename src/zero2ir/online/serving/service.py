@@ -19,10 +19,10 @@ from zero2ir.program.program import Program
 
 LOG = logging.getLogger("zero2ir.online.serving")
 
-FEEDBACK, DOCUMENTS = "feedback.sqlite", "documents.sqlite"
+FEEDBACK_FILE, DOCUMENTS_FILE = "feedback.sqlite", "documents.sqlite"
 
 
-class Service:
+class SearchService:
     """A program, and the folder that keeps what happened to it since it was trained.
 
     The program itself is never written to: what is added, removed and told stands in files beside it, and is there
@@ -43,15 +43,15 @@ class Service:
 
     def __init__(self, program: Program, folder: Path, settings: ServingSettings) -> None:
         self.settings = settings
-        self.feedback = FeedbackStore(folder / FEEDBACK)
-        self.journal = DocumentJournal(folder / DOCUMENTS)
+        self.feedback = FeedbackStore(folder / FEEDBACK_FILE)
+        self.journal = DocumentJournal(folder / DOCUMENTS_FILE)
         self.program = self._now(program)
         self._changing = Lock()
 
     def _now(self, program: Program) -> Program:
         """A program with the documents as they are now."""
         added, removed = self.journal.changes()
-        return program.changed(added, removed) if added or removed else program
+        return program.with_documents(added, removed) if added or removed else program
 
     def warm_up(self) -> dict[str, str]:
         """Searches once with each link of the program, so that no request waits for a network or a server to open.
@@ -59,7 +59,7 @@ class Service:
         Returns:
             The kind of the error of each link that failed, by its name: it is tried again when it is asked.
         """
-        return warmed(self.program)
+        return warm_up_links(self.program)
 
     def replace(self, program: Program) -> None:
         """Puts a newly trained program in service, with the documents as they are now; searches never wait for it.
@@ -69,7 +69,7 @@ class Service:
         """
         with self._changing:
             ready = self._now(program)
-            warmed(ready)
+            warm_up_links(ready)
             self.program = ready
 
     def search(
@@ -101,7 +101,7 @@ class Service:
         except StorageError as error:
             LOG.error("an impression is lost: %s", error)
 
-    def tell(self, event: FeedbackEvent) -> bool:
+    def record_feedback(self, event: FeedbackEvent) -> bool:
         """Keeps what somebody told; False where it is known already.
 
         Raises:
@@ -125,7 +125,7 @@ class Service:
     def _change(self, added: Sequence[Document], removed: Sequence[str]) -> None:
         with self._changing:
             self.program.numbers_of(removed)
-            changed = self.program.changed(added, removed)
+            changed = self.program.with_documents(added, removed)
             self.journal.record(added, removed)
             self.program = changed
 
@@ -141,7 +141,7 @@ class Service:
         self.close()
 
 
-def warmed(program: Program) -> dict[str, str]:
+def warm_up_links(program: Program) -> dict[str, str]:
     """The kind of the error of each of a program's links that failed at a first search, by its name."""
     failed = {}
     for link in program.all_links:

@@ -18,26 +18,26 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from zero2ir import __version__
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
-from zero2ir.io.sockets import HOST, NAMES, same
+from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.metrics import Metrics
-from zero2ir.online.serving.service import LOG, Service
+from zero2ir.online.serving.service import LOG, SearchService
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import NoAnswerError
 
 KEY_VARIABLE = "ZERO2IR_API_KEY"
-OPEN = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service ...
+PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service ...
 PAGE_FILES = "/static-offline-docs/"  # ... and what the page at /docs is made of
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class Typed(BaseModel):
+class StrictModel(BaseModel):
     """A request or an answer; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Result(Typed):
+class SearchHit(StrictModel):
     """A document of an answer; ``probability`` that it is relevant, None where nothing can tell."""
 
     doc_id: str
@@ -48,7 +48,7 @@ class Result(Typed):
     answer: str | None = None
 
 
-class Step(Typed):
+class SkippedProgramResponse(StrictModel):
     """A program that did not serve, and why."""
 
     program: str
@@ -56,21 +56,21 @@ class Step(Typed):
     detail: str
 
 
-class Answer(Typed):
+class SearchResponse(StrictModel):
     """What was found; nothing where the policy abstains.
 
     ``confidence`` is the probability that the first document is relevant; ``served_by`` the program that answered, and
     ``steps`` why those before it did not.
     """
 
-    results: list[Result]
+    results: list[SearchHit]
     confidence: float | None
     decision: Literal["answer", "warn", "abstain"] | None
     served_by: str
-    steps: list[Step]
+    steps: list[SkippedProgramResponse]
 
 
-class Feedback(Typed):
+class FeedbackRequest(StrictModel):
     """What somebody tells; sent again with the same ``event_id`` it counts once."""
 
     event_id: Identifier
@@ -82,19 +82,19 @@ class Feedback(Typed):
     user: Annotated[str, Field(max_length=200)] = ""
 
 
-class Recorded(Typed):
+class FeedbackResponse(StrictModel):
     """Whether it was new."""
 
     recorded: bool
 
 
-class Size(Typed):
+class CollectionSize(StrictModel):
     """How many documents there are now."""
 
     documents: int
 
 
-class Health(Typed):
+class HealthResponse(StrictModel):
     """Whether programs are passed over: "open" circuits."""
 
     status: Literal["ok"]
@@ -105,35 +105,39 @@ class Health(Typed):
 
 def search_type(settings: ServingSettings) -> Any:
     """The type of a search, with the limits that are set."""
-    query = Annotated[str, Field(max_length=settings.query_characters)]
-    count = Annotated[int, Field(ge=1, le=settings.most_results)]
+    query = Annotated[str, Field(max_length=settings.max_query_characters)]
+    count = Annotated[int, Field(ge=1, le=settings.max_results)]
     candidates = Annotated[list[Identifier], Field(max_length=10_000)]
     fields: dict[str, Any] = {
         "query": (query, ...),
-        "k": (count, min(10, settings.most_results)),
+        "k": (count, min(10, settings.max_results)),
         "candidates": (candidates | None, None),
         "deadline": (Annotated[float, Field(gt=0, le=60)] | None, None),
         "user": (Annotated[str, Field(max_length=200)], ""),
     }
-    return create_model("Search", __base__=Typed, __doc__="A query; candidates are document ids to rank.", **fields)
+    return create_model(
+        "Search", __base__=StrictModel, __doc__="A query; candidates are document ids to rank.", **fields
+    )
 
 
 def documents_type(settings: ServingSettings) -> Any:
     """The type of documents to add, with the limits that are set."""
-    text = Annotated[str, Field(max_length=settings.document_characters)]
-    given = create_model("GivenDocument", __base__=Typed, doc_id=(Identifier, ...), title=(text, ""), text=(text, ...))
-    many = Annotated[list[given], Field(min_length=1, max_length=settings.documents_at_once)]  # type: ignore[valid-type]
-    return create_model("Documents", __base__=Typed, documents=(many, ...))
+    text = Annotated[str, Field(max_length=settings.max_document_characters)]
+    request = create_model(
+        "GivenDocument", __base__=StrictModel, doc_id=(Identifier, ...), title=(text, ""), text=(text, ...)
+    )
+    many = Annotated[list[request], Field(min_length=1, max_length=settings.max_documents_per_request)]  # type: ignore[valid-type]
+    return create_model("Documents", __base__=StrictModel, documents=(many, ...))
 
 
-def application(service: Service, hosts: set[str] | None = None, api_key: str | None = None) -> FastAPI:
+def application(service: SearchService, hosts: set[str] | None = None, api_key: str | None = None) -> FastAPI:
     """The service's paths, behind the guard.
 
     Args:
         service: what answers.
         hosts: the names that a request may call this service by; None for any. A browser that was led to 127.0.0.1
             under another name is turned away.
-        api_key: that every request has to bring, but those for ``OPEN``; None for none.
+        api_key: that every request has to bring, but those for ``PUBLIC_PATHS``; None for none.
     """
     metrics = Metrics(service)
     app = FastAPIOffline(title="zero2ir", version=__version__, redoc_url=None)
@@ -159,12 +163,12 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
     async def unanswered(request: Request, error: NoAnswerError) -> JSONResponse:
         steps = [step._asdict() for step in error.steps]
         metrics.unanswered.inc()
-        metrics.passed(steps)
+        metrics.count_skipped(steps)
         return _error(503, str(error), steps=steps)
 
-    @app.post("/search", response_model=Answer)
-    def search(given: searched) -> Response:  # type: ignore[valid-type]
-        asked: Any = given
+    @app.post("/search", response_model=SearchResponse)
+    def search(request: searched) -> Response:  # type: ignore[valid-type]
+        asked: Any = request
         if service.settings.log_queries:
             LOG.info("query %s", json.dumps(asked.query, ensure_ascii=False))
         try:
@@ -176,33 +180,33 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
             metrics.unanswered.inc()
             return _error(503, f"no answer: {service.program.name}: error")
         metrics.answered(answer)
-        return JSONResponse(as_json(answer, documents, service.program.name))
+        return JSONResponse(response_json(answer, documents, service.program.name))
 
     @app.post("/feedback")
-    def feedback(given: Feedback) -> Recorded:
-        recorded = service.tell(FeedbackEvent(**given.model_dump(), at=time.time()))
-        metrics.feedback.labels(given.kind).inc(int(recorded))
-        return Recorded(recorded=recorded)
+    def feedback(request: FeedbackRequest) -> FeedbackResponse:
+        recorded = service.record_feedback(FeedbackEvent(**request.model_dump(), timestamp=time.time()))
+        metrics.feedback.labels(request.kind).inc(int(recorded))
+        return FeedbackResponse(recorded=recorded)
 
     @app.post("/documents")
-    def add(given: given_documents) -> Size:  # type: ignore[valid-type]
-        rows: Any = given
+    def add(request: given_documents) -> CollectionSize:  # type: ignore[valid-type]
+        rows: Any = request
         made = [Document(row.doc_id, row.title, row.text) for row in rows.documents]
         if len({document.doc_id for document in made}) < len(made):
             raise InputError("documents: an id stands twice; give each document once")
         service.add(made)
-        return Size(documents=len(service.program.documents))
+        return CollectionSize(documents=len(service.program.documents))
 
     @app.delete("/documents/{doc_id:path}")
-    def remove(doc_id: str) -> Size:
+    def remove(doc_id: str) -> CollectionSize:
         service.remove([doc_id])
-        return Size(documents=len(service.program.documents))
+        return CollectionSize(documents=len(service.program.documents))
 
     @app.get("/health")
-    def health() -> Health:
+    def health() -> HealthResponse:
         program = service.program
         breakers = {} if program.chain is None else program.chain.breakers
-        return Health(
+        return HealthResponse(
             status="ok",
             program=program.name,
             documents=len(program.documents),
@@ -216,8 +220,8 @@ def application(service: Service, hosts: set[str] | None = None, api_key: str | 
     return app
 
 
-def as_json(answer: Any, documents: list[Document], name: str) -> dict[str, Any]:
-    """An ``Answer``; it is not validated again, since it is our own."""
+def response_json(answer: Any, documents: list[Document], name: str) -> dict[str, Any]:
+    """An ``SearchResponse``; it is not validated again, since it is our own."""
     probabilities = answer.probabilities or [None] * len(documents)
     read = answer.get("answers") or [None] * len(documents)
     return {
@@ -247,10 +251,10 @@ class _Guard:
     """In front of every path: who may ask, how much, and one line in the log without a word of it."""
 
     def __init__(
-        self, app: Any, service: Service, metrics: Metrics, hosts: set[str] | None, api_key: str | None
+        self, app: Any, service: SearchService, metrics: Metrics, hosts: set[str] | None, api_key: str | None
     ) -> None:
         self.app = app
-        self.most = service.settings.body_bytes
+        self.most = service.settings.max_body_bytes
         self.metrics = metrics
         self.hosts = hosts
         self.api_key = api_key
@@ -280,10 +284,10 @@ class _Guard:
     def _refused(self, request: Request) -> JSONResponse | None:
         if self.hosts is not None and request.headers.get("host", "") not in self.hosts:
             return _error(403, "this service is served to this machine alone")
-        if self.api_key is None or request.url.path in OPEN or request.url.path.startswith(PAGE_FILES):
+        if self.api_key is None or request.url.path in PUBLIC_PATHS or request.url.path.startswith(PAGE_FILES):
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and same(key, self.api_key):
+        if scheme.lower() == "bearer" and equal_secrets(key, self.api_key):
             return None
         return _error(401, "send the API key in the header Authorization: Bearer <key>")
 
@@ -320,19 +324,19 @@ def _again(body: bytes, receive: Callable[[], Awaitable[Any]]) -> Callable[[], A
     return give
 
 
-def given_key(host: str) -> str | None:
+def api_key_from_environment(host: str) -> str | None:
     """The API key that the environment holds.
 
     Raises:
         InputError: there is none, and the service would be open to other machines.
     """
     key = os.environ.get(KEY_VARIABLE) or None
-    if key is None and host not in NAMES:
+    if key is None and host not in LOOPBACK_NAMES:
         raise InputError(f"--host {host}: open to other machines; put a key that they have to send into {KEY_VARIABLE}")
     return key
 
 
-def on_hang_up(reopen: Callable[[], None]) -> None:
+def on_sighup(reopen: Callable[[], None]) -> None:
     """Reopens at SIGHUP, in a thread of its own; what is in service stays where that fails, and the log says so."""
 
     def run() -> None:
@@ -346,7 +350,7 @@ def on_hang_up(reopen: Callable[[], None]) -> None:
     signal.signal(signal.SIGHUP, lambda *_: Thread(target=run, daemon=True).start())
 
 
-def serve(service: Service, bound: socket.socket, api_key: str | None) -> None:
+def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> None:
     """Serves until Ctrl-C or SIGTERM, and prints the address first.
 
     Meanwhile every matrix product of numpy has one thread: the product of a query is small, and searches side by side
@@ -356,7 +360,7 @@ def serve(service: Service, bound: socket.socket, api_key: str | None) -> None:
     from threadpoolctl import threadpool_limits
 
     host, port = bound.getsockname()[:2]
-    hosts = {f"{name}:{port}" for name in NAMES} if host == HOST else None
+    hosts = {f"{name}:{port}" for name in LOOPBACK_NAMES} if host == HOST else None
     print(f"serving on http://{host}:{port}; its API is described at /docs; Ctrl-C ends it", flush=True)
     config = uvicorn.Config(
         application(service, hosts, api_key), log_level="warning", access_log=False, timeout_graceful_shutdown=10

@@ -8,7 +8,7 @@ import numpy as np
 from zero2ir.errors import InputError
 
 
-def assigned(user: str, salt: str, shares: Sequence[float] = (0.5, 0.5)) -> int:
+def assign_arm(user: str, salt: str, shares: Sequence[float] = (0.5, 0.5)) -> int:
     """The number of the arm that a user is in; the same user and salt, the same arm, in any process.
 
     Args:
@@ -32,7 +32,7 @@ def uniform(*words: str) -> float:
     return int.from_bytes(_digest(words)[:8], "big") / 2**64
 
 
-def chance(*words: str) -> np.random.Generator:
+def random_generator(*words: str) -> np.random.Generator:
     """A source of chance that follows from the words alone."""
     return np.random.default_rng(int.from_bytes(_digest(words)[:8], "big"))
 

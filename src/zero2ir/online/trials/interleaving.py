@@ -12,7 +12,7 @@ import numpy as np
 FIRST, SECOND, NEITHER = 0, 1, -1
 
 
-class Interleaved(NamedTuple):
+class InterleavedRanking(NamedTuple):
     """A ranking made of two.
 
     Attributes:
@@ -24,7 +24,7 @@ class Interleaved(NamedTuple):
     teams: list[int]
 
 
-def team_draft(first: Sequence[str], second: Sequence[str], k: int, rng: np.random.Generator) -> Interleaved:
+def team_draft(first: Sequence[str], second: Sequence[str], k: int, rng: np.random.Generator) -> InterleavedRanking:
     """Lets the two rankings choose in turns, a coin decides who begins each round; each takes its best that is left.
 
     Documents that both rank alike at the top say nothing of the two, whoever got to contribute them: as their teams
@@ -56,7 +56,7 @@ def team_draft(first: Sequence[str], second: Sequence[str], k: int, rng: np.rand
         sizes[team] += 1
         teams.append(NEITHER if len(doc_ids) < shared else team)
         doc_ids.append(doc_id)
-    return Interleaved(doc_ids, teams)
+    return InterleavedRanking(doc_ids, teams)
 
 
 def _turn(sizes: Sequence[int], rng: np.random.Generator) -> int:

@@ -10,24 +10,21 @@ doi:10.1145/3097983.3097992, section 4.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval
-
-Floats = npt.NDArray[np.floating[Any]]
+from zero2ir.evaluation.intervals import FloatArray, Interval
 
 # Shares of the largest bet that can never lose everything; evenly spaced logarithms, as effects of 1 % and of 50 % need
 # bets that differ as much.
-SHARES = np.geomspace(0.01, 0.95, 16)
+BET_SHARES = np.geomspace(0.01, 0.95, 16)
 MEANS = np.linspace(0.0, 1.0, 1001)  # that an interval may hold
 _BATCH = 4_000  # outcomes at a time
 
 
-def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> Floats:
+def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
     """(n,) the evidence against "the mean is ``mean``" after each outcome: the capital of who bets against it.
 
     Args:
@@ -49,7 +46,7 @@ def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> Floats:
         return np.exp(np.concatenate(running)) if running else np.zeros(0)
 
 
-def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> Floats:
+def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
     """(n,) the p-value after each outcome: falling below the level at any time happens as often as the level says.
 
     Args:
@@ -81,19 +78,19 @@ def confidence_sequence(outcomes: npt.ArrayLike, level: float = 0.95) -> Interva
     return Interval(mean, float(min(low, mean)), float(max(high, mean)), int(counts.sum()))
 
 
-def _checked(outcomes: npt.ArrayLike) -> Floats:
+def _checked(outcomes: npt.ArrayLike) -> FloatArray:
     values = np.asarray(outcomes, dtype=float)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise InputError("outcomes: from 0 to 1 are expected; divide by what is the most")
     return values
 
 
-def _bets(mean: float | Floats) -> Floats:
+def _bets(mean: float | FloatArray) -> FloatArray:
     """What is bet on each unit above the mean, both directions: shares of what can never lose everything; (..., b)."""
-    return np.concatenate([SHARES / mean, -SHARES / (1 - mean)], axis=-1)
+    return np.concatenate([BET_SHARES / mean, -BET_SHARES / (1 - mean)], axis=-1)
 
 
-def _mean_of_logs(logs: Floats) -> Floats:
+def _mean_of_logs(logs: FloatArray) -> FloatArray:
     """The logarithm of the mean of what these are the logarithms of, over the last axis."""
     from scipy.special import logsumexp
 

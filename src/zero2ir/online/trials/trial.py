@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
-from zero2ir.online.trials.assignment import assigned, chance
-from zero2ir.online.trials.interleaving import Interleaved, preference, team_draft
+from zero2ir.online.trials.assignment import assign_arm, random_generator
+from zero2ir.online.trials.interleaving import InterleavedRanking, preference, team_draft
 from zero2ir.online.trials.sequential import always_valid_p, confidence_sequence
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 Search = Callable[[str, int], Sequence[str]]  # a query and a number of documents to their ids, best first
 Better = Literal["first", "second"]
 
-BROKEN = 0.001  # a p-value of the arms' sizes below this says that the assignment does not work
+SAMPLE_RATIO_LEVEL = 0.001  # a p-value of the arms' sizes below this says that the assignment does not work
 
 
-def searching(program: "Program", remembered: int = 10_000) -> Search:
+def cached_search(program: "Program", remembered: int = 10_000) -> Search:
     """How a program searches, with the answers to so many queries remembered."""
 
     @lru_cache(maxsize=remembered)
@@ -48,8 +48,8 @@ class TrialSettings(BaseModel):
         salt: of the assignment; another salt, another assignment.
         level: how often a difference may be found where there is none.
         window_seconds: how long a user is watched.
-        least_effect: a difference below this is of no use to anybody, in units of the outcome.
-        most_users: where the trial ends at the latest; None for no end.
+        min_effect: a difference below this is of no use to anybody, in units of the outcome.
+        max_users: where the trial ends at the latest; None for no end.
         depth: how many documents are shown.
     """
 
@@ -58,8 +58,8 @@ class TrialSettings(BaseModel):
     salt: Annotated[str, Field(min_length=1)]
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     window_seconds: Annotated[float, Field(ge=0)] = 86_400.0
-    least_effect: Annotated[float, Field(ge=0, le=1)] = 0.01
-    most_users: Annotated[int, Field(ge=1)] | None = None
+    min_effect: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_users: Annotated[int, Field(ge=1)] | None = None
     depth: Annotated[int, Field(ge=1)] = 10
 
 
@@ -84,12 +84,12 @@ class Verdict(NamedTuple):
     text: str
 
 
-class Seen(NamedTuple):
+class UserOutcome(NamedTuple):
     """One user's outcome, from 0 to 1, when it was final."""
 
     user: str
     value: float
-    at: float
+    timestamp: float
 
 
 class Trial(ABC):
@@ -117,44 +117,44 @@ class Trial(ABC):
         """
 
     @abstractmethod
-    def value(self, query: str, user: str, clicked: set[str]) -> float:
+    def outcome(self, query: str, user: str, clicked: set[str]) -> float:
         """The outcome of one query of one user, from 0 to 1, by the documents that were clicked on."""
 
     @abstractmethod
-    def differences(self, seen: Sequence[Seen]) -> np.ndarray:
+    def differences(self, outcomes: Sequence[UserOutcome]) -> np.ndarray:
         """Second minus first, each from -1 to 1, in the order in which users were final."""
 
-    def seen(self, events: Iterable["FeedbackEvent"], now: float) -> list[Seen]:
+    def outcomes(self, events: Iterable["FeedbackEvent"], now: float) -> list[UserOutcome]:
         """The outcome of each user whose time is over, the earliest first; a user's outcome is the mean over queries.
 
         Args:
             events: impressions and clicks; grades, and events without a user, are left out.
-            now: in seconds since 1970, as ``event.at``.
+            now: in seconds since 1970, as ``event.timestamp``.
         """
         mine: dict[str, list[FeedbackEvent]] = {}
         for event in events:
             if event.user and event.kind != "grade":
                 mine.setdefault(event.user, []).append(event)
-        ends = {user: min(one.at for one in own) + self.settings.window_seconds for user, own in mine.items()}
+        ends = {user: min(one.timestamp for one in own) + self.settings.window_seconds for user, own in mine.items()}
         over = sorted((end, user) for user, end in ends.items() if end <= now)
-        return [Seen(user, self._of_user(user, mine[user], end), end) for end, user in over]
+        return [UserOutcome(user, self._of_user(user, mine[user], end), end) for end, user in over]
 
     def _of_user(self, user: str, events: Sequence["FeedbackEvent"], end: float) -> float:
         clicked: dict[str, set[str]] = {}
         for event in events:
-            if event.at <= end:
+            if event.timestamp <= end:
                 clicked.setdefault(event.query, set()).update({event.doc_id} if event.kind == "click" else ())
-        return float(np.mean([self.value(query, user, found) for query, found in clicked.items()]))
+        return float(np.mean([self.outcome(query, user, found) for query, found in clicked.items()]))
 
     def verdict(self, events: Iterable["FeedbackEvent"], now: float) -> Verdict:
         """Where the trial stands; may be asked for at any time and as often as one likes."""
-        seen = self.seen(events, now)
+        seen = self.outcomes(events, now)
         differences = self.differences(seen)
-        return judged(differences, len(seen), self.sample_ratio_p(seen), self.settings, self.what)
+        return decide_trial(differences, len(seen), self.sample_ratio_p(seen), self.settings, self.what)
 
-    def sample_ratio_p(self, seen: Sequence[Seen]) -> float | None:
+    def sample_ratio_p(self, outcomes: Sequence[UserOutcome]) -> float | None:
         """Of the arms' sizes; None where there are no arms."""
-        del seen
+        del outcomes
         return None
 
 
@@ -170,20 +170,20 @@ class InterleavedTrial(Trial):
     def show(self, query: str, user: str) -> list[str]:
         return self._drawn(query, user).doc_ids
 
-    def _drawn(self, query: str, user: str) -> Interleaved:
+    def _drawn(self, query: str, user: str) -> InterleavedRanking:
         if not user:
             raise InputError("user: empty; a trial needs to know who asks, so that everybody sees the same again")
         depth = self.settings.depth
-        rng = chance(self.settings.salt, user, query)
+        rng = random_generator(self.settings.salt, user, query)
         return team_draft(self.first(query, depth), self.second(query, depth), depth, rng)
 
-    def value(self, query: str, user: str, clicked: set[str]) -> float:
+    def outcome(self, query: str, user: str, clicked: set[str]) -> float:
         drawn = self._drawn(query, user)
         places = {place for place, doc_id in enumerate(drawn.doc_ids) if doc_id in clicked}
         return (1 + preference(drawn.teams, places)) / 2
 
-    def differences(self, seen: Sequence[Seen]) -> np.ndarray:
-        return np.array([2 * one.value - 1 for one in seen])
+    def differences(self, outcomes: Sequence[UserOutcome]) -> np.ndarray:
+        return np.array([2 * one.value - 1 for one in outcomes])
 
 
 class SplitTrial(Trial):
@@ -195,28 +195,28 @@ class SplitTrial(Trial):
     what = "the mean reciprocal rank of the first click"
 
     def show(self, query: str, user: str) -> list[str]:
-        search = (self.first, self.second)[assigned(user, self.settings.salt)]
+        search = (self.first, self.second)[assign_arm(user, self.settings.salt)]
         return list(search(query, self.settings.depth))
 
-    def value(self, query: str, user: str, clicked: set[str]) -> float:
+    def outcome(self, query: str, user: str, clicked: set[str]) -> float:
         if not clicked:
             return 0.0
         return max(
             (1 / rank for rank, doc_id in enumerate(self.show(query, user), 1) if doc_id in clicked), default=0.0
         )
 
-    def differences(self, seen: Sequence[Seen]) -> np.ndarray:
-        first, second = self._arms(seen)
+    def differences(self, outcomes: Sequence[UserOutcome]) -> np.ndarray:
+        first, second = self._arms(outcomes)
         return np.array([theirs - own for own, theirs in zip(first, second, strict=False)])
 
-    def _arms(self, seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
+    def _arms(self, outcomes: Sequence[UserOutcome]) -> tuple[list[float], list[float]]:
         arms: tuple[list[float], list[float]] = ([], [])
-        for one in seen:
-            arms[assigned(one.user, self.settings.salt)].append(one.value)
+        for one in outcomes:
+            arms[assign_arm(one.user, self.settings.salt)].append(one.value)
         return arms
 
-    def sample_ratio_p(self, seen: Sequence[Seen]) -> float | None:
-        return sample_ratio_p([len(arm) for arm in self._arms(seen)])
+    def sample_ratio_p(self, outcomes: Sequence[UserOutcome]) -> float | None:
+        return sample_ratio_p([len(arm) for arm in self._arms(outcomes)])
 
 
 def sample_ratio_p(counts: Sequence[int], shares: Sequence[float] = (0.5, 0.5)) -> float:
@@ -234,7 +234,9 @@ def sample_ratio_p(counts: Sequence[int], shares: Sequence[float] = (0.5, 0.5)) 
     return float(chisquare(counts, expected).pvalue)
 
 
-def judged(differences: np.ndarray, users: int, ratio_p: float | None, settings: TrialSettings, what: str) -> Verdict:
+def decide_trial(
+    differences: np.ndarray, users: int, ratio_p: float | None, settings: TrialSettings, what: str
+) -> Verdict:
     """The verdict on the differences so far.
 
     Args:
@@ -249,12 +251,12 @@ def judged(differences: np.ndarray, users: int, ratio_p: float | None, settings:
     half = confidence_sequence(outcomes, 1 - settings.level)
     difference = Interval(2 * half.mean - 1, 2 * half.ci_low - 1, 2 * half.ci_high - 1, half.n)
     p_value = float(always_valid_p(outcomes)[-1]) if len(outcomes) else 1.0
-    broken = ratio_p is not None and ratio_p < BROKEN
+    broken = ratio_p is not None and ratio_p < SAMPLE_RATIO_LEVEL
     better: Better | None = None
     if p_value <= settings.level and not broken:
         better = "second" if difference.mean > 0 else "first"
-    equal = max(-difference.ci_low, difference.ci_high) <= settings.least_effect
-    ended = settings.most_users is not None and users >= settings.most_users
+    equal = max(-difference.ci_low, difference.ci_high) <= settings.min_effect
+    ended = settings.max_users is not None and users >= settings.max_users
     said = _said(better, broken, equal, ended, ratio_p, settings)
     figures = (
         f"{what}: {difference.mean:+.3f} [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}] after {half.n} "
@@ -276,7 +278,7 @@ def _said(
     if better:
         return f"Stop: the {better} searcher is better"
     if equal:
-        return f"Stop: the two differ by less than {settings.least_effect:g}, if at all; keep the first"
+        return f"Stop: the two differ by less than {settings.min_effect:g}, if at all; keep the first"
     if ended:
-        return f"Stop: {settings.most_users} users have not shown a difference; keep the first"
+        return f"Stop: {settings.max_users} users have not shown a difference; keep the first"
     return "Go on: nothing is decided yet"

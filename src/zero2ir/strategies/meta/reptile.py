@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.examples import Example
 from zero2ir.io.terminal import progress
-from zero2ir.models.base import Retriever, Start
-from zero2ir.strategies.meta.tasks import Practice
-from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
+from zero2ir.models.base import Initialization, Retriever
+from zero2ir.strategies.meta.tasks import MetaTaskSet
+from zero2ir.strategies.tuning import TuningChoice, TuningSettings, choose, judged_values
 
 Parameters = Mapping[str, np.ndarray]
-Move = Callable[[Retriever, Parameters, Sequence[Example], int, int], Parameters]
-Positive = Annotated[float, Field(gt=0)]
+MetaUpdate = Callable[[Retriever, Parameters, Sequence[Example], int, int], Parameters]
 
 
-class OuterSettings(BaseModel):
+class OuterLoopSettings(BaseModel):
     """How the start is learned, and which ways from it are tried on held-out tasks.
 
     Attributes:
@@ -35,66 +34,66 @@ class OuterSettings(BaseModel):
     iterations: Annotated[int, Field(ge=1)] = 20
     batch: Annotated[int, Field(ge=1)] = 4
     rate: Annotated[float, Field(gt=0, le=1)] = 0.5
-    learning_rates: tuple[Positive, ...] = (0.3, 1.0, 3.0)
-    steps: tuple[Positive, ...] = (0.5, 1.0)
+    learning_rates: tuple[PositiveFloat, ...] = (0.3, 1.0, 3.0)
+    steps: tuple[PositiveFloat, ...] = (0.5, 1.0)
     learned_rates: bool = False
 
 
-class Way(NamedTuple):
+class AdaptationSettings(NamedTuple):
     """One way to learn a task.
 
     Attributes:
-        start: where, how fast, how long.
-        learned_start: whether the start was learned; else it is the model as it was.
+        initialization: where, how fast, how long.
+        learned_initialization: whether the start was learned; else it is the model as it was.
         learning_rate: what the model's own is multiplied with; 0 where the task's examples are not learned from.
         learned_rates: whether each parameter has a learning rate of its own.
     """
 
-    start: Start
-    learned_start: bool
+    initialization: Initialization
+    learned_initialization: bool
     learning_rate: float
     learned_rates: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """In words and numbers, JSON."""
         return {
-            "learned_start": self.learned_start,
+            "learned_initialization": self.learned_initialization,
             "learning_rate": self.learning_rate,
-            "steps": self.start.steps,
+            "steps": self.initialization.steps,
             "learned_rates": self.learned_rates,
         }
 
     def learn(self, model: Retriever, examples: Sequence[Example], seed: int) -> Retriever:
         """The model after the task's examples."""
-        started = model.starting_from(self.start)
+        started = model.with_initialization(self.initialization)
         return (started.learn(examples, seed) or started) if self.learning_rate else started
 
 
-class MetaLearned(NamedTuple):
+class MetaLearningResult(NamedTuple):
     """What the tasks taught.
 
     Attributes:
-        way: the one that the held-out tasks choose.
+        adaptation: the one that the held-out tasks choose.
         choice: how sure.
-        table: all that was learned, JSON.
+        report: all that was learned, JSON.
     """
 
-    way: Way
-    choice: Choice
-    table: dict[str, Any]
+    adaptation: AdaptationSettings
+    choice: TuningChoice
+    report: dict[str, Any]
 
 
-def reptile_move(
+def reptile_update(
     model: Retriever, start: Parameters, task: Sequence[Example], support: int, seed: int
 ) -> dict[str, np.ndarray]:
     """How far learning from some of a task's examples goes.
 
     Source: Nichol, Achiam and Schulman 2018, arXiv 1803.02999, algorithm 2.
     """
-    return _moved(model.starting_from(Start(start)), _drawn(task, seed)[:support], start, seed)
+    return _moved(model.with_initialization(Initialization(start)), _drawn(task, seed)[:support], start, seed)
 
 
-def anil_move(
+def anil_update(
     model: Retriever, start: Parameters, task: Sequence[Example], support: int, seed: int
 ) -> dict[str, np.ndarray]:
     """How far learning from the rest of a task goes, once some of its examples have moved the head.
@@ -103,65 +102,69 @@ def anil_move(
     the model: the weights of a hybrid that learns them, else the diagonals of maps.
     """
     drawn = _drawn(task, seed)
-    fast = model.starting_from(Start(start, head_alone(model))).learn(drawn[:support], seed)
+    fast = model.with_initialization(Initialization(start, head_only_rates(model))).learn(drawn[:support], seed)
     adapted = start if fast is None else fast.parameters()
-    return _moved(model.starting_from(Start(adapted)), drawn[support:], adapted, seed)
+    return _moved(model.with_initialization(Initialization(adapted)), drawn[support:], adapted, seed)
 
 
-MOVES: dict[str, Move] = {"reptile": reptile_move, "anil": anil_move}
+META_UPDATES: dict[str, MetaUpdate] = {"reptile": reptile_update, "anil": anil_update}
 
 
-def head_alone(model: Retriever) -> dict[str, np.ndarray]:
+def head_only_rates(model: Retriever) -> dict[str, np.ndarray]:
     """Rates that keep everything but the head where it is."""
-    head = model.head()
+    head = model.head_mask()
     return {name: head.get(name, np.zeros(value.shape)) for name, value in model.parameters().items()}
 
 
 def meta_learn(
-    model: Retriever, practice: Practice, form: str, settings: OuterSettings, tuning: TuningSettings, seed: int
-) -> MetaLearned:
+    model: Retriever, meta_tasks: MetaTaskSet, form: str, settings: OuterLoopSettings, tuning: TuningSettings, seed: int
+) -> MetaLearningResult:
     """Learns a start from the tasks, and chooses the way to learn from it on those that are held out.
 
     Args:
-        model: states its parameters; indexed on the documents of ``practice``.
-        practice: the tasks.
-        form: a key of ``MOVES``.
+        model: states its parameters; indexed on the documents of ``meta_tasks``.
+        meta_tasks: the tasks.
+        form: a key of ``META_UPDATES``.
         settings: how.
         tuning: the measure, and how to choose by it. What is to be beaten is the model as it was.
         seed: of the draws from the tasks.
     """
-    start, moves = learn_start(model, practice, MOVES[form], settings, seed)
-    rates: Parameters = head_alone(model) if form == "anil" else {}
+    start, moves = learn_initialization(model, meta_tasks, META_UPDATES[form], settings, seed)
+    rates: Parameters = head_only_rates(model) if form == "anil" else {}
     given = model.parameters()
-    ways = [Way(Start(given), False, 0.0), Way(Start(given), False, 1.0), Way(Start(start), True, 0.0)]
+    ways = [
+        AdaptationSettings(Initialization(given), False, 0.0),
+        AdaptationSettings(Initialization(given), False, 1.0),
+        AdaptationSettings(Initialization(start), True, 0.0),
+    ]
     ways += _ways(given, rates, False, settings) + _ways(start, rates, True, settings)
     if settings.learned_rates:
-        fitted = learned_rates(model, start, practice, rates, seed)
+        fitted = learned_rates(model, start, meta_tasks, rates, seed)
         ways += [way._replace(learned_rates=True) for way in _ways(start, fitted, True, settings)]
-    values = np.stack([held_out_values(model, way, practice, tuning, seed) for way in progress(ways, "choosing")])
+    values = np.stack([held_out_values(model, way, meta_tasks, tuning, seed) for way in progress(ways, "choosing")])
     choice = choose(values, tuning.prior_deviation)
     tried = [
         {**way.as_dict(), tuning.measure: round(float(row.mean()), 4)} for way, row in zip(ways, values, strict=True)
     ]
     table = {
-        "form": form,
-        "tasks": len(practice.learned),
-        "other_tasks": len(practice.others),
-        "held_out_tasks": len(practice.held_out),
-        "support": practice.support,
-        "examples": dict(practice.sources),
-        "other_collections": dict(practice.others_said),
+        "algorithm": form,
+        "tasks": len(meta_tasks.training_tasks),
+        "auxiliary_tasks": len(meta_tasks.auxiliary),
+        "held_out_tasks": len(meta_tasks.held_out),
+        "support": meta_tasks.support,
+        "examples": dict(meta_tasks.sources),
+        "auxiliary_collections": dict(meta_tasks.auxiliary_report),
         "moves": [round(move, 4) for move in moves],
         "norms": {name: round(float(np.linalg.norm(start[name] - given[name])), 4) for name in start},
-        "tried": tried,
+        "evaluated": tried,
         "chosen": tried[choice.index],
         "choice": choice.as_dict(),
     }
-    return MetaLearned(ways[choice.index], choice, table)
+    return MetaLearningResult(ways[choice.index], choice, table)
 
 
-def learn_start(
-    model: Retriever, practice: Practice, move: Move, settings: OuterSettings, seed: int
+def learn_initialization(
+    model: Retriever, meta_tasks: MetaTaskSet, move: MetaUpdate, settings: OuterLoopSettings, seed: int
 ) -> tuple[dict[str, np.ndarray], list[float]]:
     """Moves the start by the mean of what tasks move, a few tasks at a time.
 
@@ -170,11 +173,11 @@ def learn_start(
     """
     rng = np.random.default_rng([seed, 2])
     start = model.parameters()
-    tasks = _tasks(model, practice)
+    tasks = _tasks(model, meta_tasks)
     norms = []
     for number in progress(range(settings.iterations), "meta-learning"):
         drawn = [tasks[place] for place in rng.permutation(len(tasks))[: settings.batch]]
-        moves = [move(there, start, task, practice.support, int(rng.integers(1 << 31))) for there, task in drawn]
+        moves = [move(there, start, task, meta_tasks.support, int(rng.integers(1 << 31))) for there, task in drawn]
         mean = {name: np.mean([one[name] for one in moves], axis=0) for name in start}
         rate = settings.rate * (1 - number / settings.iterations)
         start = {name: value + rate * mean[name] for name, value in start.items()}
@@ -183,7 +186,7 @@ def learn_start(
 
 
 def learned_rates(
-    model: Retriever, start: Parameters, practice: Practice, rates: Parameters, seed: int
+    model: Retriever, start: Parameters, meta_tasks: MetaTaskSet, rates: Parameters, seed: int
 ) -> dict[str, np.ndarray]:
     """For each parameter the rate that brings a few examples' move nearest to the whole task's, by least squares.
 
@@ -195,9 +198,9 @@ def learned_rates(
     """
     products = {name: np.zeros(value.shape) for name, value in start.items()}
     squares = {name: np.zeros(value.shape) for name, value in start.items()}
-    for there, task in _tasks(model, practice):
-        few = _moved(there.starting_from(Start(start, rates)), task[: practice.support], start, seed)
-        whole = _moved(there.starting_from(Start(start, rates)), task, start, seed)
+    for there, task in _tasks(model, meta_tasks):
+        few = _moved(there.with_initialization(Initialization(start, rates)), task[: meta_tasks.support], start, seed)
+        whole = _moved(there.with_initialization(Initialization(start, rates)), task, start, seed)
         for name in start:
             products[name] += few[name] * whole[name]
             squares[name] += few[name] ** 2
@@ -209,34 +212,40 @@ def learned_rates(
     return fitted
 
 
-def held_out_values(model: Retriever, way: Way, practice: Practice, tuning: TuningSettings, seed: int) -> np.ndarray:
+def held_out_values(
+    model: Retriever, way: AdaptationSettings, meta_tasks: MetaTaskSet, tuning: TuningSettings, seed: int
+) -> np.ndarray:
     """(n_queries,) the measure on what the support examples of the held-out tasks leave over."""
     values = []
-    for task in practice.held_out:
-        learned = way.learn(model, task[: practice.support], seed)
-        asked = task[practice.support :]
+    for task in meta_tasks.held_out:
+        learned = way.learn(model, task[: meta_tasks.support], seed)
+        asked = task[meta_tasks.support :]
         query_ids = [str(number) for number in range(len(asked))]
         qrels = [
-            Judgment(query_id, practice.corpus.documents[one.positive].doc_id, 1)
+            Judgment(query_id, meta_tasks.corpus.documents[one.positive].doc_id, 1)
             for query_id, one in zip(query_ids, asked, strict=True)
         ]
         ranking = learned.search([one.query for one in asked], tuning.depth)
-        values.append(judged_values(ranking, practice.corpus, query_ids, qrels, tuning.measure))
+        values.append(judged_values(ranking, meta_tasks.corpus, query_ids, qrels, tuning.measure))
     return np.concatenate(values)
 
 
-def _tasks(model: Retriever, practice: Practice) -> list[tuple[Retriever, Sequence[Example]]]:
+def _tasks(model: Retriever, meta_tasks: MetaTaskSet) -> list[tuple[Retriever, Sequence[Example]]]:
     """The tasks to learn from, each with the model on the documents that it searches in."""
-    elsewhere = {id(task.corpus): task.corpus for task in practice.others}
-    models = {key: model.over(corpus) for key, corpus in elsewhere.items()}
-    others = [(models[id(task.corpus)], task.examples) for task in practice.others]
-    return [*((model, task) for task in practice.learned), *others]
+    elsewhere = {id(task.corpus): task.corpus for task in meta_tasks.auxiliary}
+    models = {key: model.reindexed(corpus) for key, corpus in elsewhere.items()}
+    others = [(models[id(task.corpus)], task.examples) for task in meta_tasks.auxiliary]
+    return [*((model, task) for task in meta_tasks.training_tasks), *others]
 
 
-def _ways(start: Parameters, rates: Parameters, learned_start: bool, settings: OuterSettings) -> list[Way]:
+def _ways(
+    start: Parameters, rates: Parameters, learned_initialization: bool, settings: OuterLoopSettings
+) -> list[AdaptationSettings]:
     """The grid of learning rates and steps from one start."""
     return [
-        Way(Start(start, _times(rates, start, learning_rate), steps), learned_start, learning_rate)
+        AdaptationSettings(
+            Initialization(start, _times(rates, start, learning_rate), steps), learned_initialization, learning_rate
+        )
         for learning_rate in settings.learning_rates
         for steps in settings.steps
     ]

@@ -7,49 +7,49 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models.base import Retriever, Start
-from zero2ir.strategies.base import Fitted, Learner, Need, TrainingInputs
+from zero2ir.models.base import Initialization, Retriever
+from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
-    Rival,
-    compared,
-    cross_validated,
-    from_judgments,
+    GuardedStrategy,
+    all_settings,
+    comparison_text,
+    cross_validate,
     gain_over,
+    judgment_learner,
+    learner_with_settings,
     require_judgments,
-    settings_of,
     tune_parts,
-    with_settings,
 )
-from zero2ir.strategies.meta.reptile import OuterSettings, meta_learn
+from zero2ir.strategies.meta.reptile import OuterLoopSettings, meta_learn
 from zero2ir.strategies.meta.reweighting import agreement_weights, quantiles
-from zero2ir.strategies.meta.tasks import LEAST_EXAMPLES, TaskSettings, make_practice, practice_examples
+from zero2ir.strategies.meta.tasks import MIN_EXAMPLES, MetaTaskSettings, make_meta_tasks, meta_task_examples
 from zero2ir.strategies.tuning import choose
 
-Form = Literal["reptile", "anil", "reweight"]
+MetaAlgorithm = Literal["reptile", "anil", "reweight"]
 
-START = "moved to a meta-learned start"
-PRACTISED = "learned from the judgments as fast and as long as the tasks taught"
-ADAPTED = "learned from the judgments from a meta-learned start"
-WEIGHTED = "learned from examples that agree with the judgments"
-WEIGHTED_ADAPTED = "learned from examples that agree with the judgments, then from the judgments"
+INITIALIZATION_CHOICE = "uses the meta-learned initialization"
+TUNED_LEARNING_CHOICE = "learned from the judgments with meta-learned rate and steps"
+ADAPTED_CHOICE = "learned from the judgments from a meta-learned start"
+REWEIGHTED_CHOICE = "learned from examples that agree with the judgments"
+REWEIGHTED_ADAPTED_CHOICE = "learned from examples that agree with the judgments, then from the judgments"
 
 
 @dataclass(frozen=True)
-class Plan:
+class LearningPlan:
     """How the judgments are to be learned from.
 
     Attributes:
         learners: by what came out in words, the simplest first; what depends on judgments is made in them.
-        table: what was learned so far, JSON.
+        report: what was learned so far, JSON.
         refusal: why there is nothing to try; empty where there is.
     """
 
     learners: Mapping[str, Learner]
-    table: Mapping[str, Any]
+    report: Mapping[str, Any]
     refusal: str = ""
 
 
-class Meta(Rival):
+class Meta(GuardedStrategy):
     """Practises on tasks, learns from the judgments as the tasks taught, and keeps the result if the judgments gain.
 
     Tasks are clusters of documents with the synthetic queries that were written for them; where those are too few,
@@ -58,95 +58,111 @@ class Meta(Rival):
     The judgments gain when a gain is to be expected beside what fine_tune makes of the same model.
 
     Args:
-        form: "reptile" learns a start for all that learns; "anil" one from which a few examples move the head alone;
-            "reweight" learns no start, but from the examples that agree with the judgments, as much as they agree.
+        algorithm: "reptile" learns a start for all that learns; "anil" one from which a few examples move the head
+            alone; "reweight" learns no start, but from the examples that agree with the judgments, as much as they
+            agree.
         tasks: which tasks.
-        outer: how the start is learned.
+        outer_loop: how the start is learned.
     """
 
     needs = frozenset[Need]({"synthetic with lm"})
 
     def __init__(
         self,
-        form: Form = "reptile",
-        tasks: TaskSettings | Mapping[str, Any] | None = None,
-        outer: OuterSettings | Mapping[str, Any] | None = None,
+        algorithm: MetaAlgorithm = "reptile",
+        tasks: MetaTaskSettings | Mapping[str, Any] | None = None,
+        outer_loop: OuterLoopSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        if form not in get_args(Form):
-            raise ValueError(f"form={form!r}; choose one of {', '.join(get_args(Form))}")
-        self.form: Form = form
-        self.tasks = TaskSettings.model_validate(tasks or {})
-        self.outer = OuterSettings.model_validate(outer or {})
+        if algorithm not in get_args(MetaAlgorithm):
+            raise ValueError(f"algorithm={algorithm!r}; choose one of {', '.join(get_args(MetaAlgorithm))}")
+        self.algorithm: MetaAlgorithm = algorithm
+        self.tasks = MetaTaskSettings.model_validate(tasks or {})
+        self.outer_loop = OuterLoopSettings.model_validate(outer_loop or {})
 
     def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "meta")
 
-    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+    def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
         base = tune_parts(model, inputs)
-        plan = self._reweighted(base, inputs) if self.form == "reweight" else self._practised(base, inputs)
-        return self._chosen(plan, simple, inputs)
+        plan = self._reweighted(base, inputs) if self.algorithm == "reweight" else self._practised(base, inputs)
+        return self._chosen(plan, baseline_fit, inputs)
 
-    def _chosen(self, plan: Plan, simple: Fitted, inputs: TrainingInputs) -> Fitted:
+    def _chosen(self, plan: LearningPlan, simple: FitResult, inputs: TrainingInputs) -> FitResult:
         """What the plan's best learner makes of all judgments, unless what fine_tune made is expected to be better."""
 
-        def simpler(because: str) -> Fitted:
-            return replace(simple.renamed(because), report={**simple.report, "meta": dict(plan.table)})
+        def simpler(because: str) -> FitResult:
+            return replace(simple.with_reason(because), report={**simple.report, "meta": dict(plan.report)})
 
         if plan.refusal:
-            return simpler(f"{plan.refusal}; {simple.because}")
-        candidates = [one for name, learn in plan.learners.items() for one in cross_validated(learn, name, inputs)]
+            return simpler(f"{plan.refusal}; {simple.reason}")
+        candidates = [one for name, learn in plan.learners.items() for one in cross_validate(learn, name, inputs)]
         if not candidates:
-            return simpler(f"too few judged queries teach anything to tell whether it pays; {simple.because}")
+            return simpler(f"too few judged queries teach anything to tell whether it pays; {simple.reason}")
         choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
-        gain, because = gain_over(simple, best.values, inputs), compared(simple, best.values, inputs)
+        gain, because = gain_over(simple, best.values, inputs), comparison_text(simple, best.values, inputs)
         if gain <= 0:
             return simpler(f"the judgments do not gain by a model {best.name}: {because}")
-        learner = with_settings(plan.learners[best.name], best.settings)
+        learner = learner_with_settings(plan.learners[best.name], best.settings)
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
         report = {
             "choice": choice.as_dict(),
-            "settings": settings_of(retriever),
+            "settings": all_settings(retriever),
             "gain_over_fine_tune": round(gain, 4),
-            "meta": dict(plan.table),
+            "meta": dict(plan.report),
         }
-        return Fitted(retriever, best.name, because, best.values, report, len(inputs.judgments), learner)
+        return FitResult(retriever, best.name, because, best.values, report, len(inputs.judgments), learner)
 
-    def _practised(self, base: Retriever, inputs: TrainingInputs) -> Plan:
+    def _practised(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
         """Reptile and ANIL."""
-        inner, prefix = core(base)
+        inner, prefix = innermost_retriever(base)
         if not inner.parameters():
-            return Plan({}, {"form": self.form}, "this model has no parameters that a start could be learned for")
-        practice = make_practice(inner, inputs, self.tasks)
+            return LearningPlan(
+                {}, {"algorithm": self.algorithm}, "this model has no parameters that a start could be learned for"
+            )
+        practice = make_meta_tasks(inner, inputs, self.tasks)
         if practice is None:
-            return Plan({}, {"form": self.form}, "the documents give too few queries to make tasks of")
-        learned = meta_learn(inner.over(practice.corpus), practice, self.form, self.outer, inputs.tuning, inputs.seed)
-        way = learned.way
+            return LearningPlan(
+                {}, {"algorithm": self.algorithm}, "the documents give too few queries to make tasks of"
+            )
+        learned = meta_learn(
+            inner.reindexed(practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
+        )
+        way = learned.adaptation
         if learned.choice.index < 2:
-            as_it_was, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.table["tried"])
-            return Plan(
+            as_it_was, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.report["evaluated"])
+            return LearningPlan(
                 {},
-                learned.table,
+                learned.report,
                 f"no other start, rate or number of steps pays on {len(practice.held_out)} held-out tasks "
                 f"({inputs.tuning.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
             )
-        started = base.starting_from(prefixed(way.start, prefix))
+        started = base.with_initialization(prefix_initialization(way.initialization, prefix))
         if not way.learning_rate:
-            return Plan({START: lambda _: started}, learned.table)
-        return Plan({ADAPTED if way.learned_start else PRACTISED: from_judgments(started, inputs)}, learned.table)
+            return LearningPlan({INITIALIZATION_CHOICE: lambda _: started}, learned.report)
+        return LearningPlan(
+            {
+                ADAPTED_CHOICE if way.learned_initialization else TUNED_LEARNING_CHOICE: judgment_learner(
+                    started, inputs
+                )
+            },
+            learned.report,
+        )
 
-    def _reweighted(self, base: Retriever, inputs: TrainingInputs) -> Plan:
+    def _reweighted(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
         """First-order MetaAdaptRank."""
         rng = np.random.default_rng([inputs.seed, 1])
-        examples, sources = practice_examples(inputs, LEAST_EXAMPLES, self.tasks.documents, rng)
-        table: dict[str, Any] = {"form": self.form, "examples": sources}
-        if inputs.others:
-            table["other_collections"] = "form=reweight practises on no tasks, and takes none from other collections"
+        examples, sources = meta_task_examples(inputs, MIN_EXAMPLES, self.tasks.documents, rng)
+        table: dict[str, Any] = {"algorithm": self.algorithm, "examples": sources}
+        if inputs.auxiliary_collections:
+            table["auxiliary_collections"] = (
+                "algorithm=reweight practises on no tasks, and takes none from other collections"
+            )
         every = inputs.judged_examples(list(inputs.queries))
-        cosines = base.agreement(examples, every) if examples and every else None
+        cosines = base.gradient_cosines(examples, every) if examples and every else None
         if cosines is None:
-            return Plan({}, table, "this model cannot tell which examples agree with the judgments")
+            return LearningPlan({}, table, "this model cannot tell which examples agree with the judgments")
         table["weights"] = quantiles(agreement_weights(cosines))
         column = {one.query: [place for place, other in enumerate(every) if other.query == one.query] for one in every}
 
@@ -164,14 +180,17 @@ class Meta(Rival):
             learned = weighted(query_ids)
             if learned is None:
                 return None
-            return from_judgments(learned.starting_from(Start(learned.parameters())), inputs)(query_ids) or learned
+            return (
+                judgment_learner(learned.with_initialization(Initialization(learned.parameters())), inputs)(query_ids)
+                or learned
+            )
 
         if weighted(list(inputs.queries)) is None:
-            return Plan({}, table, "no example agrees with the judgments")
-        return Plan({WEIGHTED: weighted, WEIGHTED_ADAPTED: adapted}, table)
+            return LearningPlan({}, table, "no example agrees with the judgments")
+        return LearningPlan({REWEIGHTED_CHOICE: weighted, REWEIGHTED_ADAPTED_CHOICE: adapted}, table)
 
 
-def core(model: Retriever) -> tuple[Retriever, str]:
+def innermost_retriever(model: Retriever) -> tuple[Retriever, str]:
     """The innermost retriever that has all the parameters, and what their names in the whole model begin with.
 
     What stands around it, a reranker or a smoothing, has no part in practice, and costs none of its time.
@@ -182,9 +201,9 @@ def core(model: Retriever) -> tuple[Retriever, str]:
     return model, prefix
 
 
-def prefixed(start: Start, prefix: str) -> Start:
+def prefix_initialization(start: Initialization, prefix: str) -> Initialization:
     """The start of a model as that of the whole that it stands in."""
     parameters, rates = (
         {f"{prefix}{name}": value for name, value in named.items()} for named in (start.parameters, start.rates)
     )
-    return Start(parameters, rates, start.steps)
+    return Initialization(parameters, rates, start.steps)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zero2ir.encoders.cached import RememberedQueries
+from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.clusters import cluster, cluster_vectors
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
@@ -16,11 +16,11 @@ from zero2ir.encoders.pretext.title import Title
 from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import TrainingInputs
 
-LEAST = 4  # tasks, three to learn from and one to measure on
-LEAST_EXAMPLES = 4 * LEAST
+MIN_TASKS = 4  # tasks, three to learn from and one to measure on
+MIN_EXAMPLES = 4 * MIN_TASKS
 
 
-class TaskSettings(BaseModel):
+class MetaTaskSettings(BaseModel):
     """Which tasks are made.
 
     Attributes:
@@ -28,19 +28,19 @@ class TaskSettings(BaseModel):
         examples: of a task, at most.
         documents: that the tasks' queries search in, and as many at most that pretext queries are made from.
         held_out: the share of the tasks that is learned from by nobody, and measured on.
-        other_documents: of each other collection, that the tasks made of its judgments search in.
+        auxiliary_documents: of each other collection, that the tasks made of its judgments search in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    number: Annotated[int, Field(ge=LEAST)] = 16
+    number: Annotated[int, Field(ge=MIN_TASKS)] = 16
     examples: Annotated[int, Field(ge=4)] = 60
-    documents: Annotated[int, Field(ge=LEAST)] = 2000
+    documents: Annotated[int, Field(ge=MIN_TASKS)] = 2000
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    other_documents: Annotated[int, Field(ge=LEAST)] = 300
+    auxiliary_documents: Annotated[int, Field(ge=MIN_TASKS)] = 300
 
 
-class OtherTask(NamedTuple):
+class AuxiliaryTask(NamedTuple):
     """A task from another collection.
 
     Attributes:
@@ -53,29 +53,29 @@ class OtherTask(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Practice:
+class MetaTaskSet:
     """Tasks in a small collection, where nothing has to be encoded any more.
 
     Attributes:
         corpus: the documents that the tasks' queries search in.
-        learned: the tasks to learn from, each one's examples; their document numbers are those of ``corpus``.
+        training_tasks: the tasks to learn from, each one's examples; their document numbers are those of ``corpus``.
         held_out: the tasks to measure on.
         support: with how many examples a task is learned; the others measure.
         sources: how many examples come from where.
         others: further tasks to learn from, which search elsewhere.
-        others_said: of each other collection, how many tasks it gave, or why none; JSON.
+        auxiliary_report: of each other collection, how many tasks it gave, or why none; JSON.
     """
 
     corpus: Corpus
-    learned: Sequence[Sequence[Example]]
+    training_tasks: Sequence[Sequence[Example]]
     held_out: Sequence[Sequence[Example]]
     support: int
     sources: Mapping[str, int]
-    others: Sequence[OtherTask] = ()
-    others_said: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Sequence[AuxiliaryTask] = ()
+    auxiliary_report: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettings) -> Practice | None:
+def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTaskSettings) -> MetaTaskSet | None:
     """Makes a task of each cluster of like documents, with as many support examples as there are judged queries.
 
     Args:
@@ -88,10 +88,10 @@ def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettin
     """
     rng = np.random.default_rng([inputs.seed, 1])
     support = len(inputs.queries)
-    examples, sources = practice_examples(inputs, 2 * support * LEAST, settings.documents, rng)
-    if len(examples) < LEAST_EXAMPLES:
+    examples, sources = meta_task_examples(inputs, 2 * support * MIN_TASKS, settings.documents, rng)
+    if len(examples) < MIN_EXAMPLES:
         return None
-    support = min(support, len(examples) // (2 * LEAST), settings.examples // 2)
+    support = min(support, len(examples) // (2 * MIN_TASKS), settings.examples // 2)
     number = min(settings.number, len(examples) // (2 * support))
     roles = model.encoder_roles()
     groups = _groups(examples, inputs.corpus, roles, number, inputs.seed)
@@ -103,13 +103,13 @@ def make_practice(model: Retriever, inputs: TrainingInputs, settings: TaskSettin
     first = max(1, round(settings.held_out * len(tasks)))
     if len(tasks) <= first:
         return None
-    others, said = other_tasks(inputs, roles, settings)
-    return Practice(corpus, tasks[first:], tasks[:first], support, sources, others, said)
+    others, report = auxiliary_tasks(inputs, roles, settings)
+    return MetaTaskSet(corpus, tasks[first:], tasks[:first], support, sources, others, report)
 
 
-def other_tasks(
-    inputs: TrainingInputs, roles: Sequence[str], settings: TaskSettings
-) -> tuple[list[OtherTask], dict[str, Any]]:
+def auxiliary_tasks(
+    inputs: TrainingInputs, roles: Sequence[str], settings: MetaTaskSettings
+) -> tuple[list[AuxiliaryTask], dict[str, Any]]:
     """The judged queries of other collections as tasks, and of each collection how many it gave, or why none.
 
     What is learned stands on what the encoders give: an encoder that was trained on this collection says little of
@@ -120,12 +120,14 @@ def other_tasks(
         roles: the encoders that the model asks for.
         settings: how large a task is, and how many documents it searches in.
     """
-    own = [role for role in roles if inputs.others and inputs.corpus.encoder(role).trained]
+    own = [role for role in roles if inputs.auxiliary_collections and inputs.corpus.encoder(role).trained]
     if own:
         reason = f"the encoder {own[0]!r} is trained on this collection, and says little of another one"
-        return [], {other.name: {**other.facts, "tasks": 0, "refused": reason} for other in inputs.others}
-    tasks, said = list[OtherTask](), dict[str, Any]()
-    for number, other in enumerate(inputs.others):
+        return [], {
+            other.name: {**other.metadata, "tasks": 0, "refused": reason} for other in inputs.auxiliary_collections
+        }
+    tasks, report = list[AuxiliaryTask](), dict[str, Any]()
+    for number, other in enumerate(inputs.auxiliary_collections):
         rng = np.random.default_rng([inputs.seed, 3, number])
         there = TrainingInputs(Corpus(other.documents), other.judgments, tuning=inputs.tuning, seed=inputs.seed)
         examples = there.judged_examples(list(there.queries))
@@ -134,16 +136,16 @@ def other_tasks(
             [examples[place] for place in order[first : first + settings.examples]]
             for first in range(0, len(examples), settings.examples)
         ]
-        kept, moved = _kept(groups, len(other.documents), settings.other_documents, rng)
+        kept, moved = _kept(groups, len(other.documents), settings.auxiliary_documents, rng)
         queries = [example.query for example in examples]
-        encoders: dict[str, Any] = {role: RememberedQueries(inputs.corpus.encoder(role), queries) for role in roles}
+        encoders: dict[str, Any] = {role: CachedQueryEncoder(inputs.corpus.encoder(role), queries) for role in roles}
         corpus = Corpus([other.documents[place] for place in kept], encoders)
-        tasks += [OtherTask(corpus, group) for group in moved]
-        said[other.name] = {**other.facts, "tasks": len(groups), "examples": len(examples)}
-    return tasks, said
+        tasks += [AuxiliaryTask(corpus, group) for group in moved]
+        report[other.name] = {**other.metadata, "tasks": len(groups), "examples": len(examples)}
+    return tasks, report
 
 
-def practice_examples(
+def meta_task_examples(
     inputs: TrainingInputs, enough: int, documents: int, rng: np.random.Generator
 ) -> tuple[list[Example], dict[str, int]]:
     """The accepted synthetic queries; where they are fewer than ``enough``, pretext queries join them.
@@ -160,13 +162,13 @@ def practice_examples(
     written = inputs.synthetic_examples()
     if len(written) >= enough:
         return written, {"synthetic": len(written), "pretext": 0}
-    made = []
+    pretext_examples = []
     for number in rng.permutation(len(inputs.corpus.documents))[:documents]:
         for task in (InverseCloze(), Title()):
             pair = task.pair(inputs.corpus.documents[number], rng)
             if pair is not None:
-                made.append(Example(pair[0], int(number)))
-    return [*written, *made], {"synthetic": len(written), "pretext": len(made)}
+                pretext_examples.append(Example(pair[0], int(number)))
+    return [*written, *pretext_examples], {"synthetic": len(written), "pretext": len(pretext_examples)}
 
 
 def _groups(
@@ -204,7 +206,7 @@ def _small(
 ) -> tuple[Corpus, list[list[Example]]]:
     """The tasks' documents, filled up with others, as a corpus of their own, and the tasks with its numbers."""
     kept, moved = _kept(tasks, len(corpus.documents), documents, rng)
-    return corpus.rehearsal(kept, [one.query for task in tasks for one in task], roles), moved
+    return corpus.cached_subset(kept, [one.query for task in tasks for one in task], roles), moved
 
 
 def _kept(

@@ -14,7 +14,7 @@ from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 from zero2ir.synthetic.styles import Prompt, judged_pairs, make_prompt
 
 Origin = Literal["fixed", "pool", "bootstrap", "mipro", "copro", "gepa"]
-WRITTEN = ("fixed", "pool", "bootstrap")  # by people: their instructions come from no LM
+HAND_WRITTEN_ORIGINS = ("fixed", "pool", "bootstrap")  # by people: their instructions come from no LM
 QUERY_WRITER = "query writer"  # whose prompt it is, in the record
 
 
@@ -115,13 +115,13 @@ class PartCandidate:
     @cached_property
     def digest(self) -> str:
         """Identifies what the LM is told and shown; hexadecimal, 12 characters."""
-        content = json.dumps([self.part, self.prompt.instruction, self.prompt.shown], sort_keys=True)
+        content = json.dumps([self.part, self.prompt.instruction, self.prompt.demos], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
     def complexity(self) -> tuple[int, int, int]:
         """As of a ``PromptCandidate``."""
-        return _complexity(self.origin, len(self.prompt.shown))
+        return _complexity(self.origin, len(self.prompt.demos))
 
     def as_dict(self) -> dict[str, Any]:
         """What it is, with all that the LM is shown; JSON."""
@@ -131,12 +131,12 @@ class PartCandidate:
             "origin": self.origin,
             "style": self.style,
             "instruction": self.prompt.instruction,
-            "demonstrations": [dict(row) for row in self.prompt.shown],
+            "demonstrations": [dict(row) for row in self.prompt.demos],
         }
 
 
 def _complexity(origin: Origin, demonstrations: int) -> tuple[int, int, int]:
-    return int(origin != "fixed"), demonstrations, int(origin not in WRITTEN)
+    return int(origin != "fixed"), demonstrations, int(origin not in HAND_WRITTEN_ORIGINS)
 
 
 def fixed_candidate(
@@ -151,7 +151,7 @@ def fixed_candidate(
     return PromptCandidate(style, prompt.instruction, shown, settings.document_words)
 
 
-def demonstrated(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> list[Demonstration]:
+def judged_demonstrations(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> list[Demonstration]:
     """Every judged query that has a relevant document, as a demonstration."""
     pairs = judged_pairs(corpus, judgments, words)
     return [Demonstration(document, query, query_id) for query_id, (document, query) in pairs.items()]

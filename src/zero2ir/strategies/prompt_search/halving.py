@@ -13,13 +13,20 @@ from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io.terminal import progress
 from zero2ir.lm.usage import Usage
 from zero2ir.models.base import Retriever
-from zero2ir.models.prompted import search_unshown
+from zero2ir.models.prompted import search_without_leakage
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.prompt_search.selection import Evidence, PromptChoice, Trust, choose_prompt, gains, survivors
+from zero2ir.strategies.prompt_search.selection import (
+    Evidence,
+    GainPrior,
+    PromptChoice,
+    choose_prompt,
+    gains,
+    survivors,
+)
 from zero2ir.strategies.tuning import judged_values
 from zero2ir.synthetic.records import SyntheticQuery
 
-LEVEL = 0.95  # of the intervals
+CONFIDENCE_LEVEL = 0.95  # of the intervals
 RESAMPLES = 2000
 
 
@@ -35,7 +42,7 @@ class Rung(NamedTuple):
     candidates: int
 
 
-class Measured(NamedTuple):
+class CandidateScores(NamedTuple):
     """What a candidate is worth on one rung.
 
     Attributes:
@@ -49,7 +56,7 @@ class Measured(NamedTuple):
     figures: Mapping[str, Any]
 
 
-class Candidate(Protocol):
+class SearchCandidate(Protocol):
     """What can be searched for: a prompt of whatever kind."""
 
     @property
@@ -62,11 +69,11 @@ class Candidate(Protocol):
         ...
 
 
-AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
+AnyCandidate = TypeVar("AnyCandidate", bound=SearchCandidate)
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class HalvingResult:
     """What came of the search.
 
     Attributes:
@@ -79,11 +86,11 @@ class SearchResult:
 
 
 @dataclass
-class _Tried:
+class _CandidateState:
     """How far a candidate came."""
 
     rung: int
-    measured: Measured
+    measured: CandidateScores
     calls: int = 0
     seconds: float = 0.0
 
@@ -91,18 +98,18 @@ class _Tried:
 def successive_halving(
     candidates: Sequence[AnyCandidate],
     rungs: Sequence[Rung],
-    measure: Callable[[AnyCandidate, int], Measured],
-    trust: Trust,
+    measure: Callable[[AnyCandidate, int], CandidateScores],
+    prior: GainPrior,
     usage: Usage,
     seed: int,
-) -> SearchResult:
+) -> HalvingResult:
     """Measures all candidates on little work, the better ones on more, and chooses one.
 
     Args:
         candidates: the fixed prompt first; it is never dropped.
         rungs: at least one, with rising sizes and falling numbers of candidates.
         measure: a candidate on work of a size. What it asked the language model before is in the cache of answers.
-        trust: what is believed of gains before they are measured.
+        prior: what is believed of gains before they are measured.
         usage: of the language model, to tell what each candidate cost.
         seed: of the intervals' resamples.
 
@@ -110,30 +117,30 @@ def successive_halving(
     """
     complexity = [one.complexity for one in candidates]
     alive = np.arange(len(candidates))
-    tried: dict[int, _Tried] = {}
+    tried: dict[int, _CandidateState] = {}
     evidence: list[Evidence] = []
     for number, rung in enumerate(rungs):
         if evidence:
-            alive = survivors(evidence[-1], trust, complexity, rung.candidates)
+            alive = survivors(evidence[-1], prior, complexity, rung.candidates)
         for one in progress(alive.tolist(), f"prompts, rung {number + 1}"):
             calls, start = usage.calls, time.perf_counter()
             measured = measure(candidates[one], rung.size)
-            before = tried.get(one) or _Tried(number, measured)
-            tried[one] = _Tried(
+            before = tried.get(one) or _CandidateState(number, measured)
+            tried[one] = _CandidateState(
                 number,
                 measured,
                 before.calls + usage.calls - calls,
                 before.seconds + time.perf_counter() - start,
             )
         evidence.append(_evidence({one: tried[one].measured for one in alive.tolist()}, len(candidates)))
-    choice = choose_prompt(evidence, trust, complexity, [rung.candidates for rung in rungs[1:]])
+    choice = choose_prompt(evidence, prior, complexity, [rung.candidates for rung in rungs[1:]])
     records = [
         candidate.as_dict()
         | {"chosen": one == choice.index}
-        | _record(one, tried[one], evidence[tried[one].rung], trust, seed)
+        | _record(one, tried[one], evidence[tried[one].rung], prior, seed)
         for one, candidate in enumerate(candidates)
     ]
-    return SearchResult(choice, records)
+    return HalvingResult(choice, records)
 
 
 def measured_values(
@@ -161,11 +168,11 @@ def _values(
     if not queries:
         return np.zeros(0)
     ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
-    ranking = search_unshown(model, texts, inputs.tuning.depth, inputs.candidates_of(ids))
+    ranking = search_without_leakage(model, texts, inputs.tuning.depth, inputs.candidates_of(ids))
     return judged_values(ranking, inputs.corpus, ids, qrels, inputs.tuning.measure)
 
 
-def _evidence(found: Mapping[int, Measured], candidates: int) -> Evidence:
+def _evidence(found: Mapping[int, CandidateScores], candidates: int) -> Evidence:
     first = next(iter(found.values()))
     judged, synthetic = (np.full((candidates, len(row)), np.nan) for row in (first.judged, first.synthetic))
     for one, measured in found.items():
@@ -173,12 +180,14 @@ def _evidence(found: Mapping[int, Measured], candidates: int) -> Evidence:
     return Evidence(judged, synthetic)
 
 
-def _record(place: int, tried: _Tried, evidence: Evidence, trust: Trust, seed: int) -> dict[str, Any]:
+def _record(place: int, tried: _CandidateState, evidence: Evidence, prior: GainPrior, seed: int) -> dict[str, Any]:
     """What was found of a candidate on the last rung that it reached."""
-    expected = gains(evidence, trust)
+    expected = gains(evidence, prior)
     judged, synthetic = (row[~np.isnan(row)] for row in (tried.measured.judged, tried.measured.synthetic))
     interval = (
-        bootstrap_interval(judged, resamples=RESAMPLES, level=LEVEL, seed=seed).rounded() if len(judged) else None
+        bootstrap_interval(judged, resamples=RESAMPLES, level=CONFIDENCE_LEVEL, seed=seed).rounded()
+        if len(judged)
+        else None
     )
     return {
         "rung": tried.rung + 1,

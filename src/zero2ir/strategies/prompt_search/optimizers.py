@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero2ir.strategies.prompt_search.candidates import Origin, PartCandidate, PromptCandidate
-from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, distinct
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, first_distinct
 
 if TYPE_CHECKING:
     import dspy
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from zero2ir.strategies.prompt_search.programs import Metric
 
 INSTRUCTION_TOKENS = 160  # that an LM may write as one instruction, and as what its form asks for beside it
-LEAST_PAIRS = 2
+MIN_JUDGED_PAIRS = 2
 
 
 @dataclass(frozen=True)
-class Compilation:
+class OptimizerInputs:
     """What an optimizer is given.
 
     Attributes:
         student: the program with the fixed prompt.
         examples: all of them.
-        unseen: those that the fixed prompt does not show; all where there are too few others.
+        validation_examples: those that the fixed prompt does not show; all where there are too few others.
         metric: says what a prediction is worth.
         language_model: proposes.
-        shown: how many demonstrations a prompt has; none where they are not the optimizer's to choose.
+        max_demonstrations: how many demonstrations a prompt has; none where they are not the optimizer's to choose.
         seed: of everything that draws.
     """
 
     student: "dspy.Module"
     examples: Sequence["dspy.Example"]
-    unseen: Sequence["dspy.Example"]
+    validation_examples: Sequence["dspy.Example"]
     metric: "Metric"
     language_model: "LanguageModel"
-    shown: int
+    max_demonstrations: int
     seed: int
 
     @property
@@ -64,37 +64,53 @@ class Optimizer(Proposer):
     of_instructions: ClassVar[bool] = False
 
     def propose(self, task: WritingTask) -> list[PromptCandidate]:
-        from zero2ir.strategies.prompt_search.programs import RoundTrip, read_off, training_examples, writing_program
+        from zero2ir.strategies.prompt_search.programs import (
+            RoundTripMetric,
+            candidates_from_programs,
+            training_examples,
+            writing_program,
+        )
 
         examples = training_examples(task)
         rest = [one for one in examples if one.query_id not in task.fixed.shown]
-        given = Compilation(
+        inputs = OptimizerInputs(
             writing_program(task.fixed),
             examples,
-            rest if len(rest) >= LEAST_PAIRS else examples,
-            RoundTrip(task),
+            rest if len(rest) >= MIN_JUDGED_PAIRS else examples,
+            RoundTripMetric(task),
             task.writer.language_model,
             max(1, len(task.fixed.demonstrations)),
             task.seed,
         )
-        found = distinct([task.fixed, *read_off(self._programs(given), task, self.origin)], task.number + 1)
+        found = first_distinct(
+            [task.fixed, *candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
+        )
         if len(found) == 1:
             raise NothingProposed(f"{self.origin} found no other prompt than the fixed one")
         return found[1:]
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
-        from zero2ir.strategies.prompt_search.programs import Ranked, part_examples, part_program, read_off_part
+        from zero2ir.strategies.prompt_search.programs import (
+            RankingMetric,
+            part_candidates_from_programs,
+            part_examples,
+            part_program,
+        )
 
         if not self.of_instructions:
             raise NothingProposed(f"{self.origin} has to see each question: it proposes for writing queries alone")
         examples = part_examples(task)
-        given = Compilation(part_program(task), examples, examples, Ranked(), task.language_model, 0, task.seed)
-        found = distinct([task.fixed, *read_off_part(self._programs(given), task, self.origin)], task.number + 1)
+        inputs = OptimizerInputs(
+            part_program(task), examples, examples, RankingMetric(), task.language_model, 0, task.seed
+        )
+        found = first_distinct(
+            [task.fixed, *part_candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
+        )
         if len(found) == 1:
             raise NothingProposed(f"{self.origin} found no other prompt than the one that a {task.part.kind} has")
         return found[1:]
 
-    def _programs(self, given: Compilation) -> list["dspy.Module"]:
+    def _programs(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         """All programs that come of it, the best first.
 
         Raises:
@@ -102,18 +118,18 @@ class Optimizer(Proposer):
         """
         from dspy.utils.exceptions import AdapterParseError
 
-        from zero2ir.strategies.prompt_search.programs import compiling
+        from zero2ir.strategies.prompt_search.programs import optimizer_context
 
-        if len(given.examples) < LEAST_PAIRS:
-            raise NothingProposed(f"{self.origin} needs {LEAST_PAIRS} judged queries with a relevant document")
+        if len(inputs.examples) < MIN_JUDGED_PAIRS:
+            raise NothingProposed(f"{self.origin} needs {MIN_JUDGED_PAIRS} judged queries with a relevant document")
         try:
-            with compiling(given.language_model):
-                return self.compiled(given)
+            with optimizer_context(inputs.language_model):
+                return self.compiled(inputs)
         except AdapterParseError:
             raise NothingProposed(f"{self.origin}: the LM wrote no instruction in the form asked for") from None
 
     @abstractmethod
-    def compiled(self, given: Compilation) -> list["dspy.Module"]:
+    def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         """Compiled programs, the best first."""
 
 
@@ -129,17 +145,17 @@ class Bootstrap(Optimizer):
     def __init__(self, candidates: int = 4) -> None:
         self.candidates = candidates
 
-    def compiled(self, given: Compilation) -> list["dspy.Module"]:
+    def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         import dspy
 
         optimizer = dspy.BootstrapFewShotWithRandomSearch(
-            given.metric,
-            max_bootstrapped_demos=max(1, given.shown // 2),
-            max_labeled_demos=given.shown,
+            inputs.metric,
+            max_bootstrapped_demos=max(1, inputs.max_demonstrations // 2),
+            max_labeled_demos=inputs.max_demonstrations,
             num_candidate_programs=self.candidates,
             num_threads=1,
         )
-        return _programs(optimizer.compile(given.student, trainset=list(given.examples)))
+        return _programs(optimizer.compile(inputs.student, trainset=list(inputs.examples)))
 
 
 class Mipro(Optimizer):
@@ -159,25 +175,25 @@ class Mipro(Optimizer):
         self.trials = trials
         self.temperature = temperature
 
-    def compiled(self, given: Compilation) -> list["dspy.Module"]:
+    def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         import dspy
 
         optimizer = dspy.MIPROv2(
-            given.metric,
-            prompt_model=given.instructor,
-            task_model=given.language_model.lm,
-            max_bootstrapped_demos=(given.shown + 1) // 2,
-            max_labeled_demos=given.shown,
+            inputs.metric,
+            prompt_model=inputs.instructor,
+            task_model=inputs.language_model.lm,
+            max_bootstrapped_demos=(inputs.max_demonstrations + 1) // 2,
+            max_labeled_demos=inputs.max_demonstrations,
             auto=None,
             num_candidates=self.candidates,
             num_threads=1,
             init_temperature=self.temperature,
-            seed=given.seed + 1,  # 0 would be taken for "none given"
+            seed=inputs.seed + 1,  # 0 would be taken for "none given"
         )
         compiled = optimizer.compile(
-            given.student,
-            trainset=list(given.examples),
-            valset=list(given.examples),
+            inputs.student,
+            trainset=list(inputs.examples),
+            valset=list(inputs.examples),
             num_trials=self.trials,
             minibatch=False,
             program_aware_proposer=False,  # there is no code to learn from,
@@ -203,17 +219,19 @@ class Copro(Optimizer):
         self.depth = depth
         self.temperature = temperature
 
-    def compiled(self, given: Compilation) -> list["dspy.Module"]:
+    def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         import dspy
 
         optimizer = dspy.COPRO(
-            prompt_model=given.instructor,
-            metric=given.metric,
+            prompt_model=inputs.instructor,
+            metric=inputs.metric,
             breadth=self.breadth,
             depth=self.depth,
             init_temperature=self.temperature,
         )
-        compiled = optimizer.compile(given.student, trainset=list(given.unseen), eval_kwargs={"num_threads": 1})
+        compiled = optimizer.compile(
+            inputs.student, trainset=list(inputs.validation_examples), eval_kwargs={"num_threads": 1}
+        )
         return _programs(compiled)
 
 
@@ -231,26 +249,26 @@ class GEPA(Optimizer):
         self.calls = calls
         self.temperature = temperature
 
-    def compiled(self, given: Compilation) -> list["dspy.Module"]:
+    def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         import dspy
 
         from zero2ir.strategies.prompt_search.programs import reflect
 
         def told(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
-            score, feedback = given.metric.judge(gold, pred)
+            score, feedback = inputs.metric.judge(gold, pred)
             return dspy.Prediction(score=score, feedback=feedback)
 
         optimizer = dspy.GEPA(
             told,
             max_metric_calls=self.calls,
-            reflection_lm=given.instructor.copy(temperature=self.temperature),
+            reflection_lm=inputs.instructor.copy(temperature=self.temperature),
             instruction_proposer=reflect,
             num_threads=1,
             use_merge=False,  # there is one predictor
             track_stats=True,
-            seed=given.seed,
+            seed=inputs.seed,
         )
-        results = optimizer.compile(given.student, trainset=list(given.unseen)).detailed_results
+        results = optimizer.compile(inputs.student, trainset=list(inputs.validation_examples)).detailed_results
         order = sorted(range(len(results.candidates)), key=lambda one: -results.val_aggregate_scores[one])
         return [results.candidates[number] for number in order]
 

@@ -4,22 +4,22 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from zero2ir.models.llm_reranker import Listwise, Pointwise
-from zero2ir.models.prompted import Task
+from zero2ir.models.prompted import PromptTask
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.translated import Translated
 from zero2ir.synthetic.styles import STYLES
 
 
-class Wording(NamedTuple):
+class InstructionPool(NamedTuple):
     """One style of prompt.
 
     Attributes:
         instructions: any of them will do.
-        written: demonstrations, JSON; none where they are drawn from the judgments.
+        demo_queries: demonstrations, JSON; none where they are drawn from the judgments.
     """
 
     instructions: tuple[str, ...]
-    written: tuple[Mapping[str, str], ...] = ()
+    demo_queries: tuple[Mapping[str, str], ...] = ()
 
 
 def _answered(*styles: str) -> tuple[Mapping[str, str], ...]:
@@ -31,9 +31,9 @@ def _answered(*styles: str) -> tuple[Mapping[str, str], ...]:
     )
 
 
-PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
+PART_POOLS: Mapping[PromptTask, Mapping[str, InstructionPool]] = {
     "judge": {
-        "question": Wording(
+        "question": InstructionPool(
             (
                 Pointwise.instruction,
                 "Is this document relevant to the query?",
@@ -44,7 +44,7 @@ PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
         )
     },
     "order": {
-        "order": Wording(
+        "order": InstructionPool(
             (
                 Listwise.instruction,
                 "Rank the documents by their relevance to the query. Write their numbers, the most relevant first, in "
@@ -55,21 +55,21 @@ PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
         )
     },
     "rewrite": {
-        "passage": Wording(
+        "passage": InstructionPool(
             (
                 Rewritten.instruction,
                 "Write a short passage of a document in which the answer to the query stands.",
                 "Answer the query in one or two sentences, in the words of an expert.",
             )
         ),
-        "keywords": Wording(
+        "keywords": InstructionPool(
             (
                 "Write the terms that a document would use which answers the query.",
                 "Write further search terms for the query: synonyms, names and technical words.",
             ),
             _answered("keywords"),
         ),
-        "several": Wording(
+        "several": InstructionPool(
             (
                 "Write the query in several other ways, with semicolons between them.",
                 "What else could someone type who looks for the same? Write several, with semicolons between them.",
@@ -78,7 +78,7 @@ PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
         ),
     },
     "translate": {
-        "translation": Wording(
+        "translation": InstructionPool(
             (
                 Translated.instruction,
                 "Write in {target} what is asked in {source}.",
@@ -90,7 +90,7 @@ PART_POOLS: Mapping[Task, Mapping[str, Wording]] = {
 }
 
 
-def style_of(task: Task, instruction: str) -> str:
+def style_of(task: PromptTask, instruction: str) -> str:
     """The style that an instruction belongs to; the first one where it is of nobody's pool."""
     pool = PART_POOLS[task]
     return next((style for style, wording in pool.items() if instruction in wording.instructions), next(iter(pool)))

@@ -11,10 +11,10 @@ from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PartCandidate
-from zero2ir.strategies.prompt_search.halving import Measured, Rung, measured_values, successive_halving
+from zero2ir.strategies.prompt_search.halving import CandidateScores, Rung, measured_values, successive_halving
 from zero2ir.strategies.prompt_search.part_pool import style_of
-from zero2ir.strategies.prompt_search.proposals import PartTask, Proposer, proposed
-from zero2ir.strategies.prompt_search.selection import PromptChoice, Trust
+from zero2ir.strategies.prompt_search.proposals import PartTask, Proposer, propose_candidates
+from zero2ir.strategies.prompt_search.selection import GainPrior, PromptChoice
 
 
 class PartSettings(BaseModel):
@@ -52,7 +52,7 @@ class PartSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class PartFound:
+class PartSearchResult:
     """What came of the search for the prompt of one part.
 
     Attributes:
@@ -77,28 +77,28 @@ class PartSearch:
 
     Args:
         model: indexed.
-        name: of the part, among ``model.prompted()``.
+        name: of the part, among ``model.prompted_parts()``.
         inputs: all that training may see.
         settings: how far.
-        trust: what is believed of gains before they are measured.
+        prior: what is believed of gains before they are measured.
     """
 
     def __init__(
-        self, model: Retriever, name: str, inputs: TrainingInputs, settings: PartSettings, trust: Trust
+        self, model: Retriever, name: str, inputs: TrainingInputs, settings: PartSettings, prior: GainPrior
     ) -> None:
         self.model = model
         self.name = name
         self.inputs = inputs
         self.settings = settings
-        self.trust = trust
+        self.prior = prior
         rng = np.random.default_rng([inputs.seed, 2])
         ids, accepted = list(inputs.queries), [row for row in inputs.synthetic if not row.rejected]
         self.asked = [ids[place] for place in rng.permutation(len(ids))]
         self.development = [accepted[place] for place in rng.permutation(len(accepted))]
 
-    def search(self, proposers: Sequence[Proposer]) -> PartFound:
+    def search(self, proposers: Sequence[Proposer]) -> PartSearchResult:
         """Has candidates proposed, measures them and chooses one."""
-        part, number = self.model.prompted()[self.name], self.settings.candidates[0]
+        part, number = self.model.prompted_parts()[self.name], self.settings.candidates[0]
         style = style_of(part.task, part.prompt.instruction)
         fixed = PartCandidate(self.name, style, part.prompt)
         examples = self.inputs.judged_examples(list(self.inputs.queries))
@@ -113,18 +113,20 @@ class PartSearch:
             return proposer.propose_for_part(task)
 
         usage = language_model.usage
-        candidates, proposals = proposed(fixed, proposers, number, propose, usage)
-        result = successive_halving(candidates, self.settings.rungs, self.measure, self.trust, usage, self.inputs.seed)
-        return PartFound(candidates[result.choice.index], result.choice, result.records, proposals)
+        candidates, proposals = propose_candidates(fixed, proposers, number, propose, usage)
+        result = successive_halving(candidates, self.settings.rungs, self.measure, self.prior, usage, self.inputs.seed)
+        return PartSearchResult(candidates[result.choice.index], result.choice, result.records, proposals)
 
     def _asking(self, prompt: PartPrompt) -> Retriever:
         return self.model.with_prompts({self.name: prompt})
 
-    def measure(self, candidate: PartCandidate, queries: int) -> Measured:
+    def measure(self, candidate: PartCandidate, queries: int) -> CandidateScores:
         """Asks a candidate the first queries."""
         asked, written = self.asked[:queries], self.development[: max(0, queries - len(self.asked))]
         values, synthetic = measured_values(self._asking(candidate.prompt), self.inputs, asked, written)
         value_of = dict(zip(asked, values.tolist(), strict=True))
         judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.queries])
         unasked = max(0, self.settings.queries[-1] - len(self.asked)) - len(written)
-        return Measured(judged, np.append(synthetic, np.full(unasked, np.nan)), {"queries": len(asked) + len(written)})
+        return CandidateScores(
+            judged, np.append(synthetic, np.full(unasked, np.nan)), {"queries": len(asked) + len(written)}
+        )

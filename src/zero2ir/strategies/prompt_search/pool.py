@@ -5,18 +5,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from zero2ir.models.base import counted
+from zero2ir.models.base import weighted_examples
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.prompt_search.candidates import (
     Demonstration,
     Origin,
     PartCandidate,
     PromptCandidate,
-    demonstrated,
+    judged_demonstrations,
 )
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS
-from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, distinct
-from zero2ir.synthetic.settings import LEAST_WORDS, StyleName
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, first_distinct
+from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, StyleName
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 
 INSTRUCTIONS: Mapping[StyleName, tuple[str, ...]] = {
@@ -48,12 +48,12 @@ INSTRUCTIONS: Mapping[StyleName, tuple[str, ...]] = {
     ),
 }
 TEMPERATURES = (None, 0.3, 0.7)
-NUMBERS = (1, 2, 3, 5, 8)  # of demonstrations: without any a small model writes nonsense
-LEAST_HELD_OUT = 2  # judged queries that no prompt is shown, so that it can be measured on them
-TRIES = 20  # for each candidate that is wanted
+DEMONSTRATION_COUNTS = (1, 2, 3, 5, 8)  # of demonstrations: without any a small model writes nonsense
+MIN_HELD_OUT_PAIRS = 2  # judged queries that no prompt is shown, so that it can be measured on them
+MAX_DRAWS = 20  # for each candidate that is wanted
 
 
-class Pool(Proposer):
+class PromptPool(Proposer):
     """Draws prompts by seed: the fixed one's style or another, an instruction of the written pool for it, which
     demonstrations in which order; for writing queries also how much of a document is shown, and the temperature.
 
@@ -76,13 +76,13 @@ class Pool(Proposer):
 
     def propose(self, task: WritingTask) -> list[PromptCandidate]:
         rng = np.random.default_rng(task.seed)
-        drawn = [task.fixed, *(self._drawn(task, rng) for _ in range(TRIES * task.number))]
-        return [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+        drawn = [task.fixed, *(self._drawn(task, rng) for _ in range(MAX_DRAWS * task.number))]
+        return [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
         rng = np.random.default_rng([task.seed, 1])
-        drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(TRIES * task.number))]
-        found = [one for one in distinct(drawn, task.number + 1) if one is not task.fixed]
+        drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(MAX_DRAWS * task.number))]
+        found = [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
         if not found:
             raise NothingProposed(f"{self.origin} holds no other prompt for a {task.part.kind}")
         return found
@@ -97,8 +97,8 @@ class Pool(Proposer):
         if written:
             shown = [written[place] for place in rng.permutation(len(written))[:number]]
         else:
-            shown = task.part.drawn(counted(task.examples), number, rng)
-        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), chosen=True)
+            shown = task.part.draw_demonstrations(weighted_examples(task.examples), number, rng)
+        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), optimized=True)
         return PartCandidate(task.fixed.part, style, prompt, self.origin)
 
     def _drawn(self, task: WritingTask, rng: np.random.Generator) -> PromptCandidate:
@@ -107,7 +107,7 @@ class Pool(Proposer):
         style: StyleName = task.fixed.style if own else others[rng.integers(len(others))]
         instructions = (STYLES[style].instruction, *INSTRUCTIONS[style])
         words = task.fixed.document_words
-        words = (words, max(LEAST_WORDS, words // 2))[rng.integers(2)]
+        words = (words, max(MIN_DOCUMENT_WORDS, words // 2))[rng.integers(2)]
         return PromptCandidate(
             style,
             instructions[rng.integers(len(instructions))],
@@ -124,14 +124,14 @@ def _demonstrations(task: WritingTask, style: StyleName, words: int) -> Sequence
         return [Demonstration(*pair) for pair in zip(EXCERPTS, STYLES[style].queries, strict=True)]
     if words == task.fixed.document_words:
         return task.pairs
-    return demonstrated(task.writer.corpus, task.writer.judgments, words)
+    return judged_demonstrations(task.writer.corpus, task.writer.judgments, words)
 
 
 def _drawn_demonstrations(
     found: Sequence[Demonstration], style: StyleName, rng: np.random.Generator
 ) -> tuple[Demonstration, ...]:
     """Some of them, in random order."""
-    most = len(found) - LEAST_HELD_OUT if style == "judgments" else len(found)
-    numbers = [number for number in NUMBERS if number <= most] or [min(1, len(found))]
+    most = len(found) - MIN_HELD_OUT_PAIRS if style == "judgments" else len(found)
+    numbers = [number for number in DEMONSTRATION_COUNTS if number <= most] or [min(1, len(found))]
     order = rng.permutation(len(found))[: numbers[rng.integers(len(numbers))]]
     return tuple(found[number] for number in order)

@@ -11,18 +11,18 @@ import numpy as np
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from zero2ir.data.judgments import normalised
-from zero2ir.lm.adapter import as_data
+from zero2ir.lm.adapter import escape_untrusted_text
 from zero2ir.lm.factory import LanguageModel, is_too_long
 from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
 from zero2ir.strategies.prompt_search.proposals import PartTask, WritingTask
-from zero2ir.synthetic.filters import Written, objections
+from zero2ir.synthetic.filters import FilterInputs, objections
 from zero2ir.synthetic.settings import FilterName
 from zero2ir.synthetic.styles import most_relevant, query_writer
 
-DEPTH = 100  # beyond this rank a document counts as not found
-MOST_WORDS = 80  # of an instruction: whatever an LM wrote beyond is cut
+ROUND_TRIP_DEPTH = 100  # beyond this rank a document counts as not found
+MAX_INSTRUCTION_WORDS = 80  # of an instruction: whatever an LM wrote beyond is cut
 # Filters that look at one query alone, and ask nobody.
-ALONE: tuple[FilterName, ...] = ("empty", "too_short", "too_long", "copied", "substring", "language")
+PER_QUERY_FILTERS: tuple[FilterName, ...] = ("empty", "too_short", "too_long", "copied", "substring", "language")
 
 
 class WritingProgram(dspy.Module):
@@ -55,7 +55,9 @@ def training_examples(task: WritingTask) -> list[dspy.Example]:
     order = np.random.default_rng(task.seed).permutation(len(task.pairs))
     pairs = [task.pairs[number] for number in order]
     return [
-        dspy.Example(document=as_data(one.document), query=one.query, query_id=one.query_id).with_inputs("document")
+        dspy.Example(document=escape_untrusted_text(one.document), query=one.query, query_id=one.query_id).with_inputs(
+            "document"
+        )
         for one in pairs
     ]
 
@@ -84,7 +86,7 @@ class PartProgram(dspy.Module):
 
     def __init__(self, instruction: str, value: Callable[[str, str], float]) -> None:
         super().__init__()
-        self.told = dspy.Predict(dspy.Signature("query -> answer", instruction))
+        self.predictor = dspy.Predict(dspy.Signature("query -> answer", instruction))
         self.value = value
 
     def forward(self, query_id: str) -> dspy.Prediction:
@@ -92,7 +94,7 @@ class PartProgram(dspy.Module):
         return dspy.Prediction(value=self.value(_instruction(self), query_id))
 
 
-class Ranked:
+class RankingMetric:
     """The measure of the ranking, which the program tells."""
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
@@ -109,7 +111,7 @@ def part_program(task: PartTask) -> PartProgram:
     """The program that stands for a model with the prompt that its part has."""
 
     def value(instruction: str, query_id: str) -> float:
-        return task.value(task.fixed.prompt._replace(instruction=instruction, chosen=True), query_id)
+        return task.value(task.fixed.prompt._replace(instruction=instruction, optimized=True), query_id)
 
     return PartProgram(task.fixed.prompt.instruction, value)
 
@@ -119,14 +121,16 @@ def part_examples(task: PartTask) -> list[dspy.Example]:
     return [dspy.Example(query_id=query_id).with_inputs("query_id") for query_id in task.queries]
 
 
-def read_off_part(programs: Sequence[dspy.Module], task: PartTask, origin: Origin) -> list[PartCandidate]:
+def part_candidates_from_programs(
+    programs: Sequence[dspy.Module], task: PartTask, origin: Origin
+) -> list[PartCandidate]:
     """The candidates that compiled programs stand for, with the demonstrations that the part has."""
     found = [_instruction(program) for program in programs]
     return [
         PartCandidate(
             task.fixed.part,
             task.fixed.style,
-            task.fixed.prompt._replace(instruction=instruction, chosen=True),
+            task.fixed.prompt._replace(instruction=instruction, optimized=True),
             origin,
         )
         for instruction in found
@@ -137,10 +141,10 @@ def read_off_part(programs: Sequence[dspy.Module], task: PartTask, origin: Origi
 def _instruction(program: dspy.Module) -> str:
     """What the only predictor of a program is told: data, cut to one line of so many words where it is too long."""
     (predictor,) = program.predictors()
-    return " ".join(as_data(predictor.signature.instructions).split()[:MOST_WORDS])
+    return " ".join(escape_untrusted_text(predictor.signature.instructions).split()[:MAX_INSTRUCTION_WORDS])
 
 
-class RoundTrip:
+class RoundTripMetric:
     """The reciprocal rank of a document for the query that was written for it, by BM25; 0 where a filter objects.
 
     Args:
@@ -150,7 +154,7 @@ class RoundTrip:
     def __init__(self, task: WritingTask) -> None:
         self.writer = task.writer
         self.best = most_relevant(task.writer.judgments)
-        filters = tuple(name for name in task.writer.settings.filters if name in ALONE)
+        filters = tuple(name for name in task.writer.settings.filters if name in PER_QUERY_FILTERS)
         self.settings = task.writer.settings.model_copy(update={"filters": filters})
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
@@ -159,11 +163,11 @@ class RoundTrip:
 
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
         """The value, and what is to be said of the query."""
-        query = as_data(str(getattr(prediction, "query", "") or ""))
+        query = escape_untrusted_text(str(getattr(prediction, "query", "") or ""))
         number = self.writer.corpus.number_of[self.best[example.query_id].doc_id]
         if reasons := self._objections(query, example.document, self.writer.corpus.contents[number]):
             return 0.0, f"The query is of no use: {', '.join(reasons).replace('_', ' ')}."
-        places = np.flatnonzero(self.writer.sparse.search([query], DEPTH).numbers[0] == number)
+        places = np.flatnonzero(self.writer.sparse.search([query], ROUND_TRIP_DEPTH).numbers[0] == number)
         if not len(places):
             return 0.0, "A search with the query does not find the document; use more of its specific terms."
         rank = int(places[0]) + 1
@@ -173,7 +177,7 @@ class RoundTrip:
     def _objections(self, query: str, passage: str, content: str) -> list[str]:
         figures = np.ones(1)
         known = [row.query for row in self.writer.judgments]
-        written = Written([query], [passage], [content], [""], figures, figures, figures, known)
+        written = FilterInputs([query], [passage], [content], [""], figures, figures, figures, known)
         return objections(written, self.settings)[0]
 
 
@@ -218,7 +222,9 @@ def _written(outputs: Any) -> str:
     return str(outputs.get("query", "")) if isinstance(outputs, Mapping) else str(outputs)
 
 
-def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin) -> list[PromptCandidate]:
+def candidates_from_programs(
+    programs: Sequence[dspy.Module], task: WritingTask, origin: Origin
+) -> list[PromptCandidate]:
     """The candidates that compiled programs stand for; those that say nothing are left out.
 
     What an LM wrote of documents is data: an instruction becomes one line without control signs. A candidate gives away
@@ -229,14 +235,16 @@ def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin)
         (predictor,) = program.predictors()
         instruction = _instruction(program)
         demonstrations = tuple(
-            Demonstration(as_data(demo.document), as_data(demo.query), demo.get("query_id", ""))
+            Demonstration(
+                escape_untrusted_text(demo.document), escape_untrusted_text(demo.query), demo.get("query_id", "")
+            )
             for demo in predictor.demos
         )
         written_for = {one.document for one in demonstrations if not one.query_id}
         quoted = frozenset(
             one.query_id
             for one in task.pairs
-            if as_data(one.document) in written_for or normalised(one.query) in normalised(instruction)
+            if escape_untrusted_text(one.document) in written_for or normalised(one.query) in normalised(instruction)
         )
         if instruction:
             fixed = task.fixed
@@ -249,7 +257,7 @@ def read_off(programs: Sequence[dspy.Module], task: WritingTask, origin: Origin)
 
 
 @contextmanager
-def compiling(language_model: LanguageModel) -> Iterator[None]:
+def optimizer_context(language_model: LanguageModel) -> Iterator[None]:
     """Runs an optimizer with a language model; what it and its libraries print is held back."""
     loggers = [logging.getLogger(name) for name in ("dspy", "optuna")]
     levels = [logger.level for logger in loggers]

@@ -88,7 +88,7 @@ class Proposer(ABC):
         raise NothingProposed(f"{self.origin} proposes prompts for writing queries alone, none for a {task.part.kind}")
 
 
-def distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
+def first_distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
     """The first ``number`` that differ in more than their origin."""
     first: dict[str, AnyPrompt] = {}
     for one in candidates:
@@ -96,7 +96,7 @@ def distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
     return list(first.values())[:number]
 
 
-def proposed(
+def propose_candidates(
     fixed: AnyPrompt,
     proposers: Sequence[Proposer],
     number: int,
@@ -125,6 +125,6 @@ def proposed(
             notes[proposer.origin] = str(reason)
             continue
         notes[proposer.origin] = len(found)
-        candidates = distinct(candidates + found, number)
+        candidates = first_distinct(candidates + found, number)
     notes["lm_calls"] = usage.calls - calls
     return candidates, notes

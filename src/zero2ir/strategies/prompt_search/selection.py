@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PRIOR_DEGREES = 4.0  # of freedom, by which a candidate's own variance is moved toward that of all
-LEAST_VARIANCE = 1e-9
+MIN_VARIANCE = 1e-9
 
 
 class Evidence(NamedTuple):
@@ -45,7 +45,7 @@ class Evidence(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trust:
+class GainPrior:
     """What is believed before anything is seen.
 
     Attributes:
@@ -69,13 +69,13 @@ class Gains(NamedTuple):
     error: np.ndarray
 
 
-def gains(evidence: Evidence, trust: Trust) -> Gains:
+def gains(evidence: Evidence, prior: GainPrior) -> Gains:
     """The posterior mean and deviation of each candidate's true gain over the fixed prompt, the first one."""
-    precision = np.full(len(evidence.judged), trust.prior_deviation**-2)
+    precision = np.full(len(evidence.judged), prior.prior_deviation**-2)
     total = np.zeros(len(evidence.judged))
-    for values, further in ((evidence.judged, 0.0), (evidence.synthetic, trust.synthetic_deviation**2)):
+    for values, further in ((evidence.judged, 0.0), (evidence.synthetic, prior.synthetic_deviation**2)):
         means, variances = _differences(values)
-        weight = 1.0 / np.maximum(variances + further, LEAST_VARIANCE)  # 0 where nothing is known
+        weight = 1.0 / np.maximum(variances + further, MIN_VARIANCE)  # 0 where nothing is known
         total += weight * means
         precision += weight
     mean, error = total / precision, precision**-0.5
@@ -83,16 +83,16 @@ def gains(evidence: Evidence, trust: Trust) -> Gains:
     return Gains(np.where(evidence.measured, mean, -np.inf), error)
 
 
-def survivors(evidence: Evidence, trust: Trust, complexity: Sequence[tuple[int, ...]], number: int) -> np.ndarray:
+def survivors(evidence: Evidence, prior: GainPrior, complexity: Sequence[tuple[int, ...]], number: int) -> np.ndarray:
     """The candidates with the highest expected gains, in rising order; the fixed prompt is always among them.
 
     Args:
         evidence: of n candidates.
-        trust: what is believed before.
+        prior: what is believed before.
         complexity: n keys, the smaller the simpler; the simpler of equals survives.
         number: how many, at most.
     """
-    mean = gains(evidence, trust).mean
+    mean = gains(evidence, prior).mean
     order = sorted(
         np.flatnonzero(evidence.measured).tolist(), key=lambda one: (one != 0, -mean[one], complexity[one], one)
     )
@@ -100,17 +100,17 @@ def survivors(evidence: Evidence, trust: Trust, complexity: Sequence[tuple[int, 
 
 
 def simplest_of_best(
-    evidence: Evidence, trust: Trust, complexity: Sequence[tuple[int, ...]], among: np.ndarray | None = None
+    evidence: Evidence, prior: GainPrior, complexity: Sequence[tuple[int, ...]], among: np.ndarray | None = None
 ) -> int:
     """The simplest candidate within one standard error of the best one; the better one of equally simple ones.
 
     Args:
         evidence: of n candidates.
-        trust: what is believed before.
+        prior: what is believed before.
         complexity: n keys, the smaller the simpler.
         among: (n,) which may be chosen; all that were measured where None.
     """
-    mean, error = gains(evidence, trust)
+    mean, error = gains(evidence, prior)
     if among is not None:
         mean = np.where(among, mean, -np.inf)
     best = int(mean.argmax())
@@ -148,7 +148,7 @@ class PromptChoice:
 
 
 def choose_prompt(
-    rungs: Sequence[Evidence], trust: Trust, complexity: Sequence[tuple[int, ...]], kept: Sequence[int]
+    rungs: Sequence[Evidence], prior: GainPrior, complexity: Sequence[tuple[int, ...]], kept: Sequence[int]
 ) -> PromptChoice:
     """Chooses on the last rung, and cross-validates the whole way there, each judged query left out in turn.
 
@@ -157,21 +157,21 @@ def choose_prompt(
 
     Args:
         rungs: the evidence of each, all with the same candidates; at least one.
-        trust: what is believed before.
+        prior: what is believed before.
         complexity: of each candidate, the smaller the simpler.
         kept: how many survive each rung but the last.
     """
     last = rungs[-1]
-    index = simplest_of_best(last, trust, complexity)
+    index = simplest_of_best(last, prior, complexity)
     difference = last.judged - last.judged[:1]
     held_out = []
     for query in np.flatnonzero(~np.isnan(last.judged[0])).tolist():
         among = ~np.isnan(last.judged[:, query])
         for rung, number in zip(rungs[:-1], kept, strict=True):
-            alive = survivors(rung.without(query), trust, complexity, number)
+            alive = survivors(rung.without(query), prior, complexity, number)
             among &= np.isin(np.arange(len(among)), alive)
-        held_out.append(difference[simplest_of_best(last.without(query), trust, complexity, among), query])
-    return PromptChoice(index, float(gains(last, trust).mean[index]), _mean(difference[index]), _mean(held_out))
+        held_out.append(difference[simplest_of_best(last.without(query), prior, complexity, among), query])
+    return PromptChoice(index, float(gains(last, prior).mean[index]), _mean(difference[index]), _mean(held_out))
 
 
 def _differences(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

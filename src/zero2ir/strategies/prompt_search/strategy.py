@@ -6,43 +6,43 @@ from typing import Any
 
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
-from zero2ir.strategies.base import Fitted, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, Rival, compared, gain_over, require_judgments
-from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC, learned_unless_objected, require_synthetic
-from zero2ir.strategies.prompt_search.candidates import PromptCandidate, demonstrated, fixed_candidate
+from zero2ir.strategies.base import FitResult, Need, TrainingInputs
+from zero2ir.strategies.fine_tune import FineTune, GuardedStrategy, comparison_text, gain_over, require_judgments
+from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC_CHOICE, learn_unless_worse, require_synthetic
+from zero2ir.strategies.prompt_search.candidates import PromptCandidate, fixed_candidate, judged_demonstrations
 from zero2ir.strategies.prompt_search.halving import Rung
 from zero2ir.strategies.prompt_search.part_search import PartSearch, PartSettings
-from zero2ir.strategies.prompt_search.path_search import PathSearch
-from zero2ir.strategies.prompt_search.pool import Pool
-from zero2ir.strategies.prompt_search.proposals import Proposer, WritingTask, proposed
-from zero2ir.strategies.prompt_search.selection import Trust
-from zero2ir.synthetic.coverage import choose_documents
+from zero2ir.strategies.prompt_search.pool import PromptPool
+from zero2ir.strategies.prompt_search.proposals import Proposer, WritingTask, propose_candidates
+from zero2ir.strategies.prompt_search.query_prompt_search import QueryPromptSearch
+from zero2ir.strategies.prompt_search.selection import GainPrior
+from zero2ir.synthetic.document_selection import choose_documents
 from zero2ir.synthetic.queries import SyntheticWriter
 
-FOUND = "learned from synthetic queries of a prompt that was found"
+FOUND_PROMPT_CHOICE = "learned from synthetic queries of an optimized prompt"
 NO_CHEAP_MODEL = "no part of this model learns from examples without asking the language model"
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptedModel:
     """A model whose parts ask with the prompts that were found for them, and what is to be said of the search.
 
     Attributes:
         model: indexed.
-        simple: what fine_tune makes of it.
+        baseline_fit: what fine_tune makes of it.
         found: the names of the parts with another prompt than before.
-        said: why, a sentence a part.
+        notes: why, a sentence a part.
         report: every candidate and the choices; JSON.
     """
 
     model: Retriever
-    simple: Fitted
-    found: Sequence[str]
-    said: Sequence[str]
+    baseline_fit: FitResult
+    improved_parts: Sequence[str]
+    notes: Sequence[str]
     report: Mapping[str, Any]
 
 
-class PromptSearch(Rival):
+class PromptSearch(GuardedStrategy):
     """Searches for the prompts of the model's own parts, then for the prompt whose queries teach a cheap model most.
 
     A part that asks a language model, a reranker or a rewriter, gets the prompt with which the whole model ranks best;
@@ -85,7 +85,7 @@ class PromptSearch(Rival):
                 "give as many numbers of candidates, falling to 2 at least, as shares of documents, rising to 1 at "
                 "most, and a deviation of at least 0"
             )
-        self.proposers = list(proposers) if proposers is not None else [Pool()]
+        self.proposers = list(proposers) if proposers is not None else [PromptPool()]
         self.candidates = candidates
         self.shares = shares
         self.synthetic_deviation = synthetic_deviation
@@ -96,25 +96,27 @@ class PromptSearch(Rival):
         require_judgments(inputs, "prompt")
         require_synthetic(inputs, "prompt")
 
-    def improved(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
-        prompts = self._prompted(model, inputs, simple)
-        fitted = self._taught(prompts.model, inputs, prompts.simple)
+    def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        prompts = self._prompted(model, inputs, baseline_fit)
+        fitted = self._taught(prompts.model, inputs, prompts.baseline_fit)
         report = {**prompts.report, **fitted.report}
         for name in prompts.report.keys() & fitted.report.keys() & {"prompts"}:
             report[name] = [*prompts.report[name], *fitted.report[name]]
         for name in prompts.report.keys() & fitted.report.keys() & {"prompt_choice", "proposals"}:
             report[name] = {**prompts.report[name], **fitted.report[name]}
-        asked = f"asks by prompts that were found ({', '.join(prompts.found)})" if prompts.found else ""
+        asked = (
+            f"asks by prompts that were found ({', '.join(prompts.improved_parts)})" if prompts.improved_parts else ""
+        )
         chosen = "; ".join(one for one in (asked, fitted.chosen) if one)
-        return replace(fitted, chosen=chosen, because="; ".join([*prompts.said, fitted.because]), report=report)
+        return replace(fitted, chosen=chosen, reason="; ".join([*prompts.notes, fitted.reason]), report=report)
 
-    def _prompted(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Prompts:
+    def _prompted(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> PromptedModel:
         """The model with the prompts that were found for its parts, one part after the other."""
-        trust = Trust(inputs.tuning.prior_deviation, self.synthetic_deviation)
-        found, said = list[str](), list[str]()
+        prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
+        improved, said = list[str](), list[str]()
         records, choices, proposals = list[dict[str, Any]](), dict[str, float](), dict[str, Any]()
-        for name in model.prompted():
-            result = PartSearch(model, name, inputs, self.parts, trust).search(self.proposers)
+        for name in model.prompted_parts():
+            result = PartSearch(model, name, inputs, self.parts, prior).search(self.proposers)
             records += result.records
             choices |= {f"{name}/{key}": value for key, value in result.choice.as_dict().items()}
             proposals[name] = result.proposals
@@ -124,57 +126,64 @@ class PromptSearch(Rival):
                 continue
             changed = model.with_prompts({name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
-            told = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
+            description = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
             pays = gain_over(simple, tuned.values, inputs) > 0
-            said.append(f"{told} {'was chosen' if pays else 'does not pay'}: {compared(simple, tuned.values, inputs)}")
+            verdict = "was chosen" if pays else "does not pay"
+            said.append(f"{description} {verdict}: {comparison_text(simple, tuned.values, inputs)}")
             if pays:
                 model, simple = changed, tuned
-                found.append(name)
+                improved.append(name)
             for record in result.records:
                 record["chosen"] = record["digest"] == candidate.digest if pays else record["origin"] == "fixed"
         report = {"prompts": records, "prompt_choice": choices, "proposals": proposals} if records else {}
-        return Prompts(model, simple, found, said, report)
+        return PromptedModel(model, simple, improved, said, report)
 
-    def _taught(self, model: Retriever, inputs: TrainingInputs, simple: Fitted) -> Fitted:
+    def _taught(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
         """The model after learning from the queries of the prompt that was found for writing them."""
-        inner = inner_model(model, inputs)
-        if inner.prompted():
-            return simple.renamed(f"{NO_CHEAP_MODEL}; {simple.because}")
+        inner = proxy_model(model, inputs)
+        if inner.prompted_parts():
+            return simple.with_reason(f"{NO_CHEAP_MODEL}; {simple.reason}")
         if inner.learn(inputs.synthetic_examples()[:1], inputs.seed) is None:
-            return simple.renamed(f"{LEARNS_NOTHING}; {simple.because}")
+            return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
 
         language_model = inputs.corpus.require_language_model()
-        writer = SyntheticWriter(inputs.corpus, inputs.judgments, language_model, inputs.writing, inputs.seed)
+        writer = SyntheticWriter(
+            inputs.corpus, inputs.judgments, language_model, inputs.synthetic_settings, inputs.seed
+        )
         candidates, proposals = self._proposed(writer)
         judged = {row.doc_id for row in inputs.judgments}
-        documents = choose_documents(inputs.corpus.documents, judged, inputs.writing, inputs.seed)
-        trust = Trust(inputs.tuning.prior_deviation, self.synthetic_deviation)
-        search = PathSearch(inner, inputs, writer, documents, self._rungs(len(documents)), trust)
+        documents = choose_documents(inputs.corpus.documents, judged, inputs.synthetic_settings, inputs.seed)
+        prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
+        search = QueryPromptSearch(inner, inputs, writer, documents, self._rungs(len(documents)), prior)
         result = search.search(candidates)
         report = {"prompts": result.records, "prompt_choice": result.choice.as_dict(), "proposals": proposals}
 
-        found = candidates[result.choice.index]
-        told = (
+        best = candidates[result.choice.index]
+        description = (
             f"the fixed prompt stays among {len(candidates)}"
-            if found is candidates[0]
-            else f"prompt {found.digest} ({found.origin}, {found.style}) was chosen among {len(candidates)}"
+            if best is candidates[0]
+            else f"prompt {best.digest} ({best.origin}, {best.style}) was chosen among {len(candidates)}"
         )
-        if found is not candidates[0]:
-            inputs = replace(inputs, synthetic=search.write(found, len(documents)))
-        fitted = learned_unless_objected(model, inputs, simple)
-        chosen = FOUND if fitted.chosen == SYNTHETIC and found is not candidates[0] else fitted.chosen
-        return replace(fitted, chosen=chosen, because=f"{told}; {fitted.because}", report={**fitted.report, **report})
+        if best is not candidates[0]:
+            inputs = replace(inputs, synthetic=search.write(best, len(documents)))
+        fitted = learn_unless_worse(model, inputs, simple)
+        chosen = (
+            FOUND_PROMPT_CHOICE if fitted.chosen == SYNTHETIC_CHOICE and best is not candidates[0] else fitted.chosen
+        )
+        return replace(
+            fitted, chosen=chosen, reason=f"{description}; {fitted.reason}", report={**fitted.report, **report}
+        )
 
     def _proposed(self, writer: SyntheticWriter) -> tuple[list[PromptCandidate], dict[str, str | int]]:
         """The fixed prompt and what is proposed beside it; and what each proposer came up with, for the record."""
         corpus, judgments, settings, seed = writer.corpus, writer.judgments, writer.settings, writer.seed
         fixed = fixed_candidate(corpus, judgments, settings, seed)
-        pairs = demonstrated(corpus, judgments, settings.document_words)
+        pairs = judged_demonstrations(corpus, judgments, settings.document_words)
 
         def propose(proposer: Proposer, left: int) -> list[PromptCandidate]:
             return proposer.propose(WritingTask(writer, fixed, pairs, left, seed))
 
-        return proposed(fixed, self.proposers, self.candidates[0], propose, writer.language_model.usage)
+        return propose_candidates(fixed, self.proposers, self.candidates[0], propose, writer.language_model.usage)
 
     def _rungs(self, documents: int) -> list[Rung]:
         return [
@@ -183,7 +192,7 @@ class PromptSearch(Rival):
         ]
 
 
-def inner_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
+def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
     """The cheap model that stands for a model in the search, indexed."""
     dense = first_dense(model)
     if dense is None:
@@ -199,4 +208,4 @@ def first_dense(model: Retriever) -> Dense | None:
     """The first dense retriever of a model and its parts, from the outside in."""
     if isinstance(model, Dense):
         return model
-    return next((found for part in model.parts() if (found := first_dense(part)) is not None), None)
+    return next((best for part in model.parts() if (best := first_dense(part)) is not None), None)

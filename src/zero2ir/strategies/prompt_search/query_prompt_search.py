@@ -9,13 +9,19 @@ from zero2ir.data.records import Document
 from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PromptCandidate
-from zero2ir.strategies.prompt_search.halving import Measured, Rung, SearchResult, measured_values, successive_halving
-from zero2ir.strategies.prompt_search.selection import Trust
+from zero2ir.strategies.prompt_search.halving import (
+    CandidateScores,
+    HalvingResult,
+    Rung,
+    measured_values,
+    successive_halving,
+)
+from zero2ir.strategies.prompt_search.selection import GainPrior
 from zero2ir.synthetic.queries import SyntheticWriter
 from zero2ir.synthetic.records import SyntheticQuery
 
 
-class PathSearch:
+class QueryPromptSearch:
     """Successive halving over prompts and documents.
 
     On each rung every candidate that is left writes queries for the same documents, a cheap model learns from those
@@ -31,7 +37,7 @@ class PathSearch:
         writer: writes with any candidate.
         documents: those that get queries, in the order in which they were drawn.
         rungs: at least one, with rising numbers of documents and falling numbers of candidates.
-        trust: what is believed of gains before they are measured.
+        prior: what is believed of gains before they are measured.
 
     Source: the objective is that of PATH, Xian et al. 2024, arXiv 2406.11706, section 3.
     """
@@ -43,23 +49,23 @@ class PathSearch:
         writer: SyntheticWriter,
         documents: Sequence[Document],
         rungs: Sequence[Rung],
-        trust: Trust,
+        prior: GainPrior,
     ) -> None:
         self.inner = inner
         self.inputs = inputs
         self.writer = writer
         self.documents = documents
         self.rungs = rungs
-        self.trust = trust
+        self.prior = prior
         written_for = {document.doc_id for document in documents[: rungs[-1].size]}
         self.development = [row for row in inputs.synthetic if not row.rejected and row.doc_id not in written_for]
 
-    def search(self, candidates: Sequence[PromptCandidate]) -> SearchResult:
+    def search(self, candidates: Sequence[PromptCandidate]) -> HalvingResult:
         """Measures the candidates, the fixed prompt first, and chooses one."""
         usage = self.writer.language_model.usage
-        return successive_halving(candidates, self.rungs, self.measure, self.trust, usage, self.inputs.seed)
+        return successive_halving(candidates, self.rungs, self.measure, self.prior, usage, self.inputs.seed)
 
-    def measure(self, candidate: PromptCandidate, documents: int) -> Measured:
+    def measure(self, candidate: PromptCandidate, documents: int) -> CandidateScores:
         """Writes with a candidate for the first documents, learns from it, and measures what was learned."""
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
@@ -73,7 +79,7 @@ class PathSearch:
             "written": len(rows),
             "accepted": sum(not row.rejected for row in rows),
         }
-        return Measured(np.where(shown, np.nan, judged), synthetic, figures)
+        return CandidateScores(np.where(shown, np.nan, judged), synthetic, figures)
 
     def write(self, candidate: PromptCandidate, documents: int) -> list[SyntheticQuery]:
         """A candidate's queries for the first documents."""

@@ -12,18 +12,18 @@ from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.committee import Committee
+from zero2ir.labelling.selection_state import FittedModel, SelectionState
 from zero2ir.labelling.selections import Selection
 from zero2ir.labelling.settings import LabellingSettings
-from zero2ir.labelling.state import Fit, State
 from zero2ir.models.base import NO_DOCUMENT, Retriever
-from zero2ir.program.training import calibrate, rank_judged, train_program
+from zero2ir.program.training import calibrate, rank_out_of_fold, train_program
 from zero2ir.strategies.base import Strategy, TrainingInputs
 
 if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
 
-class Item(NamedTuple):
+class AnnotationItem(NamedTuple):
     """What is asked: how relevant is this document to this query? ``repeat`` where it was asked before."""
 
     query_id: str
@@ -48,7 +48,7 @@ class Progress(NamedTuple):
     batch: int
 
 
-class Effect(NamedTuple):
+class BatchEffect(NamedTuple):
     """What the last batch changed.
 
     Attributes:
@@ -59,7 +59,7 @@ class Effect(NamedTuple):
         gain_after: the same of ``after``.
     """
 
-    moved: float
+    changed_share: float
     before: float
     after: float
     gain_before: float
@@ -89,7 +89,7 @@ class Batch(NamedTuple):
 
 
 @dataclass
-class Moment:
+class LoopState:
     """Where a labelling stands after some answers.
 
     Attributes:
@@ -101,7 +101,7 @@ class Moment:
 
     start: int
     batches: list[Batch]
-    waiting: list[Item]
+    waiting: list[AnnotationItem]
     stopped: str | None = None
 
 
@@ -145,16 +145,16 @@ class Labelling:
         self.settings = settings
         self.about = dict(about or {})
         self._place = {query_id: place for place, (query_id, _) in enumerate(self.queries)}
-        self._plans: dict[int, list[Item]] = {}  # by the number of answers before them
-        self._fits: dict[int, Fit] = {}
-        self._moment: Moment | None = None
+        self._plans: dict[int, list[AnnotationItem]] = {}  # by the number of answers before them
+        self._fits: dict[int, FittedModel] = {}
+        self._moment: LoopState | None = None
 
-    def next(self) -> Item | None:
+    def next(self) -> AnnotationItem | None:
         """What is asked now, the same until it is answered; None where nothing is, and ``stopped`` says why."""
         return self.waiting[0] if self.waiting else None
 
     @property
-    def waiting(self) -> Sequence[Item]:
+    def waiting(self) -> Sequence[AnnotationItem]:
         """What is asked before the model is fitted again."""
         return self._now().waiting
 
@@ -182,7 +182,7 @@ class Labelling:
         if not moment.waiting:
             self._moment = None
 
-    def undo(self) -> Item | None:
+    def undo(self) -> AnnotationItem | None:
         """Takes the last answer back; what is asked then. None where there is no answer."""
         if not self.answers.rows:
             return None
@@ -206,13 +206,13 @@ class Labelling:
         return Progress(len(pairs), len({query for query, _ in pairs}), self.settings.budget, len(self.waiting))
 
     @property
-    def effect(self) -> Effect | None:
+    def effect(self) -> BatchEffect | None:
         """What the last finished batch changed; None before the first one."""
         batches = self._now().batches
         return self._effect(batches[-1]) if batches else None
 
     @property
-    def fit(self) -> Fit:
+    def fit(self) -> FittedModel:
         """The model as it was fitted after the last finished batch."""
         return self._fit(self._now().start)
 
@@ -231,22 +231,22 @@ class Labelling:
         Raises:
             InputError: there is no judgment, and the strategy needs some.
         """
-        inputs = self.inputs.judged_by(self.judgments())
+        inputs = self.inputs.with_judgments(self.judgments())
         return train_program(self.model, self.strategy, inputs, self.about).program
 
-    def _now(self) -> Moment:
+    def _now(self) -> LoopState:
         if self._moment is None:
             self._moment = self._followed()
         return self._moment
 
-    def _followed(self) -> Moment:
+    def _followed(self) -> LoopState:
         """Follows the answers from the first one: each batch is chosen by what stood before it, and looked for."""
         rows, start, batches = self.answers.rows, 0, list[Batch]()
         while True:
             while start < len(rows) and rows[start].query_id not in self._place:
                 start += 1
             if start == len(rows) and (reason := self._reason(start, batches)):
-                return Moment(start, batches, [], reason)
+                return LoopState(start, batches, [], reason)
             waiting = list(self._plan(start, batches))
             if start < len(rows) and _item(rows[start]) not in waiting:  # somebody else chose this query
                 query_id = rows[start].query_id
@@ -259,7 +259,7 @@ class Labelling:
                     waiting.remove(item)
                 end += 1
             if waiting:
-                return Moment(start, batches, waiting)
+                return LoopState(start, batches, waiting)
             batches = [*batches, Batch(start, end)]
             start = end
 
@@ -272,24 +272,24 @@ class Labelling:
             silent = len(self.queries) - len(self._answered)
             return "every candidate query is judged" + (f", but {silent} that find no document" if silent else "")
         last = batches[-self.settings.patience :] if self.settings.patience else []
-        if not last or len(last) < self.settings.patience or judged < self.settings.least:
+        if not last or len(last) < self.settings.patience or judged < self.settings.min_queries:
             return None
         effects = [self._effect(batch) for batch in last]
-        moved = max(one.moved for one in effects)
+        moved = max(one.changed_share for one in effects)
         gain = max(abs(one.gain_after - one.gain_before) for one in effects)
-        if moved > self.settings.moved or gain > self.settings.gain:
+        if moved > self.settings.max_changed_share or gain > self.settings.max_gain_change:
             return None
         return (
             f"the last {len(last)} batches moved {moved:.1%} of the first ten documents and changed the "
             f"cross-validated gain by {gain:.3f}: more labels change nothing"
         )
 
-    def _plan(self, start: int, batches: Sequence[Batch]) -> list[Item]:
+    def _plan(self, start: int, batches: Sequence[Batch]) -> list[AnnotationItem]:
         if start not in self._plans:
             self._plans[start] = list(self._planned(start, batches))
         return self._plans[start]
 
-    def _planned(self, start: int, batches: Sequence[Batch]) -> Iterator[Item]:
+    def _planned(self, start: int, batches: Sequence[Batch]) -> Iterator[AnnotationItem]:
         """The batch that is chosen after so many answers: each query's documents, then what is shown again."""
         state = self._state(start, batches)
         number = min(self.settings.batch(len(batches)), self.settings.budget - len(state.judged))
@@ -301,10 +301,10 @@ class Labelling:
                 doc_id = self.inputs.corpus.documents[document].doc_id
                 if (query_id, doc_id) not in known:
                     asked += 1
-                    yield Item(query_id, query, doc_id)
+                    yield AnnotationItem(query_id, query, doc_id)
         yield from self._repeats(start, round(self.settings.repeats * asked))
 
-    def _repeats(self, start: int, number: int) -> list[Item]:
+    def _repeats(self, start: int, number: int) -> list[AnnotationItem]:
         """Answers of earlier batches that are to be given again, each at most once."""
         rows = self.answers.rows[:start]
         again = {(row.query_id, row.doc_id) for row in rows if row.repeat}
@@ -313,8 +313,8 @@ class Labelling:
         drawn = np.random.default_rng([self.inputs.seed, start]).permutation(len(left))[:number]
         return [_item(left[place])._replace(repeat=True) for place in drawn]
 
-    def _state(self, start: int, batches: Sequence[Batch]) -> State:
-        return State(
+    def _state(self, start: int, batches: Sequence[Batch]) -> SelectionState:
+        return SelectionState(
             self.committee,
             self._judged(start),
             self.inputs.seed,
@@ -344,28 +344,28 @@ class Labelling:
         }
         return [*self.inputs.judgments, *graded.values()]
 
-    def _fit(self, start: int) -> Fit:
+    def _fit(self, start: int) -> FittedModel:
         if start not in self._fits:
             self._fits[start] = self._fitted(self._judgments(start))
         return self._fits[start]
 
-    def _fitted(self, judgments: Sequence[JudgedDocument]) -> Fit:
+    def _fitted(self, judgments: Sequence[JudgedDocument]) -> FittedModel:
         texts = self.committee.queries
         if not judgments:
-            return Fit(self.model, texts)
-        inputs = self.inputs.judged_by(judgments)
+            return FittedModel(self.model, texts)
+        inputs = self.inputs.with_judgments(judgments)
         fitted = self.strategy.fit(self.model, inputs)
         choice = fitted.report.get("choice", {})
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default = choice.get("default", observed)
         gain = max(0.0, choice.get("honest", default) - default)
-        known = rank_judged(fitted.retriever, inputs, fitted.learner)
+        known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
         confidence = calibrate(fitted.retriever, inputs, known)
-        return Fit(fitted.retriever, texts, judgments, confidence, default + gain, gain)
+        return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain)
 
-    def _effect(self, batch: Batch) -> Effect:
+    def _effect(self, batch: Batch) -> BatchEffect:
         before, after = self._fit(batch.start), self._fit(batch.end)
-        return Effect(after.moved_from(before), before.value, after.value, before.gain, after.gain)
+        return BatchEffect(after.changed_share(before), before.value, after.value, before.gain, after.gain)
 
 
 def drawn_candidates(queries: Sequence[tuple[str, str]], number: int, seed: int) -> list[tuple[str, str]]:
@@ -387,5 +387,5 @@ def drawn_candidates(queries: Sequence[tuple[str, str]], number: int, seed: int)
     return [kept[place] for place in sorted(chosen)]
 
 
-def _item(row: Annotation) -> Item:
-    return Item(row.query_id, row.query, row.doc_id, row.repeat)
+def _item(row: Annotation) -> AnnotationItem:
+    return AnnotationItem(row.query_id, row.query, row.doc_id, row.repeat)

@@ -10,10 +10,10 @@ import numpy as np
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.pretext.tasks import PairTasks
-from zero2ir.encoders.training import Checks, FitSettings, Loss, Watch, contrast
+from zero2ir.encoders.training import Checkpointing, CheckpointSettings, FitSettings, LossPoint, train_contrastive
 from zero2ir.errors import InputError
 
-RUN = 10  # documents that are held out together
+CONSECUTIVE_DOCUMENTS = 10  # documents that are held out together
 
 
 def learn_pairs(
@@ -21,11 +21,11 @@ def learn_pairs(
     documents: Sequence[Document],
     tasks: PairTasks,
     settings: FitSettings,
-    checks: Checks,
+    checkpoints: CheckpointSettings,
     seed: int,
     folder: Path | None = None,
     prompts: tuple[str, str] = ("", ""),
-) -> list[Loss]:
+) -> list[LossPoint]:
     """Trains a bi-encoder in place on pretext pairs; every epoch draws new ones.
 
     Args:
@@ -33,7 +33,7 @@ def learn_pairs(
         documents: in the collection's order; no query of it is looked at, judged or not.
         tasks: which pairs.
         settings: how long and how hard.
-        checks: how it is watched.
+        checkpoints: how it is watched.
         seed: of the pairs, of what is held out, and of dropout.
         folder: keeps the checkpoints; None for no resumption.
         prompts: what stands before queries and before documents.
@@ -45,25 +45,25 @@ def learn_pairs(
         InputError: a task makes no sense with these documents.
     """
     tasks.check(documents)
-    kept, held_out = split(documents, checks.held_out, seed)
+    kept, held_out = split_documents(documents, checkpoints.held_out, seed)
     columns = _columns(kept, tasks, settings.epochs, np.random.default_rng(seed), prompts)
     if not columns["anchor"]:
         warnings.warn(
             f"no document gives a pair to {', '.join(tasks.names)}: the encoder stays as it was", stacklevel=2
         )
         return []
-    watch = Watch(checks, folder=folder)
-    if checks.held_out:
+    watch = Checkpointing(checkpoints, folder=folder)
+    if checkpoints.held_out:
         asked = _columns(held_out, tasks, 1, np.random.default_rng([seed, 1]), prompts)
         if not asked["anchor"]:
             raise InputError(
-                f"checks.held_out={checks.held_out}: {len(held_out)} documents, which give no pair; take 0"
+                f"checkpoints.held_out={checkpoints.held_out}: {len(held_out)} documents, which give no pair; take 0"
             )
         watch = replace(watch, held_out=asked)
-    return contrast(model, columns, settings, seed, watch)
+    return train_contrastive(model, columns, settings, seed, watch)
 
 
-def split(documents: Sequence[Document], share: float, seed: int) -> tuple[list[Document], list[Document]]:
+def split_documents(documents: Sequence[Document], share: float, seed: int) -> tuple[list[Document], list[Document]]:
     """Parts documents into those to learn from and those held out, both in their order.
 
     Runs of up to ten neighbours are held out together, so that both parts have documents that follow one another.
@@ -77,8 +77,8 @@ def split(documents: Sequence[Document], share: float, seed: int) -> tuple[list[
         InputError: there is a single document, and a share of it is to be held out.
     """
     if share and len(documents) < 2:
-        raise InputError(f"checks.held_out={share}: a single document cannot be parted; take 0")
-    length = min(RUN, max(1, int(share * len(documents))))
+        raise InputError(f"checkpoints.held_out={share}: a single document cannot be parted; take 0")
+    length = min(CONSECUTIVE_DOCUMENTS, max(1, int(share * len(documents))))
     starts = range(0, len(documents), length)
     number = min(max(1, round(share * len(starts))), len(starts) - 1) if share else 0
     drawn = set(np.random.default_rng([seed, 2]).permutation(len(starts))[:number].tolist())

@@ -12,14 +12,14 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder, bert_body
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import Heads, MultitaskEncoder, TaskName
-from zero2ir.encoders.multitask_training.dataset import COLUMNS, Lessons, Row, schedule
-from zero2ir.encoders.multitask_training.figures import measured
-from zero2ir.encoders.multitask_training.labels import CLUSTERS, Labels, label_documents, of_titles
-from zero2ir.encoders.multitask_training.losses import LEARNED, learned_heads, start_from, task_losses
+from zero2ir.encoders.multitask_training.dataset import COLUMNS, MultitaskDataset, TrainingRow, schedule
+from zero2ir.encoders.multitask_training.evaluation import evaluate_heads
+from zero2ir.encoders.multitask_training.labels import SOURCE_CLUSTERS, Labels, label_documents, of_titles
+from zero2ir.encoders.multitask_training.losses import LEARNED_PARAMETERS, learned_heads, load_heads, task_losses
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.encoders.pretext.learning import split
-from zero2ir.encoders.pretext.tasks import DEFAULT, PairTasks
-from zero2ir.encoders.training import Checks, Loss, Watch, train_in_order
+from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
+from zero2ir.encoders.pretext.training import split_documents
+from zero2ir.encoders.training import Checkpointing, CheckpointSettings, LossPoint, train_in_order
 from zero2ir.errors import InputError
 
 
@@ -28,7 +28,7 @@ def train_multitask(
     start: DenseEncoder,
     settings: MultitaskSettings,
     seed: int,
-    pairs: PairTasks = DEFAULT,
+    pairs: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
     judged: Sequence[Example] = (),
 ) -> MultitaskEncoder:
@@ -60,9 +60,9 @@ def train_multitask(
     labels = _labels(documents, start, settings, seed)
     kept, held_out = _split(documents, settings.held_out, seed)
     taught, asked = (
-        Lessons(
+        MultitaskDataset(
             [documents[number] for number in numbers],
-            labels._replace(of=labels.of[numbers]),
+            labels._replace(class_ids=labels.class_ids[numbers]),
             _judged_among(judged, numbers) if numbers is kept else (),
             pairs,
             settings,
@@ -79,13 +79,13 @@ def train_multitask(
         labels.source,
         tuple(task for task in settings.tasks if task in losses),
         scale=settings.scale,
-        piece_words=settings.piece_words,
+        passage_words=settings.passage_words,
     )
     origin = start.settings.model_copy(
         update={"name": f"multitask-seed{seed}", "source": "static", "model": "", "sha256": ""}
     )
     made = MultitaskEncoder(origin, start.model, heads, {"tasks": curve})
-    made.heads = replace(heads, figures=measured(made, asked, seed))
+    made.heads = replace(heads, figures=evaluate_heads(made, asked, seed))
     return made
 
 
@@ -94,7 +94,7 @@ def _labels(documents: Sequence[Document], start: DenseEncoder, settings: Multit
     if not isinstance(start, MultitaskEncoder):
         return label_documents(documents, settings.clusters, seed)
     known = start.heads
-    if known.source == CLUSTERS and "classify_document" in known.taught:
+    if known.source == SOURCE_CLUSTERS and "classify_document" in known.trained_tasks:
         of = start.classify("classify_document", [document.body for document in documents]).argmax(axis=1)
         return Labels(known.labels, of.astype(np.int64), known.source)
     return Labels(known.labels, of_titles(documents, known.labels), known.source)
@@ -102,7 +102,7 @@ def _labels(documents: Sequence[Document], start: DenseEncoder, settings: Multit
 
 def _split(documents: Sequence[Document], share: float, seed: int) -> tuple[list[int], list[int]]:
     """The numbers of the documents to learn from, and of those held out."""
-    kept, held_out = split(documents, share, seed)
+    kept, held_out = split_documents(documents, share, seed)
     place = {document.doc_id: number for number, document in enumerate(documents)}
     return [place[one.doc_id] for one in kept], [place[one.doc_id] for one in held_out]
 
@@ -114,20 +114,20 @@ def _judged_among(judged: Sequence[Example], numbers: Sequence[int]) -> list[Exa
 
 
 def _learn(
-    start: DenseEncoder, lessons: Lessons, settings: MultitaskSettings, seed: int, folder: Path | None
-) -> tuple[dict[str, Any], list[Loss]]:
+    start: DenseEncoder, lessons: MultitaskDataset, settings: MultitaskSettings, seed: int, folder: Path | None
+) -> tuple[dict[str, Any], list[LossPoint]]:
     """The losses with what they learned, of the tasks that the documents teach; and the loss curve."""
     import torch
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
-    columns, order = drawn(lessons, settings, np.random.default_rng(seed))
+    columns, order = draw_rows(lessons, settings, np.random.default_rng(seed))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         losses = task_losses(
             start.model, [task for task in settings.tasks if task in columns], len(lessons.labels.names), settings
         )
     if isinstance(start, MultitaskEncoder):
-        start_from(losses, start.heads)
+        load_heads(losses, start.heads)
     own = [name for task, loss in losses.items() for name, _ in loss.named_parameters(task)]
     begins = any(name.split(".")[-1] == "log_variance" or ".head." in name for name in own)
     curve = train_in_order(
@@ -138,9 +138,9 @@ def _learn(
         columns,
         settings,
         seed,
-        watch=Watch(Checks(number=settings.checkpoints), folder=folder),
+        checkpointing=Checkpointing(CheckpointSettings(number=settings.checkpoints), folder=folder),
         multi_dataset_batch_sampler=_following(order),
-        learning_rate_mapping={LEARNED: settings.head_rate} if begins else {},
+        learning_rate_mapping={LEARNED_PARAMETERS: settings.head_rate} if begins else {},
         bf16=bfloat16_is_fast(),
         use_cpu=not torch.cuda.is_available(),  # it refuses bf16 where it does not know that
     )
@@ -148,8 +148,8 @@ def _learn(
     return losses, curve
 
 
-def drawn(
-    lessons: Lessons, settings: MultitaskSettings, rng: np.random.Generator
+def draw_rows(
+    lessons: MultitaskDataset, settings: MultitaskSettings, rng: np.random.Generator
 ) -> tuple[dict[str, dict[str, list[Any]]], list[int]]:
     """The rows of each task that has any, as many as its steps take, and which task each step is of.
 
@@ -172,13 +172,15 @@ def drawn(
     return columns, [known[number] for number in order]
 
 
-def _enough(lessons: Lessons, task: TaskName, rows: list[Row], count: int, rng: np.random.Generator) -> list[Row]:
+def _enough(
+    lessons: MultitaskDataset, task: TaskName, rows: list[TrainingRow], count: int, rng: np.random.Generator
+) -> list[TrainingRow]:
     while len(rows) < count:
         rows = [*rows, *lessons.epoch(task, rng)]
     return rows[:count]
 
 
-def _columns(task: TaskName, rows: Sequence[Row]) -> dict[str, list[Any]]:
+def _columns(task: TaskName, rows: Sequence[TrainingRow]) -> dict[str, list[Any]]:
     return {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS[task])}
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.clusters import cluster, in_turn
-from zero2ir.synthetic.coverage import choose_documents
-from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
+from zero2ir.encoders.clusters import cluster, round_robin
+from zero2ir.synthetic.document_selection import choose_documents
+from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
 
 TOPICS = {
     "bread": "flour water yeast oven dough loaf crust bake",
@@ -49,7 +49,7 @@ def test_the_first_documents_are_of_all_clusters(seed: int) -> None:
 
 @given(st.lists(st.integers(0, 4), max_size=20))
 def test_turns_are_fair(labels: list[int]) -> None:
-    order = in_turn(np.array(labels, dtype=np.int64))
+    order = round_robin(np.array(labels, dtype=np.int64))
     assert sorted(order) == list(range(len(labels)))
     drawn = [labels[place] for place in order]
     for end in range(len(drawn) + 1):
@@ -63,7 +63,7 @@ def test_turns_are_fair(labels: list[int]) -> None:
 def test_a_smaller_number_is_a_part_of_a_larger_one(
     docstrings: list[Document], choose: str, number: int, clusters: int, seed: int
 ) -> None:
-    short = Document("short", "", "a " * (LEAST_WORDS - 1))
+    short = Document("short", "", "a " * (MIN_DOCUMENT_WORDS - 1))
     judged = frozenset(document.doc_id for document in docstrings[:5])
     every = chosen([*docstrings, short], seed, judged, documents=1000, choose=choose, clusters=clusters)
     assert sorted(every) == sorted(document.doc_id for document in docstrings[5:])

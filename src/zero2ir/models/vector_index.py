@@ -11,15 +11,15 @@ import numpy as np
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, sha256, write_json
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, best, joined, of_queries
+from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, concatenate_rankings, select_candidates, top_k
 
 if TYPE_CHECKING:
     from usearch.index import Index
 
 Precision = Literal["float32", "int8"]
 
-BLOCK = 1 << 26  # scores held at once
-ROWS = 1 << 13  # vectors held as float32 at once, where they are kept as int8
+MAX_BLOCK_SCORES = 1 << 26  # scores held at once
+DEQUANTIZED_ROWS = 1 << 13  # vectors held as float32 at once, where they are kept as int8
 VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = (
     "embeddings.npy",
     "scale.npy",
@@ -64,7 +64,7 @@ class Vectors:
 
     def blocks(self) -> list[slice]:
         """Slices that cover all documents; each fits into memory as float32."""
-        return [slice(at, at + ROWS) for at in range(0, len(self), ROWS)]
+        return [slice(at, at + DEQUANTIZED_ROWS) for at in range(0, len(self), DEQUANTIZED_ROWS)]
 
     def products(self, queries: np.ndarray) -> np.ndarray:
         """(n_queries, n_documents) float32 inner products with each of the queries (n_queries, dimension)."""
@@ -99,7 +99,7 @@ class Vectors:
         return cls(load_embeddings(folder / VECTORS, rows), scale)
 
 
-class Exact:
+class ExactIndex:
     """Compares a query with every document.
 
     Args:
@@ -111,23 +111,24 @@ class Exact:
 
     def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         """The ``k`` documents of the highest inner products with each of the queries (n_queries, dimension)."""
-        rows = max(1, BLOCK // max(1, len(self.vectors)))
+        rows = max(1, MAX_BLOCK_SCORES // max(1, len(self.vectors)))
         blocks = [slice(at, at + rows) for at in range(0, len(queries), rows)]
         parts = [
-            best(self.vectors.products(queries[block]), k, candidates=of_queries(candidates, block)) for block in blocks
+            top_k(self.vectors.products(queries[block]), k, candidates=select_candidates(candidates, block))
+            for block in blocks
         ]
-        return joined(parts) if parts else best(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
+        return concatenate_rankings(parts) if parts else top_k(np.zeros((0, len(self.vectors)), dtype=np.float32), k)
 
     def save(self, folder: Path) -> None:
         """Writes the vectors."""
         self.vectors.save(folder)
 
 
-class Graph(Exact):
+class GraphIndex(ExactIndex):
     """Walks a graph of neighbours toward a query: fast, and now and then a near document is missed.
 
-    What it finds is scored as ``Exact`` scores it; the mean and the deviation are those of the whole collection, from
-    the vectors' mean m and covariance C: q'm and the root of q'Cq.
+    What it finds is scored as ``ExactIndex`` scores it; the mean and the deviation are those of the whole collection,
+    from the vectors' mean m and covariance C: q'm and the root of q'Cq.
 
     Args:
         vectors: of the documents.
@@ -160,14 +161,14 @@ class Graph(Exact):
             rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
         variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # less is the rounding of equal scores
-        return joined(rows)._replace(mean=queries @ self.mean, deviation=deviation)
+        return concatenate_rankings(rows)._replace(mean=queries @ self.mean, deviation=deviation)
 
     def _near(self, query: np.ndarray, k: int) -> np.ndarray:
         return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
 
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)
-        ranking = best((self.vectors[numbers] @ query)[None], k)
+        ranking = top_k((self.vectors[numbers] @ query)[None], k)
         return ranking._replace(numbers=np.append(numbers, NO_DOCUMENT)[ranking.numbers])  # -1 takes the last one
 
     def save(self, folder: Path) -> None:
@@ -194,7 +195,7 @@ class Graph(Exact):
         return cls(vectors, graph, (moments[0], moments[1:]))
 
 
-def nearest(vectors: np.ndarray, precision: Precision, exact_limit: int) -> Exact:
+def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: int) -> ExactIndex:
     """What searches so many vectors.
 
     Args:
@@ -203,18 +204,18 @@ def nearest(vectors: np.ndarray, precision: Precision, exact_limit: int) -> Exac
         exact_limit: more documents than that are searched through a graph.
     """
     kept = Vectors.kept(vectors, precision)
-    return Exact(kept) if len(kept) <= exact_limit else Graph.built(kept)
+    return ExactIndex(kept) if len(kept) <= exact_limit else GraphIndex.built(kept)
 
 
-def load_nearest(folder: Path, rows: int, precision: Precision, exact_limit: int) -> Exact:
-    """Opens what ``nearest`` made and ``save`` wrote.
+def load_vector_index(folder: Path, rows: int, precision: Precision, exact_limit: int) -> ExactIndex:
+    """Opens what ``build_vector_index`` made and ``save`` wrote.
 
     Raises:
         InputError: a file is damaged, or usearch is not installed.
     """
     check_searchable(rows, exact_limit)
     kept = Vectors.load(folder, rows, precision)
-    return Exact(kept) if rows <= exact_limit else Graph.load(folder, kept)
+    return ExactIndex(kept) if rows <= exact_limit else GraphIndex.load(folder, kept)
 
 
 def check_searchable(documents: int, exact_limit: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from zero2ir.data.languages import identify, tokenize
+from zero2ir.data.languages import identify_language, tokenize
 from zero2ir.errors import InputError
 from zero2ir.io.lines import read_lines
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
 HASHED = 256  # dimensions of queries as hashed words, for a searcher without an encoder of texts
-LENGTH, UNKNOWN, SCORE, CONFIDENCE, SECONDS, FALLBACK, NEARNESS = SIGNALS = (
+LENGTH_SIGNAL, UNKNOWN_SIGNAL, SCORE_SIGNAL, CONFIDENCE_SIGNAL, SECONDS_SIGNAL, FALLBACK_SIGNAL, NEARNESS_SIGNAL = (
+    SIGNALS
+) = (
     "query length",
     "unknown terms",
     "score",
@@ -27,26 +29,26 @@ LENGTH, UNKNOWN, SCORE, CONFIDENCE, SECONDS, FALLBACK, NEARNESS = SIGNALS = (
     "fallback",
     "nearness",
 )
-QUERIES = "queries"  # their vectors, all at once
+QUERY_VECTORS = "queries"  # their vectors, all at once
 
 
-class Observation(NamedTuple):
+class SearchEvent(NamedTuple):
     """One search.
 
     Attributes:
         query: its text.
-        at: seconds since 1970; 0 where it is not known.
+        timestamp: seconds since 1970; 0 where it is not known.
         seconds: how long it took; None where it is not known, like the next one.
         fallback: whether something else answered than should have.
     """
 
     query: str
-    at: float = 0.0
+    timestamp: float = 0.0
     seconds: float | None = None
     fallback: bool | None = None
 
 
-def read_observations(path: Path) -> list[Observation]:
+def read_searches(path: Path) -> list[SearchEvent]:
     """Reads searches from a text file (a query a line), JSON lines, or the feedback that a server keeps.
 
     Raises:
@@ -55,7 +57,7 @@ def read_observations(path: Path) -> list[Observation]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback that the server keeps")
     if path.suffix in (".txt", ".jsonl"):
-        parsed = _from_json if path.suffix == ".jsonl" else lambda line, _: Observation(line.strip())
+        parsed = _from_json if path.suffix == ".jsonl" else lambda line, _: SearchEvent(line.strip())
         found = [parsed(line, place) for place, line in read_lines(path)]
     else:
         found = _from_feedback(path)
@@ -64,30 +66,34 @@ def read_observations(path: Path) -> list[Observation]:
     return found
 
 
-def _from_json(line: str, place: str) -> Observation:
+def _from_json(line: str, place: str) -> SearchEvent:
     try:
         row = json.loads(line)
-        query, at, seconds, fallback = (row.get(key) for key in Observation._fields)
-        made = Observation(str(query), float(at or 0), None if seconds is None else float(seconds), fallback)
+        query, timestamp, seconds, fallback = (row.get(key) for key in SearchEvent._fields)
+        made = SearchEvent(str(query), float(timestamp or 0), None if seconds is None else float(seconds), fallback)
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"{place}: no search; a line is like {{'query': '...', 'at': 0.0, 'seconds': 0.1}}") from None
+        raise InputError(
+            f"{place}: no search; a line is like {{'query': '...', 'timestamp': 0.0, 'seconds': 0.1}}"
+        ) from None
     if not isinstance(query, str) or not query.strip() or not isinstance(fallback, bool | None):
         raise InputError(f"{place}: query is a text, and fallback true or false where it is there; correct the line")
     return made
 
 
-def _from_feedback(path: Path) -> list[Observation]:
+def _from_feedback(path: Path) -> list[SearchEvent]:
     """Each search once, whether it showed anything or not: its impressions have its query, its user and its time."""
     from zero2ir.online.feedback.store import FeedbackStore
 
     with FeedbackStore(path) as store:
         searches = {
-            (one.query, one.user, one.at): None for one in store.events() if one.kind in ("impression", "nothing")
+            (one.query, one.user, one.timestamp): None
+            for one in store.events()
+            if one.kind in ("impression", "nothing")
         }
-    return [Observation(query, at) for query, _, at in searches]
+    return [SearchEvent(query, timestamp) for query, _, timestamp in searches]
 
 
-class Measured(NamedTuple):
+class SearchSignals(NamedTuple):
     """What is known of n searches.
 
     Attributes:
@@ -100,13 +106,13 @@ class Measured(NamedTuple):
     signals: dict[str, np.ndarray]
     vectors: np.ndarray
 
-    def of(self, places: Sequence[int] | np.ndarray) -> "Measured":
+    def select(self, places: Sequence[int] | np.ndarray) -> "SearchSignals":
         """Some of the searches."""
         signals = {name: row[places] for name, row in self.signals.items()}
-        return Measured([self.queries[place] for place in places], signals, self.vectors[places])
+        return SearchSignals([self.queries[place] for place in places], signals, self.vectors[places])
 
 
-class Meter:
+class SignalMeter:
     """Measures searches by a searcher.
 
     Args:
@@ -117,12 +123,12 @@ class Meter:
     def __init__(self, program: "Program", reference: Sequence[str]) -> None:
         self.program = program
         contents = [document.content for document in program.documents]
-        self.language = identify(contents)
+        self.language = identify_language(contents)
         self.known = {token for text in tokenize(contents, self.language) for token in text}
         centre = self.vectors(reference).mean(axis=0)
         self.centre = centre / max(float(np.linalg.norm(centre)), 1e-12)
 
-    def measure(self, observations: Sequence[Observation]) -> Measured:
+    def measure(self, observations: Sequence[SearchEvent]) -> SearchSignals:
         """What is known of these searches."""
         queries = [one.query for one in observations]
         tokens = tokenize(queries, self.language)
@@ -130,16 +136,16 @@ class Meter:
         vectors = self.vectors(queries)
         scores = np.where(ranking.numbers[:, 0] >= 0, ranking.scores[:, 0], 0.0)
         columns: dict[str, Any] = {
-            LENGTH: [len(query.split()) for query in queries],
-            UNKNOWN: [np.mean([token not in self.known for token in row]) if row else 1.0 for row in tokens],
-            SCORE: scores,
-            CONFIDENCE: np.full(len(queries), np.nan) if probabilities is None else probabilities[:, 0],
-            SECONDS: [math.nan if one.seconds is None else one.seconds for one in observations],
-            FALLBACK: [math.nan if one.fallback is None else float(one.fallback) for one in observations],
-            NEARNESS: vectors @ self.centre,
+            LENGTH_SIGNAL: [len(query.split()) for query in queries],
+            UNKNOWN_SIGNAL: [np.mean([token not in self.known for token in row]) if row else 1.0 for row in tokens],
+            SCORE_SIGNAL: scores,
+            CONFIDENCE_SIGNAL: np.full(len(queries), np.nan) if probabilities is None else probabilities[:, 0],
+            SECONDS_SIGNAL: [math.nan if one.seconds is None else one.seconds for one in observations],
+            FALLBACK_SIGNAL: [math.nan if one.fallback is None else float(one.fallback) for one in observations],
+            NEARNESS_SIGNAL: vectors @ self.centre,
         }
         arrays = {name: np.asarray(values, dtype=float) for name, values in columns.items()}
-        return Measured(queries, {name: row for name, row in arrays.items() if not np.isnan(row).all()}, vectors)
+        return SearchSignals(queries, {name: row for name, row in arrays.items() if not np.isnan(row).all()}, vectors)
 
     def vectors(self, queries: Sequence[str]) -> np.ndarray:
         """(n, dimension) unit vectors: by the searcher's own encoder, as hashed words where it has none."""

@@ -22,8 +22,14 @@ from zero2ir.experiments.preset import Condition, ExperimentConfig
 from zero2ir.io import paths
 from zero2ir.io.files import finished_file
 
-COPIES = paths.CACHE / "experiments"
-MEASURED = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # what decides about the figures, beside the panel
+WORKSPACES_FOLDER = paths.CACHE_FOLDER / "experiments"
+TRACKED_SOURCES = (
+    "src",
+    "stages",
+    "conf",
+    "benchmarks",
+    "dvc.yaml",
+)  # what decides about the figures, beside the panel
 PRINTED = "printed"
 DVC = (sys.executable, "-m", "dvc")
 
@@ -53,7 +59,7 @@ def committed_revision() -> str:
     Raises:
         InputError: the current folder is no git project, or holds changes that no commit has: runs would not have them.
     """
-    if changed := git("status", "--porcelain", "--", *MEASURED).splitlines():
+    if changed := git("status", "--porcelain", "--", *TRACKED_SOURCES).splitlines():
         raise InputError(
             f"{changed[0].split(maxsplit=1)[1]}: changed, and runs have what is committed; commit or stash it first"
         )
@@ -65,7 +71,7 @@ def dvc_cache() -> str:
     return _output([*DVC, "cache", "dir"], Path())
 
 
-class Copy:
+class Workspace:
     """One condition's copy of the project.
 
     Args:
@@ -80,8 +86,8 @@ class Copy:
         self.condition = condition
         self.preset = preset
         self.revision = revision
-        self.folder = COPIES / experiment / condition.name
-        self.log = COPIES / experiment / f"{condition.name}.log"
+        self.folder = WORKSPACES_FOLDER / experiment / condition.name
+        self.log = WORKSPACES_FOLDER / experiment / f"{condition.name}.log"
 
     def update(self, cache: str) -> None:
         """Brings it to its commit, panel and configuration; what was made in it stays.
@@ -100,8 +106,8 @@ class Copy:
             git("clone", "--quiet", "--no-checkout", str(project), str(self.folder))
         git("fetch", "--quiet", str(project), "HEAD", folder=self.folder)
         git("checkout", "--quiet", "--force", "--detach", self.revision, folder=self.folder)
-        for part in self.preset.share:
-            self._share(project / paths.CACHE / part)
+        for part in self.preset.shared_caches:
+            self._share(project / paths.CACHE_FOLDER / part)
         config = ConfigParser()
         config["cache"] = {"dir": cache}
         with finished_file(self.folder / ".dvc" / "config.local") as file:
@@ -115,7 +121,7 @@ class Copy:
 
     def _share(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        link = self.folder / paths.CACHE / folder.name
+        link = self.folder / paths.CACHE_FOLDER / folder.name
         link.parent.mkdir(exist_ok=True)
         if not link.exists():
             link.symlink_to(folder, target_is_directory=True)
@@ -150,9 +156,9 @@ class Copy:
     @property
     def printed(self) -> Path:
         """Where the tables lie that the preset's command printed, for this commit, panel, command and configuration."""
-        decisive = [self.condition.panel.model_dump(mode="json"), self.preset.then, self.preset.conf]
+        decisive = [self.condition.panel.model_dump(mode="json"), self.preset.benchmark, self.preset.conf]
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-        return self.folder / paths.CACHE / PRINTED / f"{self.revision[:12]}-{digest[:12]}.md"
+        return self.folder / paths.CACHE_FOLDER / PRINTED / f"{self.revision[:12]}-{digest[:12]}.md"
 
     def save(self) -> None:
         """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it."""
@@ -161,6 +167,6 @@ class Copy:
         git("fetch", "--quiet", "--force", str(self.folder.resolve()), f"{own}:{own}")
 
 
-def settings_of(condition: Condition) -> dict[str, Any]:
+def command_variables(condition: Condition) -> dict[str, Any]:
     """What a command of a preset may name in braces."""
     return {key: value for key, value in condition.panel if isinstance(value, str)}

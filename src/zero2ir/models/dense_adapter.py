@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import softmax
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Start
-from zero2ir.models.nearest import Vectors
+from zero2ir.models.base import Initialization
+from zero2ir.models.vector_index import Vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class DenseAdapterSettings(AdapterSettings):
     distillation: Annotated[float, Field(ge=0)] = 0.0
 
 
-def adapt(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def apply_adapter(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Moves query vectors q to (q + qW) / |q + qW|.
 
     Args:
@@ -60,7 +60,7 @@ def fit_adapter(
     documents: np.ndarray | Vectors,
     examples: Sequence[Example],
     settings: DenseAdapterSettings,
-    start: Start = Start(),  # noqa: B008
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
 
@@ -95,7 +95,7 @@ def fit_adapter(
     if taught is not None:
         taught = taught.in_units_of(anchors @ candidates.T)
 
-    steps = Steps(queries.shape[1], settings, start)
+    steps = AdamSteps(queries.shape[1], settings, start)
     for optimizer in steps:
         weights = steps.weights
         optimizer.zero_grad()
@@ -111,7 +111,7 @@ def fit_adapter(
     return steps.weights.detach().numpy()
 
 
-class Steps:
+class AdamSteps:
     """The steps of Adam that move a square map away from where it starts.
 
     The map is W0 + rates * V, and Adam, which does not see a gradient's scale, moves V: so each entry of the map has a
@@ -123,7 +123,7 @@ class Steps:
         start: of the parameter "map".
     """
 
-    def __init__(self, dimension: int, settings: AdapterSettings, start: Start) -> None:
+    def __init__(self, dimension: int, settings: AdapterSettings, start: Initialization) -> None:
         import torch
 
         self.settings = settings
@@ -151,7 +151,7 @@ class Steps:
         return self.settings.penalty * (self.rates * self.moved).square().sum()
 
 
-def agreement(
+def gradient_cosines(
     queries: np.ndarray,
     documents: np.ndarray | Vectors,
     examples: Sequence[Example],
@@ -203,18 +203,18 @@ class _Margins(NamedTuple):
     negatives: "Tensor"
     values: "Tensor"
 
-    def of(self, cosines: "Tensor") -> "Tensor":
+    def from_cosines(self, cosines: "Tensor") -> "Tensor":
         """(n,) the same of (n_examples, n_pool) cosines."""
         return cosines[self.rows, self.positives] - cosines[self.rows, self.negatives]
 
     def in_units_of(self, cosines: "Tensor") -> "_Margins":
         """Scaled to the mean square of the cosines' margins."""
-        own, teacher = self.of(cosines).square().mean(), self.values.square().mean().clamp(min=1e-12)
+        own, teacher = self.from_cosines(cosines).square().mean(), self.values.square().mean().clamp(min=1e-12)
         return self._replace(values=self.values * (own / teacher).sqrt())
 
     def error(self, cosines: "Tensor") -> "Tensor":
         """The mean squared error, in units of the mean square."""
-        return (self.of(cosines) - self.values).square().mean() / self.values.square().mean().clamp(min=1e-12)
+        return (self.from_cosines(cosines) - self.values).square().mean() / self.values.square().mean().clamp(min=1e-12)
 
 
 def _margins(examples: Sequence[Example], place: Mapping[int, int]) -> _Margins | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.pydocs.documents import read_documents
+from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
@@ -15,24 +15,24 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.dense import Dense
 from zero2ir.models.loading import load_retriever
-from zero2ir.models.nearest import Exact, Graph, Vectors, load_nearest, nearest
+from zero2ir.models.vector_index import ExactIndex, GraphIndex, Vectors, build_vector_index, load_vector_index
 
 
 @pytest.fixture(scope="module")
 def documents(tiny_encoder: DenseEncoder) -> np.ndarray:
     """Some three thousand real vectors of 16 dimensions."""
-    return tiny_encoder.encode([Document(*row).content for row in read_documents()[0]])
+    return tiny_encoder.encode([Document(*row).content for row in read_pydocs()[0]])
 
 
 @pytest.fixture(scope="module")
 def queries(tiny_encoder: DenseEncoder) -> np.ndarray:
-    return tiny_encoder.encode_queries([Document(*row).title for row in read_documents()[0][::30]])
+    return tiny_encoder.encode_queries([Document(*row).title for row in read_pydocs()[0][::30]])
 
 
 @pytest.fixture(scope="module")
-def graph(documents: np.ndarray) -> Graph:
+def graph(documents: np.ndarray) -> GraphIndex:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
-    return Graph.built(Vectors(documents))
+    return GraphIndex.built(Vectors(documents))
 
 
 def recall(found: np.ndarray, expected: np.ndarray) -> float:
@@ -58,7 +58,7 @@ def test_int8_is_off_by_at_most_half_a_step(rows: list[list[float]]) -> None:
 
 
 def test_int8_takes_a_quarter_and_finds_nearly_the_same(documents: np.ndarray, queries: np.ndarray) -> None:
-    exact, kept = Exact(Vectors(documents)), Exact(Vectors.kept(documents, "int8"))
+    exact, kept = ExactIndex(Vectors(documents)), ExactIndex(Vectors.kept(documents, "int8"))
     assert kept.vectors.values.nbytes == documents.nbytes // 4
     one, other = exact.search(queries, 10), kept.search(queries, 10)
     assert 0.9 < recall(other.numbers, one.numbers) < 1
@@ -71,13 +71,13 @@ def test_int8_is_searched_in_blocks(
 ) -> None:
     kept = Vectors.kept(documents, "int8")
     expected = queries @ kept[:].T
-    monkeypatch.setattr("zero2ir.models.nearest.ROWS", 1000)
+    monkeypatch.setattr("zero2ir.models.vector_index.DEQUANTIZED_ROWS", 1000)
     assert len(kept.blocks()) > 2
     np.testing.assert_allclose(kept.products(queries), expected, atol=1e-5)
 
 
-def test_the_graph_finds_what_exact_search_finds(graph: Graph, documents: np.ndarray, queries: np.ndarray) -> None:
-    expected, found = Exact(Vectors(documents)).search(queries, 10), graph.search(queries, 10)
+def test_the_graph_finds_what_exact_search_finds(graph: GraphIndex, documents: np.ndarray, queries: np.ndarray) -> None:
+    expected, found = ExactIndex(Vectors(documents)).search(queries, 10), graph.search(queries, 10)
     assert recall(found.numbers, expected.numbers) >= 0.95
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)
     np.testing.assert_allclose(found.deviation, expected.deviation, rtol=1e-4)
@@ -94,7 +94,7 @@ def test_moments_by_hand() -> None:
 @pytest.mark.parametrize("row", [[0.3, 0.4], [0.0, 0.0]])
 def test_equal_documents_deviate_by_nothing(row: list[float]) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
-    built = Graph.built(Vectors(np.array([row] * 7, dtype=np.float32)))
+    built = GraphIndex.built(Vectors(np.array([row] * 7, dtype=np.float32)))
     ranking = built.search(np.array([[0.6, 0.8], [0.0, 0.0]], dtype=np.float32), 3)
     assert ranking.deviation.tolist() == [0, 0]
     assert ranking.mean.tolist() == pytest.approx([float(np.dot(row, [0.6, 0.8])), 0])
@@ -104,14 +104,14 @@ def test_equal_documents_deviate_by_nothing(row: list[float]) -> None:
 def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     few = documents[:300]
-    assert type(nearest(few, "float32", exact_limit=300)) is Exact
-    built = [nearest(few, "int8", exact_limit=299) for _ in range(2)]
+    assert type(build_vector_index(few, "float32", exact_limit=300)) is ExactIndex
+    built = [build_vector_index(few, "int8", exact_limit=299) for _ in range(2)]
     for number, one in enumerate(built):
-        assert type(one) is Graph
+        assert type(one) is GraphIndex
         one.save(tmp_path / str(number))
     files = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("0", "1")]
     assert files[0] == files[1]
-    loaded = load_nearest(tmp_path / "0", 300, "int8", exact_limit=299)
+    loaded = load_vector_index(tmp_path / "0", 300, "int8", exact_limit=299)
     for one, other in zip(loaded.search(documents[:9], 20), built[0].search(documents[:9], 20), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -120,14 +120,14 @@ def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.n
 @pytest.mark.parametrize("cut", [True, False])
 def test_a_damaged_graph_is_refused(name: str, cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
-    nearest(documents[:50], "float32", exact_limit=10).save(tmp_path)
+    build_vector_index(documents[:50], "float32", exact_limit=10).save(tmp_path)
     path = tmp_path / name
     content = path.read_bytes()
     path.unlink()
     if cut:
         path.write_bytes(content[:-9] if name == "graph.usearch" else b'{"sha256": ""}')
     with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged; train the model again"):
-        load_nearest(tmp_path, 50, "float32", exact_limit=10)
+        load_vector_index(tmp_path, 50, "float32", exact_limit=10)
 
 
 def test_without_usearch_a_large_collection_is_refused_before_it_is_encoded(
@@ -154,8 +154,8 @@ def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
     assert learned[1] is not None
     assert learned[1].nearest is other.nearest  # the documents' side is shared, not built again
     for one, same in ((plain, other), learned):
-        expected = one.search_toward(["open a file"], toward, 0.5, 10)
-        found = same.search_toward(["open a file"], toward, 0.5, 10)
+        expected = one.search_with_feedback(["open a file"], toward, 0.5, 10)
+        found = same.search_with_feedback(["open a file"], toward, 0.5, 10)
         assert recall(found.numbers, expected.numbers) >= 0.9
         np.testing.assert_allclose(found.scores, expected.scores, atol=0.02)
         np.testing.assert_allclose([found.mean, found.deviation], [expected.mean, expected.deviation], atol=0.005)

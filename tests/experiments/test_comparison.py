@@ -11,7 +11,7 @@ from results import write
 
 from zero2ir import cli
 from zero2ir.errors import InputError
-from zero2ir.experiments.sides import compare_sides, read_side
+from zero2ir.experiments.comparison import compare_sides, read_side
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 GOOD, BAD = [1] * 30 + [2] * 10, [2] * 40

@@ -10,17 +10,23 @@ from typing import Any, NamedTuple
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.results import Results, read_results
-from zero2ir.evaluation.significance import Comparison, Scores, compare, holm, score_table
-from zero2ir.experiments.copies import git
+from zero2ir.evaluation.significance import (
+    SIGNIFICANCE_LEVEL,
+    Comparison,
+    ScoresBySeed,
+    compare_scores,
+    holm,
+    score_table,
+)
+from zero2ir.experiments.workspaces import git
 from zero2ir.io import paths
 
-LEVEL = 0.05  # of the test, after Holm's correction
-SYSTEM = re.compile(r"[\w.]+/[\w.]+")
+SYSTEM_PATTERN = re.compile(r"[\w.]+/[\w.]+")
 
-Systems = Mapping[str, Mapping[int, Results]]  # "model/strategy" to seed to results
+ResultsBySystem = Mapping[str, Mapping[int, Results]]  # "model/strategy" to seed to results
 
 
-class Versus(NamedTuple):
+class SystemComparison(NamedTuple):
     """One system of the one side against one of the other."""
 
     measure: str
@@ -36,18 +42,18 @@ class Versus(NamedTuple):
     def verdict(self) -> str:
         """What can be said; where that is nothing, what could have been seen."""
         found = self.comparison
-        if self.p_holm < LEVEL and (found.difference.ci_low > 0 or found.difference.ci_high < 0):
+        if self.p_holm < SIGNIFICANCE_LEVEL and (found.difference.ci_low > 0 or found.difference.ci_high < 0):
             first, second = (self.one, self.other) if found.difference.mean > 0 else (self.other, self.one)
             return f"{first} is better than {second}"
         if math.isnan(found.sd):
             return "the two cannot be told apart: hardly a query differs"
         return (
             f"the two cannot be told apart; {found.difference.n} queries with this spread show a difference of "
-            f"{found.detectable(LEVEL):.3f} in four of five trials"
+            f"{found.detectable(SIGNIFICANCE_LEVEL):.3f} in four of five trials"
         )
 
 
-def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: int) -> list[Versus]:
+def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: int) -> list[SystemComparison]:
     """Compares what two descriptions stand for, on the first measure; p-values are Holm-corrected over all rows.
 
     Args:
@@ -62,13 +68,13 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
         InputError: a description stands for nothing, or there is nothing in common.
     """
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
-    pairs = matched(read_side(one), read_side(other), (one, other))
+    pairs = match_systems(read_side(one), read_side(other), (one, other))
     measure = _measure([results for pair in pairs.values() for side in pair for results in side.values()])
     scores = {names: tuple(_scores(side, measure) for side in pair) for names, pair in pairs.items()}
-    compared = {names: compare(*both, **options) for names, both in scores.items()}
+    compared = {names: compare_scores(*both, **options) for names, both in scores.items()}
     adjusted = holm([found.p_value for found in compared.values()])
     return [
-        Versus(
+        SystemComparison(
             measure,
             next(iter(pairs[names][0].values())).system.dataset,
             *names,
@@ -81,7 +87,9 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
     ]
 
 
-def matched(one: Systems, other: Systems, sides: tuple[str, str]) -> dict[tuple[str, str], tuple[Any, Any]]:
+def match_systems(
+    one: ResultsBySystem, other: ResultsBySystem, sides: tuple[str, str]
+) -> dict[tuple[str, str], tuple[Any, Any]]:
     """The systems to compare, by what each is called."""
     if len(one) == len(other) == 1:
         names = tuple(
@@ -105,11 +113,11 @@ def _measure(results: Sequence[Results]) -> str:
     return measures[0]
 
 
-def _scores(side: Mapping[int, Results], measure: str) -> Scores:
+def _scores(side: Mapping[int, Results], measure: str) -> ScoresBySeed:
     return {seed: results.per_query[measure] for seed, results in side.items()}
 
 
-def read_side(described: str) -> Systems:
+def read_side(described: str) -> ResultsBySystem:
     """The systems that a description stands for; see ``compare_sides``.
 
     Raises:
@@ -120,7 +128,7 @@ def read_side(described: str) -> Systems:
         return grouped([folder])
     if folders := sorted(path.parent for path in folder.glob("*/metrics.json")):
         return grouped(folders)
-    if SYSTEM.fullmatch(described) and (own := system_folders(described, paths.RESULTS)):
+    if SYSTEM_PATTERN.fullmatch(described) and (own := system_folders(described, paths.RESULTS_FOLDER)):
         return grouped(own)
     revision, _, system = described.partition(":")
     return at_revision(described, commit_of(revision), system)
@@ -151,12 +159,12 @@ def commit_of(described: str) -> str:
         return git("rev-parse", "--verify", "--quiet", f"{(named or [described])[-1]}^{{commit}}")
     except InputError:
         raise InputError(
-            f"{described}: neither a results folder, nor a system of {paths.RESULTS} here, nor a git revision, "
+            f"{described}: neither a results folder, nor a system of {paths.RESULTS_FOLDER} here, nor a git revision, "
             "nor a DVC experiment"
         ) from None
 
 
-def at_revision(described: str, commit: str, system: str) -> Systems:
+def at_revision(described: str, commit: str, system: str) -> ResultsBySystem:
     """The results that a commit's dvc.lock names, out of the DVC cache.
 
     Raises:
@@ -169,7 +177,7 @@ def at_revision(described: str, commit: str, system: str) -> Systems:
         raise InputError(f"{described}: a revision's results are in DVC's cache; pip install dvc") from None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            DVCFileSystem(".", rev=commit).get(str(paths.RESULTS), folder, recursive=True)
+            DVCFileSystem(".", rev=commit).get(str(paths.RESULTS_FOLDER), folder, recursive=True)
         except (DvcException, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(

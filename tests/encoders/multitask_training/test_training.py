@@ -10,8 +10,8 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import TASKS, MultitaskEncoder
-from zero2ir.encoders.multitask_training.learning import train_multitask
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.multitask_training.training import train_multitask
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 
@@ -24,7 +24,7 @@ def trained(documents: list[Document], origin: EncoderSettings, **changes: Any) 
 
 def test_five_tasks_are_learned_and_measured(tiny_multitask_encoder: MultitaskEncoder) -> None:
     heads = tiny_multitask_encoder.heads
-    assert heads.taught == TASKS
+    assert heads.trained_tasks == TASKS
     assert set(heads.figures) == {
         "rank RR",
         "passages RR",
@@ -50,7 +50,7 @@ def test_one_task_alone_has_no_other_head(
     docstrings: list[Document], tiny_transformer_settings: EncoderSettings
 ) -> None:
     made = trained(docstrings, tiny_transformer_settings, tasks=["classify_document"], steps=60, head_rate=0.05)
-    assert made.heads.taught == ("classify_document",)
+    assert made.heads.trained_tasks == ("classify_document",)
     assert set(made.heads.weights) == {"classify_document.weight", "classify_document.bias"}
     texts = [document.text for document in docstrings]
     usual = np.bincount(made.classify("classify_document", texts).argmax(axis=1)).max()

@@ -10,11 +10,11 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.adapter import other_positives
-from zero2ir.models.base import Start
+from zero2ir.models.base import Initialization
+from zero2ir.models.dense_adapter import other_positives
 
 
-class TermSettings(BaseModel):
+class TermFactorSettings(BaseModel):
     """How the factors learn.
 
     Attributes:
@@ -32,8 +32,8 @@ def fit_factors(
     queries: csr_matrix,
     documents: csr_matrix,
     examples: Sequence[Example],
-    settings: TermSettings,
-    start: Start = Start(),  # noqa: B008
+    settings: TermFactorSettings,
+    start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
     """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
 

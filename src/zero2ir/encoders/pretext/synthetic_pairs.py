@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.pretext.base import Pair, PairTask
+from zero2ir.encoders.pretext.base import PairTask, TextPair
 from zero2ir.errors import InputError
 
 
-class Written(PairTask):
+class SyntheticPairs(PairTask):
     """The accepted synthetic queries, each with the document that it was written for.
 
     Attributes:
@@ -26,7 +26,7 @@ class Written(PairTask):
                 "e.g. fixed_prompt, to params.yaml, or leave written out"
             )
 
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[Pair]:
+    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         contents = {document.doc_id: document.content for document in documents}
         known = [(query, doc_id) for query, doc_id in self.queries if doc_id in contents]
         drawn = [known[number] for number in rng.permutation(len(known))]

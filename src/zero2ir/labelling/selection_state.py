@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from zero2ir.data.records import JudgedDocument
-from zero2ir.labelling.committee import SHOWN, Committee
+from zero2ir.labelling.committee import TOP_DOCUMENTS, Committee
 from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
-from zero2ir.program.confidence import DEPTH, Confidence
+from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedModel:
     """The model as it is fitted to the judgments of some moment.
 
     Attributes:
@@ -35,24 +35,26 @@ class Fit:
     @cached_property
     def ranking(self) -> Ranking:
         """Of all candidates, (n_queries, 20)."""
-        return self.retriever.search(self.queries, DEPTH)
+        return self.retriever.search(self.queries, CONFIDENCE_DEPTH)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
         """(n_queries, 20) that the documents of ``ranking`` are relevant; 0 where there is none."""
         return (self.confidence or Confidence.unfitted(self.ranking)).probabilities(self.ranking)
 
-    def moved_from(self, before: "Fit") -> float:
+    def changed_share(self, before: "FittedModel") -> float:
         """The mean share of the candidates' first ten documents that the other fit had not among its first ten."""
         shares = []
-        for new, old in zip(self.ranking.numbers[:, :SHOWN], before.ranking.numbers[:, :SHOWN], strict=True):
+        for new, old in zip(
+            self.ranking.numbers[:, :TOP_DOCUMENTS], before.ranking.numbers[:, :TOP_DOCUMENTS], strict=True
+        ):
             now, then = set(new[new != NO_DOCUMENT].tolist()), set(old[old != NO_DOCUMENT].tolist())
             shares.append(len(now - then) / max(1, len(now)))
         return float(np.mean(shares)) if shares else 0.0
 
 
 @dataclass(frozen=True)
-class State:
+class SelectionState:
     """What is known when the next queries are chosen. What costs something is computed at the first use.
 
     Attributes:
@@ -67,7 +69,7 @@ class State:
     committee: Committee
     judged: Sequence[int] = ()
     seed: int = 0
-    fit: Callable[[], Fit] = field(kw_only=True)
+    fit: Callable[[], FittedModel] = field(kw_only=True)
     changes: Callable[[], Sequence[float]] = field(default=lambda: (), kw_only=True)
     within: Collection[int] | None = None
 
@@ -78,7 +80,7 @@ class State:
         judged = set(self.judged)
         return [place for place in places if place not in judged]
 
-    def among(self, places: Collection[int]) -> "State":
+    def restricted_to(self, places: Collection[int]) -> "SelectionState":
         """The same where only these may be chosen."""
         return replace(self, within=places)
 

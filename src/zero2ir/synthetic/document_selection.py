@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.clusters import cluster, in_turn
-from zero2ir.synthetic.settings import LEAST_WORDS, SyntheticSettings
+from zero2ir.encoders.clusters import cluster, round_robin
+from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
 
-POOL = 50_000  # of a larger collection so many documents, drawn at random, are clustered
+MAX_POOL_DOCUMENTS = 50_000  # of a larger collection so many documents, drawn at random, are clustered
 
 
 def choose_documents(
@@ -30,11 +30,11 @@ def choose_documents(
     Source: diverse sampling from clusters of the collection as in DUQGen, arXiv 2404.02489, section 3.1, here from
     each cluster alike, and on TF-IDF, so that no encoder is needed.
     """
-    worth = [one for one in documents if one.doc_id not in judged and len(one.content.split()) >= LEAST_WORDS]
+    worth = [one for one in documents if one.doc_id not in judged and len(one.content.split()) >= MIN_DOCUMENT_WORDS]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(worth))
     if settings.choose == "clusters":
-        order = order[:POOL]
+        order = order[:MAX_POOL_DOCUMENTS]
         labels = cluster([worth[number].content for number in order], settings.clusters, seed)
-        order = order[in_turn(labels)]
+        order = order[round_robin(labels)]
     return [worth[number] for number in order[: settings.documents]]

@@ -10,10 +10,10 @@ import pytest
 import zero2ir
 from zero2ir.cli import main
 from zero2ir.errors import InputError
-from zero2ir.online.feedback.clicks import PositionBased
-from zero2ir.online.feedback.improve import ImproveSettings, held_out, improve
+from zero2ir.online.feedback.clicks import PositionBasedModel
+from zero2ir.online.feedback.improvement import ImproveSettings, improve, is_held_out
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
-from zero2ir.online.feedback.versions import Versions
+from zero2ir.online.feedback.versions import ProgramVersions
 from zero2ir.program.program import program_digest
 
 SMALL = ["pretraining.static.dimension=8", "pretraining.static.fit.epochs=1", "tuning.folds=2"]
@@ -40,7 +40,7 @@ def clicked(program, asked: dict[str, str], users: int = 20) -> Iterator[Feedbac
     for query, relevant in asked.items():
         doc_ids = program(query=query, k=10).docids
         attraction = np.array([0.9 if doc_id == relevant else 0.1 for doc_id in doc_ids])
-        for user, row in enumerate(PositionBased(bias=0.5).click(np.tile(attraction, (users, 1)), rng)):
+        for user, row in enumerate(PositionBasedModel(bias=0.5).click(np.tile(attraction, (users, 1)), rng)):
             for position, (doc_id, click) in enumerate(zip(doc_ids, row, strict=True), 1):
                 told = (query, doc_id, position, None, 0.0, f"u{user}")
                 yield FeedbackEvent(f"{query}/{user}/{position}", "impression", *told)
@@ -70,10 +70,10 @@ def test_clicks_make_a_bad_searcher_better(bad, asked, events):
 def test_what_decides_does_not_teach(bad, asked, events):
     """With all that is known of the held-out queries turned around, the same searcher is made."""
     learned = improve(bad, events, settings=SETTINGS).program
-    rows = [event for event in events if not held_out(event.query, SETTINGS.held_out)]
+    rows = [event for event in events if not is_held_out(event.query, SETTINGS.held_out)]
     lies = [
         FeedbackEvent(f"lie{number}", "grade", query, "zfill", None, 3, 0.0)
-        for number, query in enumerate(query for query in asked if held_out(query, SETTINGS.held_out))
+        for number, query in enumerate(query for query in asked if is_held_out(query, SETTINGS.held_out))
     ]
     other = improve(bad, [*rows, *lies], settings=SETTINGS).program
     query = next(iter(asked))
@@ -81,7 +81,7 @@ def test_what_decides_does_not_teach(bad, asked, events):
 
 
 def test_too_few_held_out_queries_replace_nothing(bad, asked, events):
-    some = [query for query in asked if not held_out(query, SETTINGS.held_out)]
+    some = [query for query in asked if not is_held_out(query, SETTINGS.held_out)]
     improved = improve(bad, [event for event in events if event.query in some], settings=SETTINGS)
     assert not improved.better
     assert improved.comparison is None
@@ -89,7 +89,7 @@ def test_too_few_held_out_queries_replace_nothing(bad, asked, events):
 
 
 def test_a_judgment_counts_more_than_clicks(bad, asked, events):
-    queries = [query for query in asked if not held_out(query, SETTINGS.held_out)]
+    queries = [query for query in asked if not is_held_out(query, SETTINGS.held_out)]
     improved = improve(bad, events, [(query, asked[query], 1) for query in queries], settings=SETTINGS)
     plain = improve(bad, events, settings=SETTINGS)
     assert improved.figures["learned_from_clicks"] < plain.figures["learned_from_clicks"]
@@ -116,7 +116,7 @@ def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Pat
     assert "Better: nDCG@10" in capsys.readouterr().out
     after = program_digest(Path("searcher"))
     assert after != before
-    versions = Versions("sqlite:///mlflow.db", "searcher")
+    versions = ProgramVersions("sqlite:///mlflow.db", "searcher")
     assert versions.best() == "2"
     assert zero2ir.load("searcher")(query="white space").docids
 
@@ -142,7 +142,7 @@ def test_the_command_says_what_is_missing(bad, tmp_path, monkeypatch, capsys):
 def test_what_stands_behind_a_searcher_and_its_stated_risk_stay(bad, events, string_methods):
     from zero2ir.program.fallback import FallbackSettings
     from zero2ir.program.policy import Policy
-    from zero2ir.program.program import Link, Program
+    from zero2ir.program.program import FallbackLink, Program
 
     sparse = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
     served = Program(
@@ -151,11 +151,11 @@ def test_what_stands_behind_a_searcher_and_its_stated_risk_stay(bad, events, str
         None,
         bad.about,
         policy=Policy(0.2, 0.5, 0.9, 0.4, 0.5, 10),
-        links=[Link("sparse", sparse.retriever)],
+        links=[FallbackLink("sparse", sparse.retriever)],
         fallback=FallbackSettings(deadline=9.0),
     )
     improved = improve(served, events, settings=SETTINGS).program
     assert [link.name for link in improved.links] == ["sparse"]
     assert improved.fallback.deadline == 9.0
-    assert (improved.policy.risk, improved.policy.most_risk) == (0.2, 0.5)
+    assert (improved.policy.risk, improved.policy.max_risk) == (0.2, 0.5)
     assert improved.policy.queries > 10  # chosen anew

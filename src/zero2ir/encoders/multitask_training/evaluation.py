@@ -7,19 +7,21 @@ import numpy as np
 
 from zero2ir.data.answers import token_f1
 from zero2ir.encoders.multitask import CLASSIFYING, MultitaskEncoder, TaskName
-from zero2ir.encoders.multitask_training.dataset import Lessons, Row
+from zero2ir.encoders.multitask_training.dataset import MultitaskDataset, TrainingRow
 
-MOST = 100  # rows a task
+MAX_ROWS_PER_TASK = 100  # rows a task
 
 
-def measured(encoder: MultitaskEncoder, lessons: Lessons, seed: int) -> dict[str, float]:
+def evaluate_heads(encoder: MultitaskEncoder, lessons: MultitaskDataset, seed: int) -> dict[str, float]:
     """What an encoder makes of lessons that it did not learn from.
 
     Returns:
         "<task> <measure>" → its value: the mean reciprocal rank of a pair's text among those of all pairs, the answers'
         F1, the share of right classes. A task without a row has none.
     """
-    found = {f"{task} {_measure(task)}": _measured(encoder, task, lessons, seed) for task in encoder.heads.taught}
+    found = {
+        f"{task} {_measure(task)}": _measured(encoder, task, lessons, seed) for task in encoder.heads.trained_tasks
+    }
     return {name: round(float(np.mean(values)), 4) for name, values in found.items() if len(values)}
 
 
@@ -27,17 +29,17 @@ def _measure(task: TaskName) -> str:
     return "accuracy" if task in CLASSIFYING else "F1" if task == "answer" else "RR"
 
 
-def _measured(encoder: MultitaskEncoder, task: TaskName, lessons: Lessons, seed: int) -> np.ndarray:
+def _measured(encoder: MultitaskEncoder, task: TaskName, lessons: MultitaskDataset, seed: int) -> np.ndarray:
     """(n_rows,) the task's measure."""
     rng = np.random.default_rng([seed, 1])
     if task == "answer":
         return _f1(encoder, lessons, rng)
-    rows = lessons.epoch(task, rng)[:MOST]
+    rows = lessons.epoch(task, rng)[:MAX_ROWS_PER_TASK]
     return _right(encoder, task, rows) if task in CLASSIFYING else _reciprocal_ranks(encoder, rows)
 
 
-def _f1(encoder: MultitaskEncoder, lessons: Lessons, rng: np.random.Generator) -> np.ndarray:
-    asked = list(islice(lessons.questions(rng), MOST))
+def _f1(encoder: MultitaskEncoder, lessons: MultitaskDataset, rng: np.random.Generator) -> np.ndarray:
+    asked = list(islice(lessons.questions(rng), MAX_ROWS_PER_TASK))
     spans = encoder.find_answers([made.question for _, made in asked], [[passage] for passage, _ in asked])
     return np.array(
         [
@@ -47,12 +49,12 @@ def _f1(encoder: MultitaskEncoder, lessons: Lessons, rng: np.random.Generator) -
     )
 
 
-def _right(encoder: MultitaskEncoder, task: TaskName, rows: Sequence[Row]) -> np.ndarray:
+def _right(encoder: MultitaskEncoder, task: TaskName, rows: Sequence[TrainingRow]) -> np.ndarray:
     likely = encoder.classify(task, [text for text, _ in rows])
     return likely.argmax(axis=1) == np.array([label for _, label in rows]) if rows else np.zeros(0)
 
 
-def _reciprocal_ranks(encoder: MultitaskEncoder, rows: Sequence[Row]) -> np.ndarray:
+def _reciprocal_ranks(encoder: MultitaskEncoder, rows: Sequence[TrainingRow]) -> np.ndarray:
     texts = list(dict.fromkeys(text for _, text in rows))
     own = np.array([texts.index(text) for _, text in rows], dtype=np.int64)
     scores = encoder.encode_queries([query for query, _ in rows]) @ encoder.encode(texts).T

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Collection, Document, Judgment, Query
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
-from zero2ir.report.cases import MOST, WORDS, Cases, Stems, excerpt, find_cases
 from zero2ir.report.delta_plot import delta_plot
 from zero2ir.report.page import build_report
+from zero2ir.report.query_cases import EXCERPT_WORDS, MAX_CASES, Cases, StemCache, excerpt, find_cases
 from zero2ir.report.tables import Summary, summarise
 
 EVIL = "<script>alert('x')</script>"
@@ -62,7 +62,7 @@ def cases(results: Path) -> Cases:
 
 def test_gains_losses_and_failures(cases: Cases) -> None:
     assert (cases.system, cases.seed) == ("dense/zero_shot", 0)
-    assert len(cases.gains) == MOST
+    assert len(cases.gains) == MAX_CASES
     assert all(case.value == 1 > case.other for case in cases.gains)
     assert {case.query_id for case in cases.losses} == {*QUERIES[:3], *QUERIES[28:]}
     assert [case.value for case in cases.failures] == sorted(case.value for case in cases.failures)
@@ -83,7 +83,7 @@ def test_every_query_can_be_opened_in_falling_order(cases: Cases) -> None:
 def test_of_many_queries_the_ends_and_the_failures_can_be_opened(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zero2ir.report.cases.OPENED", 6)
+    monkeypatch.setattr("zero2ir.report.query_cases.MAX_OPEN_QUERIES", 6)
     found = find_cases(summary_of(results), sorted(results.iterdir()), COLLECTION)
     assert found is not None
     assert len(found.bars) == 6
@@ -135,20 +135,20 @@ def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -
     text = page.read_text(encoding="utf-8")
     assert text.count('<article class="opened"') == len(QUERIES)
     assert text.count("<script>") == 1  # the page's own
-    assert text.count("&lt;script&gt;") >= 2 * MOST  # in queries; in documents the word is a term, and marked
-    assert text.count("&lt;<mark>script</mark>&gt;") > 2 * MOST
+    assert text.count("&lt;script&gt;") >= 2 * MAX_CASES  # in queries; in documents the word is a term, and marked
+    assert text.count("&lt;<mark>script</mark>&gt;") > 2 * MAX_CASES
     assert text.count('<rect class="hit"') == len(QUERIES)
     assert "<mark>sorting</mark> <mark>lists</mark>" in text
     assert 'id="queries"' in text
 
 
-@given(st.lists(st.sampled_from(["apple", "pear", "plum"]), max_size=3 * WORDS))
+@given(st.lists(st.sampled_from(["apple", "pear", "plum"]), max_size=3 * EXCERPT_WORDS))
 def test_an_excerpt_holds_the_window_with_most_terms(words: list[str]) -> None:
-    stems = Stems()
-    stems.learn(words)
-    pieces = excerpt(" ".join(words), *stems.of(["the apples"]), stems)
+    stems = StemCache()
+    stems.add(words)
+    pieces = excerpt(" ".join(words), *stems.stem(["the apples"]), stems)
     shown = "".join(text for text, _ in pieces).replace("…", "").split()
-    assert len(shown) == min(len(words), WORDS)
-    windows = [words[start : start + WORDS] for start in range(max(1, len(words) - WORDS + 1))]
+    assert len(shown) == min(len(words), EXCERPT_WORDS)
+    windows = [words[start : start + EXCERPT_WORDS] for start in range(max(1, len(words) - EXCERPT_WORDS + 1))]
     assert shown.count("apple") == max(window.count("apple") for window in windows)
     assert [text for text, mark in pieces if mark] == ["apple"] * shown.count("apple")

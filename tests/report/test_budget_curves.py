@@ -8,7 +8,7 @@ from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, write_results
-from zero2ir.report.budgets import budget_curves, budgets_table, read_other_budgets
+from zero2ir.report.budget_curves import budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.page import build_report
 
 QUERIES = [f"q{number:02}" for number in range(12)]

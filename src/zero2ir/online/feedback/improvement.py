@@ -12,8 +12,8 @@ from zero2ir.data.judgments import normalised
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.evaluation.significance import Comparison, compare
-from zero2ir.models.base import Start
+from zero2ir.evaluation.significance import Comparison, compare_scores
+from zero2ir.models.base import Initialization
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
 from zero2ir.online.trials.assignment import uniform
 from zero2ir.strategies.base import Strategy, TrainingInputs
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
     from zero2ir.program.program import Program
 
-Asked = TypeVar("Asked", "FeedbackEvent", WeightedJudgment)
+QueryRow = TypeVar("QueryRow", "FeedbackEvent", WeightedJudgment)
 
-DEPTH = 100  # of the rankings that are measured
-UNITS = 100  # a gain of 1 in whole numbers, as measures want them; nDCG does not depend on the unit
-LEAST_HELD_OUT = 5  # queries; with fewer no difference can be significant
+EVALUATION_DEPTH = 100  # of the rankings that are measured
+SPLIT_BUCKETS = 100  # a gain of 1 in whole numbers, as measures want them; nDCG does not depend on the unit
+MIN_HELD_OUT_QUERIES = 5  # queries; with fewer no difference can be significant
 
 
 class ImproveSettings(BaseModel):
@@ -53,7 +53,7 @@ class ImproveSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Improved:
+class ImprovementResult:
     """What came of an attempt to improve a searcher.
 
     Attributes:
@@ -79,7 +79,7 @@ def improve(
     settings: ImproveSettings | None = None,
     strategy: Strategy | None = None,
     seed: int = 0,
-) -> Improved:
+) -> ImprovementResult:
     """Trains a searcher on, with judgments and feedback, and compares it with the old one on held-out queries.
 
     Which queries are held out follows from their texts: one that decides today never teaches tomorrow. The old searcher
@@ -106,7 +106,7 @@ def improve(
             f"nothing to learn from: {len(taught)} judgments and none of a relevant document; collect more feedback, "
             "with impressions and their positions beside the clicks"
         )
-    asked = [event.query for event in known if not held_out(event.query, settings.held_out)]
+    asked = [event.query for event in known if not is_held_out(event.query, settings.held_out)]
     new = _trained(program, _inputs(corpus, taught, asked, settings, seed), strategy or FineTune())
     clicked = sum(row.attraction is not None for row in taught)
     figures = {"learned_from": float(len(taught)), "learned_from_clicks": float(clicked)}
@@ -121,15 +121,17 @@ def _decided(
     figures: Mapping[str, float],
     settings: ImproveSettings,
     seed: int,
-) -> Improved:
+) -> ImprovementResult:
     """Whether the new searcher is better, by its measure and the old one's on each held-out query."""
-    because = f"{new.about['chosen']}: {new.about['because']}."
+    because = f"{new.about['chosen']}: {new.about['reason']}."
     because = f"{because[0].upper()}{because[1:]}"
-    if len(values) < LEAST_HELD_OUT:
-        said = f"Not compared: {len(values)} held-out queries, {LEAST_HELD_OUT} are the least; the old one stays"
-        return Improved(new, False, None, f"{said}. {because}", {**figures, "held_out_queries": float(len(values))})
+    if len(values) < MIN_HELD_OUT_QUERIES:
+        said = f"Not compared: {len(values)} held-out queries, {MIN_HELD_OUT_QUERIES} are the least; the old one stays"
+        return ImprovementResult(
+            new, False, None, f"{said}. {because}", {**figures, "held_out_queries": float(len(values))}
+        )
     options: dict[str, Any] = {"resamples": settings.resamples, "level": 1 - settings.level, "seed": seed}
-    comparison = compare({seed: values}, {seed: old}, **options)
+    comparison = compare_scores({seed: values}, {seed: old}, **options)
     better = comparison.difference.mean > 0 and comparison.p_value <= settings.level
     compared = {
         "held_out_queries": float(len(values)),
@@ -139,10 +141,10 @@ def _decided(
         "p_value": comparison.p_value,
     }
     text = f"{_said(better, comparison, compared, settings.tuning.measure)}. {because}"
-    return Improved(new, better, comparison, text, {**figures, **compared})
+    return ImprovementResult(new, better, comparison, text, {**figures, **compared})
 
 
-def held_out(query: str, share: float) -> bool:
+def is_held_out(query: str, share: float) -> bool:
     """Whether a query decides rather than teaches: by a hash of its text, for ever."""
     return uniform("held out", normalised(query)) < share
 
@@ -153,11 +155,11 @@ def _read(events: Sequence["FeedbackEvent"], settings: ImproveSettings) -> list[
     return [row for part in parts for row in from_feedback(part, settings.clicks)]
 
 
-def _parted(rows: Sequence[Asked], share: float) -> tuple[list[Asked], list[Asked]]:
+def _parted(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list[QueryRow]]:
     """What teaches, and what decides."""
-    parts: tuple[list[Asked], list[Asked]] = ([], [])
+    parts: tuple[list[QueryRow], list[QueryRow]] = ([], [])
     for row in rows:
-        parts[held_out(row.query, share)].append(row)
+        parts[is_held_out(row.query, share)].append(row)
     return parts
 
 
@@ -188,7 +190,9 @@ def _inputs(
         judged,
         tuning=settings.tuning,
         seed=seed,
-        asked=list({normalised(query): query for query in asked if normalised(query) not in known}.values()),
+        unlabelled_queries=list(
+            {normalised(query): query for query in asked if normalised(query) not in known}.values()
+        ),
         weights={(query_ids[row.query], row.doc_id): row.weight for row in rows},
     )
 
@@ -196,24 +200,24 @@ def _inputs(
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
     """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
     from zero2ir.program.program import Program, reader_of
-    from zero2ir.program.training import calibrate, rank_judged, with_policy
+    from zero2ir.program.training import calibrate, fit_policy, rank_out_of_fold
 
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
-    unlearned = program.retriever.starting_from(Start())
+    unlearned = program.retriever.with_initialization(Initialization())
     fitted = strategy.fit(unlearned, inputs)
-    known = rank_judged(fitted.retriever, inputs, fitted.learner)
+    known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
     new = Program(
         fitted.retriever,
         program.documents,
         calibrate(fitted.retriever, inputs, known) or program.confidence,
-        {**program.about, "chosen": fitted.chosen, "because": fitted.because, "labels": fitted.labels},
+        {**program.about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
         links=program.links,
         fallback=program.fallback,
     )
     policy = program.policy
-    return new if policy is None else with_policy(new, known, policy.risk, policy.most_risk)
+    return new if policy is None else fit_policy(new, known, policy.risk, policy.max_risk)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
@@ -243,8 +247,10 @@ def _measured(
     if not judged:
         return {}
     numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
-    ranking = retriever.search(list(judged), DEPTH, numbers if alone else None)
-    qrels = [Judgment(query, row.doc_id, round(UNITS * row.weight)) for query, rows in judged.items() for row in rows]
+    ranking = retriever.search(list(judged), EVALUATION_DEPTH, numbers if alone else None)
+    qrels = [
+        Judgment(query, row.doc_id, round(SPLIT_BUCKETS * row.weight)) for query, rows in judged.items() for row in rows
+    ]
     values = judged_values(ranking, corpus, list(judged), qrels, measure)
     return dict(zip(judged, map(float, values), strict=True))
 

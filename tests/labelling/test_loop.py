@@ -8,19 +8,19 @@ import pytest
 import zero2ir
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation
-from zero2ir.labelling.labelling import Item, Labelling
+from zero2ir.labelling.loop import AnnotationItem, Labelling
 from zero2ir.labelling.session import Session
 
 Open = Callable[..., Session]
 FEW = ("labelling.budget=4", "labelling.batches=[1,2]", "labelling.depth=3")
 
 
-def grade(item: Item) -> int:
+def grade(item: AnnotationItem) -> int:
     """An opinion that depends on the item alone."""
     return int(item.doc_id in ("strip", "split", "join", "zfill", "casefold"))
 
 
-def answer_all(labelling: Labelling) -> list[Item]:
+def answer_all(labelling: Labelling) -> list[AnnotationItem]:
     asked = []
     while (item := labelling.next()) is not None:
         asked.append(item)
@@ -61,7 +61,12 @@ def test_every_query_may_be_judged(session: Open) -> None:
 
 
 def test_it_stops_where_labels_change_nothing(session: Open) -> None:
-    calm = ("labelling.least=2", "labelling.patience=2", "labelling.moved=1.0", "labelling.gain=1.0")
+    calm = (
+        "labelling.min_queries=2",
+        "labelling.patience=2",
+        "labelling.max_changed_share=1.0",
+        "labelling.max_gain_change=1.0",
+    )
     labelling = session(settings=("labelling.budget=12", "labelling.batches=[1]", *calm)).labelling
     answer_all(labelling)
     assert labelling.progress.queries == 2
@@ -125,7 +130,7 @@ def test_what_the_last_batch_changed_is_told(session: Open) -> None:
     answer_all(labelling)
     effect = labelling.effect
     assert effect is not None
-    assert 0 <= effect.moved <= 1
+    assert 0 <= effect.changed_share <= 1
     assert 0 <= effect.before <= 1
     assert effect.gain_after >= 0
     assert len(labelling.ranking("remove whitespace", 3)) == 3

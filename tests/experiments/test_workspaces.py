@@ -10,9 +10,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from zero2ir.errors import InputError
-from zero2ir.experiments.copies import Copy, committed_revision, settings_of
 from zero2ir.experiments.preset import ExperimentConfig, condition, read_preset
 from zero2ir.experiments.runner import run_preset, side_by_side
+from zero2ir.experiments.workspaces import Workspace, command_variables, committed_revision
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@b"]
 
@@ -47,16 +47,16 @@ def preset(**changes: object) -> ExperimentConfig:
 
 
 @pytest.fixture
-def made(project: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
+def made(project: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     copy = copy_with(conf={"strategy/prompt.yaml": {"candidates": [2]}})
     copy.update(str(project / ".dvc" / "cache"))
     return copy
 
 
-def copy_with(**changes: object) -> Copy:
+def copy_with(**changes: object) -> Workspace:
     """The copy of what is committed now, of a preset with these changes."""
     one = condition({"budget.queries": 3}, {"models": ["sparse"]})
-    return Copy("smoke", one, preset(**changes), committed_revision())
+    return Workspace("smoke", one, preset(**changes), committed_revision())
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def real_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zero2ir.config.conf_folder", lambda: conf)
 
 
-def test_a_copy_has_the_code_its_panel_and_its_configuration(made: Copy) -> None:
+def test_a_copy_has_the_code_its_panel_and_its_configuration(made: Workspace) -> None:
     panel = yaml.safe_load((made.folder / "params.yaml").read_text())
     assert (panel["budget"]["queries"], panel["models"]) == (3, ["sparse"])
     changed = yaml.safe_load((made.folder / "conf" / "strategy" / "prompt.yaml").read_text())
@@ -75,7 +75,7 @@ def test_a_copy_has_the_code_its_panel_and_its_configuration(made: Copy) -> None
     assert made.folder == Path(".cache/experiments/smoke/queries3")
 
 
-def test_newer_code_comes_and_what_was_made_stays(made: Copy) -> None:
+def test_newer_code_comes_and_what_was_made_stays(made: Workspace) -> None:
     (made.folder / "results").mkdir()
     (made.folder / "dvc.lock").write_text("made: here\n")
     Path("src/code.py").write_text("VALUE = 2\n")
@@ -87,7 +87,7 @@ def test_newer_code_comes_and_what_was_made_stays(made: Copy) -> None:
     assert "candidates: [16, 4]" in (made.folder / "conf" / "strategy" / "prompt.yaml").read_text()
 
 
-def test_caches_are_shared(made: Copy, project: Path) -> None:
+def test_caches_are_shared(made: Workspace, project: Path) -> None:
     for part in ("lm", "embeddings"):
         (project / ".cache" / part / "answer").write_text("42")
         assert (made.folder / ".cache" / part / "answer").read_text() == "42"
@@ -111,29 +111,29 @@ def test_outside_of_git_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         committed_revision()
 
 
-def test_a_configuration_that_is_not_there_is_a_line(made: Copy) -> None:
+def test_a_configuration_that_is_not_there_is_a_line(made: Workspace) -> None:
     with pytest.raises(InputError, match=r"conf: model/x\.yaml is no file below conf"):
         copy_with(conf={"model/x.yaml": {"a": 1}}).update("unused")
 
 
-def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Copy) -> None:
+def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Workspace) -> None:
     script = "import os, code as own; import sys; sys.path.insert(0, 'src'); print(os.environ['WHERE'], os.getcwd())"
     made.run([sys.executable, "-c", script], {"WHERE": "here"})
     assert made.log.read_text().split() == ["here", str(made.folder.resolve())]
 
 
-def test_a_command_that_fails_names_its_log(made: Copy) -> None:
+def test_a_command_that_fails_names_its_log(made: Workspace) -> None:
     with pytest.raises(InputError, match=r"smoke-queries3: .* failed; .cache/experiments/smoke/queries3\.log says why"):
         made.run([sys.executable, "-c", "raise SystemExit('out of luck')"], {})
     assert "out of luck" in made.log.read_text()
 
 
-def test_a_command_waits_for_one_that_outlived_who_started_it(made: Copy) -> None:
+def test_a_command_waits_for_one_that_outlived_who_started_it(made: Workspace) -> None:
     """As after kill -9 of the runner: what it had started goes on, and the next runner does not get in its way."""
     orphan = f"""
 import subprocess, sys
 from pathlib import Path
-from zero2ir.experiments.copies import Copy
+from zero2ir.experiments.workspaces import Copy
 from zero2ir.experiments.preset import condition, read_preset
 copy = Copy("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
 with copy._claimed() as claim:
@@ -155,7 +155,7 @@ def test_what_was_printed_is_of_one_commit_panel_command_and_configuration(proje
     prompt = {"strategy/prompt.yaml": {"candidates": [2]}}
     copies = [copy_with(), copy_with(then="echo"), copy_with(then="echo", conf=prompt)]
     panel = condition({"budget.queries": 3}, {"models": ["dense"]})
-    copies += [Copy("smoke", panel, preset(), committed_revision()), Copy("smoke", panel, preset(), "b" * 40)]
+    copies += [Workspace("smoke", panel, preset(), committed_revision()), Workspace("smoke", panel, preset(), "b" * 40)]
     assert len({copy.printed for copy in copies}) == len(copies)
     assert copy_with().printed == copy_with(memory_gb=2.0).printed  # what decides about nothing that is printed
 
@@ -166,7 +166,7 @@ def test_the_report_is_of_the_commit_that_ran(project: Path, monkeypatch: pytest
     ran = committed_revision()
     script = project / "print.sh"
     script.write_text(f"echo '| a |'; echo 'VALUE = 2' > {project}/src/code.py\n")
-    changes = ["target=null", f"then='sh {script}'", "share=[]"]
+    changes = ["target=null", f"benchmark='sh {script}'", "shared_caches=[]"]
     report = run_preset("smoke", changes)
     assert f"Commit {ran[:12]}; " in (report / "index.md").read_text()
     assert "| a |" in (report / "index.md").read_text()
@@ -176,7 +176,8 @@ def test_the_report_is_of_the_commit_that_ran(project: Path, monkeypatch: pytest
 
 def test_a_preset_s_command_may_name_the_dataset() -> None:
     assert (
-        "{dataset} {lm}".format(**settings_of(condition({"dataset": "cranfield"}, {"lm": "none"}))) == "cranfield none"
+        "{dataset} {lm}".format(**command_variables(condition({"dataset": "cranfield"}, {"lm": "none"})))
+        == "cranfield none"
     )
 
 
