@@ -21,7 +21,7 @@ from zero2ir.program.training import (
     timed,
     translated_query_run,
 )
-from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_training
+from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_evaluation, log_training
 
 
 def main(config: EvaluateConfig) -> None:
@@ -75,7 +75,7 @@ def main(config: EvaluateConfig) -> None:
         paths.run_name(**names),
         program,
         program_digest(trained / paths.PROGRAM_FOLDER),
-        TrainingRecord.model_validate_json((trained / paths.TRACKED).read_text(encoding="utf-8")),
+        TrainingRecord.model_validate_json((trained / paths.TRACKING_FILE).read_text(encoding="utf-8")),
         {paths.TRAINING_FILE: training},
     )
     log_evaluation(

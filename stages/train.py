@@ -21,7 +21,7 @@ from zero2ir.program.training import TrainingResult, code_revision, train_progra
 from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
-from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry
+from zero2ir.tracking.runs import DatasetInput, NestedRun, TrainingRecord, collect_telemetry
 from zero2ir.tracking.telemetry import Telemetry
 
 
@@ -47,15 +47,19 @@ def main(config: TrainConfig) -> None:
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM_FOLDER) / len(trained.program.documents)
         write_json(folder / paths.TRAINING_FILE, record)
         tracked = tracking_record(config, names, trained, cost, seen)
-        write_json(folder / paths.TRACKED, tracked.model_dump(mode="json"))
+        write_json(folder / paths.TRACKING_FILE, tracked.model_dump(mode="json"))
 
 
 def tracking_record(
-    config: TrainConfig, names: Mapping[str, Any], trained: TrainingResult, cost: Mapping[str, Any], seen: Telemetry
+    config: TrainConfig,
+    names: Mapping[str, Any],
+    trained: TrainingResult,
+    cost: Mapping[str, Any],
+    telemetry: Telemetry,
 ) -> TrainingRecord:
     """What MLflow is told of this training when the program is measured."""
     fitted, panel = trained.fitted, config.panel
-    documents, judged = paths.COLLECTION / "documents.parquet", paths.judgments(config.seed)
+    documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
     choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
     conf = {
         "model": complete(config.model),
@@ -73,12 +77,12 @@ def tracking_record(
         | {"documents": sha256(documents), "chosen": fitted.chosen, "reason": fitted.reason},
         seconds=cost["train_seconds"],
         ended=time.time(),
-        tried=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
+        nested_runs=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
         data=(
             DatasetInput(f"{panel.dataset} documents", documents, sha256(documents), "training"),
             DatasetInput(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
         ),
-        telemetry=seen,
+        telemetry=telemetry,
     )
 
 

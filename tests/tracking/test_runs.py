@@ -31,6 +31,7 @@ from zero2ir.tracking.runs import (
     PipelineRun,
     TrackingSettings,
     TrainingRecord,
+    collect_telemetry,
     flatten_parameters,
     log_evaluation,
     log_pretraining,

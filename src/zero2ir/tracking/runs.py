@@ -114,9 +114,9 @@ class TrainingRecord(BaseModel):
         tags: model, strategy, seed, what was chosen and why.
         seconds: how long the training took.
         ended: when, in seconds since 1970.
-        tried: what the training tried, each recorded as a run below its own.
+        nested_runs: what the training tried, each recorded as a run below its own.
         data: what it learned from.
-        seen: the machine's load and the LM calls meanwhile.
+        telemetry: the machine's load and the LM calls meanwhile.
     """
 
     panel: dict[str, Any]
@@ -126,9 +126,9 @@ class TrainingRecord(BaseModel):
     tags: dict[str, str]
     seconds: float
     ended: float
-    tried: tuple[NestedRun, ...] = ()
+    nested_runs: tuple[NestedRun, ...] = ()
     data: tuple[DatasetInput, ...] = ()
-    seen: Telemetry = Telemetry()
+    telemetry: Telemetry = Telemetry()
 
 
 def metric_name(measure: str) -> str:
@@ -246,8 +246,8 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
-    _log_telemetry(client, run_id, training.seen)
-    for one in training.tried:
+    _log_telemetry(client, run_id, training.telemetry)
+    for one in training.nested_runs:
         _log_nested_run(client, experiment, run_id, name, one)
     return run_id
 
@@ -374,7 +374,7 @@ def _log_telemetry(client: "MlflowClient", run_id: str, telemetry: Telemetry | N
 
     if telemetry is None:
         return
-    load = [Metric(*figure) for figure in seen.load]
+    load = [Metric(*figure) for figure in telemetry.load]
     for start in range(0, len(load), MAX_METRICS):
         client.log_batch(run_id, metrics=load[start : start + MAX_METRICS])
     traces = sorted(telemetry.traces)
