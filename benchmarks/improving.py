@@ -47,7 +47,7 @@ from zero2ir.online.feedback.judgments import ClickSettings
 from zero2ir.online.feedback.position_bias import swap_for_exploration
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.program.program import Program
-from zero2ir.program.training import calibrate, rank_out_of_fold
+from zero2ir.program.training import calibrate
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune, judgment_learner
 from zero2ir.strategies.tuning import judged_values
@@ -172,11 +172,11 @@ def of_queries(collection: Collection, queries: Sequence[Any]) -> Collection:
 
 def trained(bench: Bench, inputs: TrainingInputs) -> Program:
     fitted = FineTune().fit(bench.model, inputs)
-    known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
+    calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     return Program(
         fitted.retriever,
         bench.collection.documents,
-        calibrate(fitted.retriever, inputs, known),
+        calibration.confidence,
         {"model": "bench"},
     )
 

@@ -30,7 +30,7 @@ from zero2ir.evaluation.measures import score_run
 from zero2ir.evaluation.significance import Comparison, compare_scores, holm
 from zero2ir.io import paths
 from zero2ir.models.base import Retriever
-from zero2ir.program.training import as_run
+from zero2ir.program.ranking import as_run
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_synthetic

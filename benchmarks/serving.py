@@ -49,7 +49,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Program, load_program
-from zero2ir.program.training import add_fallback, fit_policy, rank_out_of_fold, train_program
+from zero2ir.program.training import add_fallback, calibrate, fit_policy, train_program
 from zero2ir.strategies.base import TrainingInputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))
@@ -315,9 +315,9 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
                 for query, number in zip(queries, first, strict=True)
             ]
         )
-        known = rank_out_of_fold(program.retriever, inputs)
+        calibration = calibrate(program.retriever, inputs)
         for risk in RISKS:
-            policy = fit_policy(program, known, risk, None).policy
+            policy = fit_policy(program, calibration, risk, None).policy
             assert policy is not None
             decided = np.array([policy.decide(sure) for sure in probabilities[:, 0]])
             cells = [share(correct, chosen) for chosen in (decided == "answer", decided != "abstain")]

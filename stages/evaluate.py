@@ -11,16 +11,10 @@ from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
+from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
-from zero2ir.program.training import (
-    answer_queries,
-    code_revision,
-    describe_runtime,
-    lm_cost,
-    rank_queries,
-    timed,
-    translated_query_run,
-)
+from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
+from zero2ir.tracking.provenance import code_revision, describe_runtime
 from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_evaluation, log_training
 
 

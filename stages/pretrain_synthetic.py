@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from zero2ir.config import (
     PretrainConfig,
-    PretrainingSettings,
     built,
     read_panel,
     stage,
@@ -22,11 +21,13 @@ from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
-from zero2ir.program.training import code_revision, peak_memory_mb, timed
+from zero2ir.program.cost import peak_memory_mb, timed
+from zero2ir.program.preparation import PretrainingSettings
 from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
+from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import PipelineRun, collect_telemetry, log_pretraining
 from zero2ir.tracking.telemetry import Telemetry
 

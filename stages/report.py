@@ -8,9 +8,9 @@ from zero2ir.data.store import read_collection
 from zero2ir.evaluation.results import read_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
-from zero2ir.program.training import code_revision
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
+from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import PipelineRun, log_best, log_report
 
 

@@ -17,10 +17,11 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.program.program import index_bytes
-from zero2ir.program.training import TrainingResult, code_revision, train_program
+from zero2ir.program.training import TrainingResult, train_program
 from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
+from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import DatasetInput, NestedRun, TrainingRecord, collect_telemetry
 from zero2ir.tracking.telemetry import Telemetry
 

@@ -222,13 +222,23 @@ def string_judgments() -> list[tuple[str, str, int]]:
     ]
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of everything that stages read besides the package, as the current folder."""
+def copied(folder: Path) -> Path:
+    """A copy of everything that stages read besides the package."""
     here = Path(__file__).parent.parent
-    folder = tmp_path / "project"
     for name in ("stages", "conf"):
         shutil.copytree(here / name, folder / name)
     shutil.copy(here / "params.yaml", folder)
-    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untouched_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that nobody may change."""
+    return copied(tmp_path_factory.mktemp("untouched") / "project")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy that a test may change, as the current folder."""
+    monkeypatch.chdir(folder := copied(tmp_path / "project"))
     return folder

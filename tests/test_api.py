@@ -70,7 +70,7 @@ def test_meta_learns_with_and_without_a_language_model(
 ) -> None:
     language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
     none = LanguageModel(LMSettings(name="none", provider="none"))
-    monkeypatch.setattr("zero2ir.lm.factory.lazy_lm", lambda *_: language_model if lm else none)
+    monkeypatch.setattr("zero2ir.program.preparation.lazy_lm", lambda *_: language_model if lm else none)
     settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer.iterations=2"])]
     options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
     program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
@@ -386,6 +386,6 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     answer = program(query=QUERY)
     assert (answer.served_by, answer.steps) == ("static_hybrid", [])
     assert answer.decision == program.policy.decide(answer.confidence)
-    with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries cannot tell how sure an answer is"):
+    with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries are too few for a confidence"):
         zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
     assert "name each program once" in refusal(string_methods, string_judgments, fallback=["sparse"])

@@ -101,8 +101,8 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def in_project(project: Path) -> Path:
-    return project
+def in_project(untouched_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(untouched_project)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zero2ir.data.inputs import (
     CandidatesByQuery,
@@ -13,20 +13,17 @@ from zero2ir.data.inputs import (
     as_candidates,
     as_documents,
     as_judgments,
-    as_pairs,
 )
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
     from zero2ir.config import LibraryConfig
-    from zero2ir.data.auxiliary import AuxiliaryCollection
-    from zero2ir.data.records import Document, JudgedDocument
+    from zero2ir.data.records import JudgedDocument
     from zero2ir.encoders.corpus import Corpus
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
     from zero2ir.labelling.loop import Labelling
     from zero2ir.program.program import Program
-    from zero2ir.strategies.base import TrainingInputs
 
 
 def train(
@@ -77,6 +74,7 @@ def train(
         InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
     """
     from zero2ir.config import build
+    from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
     from zero2ir.program.training import add_fallback, fit_policy, train_program
     from zero2ir.strategies.base import needs_synthetic_queries
 
@@ -88,27 +86,24 @@ def train(
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
-    corpus = _corpus(as_documents(documents), config, needs, seed)
-    rows, set_aside = _judged(judgments, corpus, config, translations)
-    ranked = as_candidates(candidates, rows, corpus.number_of)
-    inputs = _inputs(corpus, rows, ranked, config, needs_synthetic_queries(fit, config.lm.available), seed)
+    corpus = prepare_corpus(as_documents(documents), config, needs, seed)
+    rows, skipped = prepare_judgments(judgments, corpus, config.task, translations)
+    synthetic = needs_synthetic_queries(fit, config.lm.available)
+    pools = as_candidates(candidates, rows, corpus.number_of)
+    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools)
     inputs = replace(
         inputs,
-        auxiliary_collections=[
-            _auxiliary_collection(number, *pair) for number, pair in enumerate(auxiliary_collections)
-        ],
+        auxiliary_collections=prepare_auxiliary(auxiliary_collections),
         unlabelled_queries=list(unlabelled_queries),
     )
-    about = {"model": model, "strategy": strategy, "seed": seed} | (
-        {"skipped_questions": set_aside} if set_aside else {}
-    )
+    about = {"model": model, "strategy": strategy, "seed": seed} | ({"skipped_questions": skipped} if skipped else {})
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
         program = add_fallback(
             program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback
         )
-    return fit_policy(program, trained.out_of_fold, config.answering.risk, config.answering.max_risk)
+    return fit_policy(program, trained.calibration, config.answering.risk, config.answering.max_risk)
 
 
 def load(folder: str | Path) -> "Program":
@@ -163,6 +158,7 @@ def label(
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
     from zero2ir.labelling.loop import Labelling
+    from zero2ir.program.preparation import prepare_corpus, prepare_inputs
     from zero2ir.strategies.base import needs_synthetic_queries
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
@@ -172,14 +168,14 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = _corpus(as_documents(documents), config, needs, seed, paths.CACHE_FOLDER / "embeddings")
+    corpus = prepare_corpus(as_documents(documents), config, needs, seed, paths.CACHE_FOLDER / "embeddings")
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
         texts = [query for query in queries if isinstance(query, str)]
         candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
     synthetic = needs_synthetic_queries(fit, config.lm.available)
-    inputs = _inputs(corpus, as_judgments(judgments, corpus.number_of), None, config, synthetic, seed)
+    inputs = prepare_inputs(corpus, as_judgments(judgments, corpus.number_of), config, seed, synthetic=synthetic)
     return Labelling(
         chosen.index(corpus),
         fit,
@@ -252,6 +248,7 @@ def compare(
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare_scores as compare_scores
     from zero2ir.io.terminal import progress
+    from zero2ir.program.preparation import prepare_corpus, prepare_judgments
 
     for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if number < least:
@@ -265,8 +262,8 @@ def compare(
     if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
         needs.add("lm")
     first = next(iter(configs.values()))
-    corpus = _corpus(as_documents(documents), first, needs, seed)
-    rows, _ = _judged(judgments, corpus, first, translations)
+    corpus = prepare_corpus(as_documents(documents), first, needs, seed)
+    rows, _ = prepare_judgments(judgments, corpus, first.task, translations)
     ranked = as_candidates(candidates, rows, corpus.number_of)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -308,6 +305,7 @@ def _cross_validated_scores(
     """The first measure of each judged query, by a program that was trained without it."""
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
+    from zero2ir.program.preparation import prepare_inputs
     from zero2ir.strategies.base import needs_synthetic_queries
     from zero2ir.strategies.tuning import judged_values
 
@@ -319,51 +317,13 @@ def _cross_validated_scores(
         held_out = [query_id for query_id, place in fold_of.items() if place == fold]
         training_rows = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
         strategy = build(config.strategy, "strategy")
-        inputs = _inputs(
-            corpus, training_rows, candidates, config, needs_synthetic_queries(strategy, config.lm.available), seed
-        )
+        synthetic = needs_synthetic_queries(strategy, config.lm.available)
+        inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = retriever.search(texts, config.evaluation.depth, ranked)
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))
-
-
-def _auxiliary_collection(number: int, documents: Documents, judgments: Judgments) -> "AuxiliaryCollection":
-    from zero2ir.data.auxiliary import AuxiliaryCollection
-    from zero2ir.encoders.corpus import Corpus
-
-    try:
-        corpus = Corpus(as_documents(documents))
-        return AuxiliaryCollection(f"others[{number}]", corpus.documents, as_judgments(judgments, corpus.number_of))
-    except InputError as error:
-        raise InputError(f"others[{number}]: {error}") from None
-
-
-def _judged(
-    judgments: Judgments | QuestionAnswerPairs,
-    corpus: "Corpus",
-    config: "LibraryConfig",
-    translations: Mapping[str, str] | None,
-) -> tuple[list["JudgedDocument"], dict[str, str]]:
-    """The judgments, found where they are question-answer pairs; and why pairs are of no use, by their question."""
-    from zero2ir.data.settings import JudgmentBudget
-    from zero2ir.synthetic.answer_pairs import AnswerPassageFinder
-
-    if config.task.pairs is None:
-        return as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {}
-    if translations:
-        raise InputError(f"translations: task={config.task.name} has no use for them; leave them out")
-    pairs = as_pairs(cast(QuestionAnswerPairs, judgments))
-    if not pairs:
-        return [], {}
-    weak_judgments = AnswerPassageFinder(corpus.documents, config.task.pairs).find(
-        pairs, JudgmentBudget().documents_per_query
-    )
-    text = {pair.query_id: pair.text for pair in pairs}
-    return [row for rows in weak_judgments.rows for row in rows], {
-        text[key]: reason for key, reason in weak_judgments.skipped_questions.items()
-    }
 
 
 def _config(
@@ -373,55 +333,3 @@ def _config(
 
     choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
-
-
-def _corpus(
-    documents: Sequence["Document"],
-    config: "LibraryConfig",
-    needs: Collection[str],
-    seed: int,
-    cache: Path | None = None,
-) -> "Corpus":
-    """The documents with the encoders that are asked for, and no others: some have to be trained first.
-
-    The language model stays open as long as a program holds it; ``cache`` keeps encoded documents for the next time.
-    """
-    from zero2ir.encoders.base import TextEncoder
-    from zero2ir.encoders.corpus import Corpus
-    from zero2ir.encoders.making import make_encoder, source_role
-    from zero2ir.encoders.settings import check_available
-    from zero2ir.io import paths
-    from zero2ir.lm.factory import lazy_lm
-
-    check_available(config.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(config.lm, paths.CACHE_FOLDER / "lm", seed))
-    if "lm" in needs:
-        _ = corpus.require_language_model("this choice").lm  # what is missing shall be said before any work
-    encoders: dict[str, TextEncoder] = {}
-    for role in sorted(set(needs) - {"lm"}):
-        source = source_role(role, config.encoder)
-        encoders[source] = encoders.get(source) or make_encoder(
-            source, corpus, config.encoder, config.pretraining, seed
-        )
-        corpus.encoders[role] = encoders[source]
-    return corpus
-
-
-def _inputs(
-    corpus: "Corpus",
-    rows: Sequence["JudgedDocument"],
-    candidates: CandidatesByQuery | None,
-    config: "LibraryConfig",
-    synthetic: bool,
-    seed: int,
-) -> "TrainingInputs":
-    from zero2ir.strategies.base import TrainingInputs
-
-    if not synthetic:
-        return TrainingInputs(corpus, rows, (), config.tuning, seed, candidates=candidates)
-    from zero2ir.synthetic.queries import write_queries
-
-    assert corpus.language_model is not None
-    written, _ = write_queries(corpus, rows, corpus.language_model, config.pretraining.synthetic, seed)
-    settings = config.pretraining.synthetic
-    return TrainingInputs(corpus, rows, written, config.tuning, seed, settings, candidates=candidates)

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
-from zero2ir.encoders.making import MakingSettings
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.results import EvaluationSettings
@@ -27,9 +26,8 @@ from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import AnsweringSettings
+from zero2ir.program.preparation import PreparationSettings, PretrainingSettings, TaskSettings
 from zero2ir.strategies.tuning import TuningSettings
-from zero2ir.synthetic.answer_pairs import PairSettings
-from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.tracking.runs import TrackingSettings
 
 if TYPE_CHECKING:
@@ -45,37 +43,6 @@ class Settings(BaseModel):
     """A part of the configuration; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskSettings(Settings):
-    """What a task's judgments are, and what it measures.
-
-    Attributes:
-        name: what reports call it.
-        measures: ir-measures names, and AnswerRecall@k, EM, F1; the first is the report's main measure.
-        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
-        pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
-    """
-
-    name: str
-    measures: tuple[str, ...]
-    ceiling: bool = False
-    pairs: PairSettings | None = None
-
-    @property
-    def answers(self) -> bool:
-        """Whether a system is to give an answer beside documents."""
-        return self.pairs is not None
-
-
-class PretrainingSettings(MakingSettings):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
-
-    Attributes:
-        synthetic: the queries that a language model writes.
-    """
-
-    synthetic: SyntheticSettings = SyntheticSettings()
 
 
 class Panel(Settings):
@@ -224,29 +191,19 @@ class ReportConfig(Settings):
     seed: int = 0
 
 
-class LibraryConfig(Settings):
+class LibraryConfig(PreparationSettings):
     """conf/library.yaml: what zero2ir.train and the command zero2ir compose, without the pipeline.
 
     Attributes:
-        lm: the language model, if any.
-        encoder: the general-purpose encoder.
-        pretraining: what is made from the documents alone.
         model: the model type, untrained.
         strategy: how it is trained.
-        tuning: how to choose on few judgments.
         evaluation: how programs are measured.
-        task: what the judgments are.
         answering: how the program answers people.
     """
 
-    lm: LMSettings
-    encoder: EncoderSettings
-    pretraining: PretrainingSettings
     model: ObjectConfig
     strategy: ObjectConfig
-    tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings
-    task: TaskSettings
     answering: AnsweringSettings = AnsweringSettings()
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from zero2ir.config import PretrainingSettings
 from zero2ir.data.records import Document
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
 from zero2ir.encoders.corpus import Corpus
@@ -29,6 +28,7 @@ from zero2ir.encoders.training import CheckpointSettings, FitSettings
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.models.dense import Dense
+from zero2ir.program.preparation import PretrainingSettings
 from zero2ir.synthetic.settings import SyntheticSettings
 
 FIT = FitSettings(epochs=1, batch_size=16, learning_rate=1e-3)

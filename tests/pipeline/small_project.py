@@ -21,7 +21,7 @@ SOURCES = ("src", "stages", "conf", "dvc.yaml", "params.yaml", ".dvcignore")
 DOCUMENTS = 80
 QUERIES = 12  # of each split
 MODELS = ("sparse", "static_hybrid")
-STRATEGIES = ("zero_shot", "fixed_prompt", "hybrid")  # which trains by prompt and by meta
+STRATEGIES = ("zero_shot", "hybrid")  # hybrid trains by prompt and by meta
 SYSTEMS = [(model, strategy) for model in MODELS for strategy in STRATEGIES]
 DVC_SETTINGS = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 

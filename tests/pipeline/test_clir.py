@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from small_project import Project, new_project, write_lines
 
+pytestmark = pytest.mark.slow
 PASSAGES = {
     "luther": "Martin Luther was born in Eisleben in 1483 and taught theology at Wittenberg.",
     "oxygen": "Oxygen was discovered by Priestley and by Scheele, and named by Lavoisier.",

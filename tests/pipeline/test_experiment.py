@@ -10,7 +10,7 @@ from small_project import Project, new_project
 pytestmark = pytest.mark.slow
 PRESET = {
     "title": "What three more judged queries are worth",
-    "panel": {"dataset": "local", "lm": "none", "models": ["sparse"], "strategies": ["zero_shot", "fine_tune"]},
+    "panel": {"dataset": "local", "lm": "none", "models": ["sparse"], "strategies": ["fine_tune"]},
     "sweep": {"budget.queries": [3, 6]},
     "memory_gb": 1,
 }

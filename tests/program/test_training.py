@@ -1,33 +1,19 @@
-"""The steps that stages and library share: train, calibrate, rank."""
+"""Training: fit, calibrate, program."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from zero2ir.data.records import Document, JudgedDocument, Query
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.errors import InputError
 from zero2ir.models.base import Candidates, Ranking, Retriever
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
-from zero2ir.program.training import (
-    as_run,
-    calibrate,
-    code_revision,
-    fit_policy,
-    lm_cost,
-    peak_memory_mb,
-    rank_out_of_fold,
-    rank_queries,
-    timed,
-    train_program,
-    translated_query_run,
-)
+from zero2ir.program.cost import lm_cost
+from zero2ir.program.ranking import rank_queries
+from zero2ir.program.training import calibrate, fit_policy, train_program
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -64,7 +50,7 @@ def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs
 
 
 def calibrated(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    return calibrate(retriever, inputs, rank_out_of_fold(retriever, inputs))
+    return calibrate(retriever, inputs).confidence
 
 
 def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs) -> None:
@@ -117,7 +103,7 @@ class LearnsByHeart:
 
 def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
     trained = [train_program(Sparse(), strategy, inputs, {}) for strategy in (LearnsByHeart(), ZeroShot())]
-    learned, plain = (fit_policy(one.program, one.out_of_fold, 0.2, None) for one in trained)
+    learned, plain = (fit_policy(one.program, one.calibration, 0.2, None) for one in trained)
     assert learned.confidence == plain.confidence is not None
     assert learned.policy == plain.policy is not None
 
@@ -126,61 +112,6 @@ def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
     assert calibrated(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None
     assert calibrated(retriever, TrainingInputs(inputs.corpus, ())) is None
-
-
-def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInputs) -> None:
-    program = train_program(Sparse(), ZeroShot(), inputs, {}).program
-    queries = [Query("a", "list of words"), Query("b", "zzz qqq"), Query("c", "upper case")]
-    run, stated = rank_queries(program, queries, depth=4)
-    assert list(run.query_ids) == list(stated) == ["a", "b", "c"]
-    for query, row in zip(queries, run.doc_ids, strict=True):
-        answer = program(query=query.text, k=4)
-        assert [doc_id for doc_id in row if doc_id] == answer.docids
-        assert stated[query.query_id] == pytest.approx(answer.confidence)
-    assert stated["b"] == 0.0  # nothing found
-
-
-def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
-    program = train_program(Sparse(), ZeroShot(), TrainingInputs(inputs.corpus, ()), {}).program
-    assert rank_queries(program, [Query("a", "words")], depth=3)[1] == {}
-
-
-def test_run_has_ids_for_numbers_and_no_infinity() -> None:
-    ranking = Ranking(
-        np.array([[1, 0], [0, -1]]), np.array([[2.0, 1.0], [3.0, -np.inf]], dtype=np.float32), *np.ones((2, 2))
-    )
-    run = as_run(ranking, ["p", "q"], [Document("x", "", ""), Document("y", "", "")])
-    assert [list(row) for row in run.doc_ids] == [["y", "x"], ["x", ""]]
-    assert np.isfinite(run.scores).all()
-
-
-def test_timed_and_memory() -> None:
-    result, seconds = timed(lambda: sum(range(1000)))
-    assert (result, seconds >= 0) == (499500, True)
-    held = np.ones(64 << 17)  # 64 MiB
-    assert held.nbytes / (1 << 20) <= peak_memory_mb() < 1 << 20
-
-
-def test_revision_tells_of_changes_to_the_code_only(tmp_path: Path) -> None:
-    def git(*words: str) -> str:
-        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
-        return subprocess.run(
-            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    assert code_revision(tmp_path) == "unknown"
-    git("init", "-q")
-    assert code_revision(tmp_path) == "unknown"  # no commit yet
-    for folder in ("src", "conf"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a").write_text("1")
-    git("add", ".")
-    git("commit", "-qm", "first")
-    commit = git("rev-parse", "HEAD")
-    (tmp_path / "results.txt").write_text("not code")
-    assert code_revision(tmp_path) == commit
-    (tmp_path / "conf" / "a").write_text("2")
-    assert code_revision(tmp_path) == f"{commit}+changes"
 
 
 def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
@@ -194,12 +125,3 @@ def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     easy, hard = calibrated(retriever, replace(inputs, candidates=own)), calibrated(retriever, inputs)
     assert easy is not None
     assert easy != hard
-
-
-def test_the_ceiling_is_bm25_with_the_translations() -> None:
-    documents = [Document("a", "", "Luther was born in Eisleben"), Document("b", "", "oxygen is an element of the air")]
-    queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
-    assert translated_query_run(documents, queries, 2).doc_ids[0][0] == "b"
-    assert translated_query_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
-    with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
-        translated_query_run(documents, [Query("q1", "¿Qué?")], 2)

@@ -16,7 +16,7 @@ from zero2ir.labelling.selection_state import FittedModel, SelectionState
 from zero2ir.labelling.selections import Selection
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.models.base import NO_DOCUMENT, Retriever
-from zero2ir.program.training import calibrate, rank_out_of_fold, train_program
+from zero2ir.program.training import calibrate, train_program
 from zero2ir.strategies.base import Strategy, TrainingInputs
 
 if TYPE_CHECKING:
@@ -359,8 +359,7 @@ class Labelling:
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default = choice.get("default", observed)
         gain = max(0.0, choice.get("honest", default) - default)
-        known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
-        confidence = calibrate(fitted.retriever, inputs, known)
+        confidence = calibrate(fitted.retriever, inputs, fitted.learner).confidence
         return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain)
 
     def _effect(self, batch: Batch) -> BatchEffect:

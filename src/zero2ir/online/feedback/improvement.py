@@ -14,8 +14,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare_scores
 from zero2ir.models.base import Initialization
+from zero2ir.online.assignment import uniform
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
-from zero2ir.online.trials.assignment import uniform
 from zero2ir.strategies.base import Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.tuning import TuningSettings, judged_values
@@ -200,16 +200,16 @@ def _inputs(
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
     """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
     from zero2ir.program.program import Program, reader_of
-    from zero2ir.program.training import calibrate, fit_policy, rank_out_of_fold
+    from zero2ir.program.training import calibrate, fit_policy
 
     # What it has learned from these very queries would look better on them than anything that is cross-validated.
     unlearned = program.retriever.with_initialization(Initialization())
     fitted = strategy.fit(unlearned, inputs)
-    known = rank_out_of_fold(fitted.retriever, inputs, fitted.learner)
+    calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     new = Program(
         fitted.retriever,
         program.documents,
-        calibrate(fitted.retriever, inputs, known) or program.confidence,
+        calibration.confidence or program.confidence,
         {**program.about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
@@ -217,7 +217,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
         fallback=program.fallback,
     )
     policy = program.policy
-    return new if policy is None else fit_policy(new, known, policy.risk, policy.max_risk)
+    return new if policy is None else fit_policy(new, calibration, policy.risk, policy.max_risk)
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:

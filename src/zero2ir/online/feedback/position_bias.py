@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from zero2ir.data.judgments import normalised
+from zero2ir.online.assignment import random_generator
 from zero2ir.online.feedback.clicks import PositionBasedModel
-from zero2ir.online.trials.assignment import random_generator
 
 if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from threading import Thread
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,6 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from zero2ir import __version__
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
@@ -140,7 +140,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
         api_key: that every request has to bring, but those for ``PUBLIC_PATHS``; None for none.
     """
     metrics = Metrics(service)
-    app = FastAPIOffline(title="zero2ir", version=__version__, redoc_url=None)
+    app = FastAPIOffline(title="zero2ir", version=version("zero2ir"), redoc_url=None)
     app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
     searched, given_documents = search_type(service.settings), documents_type(service.settings)
 

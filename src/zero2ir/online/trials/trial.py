@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
-from zero2ir.online.trials.assignment import assign_arm, random_generator
+from zero2ir.online.assignment import assign_arm, random_generator
 from zero2ir.online.trials.interleaving import InterleavedRanking, preference, team_draft
 from zero2ir.online.trials.sequential import always_valid_p, confidence_sequence
 

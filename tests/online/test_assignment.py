@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
-from zero2ir.online.trials.assignment import assign_arm, random_generator, uniform
+from zero2ir.online.assignment import assign_arm, random_generator, uniform
 
 USERS = [f"user-{number}" for number in range(4000)]
 
