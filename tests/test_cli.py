@@ -181,7 +181,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["serve", "nowhere", "--port", "0"], "error: nowhere: not a saved program"),
         (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be had"),
         (["serve", "nowhere", "--host", "0.0.0.0"], "error: --host 0.0.0.0: open to other machines"),
-        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are max_body_bytes"),
+        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are impressions"),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
         (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: neither docs.jsonl nor .tsv is there"),
