@@ -164,7 +164,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     main([*common, "--current", "now.txt"])
     told = capsys.readouterr().out
     assert "ALERT: unknown terms moved from" in told
-    assert "look 2 of 30" in told
+    assert "check 2 of 30" in told
     assert "\x1b" not in told
 
     assert [look["searches"] for look in read_checks(Path("monitor"))] == [100, 27]
@@ -182,7 +182,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("searcher/monitor").experiment_id])
-    assert [run.data.metrics["unknown terms/moved"] for run in runs] == [1.0, 0.0]
+    assert [run.data.metrics["unknown terms/drifted"] for run in runs] == [1.0, 0.0]
     assert "unknown terms" in runs[0].data.tags["drifted"]
 
     Path("monitor/checks.jsonl").write_text("{}\n")
