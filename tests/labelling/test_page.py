@@ -176,7 +176,7 @@ def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path]
 def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) -> None:
     address, _ = shared
     page, _ = opened(browser, address)
-    before = page.evaluate("view.answers")
+    before = page.evaluate("view.answer_count")
     other = page.context.new_page()  # the same cookies
     other.route("http://evil.example/**", lambda route: route.fulfill(body="<h1>evil</h1>", content_type="text/html"))
     other.goto("http://evil.example/")
@@ -184,7 +184,7 @@ def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) ->
     post = """async ([target, answers]) => {
         for (const path of ["answer", "undo", "save"])
             await fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include",
-                                        body: JSON.stringify({grade: 2, answers})}).catch(() => null);
+                                        body: JSON.stringify({grade: 2, answer_count: answers})}).catch(() => null);
         return await fetch(target + "view", {credentials: "include"}).then(r => r.text(), () => "unreadable");
     }"""
     assert other.evaluate(post, [target, before]) == "unreadable"
