@@ -29,5 +29,5 @@ class Greedy(Strategy):
             best.name,
             f"{inputs.tuning.measure} {best.values.mean():.3f} against {default.values.mean():.3f} of the default",
             best.values,
-            judgments_used=len(inputs.judgments),
+            labels=len(inputs.judgments),
         )

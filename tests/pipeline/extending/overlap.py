@@ -1,4 +1,4 @@
-"""Ranks documents by the share of the query's words that they contain."""
+"""Ranks documents by the words that they share with the query."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from zero2ir.models.ranking import Candidates, Ranking, top_k
 
 
 class Overlap(Tunable):
-    """Word overlap.
+    """The Dice coefficient of the query's words and the document's.
 
     Args:
         min_length: shorter words do not count.
@@ -45,7 +45,8 @@ class Overlap(Tunable):
         return {word for word in text.lower().split() if len(word) >= self.min_length}
 
     def overlap(self, query: str, text: str) -> float:
-        return len(self.words(query) & self.words(text)) / max(len(self.words(query)), 1)
+        asked, words = self.words(query), self.words(text)
+        return 2 * len(asked & words) / max(len(asked) + len(words), 1)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
