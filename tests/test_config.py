@@ -570,3 +570,10 @@ def test_a_multirun_refuses_before_its_first_job(project: Path) -> None:
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "model=desne: unknown choice" in ended.stderr
+
+
+def test_a_training_imports_neither_mlflow_nor_torch_before_a_model_asks(project: Path) -> None:
+    heavy = "{'mlflow', 'torch', 'transformers', 'sentence_transformers'}"
+    code = f"import sys; sys.path.insert(0, 'stages'); import train; print({heavy} & set(sys.modules))"
+    ended = run_stage(project, "-c", code)
+    assert ended.stdout == "set()\n", ended.stderr
