@@ -54,7 +54,7 @@ def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, 
     assert verdict.better == better
     assert verdict.stop == (better is not None)
     assert (verdict.sample_ratio_p is None) == (kind is InterleavedTrial)
-    assert ("Go on" if better is None else f"the {better} searcher is better") in verdict.text
+    assert ("Continue" if better is None else f"the {better} program is better") in verdict.text
     if better:
         assert np.sign(verdict.difference.mean) == (1 if better == "second" else -1)
 
