@@ -55,7 +55,7 @@ def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: 
     assert again.view().item == asked
     screen = console()
     run_in_terminal(again, screen, iter("0120120120" * 9))
-    assert again.view().stopped == "the budget of 10 judged queries is spent"
+    assert again.view().stopped == "the budget of 10 judged queries is used up"
     assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
     lines = again.closing_text()
     assert any("since the last save: 10 → 50 judged documents used" in line for line in lines)

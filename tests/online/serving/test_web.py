@@ -291,7 +291,7 @@ def test_the_log_holds_queries_only_where_that_is_wanted(
 def test_other_machines_are_served_with_a_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZERO2IR_API_KEY", raising=False)
     assert api_key_from_environment("127.0.0.1") is None
-    with pytest.raises(InputError, match="put a key that they have to send into ZERO2IR_API_KEY"):
+    with pytest.raises(InputError, match="set an API key in ZERO2IR_API_KEY"):
         api_key_from_environment("0.0.0.0")
     monkeypatch.setenv("ZERO2IR_API_KEY", "a secret")
     assert api_key_from_environment("0.0.0.0") == "a secret"
