@@ -1,4 +1,4 @@
-"""Improves a program with user feedback; a new program replaces the old one only if it is better on held-out queries."""
+"""Improves a program with user feedback, and replaces it only if the new one is better on held-out queries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -224,8 +224,8 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
     """Returns the measure of each query with a relevant document; clicks are weighted as in training.
 
-    A query with clicks only is evaluated on its judged documents alone (condensed lists): documents that the old program
-    never showed cannot be clicked, and counting them as non-relevant would favour the old program.
+    A query with clicks only is evaluated on its judged documents alone (condensed lists): nobody can click a document
+    that the old program never showed, and counting it as non-relevant would favour the old program.
 
     Source: Sakai, SIGIR 2007, doi:10.1145/1277741.1277756.
     """

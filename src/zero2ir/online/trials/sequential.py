@@ -1,8 +1,8 @@
 """Always-valid tests and confidence sequences for values between 0 and 1, however often one looks at them.
 
 A bettor bets against "the mean is m" and never more than the capital. If the hypothesis is true, the capital is a
-martingale, and the probability that it ever reaches 1 / level is at most ``level`` (Ville). The capital is the mean over
-many simultaneous bets, small and large ones in both directions, so neither the size nor the sign of the effect has to be
+martingale, and the probability that it ever reaches 1 / level is at most ``level`` (Ville). The capital is the mean
+over many simultaneous bets, small and large ones in both directions, so neither size nor sign of the effect must be
 known.
 
 Source: Waudby-Smith and Ramdas, JRSS B 2024, doi:10.1093/jrsssb/qkad009, sections 4.1 and 4.4 (the mixture of bets is
@@ -58,7 +58,7 @@ def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
 
 
 def confidence_sequence(outcomes: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Returns the mean with an interval that covers the true mean at all times simultaneously with probability ``level``.
+    """Returns the mean with an interval that covers the true mean at all times at once with probability ``level``.
 
     Args:
         outcomes: (n,) from 0 to 1, in any order; the interval is the current one, not intersected with earlier ones.
