@@ -190,7 +190,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
         (["compare", "a", "b", "c"], "error: compare: 3 names given; give one folder, or two things to compare"),
-        (["compare", "my-folder", "b"], "error: my-folder: neither a results folder, nor a system"),
+        (["compare", "my-folder", "b"], "error: my-folder: not a results folder, nor a system"),
         (["experiment", "nothing"], "error: experiment=nothing: unknown choice; valid choices are budget_curve"),
         (["check"], "error: reproduction.yaml: not here; run in the project's folder"),
         (["label", "my-folder"], "error: no terminal to ask in"),

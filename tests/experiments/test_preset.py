@@ -95,7 +95,7 @@ def test_a_mistake_in_a_preset_is_a_line(name: str, changes: list[str], message:
         ({"sedes": [[0]]}, "sedes: unknown key"),
         ({"budget.querys": [3]}, "budget.querys: unknown key"),
         ({"seeds": [[]]}, "seeds: Tuple should have at least 1 item"),
-        ({"dataset": ["a/b", "a-b"]}, "sweep: two conditions would be called a-b"),
+        ({"dataset": ["a/b", "a-b"]}, "sweep: two conditions have the name a-b"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_a_line(swept: dict[str, Any], message: str) -> None:
