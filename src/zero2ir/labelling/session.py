@@ -126,7 +126,7 @@ class Session:
         """Returns the current view; refits the model first if a batch is complete."""
         item, progress = self.labelling.next(), self.labelling.progress
         effect = self.labelling.effect
-        shown = View(
+        view = View(
             answer_count=len(self.annotations.rows),
             item=item,
             progress=progress_text(progress),
@@ -136,7 +136,7 @@ class Session:
             agreement=agreement_text(self_agreement(self.annotations.rows, resamples=0)),
             doubts=self.doubts(),
         )
-        return shown if item is None else self._with_item(shown, item)
+        return view if item is None else self._with_item(view, item)
 
     def _with_item(self, view: View, item: AnnotationItem) -> View:
         document = self.document(item.doc_id)

@@ -71,9 +71,9 @@ def test_threads_and_several_openers_share_a_file(tmp_path: Path) -> None:
         (GRADE._replace(event_id=""), "event_id and doc_id must not be empty"),
         (GRADE._replace(doc_id=""), "event_id and doc_id must not be empty"),
         (GRADE._replace(kind="like"), "unknown kind 'like'; use one of grade, click, impression"),  # type: ignore[arg-type]
-        (GRADE._replace(grade=None), "grade None of a grade"),
-        (GRADE._replace(grade=-1), "grade -1 of a grade"),
-        (CLICK._replace(grade=1), "grade 1 of a click"),
+        (GRADE._replace(grade=None), "grade None with kind grade"),
+        (GRADE._replace(grade=-1), "grade -1 with kind grade"),
+        (CLICK._replace(grade=1), "grade 1 with kind click"),
         (CLICK._replace(position=0), "positions start at 1"),
     ],
 )

@@ -50,7 +50,7 @@ function draw(next) {
   view = next;
   at("share").value = view.share;
   at("progress").textContent = view.progress;
-  at("asked").hidden = at("ranked").hidden = view.item === null;
+  at("item").hidden = at("ranked").hidden = view.item === null;
   at("done").hidden = view.item !== null;
   at("stopped").textContent = view.stopped || "";
   at("effect").textContent = view.effect || "Shown after the first batch is judged.";

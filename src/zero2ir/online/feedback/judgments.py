@@ -90,19 +90,18 @@ def from_clicks(tally: Sequence[ImpressionCounts], settings: ClickSettings) -> l
 
     if not tally:
         return []
-    looked = examination(tally) if settings.debias else np.ones(max(row.position for row in tally))
+    examined = examination(tally) if settings.debias else np.ones(max(row.position for row in tally))
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys((row.query, row.doc_id) for row in tally))}
     pair = np.array([pairs[row.query, row.doc_id] for row in tally])
-    theta = looked[[row.position - 1 for row in tally]]
+    theta = examined[[row.position - 1 for row in tally]]
     weight = np.minimum(1 / theta, settings.clip)
     clicks = np.bincount(pair, weight * [row.clicks for row in tally])
-    looks = np.bincount(pair, weight * theta * [row.impressions for row in tally])
-    effective = looks / np.bincount(
-        pair, weight**2 * theta * [row.impressions for row in tally]
-    )  # per examination, <= 1
-    average = min(float(clicks.sum() / looks.sum()), 1.0)
+    examinations = np.bincount(pair, weight * theta * [row.impressions for row in tally])
+    # effective sample size per examination, at most 1
+    effective = examinations / np.bincount(pair, weight**2 * theta * [row.impressions for row in tally])
+    average = min(float(clicks.sum() / examinations.sum()), 1.0)
     for_it = settings.prior_impressions * average + effective * clicks
-    against = settings.prior_impressions * (1 - average) + effective * np.maximum(looks - clicks, 0.0)
+    against = settings.prior_impressions * (1 - average) + effective * np.maximum(examinations - clicks, 0.0)
     attraction = for_it / (for_it + against)
     above = beta.sf(average, for_it, against) if 0 < average < 1 else np.full(len(pairs), 0.5)
     return [

@@ -48,11 +48,11 @@ def count_impressions(events: Iterable["FeedbackEvent"]) -> list[ImpressionCount
     without a position are ignored.
     """
     queries: dict[str, str] = {}
-    shown: dict[tuple[str, str, int], dict[str, list[int]]] = {}
+    counts: dict[tuple[str, str, int], dict[str, list[int]]] = {}
     for event in events:
         if event.kind != "grade" and event.position is not None:
             query = queries.setdefault(normalised(event.query), event.query)
-            users = shown.setdefault((query, event.doc_id, event.position), {})
+            users = counts.setdefault((query, event.doc_id, event.position), {})
             users.setdefault(event.user, [0, 0])[event.kind == "click"] += 1
     return [
         ImpressionCounts(
@@ -60,7 +60,7 @@ def count_impressions(events: Iterable["FeedbackEvent"]) -> list[ImpressionCount
             sum(max(1, impressions) for impressions, _ in users.values()),
             sum(min(clicks, max(1, impressions)) for impressions, clicks in users.values()),
         )
-        for key, users in shown.items()
+        for key, users in counts.items()
     ]
 
 
@@ -84,17 +84,20 @@ def examination(tally: Sequence[ImpressionCounts]) -> np.ndarray:
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys((row.query, row.doc_id) for row in moved))}
     pair = np.array([pairs[row.query, row.doc_id] for row in moved])
     rank = np.array([row.position - 1 for row in moved])
-    shown, clicks = np.array([row.impressions for row in moved], float), np.array([row.clicks for row in moved], float)
-    looked, attraction = assumed.copy(), np.full(len(pairs), clicks.sum() / (shown * assumed[rank]).sum())
-    rank_impressions, pair_impressions = np.bincount(rank, shown, depth), np.bincount(pair, shown)
+    impressions, clicks = (
+        np.array([row.impressions for row in moved], float),
+        np.array([row.clicks for row in moved], float),
+    )
+    examined, attraction = assumed.copy(), np.full(len(pairs), clicks.sum() / (impressions * assumed[rank]).sum())
+    rank_impressions, pair_impressions = np.bincount(rank, impressions, depth), np.bincount(pair, impressions)
     for _ in range(EM_ITERATIONS):
-        neither = 1 - looked[rank] * np.clip(attraction, 0, 1 - 1e-9)[pair]
-        without = (shown - clicks) / neither
-        looks = np.bincount(rank, clicks + without * looked[rank] * (1 - attraction[pair]), depth)
-        attracted = np.bincount(pair, clicks + without * (1 - looked[rank]) * attraction[pair])
-        looked = (looks + PRIOR_EXAMINATIONS * assumed) / (rank_impressions + PRIOR_EXAMINATIONS)
+        neither = 1 - examined[rank] * np.clip(attraction, 0, 1 - 1e-9)[pair]
+        without = (impressions - clicks) / neither
+        examinations = np.bincount(rank, clicks + without * examined[rank] * (1 - attraction[pair]), depth)
+        attracted = np.bincount(pair, clicks + without * (1 - examined[rank]) * attraction[pair])
+        examined = (examinations + PRIOR_EXAMINATIONS * assumed) / (rank_impressions + PRIOR_EXAMINATIONS)
         attraction = np.clip((attracted + 0.5) / (pair_impressions + 1), 0, 1 - 1e-9)
-    return np.minimum(looked / looked[0], 1.0)
+    return np.minimum(examined / examined[0], 1.0)
 
 
 def _moved(tally: Sequence[ImpressionCounts]) -> list[ImpressionCounts]:
@@ -119,8 +122,8 @@ def swap_for_exploration(doc_ids: Sequence[str], user: str, query: str, salt: st
 
     Source: Joachims, Swaminathan and Schnabel, WSDM 2017, doi:10.1145/3018661.3018699, section 5.
     """
-    shown, rng = list(doc_ids), random_generator(salt, user, query)
-    if len(shown) > 1 and rng.random() < share:
-        other = int(rng.integers(1, len(shown)))
-        shown[0], shown[other] = shown[other], shown[0]
-    return shown
+    ranking, rng = list(doc_ids), random_generator(salt, user, query)
+    if len(ranking) > 1 and rng.random() < share:
+        other = int(rng.integers(1, len(ranking)))
+        ranking[0], ranking[other] = ranking[other], ranking[0]
+    return ranking
