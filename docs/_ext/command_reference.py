@@ -13,8 +13,6 @@ def commands_markdown() -> str:
 
     from zero2ir import cli
 
-    if not hasattr(cli, "app"):  # until the command line is on typer
-        return f"```text\n{cli.parser().format_help()}```\n"
     return tree_markdown(get_command(cli.app), "zero2ir")
 
 

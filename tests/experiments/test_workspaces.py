@@ -133,9 +133,9 @@ def test_a_command_waits_for_one_that_outlived_who_started_it(made: Workspace) -
     orphan = f"""
 import subprocess, sys
 from pathlib import Path
-from zero2ir.experiments.workspaces import Copy
+from zero2ir.experiments.workspaces import Workspace
 from zero2ir.experiments.preset import condition, read_preset
-copy = Copy("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
+copy = Workspace("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
 with copy._claimed() as claim:
     sleeper = [{sys.executable!r}, "-c", "import time; time.sleep(1.5); open('orphan', 'w').close()"]
     subprocess.Popen(sleeper, cwd=copy.folder, pass_fds=[claim.fileno()])

@@ -49,7 +49,7 @@ def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
 def served(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The real command; its page's address, and the process."""
     command = ["label", "folder", "--queries", "asked.txt", "--web", "--port", "0", "--model", "sparse"]
-    command += ["--output", "searcher", "--set", "~model@committee.dense", "~model@committee.static"]
+    command += ["--output", "searcher", "--set", "~model@committee.dense", "--set", "~model@committee.static"]
     with subprocess.Popen(
         [str(Path(sys.executable).with_name("zero2ir")), *command], cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -176,15 +176,15 @@ def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path]
 def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) -> None:
     address, _ = shared
     page, _ = opened(browser, address)
-    before = page.evaluate("view.answers")
+    before = page.evaluate("view.answer_count")
     other = page.context.new_page()  # the same cookies
     other.route("http://evil.example/**", lambda route: route.fulfill(body="<h1>evil</h1>", content_type="text/html"))
     other.goto("http://evil.example/")
     target = address.split("?")[0]
-    post = """async ([target, answers]) => {
+    post = """async ([target, answer_count]) => {
         for (const path of ["answer", "undo", "save"])
             await fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include",
-                                        body: JSON.stringify({grade: 2, answers})}).catch(() => null);
+                                        body: JSON.stringify({grade: 2, answer_count})}).catch(() => null);
         return await fetch(target + "view", {credentials: "include"}).then(r => r.text(), () => "unreadable");
     }"""
     assert other.evaluate(post, [target, before]) == "unreadable"

@@ -241,7 +241,9 @@ def test_the_lm_grades_where_a_filter_asks(
 
 def test_likelihood_needs_an_lm_that_tells(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     settings = SETTINGS.model_copy(update={"filters": ("likelihood",)})
-    with pytest.raises(InputError, match="lm=script returns no log-probabilities, but the filter likelihood needs them"):
+    with pytest.raises(
+        InputError, match="lm=script returns no log-probabilities, but the filter likelihood needs them"
+    ):
         write(corpus, judgments, settings=settings)
 
 
@@ -256,9 +258,7 @@ def test_the_teacher_finds_the_negatives_and_tells_the_margins(
     docstrings: list[Document], judgments: list[JudgedDocument], tiny_encoder: DenseEncoder
 ) -> None:
     hybrid = SETTINGS.model_copy(update={"negatives_by": "hybrid"})
-    with pytest.raises(
-        InputError, match="needs the encoder 'pretrained', which is missing; use negatives_by=sparse"
-    ):
+    with pytest.raises(InputError, match="needs the encoder 'pretrained', which is missing; use negatives_by=sparse"):
         write(Corpus(docstrings), judgments, settings=hybrid)
     corpus = Corpus(docstrings, {"pretrained": tiny_encoder})
     rows, _ = write(corpus, judgments, settings=hybrid)

@@ -11,6 +11,7 @@ RESULTS_FOLDER = Path("results")
 REPORT_FOLDER = Path("report")
 CACHE_FOLDER = Path(".cache")  # LM answers and embeddings by content; may be deleted at any time
 PROGRAM_FOLDER = "program"  # inside a trained system's folder
+TRACKING_FILE = "tracking.json"  # beside it: what MLflow is told of its training
 TRAINING_FILE = "training.json"  # beside it: what its training took and chose
 SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # roles of encoders for which nothing is drawn
 COST_FILE = "cost.json"  # beside synthetic queries and encoders: what making them took

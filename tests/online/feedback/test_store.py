@@ -104,7 +104,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_what_was_acknowledged_before_a_kill_is_there(tmp_path: Path) -> None:
     script = """
 import sys
-from zero2ir.online.feedback import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 store = FeedbackStore(sys.argv[1])
 for number in range(100_000):
     store.record(FeedbackEvent(str(number), "click", "a query", "a document", 1, None, 0.0))

@@ -164,7 +164,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     main([*common, "--current", "now.txt"])
     told = capsys.readouterr().out
     assert "ALERT: unknown terms drifted from" in told
-    assert "look 2 of 30" in told
+    assert "check 2 of 30" in told
     assert "\x1b" not in told
 
     assert [look["searches"] for look in read_checks(Path("monitor"))] == [100, 27]

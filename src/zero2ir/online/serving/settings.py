@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 
 class ServingSettings(BaseModel):
-    """conf/serving: the limits of a request, and what is logged and recorded.
+    """The limits of a request, and what is logged and recorded.
 
     Attributes:
         max_query_characters: maximum length of a query.
