@@ -89,22 +89,22 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
 
 
 def comparison_lines(one: str, other: str) -> list[str]:
-    """As ``compare_sides``, in lines for people."""
+    """Describes the result of ``compare_sides``, in lines."""
     rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
     lines = []
     for row in rows:
-        found = row.comparison
+        result = row.comparison
         seeds = ", ".join(map(str, row.seeds))
-        lines.append(f"{row.measure} on {found.difference.n} test queries of {row.dataset}, draws {seeds}")
+        lines.append(f"{row.measure} on {result.difference.n} test queries of {row.dataset}, draws {seeds}")
         width = max(len(row.one), len(row.other))
         lines += [
             f"  {name:{width}}  {interval_text(value)}"
             for name, value in zip((row.one, row.other), row.values, strict=True)
         ]
         lines.append(
-            f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
-            f"effect size {format_signed(found.effect_size)}, "
-            f"{found.wins} wins, {found.ties} ties, {found.losses} losses"
+            f"  difference {difference_text(result.difference)}, p = {probability(row.p_holm)}, "
+            f"effect size {format_signed(result.effect_size)}, "
+            f"{result.wins} wins, {result.ties} ties, {result.losses} losses"
         )
         lines.append(f"  {row.verdict}")
     corrected = f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""

@@ -18,16 +18,16 @@ CandidateQuery = tuple[str, str]  # id and text
 
 
 def candidate_queries(path: Path | None, queries: Sequence[Query], has_lm: bool) -> list[CandidateQuery] | None:
-    """The queries of a file, else those of a collection; None where a language model has to write some.
+    """Returns the queries of a file, else those of a collection; None if a language model has to write them.
 
     Raises:
-        InputError: as ``read_candidate_queries``; or there is neither a query nor a language model.
+        InputError: as for ``read_candidate_queries``, or there are neither queries nor a language model.
     """
     if path is not None:
         return read_candidate_queries(path)
     if not queries and not has_lm:
         raise InputError(
-            "no queries: give what people ask with --queries FILE, or let a model write some: --lm smollm2"
+            "no queries: give a query log with --queries FILE, or let a language model write queries with --lm smollm2"
         )
     return [(query.query_id, query.text) for query in queries] or None
 

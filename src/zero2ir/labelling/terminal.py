@@ -34,7 +34,7 @@ def require_terminal() -> None:
 
 
 def label_in_terminal(session: Session) -> None:
-    """Asks until nothing is left or the person quits, and shows doubtful answers once more."""
+    """Labels in the terminal until the labelling stops or the person quits, then reviews suspicious judgments."""
     console = Console()
     with pressed_keys() as keys, suppress(KeyboardInterrupt):
         run_in_terminal(session, console, keys)

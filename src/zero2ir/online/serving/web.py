@@ -357,14 +357,14 @@ def on_sighup(reopen: Callable[[], None]) -> None:
 def serve_program(
     place: str, state: Path, settings: ServingSettings, bound: socket.socket, api_key: str | None
 ) -> None:
-    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP opens it anew.
+    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP reopens it.
 
     Args:
-        place: its folder, or an MLflow model URI.
-        state: the folder that keeps feedback and changed documents.
-        settings: limits, and what is recorded.
-        bound: where to listen.
-        api_key: that requests have to send; None for none.
+        place: folder of the program, or an MLflow model URI.
+        state: folder for feedback and document changes.
+        settings: limits, logging and recording.
+        bound: socket to listen on.
+        api_key: key required from requests; None for no key.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
