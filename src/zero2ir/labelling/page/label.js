@@ -111,11 +111,11 @@ function goOn() {
 async function press(key) {
   if (!view || busy) return;
   if (key === "n") return goOn();
-  const answers = view.answer_count;
+  const answer_count = view.answer_count;
   let next = null;
-  if (key === "u" && answers) next = await ask("undo", { answer_count: answers });
-  else if (view.item && key === "s") next = await ask("answer", { grade: null, answer_count: answers });
-  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answer_count: answers });
+  if (key === "u" && answer_count) next = await ask("undo", { answer_count });
+  else if (view.item && key === "s") next = await ask("answer", { grade: null, answer_count });
+  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answer_count });
   draw(next);
 }
 
