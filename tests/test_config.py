@@ -199,8 +199,8 @@ def test_every_style_of_query_can_be_chosen(style: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("styles.judgments=0", "no style gets a query; give one of them at least 1"),
-        ("words=[5,4]", "the fewest, 5, are more than the most, 4"),
+        ("styles.judgments=0", "styles: all are 0; set at least one of them to 1 or more"),
+        ("words=[5,4]", "the minimum 5 is larger than the maximum 4"),
         ("filters=[empti]", "Input should be 'empty', 'too_short'"),
     ],
 )
