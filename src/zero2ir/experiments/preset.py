@@ -7,8 +7,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from zero2ir.config import Panel, Settings, checked, compose, read_panel
+from zero2ir.config import Panel, checked, compose, read_panel
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 
 
 class ExperimentConfig(Settings):

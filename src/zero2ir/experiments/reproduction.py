@@ -13,7 +13,6 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
-from zero2ir.config import Settings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
 from zero2ir.evaluation.significance import compare_scores
@@ -23,6 +22,7 @@ from zero2ir.experiments.report import STATISTICS
 from zero2ir.experiments.runner import run_conditions
 from zero2ir.experiments.workspaces import Workspace
 from zero2ir.io.files import finished_file
+from zero2ir.io.settings import Settings
 from zero2ir.report.tables import difference_text, interval_text
 
 REPRODUCTION_FILE = Path("reproduction.yaml")

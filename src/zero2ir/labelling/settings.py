@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from zero2ir.io.settings import Settings
 
 Pooling = Literal["round-robin", "reciprocal-rank"]
 
 
-class LabellingSettings(BaseModel):
+class LabellingSettings(Settings):
     """Budget, batch sizes and stopping rule.
 
     Attributes:
@@ -24,8 +26,6 @@ class LabellingSettings(BaseModel):
             change".
         max_gain_change: change of the cross-validated gain allowed in such a batch, in units of the measure.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: Annotated[int, Field(ge=1)] = 10
     batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 1, 3, 5)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.answers import AnswerIndex
 from zero2ir.data.judgments import draw_queries, judgments_within_budget
@@ -14,6 +14,7 @@ from zero2ir.data.records import Collection, DataIssue, Document, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 
@@ -21,7 +22,7 @@ MIN_QUESTIONS = 2  # cross-validation needs at least two queries
 SET_ASIDE = "question-answer pairs set aside"
 
 
-class PairSettings(BaseModel):
+class PairSettings(Settings):
     """How passages are found for question-answer pairs.
 
     Attributes:
@@ -30,8 +31,6 @@ class PairSettings(BaseModel):
         min_score: minimum score of a relevant passage as a share of the best one's score. With 0.8, 98 % of the
             passages found on xquad are correct; with 0, 79 %.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     positives: Annotated[int, Field(ge=1)] = 3
     depth: Annotated[int, Field(ge=1)] = 100

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from zero2ir.io.settings import Settings
 
 MIN_DOCUMENT_WORDS = 8  # shorter documents get no queries
 
@@ -24,7 +26,7 @@ FilterName = Literal[
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class SyntheticSettings(BaseModel):
+class SyntheticSettings(Settings):
     """How synthetic queries are written and filtered; a filter's threshold has the name of the filter.
 
     Attributes:
@@ -46,8 +48,6 @@ class SyntheticSettings(BaseModel):
         negatives_from: first and last rank from which negatives are drawn.
         negative_margin: maximum score of a negative as a share of the score of the query's own document.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     documents: NonNegativeInt = 200
     choose: Literal["clusters", "random"] = "clusters"

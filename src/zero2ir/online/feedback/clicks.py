@@ -7,7 +7,9 @@ sections 3.2 to 3.5.
 from typing import Annotated, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from zero2ir.io.settings import Settings
 
 
 class ClickModel(Protocol):
@@ -27,11 +29,7 @@ class ClickModel(Protocol):
         ...
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PositionBasedModel(_Settings):
+class PositionBasedModel(Settings):
     """Examination depends on the rank alone: its probability is rank ** -``bias``.
 
     Source: Craswell et al., WSDM 2008, doi:10.1145/1341531.1341545; the form of the curve: Joachims, Swaminathan and
@@ -51,7 +49,7 @@ class PositionBasedModel(_Settings):
         return rng.random(attraction.shape) < attraction * self.examination(attraction.shape[1])
 
 
-class DependentClickModel(_Settings):
+class DependentClickModel(Settings):
     """Users read from the top and continue after a click with probability ``persistence``.
 
     Source: Guo, Liu and Wang, WSDM 2009, doi:10.1145/1498759.1498818.

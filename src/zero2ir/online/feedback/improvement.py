@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.inputs import as_judgments
 from zero2ir.data.judgments import normalised
@@ -13,6 +13,7 @@ from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare_scores
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Initialization
 from zero2ir.online.assignment import uniform
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
@@ -32,7 +33,7 @@ SPLIT_BUCKETS = 100  # integer value of a gain of 1, as measures need integer ga
 MIN_HELD_OUT_QUERIES = 5  # with fewer queries no difference can be significant
 
 
-class ImproveSettings(BaseModel):
+class ImproveSettings(Settings):
     """Settings for improving a program.
 
     Attributes:
@@ -42,8 +43,6 @@ class ImproveSettings(BaseModel):
         resamples: number of resamples of the test and the interval.
         tuning: how the strategy tunes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clicks: ClickSettings = ClickSettings()
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.3

@@ -5,16 +5,17 @@ from statistics import median_high
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.judgments import normalised
+from zero2ir.io.settings import Settings
 from zero2ir.online.feedback.position_bias import ImpressionCounts, count_impressions, examination
 
 if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
 
 
-class ClickSettings(BaseModel):
+class ClickSettings(Settings):
     """How clicks are turned into judgments.
 
     Attributes:
@@ -24,8 +25,6 @@ class ClickSettings(BaseModel):
         prior_impressions: number of examinations of an average document added to each document as a prior.
         debias: whether to correct for position bias; without it every click counts 1.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clip: Annotated[float, Field(ge=1)] = 10.0
     min_certainty: Annotated[float, Field(gt=0.5, lt=1)] = 0.9

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import holm
+from zero2ir.io.settings import Settings
 from zero2ir.online.monitoring.drift import distribution_p, stability_index, vectors_p
 from zero2ir.online.monitoring.searches import QUERY_VECTORS, SearchEvent, SearchSignals, SignalMeter
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MIN_SEARCHES = 20  # minimum number of searches with a value of a signal, in reference and window
 
 
-class MonitorSettings(BaseModel):
+class MonitorSettings(Settings):
     """Settings of a monitor.
 
     Attributes:
@@ -28,8 +29,6 @@ class MonitorSettings(BaseModel):
         examples: number of example queries per alert.
         seed: seed of sampling and permutations.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     planned_checks: Annotated[int, Field(ge=1)] = 30

@@ -1,9 +1,11 @@
 """Settings of a service: limits, logging and recording."""
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
+
+from zero2ir.io.settings import Settings
 
 
-class ServingSettings(BaseModel):
+class ServingSettings(Settings):
     """The limits of a request, and what is logged and recorded.
 
     Attributes:
@@ -15,8 +17,6 @@ class ServingSettings(BaseModel):
         log_queries: whether to log queries and error texts, which may contain queries.
         impressions: whether to record each shown document as a feedback event of kind "impression".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_query_characters: PositiveInt = 1000
     max_results: PositiveInt = 100

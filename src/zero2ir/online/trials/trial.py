@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
+from zero2ir.io.settings import Settings
 from zero2ir.online.assignment import assign_arm, random_generator
 from zero2ir.online.trials.interleaving import InterleavedRanking, preference, team_draft
 from zero2ir.online.trials.sequential import always_valid_p, confidence_sequence
@@ -41,7 +42,7 @@ def cached_search(program: "Program", remembered: int = 10_000) -> Search:
     return search
 
 
-class TrialSettings(BaseModel):
+class TrialSettings(Settings):
     """Settings of a trial.
 
     Attributes:
@@ -52,8 +53,6 @@ class TrialSettings(BaseModel):
         max_users: number of users at which the trial ends at the latest; None for no limit.
         depth: number of documents shown.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     salt: Annotated[str, Field(min_length=1)]
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
