@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
@@ -26,10 +26,11 @@ from zero2ir.evaluation.measures import (
 )
 from zero2ir.io.files import finished_folder, write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Settings):
     """How every system is measured: the same for all, or they could not be compared.
 
     Attributes:
@@ -39,8 +40,6 @@ class EvaluationSettings(BaseModel):
         confidence_level: coverage of the intervals.
         tie_limit: a run is refused where the order of equal scores alone moves the first measure's mean by more.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     measures: tuple[str, ...] = DEFAULT_MEASURES
     depth: Annotated[int, Field(ge=1)] = 1000
@@ -77,7 +76,7 @@ def graded_measures(measures: Sequence[str]) -> list[str]:
     return [name for name in ranking_measures(measures) if not name.startswith("Judged")]
 
 
-class SystemIdentity(BaseModel):
+class SystemIdentity(Settings):
     """Which system was measured.
 
     Attributes:
@@ -93,16 +92,14 @@ class SystemIdentity(BaseModel):
         strategy_order: where reports list its strategy, the lowest first.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str
     strategy: str
     seed: int
     dataset: str
-    notes: dict[str, str] = {}
-    prompts: list[dict[str, Any]] = []
+    notes: dict[str, str] = Field(default_factory=dict)
+    prompts: list[dict[str, Any]] = Field(default_factory=list)
     judged_queries: int | None = None
-    runtime: dict[str, str] = {}
+    runtime: dict[str, str] = Field(default_factory=dict)
     model_order: int = 100
     strategy_order: int = 100
 

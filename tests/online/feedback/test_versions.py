@@ -47,7 +47,7 @@ def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
         assert versions.roll_back(tmp_path / "here") == number
         assert program_digest(tmp_path / "here") == digest
     assert versions.best() == "1"
-    with pytest.raises(InputError, match="version 1 was the first"):
+    with pytest.raises(InputError, match="version 1 is the first"):
         versions.roll_back(tmp_path / "here")
 
     versions.fetch("3", tmp_path / "here")
