@@ -145,7 +145,7 @@ def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> 
     ("options", "message"),
     [
         ({"index_type": "plaid"}, "index_type='plaid'; choose one of exact, graph"),
-        ({"index_type": "graph", "first_stage": Dense()}, "index_type='graph' stands beside a first stage"),
+        ({"index_type": "graph", "first_stage": Dense()}, "index_type='graph' and a first stage both"),
         ({"depth": 0}, "depth=0; take at least 1"),
         ({"adapter": {"batch_size": 0}}, "batch_size"),
     ],

@@ -203,7 +203,7 @@ def test_documents_are_changed_as_if_they_had_been_there_from_the_start(
     before = (loaded := load_retriever(tmp_path, corpus)).search(QUERIES, 60)
     without_encoders = Corpus(documents, language_model=oracle)
     if isinstance(model, Smoothed) and not parts(model.retriever):  # BM25 alone: nothing in it knows the neighbours
-        with pytest.raises(InputError, match="no part of it holds the vectors of static"):
+        with pytest.raises(InputError, match="no part has the vectors of encoder static"):
             with_corpus(loaded, without_encoders, kept)
         return
     changed = with_corpus(loaded, without_encoders, kept)

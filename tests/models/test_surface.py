@@ -87,7 +87,7 @@ def test_what_a_script_needs_and_lacks_is_said_and_latin_needs_nothing(monkeypat
     monkeypatch.setitem(sys.modules, "anyascii", None)
     assert folded("Łódź – 42 🐍 東京") == "lodz – 42 🐍 東京"
     with pytest.raises(
-        InputError, match=r"'москва' in Latin letters needs anyascii; pip install 'zero2ir\[languages\]'"
+        InputError, match=r"transliterating 'москва' needs anyascii; pip install 'zero2ir\[languages\]'"
     ):
         folded("in Москва")
 

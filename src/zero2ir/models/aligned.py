@@ -24,13 +24,11 @@ class AlignmentSettings(Settings):
 
     Attributes:
         method: "procrustes", an orthogonal map, or "ridge", any linear map.
-        penalty: what holds the map near "change nothing": a handful of pairs says nothing of most directions.
-        sentences: of the documents that a language model translates into the queries' language, as further pairs; 0
-            asks none.
-        rounds: how often the map is fitted anew with the pairs of translated and original sentences that are each
-            other's nearest ones by it.
-        demonstrations: parallel pairs that the language model is shown.
-        max_tokens: a translated sentence's length.
+        penalty: of the distance from the identity, since a handful of pairs leaves most directions undetermined.
+        sentences: number of document sentences that a language model translates as further pairs; 0 for none.
+        rounds: number of refits on the mutual nearest neighbours among translated and original sentences.
+        demonstrations: number of parallel pairs in the prompt.
+        max_tokens: maximum length of a translated sentence.
     """
 
     method: Literal["procrustes", "ridge"] = "procrustes"
@@ -42,18 +40,13 @@ class AlignmentSettings(Settings):
 
 
 class Aligned(Dense):
-    """As ``Dense``, but what it learns from parallel pairs is a map from one language's vectors to the other's.
+    """A ``Dense`` retriever that learns a map between the embeddings of two languages from parallel pairs.
 
-    The pairs are the judged queries with their translations and, where that is asked for, sentences of the documents
-    that a language model translates. Without any translation it learns as ``Dense`` does.
+    The pairs are the judged queries with their translations and, if ``alignment.sentences`` is above 0, document
+    sentences that a language model translates. Without translations it learns as ``Dense`` does.
 
     Args:
-        encoder: as for ``Dense``.
-        learning: as for ``Dense``, of what is learned without translations.
-        adapter: as for ``Dense``.
-        fit: as for ``Dense``.
-        vectors: as for ``Dense``.
-        exact_limit: as for ``Dense``.
+        encoder, learning, adapter, fit, vectors, exact_limit: as for ``Dense``.
         alignment: how the spaces are aligned.
 
     Source: Xing et al., NAACL 2015, and Artetxe et al., ACL 2018, arXiv 1805.06297, section 3.3, for words; mutual
@@ -83,31 +76,31 @@ class Aligned(Dense):
         pairs = {example.query: example.translation for example in weighted_examples(examples) if example.translation}
         if not pairs:
             return super().learn(examples, seed)
-        given = self.network.encode_queries(list(pairs)), self.network.encode_queries(list(pairs.values()))
+        queries, translations = map(self.network.encode_queries, (list(pairs), list(pairs.values())))
         learned = copy_with(self, initialization=Initialization())
-        learned.map = align(*given, self.alignment)
+        learned.map = align(queries, translations, self.alignment)
         if self.alignment.sentences:
             originals, written = self._translated_sentences(examples, seed)
             near, far = self.network.encode(originals), self.network.encode_queries(written)
-            both = np.concatenate([given[0], far]), np.concatenate([given[1], near])
+            both = np.concatenate([queries, far]), np.concatenate([translations, near])
             learned.map = align(*both, self.alignment)
             for _ in range(self.alignment.rounds):
                 rows, columns = mutual_nearest(apply_adapter(far, learned.map), near)
-                both = np.concatenate([given[0], far[rows]]), np.concatenate([given[1], near[columns]])
+                both = np.concatenate([queries, far[rows]]), np.concatenate([translations, near[columns]])
                 learned.map = align(*both, self.alignment)
         return learned
 
     def _translated_sentences(self, examples: Sequence[Example], seed: int) -> tuple[list[str], list[str]]:
-        """Sentences of the documents that the seed draws, and what a language model makes of them."""
+        """Draws document sentences and returns them with their translations by a language model."""
         settings = self.alignment
         rng = np.random.default_rng(seed)
-        known = sorted({sentence for text in self.corpus.contents for sentence in split_query_sentences(text)})
-        drawn = [known[place] for place in rng.permutation(len(known))[: settings.sentences]]
-        shown = parallel_demonstrations(examples, settings.demonstrations, rng)
+        sentences = sorted({sentence for text in self.corpus.contents for sentence in split_query_sentences(text)})
+        drawn = [sentences[place] for place in rng.permutation(len(sentences))[: settings.sentences]]
+        pairs = parallel_demonstrations(examples, settings.demonstrations, rng)
         language = identify_language([example.query for example in examples])
         fields = TranslationFields.between(identify_language(self.corpus.contents), language)
-        turned = [{"query": row["translation"], "translation": row["query"]} for row in shown]
-        writer = translator(fields, turned, settings.max_tokens, logprobs=False)
+        demonstrations = [{"query": row["translation"], "translation": row["query"]} for row in pairs]
+        writer = translator(fields, demonstrations, settings.max_tokens, logprobs=False)
         language_model = require_translator(self.corpus, language)
         answers = language_model.map(writer, [{fields.text: text} for text in drawn], "translating sentences")
         written = [str(getattr(answer, fields.translation, "")) for answer in answers]
@@ -116,12 +109,12 @@ class Aligned(Dense):
 
 
 def align(queries: np.ndarray, documents: np.ndarray, settings: AlignmentSettings) -> np.ndarray:
-    """The map W that takes q + qW near to its pair's vector, and leaves alone what no pair speaks of.
+    """Fits the map W that moves q + qW toward its pair's vector.
 
     Args:
         queries: (n_pairs, dimension) unit vectors in the queries' language.
-        documents: (n_pairs, dimension) unit vectors of the same in the documents' language.
-        settings: the method, and the penalty on being another map than the identity.
+        documents: (n_pairs, dimension) unit vectors of their translations in the documents' language.
+        settings: the method, and the penalty of the distance from the identity.
 
     Returns:
         (dimension, dimension) float32.
@@ -139,14 +132,11 @@ def align(queries: np.ndarray, documents: np.ndarray, settings: AlignmentSetting
 
 
 def mutual_nearest(queries: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of which each is the other's nearest.
+    """Returns the row numbers, (n_pairs,) each, of the pairs that are mutual nearest neighbours.
 
     Args:
         queries: (n_queries, dimension) unit vectors.
         documents: (n_documents, dimension) unit vectors.
-
-    Returns:
-        Their row numbers, (n_pairs,) each.
     """
     cosines = queries @ documents.T
     there, back = cosines.argmax(axis=1), cosines.argmax(axis=0)

@@ -1,8 +1,8 @@
-"""What every model type is: a retriever or a reranker, its parameters and parts, and how it is saved and opened.
+"""The base classes of retrievers, rerankers and readers, with their parameters, copies, saving and loading.
 
-A model type is a class with a ``kind``. Its constructor stores its arguments under their own names; a wrong value is a
-ValueError. All else follows from that: parameters, copies, the models that a model is made of, and what is saved of
-them. What only some models can do stands in ``zero2ir.models.capabilities`` and the modules beside it.
+A model type is a class with a ``kind``. Its constructor stores its arguments under their own names and raises a
+ValueError for wrong values. Parameters, copies, nested models and saved files follow from that. Interfaces that only
+some models have are in ``zero2ir.models.capabilities``.
 """
 
 import json
@@ -32,12 +32,12 @@ MODELS = Registry["Model"]("zero2ir.models", "model")
 
 
 class Model(ABC):
-    """What retrievers and rerankers have in common: they are indexed, score texts, and are saved.
+    """The common base of retrievers and rerankers.
 
     Attributes:
-        kind: by which saved models are opened again; in this package the name of the class's module.
-        order: reports list model types by it, the lowest first.
-        corpus: the documents that it is indexed on.
+        kind: the model type in saved files; in this package the name of the class's module.
+        order: the position in reports, lowest first.
+        corpus: the indexed documents.
     """
 
     kind: ClassVar[str]
@@ -49,32 +49,32 @@ class Model(ABC):
         MODELS.add(cls)
 
     def needs(self) -> set[str]:
-        """What it asks the corpus for: encoders by their roles ("pretrained", "static", ...), and "lm"."""
+        """Returns what it needs of the corpus: encoder roles ("pretrained", "static", ...) and "lm"."""
         return {need for model in nested_models(self) for need in model.needs()}
 
     @abstractmethod
     def index(self, corpus: Corpus) -> Self:
-        """Takes what it needs from ``corpus``, prepares its work on it and returns itself."""
+        """Indexes ``corpus`` and returns itself."""
 
     @abstractmethod
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Scores given texts, one list of candidates a query: (n_candidates,) float32 each, higher is better."""
+        """Scores one list of texts per query: (n_candidates,) float32 each, higher is better."""
 
     def get_params(self) -> dict[str, Any]:
-        """The constructor's arguments by name, as they are now."""
+        """Returns the current values of the constructor's arguments by name."""
         return {name: getattr(self, name) for name in _parameter_names(type(self))}
 
     def clone(self) -> Self:
-        """A new model with the same parameters, which is not indexed and has learned nothing."""
+        """Returns an unindexed, untrained model with the same parameters."""
         return type(self)(**{name: _mapped(value, Model.clone) for name, value in self.get_params().items()})
 
     def with_params(self, **params: Any) -> Self:
-        """A copy with other parameters, checked by the constructor; it shares what was indexed and learned."""
+        """Returns a copy with other parameters, checked by the constructor, and the same index and learned state."""
         checked = type(self)(**{**self.get_params(), **params})
         return copy_with(self, **{name: getattr(checked, name) for name in params})
 
     def save(self, folder: Path) -> None:
-        """Writes its kind and its parameters, without pickle; a model that keeps more than these writes that, too."""
+        """Writes its kind and parameters, without pickle; a model with further state extends this."""
         assert MODELS.find(self.kind) is type(self), f"{type(self).__name__} needs a kind of its own to be saved"
         folder.mkdir(parents=True, exist_ok=True)
         params = {name: _saved(value, folder / name) for name, value in self.get_params().items()}
@@ -82,7 +82,7 @@ class Model(ABC):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        """Opens what ``save`` wrote, ready to work on the documents of ``corpus``; it needs no encoders of it."""
+        """Loads a saved model for the documents of ``corpus``, which needs no encoders."""
         params = {name: _loaded(value, folder / name, corpus) for name, value in _state(folder)["params"].items()}
         model = cls(**params)
         model.corpus = corpus
@@ -94,31 +94,30 @@ class Retriever(Model):
 
     @abstractmethod
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
-        """The best ``k`` documents of each query; fewer where fewer exist or match.
+        """Returns the best ``k`` documents of each query, fewer if fewer exist or match.
 
         Args:
             queries: n_queries texts.
             k: the length of the ranking, at least 1.
-            candidates: what each query ranks: all of these, and nothing else; the whole collection where None. The
-                score of a candidate is the one that it has in the whole collection. Only what goes by rank or range is
-                of the candidates: the best, for feedback and a reranker, and fusion by reciprocal ranks or min-max.
+            candidates: the documents to rank for each query; None for the whole collection. Candidates keep the scores
+                that they have in the whole collection. Feedback, reranking, and fusion by reciprocal rank or min-max
+                use ranks and ranges among the candidates only.
         """
 
 
 class Reranker(Model):
-    """Scores the candidates that a retriever found, seeing query and text together.
+    """Scores the candidates of a retriever from query and text together.
 
-    Candidates come to ``score`` in the order of the retriever. A candidate that could not be scored is NaN; the caller
-    leaves it where it stood.
+    ``score`` gets the candidates in the retriever's order and returns NaN for a candidate that it cannot score.
     """
 
 
 class Reader(Reranker):
-    """Proposes an answer from each candidate; how good that is, is the candidate's score."""
+    """Extracts an answer from each candidate; the answer's score is the candidate's score."""
 
     @abstractmethod
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
-        """The best span of each candidate, one list of candidates a query; ``NO_SPAN`` where there is none."""
+        """Returns the best span of each candidate, one list per query; ``NO_SPAN`` if there is none."""
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         scores = [np.array([span.score for span in row], dtype=np.float32) for row in self.read(queries, candidates)]
@@ -126,38 +125,38 @@ class Reader(Reranker):
 
 
 def load_model(folder: Path, corpus: Corpus) -> Model:
-    """Opens any saved model, ready to work on the documents of ``corpus``.
+    """Loads any saved model for the documents of ``corpus``.
 
     Raises:
-        InputError: its kind is neither of this package nor of a module that was imported before.
+        InputError: its kind is neither in this package nor in an imported module.
     """
     return MODELS.find(_state(folder)["kind"]).load(folder, corpus)
 
 
 def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
-    """As ``load_model``, of a retriever."""
+    """Loads a saved retriever as ``load_model`` does."""
     model = load_model(folder, corpus)
     assert isinstance(model, Retriever)
     return model
 
 
 def encoder_roles(model: Model) -> list[str]:
-    """The encoders among what a model needs, sorted."""
+    """Returns the roles of the encoders that a model needs, sorted."""
     return sorted(model.needs() - {"lm"})
 
 
 def nested_models(model: Model) -> list[Model]:
-    """The models among a model's parameters: the retrievers that it is made of, and rerankers."""
+    """Returns the retrievers and rerankers among a model's parameters."""
     return [one for value in model.get_params().values() for one in _models_in(value)]
 
 
 def parts(model: Model) -> list[Retriever]:
-    """The retrievers that a model is made of, in the order of its parameters; none for one that stands alone."""
+    """Returns the retrievers among a model's parameters, in their order."""
     return [one for one in nested_models(model) if isinstance(one, Retriever)]
 
 
 def reindexed(model: ModelT, corpus: Corpus) -> ModelT:
-    """A copy on other documents, with what it has learned."""
+    """Returns a copy on other documents that keeps what was learned."""
 
     def copied(nested: Model) -> Model:
         return with_nested(nested, copied)
@@ -166,30 +165,30 @@ def reindexed(model: ModelT, corpus: Corpus) -> ModelT:
 
 
 def with_parts(model: ModelT, retrievers: Sequence[Retriever]) -> ModelT:
-    """A copy of a model made of other parts, in the order of ``parts``."""
+    """Returns a copy of a model with other parts, in the order of ``parts``."""
     rest = iter(retrievers)
     return with_nested(model, lambda one: next(rest) if isinstance(one, Retriever) else one)
 
 
 def with_nested(model: ModelT, change: Callable[[Model], Model]) -> ModelT:
-    """A copy of a model with each of its nested models changed, in their order."""
+    """Returns a copy of a model with ``change`` applied to each nested model, in order."""
     nested = {name: value for name, value in model.get_params().items() if _models_in(value)}
     return copy_with(model, **{name: _mapped(value, change) for name, value in nested.items()})
 
 
 def by_part(rows: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
-    """What each part names, by these names with the part's number in front: "0.map"."""
+    """Merges one mapping per part into one, with the part's number before each name: "0.map"."""
     return {f"{number}.{name}": value for number, row in enumerate(rows) for name, value in row.items()}
 
 
 def of_part(named: Mapping[str, Value], part: int) -> dict[str, Value]:
-    """What ``by_part`` named after one part."""
+    """Returns one part's mapping from the result of ``by_part``."""
     prefix = f"{part}."
     return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
 
 
 def copy_with(model: ModelT, **attributes: Any) -> ModelT:
-    """A shallow copy with other attributes."""
+    """Returns a shallow copy with other attributes."""
     other = copy(model)
     vars(other).update(attributes)
     return other
@@ -205,14 +204,14 @@ def _models_in(value: Any) -> list[Model]:
 
 
 def _mapped(value: Any, change: Callable[[Model], Model]) -> Any:
-    """A parameter with each model in it changed."""
+    """Returns a parameter with ``change`` applied to each model in it."""
     if isinstance(value, Model):
         return change(value)
     return [change(one) for one in value] if _models_in(value) else value
 
 
 def _saved(value: Any, folder: Path) -> Any:
-    """A parameter as JSON; models go to the folder, and their places are marked."""
+    """Returns a parameter as JSON; models are saved in the folder and replaced by ``NESTED``."""
     if isinstance(value, Model):
         value.save(folder)
         return NESTED
@@ -222,7 +221,7 @@ def _saved(value: Any, folder: Path) -> Any:
 
 
 def _loaded(value: Any, folder: Path, corpus: Corpus) -> Any:
-    """The parameter that ``_saved`` wrote."""
+    """Returns the parameter that ``_saved`` wrote."""
     if value == NESTED:
         return load_model(folder, corpus)
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""What only some models can do, and functions that ask any model for it.
+"""Interfaces that only some models have, and functions that apply them to any model.
 
-Each ability is a base class that a model type derives from. A function of the same name asks a model and, where that
-makes sense, what it is made of; a model without the ability has the plain answer that the function states.
+Each interface is a base class of model types. The function of the same name calls a model's method and, where useful,
+that of its parts; its docstring states the result for a model without the interface.
 """
 
 from abc import abstractmethod
@@ -17,55 +17,55 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Model, ModelT, Reader, Retriever, nested_models, parts, with_parts
 from zero2ir.models.ranking import Candidates, Ranking
 
-# From a query, texts in place of documents or None, and k, to the fields of a prediction.
+# Maps a query, texts in place of documents or None, and k to the fields of a prediction.
 TaskFunction = Callable[[str, Sequence[str] | None, int], dict[str, Any]]
 RetrieverT = TypeVar("RetrieverT", bound=Retriever)
 
 
 class Learnable(Model):
-    """Learns from examples."""
+    """A model that can be trained."""
 
     @abstractmethod
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """An indexed copy that has learned from examples; None where they teach nothing."""
+        """Returns an indexed copy trained on examples; None if there is nothing to learn."""
 
     def requires_learning(self) -> bool:
-        """Whether it is no sane default before it has learned, such as a translator that was shown no example."""
+        """Whether it is useless untrained, such as a translator without demonstrations."""
         return False
 
 
 def learn(model: ModelT, examples: Sequence[Example], seed: int) -> ModelT | None:
-    """See ``Learnable.learn``; None for a model that learns nothing."""
+    """See ``Learnable.learn``; None for a model that cannot be trained."""
     return model.learn(examples, seed) if isinstance(model, Learnable) else None
 
 
 def requires_learning(model: Model) -> bool:
-    """Whether a model or a part of it is no sane default before it has learned."""
+    """Whether a model or a part of it is useless untrained."""
     own = isinstance(model, Learnable) and model.requires_learning()
     return own or any(requires_learning(part) for part in parts(model))
 
 
 class Tunable(Retriever):
-    """Has settings that can be chosen on judged queries.
+    """A retriever with settings that can be tuned on judged queries.
 
     Attributes:
         tunable: the parameters that are settings.
-        alternatives: a parameter: other values worth trying; tuples where there is more than one setting.
+        alternatives: parameter, other values to try; tuples if there are several settings.
     """
 
     tunable: ClassVar[tuple[str, ...]]
     alternatives: Sequence[Any]
 
     def settings(self) -> dict[str, Any]:
-        """The present settings; JSON."""
+        """Returns the current settings; JSON."""
         return {name: getattr(self, name) for name in self.tunable}
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        """An indexed copy with other settings; what does not depend on them is shared."""
+        """Returns an indexed copy with other settings that shares everything independent of them."""
         return self.with_params(**settings)
 
     def alternative_settings(self) -> list[dict[str, Any]]:
-        """Settings worth trying beside the present ones."""
+        """Returns the settings to try beside the current ones."""
         rows = [row if isinstance(row, tuple) else (row,) for row in self.alternatives]
         settings = [dict(zip(self.tunable, row, strict=True)) for row in rows]
         return [one for one in settings if one != self.settings()]
@@ -73,9 +73,9 @@ class Tunable(Retriever):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """Searches with the present settings first, then with each of the alternatives.
+        """Yields each setting with its ranking: the current settings first, then the alternatives.
 
-        The first are what a choice falls back to, so a costly part that can be switched off comes first switched off.
+        The first setting is the fallback of tuning, so a costly part that can be switched off is off in it.
         """
         yield self.settings(), self.search(queries, k, candidates)
         for settings in self.alternative_settings():
@@ -83,12 +83,12 @@ class Tunable(Retriever):
 
 
 def settings(retriever: Retriever) -> dict[str, Any]:
-    """See ``Tunable.settings``; nothing for a retriever that cannot be tuned."""
+    """See ``Tunable.settings``; empty for a retriever that cannot be tuned."""
     return retriever.settings() if isinstance(retriever, Tunable) else {}
 
 
 def with_settings(retriever: RetrieverT, settings: Mapping[str, Any]) -> RetrieverT:
-    """See ``Tunable.with_settings``; itself where there are none."""
+    """See ``Tunable.with_settings``; the retriever itself if it cannot be tuned."""
     return retriever.with_settings(settings) if isinstance(retriever, Tunable) else retriever
 
 
@@ -103,15 +103,15 @@ def sweep(
 
 
 class Updatable(Model):
-    """Keeps what it has learned when documents come and go."""
+    """A model that keeps what it has learned when documents are added and removed."""
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """A copy that works on other documents; one that is made of parts, on copies of these.
+        """Returns a copy, with copies of its parts, on other documents.
 
         Args:
-            corpus: the documents; the first ones are some of the present ones, in their order. It needs no encoders.
-            kept_numbers: (n,) the present numbers of these first ones. What was computed of them is taken over; the
-                documents after them are new, and encoded.
+            corpus: the documents, kept ones first, in their order; it needs no encoders.
+            kept_numbers: (n,) the current numbers of the kept documents, whose encodings are reused; the documents
+                after them are new and are encoded.
         """
         if not (retrievers := parts(self)):
             return copy(self).index(corpus)
@@ -121,22 +121,22 @@ class Updatable(Model):
 
 
 def with_corpus(model: ModelT, corpus: Corpus, kept_numbers: np.ndarray) -> ModelT:
-    """See ``Updatable.with_corpus``; a model that learns nothing is indexed anew.
+    """See ``Updatable.with_corpus``; a model that cannot be trained is indexed again.
 
     Raises:
-        InputError: it would lose what it has learned.
+        InputError: the model would lose what it has learned.
     """
     if isinstance(model, Updatable):
         return model.with_corpus(corpus, kept_numbers)
     if isinstance(model, Learnable):
         raise InputError(
-            f"{model.kind}: takes no other documents once it is trained; train it again with all documents"
+            f"{model.kind}: a trained model of this type cannot change its documents; train it again with all documents"
         )
     return model.clone().index(corpus)
 
 
 class FeedbackSearch(Retriever):
-    """Can move a query toward documents."""
+    """A retriever that can move a query toward documents."""
 
     @abstractmethod
     def search_with_feedback(
@@ -151,8 +151,8 @@ class FeedbackSearch(Retriever):
 
         Args:
             queries: n_queries texts.
-            documents: (n_queries, m) document numbers, -1 where there are fewer.
-            weight: of the documents, 0 (the query as it is) to 1 (the documents alone).
+            documents: (n_queries, m) document numbers, padded with -1.
+            weight: of the documents, 0 (the query alone) to 1 (the documents alone).
             k: the length of the ranking.
             candidates: as for ``search``.
         """
@@ -169,7 +169,7 @@ def search_with_feedback(
     """See ``FeedbackSearch.search_with_feedback``.
 
     Raises:
-        InputError: the retriever cannot do that.
+        InputError: the retriever does not support feedback.
     """
     if not isinstance(retriever, FeedbackSearch):
         raise InputError(f"{retriever.kind}: cannot search with feedback; take another model below model=prf")
@@ -177,35 +177,35 @@ def search_with_feedback(
 
 
 class MultitaskRetriever(Retriever):
-    """Does more than rank."""
+    """A retriever that also solves other tasks."""
 
     @abstractmethod
     def task_functions(self) -> dict[str, TaskFunction]:
-        """What it can be asked beside ranking, by name."""
+        """Returns a function for each task other than ranking, by name."""
 
     @abstractmethod
     def reader(self) -> Reader | None:
-        """What points to answers in the documents that it ranks; None where it has not learned that."""
+        """Returns the reader of the documents that it ranks; None if it has not learned to answer."""
 
     @abstractmethod
     def notes(self) -> dict[str, str]:
-        """What a report should say of it, by what it is about."""
+        """Returns remarks for the report, by topic."""
 
 
 def task_functions(model: Model) -> dict[str, TaskFunction]:
-    """What a model or its parts can be asked beside ranking, by name."""
+    """Returns a function for each task other than ranking of a model and its parts, by name."""
     own = model.task_functions() if isinstance(model, MultitaskRetriever) else {}
     return {name: ask for part in parts(model) for name, ask in task_functions(part).items()} | own
 
 
 def notes(model: Model) -> dict[str, str]:
-    """What a report should say of a model and its parts, by what it is about."""
+    """Returns remarks on a model and its parts for the report, by topic."""
     own = model.notes() if isinstance(model, MultitaskRetriever) else {}
     return {name: note for part in parts(model) for name, note in notes(part).items()} | own
 
 
 def find_reader(model: Model) -> Reader | None:
-    """What points to answers in the documents that a model ranks, its own before a part's; None where nothing does."""
+    """Returns a model's reader, or else that of a nested model; None if there is none."""
     if isinstance(model, Reader):
         return model
     if isinstance(model, MultitaskRetriever):

@@ -1,4 +1,4 @@
-"""A cross-encoder: a network that reads query and text together and says how well they fit."""
+"""A cross-encoder: a network that scores a query and a text together."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,16 +27,15 @@ WEIGHTS_FOLDER = "weights"
 
 
 class CrossEncoderSettings(Settings):
-    """How a cross-encoder learns: its stated budget.
+    """The training budget of a cross-encoder.
 
     Attributes:
         loss: "lambda" (listwise, NDCGLoss2++ of LambdaLoss), "listnet" (listwise) or "ranknet" (pairwise).
-        candidates: texts that a query is shown at once: its relevant ones, its negatives, then other queries' relevant
-            ones.
+        candidates: texts per query: its relevant ones, its negatives, then relevant ones of other queries.
         epochs: passes over the queries.
-        batch_size: queries a step.
+        batch_size: queries per step.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
-        max_pairs: the most (query, text) pairs that all epochs may take together; further ones are left out.
+        max_pairs: maximum number of (query, text) pairs over all epochs.
     """
 
     loss: Literal["lambda", "listnet", "ranknet"] = "lambda"
@@ -48,7 +47,7 @@ class CrossEncoderSettings(Settings):
 
 
 class CandidateList(NamedTuple):
-    """One row of training: a query, texts, and how relevant each is."""
+    """A training row: a query, its candidate texts and their relevance."""
 
     query: str
     texts: list[str]
@@ -56,14 +55,14 @@ class CandidateList(NamedTuple):
 
 
 class CrossEncoder(Learnable, Updatable, Reranker):
-    """Scores (query, text) pairs by a transformer whose body is an encoder's and whose head is trained here.
+    """Scores (query, text) pairs by a transformer with an encoder's body and a new head.
 
-    An untrained head knows nothing: until something is learned, no candidate is scored, and the order stays.
+    Untrained, it scores no candidate (NaN), so that the retriever's order stays.
 
     Args:
-        encoder: the role of the encoder whose body it starts from; a transformer.
-        max_tokens: query and text together are cut after so many tokens.
-        fit: how it learns.
+        encoder: the role of the encoder, a transformer, that provides the initial body.
+        max_tokens: maximum length of query and text together, at least 8.
+        fit: training settings.
 
     Source: Nogueira and Cho 2019, arXiv 1901.04085; losses as in Wang et al., CIKM 2018 (LambdaLoss), Cao et al., ICML
     2007 (ListNet), Burges et al., ICML 2005 (RankNet).
@@ -108,14 +107,14 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         return split_scores(np.asarray(logits, dtype=np.float32), candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Learns to put the relevant texts of each query before its hard negatives and others' relevant texts."""
+        """Trains it to rank each query's relevant texts above hard negatives and other queries' relevant texts."""
         rows = candidate_lists(examples, self.corpus.contents, self.fit, np.random.default_rng(seed))
         if not rows:
             return None
         return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
-        """The encoder's body under a new head.
+        """Returns the encoder's body with a new head.
 
         Raises:
             InputError: the encoder has no transformer.
@@ -134,7 +133,7 @@ class CrossEncoder(Learnable, Updatable, Reranker):
             TemporaryDirectory() as folder,
             torch.random.fork_rng(),
             quiet_transformers(),
-        ):  # it would report that the head is new
+        ):  # no warning: the head is new
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
@@ -157,10 +156,10 @@ class CrossEncoder(Learnable, Updatable, Reranker):
 def candidate_lists(
     examples: Sequence[Example], contents: Sequence[str], settings: CrossEncoderSettings, rng: np.random.Generator
 ) -> list[CandidateList]:
-    """A list for each query and epoch, as far as the budget goes: relevant texts, hard negatives, random others.
+    """Returns a list per query and epoch within the budget: relevant texts, hard negatives, random other texts.
 
     Args:
-        examples: those of weight 0 teach nothing and are no candidates.
+        examples: those of weight 0 are ignored.
         contents: the documents' texts.
         settings: the budget.
         rng: draws the candidates and the order of queries.
@@ -198,7 +197,7 @@ def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[
 def train_cross_encoder(
     network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int
 ) -> "Network":
-    """Trains a cross-encoder in place on lists in the given order, and returns it."""
+    """Trains a cross-encoder in place on the lists in their order, and returns it."""
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 
     columns: dict[str, list[Any]] = {

@@ -1,4 +1,4 @@
-"""Dense retrieval: one vector a text, search by inner product."""
+"""Dense retrieval: one vector per text, search by inner product."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -26,13 +26,12 @@ class Dense(EncoderBased):
 
     Args:
         encoder: the role of the encoder, "pretrained", "static", "scratch" or "adapted".
-        learning: what learns from examples: "adapter" is a linear map on the queries' side, which leaves the
-            documents' embeddings as they are and takes seconds; "encoder" trains the whole network and encodes every
-            document again.
-        adapter: how the adapter learns.
-        fit: how the encoder learns.
-        vectors: as what the documents' vectors are kept: "float32", or "int8" in a quarter of the bytes.
-        exact_limit: up to so many documents every one is compared with the query; beyond, a graph is searched.
+        learning: "adapter" learns a linear map of query embeddings, in seconds and without encoding documents again;
+            "encoder" fine-tunes the network and encodes every document again.
+        adapter: settings of the adapter's training.
+        fit: settings of the encoder's training.
+        vectors: precision of the documents' embeddings, "float32", or "int8" in a quarter of the bytes.
+        exact_limit: number of documents above which a graph is searched instead of all documents.
     """
 
     kind = "dense"
@@ -72,7 +71,7 @@ class Dense(EncoderBased):
         return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
-        """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
+        """Returns (n_queries, dimension) float32 unit vectors, mapped by the adapter if one was learned."""
         vectors = self.network.encode_queries(queries)
         return vectors if self.map is None else apply_adapter(vectors, self.map)
 
@@ -87,7 +86,7 @@ class Dense(EncoderBased):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Rocchio's move: the query's vector and the mean of the documents', by weight.
+        """Mixes the query's and the documents' mean vector (Rocchio).
 
         Source: Rocchio 1971; for dense retrieval Li et al., ACM TOIS 2023, doi:10.1145/3570724, section 3.3.
         """
@@ -108,26 +107,26 @@ class Dense(EncoderBased):
         ]
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """The adapter's map; a network that learns has none that could be set without encoding everything again."""
+        """Returns the adapter's map; none for a network, whose new parameters require encoding all documents."""
         if self.learning == "encoder":
             return {}
         dimension = self.nearest.vectors.values.shape[1]
         return {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
 
     def head_mask(self) -> dict[str, np.ndarray]:
-        """The map's diagonal: how much each dimension of a query counts."""
+        """Selects the map's diagonal, the weight of each query dimension."""
         return {name: np.eye(len(value), dtype=np.float32) for name, value in self.parameters().items()}
 
     def with_initialization(self, initialization: Initialization) -> Self:
         return copy_with(self, map=initialization.parameters.get("map"), initialization=initialization)
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
-        """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
+        """Uses the adapter's map at zero, also for fine-tuning: both move the same vectors."""
         queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
         return gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Learns by contrast with the other examples' positives and with each one's negatives."""
+        """Learns by a contrastive loss against the other examples' positives and each example's negatives."""
         if not (useful := weighted_examples(examples)):
             return None
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
@@ -144,7 +143,7 @@ class Dense(EncoderBased):
         return self._with_network(DenseEncoder(self.network.settings, network))
 
     def _with_network(self, network: DenseEncoder) -> Self:
-        """A copy without a map that encodes every document again."""
+        """Returns a copy without a map, with every document encoded again."""
         vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
         return copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
 

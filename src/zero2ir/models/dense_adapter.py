@@ -1,4 +1,4 @@
-"""A linear adapter on the queries' side: learns in a second, and the documents' embeddings stay as they are."""
+"""A linear adapter of query embeddings; the documents' embeddings stay as they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class AdapterSettings(Settings):
-    """How an adapter learns.
+    """Settings of an adapter's training.
 
     Attributes:
         steps: full-batch steps of Adam.
         learning_rate: of Adam.
-        penalty: weight of the map's squared norm, which keeps it near "change nothing".
+        penalty: weight of the map's squared norm.
         scale: inverse temperature of the softmax over cosines.
     """
 
@@ -33,10 +33,10 @@ class AdapterSettings(Settings):
 
 
 class DenseAdapterSettings(AdapterSettings):
-    """How an adapter of whole texts' vectors learns.
+    """Settings of an adapter of single-vector embeddings.
 
     Attributes:
-        distillation: weight of a teacher's margins beside the contrast, where the examples have some.
+        distillation: weight of the MarginMSE loss beside the contrastive loss, for examples with teacher margins.
     """
 
     distillation: Annotated[float, Field(ge=0)] = 0.0
@@ -60,17 +60,17 @@ def fit_adapter(
     settings: DenseAdapterSettings,
     start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
-    """Learns the map W by weighted contrast: each positive against all positives and negatives of the examples.
+    """Learns the map W by a weighted contrastive loss: each positive against all documents of the examples.
 
-    With distillation the difference of two documents' cosines shall be the teacher's margin, too. A teacher's scores
-    have a unit of their own, so its margins are scaled to have the mean square that the cosines' have at the start.
+    Distillation adds the squared error between the cosines' margins and the teacher's. The teacher's margins are
+    scaled to the mean square of the cosines' margins before training.
 
     Args:
         queries: (n_examples, dimension) unit vectors of the examples' queries.
         documents: (n_documents, dimension) unit vectors.
         examples: their positives and negatives are rows of ``documents``.
-        settings: steps, learning rate, penalty; the fit draws nothing.
-        start: of the parameter "map"; the penalty is of the distance from there.
+        settings: steps, learning rate, penalty; the fit is deterministic.
+        start: initial value of the parameter "map"; the penalty is of the distance from it.
 
     Returns:
         (dimension, dimension) float32.
@@ -110,15 +110,15 @@ def fit_adapter(
 
 
 class AdamSteps:
-    """The steps of Adam that move a square map away from where it starts.
+    """Iterates over the Adam steps that train a square map from its initial value.
 
-    The map is W0 + rates * V, and Adam, which does not see a gradient's scale, moves V: so each entry of the map has a
-    learning rate of its own.
+    The map is W0 + rates * V. Adam, which is invariant to a gradient's scale, updates V, so that each entry of the map
+    has its own learning rate.
 
     Args:
         dimension: of the vectors that are mapped.
         settings: steps, learning rate, penalty.
-        start: of the parameter "map".
+        start: initial value of the parameter "map".
     """
 
     def __init__(self, dimension: int, settings: AdapterSettings, start: Initialization) -> None:
@@ -141,11 +141,11 @@ class AdamSteps:
 
     @property
     def weights(self) -> "Tensor":
-        """(dimension, dimension) the map as it is now."""
+        """The current map, (dimension, dimension)."""
         return self.origin + self.rates * self.moved
 
     def penalty(self) -> "Tensor":
-        """Of the squared distance from the start."""
+        """Returns the penalty of the squared distance from the initial map."""
         return self.settings.penalty * (self.rates * self.moved).square().sum()
 
 
@@ -156,21 +156,21 @@ def gradient_cosines(
     judged: Sequence[Example],
     scale: float,
 ) -> np.ndarray:
-    """The cosines of examples' gradients with those of judged examples, by the map W at zero.
+    """Returns the cosines between the gradients of examples and of judged examples, for the map W at zero.
 
-    The gradient of one example's contrast is the outer product of its query q and of v, the mean document that it is
-    compared with, by softmax, less its positive, both without their share along q. So the inner product of two
-    gradients is that of the queries times that of the v.
+    The gradient of an example's contrastive loss is the outer product of its query q and of v, the softmax-weighted
+    mean of the pool less the positive, with the component along q removed. The inner product of two gradients is
+    therefore the product of the inner products of the q and of the v.
 
     Args:
         queries: (n_examples + n_judged, dimension) unit vectors, the judged ones last.
         documents: (n_documents, dimension) unit vectors.
-        examples: n_examples of them.
-        judged: n_judged of them.
+        examples: n_examples examples.
+        judged: n_judged examples.
         scale: inverse temperature of the softmax over cosines.
 
     Returns:
-        (n_examples, n_judged) -1 to 1; above 0 where a step for the one helps the other. 0 for a gradient of 0.
+        (n_examples, n_judged) -1 to 1; above 0 if a step for the one helps the other; 0 for a zero gradient.
     """
     from scipy.special import softmax
 
@@ -179,7 +179,7 @@ def gradient_cosines(
     place = {number: column for column, number in enumerate(pool)}
     candidates = documents[pool]
     logits = queries @ candidates.T * scale
-    excluded = [other_positives(some, place) for some in (examples, judged)]  # each knows its own positives alone
+    excluded = [other_positives(some, place) for some in (examples, judged)]
     logits[np.concatenate(excluded)] = -np.inf
     moves = softmax(logits, axis=1) @ candidates - candidates[[place[example.positive] for example in every]]
     moves -= (moves * queries).sum(axis=1, keepdims=True) * queries
@@ -189,13 +189,13 @@ def gradient_cosines(
 
 
 class _Margins(NamedTuple):
-    """What a teacher says of pairs of documents.
+    """A teacher's margins of pairs of documents.
 
     Attributes:
         rows: (n,) the examples.
         positives: (n,) columns of the pool.
         negatives: (n,) columns of the pool.
-        values: (n,) by how much the positive scores above the negative.
+        values: (n,) the positive's score less the negative's.
     """
 
     rows: "Tensor"
@@ -204,21 +204,21 @@ class _Margins(NamedTuple):
     values: "Tensor"
 
     def from_cosines(self, cosines: "Tensor") -> "Tensor":
-        """(n,) the same of (n_examples, n_pool) cosines."""
+        """Returns the same margins, (n,), of (n_examples, n_pool) cosines."""
         return cosines[self.rows, self.positives] - cosines[self.rows, self.negatives]
 
     def in_units_of(self, cosines: "Tensor") -> "_Margins":
-        """Scaled to the mean square of the cosines' margins."""
+        """Scales the margins to the mean square of the cosines' margins."""
         own, teacher = self.from_cosines(cosines).square().mean(), self.values.square().mean().clamp(min=1e-12)
         return self._replace(values=self.values * (own / teacher).sqrt())
 
     def error(self, cosines: "Tensor") -> "Tensor":
-        """The mean squared error, in units of the mean square."""
+        """Returns the mean squared error in units of the mean square."""
         return (self.from_cosines(cosines) - self.values).square().mean() / self.values.square().mean().clamp(min=1e-12)
 
 
 def _margins(examples: Sequence[Example], place: Mapping[int, int]) -> _Margins | None:
-    """The teacher's margins of all examples; None where there are none."""
+    """Returns the teacher's margins of all examples; None if there are none."""
     import torch
 
     pairs = [
@@ -233,7 +233,7 @@ def _margins(examples: Sequence[Example], place: Mapping[int, int]) -> _Margins 
 
 
 def other_positives(examples: Sequence[Example], place: dict[int, int]) -> np.ndarray:
-    """(n_examples, n_pool) bool: further relevant documents of the same query, which are no negatives of it."""
+    """Returns (n_examples, n_pool) bool: the query's other relevant documents, which are no negatives."""
     of_query: dict[str, set[int]] = {}
     for example in examples:
         of_query.setdefault(example.query, set()).add(place[example.positive])

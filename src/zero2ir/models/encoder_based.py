@@ -1,4 +1,4 @@
-"""What retrievers that search by an encoder's rows have in common."""
+"""The base of retrievers that search encoded documents."""
 
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.models.base import Model, parts
@@ -10,8 +10,8 @@ class EncoderBased(Initializable, Updatable, FeedbackSearch):
     """A retriever with an encoder.
 
     Attributes:
-        encoder: a parameter: the role of the encoder.
-        learning: a parameter: what learns from examples; "encoder" for the whole network.
+        encoder: parameter, the role of the encoder.
+        learning: parameter, what is trained; "encoder" for the whole network.
         network: the encoder itself.
         initialization: where learning begins.
     """
@@ -26,6 +26,6 @@ class EncoderBased(Initializable, Updatable, FeedbackSearch):
 
 
 def encoders(model: Model) -> dict[str, TextEncoder]:
-    """The encoders that a model and its parts hold as they were before it learned, by role: others can use them."""
+    """Returns the encoders of a model and its parts by role, without those that were fine-tuned."""
     own = {model.encoder: model.network} if isinstance(model, EncoderBased) and model.learning != "encoder" else {}
     return {role: encoder for part in parts(model) for role, encoder in encoders(part).items()} | own

@@ -1,4 +1,4 @@
-"""Pseudo-relevance feedback around any retriever: the best documents of a first search move the query of a second."""
+"""Pseudo-relevance feedback around any retriever."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from zero2ir.models.wrapper import Wrapper
 
 
 class PseudoRelevanceFeedback(Tunable, Wrapper):
-    """Searches, takes the best documents for relevant, and searches again with the query moved toward them.
+    """Searches, and searches again with the query moved toward the best documents of the first search.
 
-    How a query moves is its retriever's own matter: Rocchio for vectors, RM3 for BM25, each part of a hybrid by its
-    way toward the documents that the whole hybrid found.
+    The retriever moves the query: Rocchio for vectors, RM3 for BM25; in a hybrid each part moves its own query toward
+    the documents that the whole hybrid ranks first.
 
     Args:
         retriever: any.
-        documents: how many of the first search are taken for relevant, at least 1.
+        documents: number of feedback documents, at least 1.
         weight: of the documents beside the query, 0 (no feedback) to 1.
-        alternatives: other (documents, weight) worth trying when judgments are there; weight 0 switches it off.
+        alternatives: other (documents, weight) to try on judgments; weight 0 switches feedback off.
     """
 
     kind = "feedback"
@@ -57,7 +57,7 @@ class PseudoRelevanceFeedback(Tunable, Wrapper):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """As every sweep, but the first search is shared."""
+        """Yields each setting's ranking; all settings share the first search."""
         tried = [self.settings(), *self.alternative_settings()]
         first = self.retriever.search(queries, max(settings["documents"] for settings in tried), candidates).numbers
         for settings in tried:

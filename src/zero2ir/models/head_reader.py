@@ -1,4 +1,4 @@
-"""A reader that an encoder with heads brings."""
+"""A reader that uses the answer head of a multitask encoder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from zero2ir.models.capabilities import Updatable
 
 
 class HeadReader(Updatable, Reader):
-    """Proposes the span that an encoder's head likes most; it learned to when the encoder was trained.
+    """Extracts the span that the encoder's answer head scores highest; the head is trained with the encoder.
 
     Args:
-        encoder: the role of the encoder, which has heads.
+        encoder: the role of the multitask encoder.
     """
 
     kind = "head_reader"
@@ -33,10 +33,10 @@ class HeadReader(Updatable, Reader):
         return self.with_network(corpus.encoder(self.encoder))
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        return self  # it reads texts, whatever stands in the collection
+        return self  # it does not depend on the collection
 
     def with_network(self, network: MultitaskEncoder) -> Self:
-        """Itself, with an encoder at hand."""
+        """Sets the encoder and returns itself."""
         self.network = network
         return self
 

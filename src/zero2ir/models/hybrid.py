@@ -1,4 +1,4 @@
-"""Several retrievers as one: a weighted sum of their scores, made comparable."""
+"""Hybrid retrieval: the weighted sum of several retrievers' normalised scores."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -25,31 +25,30 @@ from zero2ir.models.ranking import (
     with_reference_sample,
 )
 
-MAX_COMPETITORS = 100  # that an example's positive is compared with when weights are learned
-MIN_WEIGHT = 1e-3  # the least weight that has a logarithm
+MAX_COMPETITORS = 100  # negatives of an example when weights are learned
+MIN_WEIGHT = 1e-3  # lower weights are raised to this before the logarithm
 
 
 class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     """Adds up the normalised scores of several retrievers.
 
-    A document that one of them did not return gets, by z-score, the mean score of all documents that this one did not
-    return: 0 where they do not match at all, else what is to be expected below the depth; by min-max and reciprocal
-    rank it gets 0. A retriever that finds nothing for a query adds nothing to it.
+    With z-scores, a document that a retriever did not return gets the mean score of all documents that it did not
+    return: 0 if they do not match, else the expected score below the depth. With min-max and reciprocal rank it gets
+    0. A retriever without results for a query adds nothing.
 
     Args:
         retrievers: two or more.
-        weights: one a retriever, at least 0; they are divided by their sum.
+        weights: one fusion weight per retriever, at least 0; they are divided by their sum.
         normalization: "z-score", "min-max" or "reciprocal-rank".
-        depth: how many documents each retriever contributes.
-        steps: the grid of weights worth trying has multiples of 1 / ``steps``.
-        min_weight: the least that the grid gives any retriever. On ten queries drawn 200 times from the train queries
-            of pydocs, scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and
-            lost more where the draw misled; with conf/model/full.yaml, 0.1 lost 0.003 on scifact, and 0.2 nothing.
-        feedback_weights: how much of the weight of feedback each retriever takes, 0 to 1; all of it where None.
-        learning: what learns from examples: "retrievers", each one by itself, or "weights", too, by logistic regression
+        depth: number of documents per retriever.
+        steps: the grid of fusion weights has multiples of 1 / ``steps``.
+        min_weight: the lowest weight in the grid. On ten queries drawn 200 times from the train queries of pydocs,
+            scifact and nfcorpus, weights down to 0 were never better on average than those from 0.2, and lost more
+            on unlucky draws; with conf/model/full.yaml, 0.1 lost 0.003 on scifact, and 0.2 nothing.
+        feedback_weights: each retriever's factor on the feedback weight, 0 to 1; None for 1.
+        learning: "retrievers" trains each one by itself; "weights" also fits the fusion weights by logistic regression
             on the normalised scores.
-        penalty: of the squared distance between learned and given weights, for "weights". Ten queries learn little
-            more than the given weights: see ``learned_weights``.
+        penalty: of the squared distance between learned and initial weights; see ``learned_weights``.
 
     Source: z-score and min-max fusion as in Montague and Aslam, CIKM 2001, doi:10.1145/502585.502657; reciprocal rank
     fusion (k = 60) by Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114.
@@ -101,7 +100,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Moves each retriever's query as far as that one takes part, and fuses."""
+        """Moves each retriever's query by its feedback weight, and fuses the rankings."""
         depth, scored = self._scope(candidates)
         rankings = [
             search_with_feedback(part, queries, documents, weight * share, depth, scored)
@@ -116,7 +115,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return [retriever.search(queries, depth, scored) for retriever in self.retrievers]
 
     def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
-        """How deep each retriever searches, and among what."""
+        """Returns each retriever's depth and candidates."""
         if candidates is None:
             return min(self.depth, self.n_documents), None
         scored = with_reference_sample(candidates, self.n_documents)
@@ -138,7 +137,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return fused_rows._replace(agreement=ranking_agreement(rankings))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Scores texts on the scale of ``search``: normalised by what each retriever finds in the collection."""
+        """Scores texts on the scale of ``search``, normalised by each retriever's ranking of the collection."""
         totals = [np.zeros(len(texts), dtype=np.float32) for texts in candidates]
         for weight, retriever, ranking in zip(self.weights, self.retrievers, self._found(queries), strict=True):
             for row, (total, scores) in enumerate(zip(totals, retriever.score(queries, candidates), strict=True)):
@@ -149,7 +148,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
 
     @property
     def n_documents(self) -> int:
-        """How many documents are indexed."""
+        """Number of indexed documents."""
         return len(self.corpus.documents)
 
     def alternative_settings(self) -> list[dict[str, Any]]:
@@ -162,12 +161,12 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return [{**self.settings(), "weights": weights} for weights in grid if weights != self.weights]
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
+        """Returns the retrievers' parameters, and the logarithms of the fusion weights if they are learned."""
         own = {"weights": np.log(np.maximum(self.weights, MIN_WEIGHT))} if self.learning == "weights" else {}
         return super().parameters() | own
 
     def head_mask(self) -> dict[str, np.ndarray]:
-        """The weights alone, where they learn."""
+        """Selects the fusion weights alone if they are learned."""
         return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head_mask()
 
     def with_initialization(self, initialization: Initialization) -> Self:
@@ -181,13 +180,13 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """As every sweep, but the retrievers search once for all settings."""
+        """Yields each setting's ranking; the retrievers search once for all settings."""
         rankings = self._found(queries, candidates)
         for settings in [self.settings(), *self.alternative_settings()]:
             yield settings, self.with_settings(settings)._fuse(rankings, k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets each retriever learn that can, and then the weights, where they learn."""
+        """Trains each retriever that can learn, and then the fusion weights if they are learned."""
         if not weighted_examples(examples):
             return None
         learned = [learn(retriever, examples, seed) for retriever in self.retrievers]
@@ -200,24 +199,24 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return hybrid
 
     def _learn_weights(self, examples: Sequence[Example]) -> Self:
-        """Learns weights on each example's positive beside the best ones that are not its query's positives."""
+        """Fits the fusion weights on each example's positive against the best documents that are not positives."""
         positives: dict[str, set[int]] = {}
         for example in examples:
             positives.setdefault(example.query, set()).add(example.positive)
         spreads = dict(zip(positives, self._spreads(list(positives)), strict=True))
-        given = np.array(self.weights) / sum(self.weights)
+        initial = np.array(self.weights) / sum(self.weights)
         tables = []
         for example in examples:
-            spread, known = spreads[example.query], positives[example.query]
-            best_first = np.argsort(-(given @ spread), kind="stable")[: MAX_COMPETITORS + len(known)]
-            rivals = [number for number in best_first if number not in known][:MAX_COMPETITORS]
-            tables.append(spread[:, [example.positive, *rivals]].T)
+            spread, relevant = spreads[example.query], positives[example.query]
+            best_first = np.argsort(-(initial @ spread), kind="stable")[: MAX_COMPETITORS + len(relevant)]
+            negatives = [number for number in best_first if number not in relevant][:MAX_COMPETITORS]
+            tables.append(spread[:, [example.positive, *negatives]].T)
         penalty = self.initialization.penalty(self.penalty, "weights")
-        weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
+        weights = learned_weights(tables, np.array([example.weight for example in examples]), initial, penalty)
         return self.with_params(weights=weights)
 
     def _spreads(self, queries: Sequence[str]) -> list[np.ndarray]:
-        """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
+        """Returns (n_retrievers, n_documents) normalised scores of each query."""
         rankings = self._found(queries)
         return [
             np.stack(
@@ -238,14 +237,14 @@ def fused(
     k: int,
     candidates: np.ndarray | None = None,
 ) -> Ranking:
-    """The ranking of one query, by the weighted mean of several rankings' normalised scores.
+    """Fuses several rankings of one query by the weighted mean of their normalised scores.
 
     Args:
-        references: one a ranking.
+        references: one per ranking.
         weights: of the rankings.
         n_documents: of the collection.
         normalization: of the scores.
-        k: how many documents to return.
+        k: number of documents to return.
         candidates: the numbers of the documents to rank; None for all.
     """
     total = np.zeros(n_documents)
@@ -254,7 +253,7 @@ def fused(
         total += weight * reference.spread(n_documents, normalization)
         found[reference.numbers] |= weight > 0
     total /= sum(weights)
-    # Also of documents that nobody found; where candidates are ranked, not all others were looked at.
+    # Unretrieved documents count, too; with candidates, only the reference sample has scores.
     mean, deviation = moments(total if candidates is None else total[reference_sample(n_documents)])
     ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
     return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
@@ -263,19 +262,19 @@ def fused(
 def learned_weights(
     tables: Sequence[np.ndarray], counts: np.ndarray, initial: np.ndarray, penalty: float | np.ndarray
 ) -> list[float]:
-    """Weights by logistic regression: how likely each example's positive is the one among its rivals.
+    """Fits fusion weights by logistic regression of each example's positive against its negatives.
 
     Ten queries drawn 15 times from the train queries of scifact and nfcorpus, with two or three retrievers, moved
     nDCG@10 by -0.003 to +0.003 on average at a penalty of 2, and lowered it by 0.001 to 0.028 at 0.5 and less.
 
     Args:
-        tables: one (1 + n_rivals, n_retrievers) table of normalised scores an example, the positive first.
-        counts: (n_examples,) how much each counts, at least 0.
-        initial: (n_retrievers,) the weights to stay near to; they sum to 1.
+        tables: one (1 + n_negatives, n_retrievers) table of normalised scores per example, the positive first.
+        counts: (n_examples,) the examples' weights, at least 0.
+        initial: (n_retrievers,) the initial weights, which sum to 1.
         penalty: of the squared distance from ``initial``, (n_retrievers,) or the same for all.
 
     Returns:
-        Weights of at least 0 that sum to 1; the given ones where the regression leaves nothing.
+        Weights of at least 0 that sum to 1; ``initial`` if all fitted weights are 0.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
@@ -290,5 +289,5 @@ def learned_weights(
             slope = slope - each * (table[0] - np.exp(log_likely) @ table)
         return value, slope
 
-    found = minimize(loss, initial, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(initial)).x
-    return [float(weight) for weight in (found / found.sum() if found.sum() > 0 else initial)]
+    fitted = minimize(loss, initial, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(initial)).x
+    return [float(weight) for weight in (fitted / fitted.sum() if fitted.sum() > 0 else initial)]

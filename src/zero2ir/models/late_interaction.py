@@ -1,4 +1,4 @@
-"""Late interaction: several vectors a text, and each of the query's looks for the nearest of the document's."""
+"""Late interaction: several vectors per text, scored by MaxSim."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -36,31 +36,30 @@ from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 
 IndexType = Literal["exact", "graph"]
-MAX_BLOCK_PRODUCTS = 1 << 22  # inner products held at once
-QUERIES_PER_PASS = 32  # that share one pass over the documents
-FEEDBACK_CLUSTERS = 24  # of the vectors of the documents that a query is moved toward ...
-FEEDBACK_VECTORS = 10  # ... of which the rarest count
+MAX_BLOCK_PRODUCTS = 1 << 22  # inner products in memory at once
+QUERIES_PER_PASS = 32  # queries that share a pass over the documents
+FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
+FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
 
 class LateInteraction(EncoderBased):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
-    Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
-    scored, with ``index_type="graph"`` those that hold one of the token vectors nearest to one of the query's.
+    Exact search scores all documents. With a first stage its best documents are scored; with ``index_type="graph"``
+    the documents of the token vectors nearest to the query's.
 
     Args:
-        encoder: the role of the encoder, "late_interaction" for token vectors or "sentences" for one vector a sentence
-            and one a query.
-        learning: what learns from examples: "adapter" is a linear map of the query's token vectors, which leaves the
-            documents' as they are and takes seconds; "encoder" trains the whole network and encodes every document
-            again.
+        encoder: the role of the encoder, "late_interaction" for token vectors or "sentences" for one vector per
+            sentence and one per query.
+        learning: "adapter" learns a linear map of the query's token vectors, in seconds and without encoding documents
+            again; "encoder" fine-tunes the network and encodes every document again.
         first_stage: a retriever whose best documents are scored; None for none.
         index_type: without a first stage, "exact" or "graph".
         depth: documents of the first stage, or with "graph" the nearest token vectors of each of the query's.
-        exact_limit: exact search refuses more token vectors; of 192 dimensions, 20 million take 4 GB and seconds a
-            query.
-        adapter: how the adapter learns.
-        fit: how the encoder learns.
+        exact_limit: maximum number of token vectors for exact search; 20 million of 192 dimensions take 4 GB and
+            seconds per query.
+        adapter: settings of the adapter's training.
+        fit: settings of the encoder's training.
 
     Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
     """
@@ -84,9 +83,7 @@ class LateInteraction(EncoderBased):
         if index_type not in get_args(IndexType):
             raise ValueError(f"index_type={index_type!r}; choose one of {', '.join(get_args(IndexType))}")
         if first_stage is not None and index_type != "exact":
-            raise ValueError(
-                f"index_type={index_type!r} stands beside a first stage, which finds the candidates; leave one out"
-            )
+            raise ValueError(f"index_type={index_type!r} and a first stage both select the candidates; leave one out")
         if depth < 1:
             raise ValueError(f"depth={depth}; take at least 1")
         self.encoder = encoder
@@ -118,8 +115,8 @@ class LateInteraction(EncoderBased):
         vectors = len(self.documents.vectors)
         if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
             raise InputError(
-                f"late_interaction: {vectors} token vectors, and exact search takes exact_limit={self.exact_limit}; "
-                "give it a first stage, choose index_type=graph, or raise exact_limit"
+                f"late_interaction: {vectors} token vectors are more than exact_limit={self.exact_limit}; "
+                "add a first stage, choose index_type=graph, or raise exact_limit"
             )
 
     def _sampled(self) -> Self:
@@ -128,7 +125,7 @@ class LateInteraction(EncoderBased):
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
-        """Token vectors, through the adapter where one was learned; the lengths of a query's add up to 1."""
+        """Returns token vectors, mapped by the adapter if one was learned; the norms of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
         vectors = tokens.vectors if self.map is None else apply_adapter(tokens.vectors, self.map)
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
@@ -146,10 +143,10 @@ class LateInteraction(EncoderBased):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Vectors that stand for the documents, and are rare elsewhere, join the query's.
+        """Adds the documents' cluster centroids that are rare in the collection to the query's vectors.
 
-        Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; for its k-means Ward's clusters,
-        which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
+        Source: ColBERT-PRF, Wang et al., ICTIR 2021, arXiv 2106.11251, section 3; with Ward's deterministic clusters
+        instead of k-means, and with 1 - mean MaxSim on a sample instead of a token's inverse document frequency.
         """
         if candidates is None and self.first_stage is not None:
             candidates = _found(search_with_feedback(self.first_stage, queries, documents, weight, self.depth))
@@ -158,7 +155,7 @@ class LateInteraction(EncoderBased):
         return self._nearest(Tokens.concatenate(moved, encoded.vectors), candidates, k)
 
     def _moved(self, query: np.ndarray, documents: np.ndarray, weight: float) -> np.ndarray:
-        """(n_vectors, dimension) a query's vectors and those of documents, by weight."""
+        """Returns (n_vectors, dimension), a query's vectors and those of documents, by weight."""
         kept = documents[documents != NO_DOCUMENT]
         if not len(kept):
             return query
@@ -180,15 +177,15 @@ class LateInteraction(EncoderBased):
         )
 
     def _pass(self, k: int) -> MicroBatcher[np.ndarray, Ranking]:
-        """Ranks all documents; queries of several threads share a pass over them, which costs more than a query."""
+        """Returns what ranks all documents; queries of several threads share a pass over the documents."""
         if k not in self._passes:
-            documents = self.documents  # copies of this share the passes, as long as they have the same documents
-            made = MicroBatcher[np.ndarray, Ranking](
+            documents = self.documents  # copies with the same documents share the passes
+            batcher = MicroBatcher[np.ndarray, Ranking](
                 lambda queries: rank_by_maxsim(queries, documents, k),
                 lambda ranking, places: ranking.select_queries(np.asarray(places)),
                 RLock(),
             )
-            self._passes.setdefault(k, made)
+            self._passes.setdefault(k, batcher)
         return self._passes[k]
 
     def _candidates(self, encoded: Tokens, candidates: Candidates | None, row: int) -> np.ndarray:
@@ -199,7 +196,7 @@ class LateInteraction(EncoderBased):
         return np.unique(np.searchsorted(self.documents.starts, nearest, side="right") - 1)
 
     def _ranked(self, query: Tokens, candidates: np.ndarray, k: int) -> Ranking:
-        """Ranks the candidates; what is usual among all documents is measured on a sample of them."""
+        """Ranks the candidates; mean and deviation come from the reference sample."""
         scores = np.zeros((1, len(self.documents.lengths)), dtype=np.float32)
         found = np.zeros(scores.shape, dtype=bool)
         if len(candidates):
@@ -215,7 +212,7 @@ class LateInteraction(EncoderBased):
         return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """The adapter's map; a network that learns has none that could be set without encoding everything again."""
+        """Returns the adapter's map; none for a network, whose new parameters require encoding all documents."""
         if self.learning == "encoder":
             return super().parameters()
         dimension = self.documents.vectors.shape[1]
@@ -223,7 +220,7 @@ class LateInteraction(EncoderBased):
         return super().parameters() | own
 
     def head_mask(self) -> dict[str, np.ndarray]:
-        """The map's diagonal: how much each dimension of a query's vectors counts."""
+        """Selects the map's diagonal, the weight of each dimension of the query's vectors."""
         own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
         return super().head_mask() | own
 
@@ -233,7 +230,7 @@ class LateInteraction(EncoderBased):
         return changed
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
+        """Learns by a contrastive loss against the examples' positives and negatives; trains the first stage, too."""
         if not (useful := weighted_examples(examples)):
             return None
         learned = with_parts(self, [learn(part, useful, seed) or part for part in parts(self)])
@@ -272,7 +269,7 @@ class LateInteraction(EncoderBased):
 
 
 def _found(ranking: Ranking) -> list[np.ndarray]:
-    """The documents of each query that a ranking holds."""
+    """Returns the document numbers of each query of a ranking."""
     return [row[row != NO_DOCUMENT] for row in ranking.numbers]
 
 
@@ -282,7 +279,7 @@ def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> 
     Args:
         queries: (n_vectors, dimension) float32 each; at least one query.
         documents: at least one vector each.
-        k: how many are kept.
+        k: the length of the ranking.
     """
     parts = [queries[at : at + QUERIES_PER_PASS] for at in range(0, len(queries), QUERIES_PER_PASS)]
     return concatenate_rankings([top_k(maxsim(Tokens.concatenate(part, part[0]), documents), k) for part in parts])
@@ -291,10 +288,10 @@ def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     """Sums, over each query's vectors, the greatest inner product with a vector of the document.
 
-    The products of all vectors are taken block by block and reduced over the documents' ragged rows: nothing is padded.
+    Works block by block on the documents' ragged rows, without padding.
 
     Args:
-        queries: a query without a vector scores 0 everywhere.
+        queries: a query without vectors scores 0 everywhere.
         documents: at least one vector each.
 
     Returns:
@@ -306,7 +303,7 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     at, rows = 0, max(1, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors)))
     while at < len(documents.lengths):
         end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
-        end = max(end, at + 1)  # a document that is longer than a block is one
+        end = max(end, at + 1)  # a document that exceeds a block is a block of its own
         start, stop = documents.starts[at], documents.starts[end]
         products = documents.floats(start, stop) @ queries.vectors.T  # -> (n_block, n_vectors)
         nearest = np.maximum.reduceat(products, documents.starts[at:end] - start, axis=0)
@@ -316,11 +313,11 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
 
 
 def ward_centroids(vectors: np.ndarray, most: int) -> np.ndarray:
-    """The means of like vectors, by Ward's method on cosines.
+    """Clusters vectors by Ward's method on cosines and returns the clusters' means.
 
     Args:
         vectors: (n, dimension) float32 unit vectors.
-        most: clusters.
+        most: maximum number of clusters.
 
     Returns:
         (at most ``most``, dimension) float32 unit vectors.

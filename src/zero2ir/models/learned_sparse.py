@@ -39,16 +39,16 @@ class LearnedSparse(EncoderBased):
 
     Args:
         encoder: the role of the encoder.
-        queries: "inference-free" weighs the terms that stand in a query by a table and runs no network; "network"
-            encodes a query as a document is, and weighs its terms by the same table.
-        learning: what learns from examples: "terms" is a factor for each term of a query, which leaves the documents as
-            they are and takes seconds; "encoder" trains the network and encodes every document again.
-        terms: how the factors learn.
-        fit: how the encoder learns.
-        feedback_terms: how many terms of the documents join a query that is moved toward them.
+        queries: "inference-free" weights a query's terms by a table and runs no network; "network" encodes a query as
+            a document, and multiplies the weights by the same table.
+        learning: "terms" learns a factor for each query term, in seconds and without encoding documents again;
+            "encoder" fine-tunes the network and encodes every document again.
+        terms: settings of the factors' fit.
+        fit: settings of the encoder's training.
+        feedback_terms: number of document terms that feedback adds to a query.
 
     Raises:
-        ValueError: there are no such queries.
+        ValueError: ``queries`` is unknown.
     """
 
     kind = "learned_sparse"
@@ -79,7 +79,7 @@ class LearnedSparse(EncoderBased):
         return self._over(corpus, corpus.encoder(self.encoder).with_documents(rows), rows)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
+        """Encodes the new documents; known terms keep their importance, new terms get theirs from the new documents."""
         rows = append_documents(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
         return copy(self)._over(corpus, self.network.with_documents(rows), rows)
 
@@ -91,7 +91,7 @@ class LearnedSparse(EncoderBased):
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> csr_matrix:
-        """(n_queries, n_terms) float32 weights, with the factors where they were learned."""
+        """Returns (n_queries, n_terms) float32 weights, times the factors if they were learned."""
         if self.queries == "network":
             weighed = self._as_queries(self.network.encode(queries))
         else:
@@ -101,16 +101,13 @@ class LearnedSparse(EncoderBased):
         return weighed
 
     def _as_queries(self, rows: csr_matrix) -> csr_matrix:
-        """Documents' rows with each weight times the term's importance."""
+        """Returns documents' rows with each weight times the term's importance."""
         weighed = rows.copy()
         weighed.data *= self.network.lexicon.importance[weighed.indices]
         return weighed
 
     def top_terms(self, text: str, n: int = 20) -> list[tuple[str, float]]:
-        """The terms that a document with this text is found by, the heaviest first, as (term, weight times importance).
-
-        "##" before a term says that it continues a word.
-        """
+        """Returns a text's ``n`` heaviest terms as (term, weight times importance); "##" marks continued words."""
         row = self._as_queries(self.network.encode([text]))
         order = np.lexsort((row.indices, -row.data))[:n]
         names = self.network.terms(row.indices[order])
@@ -127,15 +124,12 @@ class LearnedSparse(EncoderBased):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Rocchio's move: the query's weights and the mean of the documents', on one scale, by weight.
-
-        Source: Rocchio 1971.
-        """
+        """Mixes the query's and the documents' mean weights on one scale (Rocchio 1971)."""
         moved = [self._moved(*pair, weight) for pair in zip(self.encode_queries(queries), documents, strict=True)]
         return self._ranked(csr_matrix(vstack(moved)), k, candidates) if moved else self.search(queries, k)
 
     def _moved(self, query: csr_matrix, documents: np.ndarray, weight: float) -> csr_matrix:
-        """(1, n_terms) a query's weights on their way to its documents' heaviest terms, as long as it was."""
+        """Returns (1, n_terms), a query's weights moved toward its documents' heaviest terms, of the query's norm."""
         kept = documents[documents != NO_DOCUMENT]
         if not len(kept):
             return query
@@ -155,7 +149,7 @@ class LearnedSparse(EncoderBased):
         return concatenate_rankings(parts)
 
     def _scores(self, queries: csr_matrix) -> np.ndarray:
-        """(n_queries, n_documents) float32, reading the postings of each query's terms alone."""
+        """Returns (n_queries, n_documents) float32 from the postings of each query's terms."""
         scores = np.zeros((queries.shape[0], self.postings.shape[0]), dtype=np.float32)
         for row in range(queries.shape[0]):
             query = queries[[row]]
@@ -171,20 +165,20 @@ class LearnedSparse(EncoderBased):
         ]
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """The factors; a network that learns has none that could be set without encoding everything again."""
+        """Returns the factors; none for a network, whose new parameters require encoding all documents."""
         if self.learning == "encoder":
             return {}
         return {"factors": np.ones(self.rows.shape[1], np.float32) if self.factors is None else self.factors}
 
     def head_mask(self) -> dict[str, np.ndarray]:
-        """All factors: there are few of them in ten queries."""
+        """Selects all factors: ten queries have few terms."""
         return {name: np.ones_like(value) for name, value in self.parameters().items()}
 
     def with_initialization(self, initialization: Initialization) -> Self:
         return copy_with(self, factors=initialization.parameters.get("factors"), initialization=initialization)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Learns by contrast with the other examples' positives and with each one's negatives."""
+        """Learns by a contrastive loss against the other examples' positives and each example's negatives."""
         if not (useful := weighted_examples(examples)):
             return None
         return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)

@@ -1,4 +1,4 @@
-"""A reader that learns nothing: question terms, and what the question asks for."""
+"""A zero-shot reader: nearness to question terms, and the answer type of the question."""
 
 import math
 from collections import Counter
@@ -14,17 +14,14 @@ from zero2ir.data.languages import tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import Reader
 
-PROXIMITY_DECAY_WORDS = 12.0  # words: so far from a question's term its pull falls to 1/e
-LENGTH_NORMALIZATION = (
-    0.8  # 1 takes the mean of a span's words, 0 their sum; on xquad F1 0.28, 0.22 with 1, 0.22 with 0.4
-)
+PROXIMITY_DECAY_WORDS = 12.0  # distance in words at which a question term's influence falls to 1/e
+LENGTH_NORMALIZATION = 0.8  # 0 sums over a span's words, 1 averages; on xquad F1 0.28, 0.22 with 1, 0.22 with 0.4
 
 
 class LexicalReader(Reader):
-    """Proposes the run of words that stands nearest to the question's rare terms and is of the kind that is asked for.
+    """Extracts the span nearest to the question's rare terms that has the question's answer type.
 
-    It learns nothing. Kinds (a name, a number, a date) are told by English question words; in other languages the
-    nearness alone decides.
+    English question words determine the type (name, number, date); in other languages nearness alone decides.
 
     Source: the sliding window with distances of Richardson et al., EMNLP 2013, "MCTest", section 4.1; answer types as
     in Hirschman et al., ACL 1999, doi:10.3115/1034678.1034731, section 3.
@@ -34,12 +31,12 @@ class LexicalReader(Reader):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
-        vars(self).pop("_rarity", None)  # of the documents that were indexed before
+        vars(self).pop("_rarity", None)  # cached for the previous documents
         return self
 
     @cached_property
     def _rarity(self) -> dict[str, float]:
-        """The logarithm of how rare a stem is in the collection."""
+        """The inverse document frequency of each stem, log(1 + n_documents / frequency)."""
         counts = Counter(stem for stems in tokenize(self.corpus.contents) for stem in set(stems))
         return {stem: math.log(1 + len(self.corpus.contents) / count) for stem, count in counts.items()}
 
@@ -50,17 +47,14 @@ class LexicalReader(Reader):
         ]
 
     def values(self, query: str, text: str) -> np.ndarray:
-        """(n_spans,) how much evidence the words of each span have for their number."""
+        """Returns (n_spans,), each span's evidence, normalised by its length."""
         near, fits, own = self.evidence(query, text).T
         worth = np.concatenate([[0.0], np.cumsum(near * (1 + fits) * (1 - own))])
         first, behind = parse_text(text).spans.T
         return (worth[behind] - worth[first]) / (behind - first) ** LENGTH_NORMALIZATION
 
     def evidence(self, query: str, text: str) -> np.ndarray:
-        """(n_words, 3): how near each word is to the question's terms, whether it is of the kind, whether it is one.
-
-        Nearness is the share of the question's rarity that is near.
-        """
+        """Returns (n_words, 3): nearness to the question's terms (0 to 1), of the answer type, is a question term."""
         words = parse_text(text)
         n = len(words.stems)
         terms = {stem: self._rarity.get(stem, math.log(1 + len(self.corpus.contents))) for stem in stems_of(query)}
@@ -78,14 +72,14 @@ class LexicalReader(Reader):
 
 
 def _distances(places: np.ndarray, n: int) -> np.ndarray:
-    """(n,) how far each of 0, 1, ... is from the nearest of some places, which are sorted."""
+    """Returns (n,), the distance of each of 0, 1, ... from the nearest of the sorted places."""
     here = np.arange(n)
     behind = np.searchsorted(places, here).clip(max=len(places) - 1)
     return np.minimum(np.abs(here - places[behind]), np.abs(here - places[np.maximum(behind - 1, 0)]))
 
 
 def best_span(text: str, values: np.ndarray) -> Span:
-    """The span of a text with the highest of its (n_spans,) values; the first of equals."""
+    """Returns the span of a text with the highest of the (n_spans,) values, the first of ties."""
     if not len(values):
         return NO_SPAN
     words = parse_text(text)
@@ -95,5 +89,5 @@ def best_span(text: str, values: np.ndarray) -> Span:
 
 
 def stems_of(text: str) -> set[str]:
-    """The stems of a text without stop words."""
+    """Returns the stems of a text without stop words."""
     return set(tokenize([text])[0])

@@ -1,4 +1,4 @@
-"""A reranker that asks a language model for the order of several candidates at once."""
+"""Listwise reranking: a language model orders several candidates at once."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Listwise(LLMReranker):
-    """Asks for the order of some candidates at once, in a window that slides from the last to the first.
+    """Orders the candidates of a window that slides from the last to the first.
 
-    An incomplete order is completed by the order that came in; an unusable one leaves that as it was. Both are counted
-    in the language model's usage. The score is the place in the order at the end.
+    Candidates missing from an answer keep their order behind the others; an unusable answer changes nothing. The
+    language model's usage counts both. The score is the final position.
 
     Args:
-        words: a text is cut after so many words in the prompt.
-        demonstrations: how many are shown once something was learned.
-        window: candidates in one prompt, at least 2.
-        step: by how many candidates the window moves, at most ``window``.
+        words: maximum words of a text in the prompt.
+        demonstrations: number of demonstrations once trained.
+        window: candidates per prompt, at least 2.
+        step: number of candidates that the window moves, at most ``window``.
 
     Source: Sun et al. 2023 (RankGPT), arXiv 2304.09542, sections 3.2 and 3.3.
     """
@@ -36,7 +36,7 @@ class Listwise(LLMReranker):
     def __init__(self, words: int = 40, demonstrations: int = 2, window: int = 6, step: int = 3) -> None:
         super().__init__(words, demonstrations)
         if window < 2 or not 1 <= step <= window:
-            raise ValueError(f"window={window}, step={step}; order at least 2 candidates, and step over at most all")
+            raise ValueError(f"window={window}, step={step}; window must be at least 2, and step between 1 and window")
         self.window = window
         self.step = step
 
@@ -51,35 +51,38 @@ class Listwise(LLMReranker):
                 [leading_words(candidates[row][number], self.words) for number in orders[row][part]]
                 for row, part in zip(rows, parts, strict=True)
             ]
-            found = self._permutations([queries[row] for row in rows], texts)
-            for row, part, permutation in zip(rows, parts, found, strict=True):
+            permutations = self._permutations([queries[row] for row in rows], texts)
+            for row, part, permutation in zip(rows, parts, permutations, strict=True):
                 if permutation is not None:
                     orders[row][part] = orders[row][part][permutation]
                     answered[row] = True
-        return [_falling(order) if known else _unknown(order) for order, known in zip(orders, answered, strict=True)]
+        return [
+            _falling(order) if usable else np.full(len(order), np.nan, dtype=np.float32)
+            for order, usable in zip(orders, answered, strict=True)
+        ]
 
     def _permutations(self, queries: Sequence[str], texts: Sequence[Sequence[str]]) -> list[list[int] | None]:
-        """The order of each window's texts as places in it; None where the answer is of no use."""
+        """Returns the order of each window's texts as positions in it; None for an unusable answer."""
         inputs = [
             {"documents": list(window), "query": leading_words(query, self.words)}
             for query, window in zip(queries, texts, strict=True)
         ]
-        writer = order_writer(self._shown(), self.window, self.prompt.instruction)
+        writer = order_writer(self._demos(), self.window, self.prompt.instruction)
         answers = self.language_model.map(writer, inputs, "ordering")
-        found = []
+        orders = []
         for answer, window in zip(answers, texts, strict=True):
             order, whole = parse_permutation(str(getattr(answer, "order", "")), len(window))
-            if order is None and hasattr(answer, "toDict"):  # a failure was counted when it came
+            if order is None and hasattr(answer, "toDict"):  # an LMFailure is already counted
                 self.language_model.usage.add(failures=1)
             elif order is not None and not whole:
                 self.language_model.usage.add(repaired=1)
-            found.append(order)
-        return found
+            orders.append(order)
+        return orders
 
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """A relevant document among its negatives, which keep the order that they are shown in."""
+        """Draws orders with the relevant document first and its negatives in the order of the prompt."""
         rows = []
         for example in one_a_query([one for one in examples if one.negatives], rng)[:number]:
             numbers = [example.positive, *example.negatives[: self.window - 1]]
@@ -92,12 +95,12 @@ class Listwise(LLMReranker):
 
 
 def order_writer(demos: Sequence[Mapping[str, Any]], window: int, instruction: str) -> "dspy.Predict":
-    """The DSPy program that orders some documents.
+    """Returns the DSPy program that orders documents.
 
     Args:
         demos: demonstrations with documents, query and order.
-        window: the most documents that it is asked about.
-        instruction: what is asked for, and in which form.
+        window: maximum number of documents in a prompt.
+        instruction: the task and the form of the answer.
     """
     import dspy
 
@@ -112,41 +115,37 @@ def order_writer(demos: Sequence[Mapping[str, Any]], window: int, instruction: s
 
 
 def order_text(order: Sequence[int]) -> str:
-    """Places from 0 as an order in words: [1, 0] is "[2] > [1]"."""
+    """Formats positions from 0 as an order: [1, 0] is "[2] > [1]"."""
     return " > ".join(f"[{place + 1}]" for place in order)
 
 
 def parse_permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
-    """Reads an order of ``n`` texts, and whether it was whole.
+    """Reads an order of ``n`` texts.
 
-    A place that comes twice counts once, one that does not exist not at all, and those left out follow as they stood.
+    Repeated and invalid positions are dropped; missing ones follow in their previous order.
 
     Returns:
-        The places from 0, best first, and True where nothing had to be put right; (None, False) where no place exists.
+        The positions from 0, best first, and whether the answer was complete; (None, False) without a valid position.
     """
     named = [int(digits) - 1 for digits in re.findall(r"\d{1,9}", answer)]
-    known = list(dict.fromkeys(place for place in named if 0 <= place < n))
-    if not known:
+    valid = list(dict.fromkeys(place for place in named if 0 <= place < n))
+    if not valid:
         return None, False
-    return known + [place for place in range(n) if place not in known], sorted(named) == list(range(n))
+    return valid + [place for place in range(n) if place not in valid], sorted(named) == list(range(n))
 
 
 def windows(n: int, window: int, step: int) -> list[slice]:
-    """The windows over ``n`` candidates, from the last to the first; none where there is nothing to order."""
-    found: list[slice] = []
+    """Returns the windows over ``n`` candidates, from the last to the first; none for fewer than 2 candidates."""
+    slices: list[slice] = []
     end = n
-    while n > 1 and (not found or found[-1].start > 0):
-        found.append(slice(max(0, end - window), end))
+    while n > 1 and (not slices or slices[-1].start > 0):
+        slices.append(slice(max(0, end - window), end))
         end -= step
-    return found
+    return slices
 
 
 def _falling(order: np.ndarray) -> np.ndarray:
-    """(n,) float32, the higher the earlier a number stands in the order."""
+    """Returns (n,) float32 scores that decrease along the order."""
     scores = np.zeros(len(order), dtype=np.float32)
     scores[order] = np.arange(len(order), 0, -1)
     return scores
-
-
-def _unknown(order: np.ndarray) -> np.ndarray:
-    return np.full(len(order), np.nan, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What rerankers that ask a language model have in common."""
+"""The base of rerankers that use a language model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,15 +14,15 @@ from zero2ir.models.prompted import Prompted
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-LETTERS_PER_WORD = 10  # a text without spaces is cut, too
+LETTERS_PER_WORD = 10  # limits texts without spaces
 
 
 class LLMReranker(Learnable, Updatable, Prompted, Reranker):
-    """What both have in common: a prompt, whose demonstrations come from the judgments, and how it is saved.
+    """A reranker that prompts a language model, with demonstrations from the judgments once trained.
 
     Args:
-        words: a text is cut after so many words in the prompt.
-        demonstrations: how many are shown once something was learned; before, none is.
+        words: maximum words of a text in the prompt.
+        demonstrations: number of demonstrations once trained; untrained it has none.
     """
 
     role = "reranker"
@@ -32,7 +32,7 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
         if words < 1 or demonstrations < self.min_demonstrations:
             raise ValueError(
                 f"words={words}, demonstrations={demonstrations}; "
-                f"show at least 1 word and {self.min_demonstrations} demonstrations"
+                f"take at least 1 word and {self.min_demonstrations} demonstrations"
             )
         self.words = words
         self.demonstrations = demonstrations
@@ -46,11 +46,11 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
 
     @property
     def language_model(self) -> "LanguageModel":
-        """The one that is asked."""
+        """The corpus's language model."""
         return self.corpus.require_language_model()
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Shows some of the examples as demonstrations, unless its prompt was chosen."""
+        """Draws demonstrations from the examples, unless the prompt was optimized."""
         if self.prompt.optimized:
             return None
         drawn = self.draw_demonstrations(weighted_examples(examples), self.demonstrations, np.random.default_rng(seed))
@@ -59,18 +59,18 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
     def _text(self, number: int) -> str:
         return leading_words(self.corpus.contents[number], self.words)
 
-    def _shown(self) -> list[dict[str, Any]]:
-        """The demonstrations as they are shown: with their queries cut."""
+    def _demos(self) -> list[dict[str, Any]]:
+        """Returns the demonstrations for the prompt, with their queries cut."""
         return [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
 
 
 def leading_words(text: str, words: int) -> str:
-    """A text's first words."""
+    """Returns a text's first words."""
     return " ".join(text[: 2 * LETTERS_PER_WORD * words].split()[:words])[: LETTERS_PER_WORD * words]
 
 
 def one_a_query(examples: Sequence[Example], rng: np.random.Generator) -> list[Example]:
-    """The examples in random order, those of a query that came before at the end."""
+    """Returns the examples in random order, one per query first and the rest behind them."""
     mixed = [examples[place] for place in rng.permutation(len(examples))]
     first: dict[str, Example] = {}
     for example in mixed:

@@ -1,4 +1,4 @@
-"""Dense retrieval by an encoder with heads: it ranks, and answers and classifies by what the heads learned."""
+"""Dense retrieval by a multitask encoder, whose heads also answer questions and classify."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -20,16 +20,14 @@ from zero2ir.models.vector_index import Precision
 
 
 class Multitask(Dense, MultitaskRetriever):
-    """Ranks as ``Dense`` does, and can be asked for more: passages, an answer, the class of a query or of a document.
+    """Ranks as ``Dense`` does, and finds passages and answers, and classifies queries and documents.
 
     Args:
-        encoder: the role of the encoder, which has heads.
-        learning: what learns from judged queries: "adapter" is a linear map on the queries' side; "encoder" trains the
-            network on all tasks again, judged queries among the rows of each, and encodes every document again.
-        adapter: how the adapter learns.
-        fit: how the encoder learns on.
-        vectors: as for ``Dense``.
-        exact_limit: as for ``Dense``.
+        encoder: the role of the multitask encoder.
+        learning: "adapter" as for ``Dense``; "encoder" fine-tunes the network on all tasks, with the judged queries
+            among the rows of each, and encodes every document again.
+        fit: settings of the encoder's training.
+        adapter, vectors, exact_limit: as for ``Dense``.
     """
 
     kind = "multitask"
@@ -55,12 +53,10 @@ class Multitask(Dense, MultitaskRetriever):
         return self._with_network(train_multitask(self.corpus.documents, start, self.fit, seed, judged=examples))
 
     def reader(self) -> Reader | None:
-        """The head that points to answers, where it was taught."""
-        return (
-            HeadReader(self.encoder).with_network(self.network)
-            if "answer" in self.network.heads.trained_tasks
-            else None
-        )
+        """Returns the reader of the answer head; None if that is untrained."""
+        if "answer" not in self.network.heads.trained_tasks:
+            return None
+        return HeadReader(self.encoder).with_network(self.network)
 
     def notes(self) -> dict[str, str]:
         heads = self.network.heads
@@ -71,25 +67,25 @@ class Multitask(Dense, MultitaskRetriever):
         }
 
     def task_functions(self) -> dict[str, TaskFunction]:
-        """What its heads learned."""
-        known: dict[TaskName, TaskFunction] = {
+        """Returns the functions of the trained heads."""
+        functions: dict[TaskName, TaskFunction] = {
             "passages": self._passages,
             "answer": self._answer,
             "classify_query": lambda query, documents, k: self._class_of("classify_query", query, k),
             "classify_document": lambda query, documents, k: self._class_of("classify_document", query, k),
         }
-        return {task: ask for task, ask in known.items() if task in self.network.heads.trained_tasks}
+        return {task: ask for task, ask in functions.items() if task in self.network.heads.trained_tasks}
 
     def _texts(self, query: str, documents: Sequence[str] | None, k: int) -> tuple[list[str], list[str]]:
-        """The ids and texts of the given documents, by their places; of the first ones for the query otherwise."""
+        """Returns the ids and texts of ``documents``, whose ids are their positions; if None, of the best ``k``."""
         if documents is not None:
             return [str(number) for number in range(len(documents))], list(documents)
         numbers = [number for number in self.search([query], k).numbers[0] if number != NO_DOCUMENT]
-        found = [self.corpus.documents[number] for number in numbers]
-        return [document.doc_id for document in found], [document.content for document in found]
+        retrieved = [self.corpus.documents[number] for number in numbers]
+        return [document.doc_id for document in retrieved], [document.content for document in retrieved]
 
     def _passages(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
-        """The best passages of the first documents."""
+        """Returns the best passages of the documents."""
         ids, texts = self._texts(query, documents, k)
         words = self.network.heads.passage_words
         places = [(number, *place) for number, text in enumerate(texts) for place in pieces(text, words)]
@@ -104,7 +100,7 @@ class Multitask(Dense, MultitaskRetriever):
         }
 
     def _answer(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
-        """What stands in the first document, and in the others."""
+        """Returns the answer of the first document, and those of all documents."""
         ids, texts = self._texts(query, documents, k)
         (spans,) = self.network.find_answers([query], [texts])
         first = spans[0] if spans else NO_SPAN

@@ -1,4 +1,4 @@
-"""One retriever's scores made comparable with another's."""
+"""Score normalisation for fusion."""
 
 from typing import Literal, NamedTuple
 
@@ -12,13 +12,13 @@ MAX_DEVIATIONS = 3.0  # deviations below the mean
 
 
 class ScoreStatistics(NamedTuple):
-    """What one retriever found for one query: that which scores are compared with.
+    """One retriever's ranking for one query, by which scores are normalised.
 
     Attributes:
         numbers: (n_found,) document numbers.
         scores: (n_found,) float64 scores, descending.
         mean: of the scores of all documents.
-        deviation: of the same.
+        deviation: standard deviation of the same.
     """
 
     numbers: np.ndarray
@@ -28,21 +28,22 @@ class ScoreStatistics(NamedTuple):
 
     @classmethod
     def from_ranking(cls, ranking: Ranking, row: int) -> "ScoreStatistics":
-        """One row of a ranking."""
+        """Reads one row of a ranking."""
         kept = ranking.numbers[row] != NO_DOCUMENT
         scores = ranking.scores[row][kept].astype(np.float64)
         return cls(ranking.numbers[row][kept], scores, float(ranking.mean[row]), float(ranking.deviation[row]))
 
     def normalize(self, scores: np.ndarray, how: Normalization) -> np.ndarray:
-        """Makes scores comparable with another retriever's.
+        """Normalises scores.
 
         Args:
             scores: (n,) higher is better.
-            how: z-score to deviations above the mean of the collection, min-max so that the found ones lie in 0..1,
-                reciprocal-rank to 1 / (60 + rank among the found); equal scores share the best rank.
+            how: z-score gives deviations above the collection's mean, min-max maps the ranking's scores to 0..1,
+                reciprocal-rank gives 1 / (60 + rank in the ranking), where ties share the best rank.
 
         Returns:
-            (n,) float64; where all scores of the collection are equal 0 by z-score, where all found are, 1 by min-max.
+            (n,) float64; z-scores are 0 if all scores of the collection are equal, and min-max gives 1 if all scores of
+            the ranking are.
         """
         if how == "reciprocal-rank":
             return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.scores, -scores.astype(np.float64)))
@@ -52,11 +53,10 @@ class ScoreStatistics(NamedTuple):
         return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
 
     def missing(self, n_documents: int, how: Normalization) -> float:
-        """The normalised score of a document that was not returned.
+        """Returns the normalised score of a document that is not in the ranking.
 
-        By z-score that of the mean of them all. Where the collection's mean was estimated on a sample, its error grows
-        with the documents for each one left out; so it is no better than the last one found, nor further below the mean
-        than ``MAX_DEVIATIONS`` deviations.
+        The z-score is that of the mean of all such documents. Since the collection's mean may be estimated on a sample,
+        this mean is at most the ranking's lowest score, and at most ``MAX_DEVIATIONS`` below the collection's mean.
         """
         left_out = n_documents - len(self.numbers)
         if how != "z-score" or not left_out:
@@ -66,7 +66,7 @@ class ScoreStatistics(NamedTuple):
         return float(self.normalize(np.array([mean]), how)[0])
 
     def spread(self, n_documents: int, how: Normalization) -> np.ndarray:
-        """(n_documents,) the normalised scores of all documents, those left out among them; 0 where none was found."""
+        """Returns (n_documents,), the normalised scores of all documents; 0 for an empty ranking."""
         if not len(self.scores):
             return np.zeros(n_documents)
         spread = np.full(n_documents, self.missing(n_documents, how))

@@ -1,4 +1,4 @@
-"""A reranker that asks a language model about each candidate alone."""
+"""Pointwise reranking: a language model judges each candidate alone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ MAX_GRADE = 3
 
 
 class Pointwise(LLMReranker):
-    """Asks whether each candidate is relevant: the score is the probability of yes against no.
+    """Scores each candidate by the language model's probability that it is relevant, yes against no.
 
-    An endpoint that gives no log-probabilities is asked for a grade instead. A candidate without a usable answer is
-    not scored, and counted in the language model's usage.
+    An endpoint without log-probabilities gives a grade instead. A candidate without a usable answer gets no score, and
+    counts as a failure in the language model's usage.
 
     Args:
-        words: a text is cut after so many words in the prompt.
-        demonstrations: how many are shown once something was learned, half of them relevant.
+        words: maximum words of a text in the prompt.
+        demonstrations: number of demonstrations once trained, half of them relevant.
 
     Source: Nogueira et al. 2020, arXiv 2003.06713, for the probability of a token; Sachan et al. and Zhuang et al.
     2023, arXiv 2310.14122, for yes and no, and for grades.
@@ -50,27 +50,25 @@ class Pointwise(LLMReranker):
         scores = np.zeros(0, dtype=np.float32)
         if inputs:
             logprobs = "logprobs" in self.language_model.lm.supported_params
-            judge = relevance_judge(self._shown(), logprobs, self.prompt.instruction)
+            judge = relevance_judge(self._demos(), logprobs, self.prompt.instruction)
             answers = self.language_model.map(judge, inputs, "judging")
             scores = np.array([self._opinion(answer) for answer in answers], dtype=np.float32)
         return split_scores(scores, candidates)
 
     def _opinion(self, answer: "dspy.Prediction | LMFailure") -> float:
         value = parse_relevance(answer)
-        if math.isnan(value) and hasattr(answer, "toDict"):  # a failure was counted when it came
+        if math.isnan(value) and hasattr(answer, "toDict"):  # an LMFailure is already counted
             self.language_model.usage.add(failures=1)
         return value
 
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """As many relevant as not relevant ones, in random order; of different queries where there are enough."""
+        """Draws as many relevant as irrelevant documents, in random order, from different queries if possible."""
         contrasted = [example for example in examples if example.negatives]
         first = one_a_query(contrasted, rng)
         count = min(len(first), number // 2)
-        rows = []
-        for example in first[:count]:
-            rows.append((example.query, example.positive, True))
+        rows = [(example.query, example.positive, True) for example in first[:count]]
         for example in (first[count:] + first)[:count]:
             rows.append((example.query, int(rng.choice(example.negatives)), False))
         return [
@@ -82,12 +80,12 @@ class Pointwise(LLMReranker):
 def relevance_judge(
     demos: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
 ) -> "dspy.Predict":
-    """The DSPy program that judges one document: yes or no with log-probabilities, or a grade.
+    """Returns the DSPy program that judges one document: yes or no with log-probabilities, or a grade.
 
     Args:
         demos: demonstrations with query, document and relevant (bool).
-        logprobs: whether the endpoint can tell them.
-        question: one about a document and a query that yes or no answers.
+        logprobs: whether the endpoint supports log-probabilities.
+        question: a yes-no question about a document and a query.
     """
     import dspy
 
@@ -118,7 +116,7 @@ def relevance_judge(
 
 
 def parse_relevance(answer: "dspy.Prediction | LMFailure") -> float:
-    """What an answer says, 0 (not relevant) to 1; NaN where it says neither yes nor no."""
+    """Reads the relevance of an answer, 0 to 1; NaN if it is neither yes nor no."""
     if (grade := getattr(answer, "grade", None)) is not None:
         return float(grade) / MAX_GRADE
     content = (getattr(answer, "logprobs", None) or {}).get("content")

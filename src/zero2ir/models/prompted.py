@@ -1,4 +1,4 @@
-"""What a language model in a model is told before each question, and how that is changed."""
+"""The prompts of models that use a language model."""
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -19,12 +19,12 @@ PromptTask = Literal["judge", "order", "rewrite", "translate"]
 
 
 class PartPrompt(NamedTuple):
-    """What the language model is told and shown before each question.
+    """A prompt.
 
     Attributes:
-        instruction: what to do.
-        demos: demonstrations, JSON; each names the "query" that it gives away.
-        optimized: whether it was searched for: learning leaves it as it is.
+        instruction: the task.
+        demos: demonstrations, JSON; each has the "query" whose judgment it reveals.
+        optimized: whether a prompt search chose it; learning then keeps it.
     """
 
     instruction: str
@@ -32,28 +32,28 @@ class PartPrompt(NamedTuple):
     optimized: bool = False
 
     def without(self, queries: Collection[str]) -> "PartPrompt":
-        """The same without the demonstrations that give some queries away."""
+        """Returns the prompt without the demonstrations of some queries."""
         return self._replace(demos=tuple(row for row in self.demos if row["query"] not in queries))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON, for a model's state."""
+        """Returns the prompt as JSON."""
         return {**self._asdict(), "demos": [dict(row) for row in self.demos]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
-        """Reads what ``as_dict`` made."""
+        """Reads the result of ``as_dict``."""
         return cls(state["instruction"], tuple(state["demos"]), state["optimized"])
 
 
 class Prompted(Model):
-    """A model that asks a language model.
+    """A model that uses a language model.
 
     Attributes:
-        task: what it asks for.
-        role: what reports call it.
-        instruction: in the words of the model itself, where nobody gives others.
-        demonstrations: a parameter: how many are shown once something was learned.
-        prompt: what the language model is told at present.
+        task: the task of the language model.
+        role: its name in reports.
+        instruction: the default instruction.
+        demonstrations: parameter, the number of demonstrations once trained.
+        prompt: the current prompt.
     """
 
     task: ClassVar[PromptTask]
@@ -68,14 +68,14 @@ class Prompted(Model):
             cls.prompt = PartPrompt(cls.instruction)
 
     def with_prompt(self, prompt: PartPrompt) -> Self:
-        """An indexed copy that asks with another prompt."""
+        """Returns an indexed copy with another prompt."""
         return copy_with(self, prompt=prompt)
 
     @abstractmethod
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """At most so many of the examples as demonstrations, JSON."""
+        """Draws at most ``number`` of the examples as demonstrations, JSON."""
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -87,14 +87,14 @@ class Prompted(Model):
 
 
 def prompted_parts(model: Model) -> dict[str, Prompted]:
-    """What in a model asks a language model, by role; of a part, with its number in front: "0.reranker"."""
+    """Returns the nested models that use a language model, by role; those of a part with its number: "0.reranker"."""
     beside = [one for one in nested_models(model) if not isinstance(one, Retriever)]
     own = {one.role: one for one in [*beside, model] if isinstance(one, Prompted)}
     return by_part([prompted_parts(part) for part in parts(model)]) | own
 
 
 def with_prompts(model: ModelT, prompts: Mapping[str, PartPrompt]) -> ModelT:
-    """An indexed copy that asks with these prompts, by the names of ``prompted_parts``; others stay."""
+    """Returns an indexed copy with these prompts, by the names of ``prompted_parts``; other prompts stay."""
     if not prompts:
         return model
     numbers = iter(range(len(parts(model))))
@@ -109,40 +109,41 @@ def with_prompts(model: ModelT, prompts: Mapping[str, PartPrompt]) -> ModelT:
 
 
 def leakage_free_retrievers(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
-    """Who may be measured on which queries: nobody on one that its own prompts give away.
+    """Returns a retriever for each query whose prompts hold no demonstration of that query.
 
     Args:
         retriever: indexed.
         queries: n texts.
 
     Returns:
-        The retriever as it is with the places of the queries that it shows to no language model, and for each other
-        query the retriever without the demonstrations of that query.
+        The retriever itself with the positions of the queries that are in no prompt, and for each other query a copy
+        without the demonstrations of that query.
     """
     prompts = {name: part.prompt for name, part in prompted_parts(retriever).items()}
-    shown = {row["query"] for prompt in prompts.values() for row in prompt.demos}
-    as_it_is = [place for place, query in enumerate(queries) if query not in shown]
+    demonstrated = {row["query"] for prompt in prompts.values() for row in prompt.demos}
+    others = [place for place, query in enumerate(queries) if query not in demonstrated]
     left_out = [
         (with_prompts(retriever, {name: prompt.without([query]) for name, prompt in prompts.items()}), [place])
         for place, query in enumerate(queries)
-        if query in shown
+        if query in demonstrated
     ]
-    return [*([(retriever, as_it_is)] if as_it_is else []), *left_out]
+    return [*([(retriever, others)] if others else []), *left_out]
 
 
 def search_without_leakage(
     retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None = None
 ) -> Ranking:
-    """As ``Retriever.search``, but no query is asked with a prompt that gives it away."""
+    """Searches as ``Retriever.search`` does, but without the demonstrations of the query itself."""
     if not queries:
         return retriever.search(queries, k, candidates)
-    asked = leakage_free_retrievers(retriever, queries)
+    retrievers = leakage_free_retrievers(retriever, queries)
     rankings = [
         one.search(
             [queries[place] for place in places],
             k,
             None if candidates is None else [candidates[place] for place in places],
         )
-        for one, places in asked
+        for one, places in retrievers
     ]
-    return concatenate_rankings(rankings).select_queries(np.argsort([place for _, places in asked for place in places]))
+    order = np.argsort([place for _, places in retrievers for place in places])
+    return concatenate_rankings(rankings).select_queries(order)

@@ -16,19 +16,17 @@ from zero2ir.models.wrapper import Wrapper
 
 
 class Reranked(Tunable, Wrapper):
-    """The first documents of a retriever, put in a new order by a reranker; the others follow as they were.
+    """Reranks the first documents of a retriever; the others follow in the retriever's order.
 
-    The reranker's scores are put on the retriever's scale, with the mean and the deviation that the retriever's have
-    over the candidates of a query, and both are added by weight. A candidate that the reranker could not score counts
-    with the retriever's score alone.
+    The reranker's scores are scaled to the mean and deviation of the retriever's scores of a query's candidates, and
+    the weighted mean of both ranks them. A candidate that the reranker cannot score keeps the retriever's score.
 
     Args:
         retriever: any.
         reranker: any.
-        depth: how many candidates are reranked: the budget of a query.
-        weight: of the reranker, 0 (the retriever's order stays, and nothing is asked) to 1 (its order alone).
-        alternatives: other weights worth trying when judgments are there. Whether it pays at all is always tried:
-            every choice starts from weight 0.
+        depth: number of reranked candidates per query.
+        weight: of the reranker, 0 (the retriever alone; the reranker does not run) to 1 (the reranker alone).
+        alternatives: other weights to try on judgments; weight 0 is always the default of tuning.
     """
 
     kind = "reranked"
@@ -73,7 +71,7 @@ class Reranked(Tunable, Wrapper):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Moves the retriever's query; the reranker sees the query as it is."""
+        """Moves the retriever's query; the reranker sees the original query."""
         moved = search_with_feedback(self.retriever, queries, documents, weight, max(k, self.depth + 1), candidates)
         return self._reranked(queries, moved).cut(k)
 
@@ -81,7 +79,7 @@ class Reranked(Tunable, Wrapper):
         return self._reordered(ranking, self._judged(queries, ranking)) if self.weight else ranking
 
     def _judged(self, queries: Sequence[str], ranking: Ranking) -> list[np.ndarray]:
-        """The reranker's scores of the candidates, a row a query."""
+        """Returns the reranker's scores of each query's candidates."""
         contents = self.corpus.contents
         candidates = [
             [contents[number] for number in row[: self.depth] if number != NO_DOCUMENT] for row in ranking.numbers
@@ -94,25 +92,26 @@ class Reranked(Tunable, Wrapper):
             if (n := len(opinion)) < 2:
                 continue
             mixed = self._above_the_rest(self._mixed(ranking.scores[row, :n], opinion), ranking.scores[row, n:])
-            order = np.lexsort((ranking.numbers[row, :n], -mixed))  # after the move, whose rounding can make equals
+            order = np.lexsort((ranking.numbers[row, :n], -mixed))  # last, since rounding can produce ties
             numbers[row, :n] = ranking.numbers[row, :n][order]
             scores[row, :n] = mixed[order]
         return ranking._replace(numbers=numbers, scores=scores)
 
     def _mixed(self, scores: np.ndarray, opinion: np.ndarray) -> np.ndarray:
-        """(n,) float32: the retriever's scores and the reranker's by weight, on the retriever's scale."""
+        """Returns (n,) float32, the weighted mean of both scores on the retriever's scale."""
         own = scores.astype(np.float64)
-        given = np.isfinite(opinion)
+        scored = np.isfinite(opinion)
         other = own.copy()
-        if given.sum() > 1:  # as the retriever scores the same candidates; where those tie, all; where all do, by 1
-            centre, spread = moments(own[given])
+        if scored.sum() > 1:  # the scale of the same candidates; if those tie, of all candidates, or else 1
+            centre, spread = moments(own[scored])
             spread = spread or moments(own)[1] or 1.0
-            other[given] = _standardised(opinion[given].astype(np.float64)) * spread + centre
+            mean, deviation = moments(opinion[scored].astype(np.float64))
+            other[scored] = (opinion[scored].astype(np.float64) - mean) / (deviation or 1.0) * spread + centre
         return ((1 - self.weight) * own + self.weight * other).astype(np.float32)
 
     @staticmethod
     def _above_the_rest(mixed: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Moves the candidates' scores above those that follow, so that the ranking stays in order."""
+        """Shifts the candidates' scores above those of the documents that follow."""
         following = rest[np.isfinite(rest)]
         if not len(following):
             return mixed
@@ -130,7 +129,7 @@ class Reranked(Tunable, Wrapper):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """The retriever's own order first, then each weight; both are asked once for all of them."""
+        """Yields the retriever's own ranking first, then each weight's; retriever and reranker run once."""
         ranking = self.retriever.search(queries, max(k, self.depth + 1), candidates)
         judged = self._judged(queries, ranking)
         yield {"weight": 0.0}, ranking.cut(k)
@@ -139,7 +138,7 @@ class Reranked(Tunable, Wrapper):
                 yield settings, self.with_settings(settings)._reordered(ranking, judged).cut(k)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets both learn."""
+        """Trains the retriever and the reranker."""
         learned = learn(self.retriever, examples, seed), learn(self.reranker, examples, seed)
         if learned == (None, None):
             return None
@@ -148,10 +147,5 @@ class Reranked(Tunable, Wrapper):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         reranked = super().load(folder, corpus)
-        reranked.reranker.corpus = corpus.with_encoders(encoders(reranked.retriever))  # it may go on learning
+        reranked.reranker.corpus = corpus.with_encoders(encoders(reranked.retriever))  # for further training
         return reranked
-
-
-def _standardised(scores: np.ndarray) -> np.ndarray:
-    mean, deviation = moments(scores)
-    return (scores - mean) / (deviation or 1.0)

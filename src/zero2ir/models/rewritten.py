@@ -1,4 +1,4 @@
-"""Query rewriting around any retriever: a language model writes a passage that would answer, and that is searched."""
+"""Query rewriting around any retriever: search with a passage that a language model writes as an answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -20,20 +20,19 @@ RewriteMethod = Literal["off", "query2doc", "hyde"]
 
 
 class Rewritten(Tunable, Wrapper, Prompted):
-    """Searches with what a language model would expect to find.
+    """Searches with a passage that a language model writes as an answer to the query.
 
     "query2doc" searches with the query, repeated so that its terms keep their weight, and the passage; "hyde" with the
-    passage alone; "off" with the query alone, and asks nothing. A query without a usable answer stays as it is.
+    passage alone; "off" with the query alone, without the language model. A query without a usable answer stays.
 
     Args:
         retriever: any.
         method: "off", "query2doc" or "hyde".
-        repeat: how often "query2doc" repeats the query.
-        max_tokens: the passage's length.
-        words: a demonstrated passage is cut after so many words.
-        demonstrations: (query, relevant document) pairs that are shown once something was learned; before, none is.
-        alternatives: other styles worth trying when judgments are there. Whether it pays at all is always tried: every
-            choice starts from "off".
+        repeat: number of repetitions of the query by "query2doc".
+        max_tokens: maximum length of the passage.
+        words: maximum words of a demonstrated passage.
+        demonstrations: number of (query, relevant document) pairs in the prompt once trained.
+        alternatives: other methods to try on judgments; "off" is always the default of tuning.
 
     Source: Wang, Yang and Wei 2023 (Query2doc), arXiv 2303.07678, section 2; Gao et al. 2022 (HyDE), arXiv 2212.10496,
     section 3, with one passage.
@@ -93,17 +92,17 @@ class Rewritten(Tunable, Wrapper, Prompted):
         return self.retriever.score(self.rewrite(queries), candidates)
 
     def rewrite(self, queries: Sequence[str]) -> list[str]:
-        """What is searched with instead of each query."""
+        """Returns the text to search with for each query."""
         if self.method == "off":
             return list(queries)
         return self._combined(queries, self._passages(queries))
 
     def _passages(self, queries: Sequence[str]) -> list[str]:
-        """A passage for each query, asked for once where queries are equal; empty where there is no usable answer."""
+        """Returns a passage for each query, empty for an unusable answer; equal queries share one answer."""
         distinct = sorted({query for query in queries if query.strip()})
         inputs = [{"query": leading_words(query, self.words)} for query in distinct]
-        shown = [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
-        writer = passage_writer(shown, self.max_tokens, self.prompt.instruction)
+        demos = [{**row, "query": leading_words(row["query"], self.words)} for row in self.prompt.demos]
+        writer = passage_writer(demos, self.max_tokens, self.prompt.instruction)
         answers = self.corpus.require_language_model().map(writer, inputs, "rewriting")
         passage = {query: str(getattr(answer, "passage", "")) for query, answer in zip(distinct, answers, strict=True)}
         return [passage.get(query, "") for query in queries]
@@ -118,7 +117,7 @@ class Rewritten(Tunable, Wrapper, Prompted):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """The plain query first, then each style; the language model is asked once for all of them."""
+        """Yields "off" first, then each method; the language model runs once for all of them."""
         yield {"method": "off"}, self.retriever.search(queries, k, candidates)
         passages = self._passages(queries)
         for settings in [self.settings(), *self.alternative_settings()]:
@@ -127,19 +126,19 @@ class Rewritten(Tunable, Wrapper, Prompted):
                 yield settings, self.retriever.search(changed._combined(queries, passages), k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets the retriever learn, and shows queries with their relevant documents, unless its prompt was chosen."""
+        """Trains the retriever, and draws demonstrations unless the prompt was optimized."""
         retriever = learn(self.retriever, examples, seed)
         number = 0 if self.prompt.optimized else self.demonstrations
-        shown = self.draw_demonstrations(weighted_examples(examples), number, np.random.default_rng(seed))
-        if retriever is None and not shown:
+        demos = self.draw_demonstrations(weighted_examples(examples), number, np.random.default_rng(seed))
+        if retriever is None and not demos:
             return None
-        prompt = self.prompt if self.prompt.optimized else self.prompt._replace(demos=tuple(shown))
+        prompt = self.prompt if self.prompt.optimized else self.prompt._replace(demos=tuple(demos))
         return self.with_params(retriever=retriever or self.retriever).with_prompt(prompt)
 
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """One relevant document of each of some queries."""
+        """Draws queries with one relevant document each."""
         of_query: dict[str, int] = {}
         for place in rng.permutation(len(examples)):
             of_query.setdefault(examples[place].query, examples[place].positive)
@@ -149,18 +148,18 @@ class Rewritten(Tunable, Wrapper, Prompted):
         ]
 
 
-def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int, instruction: str) -> "dspy.Predict":
-    """The DSPy program that writes what a query shall be searched with.
+def passage_writer(demos: Sequence[Mapping[str, str]], max_tokens: int, instruction: str) -> "dspy.Predict":
+    """Returns the DSPy program that writes a passage for a query.
 
     Args:
         demos: demonstrations with query and passage.
-        max_tokens: the passage's length.
-        instruction: what is asked for.
+        max_tokens: maximum length of the passage.
+        instruction: the task.
     """
     import dspy
 
-    # Without the penalty a small model likes to go on and on in the same words.
+    # Without the penalty a small model tends to repeat itself.
     signature = dspy.Signature("query -> passage", instruction)
     writer = dspy.Predict(signature, frequency_penalty=0.5, max_tokens=max_tokens)
-    writer.demos = [dspy.Example(**row).with_inputs("query") for row in shown]
+    writer.demos = [dspy.Example(**row).with_inputs("query") for row in demos]
     return writer

@@ -1,4 +1,4 @@
-"""Smoothing around any retriever: documents that are alike answer alike."""
+"""Score smoothing over neighbouring documents around any retriever."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,24 +28,24 @@ from zero2ir.models.vector_index import build_vector_index, check_searchable
 from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
-NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents whose neighbours are sought at once
+NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents per batch of the neighbour search
 
 
 class Smoothed(Tunable, Wrapper):
-    """Moves each document's score toward the scores of the documents that are nearest to it.
+    """Moves each document's score toward the scores of its nearest documents.
 
-    A document is relevant more likely where its neighbours are. Unlike feedback this trusts no single document, and
-    runs no second search. Scores are z-scores over the collection, as a hybrid's. A neighbour counts by the square of
-    its cosine.
+    A document is more likely to be relevant if its neighbours are. Unlike feedback this depends on no single document
+    and needs no second search. Scores are z-scores over the collection, as in a hybrid. A neighbour's weight is the
+    square of its cosine.
 
     Args:
         retriever: any.
-        encoder: the role of the encoder whose vectors tell who is near.
-        neighbours: of each document, at least 1.
+        encoder: the role of the encoder whose embeddings define the neighbours.
+        neighbours: number of neighbours of a document, at least 1.
         weight: of the neighbours beside the document itself, 0 (no smoothing) to 1.
-        depth: how many documents of the retriever are seen.
-        alternatives: other (neighbours, weight) worth trying when judgments are there; weight 0 switches it off.
-        exact_limit: in more documents than that neighbours are found through a graph.
+        depth: number of the retriever's documents that are smoothed.
+        alternatives: other (neighbours, weight) to try on judgments; weight 0 switches smoothing off.
+        exact_limit: number of documents above which a graph finds the neighbours.
 
     Source: score regularisation, Diaz, CIKM 2005, doi:10.1145/1099554.1099722, one step of its iteration; the cluster
     hypothesis, van Rijsbergen 1979, chapter 3.
@@ -88,7 +88,7 @@ class Smoothed(Tunable, Wrapper):
         return self._shared()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """Neighbours are found anew among all documents, by the vectors of the part that has this encoder."""
+        """Finds the neighbours among all documents again, by the vectors of the part that has this encoder."""
         smoothed = super().with_corpus(corpus, kept_numbers)
         vectors = _vectors(smoothed, self.encoder)
         smoothed.near, smoothed.similarities = neighbours_of(vectors, self.near.shape[1], self.exact_limit)
@@ -119,7 +119,7 @@ class Smoothed(Tunable, Wrapper):
         return min(self.depth, len(self.near))
 
     def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
-        """How deep the retriever searches, and among what: the candidates and their neighbours."""
+        """Returns the retriever's depth and candidates, with their neighbours."""
         if candidates is None:
             return self._seen(), None
         scored = with_reference_sample(
@@ -146,7 +146,7 @@ class Smoothed(Tunable, Wrapper):
         return self
 
     def _smoothed_row(self, reference: ScoreStatistics, k: int, candidates: np.ndarray | None) -> Ranking:
-        """One query's documents with those whose neighbours were found; none where none was."""
+        """Ranks one query's retrieved documents and those with a retrieved neighbour."""
         near, shares = self.near[:, : self.neighbours], self.shares
         own = reference.spread(len(near), "z-score")
         around = np.einsum("dn,dn->d", own[near], shares)
@@ -172,12 +172,11 @@ class Smoothed(Tunable, Wrapper):
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """As every sweep, but the retriever searches once for all settings."""
+        """Yields each setting's ranking; the retriever searches once for all settings."""
         ranking = self.retriever.search(queries, *self._scope(candidates))
         for settings in [self.settings(), *self.alternative_settings()]:
             one = self.with_settings(settings)
-            found = one._smoothed(ranking, k, candidates) if one.weight else one.search(queries, k, candidates)
-            yield settings, found
+            yield settings, one._smoothed(ranking, k, candidates) if one.weight else one.search(queries, k, candidates)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -193,13 +192,10 @@ class Smoothed(Tunable, Wrapper):
 
 
 def shares(similarities: np.ndarray) -> np.ndarray:
-    """How much each neighbour counts, by the square of its cosine.
+    """Returns (n_documents, neighbours) float32 weights, the squared cosines divided by their sum per document.
 
     Args:
-        similarities: (n_documents, neighbours) cosines. A document that has no neighbour is its own.
-
-    Returns:
-        (n_documents, neighbours) float32; those of a document sum to 1.
+        similarities: (n_documents, neighbours) cosines; a document without neighbours is its own neighbour.
     """
     squares = np.square(similarities.astype(np.float32))
     squares[squares.sum(axis=1) == 0, 0] = 1.0
@@ -207,7 +203,7 @@ def shares(similarities: np.ndarray) -> np.ndarray:
 
 
 def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
-    """(n_documents, dimension) float32, the documents' vectors in the part that has this encoder.
+    """Returns (n_documents, dimension) float32, the documents' vectors of the part with this encoder.
 
     Raises:
         InputError: there is no such part.
@@ -217,20 +213,20 @@ def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
             return part.nearest.vectors[:]
         with suppress(InputError):
             return _vectors(part, encoder)
-    raise InputError(f"smoothed: no part of it holds the vectors of {encoder}; train it again with all documents")
+    raise InputError(f"smoothed: no part has the vectors of encoder {encoder}; train it again with all documents")
 
 
 def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The documents that are nearest to each document, itself left out.
+    """Finds the nearest other documents of each document.
 
     Args:
         vectors: (n_documents, dimension) float32 unit vectors.
-        most: how many.
-        exact_limit: in more documents than that they are found through a graph.
+        most: number of neighbours.
+        exact_limit: number of documents above which a graph is searched.
 
     Returns:
-        (n_documents, most) int32 numbers, the nearest first, and (n_documents, most) float16 cosines, at least 0; where
-        there are fewer, the rest are the document itself with cosine 0.
+        (n_documents, most) int32 numbers, the nearest first, and (n_documents, most) float16 cosines, at least 0; both
+        padded with the document itself and cosine 0.
     """
     n_documents = len(vectors)
     near = np.repeat(np.arange(n_documents, dtype=np.int32)[:, None], most, axis=1)

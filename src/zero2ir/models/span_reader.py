@@ -1,4 +1,4 @@
-"""A reader that learns: two linear maps over an encoder's token vectors tell where an answer starts and ends."""
+"""A trained reader: linear maps of an encoder's token vectors score the first and last word of an answer."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,20 +23,20 @@ from zero2ir.models.base import Reader, copy_with
 from zero2ir.models.capabilities import Learnable, Updatable
 from zero2ir.models.lexical_reader import LexicalReader, best_span
 
-VECTOR_CACHE_TEXTS = 10_000  # texts whose vectors are kept
-COMPONENT_SAMPLE = 200  # documents that tell the principal components
+VECTOR_CACHE_TEXTS = 10_000  # texts whose vectors are cached
+COMPONENT_SAMPLE = 200  # documents for the principal components
 FOLDS = 5
 HEAD_FILE = "head.safetensors"
 
 
 class SpanReaderSettings(Settings):
-    """How a span head learns.
+    """Settings of a span head's training.
 
     Attributes:
-        dimension: principal components of the token vectors that it sees.
+        dimension: number of principal components of the token vectors.
         penalty: of the head's squared weights. On xquad F1 is 0.289 with 3 and 10, 0.286 with 1, 0.266 with 0.3, and
             0.283 without a head.
-        negatives: texts without the answer beside each text that holds it.
+        negatives: number of texts without the answer per text with it.
     """
 
     dimension: Annotated[int, Field(ge=1)] = 16
@@ -45,13 +45,13 @@ class SpanReaderSettings(Settings):
 
 
 class SpanExample(NamedTuple):
-    """What one pair teaches.
+    """The training data of one (question, text) pair.
 
     Attributes:
-        features: (n_spans, n_features) of the spans of all texts that are shown.
-        values: (n_spans,) what the lexical reader gives them.
-        right: (n_spans,) bool, those that share most with an answer.
-        weight: how much it counts.
+        features: (n_spans, n_features) of the spans of the text and its negatives.
+        values: (n_spans,) the lexical reader's scores.
+        right: (n_spans,) bool, the spans of the highest F1 with an answer.
+        weight: of the pair.
     """
 
     features: np.ndarray
@@ -61,20 +61,18 @@ class SpanExample(NamedTuple):
 
 
 class SpanReader(Learnable, Updatable, Reader):
-    """Proposes the span whose first and last word a trained head likes most, beside what ``LexicalReader`` says of it.
+    """Extracts the span with the best score of a trained head plus the weighted score of ``LexicalReader``.
 
-    A word is seen as the mean of its tokens' vectors (principal components), and these times the question's mean; the
-    encoder stays as it is. Two linear maps of the first and of the last word, and the lexical reader's value by weight,
-    add up to a span's score. They are trained by one softmax over the spans of a text with the answer and of texts
-    without, so that scores of different texts compare; weights of 0, which the penalty keeps them near to, leave the
-    lexical reader's order as it is.
+    A word's features are the mean of its tokens' vectors (principal components), and this times the question's mean;
+    the encoder stays frozen. A span's score adds linear maps of its first and last word to the weighted lexical score.
+    Training takes one softmax over the spans of a text with the answer and of texts without it, so that scores of
+    different texts are comparable. Weights of 0, the centre of the penalty, give the lexical reader's order.
 
-    Where the pairs, cross-validated, show no gain in F1 over the lexical reader, and until something is learned, that
-    one reads alone.
+    The lexical reader alone is used until training, and if training shows no cross-validated gain in F1 over it.
 
     Args:
-        encoder: the role of the encoder whose token vectors it sees; a transformer.
-        fit: how it learns.
+        encoder: the role of the encoder, a transformer, that provides the token vectors.
+        fit: training settings.
 
     Source: first and last word as in Devlin et al. 2019, arXiv 1810.04805, section 4.2; one softmax over several texts
     as in Clark and Gardner 2018, arXiv 1710.10723, section 3.2; vectors without the question as in Seo et al. 2019,
@@ -99,12 +97,12 @@ class SpanReader(Learnable, Updatable, Reader):
         return self
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """The head and the components that it was learned with stay."""
+        """Keeps the head and the principal components that it was trained on."""
         return copy_with(self, corpus=corpus, lexical=LexicalReader().index(corpus))
 
     @property
     def words(self) -> "WordVectors":
-        """The vectors of words, by this corpus's principal components."""
+        """The word vectors by the corpus's principal components."""
         if self._words is None:
             self._words = WordVectors.from_corpus(self.corpus, self.encoder, self.fit.dimension)
         return self._words
@@ -112,7 +110,7 @@ class SpanReader(Learnable, Updatable, Reader):
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
         if self.head is None:
             return self.lexical.read(queries, candidates)
-        with BATCH_LOCK:  # the vectors of words are kept between texts
+        with BATCH_LOCK:  # the word vectors are cached
             self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
             return [
                 [best_span(text, self._values(query, text, self.head)) for text in texts]
@@ -120,23 +118,23 @@ class SpanReader(Learnable, Updatable, Reader):
             ]
 
     def _values(self, query: str, text: str, head: np.ndarray) -> np.ndarray:
-        """(n_spans,) the score of each span."""
+        """Returns the score of each span, (n_spans,)."""
         first, last = head[:-1].reshape(2, -1)
-        words, spans = self._seen(query, text), parse_text(text).spans
+        words, spans = self._features(query, text), parse_text(text).spans
         return (
             (words @ first)[spans[:, 0]] + (words @ last)[spans[:, 1] - 1] + head[-1] * self.lexical.values(query, text)
         )
 
-    def _seen(self, query: str, text: str) -> np.ndarray:
-        """(n_words, 2 * dimension) float32."""
-        vectors, asked = self.words.of_text(text), self.words.of_text(query)
-        question = asked.mean(axis=0) if len(asked) else np.zeros(vectors.shape[1], np.float32)
+    def _features(self, query: str, text: str) -> np.ndarray:
+        """Returns (n_words, 2 * dimension) float32."""
+        vectors, query_vectors = self.words.of_text(text), self.words.of_text(query)
+        question = query_vectors.mean(axis=0) if len(query_vectors) else np.zeros(vectors.shape[1], np.float32)
         return np.hstack([vectors, vectors * question])
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Learns from the examples with answers; None where there are none, or where learning does not pay."""
+        """Learns from the examples with answers; None if there are none, or if F1 does not gain."""
         if not (pairs := [pair for pair in weighted_examples(examples) if pair.answers]):
-            return None  # before the corpus is asked for an encoder, which that of a saved reader has not
+            return None  # the corpus of a loaded reader has no encoder
         lessons = self._lessons(pairs)
         pairs = [pair for pair, lesson in zip(pairs, lessons, strict=True) if lesson.right.any()]
         lessons = [lesson for lesson in lessons if lesson.right.any()]
@@ -145,7 +143,7 @@ class SpanReader(Learnable, Updatable, Reader):
         return copy_with(self, head=train_span_head(lessons, self.fit.penalty))
 
     def _improves(self, pairs: Sequence[Example], lessons: Sequence[SpanExample], seed: int) -> bool:
-        """Whether heads that did not learn from a question read it better, by F1, than the lexical reader does."""
+        """Whether the cross-validated F1 of the head is above the lexical reader's."""
         questions = sorted({pair.query for pair in pairs})
         if len(questions) < 2:
             return False
@@ -165,16 +163,16 @@ class SpanReader(Learnable, Updatable, Reader):
 
     def _lessons(self, pairs: Sequence[Example]) -> list[SpanExample]:
         contents = self.corpus.contents
-        shown = [
+        candidates = [
             [contents[number] for number in (pair.positive, *pair.negatives[: self.fit.negatives])] for pair in pairs
         ]
-        self.words.prepare([*(pair.query for pair in pairs), *(text for texts in shown for text in texts)])
-        return [self._lesson(pair, texts) for pair, texts in zip(pairs, shown, strict=True)]
+        self.words.prepare([*(pair.query for pair in pairs), *(text for texts in candidates for text in texts)])
+        return [self._lesson(pair, texts) for pair, texts in zip(pairs, candidates, strict=True)]
 
     def _lesson(self, pair: Example, texts: Sequence[str]) -> SpanExample:
         features, values = [], []
         for text in texts:
-            words, spans = self._seen(pair.query, text), parse_text(text).spans
+            words, spans = self._features(pair.query, text), parse_text(text).spans
             features.append(np.hstack([words[spans[:, 0]], words[spans[:, 1] - 1]]))
             values.append(self.lexical.values(pair.query, text))
         right = np.zeros(sum(map(len, values)), dtype=bool)
@@ -202,16 +200,16 @@ class SpanReader(Learnable, Updatable, Reader):
 
 
 def span_texts(text: str) -> list[str]:
-    """The spans of a text, as they stand there."""
+    """Returns the texts of the spans of a text."""
     words = parse_text(text)
     return [text[words.places[first, 0] : words.places[behind - 1, 1]] for first, behind in words.spans]
 
 
 class WordVectors:
-    """The vectors of a text's words: the means of their tokens', projected; those of a text are computed once.
+    """The projected means of the token vectors of a text's words, cached by text.
 
     Args:
-        network: gives a vector a token.
+        network: provides the token vectors.
         mean: (width,) of the vectors.
         components: (width, dimension), their principal components, each divided by its deviation.
     """
@@ -224,10 +222,10 @@ class WordVectors:
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, role: str, dimension: int) -> Self:
-        """By the principal components of a corpus.
+        """Computes the principal components on a sample of a corpus.
 
         Raises:
-            InputError: the encoder gives no vector a token.
+            InputError: the encoder has no token vectors.
         """
         network = corpus.encoder(role)
         if not hasattr(network, "model") or getattr(network.model[0], "auto_model", None) is None:
@@ -244,31 +242,31 @@ class WordVectors:
 
     @property
     def dimension(self) -> int:
-        """Of the projected vectors."""
+        """Dimension of the projected vectors."""
         return self.components.shape[1]
 
     def parts(self) -> dict[str, np.ndarray]:
-        """What makes it, beside the network."""
+        """Returns mean and components."""
         return {"mean": self.mean, "components": self.components}
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Computes the vectors of many texts at once."""
+        """Computes and caches the vectors of many texts."""
         wanted = dict.fromkeys(texts)
         new = [text for text in wanted if text not in self._kept]
         for text, rows in zip(new, _word_vectors(self.network, new), strict=True):
             self._kept[text] = ((rows - self.mean) @ self.components).astype(np.float16)
-        for text in wanted:  # what is asked for now goes last
+        for text in wanted:  # the oldest are dropped first
             self._kept.move_to_end(text)
         while len(self._kept) > max(VECTOR_CACHE_TEXTS, len(wanted)):
             self._kept.popitem(last=False)
 
     def of_text(self, text: str) -> np.ndarray:
-        """(n_words, dimension) float32, of a text that was prepared."""
+        """Returns (n_words, dimension) float32 of a prepared text."""
         return self._kept[text].astype(np.float32)
 
 
 def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.ndarray]:
-    """For each text (n_words, width) float32; a word behind the encoder's limit has the mean of all others."""
+    """Yields (n_words, width) float32 per text; a word beyond the encoder's maximum length gets the others' mean."""
     if not texts:
         return
     clean = readable(texts)
@@ -282,28 +280,28 @@ def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.nd
 
 
 def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(n_words, width): the mean of the vectors of each word's tokens."""
-    inside = offsets[:, 1] > offsets[:, 0]  # not the marks of beginning and end
+    """Returns (n_words, width), the mean of the vectors of each word's tokens."""
+    inside = offsets[:, 1] > offsets[:, 0]  # special tokens are empty
     word = np.searchsorted(places[:, 1], offsets[inside, 0], side="right")  # the first that ends behind the start
     starts = np.append(places[:, 0], np.iinfo(np.int64).max)
-    known = starts[word] < offsets[inside, 1]
+    overlaps = starts[word] < offsets[inside, 1]
     sums = np.zeros((len(places), vectors.shape[1]), dtype=np.float32)
     counts = np.zeros(len(places), dtype=np.float32)
-    np.add.at(sums, word[known], vectors[inside][known])
-    np.add.at(counts, word[known], 1)
-    seen = counts > 0
-    sums[seen] /= counts[seen, None]
-    if seen.any():
-        sums[~seen] = sums[seen].mean(axis=0)
+    np.add.at(sums, word[overlaps], vectors[inside][overlaps])
+    np.add.at(counts, word[overlaps], 1)
+    encoded = counts > 0
+    sums[encoded] /= counts[encoded, None]
+    if encoded.any():
+        sums[~encoded] = sums[encoded].mean(axis=0)
     return sums
 
 
 def train_span_head(lessons: Sequence[SpanExample], penalty: float) -> np.ndarray:
-    """Trains a span head: how likely each pair's right spans are the ones among all that are shown.
+    """Trains a span head by a softmax of each pair's right spans among all its spans.
 
     Args:
         lessons: at least one, each with a right span.
-        penalty: of the squared weights; the lexical reader's weight is free.
+        penalty: of the squared weights except the lexical reader's.
 
     Returns:
         (n_features + 1,) float32, the lexical reader's weight last.

@@ -26,9 +26,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     Args:
         k1: saturation of term frequency, at least 0.
         b: normalisation by document length, 0 to 1.
-        alternatives: other (k1, b) worth trying when judgments are there.
-        feedback_terms: how many terms of the documents join a query that is moved toward them.
-        language: of the documents, an ISO 639-1 code; "auto" finds it out.
+        alternatives: other (k1, b) to try on judgments.
+        feedback_terms: number of document terms that feedback adds to a query.
+        language: of the documents, an ISO 639-1 code; "auto" identifies it.
 
     Source: Robertson and Zaragoza 2009, doi:10.1561/1500000019; Kamphuis et al., ECIR 2020, for the variants.
     """
@@ -52,7 +52,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         self.language = language
 
     def tokens(self, texts: Sequence[str]) -> list[list[str]]:
-        """What is counted of each text."""
+        """Returns the terms of each text."""
         return tokenize(texts, self.known_language)
 
     def index(self, corpus: Corpus) -> Self:
@@ -64,17 +64,17 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return self._weighted()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """Counts the terms of the new documents alone; frequencies and lengths are those of all, as ever."""
+        """Counts the terms of the new documents only; document frequencies and lengths are those of all documents."""
         added = self.tokens(corpus.contents[len(kept_numbers) :])
-        stays = self.counts[kept_numbers]
-        left = np.flatnonzero(np.bincount(stays.indices, minlength=len(self.vocabulary)))
+        kept = self.counts[kept_numbers]
+        left = np.flatnonzero(np.bincount(kept.indices, minlength=len(self.vocabulary)))
         names = list(self.vocabulary)  # in the order of their numbers
         vocabulary = sorted({names[number] for number in left.tolist()} | {token for text in added for token in text})
         place = {token: number for number, token in enumerate(vocabulary)}
         moved = np.zeros(len(names), dtype=np.int32)
         moved[left] = [place[names[number]] for number in left.tolist()]
         shape = (len(kept_numbers), len(vocabulary))
-        old = csr_matrix((stays.data, moved[stays.indices], stays.indptr), shape=shape)
+        old = csr_matrix((kept.data, moved[kept.indices], kept.indptr), shape=shape)
         new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
         updated = copy(self)
         updated.vocabulary = place
@@ -83,16 +83,16 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     @property
     def n_documents(self) -> int:
-        """How many documents are indexed."""
+        """Number of indexed documents."""
         return self.counts.shape[0]
 
     @property
     def mean_length(self) -> float:
-        """Of the documents, in tokens."""
+        """Mean length of the documents, in tokens."""
         return float(self.counts.sum()) / max(1, self.n_documents)
 
     def _weighted(self) -> Self:
-        """Computes the weight of each term in each document; a collection without a single term stays empty."""
+        """Computes the weight of each term in each document; without any term there are no weights."""
         self.weights: Any = None
         if not self.vocabulary:
             return self
@@ -119,7 +119,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """RM3: the query's terms by their share in it, and the documents' most frequent ones by their mean share.
+        """RM3: interpolates the query's term distribution with that of the documents' most frequent terms.
 
         Source: Abdul-Jaleel et al., TREC 2004, "UMass at TREC 2004: Novelty and HARD", with equal document weights.
         """
@@ -134,7 +134,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
     def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
-        """(1, n_terms) the weights of a moved query's terms; they sum to the number of its tokens."""
+        """Returns (1, n_terms), the term weights of a moved query, which sum to the number of its tokens."""
         known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
         own = np.bincount(known, minlength=len(self.vocabulary)) / max(1, len(known))
         near = np.zeros(len(self.vocabulary))
@@ -154,7 +154,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         ]
 
     def _score(self, query: Sequence[str], text: Sequence[str]) -> float:
-        """BM25 of one text, with the collection's document frequencies and mean length."""
+        """Returns BM25 of one text by the collection's document frequencies and mean length."""
         length = self.k1 * (1 - self.b + self.b * len(text) / max(self.mean_length, 1e-9))
         total = 0.0
         for token in query:
@@ -195,12 +195,12 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
             retriever.counts = csr_matrix(parts, shape=retriever.counts.shape)
             retriever.weights.scores = {**scores, "num_docs": retriever.n_documents}
             retriever.weights.vocab_dict = retriever.vocabulary
-            retriever.weights.nonoccurrence_array = None  # Lucene's variant gives an absent term no score
+            retriever.weights.nonoccurrence_array = None  # Lucene's variant scores absent terms 0
         return retriever
 
 
 def _counts(ids: Sequence[Sequence[int]], n_terms: int) -> csr_matrix:
-    """(n_documents, n_terms) int32, how often each term stands in each document."""
+    """Returns (n_documents, n_terms) int32 term frequencies."""
     pointers = np.concatenate([[0], np.cumsum([len(one) for one in ids])]).astype(np.int64)
     flat = np.fromiter((number for one in ids for number in one), dtype=np.int32, count=int(pointers[-1]))
     counts = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointers), shape=(len(ids), n_terms))

@@ -1,4 +1,4 @@
-"""Surface matching across languages: numbers, names and cognates by their characters."""
+"""Character n-gram matching of numbers, names and cognates across languages."""
 
 import re
 import unicodedata
@@ -8,28 +8,27 @@ from zero2ir.errors import InputError
 from zero2ir.models.sparse import Sparse
 
 LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"}
-FOLDED = str.maketrans(LETTERS)  # letters that Unicode does not take apart
+FOLDED = str.maketrans(LETTERS)  # letters that Unicode does not decompose
 NGRAM_WORD = re.compile(r"\w+")
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
-SOUNDS = re.compile(rf"[^\x00-\x7f{HAN}]+")  # letters that say how a word sounds, beyond ASCII
+SOUNDS = re.compile(rf"[^\x00-\x7f{HAN}]+")  # phonetic letters beyond ASCII
 
 
 class CharacterNgrams(Sparse):
-    """BM25 over the characters of words, so that "revolución" finds "revolution", and "1521" finds "1521".
+    """BM25 over character n-grams of words, so that "revolución" matches "revolution".
 
-    Letters are compared without accents and case, those of other scripts as they are written in Latin ones, so that
-    "Москва" finds "Moskva". Chinese characters stay what they are unless that is asked for: "卡罗来纳" sounds like
-    "kaluolaina", which shares little with "Carolina", every other word becomes noise, and a Japanese text is not read
-    so. A number counts as a whole.
+    Accents and case are removed and other scripts transliterated, so that "Москва" matches "Moskva". Chinese characters
+    are not transliterated by default: "卡罗来纳" becomes "kaluolaina", which shares little with "Carolina", most words
+    become noise, and the reading is wrong for Japanese. A number is one token.
 
     Args:
         k1: saturation of frequency, at least 0.
         b: normalisation by document length, 0 to 1.
-        alternatives: other (k1, b) worth trying when judgments are there.
-        feedback_terms: how many n-grams of the documents join a query that is moved toward them.
+        alternatives: other (k1, b) to try on judgments.
+        feedback_terms: number of document n-grams that feedback adds to a query.
         lengths: of the shortest and of the longest n-gram.
-        pinyin: whether Chinese characters are written in Latin letters, too.
+        pinyin: whether to transliterate Chinese characters, too.
 
     Source: McNamee and Mayfield 2004, "Character N-Gram Tokenization for European Language Text Retrieval",
     doi:10.1023/B:INRT.0000009441.78971.be.
@@ -58,43 +57,38 @@ class CharacterNgrams(Sparse):
 
 
 def grams(text: str, lengths: Sequence[int]) -> list[str]:
-    """The n-grams of each word of a folded text, "_" being where it begins and ends; a number is one token."""
-    found = []
+    """Returns the n-grams of each word of a folded text, with "_" at its ends; a number is one token."""
+    tokens = []
     for word in NGRAM_WORD.findall(text):
         if word.isnumeric():
-            found.append(word)
+            tokens.append(word)
             continue
         marked = f"_{word}_"
         for length in range(lengths[0], lengths[1] + 1):
-            found += [marked[start : start + length] for start in range(len(marked) - length + 1)]
-    return found
+            tokens += [marked[start : start + length] for start in range(len(marked) - length + 1)]
+    return tokens
 
 
 def folded(text: str, pinyin: bool = False) -> str:
-    """Compatible forms as one, in Latin letters without accents and case.
+    """Normalises a text to Latin letters without accents and case.
 
     Args:
         text: any.
-        pinyin: whether Chinese characters are written in Latin letters, too.
+        pinyin: whether to transliterate Chinese characters, too.
 
     Raises:
-        InputError: there are letters of another script, and what writes them in Latin ones is not installed.
+        InputError: the text needs transliteration, and anyascii is not installed.
     """
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    whole = unicodedata.normalize("NFC", apart)  # an accent tells apart letters of other scripts
-    return (FOREIGN if pinyin else SOUNDS).sub(lambda found: _in_latin(found.group()), whole)
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    composed = unicodedata.normalize("NFC", decomposed)  # accents distinguish letters of other scripts
+    return (FOREIGN if pinyin else SOUNDS).sub(lambda match: _in_latin(match.group()), composed)
 
 
 def _in_latin(letters: str) -> str:
-    """Some letters beyond ASCII in its own; signs stay what they are."""
-    plain = _plain(letters)
+    """Removes accents from letters beyond ASCII, or transliterates them; symbols stay."""
+    decomposed = unicodedata.normalize("NFKD", letters)
+    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(FOLDED)
     return plain if plain.isascii() or not any(map(str.isalnum, plain)) else _transliterated(letters)
-
-
-def _plain(text: str) -> str:
-    """Without accents."""
-    apart = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).translate(FOLDED)
 
 
 def _transliterated(letters: str) -> str:
@@ -102,6 +96,6 @@ def _transliterated(letters: str) -> str:
         from anyascii import anyascii
     except ImportError:
         raise InputError(
-            f"model=surface: writing {letters[:20]!r} in Latin letters needs anyascii; pip install 'zero2ir[languages]'"
+            f"model=surface: transliterating {letters[:20]!r} needs anyascii; pip install 'zero2ir[languages]'"
         ) from None
     return anyascii(letters.encode("utf-8", "replace").decode()).casefold()

@@ -1,4 +1,4 @@
-"""Factors for the terms of queries: they learn in a second, and the documents' term weights stay as they are."""
+"""Learned factors of query terms; the documents' term weights stay as they are."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,10 +14,10 @@ from zero2ir.models.initialization import Initialization
 
 
 class TermFactorSettings(Settings):
-    """How the factors learn.
+    """Settings of the factors' fit.
 
     Attributes:
-        penalty: weight of the squared distance of all factors from 1, which is "change nothing".
+        penalty: weight of the squared distance of all factors from 1.
         scale: inverse temperature of the softmax over scores.
     """
 
@@ -32,18 +32,18 @@ def fit_factors(
     settings: TermFactorSettings,
     start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
-    """Learns a factor for each term by weighted contrast: each positive against the examples' other documents.
+    """Learns a factor for each term by a weighted contrastive loss: each positive against the examples' documents.
 
     Args:
         queries: (n_examples, n_terms) the weights of the examples' queries.
         documents: (n_documents, n_terms).
         examples: their positives and negatives are rows of ``documents``.
-        settings: the problem is convex; the fit draws nothing.
-        start: of the parameter "factors", 1 each where it is not named; the penalty is of the distance from there, and
-            is divided by the rates.
+        settings: penalty and scale; the fit is convex and deterministic.
+        start: initial value of the parameter "factors", 1 by default; the penalty is of the distance from it, and is
+            divided by the rates.
 
     Returns:
-        (n_terms,) float32, at least 0; as at the start for a term that no query of the examples has.
+        (n_terms,) float32, at least 0; the initial value for terms in no query of the examples.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
@@ -72,6 +72,5 @@ def fit_factors(
         value = -(share * likelihood[rows, target]).sum() + (penalty * away**2).sum()
         return value, (anchors * (error @ candidates)).sum(axis=0) + 2 * penalty * away
 
-    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(terms))
-    factors[terms] = found.x
+    factors[terms] = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(terms)).x
     return factors

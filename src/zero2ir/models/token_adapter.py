@@ -1,4 +1,4 @@
-"""A linear adapter of the query's token vectors: the documents' stay as they are."""
+"""A linear adapter of the query's token vectors; the documents' vectors stay as they are."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,11 +13,11 @@ from zero2ir.models.initialization import Initialization
 
 
 class TokenAdapterSettings(AdapterSettings):
-    """How an adapter of token vectors learns.
+    """Settings of a token adapter's training.
 
     Attributes:
-        penalty: as of any adapter; cosines of single tokens pull less than those of whole texts, so it is lighter.
-        batch_size: examples of a step, each one's positive against all positives and negatives of the step.
+        penalty: weight of the map's squared norm, lower than for whole texts: token cosines have smaller gradients.
+        batch_size: examples per step, each positive against all positives and negatives of the step.
     """
 
     penalty: Annotated[float, Field(ge=0)] = 0.01
@@ -32,7 +32,7 @@ def fit_token_adapter(
     seed: int,
     start: Initialization = Initialization(),  # noqa: B008
 ) -> np.ndarray:
-    """Learns the map W of ``adapt`` by weighted contrast of MaxSim.
+    """Learns the map W of ``apply_adapter`` by a weighted contrastive loss of MaxSim.
 
     Args:
         queries: of the examples.
@@ -40,7 +40,7 @@ def fit_token_adapter(
         examples: their positives and negatives are documents.
         settings: steps, learning rate, penalty, batch size.
         seed: of the batches.
-        start: of the parameter "map"; the penalty is of the distance from there.
+        start: initial value of the parameter "map"; the penalty is of the distance from it.
 
     Returns:
         (dimension, dimension) float32.
@@ -63,7 +63,7 @@ def fit_token_adapter(
         candidates = [torch.from_numpy(documents.text(number)) for number in pool]
         anchors = [torch.from_numpy(queries.text(number)) for number in chosen]
         moved = [torch.nn.functional.normalize(anchor + anchor @ weights, dim=1) for anchor in anchors]
-        excluded = [[n in relevant[e.query] and n != e.positive for n in pool] for e in batch]  # no negatives of it
+        excluded = [[n in relevant[e.query] and n != e.positive for n in pool] for e in batch]  # other positives
         target = torch.tensor([pool.index(example.positive) for example in batch])
         share = torch.tensor([example.weight for example in batch], dtype=torch.float32)
 

@@ -1,4 +1,4 @@
-"""An index of token vectors for collections that are too large to score every document."""
+"""An approximate index of token vectors for large collections."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from zero2ir.errors import InputError
 
 
 class TokenGraph:
-    """A navigable small-world graph over token vectors, one byte a component, by usearch.
+    """A navigable small-world graph over token vectors, one byte per component, by usearch.
 
-    It is built by one thread, since the links depend on the order in which vectors arrive.
+    One thread builds it, since the graph depends on the order of insertions.
 
     Source: Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320.
     """
@@ -22,7 +22,7 @@ class TokenGraph:
 
     @classmethod
     def from_documents(cls, documents: Tokens) -> "TokenGraph":
-        """Builds the graph; a vector's key is its place among ``documents.vectors``.
+        """Builds the graph; a vector's key is its row in ``documents.vectors``.
 
         Raises:
             InputError: usearch is not installed.
@@ -40,12 +40,12 @@ class TokenGraph:
         return Index(ndim=documents.vectors.shape[1], metric="ip", dtype="i8", expansion_search=128)
 
     def nearest(self, vectors: np.ndarray, k: int) -> np.ndarray:
-        """The keys of the ``k`` nearest vectors of each of (n, dimension) vectors, all in one row."""
+        """Returns the keys of the ``k`` nearest vectors of each of (n, dimension) vectors, concatenated."""
         if not len(vectors):
             return np.zeros(0, dtype=np.int64)
         units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        found = [self._graph.search(unit, min(k, len(self._graph)), threads=1).keys for unit in units]
-        return np.concatenate(found).astype(np.int64)
+        keys = [self._graph.search(unit, min(k, len(self._graph)), threads=1).keys for unit in units]
+        return np.concatenate(keys).astype(np.int64)
 
     def save(self, path: Path) -> None:
         """Writes the graph."""
@@ -53,7 +53,7 @@ class TokenGraph:
 
     @classmethod
     def load(cls, path: Path, documents: Tokens) -> "TokenGraph":
-        """Opens what ``save`` wrote.
+        """Loads a saved graph.
 
         Raises:
             InputError: usearch is not installed, or the file is damaged.
@@ -62,5 +62,5 @@ class TokenGraph:
         try:
             graph.load(str(path))
         except RuntimeError as error:
-            raise InputError(f"{path}: not a whole graph of token vectors ({error}); train again") from None
+            raise InputError(f"{path}: damaged graph of token vectors ({error}); train again") from None
         return cls(graph)

@@ -1,4 +1,4 @@
-"""Query translation around any retriever: a language model says the query in the documents' language."""
+"""Query translation around any retriever, by a language model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
 LANGUAGE_FILE = "language.json"
-WeightedTranslation = tuple[str, float]  # a translation, and how much it counts
+WeightedTranslation = tuple[str, float]  # a translation and its weight
 
 
 class Translated(Tunable, Wrapper, Prompted):
-    """Searches with a translation of the query, or with several of them.
+    """Searches with one or several translations of the query.
 
-    The documents' language is found out. A query that is in it already is searched as it is, and so is one without a
-    usable answer. The language model keeps its answers, so that a query is translated once.
+    The documents' language is identified. Queries in it, and those without a usable answer, are not translated. The
+    language model caches its answers, so that a query is translated once.
 
     Args:
         retriever: any.
-        translations: of a query; the first is the likeliest at each word, the others are sampled. Equal ones are one,
-            and each counts as much as the language model finds it likely, by the mean over its tokens.
-        temperature: of those that are sampled.
-        demonstrations: pairs of a query and its translation that are shown once something was learned; before, none is.
-        max_tokens: a translation's length.
-        depth: how many documents each of several translations contributes.
-        alternatives: other numbers of translations worth trying when judgments are there.
+        translations: number per query; the first is decoded greedily, the others are sampled. Equal ones are merged,
+            and each has the weight of its likelihood, the mean over its tokens.
+        temperature: of the samples.
+        demonstrations: number of (query, translation) pairs in the prompt once trained; untrained there are none.
+        max_tokens: maximum length of a translation.
+        depth: number of documents per translation if there are several.
+        alternatives: other numbers of translations to try on judgments.
 
     Source: for several translations Darwish and Oard, SIGIR 2003, doi:10.1145/860435.860497, who weight terms; here
     whole translations are weighted.
@@ -90,7 +90,7 @@ class Translated(Tunable, Wrapper, Prompted):
         return super().needs() | {"lm"}
 
     def requires_learning(self) -> bool:
-        """A small language model needs examples to translate at all; a prompt that was searched for is sane."""
+        """Whether the prompt is not optimized: a small language model cannot translate without demonstrations."""
         return not self.prompt.optimized
 
     def index(self, corpus: Corpus) -> Self:
@@ -106,11 +106,11 @@ class Translated(Tunable, Wrapper, Prompted):
         scored = None if candidates is None else with_reference_sample(candidates, n_documents)
         depth = min(self.depth, n_documents) if scored is None else max_candidates(scored)
         repeated = None if scored is None else [scored[row] for row, each in enumerate(translated) for _ in each]
-        found = self.retriever.search([text for row in translated for text, _ in row], depth, repeated)
-        rows = iter(range(len(found.numbers)))
+        ranking = self.retriever.search([text for row in translated for text, _ in row], depth, repeated)
+        rows = iter(range(len(ranking.numbers)))
         rankings = []
         for number, row in enumerate(translated):
-            references = [ScoreStatistics.from_ranking(found, next(rows)) for _ in row]
+            references = [ScoreStatistics.from_ranking(ranking, next(rows)) for _ in row]
             own = None if candidates is None else candidates[number]
             rankings.append(fused(references, [weight for _, weight in row], n_documents, "z-score", k, own))
         return concatenate_rankings(rankings)
@@ -123,37 +123,37 @@ class Translated(Tunable, Wrapper, Prompted):
         k: int,
         candidates: Candidates | None = None,
     ) -> Ranking:
-        """Moves the likeliest translation."""
+        """Moves the translation of the highest weight."""
         return search_with_feedback(
             self.retriever, best_translations(self.translate(queries)), documents, weight, k, candidates
         )
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """The mean over the translations, by weight."""
+        """Returns the weighted mean over the translations."""
         translated = self.translate(queries)
         texts = [text for row in translated for text, _ in row]
-        repeated = [given for given, row in zip(candidates, translated, strict=True) for _ in row]
+        repeated = [own for own, row in zip(candidates, translated, strict=True) for _ in row]
         scores = iter(self.retriever.score(texts, repeated))
         return [np.sum([weight * next(scores) for _, weight in row], axis=0).astype(np.float32) for row in translated]
 
     def translate(self, queries: Sequence[str]) -> list[list[WeightedTranslation]]:
-        """Each query's translations, the heaviest first, with weights that sum to 1; itself where it needs none."""
+        """Returns each query's translations by falling weight, which sum to 1; the query itself if it needs none."""
         foreign = sorted({query for query in queries if query.strip() and self._is_foreign(query)})
-        known = dict(zip(foreign, self._asked(foreign), strict=True))
-        return [known.get(query) or [(query, 1.0)] for query in queries]
+        translations = dict(zip(foreign, self._translations(foreign), strict=True))
+        return [translations.get(query) or [(query, 1.0)] for query in queries]
 
     def _is_foreign(self, query: str) -> bool:
-        """In another language than the documents; of the languages that were seen, once there are two."""
+        """Whether a query is not in the documents' language; with demonstrations, between their language and that."""
         among = (self._source, self.language) if self._source else ()
         return identify_language([query], among) not in ("", self.language)
 
-    def _asked(self, queries: Sequence[str]) -> list[list[WeightedTranslation]]:
+    def _translations(self, queries: Sequence[str]) -> list[list[WeightedTranslation]]:
         if not queries:
             return []
         language_model = require_translator(self.corpus, self.language)
-        has_logprobs = self.translations > 1 and "logprobs" in language_model.lm.supported_params
+        logprobs = self.translations > 1 and "logprobs" in language_model.lm.supported_params
         fields = TranslationFields.between(self._source, self.language, self.prompt.instruction)
-        writer = translator(fields, self.prompt.demos, self.max_tokens, has_logprobs)
+        writer = translator(fields, self.prompt.demos, self.max_tokens, logprobs)
         sampled = {"temperature": max(self.temperature, language_model.settings.temperature)}
         inputs = [
             {fields.text: normalise_nfc(query)} | ({"config": {"rollout_id": number, **sampled}} if number else {})
@@ -166,21 +166,20 @@ class Translated(Tunable, Wrapper, Prompted):
 
     @property
     def _source(self) -> str:
-        """The queries' language, where some were shown; else empty."""
+        """The language of the demonstrated queries; empty without demonstrations."""
         return identify_language([row["query"] for row in self.prompt.demos]) if self.prompt.demos else ""
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Shows the examples' translations, unless its prompt was chosen; the retriever learns from them."""
+        """Draws demonstrations unless the prompt was optimized, and trains the retriever on translated queries."""
         useful = weighted_examples(examples)
         number = 0 if self.prompt.optimized else self.demonstrations
-        shown = self.draw_demonstrations(useful, number, np.random.default_rng(seed))
-        learner = self.with_prompt(self.prompt._replace(demos=tuple(shown)) if shown else self.prompt)
-        texts = [example.translation or example.query for example in useful]
-        open_ones = [text for example, text in zip(useful, texts, strict=True) if not example.translation]
-        found = dict(zip(open_ones, best_translations(learner.translate(open_ones)), strict=True))
-        translated = [example._replace(query=example.translation or found[example.query]) for example in useful]
+        demos = self.draw_demonstrations(useful, number, np.random.default_rng(seed))
+        learner = self.with_prompt(self.prompt._replace(demos=tuple(demos)) if demos else self.prompt)
+        untranslated = [example.query for example in useful if not example.translation]
+        written = dict(zip(untranslated, best_translations(learner.translate(untranslated)), strict=True))
+        translated = [example._replace(query=example.translation or written[example.query]) for example in useful]
         retriever = learn(self.retriever, translated, seed)
-        if retriever is None and not shown:
+        if retriever is None and not demos:
             return None
         learner.retriever = retriever or self.retriever
         return learner
@@ -188,7 +187,7 @@ class Translated(Tunable, Wrapper, Prompted):
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """Some of the parallel pairs among the examples, in random order."""
+        """Draws parallel pairs."""
         return parallel_demonstrations(examples, number, rng)
 
     def save(self, folder: Path) -> None:
@@ -203,22 +202,22 @@ class Translated(Tunable, Wrapper, Prompted):
 
 
 def require_translator(corpus: Corpus, language: str) -> "LanguageModel":
-    """The language model that translates.
+    """Returns the language model that translates.
 
     Raises:
-        InputError: there is none; says what else could serve.
+        InputError: there is none; names alternatives.
     """
     if corpus.language_model is None or not corpus.language_model.available:
         raise InputError(
-            f"queries are translated into {language_of(language).name} by a language model, and there is none; choose "
-            "lm=gemma3 (pip install 'zero2ir[gemma3]') or an endpoint (lm=openai, ollama, vllm), or what asks none: "
+            f"translating queries into {language_of(language).name} needs a language model; choose lm=gemma3 "
+            "(pip install 'zero2ir[gemma3]') or an endpoint (lm=openai, ollama, vllm), or a model without one: "
             "model=surface, model=aligned, or model=dense with encoder=hub and a multilingual encoder.model"
         )
     return corpus.language_model
 
 
 class TranslationFields(NamedTuple):
-    """What a prompt calls a text and its translation: the languages, where both are known; small models need it."""
+    """The prompt's field names of a text and its translation: the languages if both are known, as small LMs need."""
 
     text: str
     translation: str
@@ -226,46 +225,46 @@ class TranslationFields(NamedTuple):
 
     @classmethod
     def between(cls, source: str, target: str, wording: str = Translated.instruction) -> "TranslationFields":
-        """Those for two languages.
+        """Returns the fields for two languages.
 
         Args:
-            source: ISO 639-1 code of the text's language; empty where nobody knows.
-            target: ISO 639-1 code of the translation's.
-            wording: the instruction; "{source}" and "{target}" stand for the languages' names.
+            source: ISO 639-1 code of the text's language; empty if unknown.
+            target: ISO 639-1 code of the translation's language.
+            wording: the instruction, with "{source}" and "{target}" for the languages' names.
         """
         into = language_of(target).name
         name = "" if source in ("", target) else language_of(source).name
-        has_logprobs = wording.replace("{source}", name or "the query").replace("{target}", into)
+        instruction = wording.replace("{source}", name or "the query").replace("{target}", into)
         if not name or not (name + into).isidentifier():
-            return cls("query", "translation", has_logprobs)
-        return cls(name.lower(), into.lower(), has_logprobs)
+            return cls("query", "translation", instruction)
+        return cls(name.lower(), into.lower(), instruction)
 
 
 def translator(
-    fields: TranslationFields, shown: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool
+    fields: TranslationFields, demos: Sequence[Mapping[str, str]], max_tokens: int, logprobs: bool
 ) -> "dspy.Predict":
-    """The DSPy program that translates.
+    """Returns the DSPy program that translates.
 
     Args:
-        fields: what the prompt calls things.
+        fields: field names and instruction of the prompt.
         demos: demonstrations with query and translation.
-        max_tokens: the translation's length.
-        logprobs: whether the endpoint shall tell how likely each token was.
+        max_tokens: maximum length of the translation.
+        logprobs: whether to request the tokens' log-probabilities.
     """
     import dspy
 
     signature = dspy.Signature(f"{fields.text} -> {fields.translation}", fields.instruction)
-    has_logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
-    writer = dspy.Predict(signature, max_tokens=max_tokens, **has_logprobs)
+    options: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
+    writer = dspy.Predict(signature, max_tokens=max_tokens, **options)
     writer.demos = [
         dspy.Example({fields.text: row["query"], fields.translation: row["translation"]}).with_inputs(fields.text)
-        for row in shown
+        for row in demos
     ]
     return writer
 
 
 def parallel_demonstrations(examples: Sequence[Example], number: int, rng: np.random.Generator) -> list[dict[str, str]]:
-    """Some of the parallel pairs among the examples, in random order."""
+    """Draws parallel pairs from the examples, in random order."""
     pairs = {example.query: example.translation for example in examples if example.translation}
     order = rng.permutation(len(pairs))[:number]
     return [
@@ -275,21 +274,21 @@ def parallel_demonstrations(examples: Sequence[Example], number: int, rng: np.ra
 
 
 def weighted_translations(answers: Sequence[Any], field: str) -> list[WeightedTranslation]:
-    """One query's answers as translations by weight; nothing where none can be used.
+    """Returns the weighted translations of one query, empty without a usable answer.
 
     Args:
-        answers: predictions or failures; where they tell no probabilities, each counts the same.
-        field: of the predictions, that holds the translation.
+        answers: predictions or failures; without log-probabilities all have the same weight.
+        field: the predictions' field with the translation.
     """
     likelihood: dict[str, float] = {}
     for answer in answers:
         if text := str(getattr(answer, field, "")).strip():
-            has_logprobs = float(np.exp(log_likelihood(answer)))
-            likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(has_logprobs) else has_logprobs)
+            value = float(np.exp(log_likelihood(answer)))
+            likelihood[text] = likelihood.get(text, 0.0) + (1.0 if np.isnan(value) else value)
     total = sum(likelihood.values())
     return sorted(((text, value / total) for text, value in likelihood.items()), key=lambda pair: -pair[1])
 
 
 def best_translations(translated: Sequence[Sequence[WeightedTranslation]]) -> list[str]:
-    """The heaviest translation of each query."""
+    """Returns each query's translation of the highest weight."""
     return [row[0][0] for row in translated]

@@ -1,4 +1,4 @@
-"""The documents' vectors, and the nearest of them to a query's: exact search, or a graph for large collections."""
+"""Nearest-neighbour search over document embeddings: exact, or by a graph for large collections."""
 
 import importlib.util
 import json
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "int8"]
 
-MAX_BLOCK_SCORES = 1 << 26  # scores held at once
-DEQUANTIZED_ROWS = 1 << 13  # vectors held as float32 at once, where they are kept as int8
+MAX_BLOCK_SCORES = 1 << 26  # scores in memory at once
+DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
 VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = (
     "embeddings.npy",
     "scale.npy",
@@ -27,19 +27,17 @@ VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = (
     "graph.json",
     "moments.npy",
 )
-CONNECTIVITY = 16  # M, efConstruction and ef of the source: recall@10 is 0.999 on beir/scifact, 0.995 on nfcorpus
+CONNECTIVITY = 16  # M, efConstruction and ef of the paper: recall@10 is 0.999 on beir/scifact, 0.995 on nfcorpus
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 128
 
 
 class Vectors:
-    """One vector a document, kept as float32 or as int8.
-
-    An int8 vector takes a quarter of the bytes: 1 a dimension. A dimension's scale is its largest magnitude / 127.
+    """One vector per document, stored as float32 or as int8, a quarter of the bytes.
 
     Args:
         values: (n_documents, dimension) float32, or int8 with a scale.
-        scale: (1, dimension) float32, what int8 values are multiplied with.
+        scale: (1, dimension) float32, the factor of int8 values: a dimension's largest magnitude / 127.
     """
 
     def __init__(self, values: np.ndarray, scale: np.ndarray | None = None) -> None:
@@ -48,7 +46,7 @@ class Vectors:
 
     @classmethod
     def kept(cls, vectors: np.ndarray, precision: Precision) -> Self:
-        """Keeps (n_documents, dimension) float32 vectors as they are, or rounded to int8."""
+        """Stores (n_documents, dimension) float32 vectors as they are, or rounded to int8."""
         if precision == "float32":
             return cls(vectors)
         scale = np.maximum(np.abs(vectors).max(axis=0, keepdims=True), 1e-12) / np.float32(127)
@@ -58,59 +56,55 @@ class Vectors:
         return len(self.values)
 
     def __getitem__(self, numbers: np.ndarray | Sequence[int] | slice) -> np.ndarray:
-        """The vectors of some documents, float32."""
+        """Returns the float32 vectors of some documents."""
         rows = self.values[numbers]
         return rows if self.scale is None else rows * self.scale
 
     def blocks(self) -> list[slice]:
-        """Slices that cover all documents; each fits into memory as float32."""
+        """Returns slices that cover all documents; each fits into memory as float32."""
         return [slice(at, at + DEQUANTIZED_ROWS) for at in range(0, len(self), DEQUANTIZED_ROWS)]
 
     def products(self, queries: np.ndarray) -> np.ndarray:
-        """(n_queries, n_documents) float32 inner products with each of the queries (n_queries, dimension)."""
+        """Returns (n_queries, n_documents) float32 inner products with (n_queries, dimension) queries."""
         if self.scale is None:
             return queries @ self.values.T
         products = np.empty((len(queries), len(self)), dtype=np.float32)
-        scaled = queries * self.scale  # rather than the many documents
+        scaled = queries * self.scale  # cheaper than scaling the documents
         for block in self.blocks():
             products[:, block] = scaled @ self.values[block].astype(np.float32).T
         return products
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (dimension,) and covariance (dimension, dimension) of all vectors, float64."""
+        """Returns mean (dimension,) and covariance (dimension, dimension) of all vectors, float64."""
         mean = sum((self[block].sum(axis=0, dtype=np.float64) for block in self.blocks()), np.zeros(1)) / len(self)
         centred = (self[block] - mean for block in self.blocks())
         return mean, sum((rows.T @ rows for rows in centred), np.zeros(1)) / len(self)
 
     def save(self, folder: Path) -> None:
-        """Writes plain ``.npy``."""
+        """Writes ``.npy`` files."""
         save_embeddings(folder / VECTORS, self.values)
         if self.scale is not None:
             save_embeddings(folder / SCALE, self.scale)
 
     @classmethod
     def load(cls, folder: Path, rows: int, precision: Precision) -> Self:
-        """Opens what ``save`` wrote.
+        """Loads saved vectors.
 
         Raises:
-            InputError: a file is damaged or holds another number of vectors.
+            InputError: a file is damaged or has another number of vectors.
         """
         scale = load_embeddings(folder / SCALE, 1) if precision == "int8" else None
         return cls(load_embeddings(folder / VECTORS, rows), scale)
 
 
 class ExactIndex:
-    """Compares a query with every document.
-
-    Args:
-        vectors: of the documents.
-    """
+    """Compares a query with every document."""
 
     def __init__(self, vectors: Vectors) -> None:
         self.vectors = vectors
 
     def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
-        """The ``k`` documents of the highest inner products with each of the queries (n_queries, dimension)."""
+        """Returns the ``k`` documents of the highest inner products with each of (n_queries, dimension) queries."""
         rows = max(1, MAX_BLOCK_SCORES // max(1, len(self.vectors)))
         blocks = [slice(at, at + rows) for at in range(0, len(queries), rows)]
         parts = [
@@ -125,15 +119,15 @@ class ExactIndex:
 
 
 class GraphIndex(ExactIndex):
-    """Walks a graph of neighbours toward a query: fast, and now and then a near document is missed.
+    """Approximate search by a graph of neighbours.
 
-    What it finds is scored as ``ExactIndex`` scores it; the mean and the deviation are those of the whole collection,
-    from the vectors' mean m and covariance C: q'm and the root of q'Cq.
+    The documents that it finds have the scores of ``ExactIndex``; mean and deviation of the whole collection come from
+    the vectors' mean m and covariance C: q'm and the root of q'Cq.
 
     Args:
         vectors: of the documents.
         graph: over the same, in half precision.
-        moments: of the vectors, as ``Vectors.moments`` gives them.
+        moments: the result of ``Vectors.moments``.
 
     Source: hierarchical navigable small worlds, Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320, by usearch.
     """
@@ -145,7 +139,7 @@ class GraphIndex(ExactIndex):
 
     @classmethod
     def built(cls, vectors: Vectors) -> Self:
-        """Builds the graph on one thread: the order of insertions decides what it looks like."""
+        """Builds the graph on one thread, since it depends on the order of insertions."""
         graph = _empty(vectors.values.shape[1])
         for block in vectors.blocks():
             rows = vectors[block]
@@ -160,7 +154,7 @@ class GraphIndex(ExactIndex):
         else:
             rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
         variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
-        deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # less is the rounding of equal scores
+        deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
         return concatenate_rankings(rows)._replace(mean=queries @ self.mean, deviation=deviation)
 
     def _near(self, query: np.ndarray, k: int) -> np.ndarray:
@@ -177,11 +171,11 @@ class GraphIndex(ExactIndex):
         save_embeddings(folder / MOMENTS, np.vstack([self.mean, self.covariance]))
         with finished_file(folder / GRAPH, "wb") as file:
             file.write(self.graph.save())
-        write_json(folder / DIGEST, {"sha256": sha256(folder / GRAPH)})  # usearch trusts what it reads
+        write_json(folder / DIGEST, {"sha256": sha256(folder / GRAPH)})  # usearch does not check files
 
     @classmethod
     def load(cls, folder: Path, vectors: Vectors) -> Self:
-        """Opens what ``save`` wrote.
+        """Loads a saved graph.
 
         Raises:
             InputError: a file is damaged.
@@ -196,19 +190,13 @@ class GraphIndex(ExactIndex):
 
 
 def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: int) -> ExactIndex:
-    """What searches so many vectors.
-
-    Args:
-        vectors: (n_documents, dimension) float32.
-        precision: as which they are kept.
-        exact_limit: more documents than that are searched through a graph.
-    """
+    """Builds the index of (n_documents, dimension) float32 vectors; a graph for more than ``exact_limit`` documents."""
     kept = Vectors.kept(vectors, precision)
     return ExactIndex(kept) if len(kept) <= exact_limit else GraphIndex.built(kept)
 
 
 def load_vector_index(folder: Path, rows: int, precision: Precision, exact_limit: int) -> ExactIndex:
-    """Opens what ``build_vector_index`` made and ``save`` wrote.
+    """Loads a saved index.
 
     Raises:
         InputError: a file is damaged, or usearch is not installed.
@@ -219,10 +207,10 @@ def load_vector_index(folder: Path, rows: int, precision: Precision, exact_limit
 
 
 def check_searchable(documents: int, exact_limit: int) -> None:
-    """Fails where a graph is needed and cannot be had.
+    """Checks that usearch is installed if so many documents need a graph.
 
     Raises:
-        InputError: usearch is not installed.
+        InputError: it is not.
     """
     if documents > exact_limit and importlib.util.find_spec("usearch") is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What retrievers around one other retriever have in common."""
+"""The base of retrievers that wrap another retriever."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -14,11 +14,7 @@ from zero2ir.models.ranking import Candidates, Ranking
 
 
 class Wrapper(Initializable, Updatable, FeedbackSearch):
-    """A retriever around another one, to which it hands on whatever it does not do itself.
-
-    Attributes:
-        retriever: a parameter: any.
-    """
+    """A retriever that delegates to its parameter ``retriever`` by default."""
 
     retriever: Retriever
 
@@ -41,6 +37,6 @@ class Wrapper(Initializable, Updatable, FeedbackSearch):
         return self.retriever.score(queries, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets the retriever learn."""
+        """Trains the retriever."""
         learned = learn(self.retriever, examples, seed)
         return None if learned is None else self.with_params(retriever=learned)
