@@ -209,7 +209,7 @@ def test_what_is_shown_comes_before_the_question(docstrings, script_lm) -> None:
         (lambda: Pointwise(demonstrations=1), "at least 1 word and 2 demonstrations"),
         (lambda: Listwise(words=0), "at least 1 word and 1 demonstrations"),
         (lambda: Listwise(window=1), "window must be at least 2"),
-        (lambda: Listwise(window=3, step=4), "step over at most all"),
+        (lambda: Listwise(window=3, step=4), "step between 1 and window"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, says: str) -> None:

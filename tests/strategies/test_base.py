@@ -116,7 +116,7 @@ def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
 
 
 def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match="needs judgments, and there are none; give some, or use strategy=zero_shot"):
+    with pytest.raises(InputError, match="needs judgments; add some, or use strategy=zero_shot"):
         FineTune().fit(Sparse().index(corpus), TrainingInputs(corpus, [], synthetic(corpus, 0)))
 
 
@@ -124,7 +124,7 @@ def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) 
     rows = synthetic(corpus, 0)
     fitted = FixedPrompt().fit(dense().index(corpus), TrainingInputs(corpus, [], rows))
     assert (fitted.chosen, fitted.labels, len(fitted.values)) == (SYNTHETIC_CHOICE, 0, 0)
-    assert fitted.reason == f"nothing is judged that could object to {len(rows)} synthetic queries"
+    assert fitted.reason == f"there are no judgments to check {len(rows)} synthetic queries"
     assert not same_search(fitted.retriever, dense().index(corpus))
     nothing = FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, [], rows))  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
@@ -133,7 +133,7 @@ def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) 
 @pytest.mark.parametrize("rejected", [None, "duplicate"])
 def test_without_accepted_synthetic_queries_fixed_prompt_has_no_sense(corpus: Corpus, rejected: str | None) -> None:
     rows = [] if rejected is None else synthetic(corpus, 0, rejected)
-    with pytest.raises(InputError, match="needs synthetic queries, and there are none; run with an LM"):
+    with pytest.raises(InputError, match="needs synthetic queries; run with an LM"):
         FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, judgments(corpus), rows))
 
 
@@ -157,7 +157,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     assert fitted.chosen == LEARNED_CHOICE
     assert isinstance(fitted.retriever, Scripted)
     assert set(fitted.retriever.learned_from) == set(inputs.queries.values())
-    assert fitted.reason == f"there was nothing to choose; nDCG@100 {LAST:.3f} on the 8 judged queries"
+    assert fitted.reason == f"there are no alternatives; nDCG@100 {LAST:.3f} on the 8 judged queries"
     nothing = FineTune().fit(Sparse().index(corpus), inputs)  # BM25 learns nothing
     assert nothing.chosen == "zero_shot"
 
@@ -166,7 +166,7 @@ def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> Non
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == "zero_shot"
-    assert fitted.reason == "none of 1 others can be told to gain nDCG@100 on the 8 judged queries"
+    assert fitted.reason == "none of 1 alternatives gains nDCG@100 significantly on the 8 judged queries"
     assert isinstance(fitted.retriever, Scripted)
     assert not fitted.retriever.learned_from
     assert fitted.report["candidates"] == 2
@@ -202,9 +202,9 @@ def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, buil
     assert same_search(fitted.retriever, simple.retriever)
     assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
     if build is Sparse:
-        assert fitted.reason.startswith("this model learns nothing from examples; ")
+        assert fitted.reason.startswith("this model cannot learn from examples; ")
     else:
-        assert fitted.reason.startswith("the judgments object to learning from 60 synthetic queries: nDCG@100 0.")
+        assert fitted.reason.startswith("the judgments show a loss by 60 synthetic queries: nDCG@100 0.")
 
 
 def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
@@ -215,7 +215,7 @@ def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
     ]
     fitted = FixedPrompt().fit(dense("encoder").index(corpus), TrainingInputs(corpus, judged, written, TWO_FOLDS))
     assert fitted.chosen == SYNTHETIC_CHOICE
-    assert fitted.reason.startswith("the judgments do not object to 20 synthetic queries: nDCG@100 ")
+    assert fitted.reason.startswith("the judgments show no loss by 20 synthetic queries: nDCG@100 ")
     assert fitted.values.mean() > 0.5
     assert not same_search(fitted.retriever, dense().index(corpus))
     assert (fitted.report["examples"], fitted.labels) == (20, 8)

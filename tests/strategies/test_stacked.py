@@ -141,7 +141,7 @@ def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None
     simple = FineTune().fit(model, inputs)
     fitted = stack(FineTune(), FineTune()).fit(model, inputs)
     assert fitted.chosen == simple.chosen
-    assert fitted.reason.startswith("no strategy leaves anything to stack")
+    assert fitted.reason.startswith("every strategy falls back to fine_tune")
     assert np.array_equal(fitted.values, simple.values)
 
 
@@ -151,7 +151,7 @@ def test_it_needs_what_its_strategies_need() -> None:
 
     assert not stack(ZeroShot(), ZeroShot()).needs
     assert stack(ZeroShot(), Asks(), Meta()).needs == {"lm", "synthetic with lm"}
-    with pytest.raises(ValueError, match="strategies: 1; give two or more"):
+    with pytest.raises(ValueError, match="strategies: 1; stack two or more"):
         stack(ZeroShot())
 
 

@@ -129,11 +129,7 @@ class CrossEncoder(Learnable, Updatable, Reranker):
                 f"the encoder {self.encoder!r} is no transformer, and a cross-encoder needs the body of one; "
                 "choose encoder=minilm, or another model"
             )
-        with (
-            TemporaryDirectory() as folder,
-            torch.random.fork_rng(),
-            quiet_transformers(),
-        ):  # no warning: the head is new
+        with TemporaryDirectory() as folder, torch.random.fork_rng(), quiet_transformers():  # warns of a new head
             torch.manual_seed(seed)
             body.save(folder)
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())

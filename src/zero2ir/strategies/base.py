@@ -1,4 +1,4 @@
-"""What every training strategy is given, and what it gives back."""
+"""The inputs, results and base class of training strategies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,27 +19,25 @@ from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
-# A language model; synthetic queries; synthetic queries where there is a language model to write them.
-Need = Literal["lm", "synthetic", "synthetic with lm"]
-Learner = Callable[[Sequence[str]], Retriever | None]  # from the judgments of some queries, by their ids
+Need = Literal["lm", "synthetic", "synthetic with lm"]  # the last: synthetic queries if there is a language model
+Learner = Callable[[Sequence[str]], Retriever | None]  # trains on the judgments of the queries with these ids
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Everything that training may see; no test query and no test judgment is among it.
+    """The data and settings of training, without any test query or test judgment.
 
     Attributes:
         corpus: the documents, the encoders and the embeddings.
-        judgments: the few.
-        synthetic: queries that an LM wrote; empty where there are none.
+        judgments: the judged documents of the training queries.
+        synthetic: queries written by an LM.
         tuning: how to choose on few judgments.
-        seed: of everything that draws.
-        synthetic_settings: as what the synthetic queries were written, for a strategy that has more written.
-        auxiliary_collections: other collections with judgments, to practise on.
-        candidates: the documents that each judged query ranks, ids by query id, as test queries will rank theirs; None
-            where that is the whole collection.
-        unlabelled_queries: further queries that people asked, of which nothing is judged: they tell how scores spread.
-        weights: how much the judgment of a document counts, by query and document id, where that is not its grade.
+        seed: of all random draws.
+        synthetic_settings: the settings of the synthetic queries, for a strategy that writes more.
+        auxiliary_collections: other collections with judgments, for meta-learning.
+        candidates: the ids of the documents to rank, by query id; None for the whole collection.
+        unlabelled_queries: user queries without judgments, for the distribution of scores.
+        weights: of judgments, by query and document id; the grade by default.
     """
 
     corpus: Corpus
@@ -64,14 +62,13 @@ class TrainingInputs:
         return [Judgment(row.query_id, row.doc_id, row.relevance) for row in self.judgments]
 
     def candidates_of(self, query_ids: Sequence[str]) -> list[np.ndarray] | None:
-        """What some of the judged queries rank, document numbers; None where that is the whole collection."""
+        """Returns the document numbers to rank for some judged queries; None for the whole collection."""
         if self.candidates is None:
             return None
         return [self.corpus.numbers_of(self.candidates.get(query_id, ())) for query_id in query_ids]
 
     def folds(self) -> list[tuple[list[str], list[str]]]:
-        """The judged queries in parts, drawn by seed: the ids of each part, and those of all others; nothing of a
-        single query."""
+        """Draws folds of the judged queries: each one's query ids and those of the other folds; none for one query."""
         query_ids = list(self.queries)
         number = min(self.tuning.folds, len(query_ids))
         if number < 2:
@@ -84,8 +81,10 @@ class TrainingInputs:
         ]
 
     def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
-        """What the judgments of some queries teach: each relevant document before those judged not relevant, and
-        before unjudged ones that BM25 ranks high, among the query's candidates where it has any."""
+        """Returns an example per relevant document of some queries.
+
+        Its negatives are the documents judged irrelevant, and hard negatives of BM25 among the query's candidates.
+        """
         numbers = self.corpus.number_of
         chosen = [row for row in self.judgments if row.query_id in set(query_ids)]
         relevant = [row for row in chosen if row.relevance > 0]
@@ -101,7 +100,7 @@ class TrainingInputs:
             rng=np.random.default_rng(self.seed),
             candidates=self.candidates_of([row.query_id for row in relevant]),
         )
-        known = [
+        irrelevant = [
             [numbers[other.doc_id] for other in chosen if other.query_id == row.query_id and other.relevance <= 0]
             for row in relevant
         ]
@@ -109,16 +108,16 @@ class TrainingInputs:
             Example(
                 row.query,
                 numbers[row.doc_id],
-                tuple(bad + more),
+                tuple(judged_negatives + hard),
                 self.weights.get((row.query_id, row.doc_id), float(row.relevance)),
                 translation=row.translation,
                 answers=row.answers,
             )
-            for row, bad, more in zip(relevant, known, drawn, strict=True)
+            for row, judged_negatives, hard in zip(relevant, irrelevant, drawn, strict=True)
         ]
 
     def synthetic_examples(self) -> list[Example]:
-        """What the accepted synthetic queries teach."""
+        """Returns the examples of the accepted synthetic queries."""
         numbers = self.corpus.number_of
         return [
             Example(
@@ -132,7 +131,7 @@ class TrainingInputs:
         ]
 
     def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
-        """The same with other judgments; the index that negatives come from is shared."""
+        """Returns the inputs with other judgments and the same BM25 index for negatives."""
         changed = replace(self, judgments=judgments)
         changed.__dict__["_sparse"] = self._sparse
         return changed
@@ -144,16 +143,16 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a strategy ends in.
+    """The result of a strategy.
 
     Attributes:
-        retriever: indexed and ready.
-        chosen: what was chosen, in words, e.g. "zero_shot" or "learned from synthetic queries".
-        reason: why, in one sentence with its figures.
-        values: (n_queries,) the measure that tunes on the judged queries; empty where nothing was measured.
-        report: further figures for the record, JSON; e.g. the cross-validated measure.
-        labels: how many judged documents decided anything about the ranking.
-        learner: makes the retriever from the judgments of some queries alone; None where it did not learn from them.
+        retriever: trained and indexed.
+        chosen: a description of the choice, e.g. "zero_shot" or "learned from synthetic queries".
+        reason: one sentence with figures.
+        values: (n_queries,) the tuning measure on the judged queries; empty if it was not measured.
+        report: further figures, JSON; e.g. the cross-validated measure.
+        labels: number of judged documents that influenced the ranking.
+        learner: trains the retriever on the judgments of some queries; None if it did not learn from judgments.
     """
 
     retriever: Retriever
@@ -165,20 +164,20 @@ class FitResult:
     learner: Learner | None = None
 
     def retrained_on(self, query_ids: Sequence[str]) -> Retriever:
-        """The retriever as it would have come out of the judgments of these queries, as far as it learned from any."""
+        """Returns the retriever trained on the judgments of these queries only, if it learned from judgments."""
         return (self.learner(query_ids) if self.learner else None) or self.retriever
 
     def with_reason(self, reason: str) -> "FitResult":
-        """The same with another reason, for a strategy that falls back to this one."""
+        """Returns the result with another reason, for a strategy that falls back to it."""
         return replace(self, reason=reason)
 
 
 class Strategy(ABC):
-    """A way to train; it knows no model's internals. Its constructor stores its arguments under their own names.
+    """A training strategy for any model. Its constructor stores its arguments under their own names.
 
     Attributes:
-        needs: what it cannot do without, and what it learns from where it is there.
-        order: reports list strategies by it, the lowest first.
+        needs: required and optional inputs.
+        order: the position in reports, lowest first.
     """
 
     needs: frozenset[Need] = frozenset()
@@ -189,10 +188,10 @@ class Strategy(ABC):
         """Trains a model that is indexed on ``inputs.corpus``.
 
         Raises:
-            InputError: something that this strategy needs is missing.
+            InputError: a required input is missing.
         """
 
 
 def needs_synthetic_queries(strategy: Strategy, has_language_model: bool) -> bool:
-    """Whether synthetic queries are to be written for a strategy."""
+    """Whether a strategy uses synthetic queries."""
     return "synthetic" in strategy.needs or (has_language_model and "synthetic with lm" in strategy.needs)

@@ -1,4 +1,4 @@
-"""fine_tune: fit what the ten judgments alone can fit."""
+"""fine_tune: tune settings and train on the judgments alone."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ LEARNED_CHOICE = "learned from the judgments"
 class FineTune(Strategy):
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
 
-    The default is the model before it has learned; for one that has to learn first, what it has learned. The settings
-    of parts are chosen before, on all judged queries, each part on its own: only what comes after is cross-validated.
+    The default is the untrained model, or the trained one if a model requires learning. The settings of parts are
+    tuned before, each part on its own, on all judged queries without cross-validation.
     """
 
     order = 10
@@ -45,7 +45,7 @@ class FineTune(Strategy):
             retriever = with_settings(base, chosen.settings)
         because = explain(choice, len(candidates), inputs)
         if all_settings(base) != all_settings(model):
-            because = f"parts of it were fitted, each on its own; of the whole, {because}"
+            because = f"its parts were tuned separately; for the whole, {because}"
         return FitResult(
             retriever,
             choice_name(chosen.name, retriever, model),
@@ -58,28 +58,23 @@ class FineTune(Strategy):
 
 
 class GuardedStrategy(Strategy):
-    """A strategy beside whose result stands fine_tune's, which stays where the judgments object, or do not gain.
+    """A strategy that falls back to fine_tune's result if its own is worse on the judgments.
 
-    Which of the two it takes, each says. Where nothing is judged, the model as it is takes the place of fine_tune's
-    result.
-
-    Attributes:
-        needs: as of every strategy.
+    Each strategy states whether a loss or a missing gain counts as worse. Without judgments the baseline is the
+    unchanged model.
     """
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         self.require(inputs)
-        simple = (
-            FineTune().fit(model, inputs) if inputs.judgments else FitResult(model, "zero_shot", "nothing is judged")
-        )
-        return self.fit_guarded(model, inputs, simple)
+        zero_shot = FitResult(model, "zero_shot", "there are no judgments")
+        return self.fit_guarded(model, inputs, FineTune().fit(model, inputs) if inputs.judgments else zero_shot)
 
     @abstractmethod
     def require(self, inputs: TrainingInputs) -> None:
-        """Says what is missing before any work.
+        """Checks the inputs before any work.
 
         Raises:
-            InputError: something is.
+            InputError: a required input is missing.
         """
 
     @abstractmethod
@@ -88,40 +83,36 @@ class GuardedStrategy(Strategy):
 
         Args:
             model: indexed.
-            inputs: nothing that is required is missing.
-            baseline_fit: what fine_tune makes of the same model.
+            inputs: checked by ``require``.
+            baseline_fit: fine_tune's result for the same model.
         """
 
 
 def fit_with_baseline(strategy: Strategy, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
-    """What a strategy makes of a model, where it is known what fine_tune does."""
-    return (
-        strategy.fit_guarded(model, inputs, simple)
-        if isinstance(strategy, GuardedStrategy)
-        else strategy.fit(model, inputs)
-    )
+    """Fits a strategy, reusing fine_tune's result as its baseline."""
+    if isinstance(strategy, GuardedStrategy):
+        return strategy.fit_guarded(model, inputs, simple)
+    return strategy.fit(model, inputs)
 
 
 def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
-    """Refuses to fit on nothing.
+    """Checks that there are judgments.
 
     Raises:
-        InputError: there are no judgments.
+        InputError: there are none.
     """
     if not inputs.judgments:
-        raise InputError(
-            f"strategy={strategy} needs judgments, and there are none; give some, or use strategy=zero_shot"
-        )
+        raise InputError(f"strategy={strategy} needs judgments; add some, or use strategy=zero_shot")
 
 
 def tune_parts(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
-    """The retriever with the settings of its parts fitted to the judgments, from the inside out, each on its own."""
+    """Tunes the settings of each part on the judgments, innermost first."""
     tuned_parts = [tune(part, inputs) for part in parts(retriever)]
     return with_parts(retriever, tuned_parts) if tuned_parts else retriever
 
 
 def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
-    """The retriever with all its settings fitted to the judgments, from the inside out."""
+    """Tunes the settings of the retriever and its parts on the judgments, innermost first."""
     retriever = tune_parts(retriever, inputs)
     if not isinstance(retriever, Tunable) or not retriever.alternative_settings() or not inputs.queries:
         return retriever
@@ -131,21 +122,21 @@ def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     return retriever if chosen is None else retriever.with_settings(chosen)
 
 
-def choice_name(name: str, fitted: Retriever, given: Retriever) -> str:
-    """What was chosen, in words; "zero_shot" where nothing came out other than it was given."""
+def choice_name(name: str, fitted: Retriever, original: Retriever) -> str:
+    """Describes the choice; "zero_shot" if no setting changed."""
     if name == LEARNED_CHOICE:
         return LEARNED_CHOICE
-    return "zero_shot" if all_settings(fitted) == all_settings(given) else TUNED_CHOICE
+    return "zero_shot" if all_settings(fitted) == all_settings(original) else TUNED_CHOICE
 
 
 def all_settings(retriever: Retriever) -> dict[str, Any]:
-    """What is set in a retriever and in its parts; JSON."""
+    """Returns the settings of a retriever and its parts; JSON."""
     nested = [all_settings(part) for part in parts(retriever)]
     return {**settings(retriever), **({"parts": nested} if any(nested) else {})}
 
 
 def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[TuningCandidate]:
-    """The retriever with each setting worth trying, measured on the judged queries; what to fall back to first."""
+    """Measures each setting of a retriever on the judged queries, the default first."""
     swept = sweep_values(retriever, inputs, list(inputs.queries))
     return [
         TuningCandidate(DEFAULT_CHOICE if number == 0 else TUNED_CHOICE, *pair) for number, pair in enumerate(swept)
@@ -153,17 +144,17 @@ def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[Tuni
 
 
 def judgment_learner(retriever: Retriever, inputs: TrainingInputs) -> Learner:
-    """How a retriever learns from the judgments of some queries; None comes out where it does not."""
+    """Returns the function that trains a retriever on the judgments of some queries."""
     return lambda query_ids: learn(retriever, inputs.judged_examples(query_ids), inputs.seed)
 
 
 def gain_over(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
-    """The expected gain of what has these values on the judged queries, over what fine_tune made."""
+    """Returns the expected gain over fine_tune of a retriever with these values on the judged queries."""
     return float(expected_gains(np.stack([simple.values, values]), inputs.tuning.prior_deviation)[1])
 
 
 def comparison_text(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> str:
-    """The two in words."""
+    """Compares these values with fine_tune's in words."""
     return (
         f"{inputs.tuning.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
         "on the judged queries when cross-validated"
@@ -171,25 +162,25 @@ def comparison_text(simple: FitResult, values: np.ndarray, inputs: TrainingInput
 
 
 def learner_with_settings(learner: Learner, chosen: Mapping[str, Any] | None) -> Learner:
-    """As ``learner``, with other settings; those that come out of learning where they are None."""
+    """Returns a learner that changes the settings after training; None keeps them."""
 
-    def learned(query_ids: Sequence[str]) -> Retriever | None:
-        found = learner(query_ids)
-        return found if found is None or chosen is None else with_settings(found, chosen)
+    def learn_and_set(query_ids: Sequence[str]) -> Retriever | None:
+        learned = learner(query_ids)
+        return learned if learned is None or chosen is None else with_settings(learned, chosen)
 
-    return learned
+    return learn_and_set
 
 
 def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[TuningCandidate]:
-    """What learns from judgments, measured on queries that it did not learn from.
+    """Measures a learner out of fold.
 
     Args:
-        learner: makes the retriever; what it learned from judgments has to come from here.
-        name: of the candidates, one a setting.
+        learner: trains the retriever; it must use no other judgments.
+        name: of the candidates, one per setting.
         inputs: the judgments.
 
     Returns:
-        Nothing where there are too few queries, or nothing is learned.
+        The candidates; none with fewer than two queries, or if the learner returns None.
     """
     folds = inputs.folds()
     if not folds:
@@ -210,31 +201,31 @@ def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[
 def sweep_values(
     retriever: Retriever, inputs: TrainingInputs, query_ids: Sequence[str]
 ) -> list[tuple[Mapping[str, Any], np.ndarray]]:
-    """Each setting of the retriever with its measure on some judged queries; none of which its prompts show."""
+    """Returns each setting of the retriever with its measure on some judged queries, without leakage by prompts."""
     texts = [inputs.queries[query_id] for query_id in query_ids]
-    found: list[tuple[Mapping[str, Any], np.ndarray]] = []
-    for asked, places in leakage_free_retrievers(retriever, texts):
+    rows: list[tuple[Mapping[str, Any], np.ndarray]] = []
+    for leakage_free, places in leakage_free_retrievers(retriever, texts):
         ids = [query_ids[place] for place in places]
         candidates = inputs.candidates_of(ids)
-        swept = sweep(asked, [texts[place] for place in places], inputs.tuning.depth, candidates)
+        swept = sweep(leakage_free, [texts[place] for place in places], inputs.tuning.depth, candidates)
         for number, (one, ranking) in enumerate(swept):
-            if number == len(found):
-                found.append((one, np.full(len(texts), np.nan)))
+            if number == len(rows):
+                rows.append((one, np.full(len(texts), np.nan)))
             measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
-            found[number][1][places] = measured
-    return found
+            rows[number][1][places] = measured
+    return rows
 
 
 def explain(choice: TuningChoice, candidates: int, inputs: TrainingInputs) -> str:
-    """One sentence: how the choice stood on the judgments."""
+    """Explains the choice in one sentence."""
     measure, queries = inputs.tuning.measure, len(inputs.queries)
     if candidates == 1:
-        return f"there was nothing to choose; {measure} {choice.default:.3f} on the {queries} judged queries"
+        return f"there are no alternatives; {measure} {choice.default:.3f} on the {queries} judged queries"
     if choice.expected_gain == 0:
-        return f"none of {candidates - 1} others can be told to gain {measure} on the {queries} judged queries"
+        return f"none of {candidates - 1} alternatives gains {measure} significantly on the {queries} judged queries"
     if choice.index == 0:
         return (
-            f"fitting the {queries} judged queries does not pay when cross-validated: "
+            f"tuning on the {queries} judged queries does not gain in cross-validation: "
             f"{measure} {choice.cross_validated:.3f} against {choice.default:.3f} of the default"
         )
     return (

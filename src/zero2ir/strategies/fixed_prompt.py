@@ -1,4 +1,4 @@
-"""fixed_prompt: learn from the synthetic queries of one fixed prompt, unless the judgments object."""
+"""fixed_prompt: learn from the synthetic queries of one fixed prompt, unless the judgments show a loss."""
 
 import numpy as np
 
@@ -10,15 +10,14 @@ from zero2ir.strategies.fine_tune import GuardedStrategy, all_settings, gain_ove
 from zero2ir.strategies.tuning import choose
 
 SYNTHETIC_CHOICE = "learned from synthetic queries"
-LEARNS_NOTHING = "this model learns nothing from examples"
+LEARNS_NOTHING = "this model cannot learn from examples"
 
 
 class FixedPrompt(GuardedStrategy):
-    """Learns from the synthetic queries, tunes the settings, and keeps the result if the judgments do not object.
+    """Learns from the synthetic queries, tunes the settings, and keeps the result unless the judgments show a loss.
 
-    They object when a loss is to be expected beside what fine_tune makes of the same model. The synthetic queries hold
-    no judged query, so what was learned from them is measured honestly on the judgments. Without judgments nothing
-    objects.
+    A loss is a negative expected gain over fine_tune's result for the same model. No judged query is among the
+    synthetic queries, so that the measure on the judgments is unbiased. Without judgments the result is kept.
     """
 
     needs = frozenset[Need]({"synthetic"})
@@ -32,25 +31,25 @@ class FixedPrompt(GuardedStrategy):
 
 
 def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
-    """Refuses to learn from nothing.
+    """Checks that there are accepted synthetic queries.
 
     Raises:
-        InputError: there are no accepted synthetic queries.
+        InputError: there are none.
     """
     if all(row.rejected for row in inputs.synthetic):
         raise InputError(
-            f"strategy={strategy} needs synthetic queries, and there are none; "
+            f"strategy={strategy} needs synthetic queries; "
             "run with an LM (lm=smollm2), or raise pretraining.synthetic.documents"
         )
 
 
 def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
-    """The model after learning from the synthetic queries, its settings tuned, if the judgments do not object.
+    """Trains on the synthetic queries and tunes the settings, unless the judgments show a loss.
 
     Args:
         model: indexed.
         inputs: with at least one accepted synthetic query.
-        baseline_fit: what stays where they do: the same model without synthetic queries.
+        simple: the fallback, the same model without synthetic queries.
     """
     examples = inputs.synthetic_examples()
     learned = learn(model, examples, inputs.seed)
@@ -59,7 +58,7 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResu
 
     if not inputs.queries:
         return FitResult(
-            learned, SYNTHETIC_CHOICE, f"nothing is judged that could object to {len(examples)} synthetic queries"
+            learned, SYNTHETIC_CHOICE, f"there are no judgments to check {len(examples)} synthetic queries"
         )
 
     learned = tune_parts(learned, inputs)
@@ -77,13 +76,11 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResu
     measure = inputs.tuning.measure
     compared = f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
     if gain < 0:
-        return simple.with_reason(
-            f"the judgments object to learning from {len(examples)} synthetic queries: {compared}"
-        )
+        return simple.with_reason(f"the judgments show a loss by {len(examples)} synthetic queries: {compared}")
     return FitResult(
         with_settings(learned, settings),
         SYNTHETIC_CHOICE,
-        f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
+        f"the judgments show no loss by {len(examples)} synthetic queries: {compared}",
         values,
         report,
         labels=len(inputs.judgments),

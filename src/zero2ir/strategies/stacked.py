@@ -1,4 +1,4 @@
-"""hybrid: train by several strategies, and stack what comes out of them as one program."""
+"""hybrid: train by several strategies and stack their results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,16 +22,15 @@ from zero2ir.strategies.fine_tune import (
 from zero2ir.strategies.tuning import choose
 
 STACKED = "stacked"
-WEIGHT_STEPS = 10  # of the grid of weights
+WEIGHT_STEPS = 10  # of the grid of fusion weights
 
 
 class Stacked(GuardedStrategy):
-    """Fuses what several strategies make of a model, by weights that start even and may leave one of them alone.
+    """Fuses the results of several strategies by weights from 0 to 1; equal weights are the default.
 
-    Weights are chosen on rankings of judged queries by retrievers that did not learn from them: each strategy tells how
-    its result is made again from the judgments of the other queries, as far as it learned from any. The choice is the
-    usual one: shrunk toward even weights, and kept only where it pays when cross-validated. Where a loss is to be
-    expected beside what fine_tune makes of the model, that stays.
+    The fusion weights are chosen on out-of-fold rankings: the strategies' learners train each result again on the
+    judgments of the other folds. The choice is shrunk toward equal weights, and kept only if it gains in
+    cross-validation. If a loss against fine_tune's result is expected, that is kept.
 
     Args:
         strategies: two or more, by name.
@@ -43,7 +42,7 @@ class Stacked(GuardedStrategy):
 
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         if len(strategies) < 2:
-            raise ValueError(f"strategies: {len(strategies)}; give two or more to stack")
+            raise ValueError(f"strategies: {len(strategies)}; stack two or more")
         self.strategies = dict(strategies)
         self.needs = frozenset(need for one in strategies.values() for need in one.needs)
 
@@ -56,23 +55,23 @@ class Stacked(GuardedStrategy):
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
         trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies.values()]
         table = merge_reports([one.report for one in trained]) | {"strategies": [choice_text(one) for one in trained]}
-        moved = [one for one in trained if one.chosen != baseline_fit.chosen]
-        if not moved:
-            return fall_back(baseline_fit, f"no strategy leaves anything to stack; {baseline_fit.reason}", table)
-        parts = moved if len(moved) > 1 else [baseline_fit, *moved]
+        changed = [one for one in trained if one.chosen != baseline_fit.chosen]
+        if not changed:
+            return fall_back(baseline_fit, f"every strategy falls back to fine_tune; {baseline_fit.reason}", table)
+        parts = changed if len(changed) > 1 else [baseline_fit, *changed]
 
         def stack(query_ids: Sequence[str]) -> Hybrid:
             return stacked([one.retrained_on(query_ids) for one in parts], inputs)
 
         candidates = cross_validate(stack, STACKED, inputs)
         if not candidates:
-            return fall_back(baseline_fit, f"too few queries are judged to stack on; {baseline_fit.reason}", table)
+            return fall_back(baseline_fit, f"too few judged queries for stacking; {baseline_fit.reason}", table)
         values = np.stack([one.values for one in candidates])
         choice = choose(values, inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         because = comparison_text(baseline_fit, best.values, inputs)
         if gain_over(baseline_fit, best.values, inputs) < 0:
-            return fall_back(baseline_fit, f"the judgments object to stacking: {because}", table)
+            return fall_back(baseline_fit, f"the judgments show a loss by stacking: {because}", table)
         retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
@@ -89,23 +88,23 @@ class Stacked(GuardedStrategy):
 
 
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
-    """The retrievers, which are indexed, as one; every weight from 0 is worth trying."""
+    """Combines indexed retrievers in a hybrid whose fusion weights may be 0."""
     hybrid = Hybrid(retrievers, steps=WEIGHT_STEPS, min_weight=0.0)
     hybrid.corpus = inputs.corpus
     return hybrid
 
 
 def choice_text(fitted: FitResult) -> dict[str, str]:
-    """What a strategy said of its own choice."""
+    """Returns a strategy's choice and its reason."""
     return {"chosen": fitted.chosen, "reason": fitted.reason}
 
 
 def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What each strategy alone reports, such as its prompts; what several report is told of the whole."""
+    """Merges the strategies' reports without the names that several of them have."""
     names = [name for report in reports for name in report]
     return {name: value for report in reports for name, value in report.items() if names.count(name) == 1}
 
 
 def fall_back(simple: FitResult, because: str, table: Mapping[str, Any]) -> FitResult:
-    """What fine_tune made, with the reason and what was tried."""
+    """Returns fine_tune's result with the reason, and the report of the stacking added."""
     return replace(simple.with_reason(because), report={**table, **simple.report})

@@ -1,18 +1,18 @@
-"""Choosing between candidates on a handful of judged queries, without falling for luck.
+"""Choosing between candidates on a handful of judged queries.
 
-Ten queries cannot tell apart systems that differ by less than about 16 points of nDCG@10. So what is observed is shrunk
-toward "no better than the default": with a normal prior of deviation tau around 0 for a candidate's true gain, and n
-paired differences of mean m and variance s2, the expected gain is m * tau^2 / (tau^2 + s2 / n). And since a default is
-rarely far from what is best, only a candidate can be chosen whose gain a paired t-test tells from none.
+Ten queries cannot distinguish systems that differ by less than about 16 points of nDCG@10. Observed gains are therefore
+shrunk toward 0: with a normal prior of deviation tau around 0 for a candidate's true gain, and n paired differences of
+mean m and variance s2, the expected gain is m * tau^2 / (tau^2 + s2 / n). Since a default is rarely far from the best,
+a candidate must also gain significantly by a paired t-test.
 
-Then the whole way of choosing is cross-validated: where leaving each query out in turn does not beat the default on the
-queries left out, the default stays.
+The whole procedure is cross-validated: if leave-one-query-out choices do not beat the default on the queries left out,
+the default stays.
 
 Ten of 400 train queries each of scifact and nfcorpus, with up to five judged documents, were drawn 300 times, to choose
-BM25's numbers and the weights of two hybrids (benchmarks/choosing.py). Choosing lost 0.0001 of nDCG@10 on the mean, and
-0.0016 without the test; where a candidate that is 0.008 to 0.04 worse than the best played the default, 5 % of the
-distance was gained, and 30 % without the test. What decides is nDCG@100 with a depth of 100: the ranks that nDCG@10
-does not see say something, too, of a query's few judgments (3 and 23 % by nDCG@10, for 0.0000 and 0.0014).
+BM25's parameters and the weights of two hybrids (benchmarks/choosing.py). Choosing lost 0.0001 of nDCG@10 on average,
+and 0.0016 without the test; with a candidate 0.008 to 0.04 worse than the best as the default, it gained 5 % of the
+distance, and 30 % without the test. The measure is nDCG@100 with a depth of 100, since ranks beyond 10 also carry
+information about a query's few judgments (by nDCG@10 3 and 23 %, for losses of 0.0000 and 0.0014).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,15 +32,15 @@ SIGNIFICANCE = 0.05  # of the one-sided paired t-test
 
 
 class TuningSettings(Settings):
-    """How to choose on few judgments.
+    """Settings for choosing on few judgments.
 
     Attributes:
-        measure: what decides, by its ir-measures name.
+        measure: the tuning measure, by its ir-measures name.
         prior_deviation: tau, the typical true gain of a candidate over the default, in units of the measure.
-        folds: parts of the judged queries for cross-validating what learns from them.
-        depth: how deep the rankings are that the measure sees.
-        negatives: hard negatives for each relevant judged document.
-        negatives_from: they are drawn from BM25's ranks first to last.
+        folds: number of folds for cross-validating training.
+        depth: the length of the measured rankings.
+        negatives: hard negatives per relevant judged document.
+        negatives_from: first and last BM25 rank of hard negatives.
     """
 
     measure: str = "nDCG@100"
@@ -53,11 +53,11 @@ class TuningSettings(Settings):
 
 @dataclass(frozen=True)
 class TuningCandidate:
-    """One thing that could be chosen, with its measure on each judged query that it was not fitted to.
+    """A candidate with its measure on each judged query, out of fold if it was trained.
 
     Attributes:
-        name: in words.
-        settings: of the model; None for those that it has, or gets when it learns.
+        name: a description.
+        settings: of the model; None for those that it has, or gets by learning.
         values: (n_queries,) the measure.
     """
 
@@ -68,13 +68,13 @@ class TuningCandidate:
 
 @dataclass(frozen=True)
 class TuningChoice:
-    """Which candidate, and how sure.
+    """The chosen candidate and its figures.
 
     Attributes:
         index: of the candidate; 0 is the default.
-        expected_gain: of the best candidate over the default, after shrinking; 0 where none can be told from it.
-        observed: the best candidate's mean on the judged queries: optimistic, since it was chosen for it.
-        cross_validated: the mean over queries of what is best without them: honest.
+        expected_gain: of the best candidate over the default, after shrinking; 0 without a significant gain.
+        observed: the best candidate's mean on the judged queries, biased upward by the choice.
+        cross_validated: the mean over queries of the candidate chosen without that query, unbiased.
         default: the default's mean.
     """
 
@@ -86,11 +86,11 @@ class TuningChoice:
 
     @property
     def honest(self) -> float:
-        """The mean of what was chosen on queries that had no say in this choice: of the default, where that stayed."""
+        """The unbiased mean of the chosen candidate."""
         return self.cross_validated if self.index else self.default
 
     def as_dict(self) -> dict[str, float]:
-        """The figures, rounded, for the record."""
+        """Returns the rounded figures."""
         return {
             "honest": round(self.honest, 4),
             "expected_gain": round(self.expected_gain, 4),
@@ -102,28 +102,25 @@ class TuningChoice:
 
 
 def expected_gains(values: np.ndarray, prior_deviation: float) -> np.ndarray:
-    """The expected true gain of each candidate over the first one.
+    """Returns the expected true gain, (n_candidates,), of each candidate over the first one; 0 for a single query.
 
     Args:
         values: (n_candidates, n_queries) the measure, paired by query.
         prior_deviation: tau.
-
-    Returns:
-        (n_candidates,); 0 for the first. With a single query there is no variance to see, and so no gain.
     """
     return _shrunk(*_paired(values), prior_deviation)
 
 
 def choose(values: np.ndarray, prior_deviation: float, significance: float = SIGNIFICANCE) -> TuningChoice:
-    """Chooses the candidate with the highest expected gain of those that a paired t-test tells from the default.
+    """Chooses the candidate with the highest expected gain among those with a significant gain by a paired t-test.
 
-    The default stays where there is none, or where choosing so does not pay when cross-validated. The first, simplest
-    candidate wins ties.
+    The default stays without such a candidate, or if the choice does not gain in cross-validation. The first candidate
+    wins ties.
 
     Args:
         values: (n_candidates, n_queries) the measure of each candidate, the default first.
         prior_deviation: tau.
-        significance: of the test; 0.5 is none.
+        significance: level of the test; 0.5 for no test.
     """
     gains = _significant_gains(values, prior_deviation, significance)
     best = int(gains.argmax())
@@ -137,8 +134,8 @@ def choose(values: np.ndarray, prior_deviation: float, significance: float = SIG
 
 
 def _significant_gains(values: np.ndarray, prior_deviation: float, significance: float) -> np.ndarray:
-    """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
-    from scipy.special import stdtrit  # the quantiles of Student's t, without the second that scipy.stats takes
+    """Returns the expected gains; 0 for candidates without a significant gain by a one-sided paired t-test."""
+    from scipy.special import stdtrit  # quantiles of Student's t; importing scipy.stats takes a second
 
     mean, noise = _paired(values)
     least = stdtrit(max(1, values.shape[1] - 1), 1 - significance) * np.sqrt(noise)
@@ -151,7 +148,7 @@ def _shrunk(mean: np.ndarray, noise: np.ndarray, prior_deviation: float) -> np.n
 
 
 def _paired(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n_candidates,) each one's mean difference to the first, and the variance of that mean; (0, 0) of one query."""
+    """Returns each candidate's mean difference to the first and the variance of the mean; 0 for one query."""
     differences = values - values[:1]
     n = values.shape[1]
     if n < 2:
@@ -162,7 +159,7 @@ def _paired(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def judged_values(
     ranking: Ranking, corpus: Corpus, query_ids: Sequence[str], qrels: Sequence[Judgment], measure: str
 ) -> np.ndarray:
-    """(n_queries,) the measure of a ranking on judged queries, in the order of ``query_ids``."""
+    """Returns (n_queries,), the measure of a ranking on judged queries, in the order of ``query_ids``."""
     doc_ids = [
         [corpus.documents[number].doc_id if number != NO_DOCUMENT else "" for number in row] for row in ranking.numbers
     ]

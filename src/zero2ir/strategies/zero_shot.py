@@ -5,7 +5,7 @@ from zero2ir.strategies.base import FitResult, Strategy, TrainingInputs
 
 
 class ZeroShot(Strategy):
-    """Indexes the documents and leaves every setting as it is: what the labels and the LM must beat."""
+    """Keeps the indexed model and its settings, as a baseline."""
 
     order = 0
 

@@ -211,7 +211,7 @@ def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, 
     simple = FineTune().fit(build().index(few), inputs)
     assert fitted.chosen == simple.chosen
     assert fitted.reason.endswith(f"; {simple.reason}")
-    why = "cannot tell which examples agree" if form == "reweight" else "no parameters that a start could be learned"
+    why = "no gradients to compare examples" if form == "reweight" else "no parameters to initialize"
     assert why in fitted.reason
     assert fitted.report["meta"]["algorithm"] == form
     np.testing.assert_array_equal(
@@ -222,7 +222,7 @@ def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, 
 def test_too_few_documents_for_tasks_are_said(corpus: Corpus) -> None:
     few = Corpus(corpus.documents[:5], corpus.encoders)
     fitted = Meta().fit(Dense("static").index(few), TrainingInputs(few, judgments(few, 2)))
-    assert fitted.reason.startswith("the documents give too few queries to make tasks of; ")
+    assert fitted.reason.startswith("the documents have too few queries for tasks; ")
 
 
 def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
@@ -233,11 +233,11 @@ def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
     misled = TrainingInputs(rotated.corpus, inputs.judgments, shuffled, TWO_FOLDS)
     simple, fitted = FineTune().fit(rotated.model(), misled), Meta(outer_loop=OUTER).fit(rotated.model(), misled)
     assert (fitted.chosen, fitted.values.tolist()) == (simple.chosen, simple.values.tolist())
-    assert "no other start" in fitted.reason or "the judgments do not gain" in fitted.reason
+    assert "no other initialization" in fitted.reason or "the judgments show no gain" in fitted.reason
 
 
 def test_without_judgments_there_is_nothing_to_adapt_to(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match="strategy=meta needs judgments, and there are none"):
+    with pytest.raises(InputError, match="strategy=meta needs judgments; add some"):
         Meta().fit(Sparse().index(corpus), TrainingInputs(corpus, []))
 
 
@@ -323,7 +323,7 @@ def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) ->
     fitted = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
     there = fitted.report["meta"]["auxiliary_collections"]["there"]
     assert there["tasks"] == 0
-    assert there["refused"] == "the encoder 'static' is trained on this collection, and says little of another one"
+    assert there["refused"] == "the encoder 'static' is trained on this collection and does not transfer to another one"
     plain = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), rotated.inputs(6))
     assert fitted.report["meta"]["moves"] == plain.report["meta"]["moves"]
 

@@ -223,7 +223,7 @@ def test_a_proposer_without_ideas_is_noted_and_passed_over(inputs: TrainingInput
 def test_what_learns_nothing_needs_no_search(inputs: TrainingInputs, lm: LanguageModel) -> None:
     before = lm.usage.calls
     fitted = PromptSearch().fit(Sparse().index(inputs.corpus), inputs)
-    assert fitted.reason.startswith("this model learns nothing from examples; ")
+    assert fitted.reason.startswith("this model cannot learn from examples; ")
     assert lm.usage.calls == before
 
 
@@ -254,9 +254,9 @@ def test_what_is_missing_is_said(inputs: TrainingInputs) -> None:
     with pytest.raises(InputError, match="strategy=prompt needs a language model, and there is none; choose one, e"):
         PromptSearch().fit(pupil(inputs), with_lm(inputs, None))
     none = TrainingInputs(inputs.corpus, inputs.judgments)
-    with pytest.raises(InputError, match="strategy=prompt needs synthetic queries, and there are none"):
+    with pytest.raises(InputError, match="strategy=prompt needs synthetic queries; "):
         PromptSearch().fit(pupil(inputs), none)
-    with pytest.raises(InputError, match="strategy=prompt needs judgments, and there are none"):
+    with pytest.raises(InputError, match="strategy=prompt needs judgments; "):
         PromptSearch().fit(pupil(inputs), TrainingInputs(inputs.corpus, [], inputs.synthetic))
 
 

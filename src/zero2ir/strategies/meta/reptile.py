@@ -1,4 +1,4 @@
-"""First-order meta-learning: where to start, how fast and how long, so that a few examples teach a task."""
+"""First-order meta-learning of initial parameters, learning rates and numbers of steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -21,15 +21,15 @@ MetaUpdate = Callable[[Retriever, Parameters, Sequence[Example], int, int], Para
 
 
 class OuterLoopSettings(Settings):
-    """How the start is learned, and which ways from it are tried on held-out tasks.
+    """Settings of the outer loop, and the grid of adaptation settings for the held-out tasks.
 
     Attributes:
-        iterations: steps of the start.
-        batch: tasks whose moves are averaged for a step.
-        rate: of the mean move, falling to 0 in equal steps.
-        learning_rates: what the model's own learning rate is multiplied with.
-        steps: what the model's own number of steps is multiplied with.
-        learned_rates: whether each parameter gets a learning rate of its own, beside those.
+        iterations: outer steps.
+        batch: tasks per outer step, whose updates are averaged.
+        rate: outer learning rate, falling linearly to 0.
+        learning_rates: factors of the model's learning rate to try.
+        steps: factors of the model's number of steps to try.
+        learned_rates: whether to try learned learning rates per parameter, too.
     """
 
     iterations: Annotated[int, Field(ge=1)] = 20
@@ -41,13 +41,13 @@ class OuterLoopSettings(Settings):
 
 
 class AdaptationSettings(NamedTuple):
-    """One way to learn a task.
+    """How to learn a task.
 
     Attributes:
-        initialization: where, how fast, how long.
-        learned_initialization: whether the start was learned; else it is the model as it was.
-        learning_rate: what the model's own is multiplied with; 0 where the task's examples are not learned from.
-        learned_rates: whether each parameter has a learning rate of its own.
+        initialization: initial parameters, rates and number of steps.
+        learned_initialization: whether the initial parameters are meta-learned instead of the model's.
+        learning_rate: factor of the model's learning rate; 0 for no learning from the task's examples.
+        learned_rates: whether each parameter has a learned rate.
     """
 
     initialization: Initialization
@@ -56,7 +56,7 @@ class AdaptationSettings(NamedTuple):
     learned_rates: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """In words and numbers, JSON."""
+        """Returns the settings as JSON."""
         return {
             "learned_initialization": self.learned_initialization,
             "learning_rate": self.learning_rate,
@@ -65,18 +65,18 @@ class AdaptationSettings(NamedTuple):
         }
 
     def learn(self, model: Retriever, examples: Sequence[Example], seed: int) -> Retriever:
-        """The model after the task's examples."""
+        """Trains a model on the task's examples."""
         started = with_initialization(model, self.initialization)
         return (learn(started, examples, seed) or started) if self.learning_rate else started
 
 
 class MetaLearningResult(NamedTuple):
-    """What the tasks taught.
+    """The result of meta-learning.
 
     Attributes:
-        adaptation: the one that the held-out tasks choose.
-        choice: how sure.
-        report: all that was learned, JSON.
+        adaptation: the settings chosen on the held-out tasks.
+        choice: the figures of the choice.
+        report: all figures, JSON.
     """
 
     adaptation: AdaptationSettings
@@ -87,7 +87,7 @@ class MetaLearningResult(NamedTuple):
 def reptile_update(
     model: Retriever, start: Parameters, task: Sequence[Example], support: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """How far learning from some of a task's examples goes.
+    """Returns the update of the parameters by learning from some of a task's examples.
 
     Source: Nichol, Achiam and Schulman 2018, arXiv 1803.02999, algorithm 2.
     """
@@ -97,10 +97,10 @@ def reptile_update(
 def anil_update(
     model: Retriever, start: Parameters, task: Sequence[Example], support: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """How far learning from the rest of a task goes, once some of its examples have moved the head.
+    """Returns the update by the rest of a task after its support examples have trained the head.
 
-    Source: Raghu et al. 2020, arXiv 1909.09157, section 4, in first order; which parameters are the head is stated by
-    the model: the weights of a hybrid that learns them, else the diagonals of maps.
+    Source: Raghu et al. 2020, arXiv 1909.09157, section 4, in first order. The model defines its head: the fusion
+    weights of a hybrid that learns them, else the diagonals of maps.
     """
     drawn = _drawn(task, seed)
     fast = learn(with_initialization(model, Initialization(start, head_only_rates(model))), drawn[:support], seed)
@@ -112,7 +112,7 @@ META_UPDATES: dict[str, MetaUpdate] = {"reptile": reptile_update, "anil": anil_u
 
 
 def head_only_rates(model: Retriever) -> dict[str, np.ndarray]:
-    """Rates that keep everything but the head where it is."""
+    """Returns rates that are 0 outside the head."""
     head = head_mask(model)
     return {name: head.get(name, np.zeros(value.shape)) for name, value in parameters(model).items()}
 
@@ -120,25 +120,25 @@ def head_only_rates(model: Retriever) -> dict[str, np.ndarray]:
 def meta_learn(
     model: Retriever, meta_tasks: MetaTaskSet, form: str, settings: OuterLoopSettings, tuning: TuningSettings, seed: int
 ) -> MetaLearningResult:
-    """Learns a start from the tasks, and chooses the way to learn from it on those that are held out.
+    """Learns initial parameters on the training tasks, and chooses the adaptation settings on the held-out tasks.
 
     Args:
-        model: states its parameters; indexed on the documents of ``meta_tasks``.
+        model: has parameters; indexed on the documents of ``meta_tasks``.
         meta_tasks: the tasks.
         form: a key of ``META_UPDATES``.
-        settings: how.
-        tuning: the measure, and how to choose by it. What is to be beaten is the model as it was.
+        settings: of the outer loop.
+        tuning: how to choose; the default is the unchanged model.
         seed: of the draws from the tasks.
     """
     start, moves = learn_initialization(model, meta_tasks, META_UPDATES[form], settings, seed)
     rates: Parameters = head_only_rates(model) if form == "anil" else {}
-    given = parameters(model)
+    initial = parameters(model)
     ways = [
-        AdaptationSettings(Initialization(given), False, 0.0),
-        AdaptationSettings(Initialization(given), False, 1.0),
+        AdaptationSettings(Initialization(initial), False, 0.0),
+        AdaptationSettings(Initialization(initial), False, 1.0),
         AdaptationSettings(Initialization(start), True, 0.0),
     ]
-    ways += _ways(given, rates, False, settings) + _ways(start, rates, True, settings)
+    ways += _ways(initial, rates, False, settings) + _ways(start, rates, True, settings)
     if settings.learned_rates:
         fitted = learned_rates(model, start, meta_tasks, rates, seed)
         ways += [way._replace(learned_rates=True) for way in _ways(start, fitted, True, settings)]
@@ -156,7 +156,7 @@ def meta_learn(
         "examples": dict(meta_tasks.sources),
         "auxiliary_collections": dict(meta_tasks.auxiliary_report),
         "moves": [round(move, 4) for move in moves],
-        "norms": {name: round(float(np.linalg.norm(start[name] - given[name])), 4) for name in start},
+        "norms": {name: round(float(np.linalg.norm(start[name] - initial[name])), 4) for name in start},
         "evaluated": tried,
         "chosen": tried[choice.index],
         "choice": choice.as_dict(),
@@ -167,10 +167,10 @@ def meta_learn(
 def learn_initialization(
     model: Retriever, meta_tasks: MetaTaskSet, move: MetaUpdate, settings: OuterLoopSettings, seed: int
 ) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Moves the start by the mean of what tasks move, a few tasks at a time.
+    """Moves the initial parameters by the mean update of a batch of tasks per outer step.
 
     Returns:
-        The start, and the norm of the mean move at each step: it falls as the start gets good for all.
+        The initial parameters, and the norm of the mean update at each step.
     """
     rng = np.random.default_rng([seed, 2])
     start = parameters(model)
@@ -182,20 +182,20 @@ def learn_initialization(
         mean = {name: np.mean([one[name] for one in moves], axis=0) for name in start}
         rate = settings.rate * (1 - number / settings.iterations)
         start = {name: value + rate * mean[name] for name, value in start.items()}
-        norms.append(_norm(mean))
+        norms.append(float(np.sqrt(sum(float(np.square(value).sum()) for value in mean.values()))))
     return start, norms
 
 
 def learned_rates(
     model: Retriever, start: Parameters, meta_tasks: MetaTaskSet, rates: Parameters, seed: int
 ) -> dict[str, np.ndarray]:
-    """For each parameter the rate that brings a few examples' move nearest to the whole task's, by least squares.
+    """Fits a rate per parameter that brings the support examples' update nearest to the whole task's, by least squares.
 
-    With s the move by the support and t that by the whole task, it is (sum st + r) / (sum ss + r) over tasks, at least
-    0: r, the mean square of s, draws it to 1 where a parameter hardly moves.
+    With s the update by the support and t that by the whole task, the rate is (sum st + r) / (sum ss + r) over tasks,
+    at least 0. r, the mean square of s, draws the rate to 1 for parameters with small updates.
 
-    Source: learned per-parameter learning rates are Meta-SGD, Li et al. 2017, arXiv 1707.09835, section 2; the first-
-    order form is ours, and takes the whole task's move for the target as Reptile does.
+    Source: learned per-parameter learning rates are Meta-SGD, Li et al. 2017, arXiv 1707.09835, section 2; the
+    first-order form is ours, with the whole task's update as the target, as in Reptile.
     """
     products = {name: np.zeros(value.shape) for name, value in start.items()}
     squares = {name: np.zeros(value.shape) for name, value in start.items()}
@@ -216,48 +216,45 @@ def learned_rates(
 def held_out_values(
     model: Retriever, way: AdaptationSettings, meta_tasks: MetaTaskSet, tuning: TuningSettings, seed: int
 ) -> np.ndarray:
-    """(n_queries,) the measure on what the support examples of the held-out tasks leave over."""
+    """Returns (n_queries,), the measure on the held-out tasks' examples that are not in the support."""
     values = []
     for task in meta_tasks.held_out:
         learned = way.learn(model, task[: meta_tasks.support], seed)
-        asked = task[meta_tasks.support :]
-        query_ids = [str(number) for number in range(len(asked))]
+        test = task[meta_tasks.support :]
+        query_ids = [str(number) for number in range(len(test))]
         qrels = [
             Judgment(query_id, meta_tasks.corpus.documents[one.positive].doc_id, 1)
-            for query_id, one in zip(query_ids, asked, strict=True)
+            for query_id, one in zip(query_ids, test, strict=True)
         ]
-        ranking = learned.search([one.query for one in asked], tuning.depth)
+        ranking = learned.search([one.query for one in test], tuning.depth)
         values.append(judged_values(ranking, meta_tasks.corpus, query_ids, qrels, tuning.measure))
     return np.concatenate(values)
 
 
 def _tasks(model: Retriever, meta_tasks: MetaTaskSet) -> list[tuple[Retriever, Sequence[Example]]]:
-    """The tasks to learn from, each with the model on the documents that it searches in."""
-    elsewhere = {id(task.corpus): task.corpus for task in meta_tasks.auxiliary}
-    models = {key: reindexed(model, corpus) for key, corpus in elsewhere.items()}
-    others = [(models[id(task.corpus)], task.examples) for task in meta_tasks.auxiliary]
-    return [*((model, task) for task in meta_tasks.training_tasks), *others]
+    """Returns the training and auxiliary tasks, each with the model on its documents."""
+    corpora = {id(task.corpus): task.corpus for task in meta_tasks.auxiliary}
+    models = {key: reindexed(model, corpus) for key, corpus in corpora.items()}
+    auxiliary = [(models[id(task.corpus)], task.examples) for task in meta_tasks.auxiliary]
+    return [*((model, task) for task in meta_tasks.training_tasks), *auxiliary]
 
 
 def _ways(
     start: Parameters, rates: Parameters, learned_initialization: bool, settings: OuterLoopSettings
 ) -> list[AdaptationSettings]:
-    """The grid of learning rates and steps from one start."""
-    return [
-        AdaptationSettings(
-            Initialization(start, _times(rates, start, learning_rate), steps), learned_initialization, learning_rate
-        )
-        for learning_rate in settings.learning_rates
-        for steps in settings.steps
-    ]
-
-
-def _times(rates: Parameters, start: Parameters, factor: float) -> dict[str, np.ndarray]:
-    return {name: factor * rates.get(name, np.ones(())) for name in start}
+    """Returns the grid of learning rates and steps from the same initial parameters."""
+    ways = []
+    for factor in settings.learning_rates:
+        scaled = {name: factor * rates.get(name, np.ones(())) for name in start}
+        ways += [
+            AdaptationSettings(Initialization(start, scaled, steps), learned_initialization, factor)
+            for steps in settings.steps
+        ]
+    return ways
 
 
 def _moved(model: Retriever, examples: Sequence[Example], start: Parameters, seed: int) -> dict[str, np.ndarray]:
-    """What learning adds to the parameters."""
+    """Returns the change of the parameters by learning."""
     learned = learn(model, examples, seed)
     after = start if learned is None else parameters(learned)
     return {name: after[name] - value for name, value in start.items()}
@@ -265,7 +262,3 @@ def _moved(model: Retriever, examples: Sequence[Example], start: Parameters, see
 
 def _drawn(task: Sequence[Example], seed: int) -> list[Example]:
     return [task[place] for place in np.random.default_rng(seed).permutation(len(task))]
-
-
-def _norm(parameters: Parameters) -> float:
-    return float(np.sqrt(sum(float(np.square(value).sum()) for value in parameters.values())))

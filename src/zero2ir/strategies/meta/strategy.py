@@ -1,4 +1,4 @@
-"""meta: learn to learn from a few judgments, on tasks made of the collection itself."""
+"""meta: meta-learning on tasks made from the collection itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,12 +38,12 @@ REWEIGHTED_ADAPTED_CHOICE = "learned from examples that agree with the judgments
 
 @dataclass(frozen=True)
 class LearningPlan:
-    """How the judgments are to be learned from.
+    """The learners to compare on the judgments.
 
     Attributes:
-        learners: by what came out in words, the simplest first; what depends on judgments is made in them.
-        report: what was learned so far, JSON.
-        refusal: why there is nothing to try; empty where there is.
+        learners: by the description of the choice, the simplest first; everything that depends on judgments is in them.
+        report: the figures so far, JSON.
+        refusal: why there is no learner; else empty.
     """
 
     learners: Mapping[str, Learner]
@@ -52,19 +52,18 @@ class LearningPlan:
 
 
 class Meta(GuardedStrategy):
-    """Practises on tasks, learns from the judgments as the tasks taught, and keeps the result if the judgments gain.
+    """Meta-learns on tasks, learns from the judgments with the result, and keeps that if the judgments show a gain.
 
-    Tasks are clusters of documents with the synthetic queries that were written for them; where those are too few,
-    pretext queries join them. The judged queries of other collections are further tasks to learn from, unless an
-    encoder of the model was trained on this collection; what was learned is measured on this collection's tasks alone.
-    The judgments gain when a gain is to be expected beside what fine_tune makes of the same model.
+    Tasks are clusters of documents with their synthetic queries, and pretext queries if those are too few. The judged
+    queries of other collections are further training tasks, unless an encoder of the model was trained on this
+    collection; held-out tasks come from this collection alone. A gain is a positive expected gain over fine_tune's
+    result for the same model.
 
     Args:
-        algorithm: "reptile" learns a start for all that learns; "anil" one from which a few examples move the head
-            alone; "reweight" learns no start, but from the examples that agree with the judgments, as much as they
-            agree.
-        tasks: which tasks.
-        outer_loop: how the start is learned.
+        algorithm: "reptile" learns initial values of all parameters; "anil" ones from which few examples train the head
+            alone; "reweight" learns from examples weighted by their agreement with the judgments instead.
+        tasks: settings of the tasks.
+        outer_loop: settings of the outer loop.
     """
 
     needs = frozenset[Need]({"synthetic with lm"})
@@ -91,7 +90,7 @@ class Meta(GuardedStrategy):
         return self._chosen(plan, baseline_fit, inputs)
 
     def _chosen(self, plan: LearningPlan, simple: FitResult, inputs: TrainingInputs) -> FitResult:
-        """What the plan's best learner makes of all judgments, unless what fine_tune made is expected to be better."""
+        """Trains the plan's best learner on all judgments, unless fine_tune's result is expected to be better."""
 
         def simpler(because: str) -> FitResult:
             return replace(simple.with_reason(because), report={**simple.report, "meta": dict(plan.report)})
@@ -100,12 +99,12 @@ class Meta(GuardedStrategy):
             return simpler(f"{plan.refusal}; {simple.reason}")
         candidates = [one for name, learn in plan.learners.items() for one in cross_validate(learn, name, inputs)]
         if not candidates:
-            return simpler(f"too few judged queries teach anything to tell whether it pays; {simple.reason}")
+            return simpler(f"there are too few judged queries to cross-validate learning; {simple.reason}")
         choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         gain, because = gain_over(simple, best.values, inputs), comparison_text(simple, best.values, inputs)
         if gain <= 0:
-            return simpler(f"the judgments do not gain by a model {best.name}: {because}")
+            return simpler(f"the judgments show no gain of a model that {best.name}: {because}")
         learner = learner_with_settings(plan.learners[best.name], best.settings)
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
@@ -118,58 +117,47 @@ class Meta(GuardedStrategy):
         return FitResult(retriever, best.name, because, best.values, report, len(inputs.judgments), learner)
 
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
-        """Reptile and ANIL."""
+        """Plans with Reptile or ANIL."""
         inner, prefix = innermost_retriever(base)
+        table = {"algorithm": self.algorithm}
         if not parameters(inner):
-            return LearningPlan(
-                {}, {"algorithm": self.algorithm}, "this model has no parameters that a start could be learned for"
-            )
-        practice = make_meta_tasks(inner, inputs, self.tasks)
-        if practice is None:
-            return LearningPlan(
-                {}, {"algorithm": self.algorithm}, "the documents give too few queries to make tasks of"
-            )
+            return LearningPlan({}, table, "this model has no parameters to initialize")
+        meta_tasks = make_meta_tasks(inner, inputs, self.tasks)
+        if meta_tasks is None:
+            return LearningPlan({}, table, "the documents have too few queries for tasks")
         learned = meta_learn(
-            reindexed(inner, practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
+            reindexed(inner, meta_tasks.corpus), meta_tasks, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
         )
         way = learned.adaptation
         if learned.choice.index < 2:
-            as_it_was, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.report["evaluated"])
+            original, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.report["evaluated"])
             return LearningPlan(
                 {},
                 learned.report,
-                f"no other start, rate or number of steps pays on {len(practice.held_out)} held-out tasks "
-                f"({inputs.tuning.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
+                f"no other initialization, rate or number of steps gains on {len(meta_tasks.held_out)} held-out tasks "
+                f"({inputs.tuning.measure} {at_start:.3f} from the learned values, {original:.3f} from the model's)",
             )
         started = with_initialization(base, prefix_initialization(way.initialization, prefix))
         if not way.learning_rate:
             return LearningPlan({INITIALIZATION_CHOICE: lambda _: started}, learned.report)
-        return LearningPlan(
-            {
-                ADAPTED_CHOICE if way.learned_initialization else TUNED_LEARNING_CHOICE: judgment_learner(
-                    started, inputs
-                )
-            },
-            learned.report,
-        )
+        name = ADAPTED_CHOICE if way.learned_initialization else TUNED_LEARNING_CHOICE
+        return LearningPlan({name: judgment_learner(started, inputs)}, learned.report)
 
     def _reweighted(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
-        """First-order MetaAdaptRank."""
+        """Plans with first-order MetaAdaptRank."""
         rng = np.random.default_rng([inputs.seed, 1])
         examples, sources = meta_task_examples(inputs, MIN_EXAMPLES, self.tasks.documents, rng)
         table: dict[str, Any] = {"algorithm": self.algorithm, "examples": sources}
         if inputs.auxiliary_collections:
-            table["auxiliary_collections"] = (
-                "algorithm=reweight practises on no tasks, and takes none from other collections"
-            )
+            table["auxiliary_collections"] = "algorithm=reweight uses no tasks of other collections"
         every = inputs.judged_examples(list(inputs.queries))
         cosines = gradient_cosines(base, examples, every) if examples and every else None
         if cosines is None:
-            return LearningPlan({}, table, "this model cannot tell which examples agree with the judgments")
+            return LearningPlan({}, table, "this model has no gradients to compare examples with the judgments")
         table["weights"] = quantiles(agreement_weights(cosines))
         column = {one.query: [place for place, other in enumerate(every) if other.query == one.query] for one in every}
 
-        @cache  # a fold's queries are asked for twice
+        @cache  # both learners need it for each fold
         def weighed(*query_ids: str) -> Retriever | None:
             columns = [place for query_id in query_ids for place in column.get(inputs.queries[query_id], [])]
             weights = agreement_weights(cosines[:, columns]) if columns else np.zeros(len(examples))
@@ -180,13 +168,10 @@ class Meta(GuardedStrategy):
             return weighed(*query_ids)
 
         def adapted(query_ids: Sequence[str]) -> Retriever | None:
-            learned = weighted(query_ids)
-            if learned is None:
+            if (learned := weighted(query_ids)) is None:
                 return None
-            return (
-                judgment_learner(with_initialization(learned, Initialization(parameters(learned))), inputs)(query_ids)
-                or learned
-            )
+            started = with_initialization(learned, Initialization(parameters(learned)))
+            return judgment_learner(started, inputs)(query_ids) or learned
 
         if weighted(list(inputs.queries)) is None:
             return LearningPlan({}, table, "no example agrees with the judgments")
@@ -194,9 +179,9 @@ class Meta(GuardedStrategy):
 
 
 def innermost_retriever(model: Retriever) -> tuple[Retriever, str]:
-    """The innermost retriever that has all the parameters, and what their names in the whole model begin with.
+    """Returns the innermost retriever with all parameters, and the prefix of their names in the whole model.
 
-    What stands around it, a reranker or a smoothing, has no part in practice, and costs none of its time.
+    Meta-learning then skips the wrappers around it, such as a reranker.
     """
     prefix = ""
     while len(inner := parts(model)) == 1 and len(parameters(inner[0])) == len(parameters(model)):
@@ -205,7 +190,7 @@ def innermost_retriever(model: Retriever) -> tuple[Retriever, str]:
 
 
 def prefix_initialization(start: Initialization, prefix: str) -> Initialization:
-    """The start of a model as that of the whole that it stands in."""
+    """Converts the initialization of a part to that of the whole model."""
     moved, rates = (
         {f"{prefix}{name}": value for name, value in named.items()} for named in (start.parameters, start.rates)
     )

@@ -1,4 +1,4 @@
-"""Little retrieval tasks made from a collection: what meta-learning practises on."""
+"""Small retrieval tasks for meta-learning, made from a collection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.strategies.base import TrainingInputs
 
-MIN_TASKS = 4  # tasks, three to learn from and one to measure on
+MIN_TASKS = 4  # three training tasks and a held-out one
 MIN_EXAMPLES = 4 * MIN_TASKS
 
 
 class MetaTaskSettings(Settings):
-    """Which tasks are made.
+    """Settings of the tasks.
 
     Attributes:
-        number: tasks, at most; each has about twice as many examples as there are judged queries, or more.
-        examples: of a task, at most.
-        documents: that the tasks' queries search in, and as many at most that pretext queries are made from.
-        held_out: the share of the tasks that is learned from by nobody, and measured on.
-        auxiliary_documents: of each other collection, that the tasks made of its judgments search in.
+        number: maximum number of tasks; each has about twice as many examples as there are judged queries, or more.
+        examples: maximum number of examples of a task.
+        documents: size of the tasks' collection, and maximum number of documents with pretext queries.
+        held_out: share of held-out tasks.
+        auxiliary_documents: size of the tasks' collection for each auxiliary collection.
     """
 
     number: Annotated[int, Field(ge=MIN_TASKS)] = 16
@@ -40,11 +40,11 @@ class MetaTaskSettings(Settings):
 
 
 class AuxiliaryTask(NamedTuple):
-    """A task from another collection.
+    """A task from an auxiliary collection.
 
     Attributes:
         corpus: its documents.
-        examples: their document numbers are those of ``corpus``.
+        examples: with document numbers of ``corpus``.
     """
 
     corpus: Corpus
@@ -53,16 +53,16 @@ class AuxiliaryTask(NamedTuple):
 
 @dataclass(frozen=True)
 class MetaTaskSet:
-    """Tasks in a small collection, where nothing has to be encoded any more.
+    """Tasks in a small, encoded collection.
 
     Attributes:
-        corpus: the documents that the tasks' queries search in.
-        training_tasks: the tasks to learn from, each one's examples; their document numbers are those of ``corpus``.
-        held_out: the tasks to measure on.
-        support: with how many examples a task is learned; the others measure.
-        sources: how many examples come from where.
-        others: further tasks to learn from, which search elsewhere.
-        auxiliary_report: of each other collection, how many tasks it gave, or why none; JSON.
+        corpus: the documents of the tasks.
+        training_tasks: the examples of each training task, with document numbers of ``corpus``.
+        held_out: the held-out tasks.
+        support: number of training examples of a task; the others are its test examples.
+        sources: number of examples by source.
+        auxiliary: training tasks of auxiliary collections.
+        auxiliary_report: number of tasks of each auxiliary collection, or why there are none; JSON.
     """
 
     corpus: Corpus
@@ -75,15 +75,15 @@ class MetaTaskSet:
 
 
 def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTaskSettings) -> MetaTaskSet | None:
-    """Makes a task of each cluster of like documents, with as many support examples as there are judged queries.
+    """Makes a task of each cluster of documents, with as many support examples as there are judged queries.
 
     Args:
-        model: indexed; its encoders tell what is alike, where one of them gives a vector a document.
-        inputs: the documents and the synthetic queries; of the judgments nothing but their number.
-        settings: how many tasks of which size.
+        model: indexed; its first encoder with one vector per document defines the clusters.
+        inputs: the documents and the synthetic queries; of the judgments only the number is used.
+        settings: number and size of the tasks.
 
     Returns:
-        None where the collection gives too few examples.
+        None if there are too few examples.
     """
     rng = np.random.default_rng([inputs.seed, 1])
     support = len(inputs.queries)
@@ -102,26 +102,26 @@ def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTask
     first = max(1, round(settings.held_out * len(tasks)))
     if len(tasks) <= first:
         return None
-    others, report = auxiliary_tasks(inputs, roles, settings)
-    return MetaTaskSet(corpus, tasks[first:], tasks[:first], support, sources, others, report)
+    auxiliary, report = auxiliary_tasks(inputs, roles, settings)
+    return MetaTaskSet(corpus, tasks[first:], tasks[:first], support, sources, auxiliary, report)
 
 
 def auxiliary_tasks(
     inputs: TrainingInputs, roles: Sequence[str], settings: MetaTaskSettings
 ) -> tuple[list[AuxiliaryTask], dict[str, Any]]:
-    """The judged queries of other collections as tasks, and of each collection how many it gave, or why none.
+    """Returns the judged queries of auxiliary collections as tasks, and a report by collection.
 
-    What is learned stands on what the encoders give: an encoder that was trained on this collection says little of
-    another one, and what is learned there is of no use here.
+    An encoder trained on this collection represents others poorly, so that parameters learned there do not transfer.
+    Such encoders exclude all auxiliary tasks.
 
     Args:
-        inputs: with the other collections.
-        roles: the encoders that the model asks for.
-        settings: how large a task is, and how many documents it searches in.
+        inputs: with the auxiliary collections.
+        roles: the encoders of the model.
+        settings: sizes of the tasks and of their collections.
     """
     own = [role for role in roles if inputs.auxiliary_collections and inputs.corpus.encoder(role).trained]
     if own:
-        reason = f"the encoder {own[0]!r} is trained on this collection, and says little of another one"
+        reason = f"the encoder {own[0]!r} is trained on this collection and does not transfer to another one"
         return [], {
             other.name: {**other.metadata, "tasks": 0, "refused": reason} for other in inputs.auxiliary_collections
         }
@@ -147,16 +147,16 @@ def auxiliary_tasks(
 def meta_task_examples(
     inputs: TrainingInputs, enough: int, documents: int, rng: np.random.Generator
 ) -> tuple[list[Example], dict[str, int]]:
-    """The accepted synthetic queries; where they are fewer than ``enough``, pretext queries join them.
+    """Returns the accepted synthetic queries, with pretext queries if there are fewer than ``enough``.
 
     Args:
         inputs: documents and synthetic queries.
-        enough: examples.
-        documents: that pretext queries are made from, at most: a sentence of each, and its title.
-        rng: the source of chance.
+        enough: number of examples.
+        documents: maximum number of documents with pretext queries, a sentence and the title of each.
+        rng: draws the documents and sentences.
 
     Returns:
-        The examples, and how many come from where.
+        The examples and their number by source.
     """
     written = inputs.synthetic_examples()
     if len(written) >= enough:
@@ -173,7 +173,7 @@ def meta_task_examples(
 def _groups(
     examples: Sequence[Example], corpus: Corpus, roles: Sequence[str], number: int, seed: int
 ) -> list[list[Example]]:
-    """The examples by the clusters of their documents."""
+    """Groups examples by the clusters of their documents."""
     documents = sorted({example.positive for example in examples})
     vectors = next((rows for rows in map(corpus.encoded, roles) if isinstance(rows, np.ndarray)), None)
     if vectors is None:
@@ -188,7 +188,7 @@ def _groups(
 
 
 def sorted_tasks(groups: Sequence[Sequence[Example]], least: int, rng: np.random.Generator) -> list[Sequence[Example]]:
-    """The groups in random order; those with fewer than ``least`` examples are joined until they have so many."""
+    """Returns the groups in random order, after merging those with fewer than ``least`` examples."""
     tasks = [group for group in groups if len(group) >= least]
     gathered: list[Example] = []
     for group in groups:
@@ -203,7 +203,7 @@ def sorted_tasks(groups: Sequence[Sequence[Example]], least: int, rng: np.random
 def _small(
     corpus: Corpus, tasks: Sequence[Sequence[Example]], roles: Sequence[str], documents: int, rng: np.random.Generator
 ) -> tuple[Corpus, list[list[Example]]]:
-    """The tasks' documents, filled up with others, as a corpus of their own, and the tasks with its numbers."""
+    """Returns a corpus of the tasks' documents and random others, and the tasks with its document numbers."""
     kept, moved = _kept(tasks, len(corpus.documents), documents, rng)
     return corpus.cached_subset(kept, [one.query for task in tasks for one in task], roles), moved
 
@@ -211,11 +211,11 @@ def _small(
 def _kept(
     tasks: Sequence[Sequence[Example]], documents: int, number: int, rng: np.random.Generator
 ) -> tuple[list[int], list[list[Example]]]:
-    """The numbers of the tasks' documents, filled up with others, and the tasks with their places among them."""
-    named = {number for task in tasks for one in task for number in (one.positive, *one.negatives)}
+    """Returns the numbers of the tasks' documents and random others, and the tasks with their positions in these."""
+    used = {number for task in tasks for one in task for number in (one.positive, *one.negatives)}
     drawn = rng.permutation(documents).tolist()
-    others = [number for number in drawn if number not in named]
-    kept = sorted([*named, *others[: max(0, number - len(named))]])
+    others = [number for number in drawn if number not in used]
+    kept = sorted([*used, *others[: max(0, number - len(used))]])
     place = {number: row for row, number in enumerate(kept)}
     moved = [
         [one._replace(positive=place[one.positive], negatives=tuple(place[n] for n in one.negatives)) for one in task]
