@@ -1,9 +1,9 @@
-"""The exceptions that people are meant to read."""
+"""Exceptions whose messages are written for users."""
 
 
 class InputError(ValueError):
-    """Bad input: one line that says what is wrong, where (file, line or key) and what to do."""
+    """Raised for invalid input; the message is one line: what is wrong, where (file, line or key), what to do."""
 
 
 class StorageError(InputError):
-    """A file of one's own that cannot be used just now: no space, no right, or somebody else has it."""
+    """Raised when a local file cannot be used: no disk space, no permission, or locked by another process."""
