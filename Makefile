@@ -3,7 +3,9 @@
 # make test   that, and the fast tests, one whole pipeline with the real small language model among them
 # make test-all  that, and the slow ones
 # make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
+# make docs   builds the documentation; then open docs/_build/index.html
 # make lock   pins what is installed now
+# make help   lists these targets
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +13,7 @@ STAMP := .venv/.installed
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all data lock
+.PHONY: setup repro lint test test-all docs data lock help
 
 setup: $(STAMP)
 
@@ -32,6 +34,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: lint
 	$(PYTEST)
@@ -39,8 +42,14 @@ test: lint
 test-all: test
 	$(PYTEST) -m slow
 
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
 data: setup
 	$(BIN)/python -m zero2ir.data.mirror $(MIRROR)
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile

@@ -71,7 +71,11 @@ def test_meta_learns_with_and_without_a_language_model(
     language_model, script = script_lm(lambda messages: f"how do I {messages[-1].split()[-1]} a string")
     none = LanguageModel(LMSettings(name="none", provider="none"))
     monkeypatch.setattr("zero2ir.program.preparation.lazy_lm", lambda *_: language_model if lm else none)
-    settings = ["model.encoder=static", *SMALL, *([] if "reweight" in strategy else ["strategy.outer.iterations=2"])]
+    settings = [
+        "model.encoder=static",
+        *SMALL,
+        *([] if "reweight" in strategy else ["strategy.outer_loop.iterations=2"]),
+    ]
     options: dict[str, Any] = {"model": "dense", "strategy": strategy, "encoder": "static", "settings": settings}
     program = zero2ir.train(string_methods, string_judgments, lm=lm, **options)
     assert bool(script.requests) == bool(lm)
@@ -88,11 +92,11 @@ def test_others_are_practised_on_and_named_in_what_is_wrong_with_them(
     options: dict[str, Any] = {"model": "sparse", "strategy": "meta"}
     other = (["one text", "another text"], [("a query", "1", 2)])
     zero2ir.train(string_methods, string_judgments, **options, auxiliary_collections=[other])
-    ((there,),) = (inputs.others for inputs in given)
+    ((there,),) = (inputs.auxiliary_collections for inputs in given)
     assert [row.doc_id for row in there.judgments] == ["1"]
     assert [document.text for document in there.documents] == other[0]
     wrong = [other, (["one text"], [("a query", "7", 2)])]
-    with pytest.raises(InputError, match=r"^others\[1\]: judgments\[0\]: no document has the id '7'"):
+    with pytest.raises(InputError, match=r"^auxiliary_collections\[1\]: judgments\[0\]: no document has the id '7'"):
         zero2ir.train(string_methods, string_judgments, **options, auxiliary_collections=wrong)
 
 

@@ -1,12 +1,15 @@
 """The command line: what people type, and what they read."""
 
+import ast
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from zero2ir import cli, load
 from zero2ir.data.highlight import printable
@@ -56,40 +59,138 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return printed.err
 
 
+COMMANDS = {
+    "train": "--output --model --strategy --task --encoder --lm --seed --set --fallback --risk",
+    "search": "-k --json",
+    "serve": "--state --host --port --log-queries --impressions --set",
+    "compare": "--models --strategies --folds --task --encoder --lm --seed --set",
+    "experiment": "--set --jobs",
+    "check": "--only --list --write --jobs",
+    "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
+    "--model --strategy --encoder --lm --seed --set",
+    "improve": "--feedback --judgments --roll-back --level --seed --tracking --name",
+    "monitor": "--reference --current --window --planned-checks --level --seed --output --tracking --name",
+}
+
+
 def test_help_as_a_process() -> None:
     ended = subprocess.run(
         [Path(sys.executable).with_name("zero2ir"), "--help"], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0
-    assert all(word in ended.stdout for word in ("train", "search", "compare", "example: zero2ir train"))
+    assert all(f"  {command} " in ended.stdout for command in COMMANDS)
+    assert "example: zero2ir train" in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "search", "serve", "compare", "experiment", "check", "label"])
-def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_help_page_lists_all_options_and_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([command, "--help"])
+    page = capsys.readouterr().out
+    listed = [line.split()[0].rstrip(",") for line in page.splitlines() if line.startswith("  -")]
+    assert listed == [*COMMANDS[command].split(), "-h"]
+    assert f"example: zero2ir {command} " in page
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_example_can_be_typed(command: str) -> None:
+    known = get_command(cli.app).commands[command]
+    words = shlex.split(known.epilog.partition("example: zero2ir ")[2])
+    assert words[0] == command
+    known.make_context(command, words[1:])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing command; see zero2ir --help"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'?; see zero2ir --help"),
+        (["train", "my-folder"], "Missing option '--output'; see zero2ir train --help"),
+        (["search", "my-program"], "Missing argument 'QUERY'; see zero2ir search --help"),
+        (["compare", "my-folder", "--model", "sparse"], "No such option: --model (Possible options: "),
+        (["serve", "my-program", "--port", "x"], "Invalid value for '--port': "),
+    ],
+)
+def test_wrong_usage_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([command, "--help"])
-    assert ended.value.code == 0
-    assert f"example: zero2ir {command} " in capsys.readouterr().out
+        cli.main(words)
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert printed.err.startswith(f"error: {message}")
 
 
-@pytest.mark.parametrize("command", ["train", "search", "serve", "compare", "experiment", "check", "label"])
-def test_each_example_can_be_typed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    import shlex
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
 
-    with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
-    example = capsys.readouterr().out.rpartition("example: zero2ir ")[2]
-    assert cli.parser().parse_args(shlex.split(example)).run is not None
+    monkeypatch.setattr("zero2ir.api.load", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["search", "my-program", "query"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; nothing half-written was left behind\n"
 
 
-def test_help_needs_no_heavy_import() -> None:
-    heavy = ["torch", "sentence_transformers", "mlflow", "dspy", "sklearn", "matplotlib", "ir_datasets", "hydra"]
-    script = (
-        "import sys; from zero2ir import cli; cli.parser().format_help();"
-        f"print([name for name in {heavy} if name in sys.modules])"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert ended.stdout.strip() == "[]"
+HEAVY = [
+    "sentence_transformers",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "mlflow",
+    "sklearn",
+    "scipy.stats",
+    "scipy.optimize",
+    "pandas",
+    "matplotlib",
+    "hydra",
+    "omegaconf",
+    "fastapi",
+    "uvicorn",
+    "river",
+    "ir_datasets",
+    "ir_measures",
+    "optuna",
+    "litellm",
+    "openai",
+    "xllamacpp",
+    "sympy",
+    "torch._dynamo",
+]
+NUMERIC = [
+    "numpy",
+    "torch",
+    "dspy",
+    "scipy",
+    "pyarrow",
+    "tokenizers",
+    "safetensors",
+    "rich",
+    "zero2ir.config",
+]  # typer has pydantic
+
+
+def imported(script: str, names: list[str], folder: Path) -> list[str]:
+    """Which of these modules a script imports, in a process of its own."""
+    watched = f"import sys\n{script}\nprint([name for name in {names} if name in sys.modules], file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", watched], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return ast.literal_eval(ended.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "script", ["import zero2ir", *(f"from zero2ir import cli; cli.main(['{c}', '--help'])" for c in ("", *COMMANDS))]
+)
+def test_the_library_and_each_help_page_need_no_heavy_import(script: str, tmp_path: Path) -> None:
+    assert imported(script.replace("'', ", ""), [*HEAVY, *NUMERIC], tmp_path) == []
+
+
+def test_a_search_needs_no_training_framework(folder: Path) -> None:
+    cli.main(["train", str(folder), "--output", "both", "--strategy", "zero_shot"])
+    search = "from zero2ir import cli; cli.main(['search', 'both', 'to lower case', '--json'])"
+    assert imported(search, HEAVY, folder.parent) == []
+
+
+def test_a_search_of_words_needs_no_network(searcher: Path) -> None:
+    search = f"from zero2ir import cli; cli.main(['search', '{searcher.name}', 'to lower case', '--json'])"
+    assert imported(search, [*HEAVY, "torch", "tokenizers"], searcher.parent) == []
 
 
 def test_train_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +258,20 @@ def test_search_prints_json(searcher: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_compare_prints_a_row_a_system(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["compare", str(folder), "--models", "sparse", "--strategies", "zero_shot", "fine_tune", "--folds", "3"])
+    cli.main(
+        [
+            "compare",
+            str(folder),
+            "--models",
+            "sparse",
+            "--strategies",
+            "zero_shot",
+            "--strategies",
+            "fine_tune",
+            "--folds",
+            "3",
+        ]
+    )
     printed = capsys.readouterr().out
     assert "sparse/zero_shot" in printed
     assert "sparse/fine_tune" in printed
@@ -181,7 +295,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["serve", "nowhere", "--port", "0"], "error: nowhere: not a saved program"),
         (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be opened"),
         (["serve", "nowhere", "--host", "0.0.0.0"], "error: --host 0.0.0.0: open to other machines"),
-        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are max_body_bytes"),
+        (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are impressions, "),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
         (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: no docs.jsonl or .tsv"),

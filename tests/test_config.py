@@ -280,7 +280,7 @@ def test_a_choice_is_recorded_with_the_defaults_of_its_constructors() -> None:
         "language": "en",
     }
     assert dense["adapter"]["steps"] == 60
-    assert complete(composed("strategy=meta").strategy)["outer"]["iterations"] == 20
+    assert complete(composed("strategy=meta").strategy)["outer_loop"]["iterations"] == 20
 
 
 @pytest.mark.parametrize("choice", choices("model", "strategy", "selection"))
@@ -295,7 +295,7 @@ def test_a_setting_that_no_file_holds_can_be_set() -> None:
     assert compose("train", TrainConfig, ["tuning.folds=3"]).tuning == TuningSettings(folds=3)
     assert compose("train", TrainConfig, ["seed=4"]).seed == 4
     assert compose("library", LibraryConfig, ["answering.fallback.deadline=9"]).answering.fallback.deadline == 9
-    assert compose("serve", ServeConfig, ["serving.most_results=3"]).serving.most_results == 3
+    assert compose("serve", ServeConfig, ["serving.max_results=3"]).serving.max_results == 3
     assert build(compose("train", TrainConfig, ["model=sparse", "model.k1=1.2"]).model, "model").k1 == 1.2
 
 
@@ -387,7 +387,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"pairs": {"titel": {}}},
-            "pretraining.pairs.titel: unknown key; valid keys are adjacency, cropping, inverse_cloze, title, written",
+            "pretraining.pairs.titel: unknown key; valid keys are adjacency, cropping, inverse_cloze, synthetic, title",
         ),
         ("pretraining/default", {"pairs": {"title": {"keep": 1}}}, "pretraining.pairs.title.keep: unknown key; Title"),
         (
@@ -446,10 +446,13 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sedes": [1]}, r"^params\.yaml: sedes: unknown key; valid keys are budget, dataset, encoder, lm, models"),
+        (
+            {"sedes": [1]},
+            r"^params\.yaml: sedes: unknown key; valid keys are auxiliary_collections, budget, dataset, encoder, lm",
+        ),
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": -1}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 0, not -1"),
-        ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are asked, documents_"),
+        ({"budget": {"query": 3}}, r"^params\.yaml: budget\.query: unknown key; valid keys are documents_"),
         (
             {"models": ["sparse", "desne"]},
             r"^model=desne: unknown choice; valid choices are adapted, aligned, .*dense, .*sparse",
@@ -524,7 +527,7 @@ def unchanged(project: Path) -> Iterator[None]:
         (
             "train",
             "model.k9=1",
-            "error: model.k9: unknown key; valid keys are depth, learning, min_weight, moves, normalization, ",
+            "error: model.k9: unknown key; valid keys are depth, feedback_weights, learning, min_weight, ",
         ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],

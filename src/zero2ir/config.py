@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
@@ -33,7 +33,6 @@ from zero2ir.tracking.runs import TrackingSettings
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 PANEL = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
 ObjectConfig = dict[str, Any]  # names a class with _target_, and its keyword arguments
@@ -452,7 +451,7 @@ def read_panel() -> Panel:
     try:
         return checked(OmegaConf.load(PANEL), Panel)
     except (InputError, YAMLError) as error:
-        raise InputError(f"{PANEL}: {_one_line(error)}") from None
+        raise InputError(f"{PANEL}: {one_line(error)}") from None
 
 
 def stage(work: Callable[[Any], None], name: str) -> None:
@@ -485,22 +484,6 @@ def stage(work: Callable[[Any], None], name: str) -> None:
     one_line_errors(checked_run)
 
 
-def one_line_errors(run: Callable[[], Any]) -> None:
-    """Calls ``run``; what it raises ends the process with one line, or with its traceback where that is asked for."""
-    try:
-        run()
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-written was left behind", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        if os.environ.get(TRACEBACK_VARIABLE):
-            raise
-        known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
-        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where)"
-        print(f"error: {_one_line(error)}{hint}", file=sys.stderr)
-        sys.exit(1)
-
-
 def _register_panel() -> None:
     """Lets a configuration say ``${panel:seeds}`` for a key of params.yaml; lists cannot be passed by dvc.yaml."""
     from omegaconf import OmegaConf
@@ -513,14 +496,9 @@ def _panel_value(key: str | None = None) -> Any:
     return values[key] if key else values
 
 
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__
-
-
 def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     """Hydra's message in one line, with the valid choices or keys where one was unknown."""
-    message = _one_line(error).split(" Config search path")[0]
+    message = one_line(error).split(" Config search path")[0]
     if unknown := re.search(r"Could not find '([^'/]+)/([^']+)'", message):
         group, choice = unknown.groups()
         below = conf_folder() / group

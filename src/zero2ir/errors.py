@@ -1,4 +1,11 @@
-"""Exceptions whose messages are written for users."""
+"""Exceptions whose messages are written for users, and how they are shown."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 
 
 class InputError(ValueError):
@@ -7,3 +14,25 @@ class InputError(ValueError):
 
 class StorageError(InputError):
     """Raised when a local file cannot be used: no disk space, no permission, or locked by another process."""
+
+
+def one_line_errors(run: Callable[[], Any]) -> None:
+    """Calls ``run``; an exception ends the process with one line, or with its traceback if ZERO2IR_TRACEBACK is set."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        print("interrupted; no incomplete files were left", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
+        hint = "" if known else f" ({type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where)"
+        print(f"error: {one_line(error)}{hint}", file=sys.stderr)
+        sys.exit(1)
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an error's message in one line, or its type if it has no message."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__

@@ -61,7 +61,7 @@ def test_what_is_no_other_collection_is_refused(data: Path, tmp_path: Path) -> N
         read_ingested(data, THERE)
     with pytest.raises(InputError, match=r"documents\.parquet: file not found; run the ingest stage first"):
         read_ingested(tmp_path / "nowhere", OWN)
-    with pytest.raises(InputError, match=r"facts\.json: file not found; run the ingest stage first"):
+    with pytest.raises(InputError, match=r"metadata\.json: file not found; run the ingest stage first"):
         read_auxiliary_collections(tmp_path / "nowhere")
 
 

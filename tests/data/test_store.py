@@ -81,10 +81,12 @@ def test_an_altered_file_is_refused(tmp_path, name):
         read_collection(folder)
 
 
-@pytest.mark.parametrize("facts", [{}, {"ordered": False}, {"ordered": True}])
-def test_the_manifest_says_whether_the_order_means_something(tmp_path, facts):
-    write_collection(replace(COLLECTION, facts={**COLLECTION.metadata, **facts}), QUALITY, tmp_path / "collection")
-    assert is_ordered(tmp_path / "collection") is facts.get("ordered", False)
+@pytest.mark.parametrize("metadata", [{}, {"ordered": False}, {"ordered": True}])
+def test_the_manifest_says_whether_the_order_means_something(tmp_path, metadata):
+    write_collection(
+        replace(COLLECTION, metadata={**COLLECTION.metadata, **metadata}), QUALITY, tmp_path / "collection"
+    )
+    assert is_ordered(tmp_path / "collection") is metadata.get("ordered", False)
 
 
 @pytest.mark.parametrize("read", [read_collection, read_documents, is_ordered])

@@ -1,5 +1,6 @@
-"""Published figures: the README says what reproduction.yaml says, and a check tells what differs."""
+"""Published figures: README and documentation say what reproduction.yaml says, and a check tells what differs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import Condition, condition, read_preset
 from zero2ir.experiments.reproduction import (
-    MARKERS,
     ColumnSpec,
     FigureCheck,
     PublishedFigure,
+    Reproduction,
     TableSpec,
     figures,
     measure_again,
@@ -48,8 +49,26 @@ def test_the_readme_is_what_would_be_written() -> None:
     assert with_tables(README, PUBLISHED.tables) == README
 
 
-def test_every_table_stands_in_the_readme_once() -> None:
-    assert sorted(found[2] for found in MARKERS.finditer(README)) == sorted(PUBLISHED.tables)
+def test_every_table_stands_in_the_documentation_once() -> None:
+    pages = [page.read_text(encoding="utf-8") for page in (PROJECT / "docs").rglob("*.md")]
+    shown = [name for page in pages for name in re.findall(r"^<!-- table: (\S+) -->$", page, re.MULTILINE)]
+    assert sorted(shown) == sorted(PUBLISHED.tables)
+
+
+def test_a_cell_repeats_a_cell_of_a_table_above(tmp_path: Path) -> None:
+    def read(reference: str) -> Reproduction:
+        path = tmp_path / "reproduction.yaml"
+        tables = (
+            f"tables: {{a: {{command: x, columns: [{{head: s}}, {{head: c}}], rows: [[r, '0.3']]}}, "
+            f"b: {{command: x, columns: [{{head: s}}, {{head: d}}], rows: [[q, '{reference}']]}}}}"
+        )
+        path.write_text(tables, encoding="utf-8")
+        return read_reproduction(path)
+
+    assert read("=a; r; c").tables["b"].rows == (("q", "0.3"),)
+    for wrong in ("=z; r; c", "=a; z; c", "=a; r; z", "=a"):
+        with pytest.raises(InputError, match="no such cell"):
+            read(wrong)
 
 
 def test_no_two_figures_share_a_name() -> None:

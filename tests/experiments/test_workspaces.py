@@ -153,7 +153,7 @@ with copy._claimed() as claim:
 
 def test_what_was_printed_is_of_one_commit_panel_command_and_configuration(project: Path) -> None:
     prompt = {"strategy/prompt.yaml": {"candidates": [2]}}
-    copies = [copy_with(), copy_with(then="echo"), copy_with(then="echo", conf=prompt)]
+    copies = [copy_with(), copy_with(benchmark="echo"), copy_with(benchmark="echo", conf=prompt)]
     panel = condition({"budget.queries": 3}, {"models": ["dense"]})
     copies += [Workspace("smoke", panel, preset(), committed_revision()), Workspace("smoke", panel, preset(), "b" * 40)]
     assert len({copy.printed for copy in copies}) == len(copies)

@@ -49,7 +49,7 @@ def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
 def served(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The real command; its page's address, and the process."""
     command = ["label", "folder", "--queries", "asked.txt", "--web", "--port", "0", "--model", "sparse"]
-    command += ["--output", "searcher", "--set", "~model@committee.dense", "~model@committee.static"]
+    command += ["--output", "searcher", "--set", "~model@committee.dense", "--set", "~model@committee.static"]
     with subprocess.Popen(
         [str(Path(sys.executable).with_name("zero2ir")), *command], cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:

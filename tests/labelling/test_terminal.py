@@ -190,7 +190,7 @@ def test_from_a_folder_of_text_files_to_a_searcher(tmp_path: Path, string_method
         path.write_text(document["text"], encoding="utf-8")
     (tmp_path / "asked.txt").write_text("cut a sentence into words\npad a number with zeros\nswap the case\n")
     arguments = ["my texts", "--queries", "asked.txt", "--model", "sparse", "--output", "s", "--export", "out"]
-    arguments += ["--set", "~model@committee.dense", "~model@committee.static"]
+    arguments += ["--set", "~model@committee.dense", "--set", "~model@committee.static"]
     seen = typed(arguments, "201q", tmp_path)
     assert "saved in s; try: zero2ir search s 'your query'" in seen, seen
     assert [row.grade for row in Annotations(texts / "annotations.jsonl").rows] == [2, 0, 1]

@@ -181,7 +181,7 @@ def test_demonstrations_are_balanced_seeded_and_saved(docstrings, oracle, tmp_pa
         assert (number[row["document"]] == place) == row["relevant"]
     learned.save(tmp_path)
     loaded = load_reranker(tmp_path, reranker.corpus)
-    assert loaded.prompt.shown == learned.prompt.demos  # type: ignore[attr-defined]
+    assert loaded.prompt.demos == learned.prompt.demos  # type: ignore[attr-defined]
     assert reranker.learn([Example("alone", 0)], seed=0) is None  # nothing that is not relevant to show
 
 

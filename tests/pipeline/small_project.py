@@ -129,7 +129,7 @@ def new_project(folder: Path) -> Project:
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
     project.edit("conf/pretraining/default.yaml", shrink)
     project.edit("conf/strategy/prompt.yaml", lambda prompt: prompt.update(candidates=[3, 2], shares=[0.25, 0.5]))
-    project.edit("conf/strategy/meta.yaml", lambda meta: meta.update(outer={"iterations": 2}))
+    project.edit("conf/strategy/meta.yaml", lambda meta: meta.update(outer_loop={"iterations": 2}))
     project.edit("conf/evaluation/default.yaml", lambda evaluation: evaluation.update(resamples=500))
     choices = {"dataset": "local", "models": list(MODELS), "strategies": list(STRATEGIES)}
     project.edit("params.yaml", lambda panel: panel.update(choices, budget={"queries": 6, "documents_per_query": 5}))

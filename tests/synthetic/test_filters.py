@@ -63,7 +63,9 @@ def test_copies_of_the_prompt() -> None:
         "sorted in place",  # nor are three
         "",
     ]
-    assert rejected("copied", written(queries, known=known, shown=shown), near_duplicate=0.6) == queries[:6]
+    assert (
+        rejected("copied", written(queries, known_queries=known, prompt_texts=shown), near_duplicate=0.6) == queries[:6]
+    )
     assert rejected("copied", written(queries)) == []
 
 
@@ -144,7 +146,7 @@ words = st.sampled_from(["open a file", "Open a file", "how to open files", "", 
 def test_what_all_object_to_together_is_what_each_objects_to_alone(
     queries: list[str], names: list[FilterName], number: int
 ) -> None:
-    batch = written(queries, known=["how to open files"])
+    batch = written(queries, known_queries=["how to open files"])
     settings = EVERY.model_copy(update={"filters": tuple(names[:number])})
     together = objections(batch, settings)
     assert len(together) == len(queries)

@@ -5,20 +5,22 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from zero2ir.data.records import Collection, JudgedDocument, Judgment, Query
-from zero2ir.data.settings import JudgmentBudget
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, write_json
 from zero2ir.io.lines import grade_of, read_json_lines, text_of, texts_of
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zero2ir.data.settings import JudgmentBudget
+
 SPLITS = ("train", "test")  # queries are drawn from the first split that has usable ones
 
 
-def draw_judgments(collection: Collection, budget: JudgmentBudget, seed: int) -> list[JudgedDocument]:
+def draw_judgments(collection: Collection, budget: "JudgmentBudget", seed: int) -> list[JudgedDocument]:
     """Draws judged queries, and for each query one relevant document and further judged documents.
 
     Queries come from the train split, or from the test split if no train query has a relevant document. The draw
@@ -31,6 +33,8 @@ def draw_judgments(collection: Collection, budget: JudgmentBudget, seed: int) ->
     Raises:
         InputError: fewer queries have a relevant document than the budget requires.
     """
+    import numpy as np
+
     judged = _judged_documents(collection)
     rng = np.random.default_rng(seed)
     drawn: list[list[JudgedDocument]] = []
@@ -45,7 +49,7 @@ def draw_judgments(collection: Collection, budget: JudgmentBudget, seed: int) ->
 
 
 def draw_queries(
-    queries: Sequence[Query], usable: Container[str], budget: JudgmentBudget, rng: np.random.Generator, having: str
+    queries: Sequence[Query], usable: Container[str], budget: "JudgmentBudget", rng: "np.random.Generator", having: str
 ) -> list[Query]:
     """Draws the budget's number of queries from the train split, or from the test split if that has no usable one.
 
@@ -70,7 +74,9 @@ def draw_queries(
     return [pool[i] for i in rng.permutation(len(pool))[: budget.queries]]
 
 
-def judgments_within_budget(drawn: Sequence[Sequence[JudgedDocument]], budget: JudgmentBudget) -> list[JudgedDocument]:
+def judgments_within_budget(
+    drawn: Sequence[Sequence[JudgedDocument]], budget: "JudgmentBudget"
+) -> list[JudgedDocument]:
     """Returns the rows of all queries; for a shuffled budget, each query gets the judged documents of the next query.
 
     Args:
@@ -88,13 +94,15 @@ def judgments_within_budget(drawn: Sequence[Sequence[JudgedDocument]], budget: J
 
 
 def draw_unlabelled_queries(
-    collection: Collection, judgments: Iterable[JudgedDocument], budget: JudgmentBudget, seed: int
+    collection: Collection, judgments: Iterable[JudgedDocument], budget: "JudgmentBudget", seed: int
 ) -> list[str]:
     """Draws the texts of further train queries, excluding judged queries and texts that equal a test query.
 
     Raises:
         InputError: there are fewer than the budget requires.
     """
+    import numpy as np
+
     taken = {normalised(row.query) for row in judgments}
     taken |= {normalised(query.text) for query in collection.queries if query.split != "train"}
     free = {normalised(query.text): query.text for query in sorted(collection.queries) if query.split == "train"}
@@ -230,6 +238,6 @@ def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:
     return {query_id: rows for query_id, rows in judged.items() if any(row.relevance > 0 for row in rows)}
 
 
-def _shuffled(rows: Sequence[Judgment], rng: np.random.Generator) -> list[Judgment]:
+def _shuffled(rows: Sequence[Judgment], rng: "np.random.Generator") -> list[Judgment]:
     ordered = sorted(rows)
     return [ordered[i] for i in rng.permutation(len(ordered))]

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection, Record
+from zero2ir.data.checks import check_collection
+from zero2ir.data.inputs import Judgments, QuestionAnswerPairs
+from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment, Query, RawCollection, Record
 from zero2ir.data.settings import DatasetSettings
 from zero2ir.errors import InputError
 from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
@@ -14,6 +16,55 @@ from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, tex
 LocatedRow = tuple[str, dict[str, Any]]  # place and fields
 RECORD_SUFFIXES = (".jsonl", ".tsv")
 TEXT_SUFFIXES = (".txt", ".md", ".rst")  # each such file is a document if there is no docs file
+
+
+class TrainingData(NamedTuple):
+    """What ``zero2ir.train`` takes.
+
+    Attributes:
+        documents: mappings with doc_id, title and text.
+        judgments: (query, doc_id, grade) rows; of a folder with answers (question, answers).
+        unlabelled_queries: those of which nothing is judged.
+    """
+
+    documents: list[dict[str, str]]
+    judgments: Judgments | QuestionAnswerPairs
+    unlabelled_queries: list[str]
+
+
+def read_for_training(folder: Path, task: str) -> TrainingData:
+    """Reads a folder's documents with its judgments; with its answers for the task "qa".
+
+    Raises:
+        InputError: as ``read_checked``.
+    """
+    collection = read_checked(folder)
+    documents = [document._asdict() for document in collection.documents]
+    if task == "qa":
+        pairs = [(query.text, query.answers) for query in collection.queries if query.answers]
+        return TrainingData(documents, pairs, [query.text for query in collection.queries if not query.answers])
+    text = {query.query_id: query.text for query in collection.queries}
+    judged = {row.query_id for row in collection.judgments}
+    rows = [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]
+    return TrainingData(documents, rows, [text[query_id] for query_id in text if query_id not in judged])
+
+
+def read_checked(folder: Path, queries: Path | None = None) -> Collection:
+    """Reads a folder, and checks it as the pipeline does.
+
+    Args:
+        folder: that holds the documents.
+        queries: a file of queries, which must not be one of the documents.
+
+    Raises:
+        InputError: as ``read`` and ``check_collection``; or there is no folder, or the file lies among the documents.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give the one that holds your documents")
+    collection, _ = check_collection(read(folder))
+    if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
+        raise InputError(f"{queries}: lies among the documents and would be one of them; move it out of {folder}")
+    return collection
 
 
 def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:

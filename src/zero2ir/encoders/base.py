@@ -14,6 +14,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
 
 ENCODER_FILE = "encoder.json"
+WEIGHTS = "weights"
 
 
 class TextEncoder(ABC):
@@ -69,7 +70,11 @@ class TextEncoder(ABC):
             folder / ENCODER_FILE, {"kind": self.kind, "settings": self.settings.model_dump(), "trained": self.trained}
         )
         if self.trained:
-            self.model.save(str(folder / "weights"), create_model_card=False)
+            self.write_weights(folder / WEIGHTS)
+
+    def write_weights(self, folder: Path) -> None:
+        """Writes the network as a sentence-transformers model."""
+        self.model.save(str(folder), create_model_card=False)
 
     def digest(self) -> str:
         """Identifies the weights: equal digests give equal rows. Hexadecimal, 16 characters."""

@@ -1,14 +1,16 @@
 """Dense encoders: one unit vector a text, with numpy at the border and torch inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
+from zero2ir.encoders.inference import InferenceNetwork, open_network
 from zero2ir.encoders.openvino import quantize_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
 from zero2ir.encoders.training import LossPoint
@@ -19,9 +21,14 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+Network = TypeVar("Network")
+
 
 class DenseEncoder(TextEncoder):
     """A sentence-transformers model that maps texts to unit vectors.
+
+    Where the model is read from a folder and its architecture is known, the network alone encodes, without
+    sentence-transformers, to the same vectors; see ``inference``.
 
     Attributes:
         settings: where it comes from, and how it encodes.
@@ -35,34 +42,47 @@ class DenseEncoder(TextEncoder):
     def __init__(
         self,
         settings: EncoderSettings,
-        model: "SentenceTransformer | None" = None,
+        model: "SentenceTransformer | InferenceNetwork | None" = None,
         losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
         """Takes a network that was trained here, and its loss curves; without one, the settings tell where it is."""
         self.settings = settings
         self.losses = losses or {}
         self.trained = model is not None
-        self._model = model
-
-    @property
-    def model(self) -> "SentenceTransformer":
-        """The network itself, for those who train it."""
-        if self._model is None:
-            self._model = _open(self.settings)
-        return self._model
+        self._given = model
 
     @cached_property
-    def _backend(self) -> "SentenceTransformer":
-        """What encodes documents."""
-        if self.settings.backend == "torch":
-            return self.model
+    def _inference(self) -> InferenceNetwork | None:
+        """The network alone; None where sentence-transformers has to encode."""
+        if self._given is not None:
+            return self._given if isinstance(self._given, InferenceNetwork) else None
+        return _open_inference(self.settings)
+
+    @cached_property
+    def model(self) -> "SentenceTransformer":  # type: ignore[override]  # mypy: a cached property is a property
+        """The network itself, for those who train it."""
+        if isinstance(self._given, InferenceNetwork):
+            with TemporaryDirectory() as folder:
+                self._given.write(Path(folder))
+                return _network(folder, local=True)
+        return self._given or _open(self.settings)
+
+    @cached_property
+    def _in_int8(self) -> "SentenceTransformer":
         check_backend(self.settings)
         return quantize_int8(self.model)
 
     @property
     def prompts(self) -> tuple[str, str]:
         """What stands in front of each query, and of each document."""
-        return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
+        prompts = (self._inference or self.model).prompts
+        return prompts.get("query") or "", prompts.get("document") or ""
+
+    @property
+    def dimension(self) -> int:
+        """Of its vectors."""
+        whole = self._inference.dimension if self._inference else self.model.get_embedding_dimension() or 0
+        return self.settings.dimensions or whole
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encodes documents, longest first so that batches hold little padding.
@@ -70,7 +90,8 @@ class DenseEncoder(TextEncoder):
         Returns:
             (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
         """
-        return self._encode(self._backend.encode_document, texts)
+        network = self._inference if self.settings.backend == "torch" else self._in_int8
+        return self._encode(network or self.model, texts, "document")
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """As ``encode``, but as queries; those of several threads at once."""
@@ -79,27 +100,42 @@ class DenseEncoder(TextEncoder):
     @cached_property
     def _queries(self) -> MicroBatcher[str, np.ndarray]:
         return MicroBatcher(
-            lambda texts: self._encode(self.model.encode_query, texts), lambda rows, places: rows[places]
+            lambda texts: self._encode(self._inference or self.model, texts, "query"), lambda rows, places: rows[places]
         )
 
-    def _encode(self, encode: Any, texts: Sequence[str]) -> np.ndarray:
+    def _encode(
+        self,
+        network: "InferenceNetwork | SentenceTransformer",
+        texts: Sequence[str],
+        kind: Literal["query", "document"],
+    ) -> np.ndarray:
         if not texts:
-            dimension = self.settings.dimensions or self.model.get_embedding_dimension() or 0
-            return np.zeros((0, dimension), dtype=np.float32)
+            return np.zeros((0, self.dimension), dtype=np.float32)
         with BATCH_LOCK:
-            vectors = encode(
-                readable(texts),
-                batch_size=self.settings.batch_size,
-                show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-                truncate_dim=self.settings.dimensions,
-            )
+            if isinstance(network, InferenceNetwork):
+                prompt, size = network.prompts[kind], self.settings.batch_size
+                vectors: Any = network.encode(readable(texts), prompt, size, self.settings.dimensions)
+            else:
+                encode = network.encode_query if kind == "query" else network.encode_document
+                vectors = encode(
+                    readable(texts),
+                    batch_size=self.settings.batch_size,
+                    show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
+                    convert_to_numpy=True,
+                    normalize_embeddings=True,
+                    truncate_dim=self.settings.dimensions,
+                )
         return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
+
+    def write_weights(self, folder: Path) -> None:
+        if isinstance(self._given, InferenceNetwork):
+            self._given.write(folder)
+        else:
+            super().write_weights(folder)
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "DenseEncoder":
-        return cls(settings, None if weights is None else _network(weights, local=True))
+        return cls(settings, None if weights is None else read_network(weights))
 
     def write(self, path: Path, rows: np.ndarray) -> None:
         save_embeddings(path, rows)
@@ -123,24 +159,51 @@ def bert_body(encoder: DenseEncoder, needed_by: str) -> Any:
     return body
 
 
+def read_network(weights: Path) -> "InferenceNetwork | SentenceTransformer":
+    """Opens the weights of an encoder that was trained here."""
+    return open_network(weights, device()) or _network(weights, local=True)
+
+
 def _open(settings: EncoderSettings) -> "SentenceTransformer":
+    """The sentence-transformers model that the settings point to."""
+    model = _found(settings, lambda place: _network(place, settings.source == "package" or Path(place).is_dir()))
+    if np.isfinite(model.max_seq_length or np.inf):
+        model.max_seq_length = settings.max_tokens
+    model.prompts.update(_prompts(settings))
+    _check_dimensions(settings, model.get_embedding_dimension() or 0)
+    return model
+
+
+def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
+    """The network alone, where its architecture is known."""
+    network = _found(settings, lambda place: open_network(Path(place), device()))
+    if network is not None:
+        if network.max_tokens is not None:
+            network.max_tokens = settings.max_tokens
+        network.prompts.update(_prompts(settings))
+        _check_dimensions(settings, network.dimension)
+    return network
+
+
+def _found(settings: EncoderSettings, read: Callable[[str], Network]) -> Network:
+    """Reads the model that the settings point to."""
     if settings.source == "static":
         raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")
-    place = checked_weights(settings) if settings.source == "package" else settings.model
+    place = str(checked_weights(settings)) if settings.source == "package" else settings.model
     try:
-        model = _network(place, local=settings.source == "package" or Path(place).is_dir())
+        return read(place)
     except Exception as error:  # the hub raises many types; each means that this encoder cannot be had
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"encoder={settings.name}: cannot load {settings.model!r} ({reason}); "
             "check the name and the network, or choose encoder=minilm"
         ) from error
-    if np.isfinite(model.max_seq_length or np.inf):
-        model.max_seq_length = settings.max_tokens
-    given = {"query": settings.query_prompt, "document": settings.document_prompt}
-    model.prompts.update({name: prompt for name, prompt in given.items() if prompt is not None})
-    _check_dimensions(settings, model.get_embedding_dimension() or 0)
-    return model
+
+
+def _prompts(settings: EncoderSettings) -> dict[str, str]:
+    """The prompts that are stated; the model's own stay otherwise."""
+    stated = {"query": settings.query_prompt, "document": settings.document_prompt}
+    return {kind: prompt for kind, prompt in stated.items() if prompt is not None}
 
 
 def _check_dimensions(settings: EncoderSettings, dimension: int) -> None:

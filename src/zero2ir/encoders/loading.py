@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zero2ir.encoders.base import TextEncoder, read_encoder_state
+from zero2ir.encoders.base import WEIGHTS, TextEncoder, read_encoder_state
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.multitask import MultitaskEncoder
 from zero2ir.encoders.sentences import SentenceEncoder
@@ -23,7 +23,7 @@ def load_encoder(folder: Path) -> TextEncoder:
         InputError: there is none, or the package or the weights that it points to are missing or altered.
     """
     state = read_encoder_state(folder)
-    weights = folder / "weights" if state["trained"] else None
+    weights = folder / WEIGHTS if state["trained"] else None
     return ENCODERS[state["kind"]].opened(EncoderSettings(**state["settings"]), weights)
 
 

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file, save_file
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.batching import BATCH_LOCK
-from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.dense import DenseEncoder, read_network
+from zero2ir.encoders.inference import InferenceNetwork
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
@@ -78,7 +79,7 @@ class MultitaskEncoder(DenseEncoder):
     def __init__(
         self,
         settings: EncoderSettings,
-        model: "SentenceTransformer",
+        model: "SentenceTransformer | InferenceNetwork",
         heads: Heads,
         losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
@@ -137,8 +138,7 @@ class MultitaskEncoder(DenseEncoder):
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "MultitaskEncoder":
         assert weights is not None  # it always has its own
-        network = DenseEncoder.opened(settings, weights).model
-        return cls(settings, network, _read_heads(weights.parent))
+        return cls(settings, read_network(weights), _read_heads(weights.parent))
 
     def save(self, folder: Path) -> None:
         super().save(folder)

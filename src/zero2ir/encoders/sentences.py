@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.dense import DenseEncoder, read_network
+from zero2ir.encoders.inference import InferenceNetwork
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
 
@@ -39,7 +40,9 @@ class SentenceEncoder(TokenEncoder):
     kind = "sentences"
     encoded = "sentences.safetensors"
 
-    def __init__(self, settings: EncoderSettings, model: "SentenceTransformer | None" = None) -> None:
+    def __init__(
+        self, settings: EncoderSettings, model: "SentenceTransformer | InferenceNetwork | None" = None
+    ) -> None:
         self.settings = settings
         self.dense = DenseEncoder(settings, model)
         self.trained = self.dense.trained
@@ -61,6 +64,9 @@ class SentenceEncoder(TokenEncoder):
         vectors = self.dense.encode_queries(texts)
         return Tokens.concatenate([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
+    def write_weights(self, folder: Path) -> None:
+        self.dense.write_weights(folder)
+
     def digest(self) -> str:
         splitting = (
             f"{SENTENCE_END.pattern} {MIN_SENTENCE_WORDS} {MAX_SENTENCE_WORDS} {MAX_JOINED_WORDS} {MAX_SENTENCES}"
@@ -69,8 +75,7 @@ class SentenceEncoder(TokenEncoder):
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "SentenceEncoder":
-        dense = DenseEncoder.opened(settings, weights)
-        return cls(settings, dense.model if dense.trained else None)
+        return cls(settings, None if weights is None else read_network(weights))
 
 
 def split_query_sentences(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from zero2ir.evaluation.significance import (
 )
 from zero2ir.experiments.workspaces import git
 from zero2ir.io import paths
+from zero2ir.report.tables import difference_text, format_signed, interval_text, probability
 
 SYSTEM_PATTERN = re.compile(r"[\w.]+/[\w.]+")
 
@@ -85,6 +86,29 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
         )
         for (names, found), p in zip(compared.items(), adjusted, strict=True)
     ]
+
+
+def comparison_lines(one: str, other: str) -> list[str]:
+    """As ``compare_sides``, in lines for people."""
+    rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
+    lines = []
+    for row in rows:
+        found = row.comparison
+        seeds = ", ".join(map(str, row.seeds))
+        lines.append(f"{row.measure} on {found.difference.n} test queries of {row.dataset}, draws {seeds}")
+        width = max(len(row.one), len(row.other))
+        lines += [
+            f"  {name:{width}}  {interval_text(value)}"
+            for name, value in zip((row.one, row.other), row.values, strict=True)
+        ]
+        lines.append(
+            f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
+            f"effect size {format_signed(found.effect_size)}, "
+            f"{found.wins} wins, {found.ties} ties, {found.losses} losses"
+        )
+        lines.append(f"  {row.verdict}")
+    corrected = f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""
+    return [*lines, f"Brackets: 95 % intervals.{corrected}"]
 
 
 def match_systems(

@@ -1,7 +1,7 @@
 """Published figures: where each comes from, what it was, and whether it is so again.
 
-reproduction.yaml holds every table of the README as it stands there, and for each column which condition and which
-figure it shows. The README's tables are written from that file; ``check_figures`` runs the conditions again and
+reproduction.yaml holds every table of results, and for each column which condition and which figure it shows. Tables
+of the documentation and of the README are written from that file; ``check_figures`` runs the conditions again and
 compares. After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
 """
 
@@ -86,9 +86,32 @@ class TableSpec(Settings):
 
 
 class Reproduction(Settings):
-    """reproduction.yaml."""
+    """reproduction.yaml; a cell "=TABLE; ROW; COLUMN" repeats a cell of a table above."""
 
     tables: dict[str, TableSpec]
+
+    @model_validator(mode="after")
+    def _cells_repeated(self) -> "Reproduction":
+        for name, table in self.tables.items():
+            rows = tuple(tuple(map(self._cell, row)) for row in table.rows)
+            self.tables[name] = table.model_copy(update={"rows": rows})
+        return self
+
+    def _cell(self, cell: str) -> str:
+        """The cell itself, or the one that "=TABLE; ROW; COLUMN" names.
+
+        Raises:
+            InputError: there is no such cell.
+        """
+        if not cell.startswith("="):
+            return cell
+        name, row, head = (part.strip() for part in f"{cell.removeprefix('=')};;".split(";")[:3])
+        table = self.tables.get(name)
+        cells = {} if table is None else {one[0]: one for one in table.rows}
+        heads = [] if table is None else [column.head for column in table.columns]
+        if row not in cells or head not in heads:
+            raise InputError(f"{cell}: no such cell; name a table, the first cell of a row, and a column's head")
+        return cells[row][heads.index(head)]
 
 
 class PublishedFigure(NamedTuple):

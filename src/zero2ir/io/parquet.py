@@ -48,7 +48,8 @@ def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:  # ``read_table`` would import pandas
+            table = file.read()
         columns = [column.to_pylist() for column in table.columns]
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text that is not UTF-8
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); create the file again") from None

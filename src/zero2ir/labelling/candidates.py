@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zero2ir.data.judgments import normalised
+from zero2ir.data.records import Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.lines import read_json_lines, read_lines, text_of
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from zero2ir.synthetic.settings import SyntheticSettings
 
 CandidateQuery = tuple[str, str]  # id and text
+
+
+def candidate_queries(path: Path | None, queries: Sequence[Query], has_lm: bool) -> list[CandidateQuery] | None:
+    """The queries of a file, else those of a collection; None where a language model has to write some.
+
+    Raises:
+        InputError: as ``read_candidate_queries``; or there is neither a query nor a language model.
+    """
+    if path is not None:
+        return read_candidate_queries(path)
+    if not queries and not has_lm:
+        raise InputError(
+            "no queries: give what people ask with --queries FILE, or let a model write some: --lm smollm2"
+        )
+    return [(query.query_id, query.text) for query in queries] or None
 
 
 def read_candidate_queries(path: Path) -> list[CandidateQuery]:

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -31,6 +31,15 @@ def require_terminal() -> None:
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("no terminal to ask in: standard input or output is none; use a terminal, or --web")
+
+
+def label_in_terminal(session: Session) -> None:
+    """Asks until nothing is left or the person quits, and shows doubtful answers once more."""
+    console = Console()
+    with pressed_keys() as keys, suppress(KeyboardInterrupt):
+        run_in_terminal(session, console, keys)
+        review_suspicious_judgments(session, console, keys)
+    console.clear()
 
 
 def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import softmax
 
 from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Initialization
@@ -174,6 +173,8 @@ def gradient_cosines(
     Returns:
         (n_examples, n_judged) -1 to 1; above 0 where a step for the one helps the other. 0 for a gradient of 0.
     """
+    from scipy.special import softmax
+
     every = [*examples, *judged]
     pool = sorted({number for example in every for number in (example.positive, *example.negatives)})
     place = {number: column for column, number in enumerate(pool)}

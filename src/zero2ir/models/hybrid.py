@@ -262,7 +262,7 @@ class Hybrid(Retriever):
             folder,
             self,
             depth=self.depth,
-            moves=self.feedback_weights,
+            feedback_weights=self.feedback_weights,
             n_documents=self.n_documents,
             retrievers=len(self.retrievers),
             **{name: getattr(self, name) for name in LEARNING_SETTINGS},  # a saved searcher goes on learning

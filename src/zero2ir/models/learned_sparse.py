@@ -86,7 +86,7 @@ class LearnedSparse(Retriever):
 
     def index(self, corpus: Corpus) -> Self:
         rows = corpus.encoded(self.encoder)
-        return self._over(corpus, corpus.encoder(self.encoder).knowing(rows), rows)
+        return self._over(corpus, corpus.encoder(self.encoder).with_documents(rows), rows)
 
     def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""

@@ -1,7 +1,7 @@
 """Dense retrieval by an encoder with heads: it ranks, and answers and classifies by what the heads learned."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -53,8 +53,7 @@ class Multitask(Dense):
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         from zero2ir.encoders.multitask_training.training import train_multitask
 
-        start = copy(self.network)
-        start._model = deepcopy(self.network.model)
+        start = MultitaskEncoder(self.network.settings, deepcopy(self.network.model), self.network.heads)
         learned = self._like()
         learned.corpus = self.corpus
         learned.network = train_multitask(self.corpus.documents, start, self.lessons, seed, judged=examples)

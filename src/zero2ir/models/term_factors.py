@@ -5,9 +5,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
-from scipy.special import log_softmax
 
 from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Initialization
@@ -48,6 +46,9 @@ def fit_factors(
     Returns:
         (n_terms,) float32, at least 0; as at the start for a term that no query of the examples has.
     """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
     pool = sorted({number for example in examples for number in (example.positive, *example.negatives)})
     place = {number: column for column, number in enumerate(pool)}
     terms = np.unique(queries.indices)

@@ -21,7 +21,6 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import stats
 
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
@@ -140,8 +139,10 @@ def choose(values: np.ndarray, prior_deviation: float, significance: float = SIG
 
 def _significant_gains(values: np.ndarray, prior_deviation: float, significance: float) -> np.ndarray:
     """As ``expected_gains``; 0 for a candidate that a one-sided paired t-test cannot tell to be better."""
+    from scipy.special import stdtrit  # the quantiles of Student's t, without the second that scipy.stats takes
+
     mean, noise = _paired(values)
-    least = stats.t.ppf(1 - significance, max(1, values.shape[1] - 1)) * np.sqrt(noise)
+    least = stdtrit(max(1, values.shape[1] - 1), 1 - significance) * np.sqrt(noise)
     return np.where(mean > least, _shrunk(mean, noise, prior_deviation), 0.0)
 
 

@@ -47,7 +47,7 @@ def names(look):
 
 
 def test_the_same_searches_raise_no_alert(monitor, usual):
-    look = monitor.look(usual[250:])
+    look = monitor.check_window(usual[250:])
     assert not look.alerts
     assert look.text == "Nothing moved: 150 searches, 7 signals."
     assert (look.first, look.last) == (250.0, 399.0)
@@ -56,7 +56,7 @@ def test_the_same_searches_raise_no_alert(monitor, usual):
 
 
 def test_other_searches_raise_alerts_that_show_them(monitor, usual):
-    look = monitor.look([*usual[250:270], *(SearchEvent(query, seconds=0.01) for query in FOREIGN)])
+    look = monitor.check_window([*usual[250:270], *(SearchEvent(query, seconds=0.01) for query in FOREIGN)])
     assert {"unknown terms", "score", "queries"} <= names(look)
     shown = [
         query for signal in look.alerts if signal.name in ("unknown terms", "queries") for query in signal.examples
@@ -87,9 +87,9 @@ def test_who_looks_more_often_needs_more_evidence(program, usual):
 
 
 def test_a_stream_is_watched_search_by_search(monitor, usual):
-    watch = monitor.watch()
-    assert [found for one in usual[250:400] for found in watch.see(one)] == []
-    found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.see(SearchEvent(query))]
+    watch = monitor.change_detector()
+    assert [found for one in usual[250:400] for found in watch.update(one)] == []
+    found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.update(SearchEvent(query))]
     assert found
     assert found[0].search < 150 + 52
     assert found[0].query in FOREIGN
@@ -99,7 +99,7 @@ def test_too_few_searches_are_refused(program, monitor, usual):
     with pytest.raises(InputError, match="reference: 19 searches"):
         Monitor(program, usual[:19])
     with pytest.raises(InputError, match="window: 3 searches"):
-        monitor.look(usual[:3])
+        monitor.check_window(usual[:3])
 
 
 # where searches are read from
@@ -127,7 +127,7 @@ def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
     assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("a\u2028b\x85c")]
     strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
     for number in (1, 2):
-        assert write_monitoring_report(tmp_path, monitor.look(strange), monitor.reference) == number
+        assert write_monitoring_report(tmp_path, monitor.check_window(strange), monitor.reference) == number
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     main([*common, "--current", "now.txt"])
     told = capsys.readouterr().out
     assert "ALERT: unknown terms moved from" in told
-    assert "look 2 of 30" in told
+    assert "check 2 of 30" in told
     assert "\x1b" not in told
 
     assert [look["searches"] for look in read_checks(Path("monitor"))] == [100, 27]
@@ -177,12 +177,12 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
         for family in text_string_to_metric_families(Path("monitor/metrics.prom").read_text())
         for sample in family.samples
     }
-    assert metrics["zero2ir_drift_moved", "unknown terms"] == 1
+    assert metrics["zero2ir_drift_alert", "unknown terms"] == 1
     assert metrics["zero2ir_drift_checks", None] == 2
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("searcher/monitor").experiment_id])
-    assert [run.data.metrics["unknown terms/moved"] for run in runs] == [1.0, 0.0]
+    assert [run.data.metrics["unknown terms/drifted"] for run in runs] == [1.0, 0.0]
     assert "unknown terms" in runs[0].data.tags["drifted"]
 
     Path("monitor/checks.jsonl").write_text("{}\n")

@@ -296,7 +296,7 @@ def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rota
 
 
 def test_tasks_of_another_collection_know_nothing_of_this_one_s_candidates(rotated: Rotated) -> None:
-    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
+    inputs = replace(rotated.inputs(6), auxiliary_collections=[elsewhere(rotated, 20)])
     pools = {f"e{n}": [f"d{n}"] for n in range(100, 120)}  # of queries that are called like those over there
     tasks, _ = auxiliary_tasks(replace(inputs, candidates=pools), ["static"], MetaTaskSettings())
     assert [task.examples for task in tasks] == [
@@ -305,7 +305,7 @@ def test_tasks_of_another_collection_know_nothing_of_this_one_s_candidates(rotat
 
 
 def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated) -> None:
-    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated, 20)])
+    inputs = replace(rotated.inputs(6), auxiliary_collections=[elsewhere(rotated, 20)])
     tasks, said = auxiliary_tasks(inputs, ["static"], MetaTaskSettings(examples=12, auxiliary_documents=40))
     assert [len(task.examples) for task in tasks] == [12, 8]
     assert said["there"]["tasks"] == 2
@@ -318,7 +318,7 @@ def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated
 
 def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) -> None:
     rotated.encoder.trained = True
-    inputs = replace(rotated.inputs(6), others=[elsewhere(rotated)])
+    inputs = replace(rotated.inputs(6), auxiliary_collections=[elsewhere(rotated)])
     fitted = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
     there = fitted.report["meta"]["auxiliary_collections"]["there"]
     assert there["tasks"] == 0
@@ -436,6 +436,6 @@ def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> No
 @pytest.mark.parametrize("name", ["meta", "meta_anil", "meta_reweight"])
 def test_the_files_say_what_the_classes_do_by_default(name: str) -> None:
     made = build(compose("library", LibraryConfig, [f"strategy={name}"]).strategy, "strategy")
-    default = Meta(made.form)
-    assert made.outer == default.outer_loop
+    default = Meta(made.algorithm)
+    assert made.outer_loop == default.outer_loop
     assert made.tasks == (default.tasks if name != "meta_reweight" else MetaTaskSettings(documents=300))

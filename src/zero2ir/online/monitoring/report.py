@@ -68,7 +68,7 @@ def prometheus_registry(look: DriftCheck, looks: int) -> "CollectorRegistry":
     registry = CollectorRegistry()
     names = {
         "drift_p_value": ("P-value for all signals and looks together", lambda one: one.p_value),
-        "drift_moved": ("1 where a signal moved", lambda one: float(one.moved)),
+        "drift_alert": ("1 where a signal drifted", lambda one: float(one.drifted)),
         "drift_stability_index": ("PSI against the reference", lambda one: one.stability),
         "drift_mean": ("Mean in the window", lambda one: one.current),
         "drift_reference_mean": ("Mean in the reference", lambda one: one.reference),

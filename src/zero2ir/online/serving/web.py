@@ -1,12 +1,14 @@
 """The service over HTTP: typed requests, limits, and a guard in front of all of it."""
 
 import json
+import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Literal
 
@@ -21,7 +23,7 @@ from zero2ir.errors import InputError, StorageError
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.metrics import Metrics
-from zero2ir.online.serving.service import LOG, SearchService
+from zero2ir.online.serving.service import LOG, SearchService, open_program
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import NoAnswerError
 
@@ -348,6 +350,30 @@ def on_sighup(reopen: Callable[[], None]) -> None:
             LOG.info("reopened")
 
     signal.signal(signal.SIGHUP, lambda *_: Thread(target=run, daemon=True).start())
+
+
+def serve_program(
+    place: str, state: Path, settings: ServingSettings, bound: socket.socket, api_key: str | None
+) -> None:
+    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP opens it anew.
+
+    Args:
+        place: its folder, or an MLflow model URI.
+        state: the folder that keeps feedback and changed documents.
+        settings: limits, and what is recorded.
+        bound: where to listen.
+        api_key: that requests have to send; None for none.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    with SearchService(open_program(place), state, settings) as service:
+        for name, error in service.warm_up().items():
+            print(f"{name} does not answer yet ({error})", flush=True)
+        on_sighup(lambda: service.replace(open_program(place)))
+        serve(service, bound, api_key)
 
 
 def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> None:

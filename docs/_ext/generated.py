@@ -1,0 +1,43 @@
+"""A Sphinx extension that fills a page's markers when the page is read; nothing that it writes is committed.
+
+``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
+commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from command_reference import commands_markdown
+from result_tables import table_markdown
+from settings_reference import group_markdown, panel_markdown, stages_markdown
+
+MARKER = re.compile(r"^<!-- (table|settings|stages|commands|panel)(?:: (\S+))? -->$", re.MULTILINE)
+WRITERS: dict[str, Callable[[str], str]] = {
+    "table": table_markdown,
+    "settings": group_markdown,
+    "commands": lambda _: commands_markdown(),
+    "stages": lambda _: stages_markdown(),
+    "panel": lambda _: panel_markdown(),
+}
+
+
+def fill(page: str) -> str:
+    """The page with what its markers stand for."""
+    return MARKER.sub(lambda found: WRITERS[found[1]](found[2] or ""), page)
+
+
+def _fill_source(app: Any, docname: str, source: list[str]) -> None:
+    source[0] = fill(source[0])
+
+
+def _always_outdated(app: Any, env: Any, *changed: set[str]) -> list[str]:
+    """Pages with markers are read at each build: what they show comes from elsewhere."""
+    return [name for name in env.found_docs if MARKER.search(Path(env.doc2path(name)).read_text(encoding="utf-8"))]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _fill_source)
+    app.connect("env-get-outdated", _always_outdated)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
