@@ -1,4 +1,4 @@
-"""Measures one trained program on the test queries, and adds the figures to its MLflow run."""
+"""Measures one trained program on the test queries, and records its training and its figures as an MLflow run."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
 from zero2ir.tracking.provenance import code_revision, describe_runtime
-from zero2ir.tracking.runs import DatasetInput, PipelineRun, collect_telemetry, log_evaluation
+from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_evaluation, log_training
 
 
 def main(config: EvaluateConfig) -> None:
@@ -64,11 +64,17 @@ def main(config: EvaluateConfig) -> None:
         ceiling=ceiling,
     )
     panel, test = read_panel(), paths.COLLECTION_FOLDER / "qrels.parquet"
+    run_id = log_training(
+        config.tracking,
+        paths.run_name(**names),
+        program,
+        program_digest(trained / paths.PROGRAM_FOLDER),
+        TrainingRecord.model_validate_json((trained / paths.TRACKING_FILE).read_text(encoding="utf-8")),
+        {paths.TRAINING_FILE: training},
+    )
     log_evaluation(
         config.tracking,
-        PipelineRun(panel.model_dump(mode="json"), code_revision()),
-        paths.run_name(**names),
-        program_digest(trained / paths.PROGRAM_FOLDER),
+        run_id,
         metrics=figures(metrics),
         folder=results,
         tags={key: str(value) for key, value in names.items()} | {"test_queries": str(len(queries))},

@@ -1,6 +1,7 @@
-"""Trains one model by one strategy with one draw of judgments, and logs the program to MLflow."""
+"""Trains one model by one strategy with one draw of judgments."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,13 +16,14 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
-from zero2ir.program.program import index_bytes, program_digest
-from zero2ir.program.training import train_program
+from zero2ir.program.program import index_bytes
+from zero2ir.program.training import TrainingResult, train_program
 from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic
 from zero2ir.tracking.provenance import code_revision
-from zero2ir.tracking.runs import DatasetInput, NestedRun, PipelineRun, collect_telemetry, log_training
+from zero2ir.tracking.runs import DatasetInput, NestedRun, TrainingRecord, collect_telemetry
+from zero2ir.tracking.telemetry import Telemetry
 
 
 def main(config: TrainConfig) -> None:
@@ -45,41 +47,43 @@ def main(config: TrainConfig) -> None:
         trained.program.save(folder / paths.PROGRAM_FOLDER)
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM_FOLDER) / len(trained.program.documents)
         write_json(folder / paths.TRAINING_FILE, record)
+        tracked = tracking_record(config, names, trained, cost, seen)
+        write_json(folder / paths.TRACKING_FILE, tracked.model_dump(mode="json"))
+
+
+def tracking_record(
+    config: TrainConfig,
+    names: Mapping[str, Any],
+    trained: TrainingResult,
+    cost: Mapping[str, Any],
+    telemetry: Telemetry,
+) -> TrainingRecord:
+    """What MLflow is told of this training when the program is measured."""
+    fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
-    log_training(
-        config.tracking,
-        PipelineRun(config.panel.model_dump(mode="json"), code_revision()),
-        paths.run_name(**names),
-        trained.program,
-        program_digest(paths.training_folder(**names) / paths.PROGRAM_FOLDER),
-        parameters=names
-        | config.panel.model_dump(
-            mode="json", include={"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
-        )
-        | {
-            "conf": {
-                "model": complete(config.model),
-                "strategy": complete(config.strategy),
-                "tuning": config.tuning.model_dump(mode="json"),
-            }
-        },
+    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
+    conf = {
+        "model": complete(config.model),
+        "strategy": complete(config.strategy),
+        "tuning": config.tuning.model_dump(mode="json"),
+    }
+    return TrainingRecord(
+        panel=panel.model_dump(mode="json"),
+        revision=code_revision(),
+        parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
         metrics={f"cost/{key}": value for key, value in cost.items()}
-        | {f"tuning/{key}": value for key, value in trained.fitted.report.get("choice", {}).items()}
-        | {f"prompts/{key}": value for key, value in trained.fitted.report.get("prompt_choice", {}).items()},
+        | {f"tuning/{key}": value for key, value in fitted.report.get("choice", {}).items()}
+        | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
-        | {
-            "documents": sha256(documents),
-            "chosen": trained.fitted.chosen,
-            "reason": trained.fitted.reason,
-        },
-        artifacts={paths.TRAINING_FILE: record},
+        | {"documents": sha256(documents), "chosen": fitted.chosen, "reason": fitted.reason},
         seconds=cost["train_seconds"],
-        nested_runs=[prompt_run(record) for record in trained.fitted.report.get("prompts", ())],
-        data=[
-            DatasetInput(f"{config.panel.dataset} documents", documents, sha256(documents), "training"),
-            DatasetInput(f"{config.panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
-        ],
-        telemetry=seen,
+        ended=time.time(),
+        nested_runs=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
+        data=(
+            DatasetInput(f"{panel.dataset} documents", documents, sha256(documents), "training"),
+            DatasetInput(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
+        ),
+        telemetry=telemetry,
     )
 
 

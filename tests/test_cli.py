@@ -126,7 +126,7 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys:
     with pytest.raises(SystemExit) as ended:
         cli.main(["search", "my-program", "query"])
     assert ended.value.code == 130
-    assert capsys.readouterr().err == "interrupted; nothing half-written was left behind\n"
+    assert capsys.readouterr().err == "interrupted; no incomplete files were left\n"
 
 
 HEAVY = [

@@ -2,13 +2,13 @@
 
 import os
 
-# No library calls its maker: each reads its variable when it is imported, which is after this, and so do the processes
-# that are started from here. Who wants otherwise sets the variable.
+# No library reports to its maker. Each library reads its variable when it is imported, which happens after this; child
+# processes inherit the variables. A variable that the user has set stays as it is.
 for _variable, _off in {
     "DO_NOT_TRACK": "true",  # read by several
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it fetches a list of prices
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it downloads a list of prices
     "DVC_NO_ANALYTICS": "true",
 }.items():
     os.environ.setdefault(_variable, _off)

@@ -30,6 +30,7 @@ from zero2ir.tracking.runs import (
     NestedRun,
     PipelineRun,
     TrackingSettings,
+    TrainingRecord,
     collect_telemetry,
     flatten_parameters,
     log_evaluation,
@@ -39,7 +40,7 @@ from zero2ir.tracking.runs import (
     metric_name,
     prepared_store,
 )
-from zero2ir.tracking.telemetry import TelemetrySettings, record_telemetry
+from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
 
 KEY = "sk-secret-test-4711"
 NAME = "hybrid/fine_tune/seed0"
@@ -99,12 +100,14 @@ class Store(NamedTuple):
     def artifacts(self, run: Any) -> Path:
         return Path(run.info.artifact_uri.removeprefix("file://"))
 
-    def log_evaluation(self, name: str, digest: str, folder: Path) -> None:
+    def log(self, name: str, digest: str, training: TrainingRecord) -> None:
+        """A training, if it is not there yet, and its evaluation."""
+        folder = self.folder / "results"
+        artifacts = {"training.json": {"chosen": "zero_shot"}}
+        run_id = log_training(self.settings, name, self.program, digest, training, artifacts)
         log_evaluation(
             self.settings,
-            PIPELINE,
-            name,
-            digest,
+            run_id,
             metrics={"nDCG@10": 0.5},
             folder=folder,
             tags={"test_queries": "7"},
@@ -130,24 +133,25 @@ def store(
         patch.setenv("OPENAI_API_KEY", KEY)
         with record_telemetry(TelemetrySettings(sampling_seconds=0.01, traces=False)) as seen:
             time.sleep(0.1)
-        log_training(
-            settings,
-            PIPELINE,
-            NAME,
-            program,
-            DIGEST,
-            parameters={"choice": {"model": "hybrid"}, "model": {"weights": [0.5, 0.5], "why": "x" * 9000}, "seed": 0},
+        training = TrainingRecord(
+            panel=PIPELINE.panel,
+            revision=PIPELINE.revision,
+            parameters={
+                "choice": {"model": "hybrid"},
+                "model": {"weights": [0.5, 0.5], "why": "x" * 9000},
+                "seed": 0,
+            },
             metrics={"cost/train_seconds": 1.5, "nDCG@10": 0.25},
             tags={"model": "hybrid", "strategy": "fine_tune", "seed": "0", "documents": "b2", "reason": "y" * 9000},
-            artifacts={"training.json": {"chosen": "zero_shot"}},
             seconds=3600.0,
+            ended=time.time(),
             nested_runs=[
                 NestedRun("prompt-4711", {"style": "question"}, {"expected_gain": 0.5}, {"instruction": "Write."})
             ],
             data=[DatasetInput("trial documents", folder / "results" / "metrics.json", "b2" * 32, "training")],
             telemetry=seen,
         )
-        made.log_evaluation(NAME, DIGEST, results)
+        made.log(NAME, DIGEST, TrainingRecord.model_validate_json(training.model_dump_json()))  # as from its file
         log_report(settings, PIPELINE, results, {"dataset": "pydocs"})
         yield made
 
@@ -191,14 +195,31 @@ def test_evaluation_is_added_to_the_run_that_trained(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("name", "digest"), [(NAME, "e2" * 32), ("dense/fine_tune/seed0", DIGEST)])
-def test_evaluation_of_another_program_or_system_is_a_run_of_its_own(store: Store, name: str, digest: str) -> None:
+def test_another_program_or_system_is_a_run_of_its_own(
+    store: Store, name: str, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.chdir(store.folder)
     before = {run.info.run_id for run in store.runs()}
-    store.log_evaluation(name, digest, store.folder / "results")
-    store.log_evaluation(name, digest, store.folder / "results")  # once more: the same run
+    training = TrainingRecord(
+        panel=PIPELINE.panel,
+        revision=PIPELINE.revision,
+        parameters={},
+        metrics={"cost/train_seconds": 2.5},
+        tags={"documents": "b2"},
+        seconds=2.5,
+        ended=time.time(),
+    )
+    store.log(name, digest, training)
+    store.log(name, digest, training)  # once more: the same run
     (made,) = (run for run in store.runs() if run.info.run_id not in before)
     assert (made.info.run_name, made.info.status) == (name, "FINISHED")
-    assert made.data.metrics == {"nDCG.10": 0.5}
+    assert made.data.metrics == {"cost/train_seconds": 2.5, "nDCG.10": 0.5}
     assert made.data.tags["program"] == digest
+    client = mlflow.MlflowClient(store.settings.uri)
+    for version in client.search_model_versions(f"run_id = '{made.info.run_id}'"):
+        client.delete_model_version("trial-one", version.version)
     store.delete(made)
 
 
@@ -276,7 +297,7 @@ def test_a_run_shows_the_machine_s_load_over_time(store: Store) -> None:
 def test_nothing_is_looked_at_where_nobody_asks() -> None:
     with record_telemetry(QUIET) as seen:
         pass
-    assert (seen.load, seen.traces) == ([], set())
+    assert seen == Telemetry()
 
 
 def test_calls_of_a_language_model_are_traced_where_that_is_asked_for(store: Store, script_lm: Any) -> None:
@@ -304,7 +325,6 @@ def test_a_measured_program_is_a_version_of_the_collection_s_model(store: Store)
 
     client = mlflow.MlflowClient(store.settings.uri)
     run = store.run(NAME)
-    store.log_evaluation(NAME, DIGEST, store.folder / "results")  # once more: still one version
     (version,) = client.search_model_versions("name = 'trial-one'")
     assert version.run_id == run.info.run_id
     assert run.outputs.model_outputs[0].model_id in version.source

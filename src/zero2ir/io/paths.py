@@ -11,6 +11,7 @@ RESULTS_FOLDER = Path("results")
 REPORT_FOLDER = Path("report")
 CACHE_FOLDER = Path(".cache")  # cached LM answers and embeddings; may be deleted at any time
 PROGRAM_FOLDER = "program"  # in a trained system's folder
+TRACKING_FILE = "tracking.json"  # in the same folder: the MLflow record of the training
 TRAINING_FILE = "training.json"  # in the same folder: cost and choices of the training
 SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # encoders that no random draw affects
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them

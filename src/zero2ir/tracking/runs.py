@@ -101,6 +101,36 @@ class NestedRun(NamedTuple):
     artifact: Mapping[str, Any]
 
 
+class TrainingRecord(BaseModel):
+    """What is to be recorded of a training. It lies beside the program until that is measured: then both are recorded.
+
+    So a training imports no MLflow, which would take longer than fitting a small model.
+
+    Attributes:
+        panel: params.yaml, as plain values.
+        revision: of the code.
+        parameters: nested settings.
+        metrics: figures of the training, by measure or cost name.
+        tags: model, strategy, seed, what was chosen and why.
+        seconds: how long the training took.
+        ended: when, in seconds since 1970.
+        nested_runs: what the training tried, each recorded as a run below its own.
+        data: what it learned from.
+        telemetry: the machine's load and the LM calls meanwhile.
+    """
+
+    panel: dict[str, Any]
+    revision: str
+    parameters: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    seconds: float
+    ended: float
+    nested_runs: tuple[NestedRun, ...] = ()
+    data: tuple[DatasetInput, ...] = ()
+    telemetry: Telemetry = Telemetry()
+
+
 def metric_name(measure: str) -> str:
     """MLflow allows no "@", "(" or "=" in a name: nDCG@10 becomes nDCG.10."""
     return re.sub(r"[^\w./ -]+", ".", measure).strip(".")
@@ -172,51 +202,43 @@ def log_pretraining(
 
 def log_training(
     settings: TrackingSettings,
-    pipeline: PipelineRun,
     name: str,
     program: "Program",
     digest: str,
-    *,
-    parameters: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
+    training: TrainingRecord,
     artifacts: Mapping[str, Any],
-    seconds: float,
-    nested_runs: Sequence["NestedRun"] = (),
-    data: Sequence[DatasetInput] = (),
-    telemetry: Telemetry | None = None,
-) -> None:
-    """Records a training as a run below the pipeline's, with the program as an MLflow model.
+) -> str:
+    """Records a training as a run below the pipeline's, with the program as an MLflow model; once.
 
     The run is opened when all is done, so that a training that was killed leaves none behind.
 
     Args:
         settings: where.
-        pipeline: in which run of it.
         name: of the run, model/strategy/seed.
         program: logged by ``mlflow.dspy``; its code goes along, so that the artifacts alone suffice to load it.
         digest: of the saved program.
-        parameters: nested settings.
-        metrics: figures of the training, by measure or cost name.
-        tags: model, strategy, seed, what was chosen and why.
+        training: what is recorded.
         artifacts: JSON files by name.
-        seconds: how long the training took; dates the start of the run back.
-        nested_runs: what the training tried, each recorded as a run below its own.
-        data: what it learned from.
-        telemetry: the machine's load and the LM calls meanwhile.
+
+    Returns:
+        The run's id; that of a finished run of this name and program, where there is one.
     """
     import mlflow
 
     client, experiment = _client(settings)
-    started = int((time.time() - seconds) * 1000)
-    run_id = _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **tags}, started)
+    query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}' AND attributes.status = 'FINISHED'"
+    if found := client.search_runs([experiment], query, order_by=["attributes.start_time DESC"], max_results=1):
+        return str(found[0].info.run_id)
+    started = int((training.ended - training.seconds) * 1000)
+    pipeline = PipelineRun(training.panel, training.revision)
+    run_id = _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **training.tags}, started)
     with mlflow.start_run(run_id=run_id):
-        mlflow.log_params(flatten_parameters(parameters))
-        _log_data(data)
-        mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
+        mlflow.log_params(flatten_parameters(training.parameters))
+        _log_data(training.data)
+        mlflow.log_metrics({metric_name(key): value for key, value in training.metrics.items()})
         for file, value in artifacts.items():
             mlflow.log_dict(value, file)
-        with quiet_mlflow():
+        with quiet_mlflow(), _requirements_unchecked():
             mlflow.dspy.log_model(
                 program,
                 name="program",
@@ -224,9 +246,10 @@ def log_training(
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
-    _log_telemetry(client, run_id, telemetry)
-    for one in nested_runs:
+    _log_telemetry(client, run_id, training.telemetry)
+    for one in training.nested_runs:
         _log_nested_run(client, experiment, run_id, name, one)
+    return run_id
 
 
 def _log_nested_run(client: "MlflowClient", experiment: str, parent: str, name: str, nested_run: NestedRun) -> None:
@@ -247,9 +270,7 @@ def _log_nested_run(client: "MlflowClient", experiment: str, parent: str, name: 
 
 def log_evaluation(
     settings: TrackingSettings,
-    pipeline: PipelineRun,
-    name: str,
-    digest: str,
+    run_id: str,
     *,
     metrics: Mapping[str, float],
     folder: Path,
@@ -257,19 +278,10 @@ def log_evaluation(
     data: Sequence[DatasetInput] = (),
     telemetry: Telemetry | None = None,
 ) -> None:
-    """Adds the measures and the results folder to the run that trained the program, and registers the program.
-
-    Where that run is not in this tracking store (DVC fetched the program from its cache), a run of the same name is
-    made for the results; without the program, there is nothing to register.
-    """
+    """Adds the measures and the results folder to the run of the training, and registers the program."""
     import mlflow
 
-    client, experiment = _client(settings)
-    query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}' AND attributes.status = 'FINISHED'"
-    found = client.search_runs([experiment], query, order_by=["attributes.start_time DESC"], max_results=1)
-    run_id = (
-        found[0].info.run_id if found else _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **tags})
-    )
+    client, _ = _client(settings)
     with mlflow.start_run(run_id=run_id):
         mlflow.set_tags(_short(tags))
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
@@ -358,10 +370,13 @@ def _log_data(data: Sequence[DatasetInput]) -> None:
 
 def _log_telemetry(client: "MlflowClient", run_id: str, telemetry: Telemetry | None) -> None:
     """Hands over what was seen meanwhile."""
+    from mlflow.entities import Metric
+
     if telemetry is None:
         return
-    for start in range(0, len(telemetry.load), MAX_METRICS):
-        client.log_batch(run_id, metrics=telemetry.load[start : start + MAX_METRICS])
+    load = [Metric(*figure) for figure in telemetry.load]
+    for start in range(0, len(load), MAX_METRICS):
+        client.log_batch(run_id, metrics=load[start : start + MAX_METRICS])
     traces = sorted(telemetry.traces)
     for start in range(0, len(traces), MAX_TRACES):
         client.link_traces_to_run(traces[start : start + MAX_TRACES], run_id)
@@ -403,6 +418,19 @@ def _requirements() -> list[str]:
 
     names = [re.split(r"[\s\[<>=!~;]", line)[0] for line in requires("zero2ir") or () if "extra ==" not in line]
     return [f"{name}=={version(name).split('+')[0]}" for name in names]
+
+
+@contextmanager
+def _requirements_unchecked() -> Iterator[None]:
+    """Keeps MLflow from comparing what is installed with itself, for which it reads every installed package's files."""
+    from mlflow.utils import environment
+
+    check = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda model_requirements: None
+    try:
+        yield
+    finally:
+        environment.warn_dependency_requirement_mismatches = check
 
 
 @contextmanager

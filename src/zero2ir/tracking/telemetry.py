@@ -8,12 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
 
 SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
 
@@ -32,24 +29,47 @@ class TelemetrySettings(BaseModel):
     traces: bool = False
 
 
-class Telemetry:
-    """What was seen: figures of the machine by time, and the ids of the traces."""
+class Figure(NamedTuple):
+    """A figure of the machine's load, as MLflow's metrics are made.
 
-    def __init__(self) -> None:
-        self.load: list[Metric] = []
-        self.traces: set[str] = set()
+    Attributes:
+        key: its name.
+        value: the figure.
+        timestamp: milliseconds since 1970.
+        step: the number of the sample.
+    """
 
-    def sample(self, monitor: Any) -> None:
-        """Adds the machine's load now."""
-        from mlflow.entities import Metric
+    key: str
+    value: float
+    timestamp: int
+    step: int
 
-        monitor.collect_metrics()
-        now, step = int(time.time() * 1000), len({metric.step for metric in self.load})
+
+class Telemetry(BaseModel):
+    """What was seen.
+
+    Attributes:
+        load: figures of the machine by time.
+        traces: ids of the calls of a language model.
+    """
+
+    load: list[Figure] = Field(default_factory=list)
+    traces: set[str] = Field(default_factory=set)
+
+    def sample(self) -> None:
+        """Adds the machine's load now, by the names and in the units of MLflow."""
+        import psutil
+
+        memory = psutil.virtual_memory()
+        figures = {
+            "cpu_utilization_percentage": psutil.cpu_percent(),
+            "system_memory_usage_megabytes": memory.used / 1e6,
+            "system_memory_usage_percentage": 100 * memory.used / memory.total,
+        }
+        now, step = int(time.time() * 1000), len({figure.step for figure in self.load})
         self.load += [
-            Metric(f"{SYSTEM_METRIC_PREFIX}{name}", value, now, step)
-            for name, value in monitor.aggregate_metrics().items()
+            Figure(f"{SYSTEM_METRIC_PREFIX}{key}", round(value, 1), now, step) for key, value in figures.items()
         ]
-        monitor.clear_metrics()
 
 
 @contextmanager
@@ -66,15 +86,13 @@ def _system(seen: Telemetry, seconds: float) -> Iterator[None]:
     if not seconds:
         yield
         return
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-
-    monitor, ended = CPUMonitor(), threading.Event()
+    ended = threading.Event()
 
     def go_on() -> None:
         while not ended.wait(seconds):
-            seen.sample(monitor)
+            seen.sample()
 
-    seen.sample(monitor)
+    seen.sample()
     thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
@@ -82,7 +100,7 @@ def _system(seen: Telemetry, seconds: float) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        seen.sample(monitor)
+        seen.sample()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class PairTasks(BaseModel):
         title: a title finds its text.
         cropping: a span of a document finds another span of it.
         adjacency: a passage finds the next one, or a document the next one.
-        written: an LM-written query finds its document.
+        synthetic: an LM-written query finds its document.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 
 class ServingSettings(BaseModel):
-    """conf/serving: the limits of a request, and what is written down.
+    """The limits of a request, and what is written down.
 
     Attributes:
         max_query_characters: of the longest query.
