@@ -181,10 +181,10 @@ def test_measures_must_be_given_and_each_once():
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (Run(["q"], [["a", "a"]], [[1, 2]]), "query q: a document stands twice"),
+        (Run(["q"], [["a", "a"]], [[1, 2]]), "query q: a document is repeated"),
         (Run(["q"], [["a", "b"]], [[1, math.nan]]), "query q: a score is not a finite number"),
         (Run(["q"], [["a", "b"]], [[1]]), "query q: 2 doc_ids but 1 scores"),
-        (Run(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query_id stands twice"),
+        (Run(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query_id is repeated"),
         (Run(["q"], [], []), "1 query_ids, 0 rows"),
     ],
 )
