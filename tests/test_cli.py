@@ -342,7 +342,7 @@ def test_asking_for_no_document_is_an_error(searcher: Path, capsys: pytest.Captu
 def test_a_bad_line_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "qrels.trec").open("a", encoding="utf-8") as file:
         file.write("q0 strip 1\n")
-    assert "qrels.trec:11: 3 fields in place of 4" in refusal(["train", str(folder), "--output", "out"], capsys)
+    assert "qrels.trec:11: 3 fields instead of 4" in refusal(["train", str(folder), "--output", "out"], capsys)
 
 
 def test_traceback_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
