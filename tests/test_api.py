@@ -333,7 +333,7 @@ PAIRS = [
 
 def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(string_methods, tmp_path) -> None:
     program = zero2ir.train(string_methods, PAIRS, task="qa", model="sparse")
-    assert program.about["skipped_questions"] == {"what did Napoleon do": "no passage holds an answer"}
+    assert program.about["skipped_questions"] == {"what did Napoleon do": "no passage contains an answer"}
     program.save(tmp_path / "searcher")
     opened = zero2ir.load(tmp_path / "searcher")
     for one in (program, opened):
@@ -354,7 +354,7 @@ def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(
         ([("q", ["a"]), (" ", "a")], r"judgments\[1\]: the question or the answer is empty"),
         ([("q", [" "])], r"judgments\[0\]: the question or the answer is empty"),
         ([("q", 7)], r"judgments\[0\]: the answer 7 is invalid"),
-        (PAIRS[-2:], r"1 of 2 question-answer pairs are of use, and 2 are needed"),
+        (PAIRS[-2:], r"only 1 of 2 question-answer pairs are usable, at least 2 are needed"),
     ],
 )
 def test_a_bad_pair_is_named(string_methods, pairs, message) -> None:

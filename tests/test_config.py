@@ -199,8 +199,8 @@ def test_every_style_of_query_can_be_chosen(style: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("styles.judgments=0", "no style gets a query; give one of them at least 1"),
-        ("words=[5,4]", "the fewest, 5, are more than the most, 4"),
+        ("styles.judgments=0", "styles: all are 0; set at least one of them to 1 or more"),
+        ("words=[5,4]", "the minimum 5 is larger than the maximum 4"),
         ("filters=[empti]", "Input should be 'empty', 'too_short'"),
     ],
 )
@@ -570,3 +570,10 @@ def test_a_multirun_refuses_before_its_first_job(project: Path) -> None:
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "model=desne: unknown choice" in ended.stderr
+
+
+def test_a_training_imports_neither_mlflow_nor_torch_before_a_model_asks(project: Path) -> None:
+    heavy = "{'mlflow', 'torch', 'transformers', 'sentence_transformers'}"
+    code = f"import sys; sys.path.insert(0, 'stages'); import train; print({heavy} & set(sys.modules))"
+    ended = run_stage(project, "-c", code)
+    assert ended.stdout == "set()\n", ended.stderr

@@ -22,6 +22,7 @@ from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.io.settings import Settings
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
 PANEL = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
 ObjectConfig = dict[str, Any]  # names a class with _target_, and its keyword arguments
-
-
-class Settings(BaseModel):
-    """A part of the configuration; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Panel(Settings):

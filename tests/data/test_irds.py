@@ -21,7 +21,7 @@ SOURCES = ("cranfield/cran.tar.gz", "beir/scifact/source.zip", "beir/nfcorpus/so
 INGEST = """
 import sys
 from pathlib import Path
-from zero2ir.data.checks import check
+from zero2ir.data.checks import check_collection
 from zero2ir.data.irds import read
 from zero2ir.data.store import write_collection
 
@@ -30,7 +30,7 @@ for name, train, test in (
     ("scifact", "beir/scifact/train", "beir/scifact/test"),
     ("nfcorpus", "beir/nfcorpus/train", "beir/nfcorpus/test"),
 ):
-    write_collection(*check(read(train, test)), Path(sys.argv[1]) / name)
+    write_collection(*check_collection(read(train, test)), Path(sys.argv[1]) / name)
 """
 READ = "import sys; from zero2ir.data.irds import read; read(sys.argv[1] or None, sys.argv[2])"
 

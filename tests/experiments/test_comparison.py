@@ -49,14 +49,14 @@ def test_folders_of_results_are_compared_system_by_system(project: Path) -> None
         (f"{name}/zero_shot of results", f"{name}/zero_shot of older") for name in ("dense", "sparse")
     ]
     assert [row.seeds for row in rows] == [[0], [0]]
-    assert rows[1].verdict == "the two cannot be told apart: hardly a query differs"
+    assert rows[1].verdict == "no significant difference: too few queries differ"
 
 
 def test_what_is_undecided_says_what_could_have_been_seen(project: Path) -> None:
     write(project / "results", "hybrid/zero_shot", [1] * 20 + [4] * 20)
     write(project / "results", "smoothed/zero_shot", [4] * 19 + [1] * 21)
     (row,) = compare_sides("hybrid/zero_shot", "smoothed/zero_shot", **OPTIONS)
-    assert row.verdict.startswith("the two cannot be told apart; 40 queries with this spread show a difference of 0.")
+    assert row.verdict.startswith("no significant difference; with 40 queries and this variance a difference of 0.")
 
 
 def test_one_folder_is_one_system(project: Path) -> None:
@@ -75,11 +75,11 @@ def test_of_several_comparisons_the_p_values_are_corrected(project: Path) -> Non
 @pytest.mark.parametrize(
     ("one", "other", "message"),
     [
-        ("nowhere", "results", "nowhere: neither a results folder, nor a system of results here, nor a git"),
-        ("dense/fine_tune", "dense/zero_shot", "dense/fine_tune: neither a results folder"),
+        ("nowhere", "results", "nowhere: not a results folder, nor a system in results, nor a git"),
+        ("dense/fine_tune", "dense/zero_shot", "dense/fine_tune: not a results folder"),
         ("results", "else", "results has dense/zero_shot, sparse/zero_shot, else has hybrid/zero_shot, full/zero_shot"),
-        ("foreign", "dense/zero_shot", "compare: two datasets, other and trial"),
-        ("HEAD", "results", "HEAD: no results there"),
+        ("foreign", "dense/zero_shot", "compare: different datasets, other and trial"),
+        ("HEAD", "results", "HEAD: no results"),
     ],
 )
 def test_what_stands_for_nothing_is_a_line(project: Path, one: str, other: str, message: str) -> None:

@@ -78,7 +78,7 @@ def test_changes_from_the_command_line_go_last() -> None:
     ("name", "changes", "message"),
     [
         ("nothing", [], "experiment=nothing: unknown choice; valid choices are budget_curve"),
-        ("smoke", ["pannel.x=1"], "pannel: unknown key; valid keys are conf, memory_gb, panel"),
+        ("smoke", ["pannel.x=1"], "pannel: unknown key; valid keys are benchmark, conf, memory_gb, panel"),
         ("smoke", ["memory_gb=0"], "memory_gb: Input should be greater than 0"),
         ("smoke", ["sweep.dataset=[]"], "sweep.dataset: List should have at least 1 item"),
     ],
@@ -95,7 +95,7 @@ def test_a_mistake_in_a_preset_is_a_line(name: str, changes: list[str], message:
         ({"sedes": [[0]]}, "sedes: unknown key"),
         ({"budget.querys": [3]}, "budget.querys: unknown key"),
         ({"seeds": [[]]}, "seeds: Tuple should have at least 1 item"),
-        ({"dataset": ["a/b", "a-b"]}, "sweep: two conditions would be called a-b"),
+        ({"dataset": ["a/b", "a-b"]}, "sweep: two conditions have the name a-b"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_a_line(swept: dict[str, Any], message: str) -> None:

@@ -107,7 +107,7 @@ def test_only_what_is_asked_for_runs() -> None:
     assert [one.expected for one in wanted] == ["0.355 [0.321, 0.390]", "0.399 [0.362, 0.435]"]
     found = needed_condition("default", wanted)
     assert (found.panel.models, found.panel.strategies) == (("sparse", "static"), ("zero_shot",))
-    with pytest.raises(InputError, match="--only nothing: no figure is called so"):
+    with pytest.raises(InputError, match="--only nothing: matches no figure"):
         figures(PUBLISHED, ["nothing"])
 
 
@@ -135,7 +135,7 @@ def test_every_published_number_has_to_come_again(expected: str, found: str, agr
     checked = FigureCheck(figure(expected), found, "")
     assert checked.agrees is agrees
     assert checked.line.startswith("OK " if agrees else "DIFFERS ")
-    assert agrees or f"in place of {expected} (tolerance 0.002)" in checked.line
+    assert agrees or f"instead of {expected} (tolerance 0.002)" in checked.line
 
 
 def test_a_figure_that_could_not_be_made_says_why() -> None:

@@ -101,7 +101,7 @@ def test_changes_that_are_not_committed_are_refused(project: Path) -> None:
     (project / "params.yaml").write_text("the: panel\n")  # is replaced by each condition's
     committed_revision()
     (project / "src" / "code.py").write_text("VALUE = 3\n")
-    with pytest.raises(InputError, match=r"src/code\.py: changed, and runs have what is committed"):
+    with pytest.raises(InputError, match=r"src/code\.py: uncommitted changes"):
         committed_revision()
 
 
@@ -112,7 +112,7 @@ def test_outside_of_git_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_configuration_that_is_not_there_is_a_line(made: Workspace) -> None:
-    with pytest.raises(InputError, match=r"conf: model/x\.yaml is no file below conf"):
+    with pytest.raises(InputError, match=r"conf: model/x\.yaml is not a file in conf"):
         copy_with(conf={"model/x.yaml": {"a": 1}}).update("unused")
 
 
@@ -123,7 +123,7 @@ def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Works
 
 
 def test_a_command_that_fails_names_its_log(made: Workspace) -> None:
-    with pytest.raises(InputError, match=r"smoke-queries3: .* failed; .cache/experiments/smoke/queries3\.log says why"):
+    with pytest.raises(InputError, match=r"smoke-queries3: .* failed; see .cache/experiments/smoke/queries3\.log"):
         made.run([sys.executable, "-c", "raise SystemExit('out of luck')"], {})
     assert "out of luck" in made.log.read_text()
 
@@ -133,9 +133,9 @@ def test_a_command_waits_for_one_that_outlived_who_started_it(made: Workspace) -
     orphan = f"""
 import subprocess, sys
 from pathlib import Path
-from zero2ir.experiments.workspaces import Copy
+from zero2ir.experiments.workspaces import Workspace
 from zero2ir.experiments.preset import condition, read_preset
-copy = Copy("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
+copy = Workspace("smoke", condition({{"budget.queries": 3}}, {{}}), read_preset("smoke"), "0" * 40)
 with copy._claimed() as claim:
     sleeper = [{sys.executable!r}, "-c", "import time; time.sleep(1.5); open('orphan', 'w').close()"]
     subprocess.Popen(sleeper, cwd=copy.folder, pass_fds=[claim.fileno()])
@@ -170,7 +170,7 @@ def test_the_report_is_of_the_commit_that_ran(project: Path, monkeypatch: pytest
     report = run_preset("smoke", changes)
     assert f"Commit {ran[:12]}; " in (report / "index.md").read_text()
     assert "| a |" in (report / "index.md").read_text()
-    with pytest.raises(InputError, match="changed, and runs have what is committed"):
+    with pytest.raises(InputError, match="uncommitted changes"):
         run_preset("smoke", changes)
 
 

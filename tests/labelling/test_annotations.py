@@ -86,7 +86,7 @@ while True:
 def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
     first, second = Annotations(tmp_path / "a.jsonl"), Annotations(tmp_path / "a.jsonl")
     first.add(ONE)
-    with pytest.raises(InputError, match="another program wrote"):
+    with pytest.raises(InputError, match="changed by another program"):
         second.add(ONE)
     assert Annotations(tmp_path / "a.jsonl").rows == [ONE]
 
@@ -119,8 +119,8 @@ def test_export_and_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("nonsense", "a.jsonl:2: no answer"),
-        ("[1]", "a.jsonl:2: no answer"),
+        ("nonsense", "a.jsonl:2: not an answer"),
+        ("[1]", "a.jsonl:2: not an answer"),
         ('{"query_id": "q", "query": "t", "annotator": "me", "grade": 1}', "a.jsonl:2: key 'doc_id' is missing"),
         (
             '{"query_id": "q", "query": "t", "doc_id": "d", "annotator": "me", "grade": "x"}',
@@ -139,14 +139,14 @@ def test_a_line_that_is_no_answer_is_named(tmp_path: Path, line: str, said: str)
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no answer to take back"):
+    with pytest.raises(InputError, match="no answer to undo"):
         Annotations(tmp_path / "a.jsonl").undo()
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot write"):
         Annotations(tmp_path / "file" / "a.jsonl").add(ONE)
     (tmp_path / "undo.jsonl").write_text('{"undo": true}\n')
-    with pytest.raises(InputError, match=r"undo.jsonl:1: takes an answer back"):
+    with pytest.raises(InputError, match=r"undo.jsonl:1: undo without an answer"):
         Annotations(tmp_path / "undo.jsonl")
     (tmp_path / "qrels.trec").write_text("q9 0 d 1\n")
-    with pytest.raises(InputError, match=r"qrels.trec:1: no query has the id 'q9'"):
+    with pytest.raises(InputError, match=r"qrels.trec:1: unknown query id 'q9'"):
         read_qrels(tmp_path / "qrels.trec", {"q1": "text"})

@@ -25,7 +25,7 @@ ITEMS = [AnnotationItem("q", "text", doc_id) for doc_id in "abcz"]
 def test_qrels_answer() -> None:
     assert Simulated(QRELS).grades(ITEMS) == [2, 0, 0, 0]
     assert Simulated(QRELS, unjudged="skipped").grades(ITEMS) == [2, 0, 0, None]
-    with pytest.raises(ValueError, match=r"noise=1\.5; give a share"):
+    with pytest.raises(ValueError, match=r"noise=1\.5: must be between 0 and 1"):
         Simulated(QRELS, noise=1.5)
 
 

@@ -48,9 +48,9 @@ def test_the_budget_ends_it_and_it_says_so(session: Open) -> None:
     assert labelling.stopped is None
     assert labelling.effect is None
     asked = answer_all(labelling)
-    assert labelling.stopped == "the budget of 4 judged queries is spent"
+    assert labelling.stopped == "the budget of 4 judged queries is used up"
     assert labelling.progress == (len(asked), 4, 4, 0)
-    with pytest.raises(InputError, match="nothing is asked: the budget of 4"):
+    with pytest.raises(InputError, match="nothing to judge: the budget of 4"):
         labelling.answer(1, "me")
 
 
@@ -71,7 +71,7 @@ def test_it_stops_where_labels_change_nothing(session: Open) -> None:
     answer_all(labelling)
     assert labelling.progress.queries == 2
     assert labelling.stopped is not None
-    assert labelling.stopped.endswith("more labels change nothing")
+    assert labelling.stopped.endswith("more judgments make no difference")
 
 
 def test_the_last_answer_can_be_taken_back(session: Open) -> None:
@@ -112,7 +112,7 @@ def test_what_finds_nothing_is_never_asked(tmp_path: Path, string_methods: list[
     settings = ["~model@committee.dense", "~model@committee.static", "labelling.patience=0"]
     labelling = zero2ir.api.label(string_methods, queries, tmp_path / "a.jsonl", model="sparse", settings=settings)
     assert {item.query for item in answer_all(labelling)} == {queries[1]}
-    assert labelling.stopped == "every candidate query is judged, but 2 that find no document"
+    assert labelling.stopped == "every candidate query is judged, except 2 without retrieved documents"
 
 
 def test_items_are_shown_again_where_that_is_wanted(session: Open) -> None:

@@ -130,7 +130,7 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
         process.wait()
         page.keyboard.press("2")
         wait(page, "!busy && document.getElementById('message').textContent !== ''")
-        assert "what you answered is kept" in page.locator("#message").inner_text()
+        assert "your answers are saved" in page.locator("#message").inner_text()
         assert page.evaluate("window.owned") is None
         assert [message for message in wrong if "ERR_CONNECTION" not in message] == []
     assert [row.grade for row in Annotations(answers).rows] == [0, 1, 2, 0, 0, None, 2, 1, 0, 1]
@@ -144,7 +144,7 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
             page.get_by_role("link", name="qrels.trec").click()
         lines = Path(download.value.path()).read_text().splitlines()
         assert [line.split()[3] for line in lines] == ["0", "1", "2", "0", "0", "2", "1", "0", "1", "2"]
-        page.get_by_role("button", name="Train and save the searcher").click()
+        page.get_by_role("button", name="Train and save the program").click()
         wait(page, "!busy && document.querySelectorAll('#saved li').length > 0")
         assert "saved in searcher" in page.locator("#saved").inner_text()
         assert wrong == []
@@ -152,7 +152,7 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
         process.send_signal(signal.SIGINT)
         said = process.stdout.read()
         assert process.wait() == 0
-        assert "the searcher in searcher knows all of them" in said
+        assert "the program in searcher is trained on all of them" in said
         assert (folder / "searcher" / "program.json").is_file()
     assert len(Annotations(answers).rows) == 11
 
@@ -176,15 +176,15 @@ def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path]
 def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) -> None:
     address, _ = shared
     page, _ = opened(browser, address)
-    before = page.evaluate("view.answers")
+    before = page.evaluate("view.answer_count")
     other = page.context.new_page()  # the same cookies
     other.route("http://evil.example/**", lambda route: route.fulfill(body="<h1>evil</h1>", content_type="text/html"))
     other.goto("http://evil.example/")
     target = address.split("?")[0]
-    post = """async ([target, answers]) => {
+    post = """async ([target, answer_count]) => {
         for (const path of ["answer", "undo", "save"])
             await fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include",
-                                        body: JSON.stringify({grade: 2, answers})}).catch(() => null);
+                                        body: JSON.stringify({grade: 2, answer_count})}).catch(() => null);
         return await fetch(target + "view", {credentials: "include"}).then(r => r.text(), () => "unreadable");
     }"""
     assert other.evaluate(post, [target, before]) == "unreadable"

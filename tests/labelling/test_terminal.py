@@ -40,7 +40,7 @@ def test_keys_answer_skip_and_take_back(session: Open) -> None:
     run_in_terminal(sitting, screen, iter("x0s2u1q0"))  # x does nothing, and after q nothing counts
     assert [row.grade for row in sitting.annotations.rows] == [0, None, 1]
     assert {row.annotator for row in sitting.annotations.rows} == {"me"}
-    assert "the model ranks now" in shown(screen)
+    assert "current ranking" in shown(screen)
     assert "0 not relevant" in shown(screen)
 
 
@@ -55,10 +55,10 @@ def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: 
     assert again.view().item == asked
     screen = console()
     run_in_terminal(again, screen, iter("0120120120" * 9))
-    assert again.view().stopped == "the budget of 10 judged queries is spent"
+    assert again.view().stopped == "the budget of 10 judged queries is used up"
     assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
     lines = again.closing_text()
-    assert any("since it was saved: 10 → 50 judged documents used" in line for line in lines)
+    assert any("since the last save: 10 → 50 judged documents used" in line for line in lines)
     assert zero2ir.load(searcher)(query="cut a sentence into words").docids
 
 
@@ -103,7 +103,7 @@ def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
     review_suspicious_judgments(sitting, console(), iter("s0"))
     assert sitting.annotations.rows[4:] == [Annotation(*second[:3], 0, "me", repeat=True)]
     assert [doubt.doc_id for doubt in sitting.doubts()] == [first.doc_id]
-    assert any(line.startswith("second look: ") for line in sitting.closing_text())
+    assert any(line.startswith("suspicious judgment: ") for line in sitting.closing_text())
 
 
 def test_some_items_are_asked_again_and_agreement_is_stated(session: Open) -> None:
@@ -137,23 +137,23 @@ def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -
     ]
     assert {row.query for row in sitting.labelling.judgments()} >= {"another query"}
     (tmp_path / "more.trec").write_text("other 0 nothing 1\n")
-    with pytest.raises(InputError, match=r"more\.trec: no document has the id 'nothing'"):
+    with pytest.raises(InputError, match=r"more\.trec: unknown document id 'nothing'"):
         list(import_judgments(collection, tmp_path / "more.trec", sitting.labelling))
 
 
 def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match="no terminal to ask in"):
+    with pytest.raises(InputError, match="is not a terminal"):
         require_terminal()
     (tmp_path / "letters").mkdir()
-    with pytest.raises(InputError, match="letters: exists, and is no searcher"):
+    with pytest.raises(InputError, match="letters: exists and is not a program"):
         session(tmp_path / "letters")
     sitting = session()
     sitting.answer(1, 0)
-    with pytest.raises(InputError, match="answered elsewhere meanwhile"):
+    with pytest.raises(InputError, match="already answered elsewhere"):
         sitting.answer(1, 0)
-    with pytest.raises(InputError, match="is not judged"):
+    with pytest.raises(InputError, match="has no judgment"):
         sitting.judge_again("q", "nothing", 1, len(sitting.annotations.rows))
-    with pytest.raises(InputError, match="no place to save"):
+    with pytest.raises(InputError, match="no folder to save"):
         sitting.save()
 
 

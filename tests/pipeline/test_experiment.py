@@ -52,7 +52,7 @@ def test_killed_it_goes_on_and_ends_in_one_report(project: Project) -> None:
     text = (report / "index.md").read_text(encoding="utf-8")
     assert "# What three more judged queries are worth" in text
     assert "| Model | Strategy | queries 3 | queries 6 |" in text
-    assert "## Against queries 3" in text
+    assert "## Compared with queries 3" in text
     assert (report / "queries6" / "index.html").is_file()
     assert r"\begin{tabular}" in (report / "systems.tex").read_text(encoding="utf-8")
 

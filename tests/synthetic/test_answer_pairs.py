@@ -45,9 +45,9 @@ def test_a_pair_without_a_passage_is_set_aside_with_its_reason() -> None:
     finder = AnswerPassageFinder(PASSAGES, PairSettings(depth=1))
     pairs = [*PAIRS, Query("q5", "what is poisonous about tin and lead, whatever the ratio?", answers=("50%/50%",))]
     result = finder.find(pairs, 3)
-    assert result.skipped_questions["q4"] == "no passage holds an answer"
-    assert result.skipped_questions["q5"] == "none of BM25's first 1 passages holds an answer"
-    with pytest.raises(InputError, match=r"1 of 2 question-answer pairs .*\(q4: no passage holds an answer"):
+    assert result.skipped_questions["q4"] == "no passage contains an answer"
+    assert result.skipped_questions["q5"] == "none of BM25's first 1 passages contains an answer"
+    with pytest.raises(InputError, match=r"1 of 2 question-answer pairs .*\(q4: no passage contains an answer"):
         finder.find([PAIRS[0], PAIRS[3]], 3)
 
 

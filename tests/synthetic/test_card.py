@@ -72,16 +72,16 @@ def test_styles_and_filters_by_hand() -> None:
 def test_overlap_by_hand() -> None:
     assert tables()["Overlap"].rows == [
         ["judged queries", "1"],
-        ["the same as a judged query", "0"],
-        ["trigrams at least 50% alike", "1"],
-        ["trigrams at least 30% alike", "2"],
-        ["the most alike", "64%"],
-        ["judged queries' words that occur", "100%"],
-        ["words that no judged query has", "29%"],
+        ["equal to a judged query", "0"],
+        ["trigram similarity at least 50%", "1"],
+        ["trigram similarity at least 30%", "2"],
+        ["highest trigram similarity", "64%"],
+        ["words of judged queries that occur", "100%"],
+        ["words that occur in no judged query", "29%"],
     ]
     assert tables([row(0, "how to open a file")])["Overlap"].rows[1:3] == [
-        ["the same as a judged query", "1"],
-        ["trigrams at least 50% alike", "1"],
+        ["equal to a judged query", "1"],
+        ["trigram similarity at least 50%", "1"],
     ]
 
 

@@ -241,7 +241,9 @@ def test_the_lm_grades_where_a_filter_asks(
 
 def test_likelihood_needs_an_lm_that_tells(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     settings = SETTINGS.model_copy(update={"filters": ("likelihood",)})
-    with pytest.raises(InputError, match="lm=script gives no log-probabilities, which the filter likelihood needs"):
+    with pytest.raises(
+        InputError, match="lm=script returns no log-probabilities, but the filter likelihood needs them"
+    ):
         write(corpus, judgments, settings=settings)
 
 
@@ -256,9 +258,7 @@ def test_the_teacher_finds_the_negatives_and_tells_the_margins(
     docstrings: list[Document], judgments: list[JudgedDocument], tiny_encoder: DenseEncoder
 ) -> None:
     hybrid = SETTINGS.model_copy(update={"negatives_by": "hybrid"})
-    with pytest.raises(
-        InputError, match="needs the encoder 'pretrained', and there is none; choose negatives_by=sparse"
-    ):
+    with pytest.raises(InputError, match="needs the encoder 'pretrained', which is missing; use negatives_by=sparse"):
         write(Corpus(docstrings), judgments, settings=hybrid)
     corpus = Corpus(docstrings, {"pretrained": tiny_encoder})
     rows, _ = write(corpus, judgments, settings=hybrid)
@@ -304,8 +304,8 @@ def test_rows_and_provenance_are_stored_and_read_back(
     assert read_settings(tmp_path / "one") == SETTINGS
     for name in ("queries.parquet", "provenance.json", "cost.json"):
         assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "other" / name)
-    with pytest.raises(InputError, match=r"queries\.parquet: not there; run the stage pretrain-synthetic first"):
+    with pytest.raises(InputError, match=r"queries\.parquet: missing; run the stage pretrain-synthetic first"):
         read_synthetic(tmp_path / "nowhere")
     write_synthetic([], {"reason": "no strategy wants them"}, {}, tmp_path / "none")
-    with pytest.raises(InputError, match="there are no synthetic queries, and this strategy needs them; name it under"):
+    with pytest.raises(InputError, match="contains no synthetic queries, but this strategy needs them; add it to"):
         read_settings(tmp_path / "none")

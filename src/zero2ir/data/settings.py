@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zero2ir.io.settings import Settings
 
 _KEYS_OF_SOURCE = {
     "pydocs": set[str](),
@@ -13,15 +15,13 @@ _KEYS_OF_SOURCE = {
 _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your folder")}
 
 
-class PassageSettings(BaseModel):
+class PassageSettings(Settings):
     """Settings for splitting long documents into passages.
 
     Attributes:
         words: maximum length of a passage, in words.
         overlap: number of words that a passage shares with the previous one.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     words: int = Field(ge=1)
     overlap: int = Field(default=0, ge=0)
@@ -33,7 +33,7 @@ class PassageSettings(BaseModel):
         return self
 
 
-class DatasetSettings(BaseModel):
+class DatasetSettings(Settings):
     """Settings of the collection.
 
     Attributes:
@@ -53,8 +53,6 @@ class DatasetSettings(BaseModel):
             scoreddocs).
         passages: how long documents are split into passages; None keeps them whole.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     source: Literal["pydocs", "ir_datasets", "local"]
@@ -96,7 +94,7 @@ class DatasetSettings(BaseModel):
         return self
 
 
-class JudgmentBudget(BaseModel):
+class JudgmentBudget(Settings):
     """The number of judgments that training may see.
 
     Attributes:
@@ -107,8 +105,6 @@ class JudgmentBudget(BaseModel):
         shuffled: a control in which each query gets the judged documents of another query; a gain that remains does
             not come from the content of the judgments.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     queries: int = Field(default=10, ge=0)
     documents_per_query: int = Field(default=5, ge=1)

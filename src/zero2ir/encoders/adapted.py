@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder, bert_body
@@ -17,11 +17,12 @@ from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import CheckpointSettings, FitSettings, LossPoint
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 
 RECONSTRUCTIONS: dict[str, Reconstruction] = {"masked": Masking(), "denoising": Denoising()}
 
 
-class AdaptedSettings(BaseModel):
+class AdaptedSettings(Settings):
     """Continued pre-training: a second or more a document on one core, so about twenty minutes for a thousand.
 
     Attributes:
@@ -33,8 +34,6 @@ class AdaptedSettings(BaseModel):
         max_tokens: texts are cut after so many in training.
         checkpoints: checkpoints, and documents that are held out to tell when to end, of each of the two trainings.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reconstruction: Literal["none", "masked", "denoising"] = "masked"
     reconstruction_fit: ReconstructionFit = ReconstructionFit()

@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from zero2ir.encoders.adapted import AdaptedSettings, train_adapted
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
@@ -19,11 +17,12 @@ from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 
 ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
 
 
-class MakingSettings(BaseModel):
+class MakingSettings(Settings):
     """How each encoder is made from the documents alone.
 
     Attributes:
@@ -35,8 +34,6 @@ class MakingSettings(BaseModel):
         projection: of the general-purpose encoder's token vectors, for late interaction.
         multitask: the general-purpose encoder, trained on several tasks at once.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     pairs: PairTasks = DEFAULT_PAIR_TASKS
     static: StaticSettings = StaticSettings()

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import device
@@ -27,6 +27,7 @@ from zero2ir.encoders.sparse import (
 )
 from zero2ir.encoders.training import LossPoint, downsample_losses
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ CALIBRATION_PASSAGES = 300  # passages
 FLOPS_SAMPLE_TERMS = 300  # terms that FLOPS is estimated on
 
 
-class HeadFit(BaseModel):
+class HeadFit(Settings):
     """How long and how hard a vocabulary head trains.
 
     Attributes:
@@ -46,14 +47,12 @@ class HeadFit(BaseModel):
         learning_rate: the greatest.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     steps: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
 
 
-class LearnedSparseSettings(BaseModel):
+class LearnedSparseSettings(Settings):
     """The learned sparse encoder's budget: about four minutes on one core by default.
 
     Attributes:
@@ -67,8 +66,6 @@ class LearnedSparseSettings(BaseModel):
         scale: inverse temperature of the softmax over scores.
         flops: weight of the FLOPS regularisation.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     passages: Annotated[int, Field(ge=1)] = 750
     max_tokens: Annotated[int, Field(ge=8)] = 128

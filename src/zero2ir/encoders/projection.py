@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 
 if TYPE_CHECKING:
     from sentence_transformers.base.modules.dense import Dense
 
 
-class ProjectionSettings(BaseModel):
+class ProjectionSettings(Settings):
     """How token vectors are projected and pooled.
 
     Attributes:
@@ -27,8 +28,6 @@ class ProjectionSettings(BaseModel):
         documents: so many, spread over the collection, tell the principal components.
         pooling: a document keeps one vector for so many tokens, at least 1; each is the mean of like ones.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dimension: Annotated[int, Field(ge=2)] = 192
     whitening: Annotated[float, Field(ge=0, le=0.5)] = 0.5

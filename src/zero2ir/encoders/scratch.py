@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import device
@@ -15,12 +15,13 @@ from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
 from zero2ir.encoders.training import CheckpointSettings, FitSettings
+from zero2ir.io.settings import Settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class ScratchSettings(BaseModel):
+class ScratchSettings(Settings):
     """The small transformer from scratch, for a GPU: on one core a third of a second a document and epoch, so hours.
 
     Attributes:
@@ -33,8 +34,6 @@ class ScratchSettings(BaseModel):
         fit: how it trains on pretext pairs; every epoch draws new ones.
         checkpoints: checkpoints, and documents that are held out to tell when to end.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tokenizer: TokenizerChoice = "default"
     vocabulary: Annotated[int, Field(ge=1000)] = 30_000

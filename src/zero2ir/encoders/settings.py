@@ -4,13 +4,14 @@ import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
+from zero2ir.io.settings import Settings
 
 
-class EncoderSettings(BaseModel):
+class EncoderSettings(Settings):
     """The schema of ``conf/encoder/*.yaml``: where a general-purpose encoder comes from.
 
     Attributes:
@@ -27,8 +28,6 @@ class EncoderSettings(BaseModel):
         backend: what encodes documents: "torch" in float32, or "openvino" in int8. Queries, few and short, stay in
             float32 with both.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     source: Literal["package", "hub", "static"]

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.training import train_in_order
+from zero2ir.io.settings import Settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
 
 
-class SparseFitSettings(BaseModel):
+class SparseFitSettings(Settings):
     """How long and how hard to train a sparse network.
 
     Attributes:
@@ -22,8 +23,6 @@ class SparseFitSettings(BaseModel):
         scale: inverse temperature of the softmax over scores.
         flops: weight of the FLOPS regularisation of documents, reached by quadratic growth over a third of the steps.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: Annotated[int, Field(ge=1)] = 2
     batch_size: Annotated[int, Field(ge=2)] = 8

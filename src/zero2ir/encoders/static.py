@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
@@ -13,12 +13,13 @@ from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokenizer import TokenizerChoice, make_tokenizer
 from zero2ir.encoders.training import CheckpointSettings, FitSettings
+from zero2ir.io.settings import Settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class StaticSettings(BaseModel):
+class StaticSettings(Settings):
     """The static encoder from scratch: seconds to two minutes on one core for a few thousand documents.
 
     Attributes:
@@ -30,8 +31,6 @@ class StaticSettings(BaseModel):
             of beir/scifact and beir/nfcorpus.
         checkpoints: checkpoints and held-out documents; none by default, since a second start is as quick.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tokenizer: TokenizerChoice = "default"
     vocabulary: Annotated[int, Field(ge=1000)] = 30_000

@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from zero2ir.io.files import finished_file, finished_folder, write_json
+from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import is_interactive
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ LOSSES_FILE = "losses.json"
 FINISHED_FILE = "finished"
 
 
-class FitSettings(BaseModel):
+class FitSettings(Settings):
     """How long and how hard to train.
 
     Attributes:
@@ -34,8 +35,6 @@ class FitSettings(BaseModel):
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         scale: inverse temperature of the softmax over cosines.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: Annotated[int, Field(ge=1)] = 1
     batch_size: Annotated[int, Field(ge=2)] = 128
@@ -72,7 +71,7 @@ class StepSettings(Protocol):
     def learning_rate(self) -> float: ...
 
 
-class CheckpointSettings(BaseModel):
+class CheckpointSettings(Settings):
     """What a long training does now and then, so that it survives a kill and ends in time.
 
     Attributes:
@@ -81,8 +80,6 @@ class CheckpointSettings(BaseModel):
         held_out: share of the documents that it does not learn from; their loss tells which checkpoint is the best.
         patience: it ends early after so many checks without a better held-out loss.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: Annotated[int, Field(ge=0)] = 0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
@@ -26,10 +26,11 @@ from zero2ir.evaluation.measures import (
 )
 from zero2ir.io.files import finished_folder, write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Settings):
     """Evaluation settings, shared by all systems, so that they can be compared.
 
     Attributes:
@@ -39,8 +40,6 @@ class EvaluationSettings(BaseModel):
         confidence_level: confidence level of the intervals.
         tie_limit: a run is rejected if the order of ties can change the first measure's mean by more than this.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     measures: tuple[str, ...] = DEFAULT_MEASURES
     depth: Annotated[int, Field(ge=1)] = 1000
@@ -80,7 +79,7 @@ def graded_measures(measures: Sequence[str]) -> list[str]:
     return [name for name in ranking_measures(measures) if not name.startswith("Judged")]
 
 
-class SystemIdentity(BaseModel):
+class SystemIdentity(Settings):
     """The identity of an evaluated system.
 
     Attributes:
@@ -94,16 +93,14 @@ class SystemIdentity(BaseModel):
         runtime: machine, interpreter and package versions of the evaluation, by name.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str
     strategy: str
     seed: int
     dataset: str
-    notes: dict[str, str] = {}
-    prompts: list[dict[str, Any]] = []
+    notes: dict[str, str] = Field(default_factory=dict)
+    prompts: list[dict[str, Any]] = Field(default_factory=list)
     judged_queries: int | None = None
-    runtime: dict[str, str] = {}
+    runtime: dict[str, str] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:

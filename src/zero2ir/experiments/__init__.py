@@ -1,1 +1,1 @@
-"""The pipeline under many conditions: presets, runs, tables, and the figures that are published from them."""
+"""Experiments: runs the pipeline under many conditions, writes tables, and checks published figures."""

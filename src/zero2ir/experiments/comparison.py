@@ -1,4 +1,4 @@
-"""Two systems, or two states of the project, against each other on the same test queries."""
+"""Compares two systems, or two states of the project, on the same test queries."""
 
 import math
 import re
@@ -28,7 +28,7 @@ ResultsBySystem = Mapping[str, Mapping[int, Results]]  # "model/strategy" to see
 
 
 class SystemComparison(NamedTuple):
-    """One system of the one side against one of the other."""
+    """Comparison of one system of each side."""
 
     measure: str
     dataset: str
@@ -41,39 +41,39 @@ class SystemComparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """What can be said; where that is nothing, what could have been seen."""
-        found = self.comparison
-        if self.p_holm < SIGNIFICANCE_LEVEL and (found.difference.ci_low > 0 or found.difference.ci_high < 0):
-            first, second = (self.one, self.other) if found.difference.mean > 0 else (self.other, self.one)
+        """Which system is better; or, without a significant difference, which difference could have been detected."""
+        result = self.comparison
+        if self.p_holm < SIGNIFICANCE_LEVEL and (result.difference.ci_low > 0 or result.difference.ci_high < 0):
+            first, second = (self.one, self.other) if result.difference.mean > 0 else (self.other, self.one)
             return f"{first} is better than {second}"
-        if math.isnan(found.sd):
-            return "the two cannot be told apart: hardly a query differs"
+        if math.isnan(result.sd):
+            return "no significant difference: too few queries differ"
         return (
-            f"the two cannot be told apart; {found.difference.n} queries with this spread show a difference of "
-            f"{found.detectable(SIGNIFICANCE_LEVEL):.3f} in four of five trials"
+            f"no significant difference; with {result.difference.n} queries and this variance a difference of "
+            f"{result.detectable(SIGNIFICANCE_LEVEL):.3f} is detected with a power of 80 %"
         )
 
 
 def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: int) -> list[SystemComparison]:
-    """Compares what two descriptions stand for, on the first measure; p-values are Holm-corrected over all rows.
+    """Compares the systems of two sides on the first measure; p-values are Holm-corrected over all rows.
 
     Args:
-        one: a results folder; a folder of them; "model/strategy" of the pipeline here; a git revision or the name of
-            a DVC experiment, for all its systems, or with ":model/strategy" for one.
-        other: the same. Where both hold one system these are compared, else those that have the same name.
-        resamples: of each bootstrap and randomisation test.
+        one: a results folder; a folder of results folders; "model/strategy" of the pipeline here; a git revision or the
+            name of a DVC experiment, for all its systems, or with ":model/strategy" for one.
+        other: likewise. If each side has one system, these two are compared, else systems with the same name.
+        resamples: resamples of each bootstrap and randomisation test.
         level: coverage of the intervals.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Raises:
-        InputError: a description stands for nothing, or there is nothing in common.
+        InputError: a side cannot be resolved, or the sides have no system in common.
     """
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     pairs = match_systems(read_side(one), read_side(other), (one, other))
     measure = _measure([results for pair in pairs.values() for side in pair for results in side.values()])
     scores = {names: tuple(_scores(side, measure) for side in pair) for names, pair in pairs.items()}
     compared = {names: compare_scores(*both, **options) for names, both in scores.items()}
-    adjusted = holm([found.p_value for found in compared.values()])
+    adjusted = holm([result.p_value for result in compared.values()])
     return [
         SystemComparison(
             measure,
@@ -81,30 +81,30 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
             *names,
             sorted(set(scores[names][0]) & set(scores[names][1])),
             tuple(bootstrap_interval(score_table(side), **options) for side in scores[names]),  # type: ignore[arg-type]
-            found,
+            result,
             p,
         )
-        for (names, found), p in zip(compared.items(), adjusted, strict=True)
+        for (names, result), p in zip(compared.items(), adjusted, strict=True)
     ]
 
 
 def comparison_lines(one: str, other: str) -> list[str]:
-    """As ``compare_sides``, in lines for people."""
+    """Describes the result of ``compare_sides``, in lines."""
     rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
     lines = []
     for row in rows:
-        found = row.comparison
+        result = row.comparison
         seeds = ", ".join(map(str, row.seeds))
-        lines.append(f"{row.measure} on {found.difference.n} test queries of {row.dataset}, draws {seeds}")
+        lines.append(f"{row.measure} on {result.difference.n} test queries of {row.dataset}, draws {seeds}")
         width = max(len(row.one), len(row.other))
         lines += [
             f"  {name:{width}}  {interval_text(value)}"
             for name, value in zip((row.one, row.other), row.values, strict=True)
         ]
         lines.append(
-            f"  difference {difference_text(found.difference)}, p = {probability(row.p_holm)}, "
-            f"effect size {format_signed(found.effect_size)}, "
-            f"{found.wins} wins, {found.ties} ties, {found.losses} losses"
+            f"  difference {difference_text(result.difference)}, p = {probability(row.p_holm)}, "
+            f"effect size {format_signed(result.effect_size)}, "
+            f"{result.wins} wins, {result.ties} ties, {result.losses} losses"
         )
         lines.append(f"  {row.verdict}")
     corrected = f" p is Holm-corrected over {len(rows)}." if len(rows) > 1 else ""
@@ -114,7 +114,7 @@ def comparison_lines(one: str, other: str) -> list[str]:
 def match_systems(
     one: ResultsBySystem, other: ResultsBySystem, sides: tuple[str, str]
 ) -> dict[tuple[str, str], tuple[Any, Any]]:
-    """The systems to compare, by what each is called."""
+    """Returns the pairs of systems to compare, by their names."""
     if len(one) == len(other) == 1:
         names = tuple(
             side if side.endswith(name) else f"{side} ({name})"
@@ -123,17 +123,17 @@ def match_systems(
         return {(names[0], names[1]): (*one.values(), *other.values())}  # type: ignore[dict-item]
     shared = [name for name in one if name in other]
     if not shared:
-        raise InputError(f"{sides[0]} has {', '.join(one)}, {sides[1]} has {', '.join(other)}: nothing in common")
+        raise InputError(f"{sides[0]} has {', '.join(one)}, {sides[1]} has {', '.join(other)}: no system in common")
     return {(f"{name} of {sides[0]}", f"{name} of {sides[1]}"): (one[name], other[name]) for name in shared}
 
 
 def _measure(results: Sequence[Results]) -> str:
-    """The first measure of all of them."""
+    """Returns the first measure, which all results must share."""
     datasets = sorted({each.system.dataset for each in results})
     measures = sorted({next(iter(each.per_query)) for each in results})
-    for name, found in (("datasets", datasets), ("first measures", measures)):
-        if len(found) > 1:
-            raise InputError(f"compare: two {name}, {' and '.join(found)}; compare what was measured alike")
+    for name, values in (("datasets", datasets), ("first measures", measures)):
+        if len(values) > 1:
+            raise InputError(f"compare: different {name}, {' and '.join(values)}; compare results with the same {name}")
     return measures[0]
 
 
@@ -142,10 +142,10 @@ def _scores(side: Mapping[int, Results], measure: str) -> ScoresBySeed:
 
 
 def read_side(described: str) -> ResultsBySystem:
-    """The systems that a description stands for; see ``compare_sides``.
+    """Returns the systems of one side; see ``compare_sides``.
 
     Raises:
-        InputError: it stands for nothing.
+        InputError: the description cannot be resolved.
     """
     folder = Path(described)
     if (folder / "metrics.json").is_file():
@@ -159,23 +159,23 @@ def read_side(described: str) -> ResultsBySystem:
 
 
 def system_folders(system: str, results: Path) -> list[Path]:
-    """The results folders of a system, one a seed."""
+    """Returns the results folders of a system, one per seed."""
     return sorted(path.parent for path in results.glob(f"{system.replace('/', '-')}-seed*/metrics.json"))
 
 
 def grouped(folders: Sequence[Path]) -> dict[str, dict[int, Results]]:
-    """Results by system and seed."""
-    found: dict[str, dict[int, Results]] = {}
+    """Reads results and groups them by system and seed."""
+    groups: dict[str, dict[int, Results]] = {}
     for results in map(read_results, folders):
-        found.setdefault(f"{results.system.model}/{results.system.strategy}", {})[results.system.seed] = results
-    return found
+        groups.setdefault(f"{results.system.model}/{results.system.strategy}", {})[results.system.seed] = results
+    return groups
 
 
 def commit_of(described: str) -> str:
-    """The commit of a git revision, or of a DVC experiment by its name.
+    """Returns the commit of a git revision or of a DVC experiment.
 
     Raises:
-        InputError: it is neither.
+        InputError: there is neither with this name.
     """
     try:
         experiments = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
@@ -183,35 +183,35 @@ def commit_of(described: str) -> str:
         return git("rev-parse", "--verify", "--quiet", f"{(named or [described])[-1]}^{{commit}}")
     except InputError:
         raise InputError(
-            f"{described}: neither a results folder, nor a system of {paths.RESULTS_FOLDER} here, nor a git revision, "
-            "nor a DVC experiment"
+            f"{described}: not a results folder, nor a system in {paths.RESULTS_FOLDER}, nor a git revision, nor a DVC "
+            "experiment"
         ) from None
 
 
 def at_revision(described: str, commit: str, system: str) -> ResultsBySystem:
-    """The results that a commit's dvc.lock names, out of the DVC cache.
+    """Reads the results in a commit's dvc.lock from the DVC cache.
 
     Raises:
-        InputError: DVC is missing, or the commit names no results, or the cache does not have them.
+        InputError: DVC is missing, the commit has no results, or they are not in the cache.
     """
     try:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
     except ImportError:
-        raise InputError(f"{described}: a revision's results are in DVC's cache; pip install dvc") from None
+        raise InputError(f"{described}: reading results of a revision needs DVC; pip install dvc") from None
     with tempfile.TemporaryDirectory() as folder:
         try:
             DVCFileSystem(".", rev=commit).get(str(paths.RESULTS_FOLDER), folder, recursive=True)
         except (DvcException, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"{described}: no results there ({reason}); a revision has them where its dvc.lock is committed and "
-                "the DVC cache holds them: dvc repro, dvc commit, git add dvc.lock"
+                f"{described}: no results ({reason}); commit a dvc.lock whose results are in the DVC cache: dvc repro, "
+                "dvc commit, git add dvc.lock"
             ) from error
         results = next(iter(Path(folder).rglob("metrics.json"))).parent.parent
         folders = (
             system_folders(system, results) if system else [path.parent for path in results.glob("*/metrics.json")]
         )
         if not folders:
-            raise InputError(f"{described}: {system or 'results'} is not there")
+            raise InputError(f"{described}: has no {system or 'results'}")
         return grouped(sorted(folders))

@@ -1,4 +1,4 @@
-"""Presets: which conditions an experiment has."""
+"""Presets of experiments and their conditions."""
 
 import itertools
 import re
@@ -7,23 +7,24 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from zero2ir.config import Panel, Settings, checked, compose, read_panel
+from zero2ir.config import Panel, checked, compose, read_panel
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 
 
 class ExperimentConfig(Settings):
     """conf/experiment.yaml: the pipeline under many conditions.
 
     Attributes:
-        title: of the report.
-        panel: what all conditions have in place of the values of params.yaml.
-        sweep: values of keys of params.yaml ("budget.queries" for one inside another); each combination is a condition.
-        conf: changes of files below conf, by their path there.
-        target: the last stage of the pipeline that a condition needs; None for none.
-        benchmark: a command in the finished pipeline whose printed tables are kept; "{dataset}" is the condition's.
-        shared_caches: the parts of .cache that all conditions have in common; without "embeddings" each pays for its
-            encoding.
-        memory_gb: what one condition takes at most: tells how many run side by side.
+        title: title of the report.
+        panel: values that replace those of params.yaml in all conditions.
+        sweep: lists of values by key of params.yaml ("budget.queries" for a nested key); each combination is one
+            condition.
+        conf: changes of files in conf, by their path there.
+        target: last pipeline stage that a condition needs; None for none.
+        benchmark: command to run after the pipeline; its printed tables are kept; "{dataset}" is the condition's.
+        shared_caches: parts of .cache shared by all conditions; without "embeddings" each condition encodes anew.
+        memory_gb: maximum memory of one condition in GB; determines how many run in parallel.
     """
 
     title: str = ""
@@ -40,9 +41,9 @@ class Condition(NamedTuple):
     """One run of the pipeline.
 
     Attributes:
-        name: of its folder and of its DVC experiment.
+        name: name of its folder and of its DVC experiment.
         panel: its params.yaml.
-        swept: what differs between the conditions.
+        swept: the values in which the conditions differ.
     """
 
     name: str
@@ -51,12 +52,12 @@ class Condition(NamedTuple):
 
     @property
     def systems(self) -> list[tuple[str, str, int]]:
-        """Model, strategy and seed of everything that is trained."""
+        """Model, strategy and seed of every trained system."""
         return list(itertools.product(self.panel.models, self.panel.strategies, self.panel.seeds))
 
     @property
     def title(self) -> str:
-        """What reports call it: the dataset where nothing is swept, else its values in the order of the sweep."""
+        """Label in reports: the swept values in order; the dataset without a sweep."""
         return (
             self.panel.dataset
             if not self.swept
@@ -71,33 +72,33 @@ def read_preset(name: str, changes: Sequence[str] = ()) -> ExperimentConfig:
     """Composes conf/experiment/<name>.yaml with changes such as "panel.seeds=[0]" or "sweep.dataset=[cranfield]".
 
     Raises:
-        InputError: no such preset, an unknown key or a bad value.
+        InputError: unknown preset, unknown key or invalid value.
     """
     return compose("experiment", ExperimentConfig, [f"experiment={name}", *changes])
 
 
 def conditions(preset: ExperimentConfig) -> list[Condition]:
-    """Every combination of the swept values, on top of the preset's panel and params.yaml.
+    """Returns a condition for each combination of the swept values, on top of the preset's panel and params.yaml.
 
     Raises:
-        InputError: a key that params.yaml does not have, a bad value, or two conditions that would share a name.
+        InputError: a key is not in params.yaml, a value is invalid, or two conditions have the same name.
     """
     combinations = [
         dict(zip(preset.sweep, values, strict=True)) for values in itertools.product(*preset.sweep.values())
     ]
-    found = [condition(swept, preset.panel) for swept in combinations]
-    names = [one.name for one in found]
+    result = [condition(swept, preset.panel) for swept in combinations]
+    names = [one.name for one in result]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"sweep: two conditions would be called {twice}; leave one of these values out")
-    return found
+        raise InputError(f"sweep: two conditions have the name {twice}; remove one of these values")
+    return result
 
 
 def condition(swept: Mapping[str, Any], changes: Mapping[str, Any]) -> Condition:
-    """One condition: params.yaml with changes, and with what is swept.
+    """Builds one condition: params.yaml with the changes and the swept values.
 
     Raises:
-        InputError: a key that params.yaml does not have, or a bad value.
+        InputError: a key is not in params.yaml, or a value is invalid.
     """
     from omegaconf import OmegaConf
 
@@ -109,9 +110,9 @@ def condition(swept: Mapping[str, Any], changes: Mapping[str, Any]) -> Condition
 
 
 def _slug(key: str, value: Any) -> str:
-    """ "beir-scifact" for the dataset, "queries5" for anything else; what DVC and git take in a name."""
-    known = "" if key == "dataset" else key.rpartition(".")[2]
-    return re.sub(r"[^\w.]+", "-", f"{known}{_plain(value)}").strip("-.")
+    """Returns e.g. "beir-scifact" for the dataset, "queries5" for other keys; valid in DVC and git names."""
+    label = "" if key == "dataset" else key.rpartition(".")[2]
+    return re.sub(r"[^\w.]+", "-", f"{label}{_plain(value)}").strip("-.")
 
 
 def _plain(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""What an experiment found: the systems of all its conditions beside each other, and what differs beyond chance.
+"""Report of an experiment: tables of all systems under all conditions, with intervals and tests.
 
-Means come with bootstrap intervals over queries and draws of the judgments; differences are paired, with the project's
-randomisation test, and corrected by Holm within each condition, or within each comparison of the conditions.
+Means have bootstrap intervals over queries and draws of the judgments. Differences are paired and tested with the
+project's randomisation test, Holm-corrected within each condition, or within each comparison of conditions.
 """
 
 import shutil
@@ -38,18 +38,18 @@ from zero2ir.report.tables import (
 )
 
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
-FALLBACK_STRATEGY = "fine_tune"  # what every strategy beyond it ends in where it falls back
+FALLBACK_STRATEGY = "fine_tune"  # the strategy that more complex strategies fall back to
 EMPTY_CELL = "–"
 
 ModelStrategy = tuple[str, str]  # model and strategy
 
 
 class ConditionResults:
-    """The results of one condition.
+    """Results of one condition.
 
     Args:
-        condition: which.
-        results: of all its systems.
+        condition: the condition.
+        results: results of all its systems.
     """
 
     def __init__(self, condition: Condition, results: Sequence[Results]) -> None:
@@ -60,7 +60,7 @@ class ConditionResults:
 
     @cached_property
     def measure(self) -> str:
-        """The first measure, which all tables are about."""
+        """The first measure; all tables show this measure."""
         first = next(iter(self.by_system.values()))
         return next(iter(next(iter(first.values())).per_query))
 
@@ -71,49 +71,49 @@ class ConditionResults:
         return bootstrap_interval(score_table(self.scores(system)), **STATISTICS)
 
     def gains(self) -> dict[ModelStrategy, tuple[Comparison, float]]:
-        """What each trained system gains over its model untrained, with the p-value corrected over all of them."""
+        """Gains of each trained system over its untrained model, with p-values Holm-corrected over all systems."""
         pairs = [(model, strategy) for model, strategy in self.by_system if strategy != UNTRAINED_STRATEGY]
         pairs = [pair for pair in pairs if (pair[0], UNTRAINED_STRATEGY) in self.by_system]
         return corrected({pair: (self.scores(pair), self.scores((pair[0], UNTRAINED_STRATEGY))) for pair in pairs})
 
     def fell_back(self, system: ModelStrategy) -> int:
-        """Under how many seeds the strategy ended in the simpler one's system."""
+        """Returns the number of seeds under which the strategy fell back to the simpler one."""
         model, strategy = system
         simpler = (
             FALLBACK_STRATEGY
             if strategy != FALLBACK_STRATEGY and (model, FALLBACK_STRATEGY) in self.by_system
             else UNTRAINED_STRATEGY
         )
-        others = self.by_system.get((model, simpler), {})
+        fallback = self.by_system.get((model, simpler), {})
         own = self.by_system[system]
-        return sum(seed in others and one.per_query == others[seed].per_query for seed, one in own.items())
+        return sum(seed in fallback and one.per_query == fallback[seed].per_query for seed, one in own.items())
 
     def cost(self, system: ModelStrategy, name: str) -> float | None:
-        """The mean over the seeds; None where none states it."""
+        """Returns the mean cost over the seeds; None if no result has it."""
         values = [one.metrics["cost"].get(name) for one in self.by_system[system].values()]
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known else None
+        present = [value for value in values if value is not None]
+        return sum(present) / len(present) if present else None
 
     def calibration_error(self, system: ModelStrategy) -> float | None:
         values = [one.metrics["confidence"] for one in self.by_system[system].values()]
-        known = [one["ECE"]["mean"] for one in values if "ECE" in one]
-        return sum(known) / len(known) if known else None
+        errors = [one["ECE"]["mean"] for one in values if "ECE" in one]
+        return sum(errors) / len(errors) if errors else None
 
 
 def corrected(pairs: Mapping[Any, tuple[ScoresBySeed, ScoresBySeed]]) -> dict[Any, tuple[Comparison, float]]:
-    """Each comparison with its p-value corrected over all of them."""
+    """Compares pairs of systems; p-values are Holm-corrected over all of them."""
     compared = {key: compare_scores(one, other, **STATISTICS) for key, (one, other) in pairs.items()}
     adjusted = holm([results.p_value for results in compared.values()])
     return {key: (results, p) for (key, results), p in zip(compared.items(), adjusted, strict=True)}
 
 
 def write_experiment_report(preset: ExperimentConfig, copies: Sequence[Workspace], output: Path) -> None:
-    """Writes the whole folder, or nothing: index.md, a LaTeX table, and each condition's own report.
+    """Writes the report folder, completely or not at all: index.md, a LaTeX table, and each condition's own report.
 
     Args:
         preset: the experiment.
-        copies: of the conditions that are finished; all of one commit.
-        output: replaced where it exists.
+        copies: workspaces of the finished conditions; all of one commit.
+        output: folder of the report; replaced if it exists.
     """
     commit, titles = copies[0].revision[:12], ", ".join(one.condition.title for one in copies)
     parts = [f"# {preset.title}\n\nCommit {commit}; conditions: {titles}.\n"]
@@ -135,23 +135,23 @@ def _write(path: Path, text: str) -> None:
 
 
 def sections(results: Sequence[ConditionResults]) -> Iterator[str]:
-    """The report's text, a table at a time."""
+    """Yields the text of the report, one table at a time."""
     measure = results[0].measure
     yield (
         f"{measure} on the test queries with 95 % bootstrap intervals over queries and draws of the judgments. "
-        "Differences are paired; p-values are of randomisation tests, Holm-corrected within a condition.\n"
+        "Differences are paired; p-values are from randomisation tests, Holm-corrected within a condition.\n"
     )
     yield f"## All systems\n\n{markdown(overview(results))}"
     for one in results:
         yield f"## {one.condition.title}\n\n{markdown(details(one))}"
     if averages := averages_table(results):
-        yield f"## Mean over the collections, each counting alike\n\n{markdown(averages)}"
+        yield f"## Mean over the collections, equally weighted\n\n{markdown(averages)}"
     for reference, others in references(results):
-        yield f"## Against {reference.condition.title}\n\n{markdown(against(reference, others))}"
+        yield f"## Compared with {reference.condition.title}\n\n{markdown(against(reference, others))}"
 
 
 def overview(results: Sequence[ConditionResults]) -> Table:
-    """A row a system, a column a condition."""
+    """Builds the overview table: a row per system, a column per condition."""
     systems = list(dict.fromkeys(system for one in results for system in one.by_system))
     rows = [
         [*system, *(interval_text(one.value(system)) if system in one.by_system else EMPTY_CELL for one in results)]
@@ -160,20 +160,20 @@ def overview(results: Sequence[ConditionResults]) -> Table:
     return Table(["Model", "Strategy", *(one.condition.title for one in results)], rows, labels=2)
 
 
-def details(found: ConditionResults) -> Table:
-    """A row a system of one condition, each beside its model untrained."""
-    gains = found.gains()
+def details(condition: ConditionResults) -> Table:
+    """Builds the table of one condition: a row per system, each compared with its untrained model."""
+    gains = condition.gains()
     rows = []
-    for system, results in found.by_system.items():
-        row = [*system, str(len(results)), interval_text(found.value(system))]
+    for system, results in condition.by_system.items():
+        row = [*system, str(len(results)), interval_text(condition.value(system))]
         if system in gains:
             comparison, p = gains[system]
             record = f"{comparison.wins}/{comparison.ties}/{comparison.losses}"
             row += [difference_text(comparison.difference), probability(p), record]
-            row += [f"{found.fell_back(system)}/{len(results)}"]
+            row += [f"{condition.fell_back(system)}/{len(results)}"]
         else:
             row += [EMPTY_CELL] * 4
-        error, seconds = found.calibration_error(system), found.cost(system, "train_seconds")
+        error, seconds = condition.calibration_error(system), condition.cost(system, "train_seconds")
         row += [
             EMPTY_CELL if error is None else format_value(error),
             EMPTY_CELL if seconds is None else format_amount(seconds),
@@ -183,7 +183,7 @@ def details(found: ConditionResults) -> Table:
         "Model",
         "Strategy",
         "Draws",
-        found.measure,
+        condition.measure,
         f"− {UNTRAINED_STRATEGY}",
         "p (Holm)",
         "Wins / ties / losses",
@@ -192,7 +192,7 @@ def details(found: ConditionResults) -> Table:
 
 
 def averages_table(results: Sequence[ConditionResults]) -> Table | None:
-    """What each strategy gains, the mean over collections; None where the conditions are not so many collections."""
+    """Builds the table of mean gains over collections; None unless every condition has its own collection."""
     if len({one.condition.panel.dataset for one in results}) < max(len(results), 2):
         return None
     systems = [system for system in results[0].gains() if all(system in one.by_system for one in results[1:])]
@@ -205,10 +205,10 @@ def averages_table(results: Sequence[ConditionResults]) -> Table | None:
 
 
 def mean_over_collections(differences: Sequence[FloatArray]) -> Interval:
-    """The mean of several collections' means with its interval; each one's queries and draws are resampled alone.
+    """Returns the mean of the collections' means with its interval; queries and draws are resampled per collection.
 
     Args:
-        differences: [seeds, queries] of each collection; NaN where a seed did not test a query.
+        differences: [seeds, queries] per collection; NaN where a seed did not test a query.
     """
     means = [np.concatenate(list(_resampled_means(one, place))) for place, one in enumerate(differences)]
     low, high = percentiles(np.mean(means, axis=0), STATISTICS["level"])
@@ -217,14 +217,14 @@ def mean_over_collections(differences: Sequence[FloatArray]) -> Interval:
 
 
 def _resampled_means(table: FloatArray, seed: int) -> Iterator[FloatArray]:
-    known = ~np.isnan(table)
-    filled = np.where(known, table, 0.0)
+    tested = ~np.isnan(table)
+    filled = np.where(tested, table, 0.0)
     for draws, picks in crossed_weights(*table.shape, resamples=STATISTICS["resamples"], seed=seed):
-        yield ((draws @ filled) * picks).sum(axis=1) / ((draws @ known) * picks).sum(axis=1)
+        yield ((draws @ filled) * picks).sum(axis=1) / ((draws @ tested) * picks).sum(axis=1)
 
 
 def references(results: Sequence[ConditionResults]) -> Iterator[tuple[ConditionResults, list[ConditionResults]]]:
-    """The first condition of each collection, and the others of the same one."""
+    """Yields the first condition of each collection with the other conditions of this collection."""
     by_dataset: dict[str, list[ConditionResults]] = {}
     for one in results:
         by_dataset.setdefault(one.condition.panel.dataset, []).append(one)
@@ -234,7 +234,7 @@ def references(results: Sequence[ConditionResults]) -> Iterator[tuple[ConditionR
 
 
 def against(reference: ConditionResults, others: Sequence[ConditionResults]) -> Table:
-    """What each other condition changes, by the queries and draws that both have; Holm-corrected over the table."""
+    """Builds the table of changes relative to a reference condition, on common queries and draws; Holm-corrected."""
     pairs = {
         (one.condition.title, *system): (one.scores(system), reference.scores(system))
         for one in others

@@ -1,8 +1,8 @@
-"""Published figures: where each comes from, what it was, and whether it is so again.
+"""Checks published figures: runs their conditions again and compares the results.
 
-reproduction.yaml holds every table of results, and for each column which condition and which figure it shows. Tables
-of the documentation and of the README are written from that file; ``check_figures`` runs the conditions again and
-compares. After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
+reproduction.yaml contains every table of results and, for each column, the condition and the figure that it shows. The
+tables of the documentation and of the README are written from that file; ``check_figures`` runs the conditions again.
+After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
 """
 
 import re
@@ -13,7 +13,6 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
-from zero2ir.config import Settings
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
 from zero2ir.evaluation.significance import compare_scores
@@ -23,10 +22,11 @@ from zero2ir.experiments.report import STATISTICS
 from zero2ir.experiments.runner import run_conditions
 from zero2ir.experiments.workspaces import Workspace
 from zero2ir.io.files import finished_file
+from zero2ir.io.settings import Settings
 from zero2ir.report.tables import difference_text, interval_text
 
 REPRODUCTION_FILE = Path("reproduction.yaml")
-ROUNDING = 0.0005  # half of the last decimal that is printed
+ROUNDING = 0.0005  # half of the last printed decimal
 NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?")
 MARKERS = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -35,12 +35,12 @@ class ColumnSpec(Settings):
     """One column of a published table.
 
     Attributes:
-        head: as it is printed.
-        panel: what its condition changes in the panel of the table's preset ("budget.queries" is inside another key).
-        system: which one, "{row}" for what the row's first cell names; "a − b" for a difference.
-        figure: a measure of metrics.json, "cost/..." for a cost, None for a column that is not run again.
-        printed: in place of a figure, the column's head in the tables that the preset's command prints.
-        tolerance: in place of the table's.
+        head: printed header.
+        panel: changes of the panel of the table's preset ("budget.queries" for a nested key).
+        system: "model/strategy"; "{row}" stands for the row's first cell; "a − b" for a difference.
+        figure: a measure of metrics.json, "cost/..." for a cost; None for a column that is not checked.
+        printed: instead of a figure: header of the column in the tables that the preset's command prints.
+        tolerance: replaces the table's tolerance.
     """
 
     head: str
@@ -55,14 +55,13 @@ class TableSpec(Settings):
     """One published table.
 
     Attributes:
-        command: what a person types to have the whole of it again.
-        preset: the experiment whose conditions its figures come from; None where it is not run again by
-            ``check_figures``.
-        strategy: of rows that name a model alone.
-        tolerance: by how much a figure may differ.
-        columns: the first one holds the rows' names.
-        rows: cells as they are printed.
-        unchecked_rows: the first cells of rows that are not run again.
+        command: command that reproduces the whole table.
+        preset: the experiment that the figures come from; None if ``check_figures`` does not check the table.
+        strategy: strategy of rows that name a model only.
+        tolerance: maximum difference of a figure.
+        columns: the columns; the first one contains the names of the rows.
+        rows: cells as printed.
+        unchecked_rows: first cells of rows that are not checked.
     """
 
     command: str
@@ -86,7 +85,7 @@ class TableSpec(Settings):
 
 
 class Reproduction(Settings):
-    """reproduction.yaml; a cell "=TABLE; ROW; COLUMN" repeats a cell of a table above."""
+    """Contents of reproduction.yaml; a cell "=TABLE; ROW; COLUMN" repeats a cell of an earlier table."""
 
     tables: dict[str, TableSpec]
 
@@ -98,10 +97,10 @@ class Reproduction(Settings):
         return self
 
     def _cell(self, cell: str) -> str:
-        """The cell itself, or the one that "=TABLE; ROW; COLUMN" names.
+        """Returns the cell itself, or the cell that "=TABLE; ROW; COLUMN" refers to.
 
         Raises:
-            InputError: there is no such cell.
+            InputError: the cell does not exist.
         """
         if not cell.startswith("="):
             return cell
@@ -110,12 +109,12 @@ class Reproduction(Settings):
         cells = {} if table is None else {one[0]: one for one in table.rows}
         heads = [] if table is None else [column.head for column in table.columns]
         if row not in cells or head not in heads:
-            raise InputError(f"{cell}: no such cell; name a table, the first cell of a row, and a column's head")
+            raise InputError(f"{cell}: no such cell; give a table, the first cell of a row, and the header of a column")
         return cells[row][heads.index(head)]
 
 
 class PublishedFigure(NamedTuple):
-    """One cell that can be run again."""
+    """One published cell that can be checked."""
 
     table: str
     row: str
@@ -125,7 +124,7 @@ class PublishedFigure(NamedTuple):
 
     @property
     def name(self) -> str:
-        """table/row/column, which ``--only`` is matched with."""
+        """table/row/column; ``--only`` matches this name."""
         place = self.column.panel.get("dataset", "")
         head = self.column.head if place in ("", self.column.head) else f"{place} {self.column.head}"
         return f"{self.table}/{self.row}/{head}"
@@ -136,13 +135,13 @@ class PublishedFigure(NamedTuple):
 
     @property
     def systems(self) -> list[str]:
-        """ "model/strategy" of the system, and of the one that it is compared with."""
+        """ "model/strategy" of the system, and of the one subtracted from it if there is one."""
         named = self.column.system.format(row=self.row).split(" − ")
         return [name if "/" in name else f"{name}/{self.spec.strategy}" for name in named]
 
 
 class FigureCheck(NamedTuple):
-    """One figure run again; ``reproduced`` is empty where that failed, and ``error`` says why."""
+    """Result of checking one figure; ``reproduced`` is empty if the run failed with ``error``."""
 
     figure: PublishedFigure
     reproduced: str
@@ -155,38 +154,41 @@ class FigureCheck(NamedTuple):
             return f"FAILED  {name}: {self.error}"
         if self.agrees:
             return f"OK      {name}: {self.reproduced}"
-        return f"DIFFERS {name}: {self.reproduced} in place of {expected} (tolerance {self.figure.tolerance:g})"
+        return f"DIFFERS {name}: {self.reproduced} instead of {expected} (tolerance {self.figure.tolerance:g})"
 
     @property
     def agrees(self) -> bool:
-        """Whether every number in the published cell is there again, within the tolerance and rounding."""
-        published, found = numbers(self.figure.expected), numbers(self.reproduced)
+        """Whether every number of the published cell is reproduced within tolerance and rounding."""
+        published, reproduced = numbers(self.figure.expected), numbers(self.reproduced)
         most = self.figure.tolerance + ROUNDING
-        pairs = zip(published, found, strict=False)
-        return bool(published) and len(found) >= len(published) and all(abs(a - b) <= most + 1e-9 for a, b in pairs)
+        return (
+            bool(published)
+            and len(reproduced) >= len(published)
+            and all(abs(a - b) <= most + 1e-9 for a, b in zip(published, reproduced, strict=False))
+        )
 
 
 def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
-    """Reads the file.
+    """Reads reproduction.yaml.
 
     Raises:
-        InputError: it is missing or malformed.
+        InputError: the file is missing or malformed.
     """
     import yaml
 
     try:
         return Reproduction.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError:
-        raise InputError(f"{path}: not here; run in the project's folder") from None
+        raise InputError(f"{path}: missing; run in the project's folder") from None
     except (yaml.YAMLError, ValidationError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from None
 
 
 def write_tables(document: Path, tables: Mapping[str, TableSpec]) -> None:
-    """Puts each table between its markers in a Markdown file.
+    """Writes each table between its markers in a Markdown file.
 
     Raises:
-        InputError: a marker names no table.
+        InputError: a marker names an unknown table.
     """
     text = with_tables(document.read_text(encoding="utf-8"), tables)
     with finished_file(document) as file:
@@ -194,34 +196,34 @@ def write_tables(document: Path, tables: Mapping[str, TableSpec]) -> None:
 
 
 def with_tables(text: str, tables: Mapping[str, TableSpec]) -> str:
-    """The text with each table between its markers.
+    """Returns the text with each table between its markers.
 
     Raises:
-        InputError: a marker names no table.
+        InputError: a marker names an unknown table.
     """
 
-    def fill(found: re.Match[str]) -> str:
-        if found[2] not in tables:
-            raise InputError(f"table {found[2]}: not in {REPRODUCTION_FILE}; it has {', '.join(tables)}")
-        return f"{found[1]}{tables[found[2]].markdown()}{found[3]}"
+    def fill(marker: re.Match[str]) -> str:
+        if marker[2] not in tables:
+            raise InputError(f"table {marker[2]}: not in {REPRODUCTION_FILE}; it has {', '.join(tables)}")
+        return f"{marker[1]}{tables[marker[2]].markdown()}{marker[3]}"
 
     return MARKERS.sub(fill, text)
 
 
 def numbers(cell: str) -> list[float]:
-    """Every number in a cell."""
-    return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(cell)]
+    """Returns all numbers in a cell."""
+    return [float(number.replace("−", "-").replace(",", "")) for number in NUMBER.findall(cell)]
 
 
 def figures(reproduction: Reproduction, only: Sequence[str] = ()) -> list[PublishedFigure]:
-    """The figures that can be run again, those whose name matches a pattern where there are any.
+    """Returns the figures that can be checked; with patterns, those whose name matches one.
 
     Raises:
-        InputError: a pattern matches none.
+        InputError: a pattern matches no figure.
     """
     every = list(_figures(reproduction))
     if idle := [pattern for pattern in only if not any(_matches(one, pattern) for one in every)]:
-        raise InputError(f"--only {idle[0]}: no figure is called so; zero2ir check --list lists all")
+        raise InputError(f"--only {idle[0]}: matches no figure; zero2ir check --list lists all")
     return [one for one in every if not only or any(_matches(one, pattern) for pattern in only)]
 
 
@@ -241,14 +243,14 @@ def _matches(figure: PublishedFigure, pattern: str) -> bool:
 
 
 def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterator[FigureCheck]:
-    """Runs the conditions of some figures again, and compares.
+    """Runs the conditions of some figures again and compares the figures.
 
     Args:
-        wanted: which.
-        jobs: conditions side by side; as many as memory and cores allow where None.
+        wanted: the figures.
+        jobs: number of conditions run in parallel; None for as many as memory and cores allow.
 
     Raises:
-        InputError: a preset is bad, or the project has uncommitted changes.
+        InputError: a preset is invalid, or the project has uncommitted changes.
     """
     groups: dict[tuple[str, str], list[PublishedFigure]] = {}
     for figure in wanted:
@@ -267,7 +269,7 @@ def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) ->
 
 
 def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition:
-    """The condition of some figures of one column, with those systems only that they are about."""
+    """Returns the condition of some figures of one column, restricted to the systems that they need."""
     changes = dict(read_preset(preset).panel)
     if group[0].column.figure:
         systems = [system.split("/") for figure in group for system in figure.systems]
@@ -277,7 +279,7 @@ def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition
 
 
 def measure_again(figure: PublishedFigure, copy: Workspace, error: InputError | None) -> FigureCheck:
-    """The figure as it is now."""
+    """Returns the check of one figure after its condition has run."""
     if error is not None:
         return FigureCheck(figure, "", str(error))
     try:
@@ -287,7 +289,7 @@ def measure_again(figure: PublishedFigure, copy: Workspace, error: InputError | 
 
 
 def _measured(figure: PublishedFigure, copy: Workspace) -> str:
-    """A measure, a cost, or the difference of two systems, out of the results."""
+    """Returns a measure, a cost, or the difference of two systems from the results."""
     name = str(figure.column.figure)
     results = grouped([folder for folder in copy.results() if folder.is_dir()])
     one, *other = [results[system] for system in figure.systems]
@@ -302,7 +304,7 @@ def _measured(figure: PublishedFigure, copy: Workspace) -> str:
 
 
 def _interval(results: Mapping[int, Any], measure: str) -> Interval:
-    """As metrics.json says where there is one draw, else over queries and draws."""
+    """Returns the interval in metrics.json for one draw, else one over queries and draws."""
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import score_table
 
@@ -314,25 +316,25 @@ def _interval(results: Mapping[int, Any], measure: str) -> Interval:
 
 
 def _printed(figure: PublishedFigure, copy: Workspace) -> str:
-    """The cell of the tables that the preset's command printed.
+    """Returns the cell from the tables that the preset's command printed.
 
     Raises:
-        InputError: it is not among them.
+        InputError: the tables do not contain it.
     """
     for heads, rows in tables_in(copy.printed.read_text(encoding="utf-8")):
         for row in rows:
             if _same_row(row[0], figure.row) and figure.column.printed in heads:
                 return row[heads.index(figure.column.printed)]
-    raise InputError(f"no row {figure.row} with a column {figure.column.printed} was printed")
+    raise InputError(f"no printed table has the row {figure.row} and the column {figure.column.printed}")
 
 
 def _same_row(printed: str, published: str) -> bool:
-    """Numbers of queries in brackets do not count."""
+    """Compares the names of rows without numbers of queries in brackets."""
     return re.sub(r" \(.*", "", printed) == re.sub(r" \(.*", "", published)
 
 
 def tables_in(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
-    """The heads and rows of every Markdown table in a text."""
+    """Yields the headers and rows of every Markdown table in a text."""
     for block in re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE):
         heads, _, *rows = [
             [cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Runs a preset: its conditions side by side, each in its copy of the project, and then the tables of all."""
+"""Runs a preset: its conditions in parallel, each in its own copy of the project, and then writes the tables."""
 
 import os
 import shlex
@@ -16,23 +16,23 @@ from zero2ir.tracking.runs import prepared_store
 
 REPORTS = Path("reports")
 BYTES_PER_GB = 1 << 30
-REPORT_STAGE = "report"  # the pipeline's last stage
+REPORT_STAGE = "report"  # last stage of the pipeline
 
 
 def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) -> Path:
-    """Runs what is missing of a preset, and writes its tables; a killed call is gone on with by the same call.
+    """Runs the unfinished conditions of a preset and writes its tables; call it again to resume after a crash.
 
     Args:
         name: a file of conf/experiment.
-        changes: of its keys, such as "panel.seeds=[0]".
-        jobs: conditions side by side; as many as memory and cores allow where None.
+        changes: changes of its keys, such as "panel.seeds=[0]".
+        jobs: number of conditions run in parallel; None for as many as memory and cores allow.
 
     Returns:
         The folder of the report.
 
     Raises:
-        InputError: the preset is bad, the project has uncommitted changes, or a condition failed; what is finished is
-            in the report all the same.
+        InputError: the preset is invalid, the project has uncommitted changes, or a condition failed; the report
+            contains the finished conditions in any case.
     """
     from zero2ir.experiments.report import write_experiment_report
 
@@ -43,14 +43,14 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
     if finished:
         write_experiment_report(preset, finished, output)
     if failures := [str(error) for _, error in copies if error is not None]:
-        raise InputError(f"{len(failures)} of {len(copies)} conditions failed; {failures[0]}; call this again")
+        raise InputError(f"{len(failures)} of {len(copies)} conditions failed; {failures[0]}; run the command again")
     return output
 
 
 def run_conditions(
     name: str, preset: ExperimentConfig, wanted: Sequence[Condition], jobs: int | None
 ) -> list[tuple[Workspace, InputError | None]]:
-    """Each condition's copy, in the order given, with what went wrong in it."""
+    """Runs conditions; returns each condition's workspace with its error or None, in the same order."""
     for condition in wanted:
         check_choices(condition.panel)
     revision, cache = committed_revision(), dvc_cache()
@@ -60,18 +60,18 @@ def run_conditions(
     copies = [Workspace(name, condition, preset, revision) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
-    start, found = time.perf_counter(), {}
+    start, outcomes = time.perf_counter(), {}
     with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run_one, copy, cache, environment): copy for copy in copies}
         for future in as_finished(running):
-            copy, found[running[future]] = running[future], _outcome(future)
-            what = found[copy] or "finished"
+            copy, outcomes[running[future]] = running[future], _outcome(future)
+            what = outcomes[copy] or "finished"
             print(f"{time.perf_counter() - start:7.0f} s  {copy.name}: {what}", flush=True)
-    return [(copy, found[copy]) for copy in copies]
+    return [(copy, outcomes[copy]) for copy in copies]
 
 
 def side_by_side(memory_gb: float) -> int:
-    """How many conditions of this size the free memory and the cores allow; one at least."""
+    """Returns how many conditions of this size fit into the free memory and the cores; at least one."""
     import psutil
 
     fit = int(psutil.virtual_memory().available // (memory_gb * BYTES_PER_GB))
@@ -79,7 +79,7 @@ def side_by_side(memory_gb: float) -> int:
 
 
 def as_finished(running: dict[Future[None], Workspace]) -> Iterator[Future[None]]:
-    """Each as soon as it is done; Ctrl-C drops those that did not start."""
+    """Yields each future as soon as it is done; Ctrl-C cancels those that have not started."""
     left = set(running)
     try:
         while left:
@@ -99,7 +99,7 @@ def _outcome(future: Future[None]) -> InputError | None:
 
 
 def run_one(copy: Workspace, cache: str, environment: dict[str, str]) -> None:
-    """Runs one condition as far as it is not finished.
+    """Runs the unfinished parts of one condition.
 
     Raises:
         InputError: a command failed.
@@ -108,7 +108,7 @@ def run_one(copy: Workspace, cache: str, environment: dict[str, str]) -> None:
     copy.update(cache)
     if target:
         copy.run([*DVC, "repro", target], environment)
-    if target == REPORT_STAGE:  # DVC saves no pipeline of which a part is missing
+    if target == REPORT_STAGE:  # DVC only saves complete pipelines
         copy.save()
     if then and not copy.printed.exists():
         with finished_file(copy.printed) as file:

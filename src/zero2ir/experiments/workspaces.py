@@ -1,8 +1,8 @@
 """Copies of the project, in each of which the pipeline runs under one condition.
 
-A copy is a clone of what is committed. It stays: a second call goes on where the first one was killed, inside a stage,
-too, and DVC reruns only what changed. (`dvc exp run --temp` makes its copy anew each time, leaves it behind when it is
-killed, and shares no cache of answers and embeddings.)
+A copy is a clone of the committed project and is kept: another call resumes where the last one was killed, even within
+a stage, and DVC reruns only what changed. (`dvc exp run --temp` makes a new copy each time, leaves it behind when
+killed, and does not share caches of LM answers and embeddings.)
 """
 
 import fcntl
@@ -29,16 +29,16 @@ TRACKED_SOURCES = (
     "conf",
     "benchmarks",
     "dvc.yaml",
-)  # what decides about the figures, beside the panel
+)  # sources that determine the figures, besides the panel
 PRINTED = "printed"
 DVC = (sys.executable, "-m", "dvc")
 
 
 def git(*words: str, folder: Path = Path()) -> str:
-    """What a git command prints.
+    """Runs a git command and returns its output.
 
     Raises:
-        InputError: it failed, or there is no git.
+        InputError: the command failed, or git is not installed.
     """
     return _output(["git", *words], folder)
 
@@ -54,31 +54,31 @@ def _output(command: Sequence[str], folder: Path) -> str:
 
 
 def committed_revision() -> str:
-    """The project's commit.
+    """Returns the project's commit.
 
     Raises:
-        InputError: the current folder is no git project, or holds changes that no commit has: runs would not have them.
+        InputError: the current folder is not a git repository, or has uncommitted changes, which runs would ignore.
     """
     if changed := git("status", "--porcelain", "--", *TRACKED_SOURCES).splitlines():
         raise InputError(
-            f"{changed[0].split(maxsplit=1)[1]}: changed, and runs have what is committed; commit or stash it first"
+            f"{changed[0].split(maxsplit=1)[1]}: uncommitted changes, which runs would ignore; commit or stash them"
         )
     return git("rev-parse", "HEAD")
 
 
 def dvc_cache() -> str:
-    """The folder of the project's DVC cache."""
+    """Returns the folder of the project's DVC cache."""
     return _output([*DVC, "cache", "dir"], Path())
 
 
 class Workspace:
-    """One condition's copy of the project.
+    """A copy of the project for one condition.
 
     Args:
-        experiment: the name of the preset.
-        condition: what runs in it.
-        preset: whose configuration it gets, and which caches it shares.
-        revision: the commit of the project that runs in it, whatever is committed meanwhile.
+        experiment: name of the preset.
+        condition: the condition that runs in it.
+        preset: gives the changes of the configuration and the shared caches.
+        revision: commit of the project to run, even if the project moves on.
     """
 
     def __init__(self, experiment: str, condition: Condition, preset: ExperimentConfig, revision: str) -> None:
@@ -90,13 +90,13 @@ class Workspace:
         self.log = WORKSPACES_FOLDER / experiment / f"{condition.name}.log"
 
     def update(self, cache: str) -> None:
-        """Brings it to its commit, panel and configuration; what was made in it stays.
+        """Checks out the commit and writes panel and configuration; keeps existing results.
 
         Args:
-            cache: the project's DVC cache. What any condition made is there for the others, and for `dvc exp apply`.
+            cache: the project's DVC cache; makes results available to other conditions and to `dvc exp apply`.
 
         Raises:
-            InputError: git fails, or a file of the preset's configuration is not there.
+            InputError: git fails, or a file of the preset's configuration does not exist.
         """
         from omegaconf import OmegaConf
 
@@ -115,7 +115,7 @@ class Workspace:
         for name, changes in self.preset.conf.items():
             path = self.folder / "conf" / name
             if not path.is_file():
-                raise InputError(f"conf: {name} is no file below conf; name one")
+                raise InputError(f"conf: {name} is not a file in conf; correct the name")
             OmegaConf.save(OmegaConf.merge(OmegaConf.load(path), changes), path)
         OmegaConf.save(self.condition.panel.model_dump(mode="json"), self.folder / "params.yaml")
 
@@ -127,14 +127,14 @@ class Workspace:
             link.symlink_to(folder, target_is_directory=True)
 
     def results(self) -> list[Path]:
-        """The results folders of all its systems."""
+        """Returns the results folders of all systems."""
         return [self.folder / paths.results(*system) for system in self.condition.systems]
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], output: IO[str] | None = None) -> None:
-        """Runs a command in the copy with the copy's code; what it prints goes to the log, or to ``output``.
+        """Runs a command in the copy with the copy's code; its output goes to the log, or to ``output``.
 
         Raises:
-            InputError: it failed; names the log.
+            InputError: the command failed; the message names the log.
         """
         code = os.pathsep.join(str((self.folder / part).resolve()) for part in ("src", "."))
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -144,29 +144,29 @@ class Workspace:
                 command, cwd=self.folder, env=own, stdout=output or log, stderr=log, pass_fds=[claim.fileno()]
             )
         if ended.returncode:
-            raise InputError(f"{self.name}: {' '.join(command[:4])} failed; {self.log} says why")
+            raise InputError(f"{self.name}: {' '.join(command[:4])} failed; see {self.log}")
 
     @contextmanager
     def _claimed(self) -> Iterator[IO[str]]:
-        """Waits for whoever works in this copy: a command outlives the process that was killed above it."""
+        """Locks the copy; waits for a running command, which can outlive the killed process that started it."""
         with (self.folder / ".git" / "zero2ir.claim").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the command inherits it, and lets go when it ends
+            fcntl.flock(file, fcntl.LOCK_EX)  # the command inherits the lock and releases it when it ends
             yield file
 
     @property
     def printed(self) -> Path:
-        """Where the tables lie that the preset's command printed, for this commit, panel, command and configuration."""
+        """Path of the benchmark's printed tables for this commit, panel, command and configuration."""
         decisive = [self.condition.panel.model_dump(mode="json"), self.preset.benchmark, self.preset.conf]
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
         return self.folder / paths.CACHE_FOLDER / PRINTED / f"{self.revision[:12]}-{digest[:12]}.md"
 
     def save(self) -> None:
-        """Records the pipeline as it is as a DVC experiment, and hands it to the project: `dvc exp show` lists it."""
+        """Saves the current pipeline as a DVC experiment and fetches it into the project: `dvc exp show` lists it."""
         _output([*DVC, "exp", "save", "--force", "--name", self.name], self.folder)
         own = f"refs/exps/{self.revision[:2]}/{self.revision[2:]}/{self.name}"
         git("fetch", "--quiet", "--force", str(self.folder.resolve()), f"{own}:{own}")
 
 
 def command_variables(condition: Condition) -> dict[str, Any]:
-    """What a command of a preset may name in braces."""
+    """Returns the variables that a preset's command may use in braces."""
     return {key: value for key, value in condition.panel if isinstance(value, str)}

@@ -1,1 +1,1 @@
-"""Which judgments? Queries and documents are chosen, somebody judges them, and the model is fitted again."""
+"""Active labelling: selects queries and documents to judge, collects the judgments, and refits the model."""

@@ -1,4 +1,4 @@
-"""Who answers where no person does: qrels, or a language model; and how well two annotators agree."""
+"""Automatic annotators (simulated from qrels, language model) and the agreement between two annotators."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -20,21 +20,21 @@ GRADES = (0, 1, 2)
 
 
 class Annotator(Protocol):
-    """Somebody who judges.
+    """Judges documents.
 
     Attributes:
-        name: what stands beside the answers.
+        name: recorded with each answer.
     """
 
     name: str
 
     def grades(self, items: Sequence[AnnotationItem]) -> list[int | None]:
-        """One grade an item; None for one that is skipped."""
+        """Returns one grade per item; None skips the item."""
         ...
 
 
 class AnswerList:
-    """Answers that are kept nowhere but in memory, for simulations."""
+    """Keeps answers in memory only, for simulations."""
 
     def __init__(self) -> None:
         self.rows: list[Annotation] = []
@@ -47,13 +47,13 @@ class AnswerList:
 
 
 class Simulated:
-    """Answers as the qrels say.
+    """Answers with the grades of the qrels.
 
     Args:
-        qrels: of the candidate queries.
-        noise: the share of the answers that are drawn from the other grades that the qrels know, 0 to 1.
-        unjudged: a document that the qrels do not know is "zero" or "skipped".
-        seed: of the noise. The same item gets the same answer, and a repeated one its own.
+        qrels: qrels of the candidate queries.
+        noise: share of the answers that are replaced by another grade of the qrels, 0 to 1.
+        unjudged: answer for a document without a judgment: "zero" or "skipped".
+        seed: seed of the noise. The same item always gets the same answer; a repeated item gets its own draw.
     """
 
     name = "simulated"
@@ -66,7 +66,7 @@ class Simulated:
         seed: int = 0,
     ) -> None:
         if not 0 <= noise <= 1:
-            raise ValueError(f"noise={noise}; give a share, 0 to 1")
+            raise ValueError(f"noise={noise}: must be between 0 and 1")
         self.known = {(row.query_id, row.doc_id): max(row.relevance, 0) for row in qrels}
         self.scale = sorted({0, *self.known.values()})
         self.noise = noise
@@ -82,17 +82,17 @@ class Simulated:
             return grade
         key = f"{item.query_id}\0{item.doc_id}\0{item.repeat}".encode("utf-8", "surrogatepass")
         rng = np.random.default_rng([self.seed, *key])
-        others = [other for other in self.scale if other != grade]
-        return others[int(rng.integers(len(others)))] if rng.random() < self.noise else grade
+        wrong = [other for other in self.scale if other != grade]
+        return wrong[int(rng.integers(len(wrong)))] if rng.random() < self.noise else grade
 
 
 class LMAnnotator:
-    """Asks a language model for a grade: 0 not relevant, 1 partly, 2 fully. An unusable answer is a skipped item.
+    """Grades with a language model: 0 not relevant, 1 partly, 2 fully. An unusable answer skips the item.
 
     Args:
         corpus: the documents.
-        language_model: who is asked.
-        words: a document is cut after so many.
+        language_model: the model that grades.
+        words: number of words after which a document is cut.
 
     Source: Thomas et al., SIGIR 2024, "Large language models can accurately predict searcher preferences",
     doi:10.1145/3626772.3657707.
@@ -119,7 +119,7 @@ class LMAnnotator:
 
 
 def grader() -> "dspy.Predict":
-    """The DSPy program that grades one document."""
+    """Returns the DSPy program that grades one document."""
     import dspy
 
     class GradeDocument(dspy.Signature):
@@ -133,19 +133,19 @@ def grader() -> "dspy.Predict":
 
 
 def label_all(labelling: Labelling, annotator: Annotator) -> None:
-    """Has an annotator answer until nothing is asked any more."""
+    """Lets the annotator answer every item until the labelling stops."""
     while items := list(labelling.waiting):
         for grade in annotator.grades(items):
             labelling.answer(grade, annotator.name)
 
 
 class Agreement(NamedTuple):
-    """How well two annotators agree.
+    """Agreement of two annotators.
 
     Attributes:
-        kappa: Cohen's, the agreement beyond chance, with its interval over the pairs; NaN where both always give one
-            and the same grade.
-        equal: the share of the pairs with equal grades.
+        kappa: Cohen's kappa, the agreement beyond chance, with its interval over the pairs; NaN if both annotators
+            give one and the same grade throughout.
+        equal: share of the pairs with equal grades.
     """
 
     kappa: Interval
@@ -155,36 +155,35 @@ class Agreement(NamedTuple):
 def annotator_agreement(
     first: Sequence[int], second: Sequence[int], *, resamples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Agreement:
-    """Cohen's kappa of two annotators with its percentile bootstrap interval.
+    """Returns Cohen's kappa of two annotators with its percentile bootstrap interval.
 
     Args:
-        first: (n_pairs,) one's grades, at least one.
-        second: (n_pairs,) the other's, of the same pairs.
-        resamples: of the pairs.
-        level: the coverage wanted.
-        seed: of the resampling.
-
+        first: (n_pairs,) grades of one annotator, at least one.
+        second: (n_pairs,) grades of the other annotator for the same pairs.
+        resamples: number of bootstrap resamples of the pairs.
+        level: coverage of the interval.
+        seed: seed of the resampling.
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     one, two = np.asarray(first), np.asarray(second)
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(len(one), size=len(one)) for _ in range(resamples)]
     kappas = np.array([_kappa(one[rows], two[rows]) for rows in drawn])
-    known = kappas[~np.isnan(kappas)]
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if len(known) else (np.nan, np.nan)
+    defined = kappas[~np.isnan(kappas)]
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]) if len(defined) else (np.nan, np.nan)
     return Agreement(Interval(_kappa(one, two), float(low), float(high), len(one)), float((one == two).mean()))
 
 
 def graded_by_both(rows: Sequence[Annotation], first: str, second: str) -> tuple[list[int], list[int]]:
-    """The grades that two annotators gave to the pairs that both judged, the last of each."""
-    given = {(row.annotator, row.query_id, row.doc_id): row.grade for row in rows if row.grade is not None}
-    pairs = [key[1:] for key in given if key[0] == first and (second, *key[1:]) in given]
-    return [given[first, *pair] for pair in pairs], [given[second, *pair] for pair in pairs]
+    """Returns both annotators' last grades of the pairs that both judged."""
+    grades = {(row.annotator, row.query_id, row.doc_id): row.grade for row in rows if row.grade is not None}
+    pairs = [key[1:] for key in grades if key[0] == first and (second, *key[1:]) in grades]
+    return [grades[first, *pair] for pair in pairs], [grades[second, *pair] for pair in pairs]
 
 
 def _kappa(one: np.ndarray, two: np.ndarray) -> float:
     from sklearn.metrics import cohen_kappa_score
 
     if len(np.union1d(one, two)) < 2:
-        return float("nan")  # undefined, and sklearn would warn
+        return float("nan")  # kappa is undefined, and sklearn would warn
     return float(cohen_kappa_score(one, two))

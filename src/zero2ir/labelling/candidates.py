@@ -1,4 +1,4 @@
-"""The queries that may be asked about: those that people asked, or those that a language model writes."""
+"""Candidate queries for labelling: from a query log, or written by a language model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,29 +18,29 @@ CandidateQuery = tuple[str, str]  # id and text
 
 
 def candidate_queries(path: Path | None, queries: Sequence[Query], has_lm: bool) -> list[CandidateQuery] | None:
-    """The queries of a file, else those of a collection; None where a language model has to write some.
+    """Returns the queries of a file, else those of a collection; None if a language model has to write them.
 
     Raises:
-        InputError: as ``read_candidate_queries``; or there is neither a query nor a language model.
+        InputError: as for ``read_candidate_queries``, or there are neither queries nor a language model.
     """
     if path is not None:
         return read_candidate_queries(path)
     if not queries and not has_lm:
         raise InputError(
-            "no queries: give what people ask with --queries FILE, or let a model write some: --lm smollm2"
+            "no queries: give a query log with --queries FILE, or let a language model write queries with --lm smollm2"
         )
     return [(query.query_id, query.text) for query in queries] or None
 
 
 def read_candidate_queries(path: Path) -> list[CandidateQuery]:
-    """Reads a log of queries: one a line, or JSON Lines with ``text`` and perhaps ``query_id`` (a file *.jsonl).
+    """Reads a query log: one query per line, or JSON Lines (*.jsonl) with ``text`` and an optional ``query_id``.
 
     Raises:
-        InputError: the file cannot be read or holds no query; names the line.
+        InputError: the file cannot be read or contains no query; the message names the line.
     """
     if path.suffix == ".jsonl":
         rows = [(place, row) for place, row in read_json_lines(path)]
-        found = [
+        candidates = [
             (
                 text_of(row, "query_id", place) if "query_id" in row else query_id(text_of(row, "text", place)),
                 row["text"],
@@ -48,34 +48,34 @@ def read_candidate_queries(path: Path) -> list[CandidateQuery]:
             for place, row in rows
         ]
     else:
-        found = as_candidate_queries([line.strip() for _, line in read_lines(path)])
-    if not found:
-        raise InputError(f"{path}: no query in it; write one a line")
-    return found
+        candidates = as_candidate_queries([line.strip() for _, line in read_lines(path)])
+    if not candidates:
+        raise InputError(f"{path}: contains no query; write one query per line")
+    return candidates
 
 
 def as_candidate_queries(queries: Sequence[str]) -> list[CandidateQuery]:
-    """Texts with ids that follow from them, so that a log may grow."""
+    """Adds ids that depend only on the texts, so that ids stay the same when the log grows."""
     return [(query_id(query), query) for query in queries]
 
 
 def query_id(text: str) -> str:
-    """An id that depends on nothing but the text, whatever its case and punctuation."""
+    """Returns an id that depends only on the text, ignoring case and punctuation."""
     return "q" + hashlib.sha256(normalised(text).encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
 
 def written_candidate_queries(corpus: Corpus, settings: "SyntheticSettings", seed: int) -> list[CandidateQuery]:
-    """Queries that the corpus' language model writes for some of the documents, where nobody has a log.
+    """Lets the corpus' language model write candidate queries for some of the documents.
 
     Raises:
-        InputError: there is no language model, or none of its queries was good enough.
+        InputError: there is no language model, or all of its queries were rejected.
     """
     from zero2ir.synthetic.queries import write_queries
 
     if corpus.language_model is None or not corpus.language_model.available:
-        raise InputError("queries: none given, and no language model to write some; give a file, or choose lm=smollm2")
+        raise InputError("queries: none given and no language model to write them; give a file, or use lm=smollm2")
     rows, _ = write_queries(corpus, (), corpus.language_model, settings, seed)
     kept = [row.query for row in rows if not row.rejected]
     if not kept:
-        raise InputError("queries: none that the language model wrote passed the filters; give a file with some")
+        raise InputError("queries: every query of the language model was rejected; give a file with queries")
     return as_candidate_queries(kept)

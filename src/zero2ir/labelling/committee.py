@@ -1,4 +1,4 @@
-"""Several retrievers that no judgment has changed: what they find is judged, and where they differ is of interest."""
+"""A committee of untrained retrievers: its rankings form the judgment pool, its disagreement selects queries."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,17 +10,17 @@ from zero2ir.labelling.settings import Pooling
 from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
 
-COMMITTEE_DEPTH = 100  # of the members' rankings
-TOP_DOCUMENTS = 10  # documents that stand for what a query finds
+COMMITTEE_DEPTH = 100  # depth of the members' rankings
+TOP_DOCUMENTS = 10  # documents that represent the ranking of a query
 
 
 class Committee:
-    """The rankings of all candidate queries by several retrievers, each computed once.
+    """Rankings of all candidate queries by several retrievers; each ranking is computed once.
 
     Args:
-        corpus: with an encoder of one vector a text, where the embeddings are asked for.
+        corpus: the documents; needs an encoder with one vector per text if ``features`` are used.
         queries: (n_queries,) texts.
-        members: by name, indexed on ``corpus``.
+        members: retrievers by name, indexed on ``corpus``.
     """
 
     def __init__(self, corpus: Corpus, queries: Sequence[str], members: Mapping[str, Retriever]) -> None:
@@ -34,29 +34,29 @@ class Committee:
         return {name: member.search(self.queries, COMMITTEE_DEPTH) for name, member in self.members.items()}
 
     def pool(self, place: int, how: Pooling, depth: int) -> list[int]:
-        """The numbers of the documents of one query that are to be judged, the most wanted first.
+        """Returns the document numbers to judge for one query, best first.
 
         Args:
-            place: of the query.
+            place: position of the query.
             how: "round-robin" takes each member's next document in turn, "reciprocal-rank" sums 1 / (60 + rank).
-            depth: how many.
+            depth: number of documents.
 
         Source: Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114, for reciprocal ranks; pooling
         by Sparck Jones and van Rijsbergen 1975, "Report on the need for and provision of an ideal test collection".
         """
-        found = [self._found(ranking, place) for ranking in self.rankings.values()]
+        member_documents = [self._documents(ranking, place) for ranking in self.rankings.values()]
         if how == "round-robin":
-            turns = (numbers[rank] for rank in range(depth) for numbers in found if rank < len(numbers))
+            turns = (numbers[rank] for rank in range(depth) for numbers in member_documents if rank < len(numbers))
             return list(dict.fromkeys(turns))[:depth]
         total: dict[int, float] = {}
-        for numbers in found:
+        for numbers in member_documents:
             for rank, number in enumerate(numbers, 1):
                 total[number] = total.get(number, 0.0) + 1 / (RECIPROCAL_RANK_CONSTANT + rank)
         return sorted(total, key=lambda number: (-total[number], number))[:depth]
 
     @cached_property
     def features(self) -> np.ndarray:
-        """(n_queries, 2 * dimension) float32: each query's unit vector, and that of the mean of what it finds."""
+        """(n_queries, 2 * dimension) float32: unit vectors of each query and of the mean of its top documents."""
         role = next((role for member in self.members.values() for role in member.encoder_roles()), None)
         queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
         vectors = self.corpus.encoded(role or "pretrained")
@@ -65,7 +65,7 @@ class Committee:
         return np.concatenate([_unit(queries), _unit(documents)], axis=1).astype(np.float32)
 
     @staticmethod
-    def _found(ranking: Ranking, place: int) -> list[int]:
+    def _documents(ranking: Ranking, place: int) -> list[int]:
         numbers = ranking.numbers[place]
         return [int(number) for number in numbers[numbers != NO_DOCUMENT]]
 

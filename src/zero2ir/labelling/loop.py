@@ -1,4 +1,4 @@
-"""The loop: a batch of queries is chosen, its documents are judged, the model is fitted again."""
+"""The labelling loop: choose a batch of queries, have their documents judged, refit the model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AnnotationItem(NamedTuple):
-    """What is asked: how relevant is this document to this query? ``repeat`` where it was asked before."""
+    """A query-document pair to judge; ``repeat`` if it was judged before."""
 
     query_id: str
     query: str
@@ -33,13 +33,13 @@ class AnnotationItem(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a labelling is.
+    """Progress of a labelling.
 
     Attributes:
-        documents: judged, those that were skipped among them.
-        queries: judged.
-        budget: of queries.
-        batch: items of the present batch that are not answered.
+        documents: number of judged documents, including skipped ones.
+        queries: number of judged queries.
+        budget: number of queries to judge.
+        batch: number of unanswered items in the current batch.
     """
 
     documents: int
@@ -49,14 +49,14 @@ class Progress(NamedTuple):
 
 
 class BatchEffect(NamedTuple):
-    """What the last batch changed.
+    """Effect of one batch on the model.
 
     Attributes:
-        moved: the mean share of the candidate queries' first ten documents that were not there before.
-        before: the measure on the queries judged by then, cross-validated.
-        after: the same with the batch, on all judged queries: on more of them than before.
-        gain_before: how much of ``before`` was gained over the model as it was given; what stopping goes by.
-        gain_after: the same of ``after``.
+        changed_share: mean share of the candidate queries' first ten documents that are new.
+        before: cross-validated measure on the queries judged before the batch.
+        after: cross-validated measure on all judged queries, i.e. on more queries than ``before``.
+        gain_before: gain over the model before training that ``before`` contains; the stopping rule uses the gains.
+        gain_after: the same for ``after``.
     """
 
     changed_share: float
@@ -67,22 +67,22 @@ class BatchEffect(NamedTuple):
 
 
 class AnswerStore(Protocol):
-    """Where answers stand: ``annotations.Annotations`` keeps them in a file."""
+    """Stores answers; ``annotations.Annotations`` stores them in a file."""
 
     @property
     def rows(self) -> Sequence[Annotation]:
-        """What stands, in the order in which it was given."""
+        """The valid answers, oldest first."""
         ...
 
     def add(self, annotation: Annotation) -> None:
-        """Keeps one more."""
+        """Appends an answer."""
 
     def undo(self) -> Any:
-        """Takes the last one back."""
+        """Undoes the last answer."""
 
 
 class Batch(NamedTuple):
-    """One batch that was answered: how many answers stood before and after it."""
+    """One answered batch: the number of answers before and after it."""
 
     start: int
     end: int
@@ -90,13 +90,13 @@ class Batch(NamedTuple):
 
 @dataclass
 class LoopState:
-    """Where a labelling stands after some answers.
+    """State of the loop after some answers.
 
     Attributes:
-        start: how many answers stood when the present batch was chosen: what the present model is fitted to.
-        batches: the finished ones.
-        waiting: the items of the present batch that are not answered.
-        stopped: why nothing is asked any more.
+        start: number of answers when the current batch was chosen; the current model is fitted to them.
+        batches: the finished batches.
+        waiting: unanswered items of the current batch.
+        stopped: why the loop has stopped; None while it runs.
     """
 
     start: int
@@ -106,21 +106,21 @@ class LoopState:
 
 
 class Labelling:
-    """Asks for the judgments that it chooses, and fits a model to the answers.
+    """Chooses queries to judge and fits a model to the answers.
 
-    All that it asks follows from the settings, the seed and the answers that stand, each batch from those before it: so
-    it goes on where it was. Answers that it did not ask for, such as imported ones, are judgments like all others.
+    Each batch depends only on the settings, the seed and the answers before it, so a labelling can be resumed. Answers
+    outside the chosen batches, e.g. imported ones, count as ordinary judgments.
 
     Args:
-        model: what is trained; indexed on the corpus.
-        strategy: how.
-        inputs: the corpus, the seed, how to tune, and the judgments that are there before anything is asked.
-        queries: those that may be asked about, (id, text); those of which the committee finds nothing never are.
-        members: the committee's, by name, indexed on the corpus.
-        selection: which queries are next.
-        answers: where the answers stand.
-        settings: how it goes on.
-        about: what the program shall say of itself.
+        model: the retriever to train, indexed on the corpus.
+        strategy: the training strategy.
+        inputs: corpus, seed, tuning settings and the judgments available at the start.
+        queries: candidate queries, (id, text); queries for which the committee retrieves nothing are never chosen.
+        members: committee members by name, indexed on the corpus.
+        selection: chooses the next queries.
+        answers: store of the answers.
+        settings: batch sizes and stopping rules.
+        about: metadata for the program.
     """
 
     def __init__(
@@ -150,32 +150,32 @@ class Labelling:
         self._moment: LoopState | None = None
 
     def next(self) -> AnnotationItem | None:
-        """What is asked now, the same until it is answered; None where nothing is, and ``stopped`` says why."""
+        """Returns the current item, the same until it is answered; None if the loop has stopped (see ``stopped``)."""
         return self.waiting[0] if self.waiting else None
 
     @property
     def waiting(self) -> Sequence[AnnotationItem]:
-        """What is asked before the model is fitted again."""
+        """Unanswered items of the current batch."""
         return self._now().waiting
 
     @property
     def stopped(self) -> str | None:
-        """Why nothing is asked any more; None where something is."""
+        """Why the loop has stopped; None while it runs."""
         return self._now().stopped
 
     def answer(self, grade: int | None, annotator: str) -> None:
-        """Keeps the answer to what is asked, before anything else is done.
+        """Stores the answer to the current item before anything else happens.
 
         Args:
-            grade: 0 for not relevant, 1, 2, ...; None for an item that is skipped.
-            annotator: who says so.
+            grade: 0 for not relevant, 1, 2, ...; None skips the item.
+            annotator: name of the annotator.
 
         Raises:
-            InputError: nothing is asked.
+            InputError: there is no item to answer.
         """
         moment = self._now()
         if not moment.waiting:
-            raise InputError(f"nothing is asked: {moment.stopped}")
+            raise InputError(f"nothing to judge: {moment.stopped}")
         item = moment.waiting[0]
         self.answers.add(Annotation(item.query_id, item.query, item.doc_id, grade, annotator, item.repeat))
         moment.waiting.pop(0)
@@ -183,7 +183,7 @@ class Labelling:
             self._moment = None
 
     def undo(self) -> AnnotationItem | None:
-        """Takes the last answer back; what is asked then. None where there is no answer."""
+        """Undoes the last answer and returns the item to answer then; None if there is no answer."""
         if not self.answers.rows:
             return None
         self.answers.undo()
@@ -194,42 +194,42 @@ class Labelling:
         return self.next()
 
     def add(self, annotation: Annotation) -> None:
-        """Keeps an answer that was not asked for, such as a second judgment or an imported one."""
+        """Stores an answer outside the current batch, e.g. a regraded or imported one."""
         self.answers.add(annotation)
         self._moment = None
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """Progress so far."""
         rows = self.answers.rows
         pairs = {(row.query_id, row.doc_id) for row in rows}
         return Progress(len(pairs), len({query for query, _ in pairs}), self.settings.budget, len(self.waiting))
 
     @property
     def effect(self) -> BatchEffect | None:
-        """What the last finished batch changed; None before the first one."""
+        """Effect of the last finished batch; None before the first."""
         batches = self._now().batches
         return self._effect(batches[-1]) if batches else None
 
     @property
     def fit(self) -> FittedModel:
-        """The model as it was fitted after the last finished batch."""
+        """The model fitted after the last finished batch."""
         return self._fit(self._now().start)
 
     def ranking(self, query: str, k: int) -> list[str]:
-        """The ids of the documents that the model, as it was last fitted, ranks first for any query."""
+        """Returns the ids of the ``k`` documents that the current model ranks first for a query."""
         numbers = self.fit.retriever.search([query], k).numbers[0]
         return [self.inputs.corpus.documents[number].doc_id for number in numbers if number != NO_DOCUMENT]
 
     def judgments(self) -> list[JudgedDocument]:
-        """All that is judged: those that were there before, and the answers; the last grade of each pair counts."""
+        """Returns all judgments: the initial ones and the answers; the last grade of each pair counts."""
         return self._judgments(len(self.answers.rows))
 
     def program(self) -> "Program":
-        """The model, trained on all judgments, as a program.
+        """Trains the model on all judgments and returns it as a program.
 
         Raises:
-            InputError: there is no judgment, and the strategy needs some.
+            InputError: there is no judgment, but the strategy needs some.
         """
         inputs = self.inputs.with_judgments(self.judgments())
         return train_program(self.model, self.strategy, inputs, self.about).program
@@ -240,7 +240,7 @@ class Labelling:
         return self._moment
 
     def _followed(self) -> LoopState:
-        """Follows the answers from the first one: each batch is chosen by what stood before it, and looked for."""
+        """Replays the answers: chooses each batch from the answers before it and matches it with those after it."""
         rows, start, batches = self.answers.rows, 0, list[Batch]()
         while True:
             while start < len(rows) and rows[start].query_id not in self._place:
@@ -248,7 +248,7 @@ class Labelling:
             if start == len(rows) and (reason := self._reason(start, batches)):
                 return LoopState(start, batches, [], reason)
             waiting = list(self._plan(start, batches))
-            if start < len(rows) and _item(rows[start]) not in waiting:  # somebody else chose this query
+            if start < len(rows) and _item(rows[start]) not in waiting:  # answer to a query outside the batch
                 query_id = rows[start].query_id
                 while start < len(rows) and rows[start].query_id == query_id:
                     start += 1
@@ -264,13 +264,15 @@ class Labelling:
             start = end
 
     def _reason(self, start: int, batches: Sequence[Batch]) -> str | None:
-        """Why nothing is asked after so many answers; None where something is."""
+        """Returns why the loop stops after ``start`` answers; None if it continues."""
         judged = len(self._judged(start))
         if judged >= self.settings.budget:
-            return f"the budget of {self.settings.budget} judged queries is spent"
+            return f"the budget of {self.settings.budget} judged queries is used up"
         if not self._state(start, batches).open:
             silent = len(self.queries) - len(self._answered)
-            return "every candidate query is judged" + (f", but {silent} that find no document" if silent else "")
+            return "every candidate query is judged" + (
+                f", except {silent} without retrieved documents" if silent else ""
+            )
         last = batches[-self.settings.patience :] if self.settings.patience else []
         if not last or len(last) < self.settings.patience or judged < self.settings.min_queries:
             return None
@@ -280,8 +282,8 @@ class Labelling:
         if moved > self.settings.max_changed_share or gain > self.settings.max_gain_change:
             return None
         return (
-            f"the last {len(last)} batches moved {moved:.1%} of the first ten documents and changed the "
-            f"cross-validated gain by {gain:.3f}: more labels change nothing"
+            f"the last {len(last)} batches changed {moved:.1%} of the first ten documents and the "
+            f"cross-validated gain by {gain:.3f}: more judgments make no difference"
         )
 
     def _plan(self, start: int, batches: Sequence[Batch]) -> list[AnnotationItem]:
@@ -290,26 +292,26 @@ class Labelling:
         return self._plans[start]
 
     def _planned(self, start: int, batches: Sequence[Batch]) -> Iterator[AnnotationItem]:
-        """The batch that is chosen after so many answers: each query's documents, then what is shown again."""
+        """Yields the batch chosen after ``start`` answers: the documents of each query, then the repeated items."""
         state = self._state(start, batches)
         number = min(self.settings.batch(len(batches)), self.settings.budget - len(state.judged))
-        known = {(row.query_id, row.doc_id) for row in self.answers.rows[:start]}
-        asked = 0
+        answered = {(row.query_id, row.doc_id) for row in self.answers.rows[:start]}
+        new_items = 0
         for place in self.selection.choose(state, number) if number > 0 else []:
             query_id, query = self.queries[place]
             for document in self.committee.pool(place, self.settings.pooling, self.settings.depth):
                 doc_id = self.inputs.corpus.documents[document].doc_id
-                if (query_id, doc_id) not in known:
-                    asked += 1
+                if (query_id, doc_id) not in answered:
+                    new_items += 1
                     yield AnnotationItem(query_id, query, doc_id)
-        yield from self._repeats(start, round(self.settings.repeats * asked))
+        yield from self._repeats(start, round(self.settings.repeats * new_items))
 
     def _repeats(self, start: int, number: int) -> list[AnnotationItem]:
-        """Answers of earlier batches that are to be given again, each at most once."""
+        """Draws answers of earlier batches to repeat, each at most once."""
         rows = self.answers.rows[:start]
         again = {(row.query_id, row.doc_id) for row in rows if row.repeat}
-        known = [row for row in rows if row.grade is not None and row.doc_id in self.inputs.corpus.number_of]
-        left = [row for row in known if (row.query_id, row.doc_id) not in again]
+        graded = [row for row in rows if row.grade is not None and row.doc_id in self.inputs.corpus.number_of]
+        left = [row for row in graded if (row.query_id, row.doc_id) not in again]
         drawn = np.random.default_rng([self.inputs.seed, start]).permutation(len(left))[:number]
         return [_item(left[place])._replace(repeat=True) for place in drawn]
 
@@ -325,22 +327,22 @@ class Labelling:
 
     @cached_property
     def _answered(self) -> list[int]:
-        """The places of the candidate queries for which the committee finds anything to judge."""
+        """Positions of the candidate queries for which the committee retrieves any document."""
         return [place for place in range(len(self.queries)) if self.committee.pool(place, self.settings.pooling, 1)]
 
     def _judged(self, start: int) -> list[int]:
-        """The places of the candidate queries that anything is known of after so many answers."""
-        given = {normalised(row.query) for row in self.inputs.judgments}
-        before = [place for place, (_, text) in enumerate(self.queries) if normalised(text) in given]
-        asked = [self._place[row.query_id] for row in self.answers.rows[:start] if row.query_id in self._place]
-        return list(dict.fromkeys([*before, *asked]))
+        """Returns the positions of the candidate queries that have judgments or answers after ``start`` answers."""
+        judged_texts = {normalised(row.query) for row in self.inputs.judgments}
+        before = [place for place, (_, text) in enumerate(self.queries) if normalised(text) in judged_texts]
+        answered = [self._place[row.query_id] for row in self.answers.rows[:start] if row.query_id in self._place]
+        return list(dict.fromkeys([*before, *answered]))
 
     def _judgments(self, start: int) -> list[JudgedDocument]:
-        known = self.inputs.corpus.number_of
+        numbers = self.inputs.corpus.number_of
         graded = {
             (row.query_id, row.doc_id): JudgedDocument(row.query_id, row.query, row.doc_id, row.grade)
             for row in self.answers.rows[:start]
-            if row.grade is not None and row.doc_id in known
+            if row.grade is not None and row.doc_id in numbers
         }
         return [*self.inputs.judgments, *graded.values()]
 
@@ -368,20 +370,20 @@ class Labelling:
 
 
 def drawn_candidates(queries: Sequence[tuple[str, str]], number: int, seed: int) -> list[tuple[str, str]]:
-    """So many queries of a log, in its order, each text once.
+    """Draws up to ``number`` queries of a log, in log order and without duplicate texts.
 
     Raises:
-        InputError: there is none, or two different ones have one id.
+        InputError: there is no query, or two different queries share an id.
     """
     texts: dict[str, tuple[str, str]] = {}
     for query_id, text in queries:
         if text.strip():
             texts.setdefault(normalised(text), (query_id, text))
     if not texts:
-        raise InputError("queries: none given; give some that people ask, one a line")
+        raise InputError("queries: none given; give real user queries, one per line")
     kept = list(texts.values())
     if len({query_id for query_id, _ in kept}) < len(kept):
-        raise InputError("queries: two different ones have one id; give each its own")
+        raise InputError("queries: two different queries share one id; give each query its own id")
     chosen = np.random.default_rng(seed).permutation(len(kept))[:number]
     return [kept[place] for place in sorted(chosen)]
 

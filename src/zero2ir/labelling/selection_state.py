@@ -1,4 +1,4 @@
-"""What is known when the next queries are chosen."""
+"""The information that a selection uses to choose the next queries."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,15 +14,15 @@ from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The model as it is fitted to the judgments of some moment.
+    """The model fitted to the judgments up to some answer.
 
     Attributes:
-        retriever: the model.
-        queries: (n_queries,) the candidates.
-        judgments: that it was fitted to.
-        confidence: calibrated on them; None where they are too few.
-        value: the measure on the judged queries, cross-validated.
-        gain: how much of it was gained over the model as it was given, cross-validated, too.
+        retriever: the fitted model.
+        queries: (n_queries,) the candidate queries.
+        judgments: the judgments that the model was fitted to.
+        confidence: calibrated on these judgments; None if there are too few.
+        value: cross-validated measure on the judged queries.
+        gain: cross-validated gain of the measure over the model before training.
     """
 
     retriever: Retriever
@@ -34,16 +34,16 @@ class FittedModel:
 
     @cached_property
     def ranking(self) -> Ranking:
-        """Of all candidates, (n_queries, 20)."""
+        """Ranking of all candidates, (n_queries, 20)."""
         return self.retriever.search(self.queries, CONFIDENCE_DEPTH)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """(n_queries, 20) that the documents of ``ranking`` are relevant; 0 where there is none."""
+        """(n_queries, 20) probabilities that the documents of ``ranking`` are relevant; 0 for empty positions."""
         return (self.confidence or Confidence.unfitted(self.ranking)).probabilities(self.ranking)
 
     def changed_share(self, before: "FittedModel") -> float:
-        """The mean share of the candidates' first ten documents that the other fit had not among its first ten."""
+        """Returns the mean share of the candidates' first ten documents that are new relative to ``before``."""
         shares = []
         for new, old in zip(
             self.ranking.numbers[:, :TOP_DOCUMENTS], before.ranking.numbers[:, :TOP_DOCUMENTS], strict=True
@@ -55,15 +55,15 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class SelectionState:
-    """What is known when the next queries are chosen. What costs something is computed at the first use.
+    """The information available when the next queries are chosen; expensive parts are computed at first use.
 
     Attributes:
-        committee: and with it the candidate queries; a query is named by its place among them.
-        judged: the places of the queries that are judged, in the order in which they were.
-        seed: of everything that draws.
-        fit: the present model.
-        changes: by how much each finished batch changed the cross-validated gain.
-        within: what may be chosen; all where None.
+        committee: the committee with the candidate queries; queries are identified by their positions.
+        judged: positions of the judged queries, in the order of judging.
+        seed: seed of all random choices.
+        fit: returns the current model.
+        changes: returns the change of the cross-validated gain after each finished batch.
+        within: positions that may be chosen; None for all.
     """
 
     committee: Committee
@@ -75,15 +75,15 @@ class SelectionState:
 
     @cached_property
     def open(self) -> list[int]:
-        """The places of the queries that may be chosen, in order."""
+        """Positions of the unjudged queries that may be chosen, in order."""
         places = range(len(self.committee.queries)) if self.within is None else sorted(self.within)
         judged = set(self.judged)
         return [place for place in places if place not in judged]
 
     def restricted_to(self, places: Collection[int]) -> "SelectionState":
-        """The same where only these may be chosen."""
+        """Returns a copy that allows only these positions."""
         return replace(self, within=places)
 
     def rng(self) -> np.random.Generator:
-        """The source of chance of one choice; it depends on the seed and on how much is judged."""
+        """Returns the random generator of one choice; it depends on the seed and the number of judged queries."""
         return np.random.default_rng([self.seed, len(self.judged)])

@@ -1,4 +1,4 @@
-"""Which queries are judged next: each way is a class with one method, which sees a ``SelectionState``."""
+"""Query selection: each method is a class with one method, ``choose``, which receives a ``SelectionState``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,26 +17,26 @@ PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks have 86 % of th
 
 
 class Selection(ABC):
-    """A way to choose."""
+    """Chooses the next queries to judge."""
 
     @abstractmethod
     def choose(self, state: SelectionState, number: int) -> list[int]:
-        """The places of ``number`` queries that are not judged; of all of them where there are fewer."""
+        """Returns the positions of ``number`` unjudged queries, or of all of them if there are fewer."""
 
 
 class Random(Selection):
-    """Any, with equal chance."""
+    """Chooses uniformly at random."""
 
     def choose(self, state: SelectionState, number: int) -> list[int]:
         return [state.open[place] for place in state.rng().permutation(len(state.open))[:number]]
 
 
 class ScoredSelection(Selection):
-    """Those that a figure says to be worth most; the earlier of equal ones."""
+    """Chooses the queries with the highest acquisition scores; the first of equal ones wins."""
 
     @abstractmethod
     def acquisition_scores(self, state: SelectionState) -> np.ndarray:
-        """(n_open,) how much each query that may be chosen is worth, higher is better."""
+        """Returns (n_open,) scores of the queries that may be chosen; higher is better."""
 
     def choose(self, state: SelectionState, number: int) -> list[int]:
         if not state.open:
@@ -45,11 +45,11 @@ class ScoredSelection(Selection):
 
 
 class Uncertainty(ScoredSelection):
-    """Queries whose ranking the present model is least sure of.
+    """Chooses queries whose ranking the current model is least certain of.
 
     Args:
-        by: "margin", by how little the first document's score stands above the second's, in standard deviations of the
-            query's scores; or "entropy", the mean entropy of the first ten documents' calibrated probabilities.
+        by: "margin", the difference of the first two documents' scores in standard deviations of the query's scores;
+            or "entropy", the mean entropy of the first ten documents' calibrated probabilities.
 
     Source: Lewis and Gale, SIGIR 1994, doi:10.1007/978-1-4471-2099-5_1; Settles 2009, "Active learning literature
     survey", section 3.1.
@@ -69,11 +69,11 @@ class Uncertainty(ScoredSelection):
 
 
 class Disagreement(ScoredSelection):
-    """Queries for which the committee's members find different documents.
+    """Chooses queries for which the committee's members retrieve different documents.
 
     Args:
-        by: "overlap", the share of the first ten documents that two members have in common; or "rbo", rank-biased
-            overlap of the same, cut there and divided by its highest value. Both are means over the pairs of members.
+        by: "overlap", the share of common documents among two members' first ten; or "rbo", their rank-biased overlap
+            truncated at ten and divided by its maximum. Both are means over the pairs of members.
 
     Source: Seung, Opper and Sompolinsky, COLT 1992, doi:10.1145/130385.130417; rank-biased overlap by Webber, Moffat
     and Zobel, TOIS 2010, doi:10.1145/1852102.1852106.
@@ -91,18 +91,19 @@ class Disagreement(ScoredSelection):
 
 
 class ModelChange(ScoredSelection):
-    """Queries that are expected to change the model most.
+    """Chooses queries with the largest expected model change.
 
-    The model is a small one, whose refit takes milliseconds: the weights that fuse the committee's members. They are
-    fitted to the judgments; then, for each query, to documents that the present model holds relevant, each with its
-    calibrated probability as its weight. What is expected is how far the weights move, times the chance that there is a
-    relevant document to learn from.
+    The model used here is small and refits in milliseconds: the weights that fuse the committee's members. It is fitted
+    to the judgments and then, for each query, to the documents that the current model considers relevant, weighted by
+    their calibrated probabilities. The expected change is the distance the weights move times the probability that the
+    query has a relevant document to learn from.
 
     Args:
-        penalty: of the squared distance from the weights before, for one judged query; more hold them in proportion.
+        penalty: weight of the squared distance from the previous weights for one judged query; it grows in proportion
+            to the number of judged queries.
 
-    Source: Settles, Craven and Ray, NIPS 2007, "Multiple-instance active learning", section 3.3, by a refit in place of
-    the gradient.
+    Source: Settles, Craven and Ray, NIPS 2007, "Multiple-instance active learning", section 3.3, with a refit instead
+    of the gradient.
     """
 
     def __init__(self, penalty: float = 0.5) -> None:
@@ -116,9 +117,9 @@ class ModelChange(ScoredSelection):
         for place in state.judged:
             numbers, scores = self._pool(state, place)
             ids = [state.committee.corpus.documents[number].doc_id for number in numbers]
-            found = [grades.get((state.committee.queries[place], doc_id), 0) for doc_id in ids]
-            tables += [_first(scores, at) for at, grade in enumerate(found) if grade]
-            counts += [float(grade) for grade in found if grade]
+            relevance = [grades.get((state.committee.queries[place], doc_id), 0) for doc_id in ids]
+            tables += [_first(scores, at) for at, grade in enumerate(relevance) if grade]
+            counts += [float(grade) for grade in relevance if grade]
         held = self.penalty * (1 + len(state.judged))
         present = np.array(learned_weights(tables, np.array(counts), even, self.penalty)) if tables else even
         return np.array([self._change(state, place, present, held) for place in state.open])
@@ -126,8 +127,8 @@ class ModelChange(ScoredSelection):
     def _change(self, state: SelectionState, place: int, present: np.ndarray, penalty: float) -> float:
         numbers, scores = self._pool(state, place)
         fit = state.fit()
-        known = dict(zip(fit.ranking.numbers[place].tolist(), fit.probabilities[place].tolist(), strict=True))
-        p = np.array([known.get(number, 0.0) for number in numbers])
+        probability_of = dict(zip(fit.ranking.numbers[place].tolist(), fit.probabilities[place].tolist(), strict=True))
+        p = np.array([probability_of.get(number, 0.0) for number in numbers])
         kept = np.flatnonzero(p > 0)
         if not len(kept):
             return 0.0
@@ -136,7 +137,7 @@ class ModelChange(ScoredSelection):
 
     @staticmethod
     def _pool(state: SelectionState, place: int) -> tuple[list[int], np.ndarray]:
-        """What the committee finds for a query, and how each member scores it, (n_pool, n_members)."""
+        """Returns the committee's pool for a query and each member's scores of it, (n_pool, n_members)."""
         numbers = state.committee.pool(place, "round-robin", 2 * TOP_DOCUMENTS)
         rows = [
             ScoreStatistics.from_ranking(ranking, place).spread(len(state.committee.corpus.documents), "z-score")[
@@ -148,11 +149,11 @@ class ModelChange(ScoredSelection):
 
 
 class Diversity(Selection):
-    """Queries that are unlike each other and unlike those that are judged, by their own vectors and their documents'.
+    """Chooses queries that differ from each other and from the judged ones, by query and document vectors.
 
     Args:
-        by: "k-centre", in turn the one that is farthest from all chosen ones; or "k-means", one from each of the
-            clusters without a judged query, the largest clusters first, the query nearest to the mean.
+        by: "k-centre" repeatedly takes the query farthest from all chosen ones; "k-means" takes one query from each
+            cluster without a judged query, largest clusters first, the query nearest to the cluster mean.
 
     Source: Sener and Savarese, ICLR 2018, arXiv 1708.00489, for k-centre; Xu et al., ECIR 2003,
     doi:10.1007/3-540-36618-0_28, for clusters.
@@ -173,7 +174,7 @@ class Diversity(Selection):
         chosen: list[int] = []
         if state.judged:
             nearest = _distances(points, points[list(state.judged)]).min(axis=1)
-        else:  # begin in the middle
+        else:  # start in the middle
             nearest = -_distances(points, points[state.open].mean(axis=0, keepdims=True))[:, 0]
         for _ in range(number):
             left = [place for place in state.open if place not in chosen]
@@ -191,7 +192,7 @@ class Diversity(Selection):
         points = state.committee.features[places]
         clusters = min(len(state.judged) + number, len(np.unique(points, axis=0)))
         random_state = int(state.rng().integers(2**31))
-        with threadpool_limits(1):  # the same sums in the same order, whatever the machine
+        with threadpool_limits(1):  # same order of summation on every machine
             means = KMeans(clusters, n_init=1, random_state=random_state).fit(points)
         away = np.linalg.norm(points - means.cluster_centers_[means.labels_], axis=1)
         members: dict[int, list[int]] = {}
@@ -202,17 +203,17 @@ class Diversity(Selection):
             (c for c, rows in members.items() if judged.isdisjoint(rows)), key=lambda c: (-len(members[c]), c)
         )
         first = [members[cluster][0] for cluster in fresh][:number]
-        rest = [place for place in state.open if place not in first]  # where texts are equal there are too few clusters
+        rest = [place for place in state.open if place not in first]  # equal texts can leave too few clusters
         return first + rest[: number - len(first)]
 
 
 class TwoStageSelection(Selection):
-    """Chooses by one way among the best of another: uncertainty, then diversity.
+    """Shortlists queries with one selection and chooses among them with another, e.g. uncertainty, then diversity.
 
     Args:
-        first: ranks the queries.
-        then: chooses among the best of them.
-        times: so many times the number that is to be chosen are left to it.
+        first: scores the queries.
+        then: chooses from the shortlist.
+        times: size of the shortlist as a multiple of the number of queries to choose.
 
     Source: Xu et al., ECIR 2003, doi:10.1007/3-540-36618-0_28; Zhdanov 2019, arXiv 1901.05954.
     """
@@ -227,14 +228,14 @@ class TwoStageSelection(Selection):
 
 
 class Bandit(Selection):
-    """Tries several ways and comes back to those after which the cross-validated gain rose: Thompson sampling.
+    """Chooses among selections by Thompson sampling; the reward is the rise of the cross-validated gain.
 
-    A way's mean reward has a normal prior around 0, a reward normal noise around it.
+    The mean reward of a selection has a normal prior around 0; rewards have normal noise.
 
     Args:
-        arms: the ways, by name.
-        prior_deviation: of the ways' mean rewards, in units of the measure.
-        noise_deviation: of a reward.
+        arms: the selections, by name.
+        prior_deviation: prior standard deviation of the mean rewards, in units of the measure.
+        noise_deviation: standard deviation of a reward.
 
     Source: Thompson 1933, doi:10.1093/biomet/25.3-4.285; for active learning Baram, El-Yaniv and Luz, JMLR 5, 2004,
     "Online choice of active learning algorithms".
@@ -252,7 +253,7 @@ class Bandit(Selection):
         return list(self.arms.values())[pulled[-1]].choose(state, number)
 
     def pulled(self, rewards: Sequence[float], seed: int) -> list[int]:
-        """Which way was taken for each batch that has a reward, and which one is for the next; (n_rewards + 1,)."""
+        """Returns the arm used for each batch with a reward and the arm for the next batch, (n_rewards + 1,)."""
         pulled: list[int] = []
         sums, counts = np.zeros(len(self.arms)), np.zeros(len(self.arms))
         for batch in range(len(rewards) + 1):
@@ -267,24 +268,24 @@ class Bandit(Selection):
 
 
 def overlap(one: np.ndarray, two: np.ndarray) -> float:
-    """The share of two lists of documents, (k,) numbers each, that they have in common; 1 where both are empty."""
+    """Returns the share of documents common to two lists, (k,) numbers each; 1 if both are empty."""
     first, second = set(one[one != NO_DOCUMENT].tolist()), set(two[two != NO_DOCUMENT].tolist())
     return len(first & second) / max(len(first), len(second), 1) if first or second else 1.0
 
 
 def rank_biased_overlap(one: np.ndarray, two: np.ndarray) -> float:
-    """Rank-biased overlap of two rankings, (k,) numbers each, best first: 0 to 1, 1 for equal ones."""
+    """Returns the rank-biased overlap of two rankings, (k,) numbers each, best first: 0 to 1, 1 for equal ones."""
     weights = PERSISTENCE ** np.arange(len(one))
     shares = [overlap(one[:depth], two[:depth]) for depth in range(1, len(one) + 1)]
     return float(weights @ np.array(shares) / weights.sum())
 
 
 def _distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """(n_points, n_centres) Euclidean distances."""
+    """Returns (n_points, n_centres) Euclidean distances."""
     squares = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * points @ centres.T
     return np.sqrt(np.maximum(squares, 0.0))
 
 
 def _first(scores: np.ndarray, at: int) -> np.ndarray:
-    """The table of a pool's scores with one document in front."""
+    """Returns the pool's scores with one document moved to the front."""
     return np.concatenate([scores[at : at + 1], np.delete(scores, at, axis=0)])

@@ -1,4 +1,4 @@
-"""One sitting of a person: what is shown, and what is said at its end. The terminal and the page stand on it."""
+"""One labelling session of one person: what is shown and the closing summary. Used by the terminal and the page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from zero2ir.program.program import Program
 
 GRADE_NAMES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
-PREVIEW_DEPTH = 5  # documents that the model would rank now are shown
-SNIPPET_CHARACTERS = 120  # characters of each
+PREVIEW_DEPTH = 5  # documents of the current ranking that are shown
+SNIPPET_CHARACTERS = 120  # characters shown of each of them
 QRELS, QUERIES, JSONL = "qrels.trec", "queries.jsonl", "judgments.jsonl"
 
 
 @dataclass(frozen=True)
 class PreviewDocument:
-    """A document that the model would rank now; ``grade`` is what stands for it, None where it is not judged."""
+    """A document of the current ranking; ``grade`` is None if it is not judged."""
 
     doc_id: str
     snippet: str
@@ -38,18 +38,20 @@ class PreviewDocument:
 
 @dataclass(frozen=True)
 class View:
-    """All that a surface shows.
+    """Everything that the terminal or the page shows.
 
     Attributes:
-        answer_count: how many answers stand; whoever answers says so, that no answer is given twice.
-        item: what is asked; None where nothing is.
-        query: of the item, as pieces of text; so ``title`` and ``text`` of its document, with the query's words marked.
-        ranking: what the model would rank now for the query.
-        progress: in words, and ``share`` of the budget, 0 to 1.
-        effect: what the last answers changed, in words; None before the first refit.
-        stopped: why nothing is asked any more.
-        agreement: of the annotator with himself, in words; None where nothing was asked twice.
-        doubts: judgments that deserve a second look.
+        answer_count: number of valid answers; sent back with each answer so that no item is answered twice.
+        item: the item to judge; None if there is none.
+        title: title of the item's document as text segments, the query's words highlighted.
+        text: text of the item's document, likewise.
+        ranking: the current model's first documents for the item's query.
+        progress: progress in words.
+        share: share of the budget that is used, 0 to 1.
+        effect: effect of the last batch in words; None before the first refit.
+        stopped: why the labelling has stopped; None while it runs.
+        agreement: self-agreement of the annotator in words; None without repeated items.
+        doubts: suspicious judgments.
     """
 
     answer_count: int
@@ -66,15 +68,15 @@ class View:
 
 
 class Session:
-    """A labelling, and who sits before it.
+    """A labelling together with its annotator.
 
     Args:
-        labelling: what to judge; its answers stand in a file.
-        annotator: who judges.
-        output: where the searcher is saved; None for nowhere.
+        labelling: the labelling; its answers are stored in a file.
+        annotator: name of the annotator.
+        output: folder to save the program in; None to save none.
 
     Raises:
-        InputError: ``output`` exists and is no searcher: it would be replaced.
+        InputError: ``output`` exists and is not a program.
     """
 
     def __init__(self, labelling: Labelling, annotator: str, output: Path | None = None) -> None:
@@ -83,49 +85,48 @@ class Session:
         self.annotations = labelling.answers
         self.annotator = annotator
         self.output = output
-        self._saved: int | None = None  # how many answers stood then
+        self._saved: int | None = None  # number of answers at the last save
         check_output(output)
 
     def answer(self, grade: int | None, answer_count: int) -> None:
-        """Answers what is asked; None skips it.
+        """Answers the current item; None skips it.
 
         Raises:
-            InputError: nothing is asked, or ``answer_count`` is not how many answers stand: it was answered elsewhere
-                meanwhile.
+            InputError: there is no item, or ``answer_count`` is out of date because of an answer from elsewhere.
         """
         self._check(answer_count)
         self.labelling.answer(grade, self.annotator)
 
     def undo(self, answer_count: int) -> None:
-        """Takes the last answer back; where there is none, nothing happens.
+        """Undoes the last answer; does nothing if there is none.
 
         Raises:
-            InputError: as ``answer``.
+            InputError: as for ``answer``.
         """
         self._check(answer_count)
         self.labelling.undo()
 
     def judge_again(self, query_id: str, doc_id: str, grade: int, answer_count: int) -> None:
-        """Keeps a second judgment of a pair that is judged.
+        """Stores a second judgment of a judged pair.
 
         Raises:
-            InputError: the pair is not judged; or as ``answer``.
+            InputError: the pair is not judged, or as for ``answer``.
         """
         self._check(answer_count)
         before = [row for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         if not before:
-            raise InputError(f"document {doc_id!r} is not judged for query {query_id!r}; judge it first")
+            raise InputError(f"document {doc_id!r} has no judgment for query {query_id!r}; judge it first")
         self.labelling.add(Annotation(query_id, before[-1].query, doc_id, grade, self.annotator, repeat=True))
 
     def _check(self, answer_count: int) -> None:
         if answer_count != len(self.annotations.rows):
-            raise InputError("answered elsewhere meanwhile, e.g. in another window; this is what is asked now")
+            raise InputError("already answered elsewhere, e.g. in another window; the current item is shown now")
 
     def view(self) -> View:
-        """What is to be shown now; where answers ask for it, the model is fitted first."""
+        """Returns the current view; refits the model first if a batch is complete."""
         item, progress = self.labelling.next(), self.labelling.progress
         effect = self.labelling.effect
-        shown = View(
+        view = View(
             answer_count=len(self.annotations.rows),
             item=item,
             progress=progress_text(progress),
@@ -135,7 +136,7 @@ class Session:
             agreement=agreement_text(self_agreement(self.annotations.rows, resamples=0)),
             doubts=self.doubts(),
         )
-        return shown if item is None else self._with_item(shown, item)
+        return view if item is None else self._with_item(view, item)
 
     def _with_item(self, view: View, item: AnnotationItem) -> View:
         document = self.document(item.doc_id)
@@ -144,29 +145,29 @@ class Session:
             view,
             title=highlight(document.title, item.query),
             text=highlight(document.text, item.query),
-            ranking=[self._found(item.query_id, doc_id) for doc_id in ranked],
+            ranking=[self._preview(item.query_id, doc_id) for doc_id in ranked],
         )
 
-    def _found(self, query_id: str, doc_id: str) -> PreviewDocument:
+    def _preview(self, query_id: str, doc_id: str) -> PreviewDocument:
         beginning = " ".join(self.document(doc_id).content.split())[:SNIPPET_CHARACTERS]
-        grades = [row.grade for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
-        known = [grade for grade in grades if grade is not None]
-        return PreviewDocument(doc_id, beginning, known[-1] if known else None)
+        answers = [row.grade for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
+        grades = [grade for grade in answers if grade is not None]
+        return PreviewDocument(doc_id, beginning, grades[-1] if grades else None)
 
     def document(self, doc_id: str) -> Document:
-        """One document, by its id."""
+        """Returns a document by its id."""
         corpus = self.labelling.inputs.corpus
         return corpus.documents[corpus.number_of[doc_id]]
 
     def doubts(self) -> list[SuspiciousJudgment]:
-        """Judgments that deserve a second look."""
-        known = self.labelling.inputs.corpus.number_of
+        """Returns the suspicious judgments."""
+        numbers = self.labelling.inputs.corpus.number_of
         return find_suspicious_judgments(
-            [row for row in self.annotations.rows if row.doc_id in known], self._found_by_models()
+            [row for row in self.annotations.rows if row.doc_id in numbers], self._committee_documents()
         )
 
-    def _found_by_models(self) -> dict[str, dict[str, list[str]]]:
-        """What each member of the committee finds for the judged queries that it knows."""
+    def _committee_documents(self) -> dict[str, dict[str, list[str]]]:
+        """Returns, by judged candidate query and committee member, the ids of the retrieved documents."""
         committee, corpus = self.labelling.committee, self.labelling.inputs.corpus
         place_of = {query_id: place for place, (query_id, _) in enumerate(self.labelling.queries)}
         judged = {row.query_id for row in self.annotations.rows if row.query_id in place_of}
@@ -183,7 +184,7 @@ class Session:
         }
 
     def export(self, name: str, path: Path) -> None:
-        """Writes the judgments in one of the forms ``qrels.trec``, ``queries.jsonl`` and ``judgments.jsonl``."""
+        """Writes the judgments as ``qrels.trec``, ``queries.jsonl`` or ``judgments.jsonl``."""
         write = {
             QRELS: self.annotations.write_qrels,
             QUERIES: self.annotations.write_queries,
@@ -192,21 +193,21 @@ class Session:
         write[name](path)
 
     def export_all(self, folder: Path) -> None:
-        """Writes the judgments in every form; ``zero2ir train`` reads the qrels and the queries beside documents."""
+        """Writes the judgments in every format; ``zero2ir train`` reads qrels and queries from a folder."""
         for name in (QRELS, QUERIES, JSONL):
             self.export(name, folder / name)
 
     def save(self) -> list[str]:
-        """Trains the searcher on all that is judged and saves it; what that changed, in lines.
+        """Trains the program on all judgments and saves it; returns a summary of the changes, in lines.
 
         Raises:
-            InputError: nothing is judged, or there is no place to save it in.
+            InputError: there are no judgments, or no output folder.
         """
         if self.output is None:
-            raise InputError("no place to save the searcher in; start again with --output my-searcher")
+            raise InputError("no folder to save the program in; start again with --output my-program")
         judgments = self.labelling.judgments()
         if not judgments:
-            raise InputError("nothing is judged, so nothing is saved")
+            raise InputError("no judgments yet, so no program is saved")
         before = load_saved_program(self.output)
         program = self.labelling.program()
         lines = [
@@ -220,42 +221,38 @@ class Session:
         return [*lines, f"saved in {self.output}; try: zero2ir search {self.output} 'your query'"]
 
     def closing_text(self) -> list[str]:
-        """What is said at the end: what was judged, what deserves a second look, and how to go on."""
-        lines = [f"second look: “{one.query}”, {one.doc_id}: {one.reason}" for one in self.doubts()]
+        """Returns the closing summary: suspicious judgments, self-agreement, where the answers are, what was saved."""
+        lines = [f"suspicious judgment: “{one.query}”, {one.doc_id}: {one.reason}" for one in self.doubts()]
         if agreement := agreement_text(self_agreement(self.annotations.rows)):
             lines.append(f"agreement with yourself: {agreement}")
         if self.annotations.rows:
-            on = (
-                "the same command, with a larger --budget or more queries,"
-                if self.labelling.stopped
-                else "the same command"
-            )
-            lines.append(f"your answers stand in {self.annotations.path}; {on} goes on from there")
+            how = "a larger --budget or more queries" if self.labelling.stopped else "the same command"
+            lines.append(f"your answers are in {self.annotations.path}; continue with {how}")
         if self._saved == len(self.annotations.rows):
-            return [*lines, f"the searcher in {self.output} knows all of them"]
+            return [*lines, f"the program in {self.output} is trained on all of them"]
         if self.labelling.judgments() and self.output is not None:
             return [*lines, *self.save()]
-        return [*lines, "no searcher saved: " + ("nothing is judged" if self.output else "add --output my-searcher")]
+        return [*lines, "no program saved: " + ("no judgments" if self.output else "add --output my-program")]
 
 
 def import_judgments(
     collection: Collection, imported: Path | None, labelling: Labelling
 ) -> Iterator[tuple[list[JudgedDocument], str]]:
-    """What is judged elsewhere, with the name of where: in the folder's qrels, and in a file.
+    """Yields judgments made elsewhere and the name of their source: the folder's qrels, then the imported file.
 
-    A query that has the text of a candidate gets its id.
+    A query with the text of a candidate query gets the candidate's id.
 
     Args:
-        collection: the folder.
-        imported: JSON Lines (*.jsonl), or qrels of queries that the folder or the candidates know.
-        labelling: knows the candidates.
+        collection: the collection of the folder.
+        imported: JSON Lines (*.jsonl), or qrels whose queries are in the folder or among the candidates.
+        labelling: the labelling with the candidate queries.
 
     Raises:
-        InputError: a line cannot be read, or is of an unknown query or document.
+        InputError: a line is malformed, or names an unknown query or document.
     """
     texts = {query.query_id: query.text for query in collection.queries} | dict(labelling.queries)
     ids = {normalised(text): query_id for query_id, text in labelling.queries}
-    found = [
+    sources = [
         (
             [
                 JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance)
@@ -265,40 +262,40 @@ def import_judgments(
         )
     ]
     if imported is not None:
-        found.append(
+        sources.append(
             (read_jsonl(imported) if imported.suffix == ".jsonl" else read_qrels(imported, texts), imported.name)
         )
-    for rows, source in found:
+    for rows, source in sources:
         for row in rows:
             if row.doc_id not in labelling.inputs.corpus.number_of:
-                raise InputError(f"{source}: no document has the id {row.doc_id!r}; correct it or remove the line")
+                raise InputError(f"{source}: unknown document id {row.doc_id!r}; correct it or remove the line")
         yield [row._replace(query_id=ids.get(normalised(row.query), row.query_id)) for row in rows], source
 
 
 def check_output(output: Path | None) -> None:
-    """Stops before anything that is no searcher would be replaced.
+    """Checks that saving would not overwrite anything but a program.
 
     Raises:
-        InputError: there is something else under that name.
+        InputError: ``output`` exists and is not a program.
     """
     if output is not None and output.exists() and not (output / PROGRAM_FILE).is_file():
-        raise InputError(f"{output}: exists, and is no searcher; give another name with --output")
+        raise InputError(f"{output}: exists and is not a program; give another folder with --output")
 
 
 def load_saved_program(output: Path) -> "Program | None":
-    """The searcher that stands in a folder; None where there is none."""
+    """Loads the program in a folder; returns None if the folder does not exist."""
     from zero2ir.program.program import load_program
 
     return load_program(output) if output.exists() else None
 
 
 def program_changes(before: "Program", after: "Program", queries: Sequence[str]) -> list[str]:
-    """What a new searcher does differently from the saved one, in lines.
+    """Describes how a new program differs from the saved one, in lines.
 
     Args:
-        before: the saved one.
-        after: the new one.
-        queries: at least one, to compare them by.
+        before: the saved program.
+        after: the new program.
+        queries: at least one query to compare them on.
     """
     old, new = (_first_ten(program, queries) for program in (before, after))
     moved = float(np.mean([len(set(now) - set(then)) / max(1, len(now)) for then, now in zip(old, new, strict=True)]))
@@ -308,10 +305,10 @@ def program_changes(before: "Program", after: "Program", queries: Sequence[str])
         if then[:1] != now[:1]
     ]
     lines = [
-        f"since it was saved: {before.about.get('labels', 0)} → {after.about.get('labels', 0)} judged documents used, "
+        f"since the last save: {before.about.get('labels', 0)} → {after.about.get('labels', 0)} judged documents used, "
         f"{before.about.get('chosen')} → {after.about.get('chosen')}",
-        f"of the first ten documents of {len(queries)} queries {moved:.1%} are new; "
-        f"{len(first)} queries have another first document",
+        f"{moved:.1%} of the first ten documents of {len(queries)} queries are new; "
+        f"{len(first)} queries have a new first document",
     ]
     return [*lines, *(f"  “{query}”: {then} → {now}" for query, then, now in first[:3])]
 
@@ -322,26 +319,26 @@ def _first_ten(program: "Program", queries: Sequence[str]) -> list[list[str]]:
 
 
 def batch_effect_text(effect: BatchEffect, measure: str) -> str:
-    """What the last refit changed, in words."""
+    """Describes the effect of the last refit."""
     return (
-        f"the last batch moved {effect.changed_share:.0%} of the first ten documents; {measure}, cross-validated: "
-        f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all that are judged now"
+        f"the last batch changed {effect.changed_share:.0%} of the first ten documents; {measure}, cross-validated: "
+        f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all judged queries"
     )
 
 
 def progress_text(progress: Progress) -> str:
-    """How far it is, in words."""
+    """Describes the progress."""
     done = (
-        f"{progress.documents} documents of {progress.queries} queries judged; {progress.budget} queries are the budget"
+        f"{progress.documents} documents of {progress.queries} queries judged; the budget is {progress.budget} queries"
     )
-    return f"{done}; {progress.batch} more answers until the model is fitted again" if progress.batch else done
+    return f"{done}; {progress.batch} more answers until the next fit" if progress.batch else done
 
 
 def agreement_text(agreement: Agreement | None) -> str | None:
-    """How well annotators agree with themselves, in words; None where nothing was judged twice."""
+    """Describes the annotators' self-agreement; None without repeated items."""
     if agreement is None:
         return None
     kappa, low, high, n = agreement.kappa
-    stated = "undefined (one grade only)" if np.isnan(kappa) else f"{kappa:.2f}"
+    value = "undefined (one grade only)" if np.isnan(kappa) else f"{kappa:.2f}"
     interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{n} judged twice: {agreement.equal:.0%} equal, Cohen's kappa {stated}{interval}"
+    return f"{n} judged twice: {agreement.equal:.0%} equal, Cohen's kappa {value}{interval}"

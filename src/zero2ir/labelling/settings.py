@@ -1,30 +1,31 @@
-"""How a labelling goes on."""
+"""Settings of a labelling."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from zero2ir.io.settings import Settings
 
 Pooling = Literal["round-robin", "reciprocal-rank"]
 
 
-class LabellingSettings(BaseModel):
-    """The cost, the batches, and when to stop.
+class LabellingSettings(Settings):
+    """Budget, batch sizes and stopping rule.
 
     Attributes:
-        budget: queries to judge, those judged before among them.
-        batches: how many queries are chosen at once, the first time, the second, ...; the last number holds on. The
-            model is fitted again after each batch.
-        depth: documents to judge for each query.
-        pooling: how the committee's rankings become one list of documents to judge.
-        candidates: queries that may be chosen; of a longer log so many are drawn.
-        repeats: further items as a share of a batch, which were judged before and are shown again.
-        patience: batches in a row that change nothing before it stops; 0 is for ever.
-        min_queries: judged queries before it may stop.
-        max_changed_share: the share of the candidate queries' first ten documents that counts as nothing when it moves.
-        max_gain_change: the change of the cross-validated gain that counts as nothing, in units of the measure.
+        budget: number of queries to judge, including those judged before.
+        batches: number of queries in the first batch, the second, ...; the last number repeats. The model is refitted
+            after each batch.
+        depth: number of documents to judge per query.
+        pooling: how the committee's rankings are merged into the documents to judge.
+        candidates: maximum number of candidate queries; a longer log is sampled.
+        repeats: number of already judged items shown again, as a share of a batch.
+        patience: stop after this many consecutive batches without a change; 0 never stops early.
+        min_queries: minimum number of judged queries before an early stop.
+        max_changed_share: share of the candidate queries' first ten documents that may change in a batch "without a
+            change".
+        max_gain_change: change of the cross-validated gain allowed in such a batch, in units of the measure.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: Annotated[int, Field(ge=1)] = 10
     batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 1, 3, 5)
@@ -38,5 +39,5 @@ class LabellingSettings(BaseModel):
     max_gain_change: Annotated[float, Field(ge=0)] = 0.002
 
     def batch(self, number: int) -> int:
-        """How many queries the batch of this number, from 0, has."""
+        """Returns the number of queries in a batch; batches are numbered from 0."""
         return self.batches[min(number, len(self.batches) - 1)]

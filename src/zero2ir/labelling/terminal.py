@@ -1,4 +1,4 @@
-"""Judging in the terminal: one key an answer."""
+"""Labelling in the terminal: one key per answer."""
 
 import os
 import re
@@ -16,25 +16,25 @@ from zero2ir.errors import InputError
 from zero2ir.labelling.session import GRADE_NAMES, Session, View
 
 KEYS = "  ".join([*(f"{grade} {name}" for grade, name in GRADE_NAMES.items()), "s skip", "u undo", "q quit"])
-MORE = "m the whole document"
-AROUND = 16  # lines of the screen that are not the document's
+MORE = "m whole document"
+AROUND = 16  # screen lines not used by the document
 CTRL_D = "\x04"
-# What a key sends that is no letter, an arrow or F9: several bytes, digits among them.
+# Escape sequences of non-letter keys, e.g. arrows or F9: several bytes, some of them digits.
 ESCAPE = re.compile(r"\x1b(?:[\[O][0-?]*[ -/]*[@-~]|.)?", re.DOTALL)
 
 
 def require_terminal() -> None:
-    """Stops where nobody can press a key.
+    """Checks that the program runs in a terminal.
 
     Raises:
-        InputError: standard input or output is no terminal.
+        InputError: standard input or output is not a terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise InputError("no terminal to ask in: standard input or output is none; use a terminal, or --web")
+        raise InputError("standard input or output is not a terminal; use a terminal, or --web")
 
 
 def label_in_terminal(session: Session) -> None:
-    """Asks until nothing is left or the person quits, and shows doubtful answers once more."""
+    """Labels in the terminal until the labelling stops or the person quits, then reviews suspicious judgments."""
     console = Console()
     with pressed_keys() as keys, suppress(KeyboardInterrupt):
         run_in_terminal(session, console, keys)
@@ -43,12 +43,12 @@ def label_in_terminal(session: Session) -> None:
 
 
 def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> None:
-    """Shows what is asked and takes answers, until nothing is asked any more or the person quits.
+    """Shows items and takes answers until the labelling stops or the person quits.
 
     Args:
-        session: what is asked.
-        console: where it is shown.
-        keys: what is pressed.
+        session: the session.
+        console: the console to draw on.
+        keys: the pressed keys.
     """
     view, whole = _fitted(session, console), False
     while view.item is not None:
@@ -72,18 +72,18 @@ def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> 
 
 
 def _fitted(session: Session, console: Console) -> View:
-    """What is to be shown; the model may have to be fitted first, which takes a moment."""
+    """Returns the current view; fitting the model may take a moment."""
     with console.status("fitting the model"):
         return session.view()
 
 
 def screen(view: View, console: Console, whole: bool = False) -> RenderableType:
-    """One item as it is shown.
+    """Renders one item.
 
     Args:
-        view: with an item.
-        console: for its size.
-        whole: shows all of the document, however long.
+        view: a view with an item.
+        console: gives the size of the screen.
+        whole: whether to show the whole document, however long.
     """
     assert view.item is not None
     document = _text([*view.title, ("\n\n", False), *view.text] if view.title else view.text)
@@ -97,31 +97,31 @@ def screen(view: View, console: Console, whole: bool = False) -> RenderableType:
         Rule(),
         Text.assemble(("Query  ", "dim"), (printable(view.item.query), "bold")),
         Panel(Text("\n").join(lines[:room] if cut else lines), title=title, title_align="left"),
-        Text("the model ranks now", style="dim"),
+        Text("current ranking", style="dim"),
         *(_ranked(place, view, console.width) for place in range(len(view.ranking))),
     ]
     parts += [Text(line, style="dim") for line in (view.effect, view.agreement) if line]
     if view.doubts:
-        parts.append(Text(f"{len(view.doubts)} judgments deserve a second look; they are listed at the end", "yellow"))
+        parts.append(Text(f"{len(view.doubts)} suspicious judgments; they are listed at the end", "yellow"))
     return Group(*parts, Text(f"{KEYS}  {MORE}" if cut else KEYS, style="reverse"))
 
 
 def _ranked(place: int, view: View, width: int) -> Text:
-    found = view.ranking[place]
-    grade = " " if found.grade is None else str(found.grade)
-    line = Text(f" {place + 1}. [{grade}] {printable(found.doc_id)}  ")
-    line.append(printable(found.snippet), style="dim")
+    document = view.ranking[place]
+    grade = " " if document.grade is None else str(document.grade)
+    line = Text(f" {place + 1}. [{grade}] {printable(document.doc_id)}  ")
+    line.append(printable(document.snippet), style="dim")
     line.truncate(width, overflow="ellipsis")
     return line
 
 
 def _text(segments: Sequence[Segment]) -> Text:
-    """Plain text, the marked pieces emphasised: nothing in a document is markup or a control sequence."""
+    """Renders segments as plain text with highlights; markup and control sequences in documents have no effect."""
     return Text.assemble(*((printable(piece), "bold black on yellow" if mark else "") for piece, mark in segments))
 
 
 def review_suspicious_judgments(session: Session, console: Console, keys: Iterator[str]) -> None:
-    """Offers each doubtful judgment once more; nothing changes without a key."""
+    """Shows each suspicious judgment for regrading; nothing changes without a key."""
     for number, doubt in enumerate(doubts := session.doubts(), start=1):
         document = session.document(doubt.doc_id)
         console.clear()
@@ -131,7 +131,7 @@ def review_suspicious_judgments(session: Session, console: Console, keys: Iterat
             Panel(
                 _text(highlight(document.content, doubt.query)), title=Text(printable(doubt.doc_id)), title_align="left"
             ),
-            Text(f"It is graded {doubt.grade}.  0, 1 or 2 grades it once more  s leaves it  q quits", style="reverse"),
+            Text(f"It is graded {doubt.grade}.  0, 1 or 2 regrades it  s keeps it  q quits", style="reverse"),
         )
         key = next((key for key in keys if key in ("0", "1", "2", "s", "q", CTRL_D)), "q")
         if key in ("q", CTRL_D):
@@ -142,7 +142,7 @@ def review_suspicious_judgments(session: Session, console: Console, keys: Iterat
 
 @contextmanager
 def pressed_keys() -> Iterator[Iterator[str]]:
-    """The keys that are pressed, each at once and without an echo."""
+    """Yields the pressed keys one at a time, unbuffered and without echo."""
     import termios
     import tty
 
@@ -161,5 +161,5 @@ def _keys(number: int) -> Iterator[str]:
 
 
 def letters(pressed: bytes) -> str:
-    """The letters and digits among what keys sent; what one key sends arrives at once."""
+    """Drops escape sequences from raw key input; the bytes of one key arrive together."""
     return ESCAPE.sub("", pressed.decode("ascii", "replace"))

@@ -1,4 +1,4 @@
-"""Judging in a browser: a page that only this machine, and only who was given its address, can see."""
+"""Labelling in a browser: a local page protected by a token in its address."""
 
 import secrets
 import socket
@@ -36,7 +36,7 @@ HEADERS = {
 
 
 class PageRequest(BaseModel):
-    """What the page sends: ``answer_count`` is how many stood when it was drawn, so that nothing is answered twice."""
+    """A request of the page; ``answer_count`` is the number of answers that it shows; guards against double answers."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,13 +44,13 @@ class PageRequest(BaseModel):
 
 
 class GradeRequest(PageRequest):
-    """An answer; no grade for a skipped item."""
+    """An answer; ``grade`` is null for a skipped item."""
 
     grade: Literal[0, 1, 2] | None
 
 
 class RegradeRequest(PageRequest):
-    """A second judgment of a pair that is judged."""
+    """A second judgment of a judged pair."""
 
     query_id: str
     doc_id: str
@@ -58,11 +58,11 @@ class RegradeRequest(PageRequest):
 
 
 def serve_labelling(session: Session, bound: socket.socket) -> None:
-    """Serves the page until Ctrl-C, and prints its address first."""
+    """Prints the page's address and serves the page until Ctrl-C."""
     import uvicorn
 
     token, port = secrets.token_urlsafe(), bound.getsockname()[1]
-    print(f"open http://{HOST}:{port}/?token={token} in a browser; Ctrl-C here ends it", flush=True)
+    print(f"open http://{HOST}:{port}/?token={token} in a browser; Ctrl-C here stops it", flush=True)
     config = uvicorn.Config(labelling_application(session, port, token), log_level="warning", access_log=False)
     try:
         uvicorn.Server(config).run(sockets=[bound])
@@ -71,15 +71,15 @@ def serve_labelling(session: Session, bound: socket.socket) -> None:
 
 
 def labelling_application(session: Session, port: int, token: str) -> FastAPI:
-    """The page and what it asks for.
+    """Builds the application that serves the labelling page and its requests.
 
-    Whoever has ``token`` gets a cookie; nothing is answered without it. What changes anything needs the page's own
-    secret in a header as well, which no other site can read or send, and comes from the page's own origin.
+    A request with ``token`` gets a cookie; every other request needs that cookie. Requests that change anything must
+    also come from the page's origin and carry the page's secret in a header, which no other site can read or send.
 
     Args:
-        session: what is asked.
-        port: that it is served on.
-        token: in the address that is printed.
+        session: the session.
+        port: the port that the page is served on.
+        token: the secret in the printed address.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     lock, page_secret, cookie = Lock(), secrets.token_urlsafe(), f"zero2ir_{port}"
@@ -87,17 +87,17 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
 
     def refused(request: Request) -> str | None:
         if f"http://{request.headers.get('host', '')}" not in origins:
-            return "this page is served to this machine alone"  # another name for 127.0.0.1: DNS rebinding
+            return "this page is only served to this machine"  # another name for 127.0.0.1: DNS rebinding
         if not equal_secrets(request.cookies.get(cookie, ""), token):
-            return "open the address that the terminal shows: it carries the key to this page"
+            return "open the address that the terminal shows; it contains the access token"
         if request.method == "GET":
             return None
         if request.headers.get("origin") != f"http://{request.headers['host']}":
-            return "asked from another site"
+            return "request from another site refused"
         return (
             None
             if equal_secrets(request.headers.get(TOKEN_HEADER, ""), page_secret)
-            else "this page is old; load it again"
+            else "this page is out of date; reload it"
         )
 
     @app.middleware("http")
@@ -115,7 +115,7 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
         return response
 
     @app.exception_handler(InputError)
-    async def said(request: Request, error: InputError) -> JSONResponse:
+    async def input_error(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=409)
 
     def changed(change: Callable[[], None]) -> dict[str, Any]:
@@ -140,16 +140,18 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
         return changed(lambda: None)
 
     @app.post("/answer")
-    def answer(given: GradeRequest) -> dict[str, Any]:
-        return changed(lambda: session.answer(given.grade, given.answer_count))
+    def answer(request: GradeRequest) -> dict[str, Any]:
+        return changed(lambda: session.answer(request.grade, request.answer_count))
 
     @app.post("/undo")
-    def undo(given: PageRequest) -> dict[str, Any]:
-        return changed(lambda: session.undo(given.answer_count))
+    def undo(request: PageRequest) -> dict[str, Any]:
+        return changed(lambda: session.undo(request.answer_count))
 
     @app.post("/again")
-    def again(given: RegradeRequest) -> dict[str, Any]:
-        return changed(lambda: session.judge_again(given.query_id, given.doc_id, given.grade, given.answer_count))
+    def again(request: RegradeRequest) -> dict[str, Any]:
+        return changed(
+            lambda: session.judge_again(request.query_id, request.doc_id, request.grade, request.answer_count)
+        )
 
     @app.post("/save")
     def save() -> dict[str, Any]:
@@ -168,7 +170,7 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
 
 
 def view_json(view: View) -> dict[str, Any]:
-    """What the page draws; texts are texts, and the page sets them as such."""
+    """Returns the view as JSON for the page; texts stay plain text, the page inserts them as text nodes."""
     return asdict(view) | {"item": None if view.item is None else view.item._asdict()}
 
 

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zero2ir.io.settings import Settings
 
 
-class LMSettings(BaseModel):
+class LMSettings(Settings):
     """Settings of a language model; the defaults are the embedded SmolLM2 with its packaged weights.
 
     Attributes:
@@ -31,8 +33,6 @@ class LMSettings(BaseModel):
         retries: how often a request is repeated after a transport error, with exponential back-off.
         timeout: timeout of a request, in seconds.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     provider: Literal["embedded", "litellm", "none"] = "embedded"

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sentences import split_query_sentences
 from zero2ir.encoders.training import FitSettings
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import weighted_examples
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter
@@ -17,7 +18,7 @@ from zero2ir.models.translated import TranslationFields, parallel_demonstrations
 from zero2ir.models.vector_index import Precision
 
 
-class AlignmentSettings(BaseModel):
+class AlignmentSettings(Settings):
     """How two spaces are aligned.
 
     Attributes:
@@ -30,8 +31,6 @@ class AlignmentSettings(BaseModel):
         demonstrations: parallel pairs that the language model is shown.
         max_tokens: a translated sentence's length.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["procrustes", "ridge"] = "procrustes"
     penalty: Annotated[float, Field(gt=0)] = 1.0

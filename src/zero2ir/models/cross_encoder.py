@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
@@ -14,6 +14,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Reranker, read_state, split_scores, stored_settings, write_state
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 WEIGHTS_FOLDER = "weights"
 
 
-class CrossEncoderSettings(BaseModel):
+class CrossEncoderSettings(Settings):
     """How a cross-encoder learns: its stated budget.
 
     Attributes:
@@ -35,8 +36,6 @@ class CrossEncoderSettings(BaseModel):
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         max_pairs: the most (query, text) pairs that all epochs may take together; further ones are left out.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     loss: Literal["lambda", "listnet", "ranknet"] = "lambda"
     candidates: Annotated[int, Field(ge=2)] = 8

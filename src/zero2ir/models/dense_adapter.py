@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.examples import Example
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Initialization
 from zero2ir.models.vector_index import Vectors
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-class AdapterSettings(BaseModel):
+class AdapterSettings(Settings):
     """How an adapter learns.
 
     Attributes:
@@ -24,8 +25,6 @@ class AdapterSettings(BaseModel):
         penalty: weight of the map's squared norm, which keeps it near "change nothing".
         scale: inverse temperature of the softmax over cosines.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: Annotated[int, Field(ge=1)] = 60
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

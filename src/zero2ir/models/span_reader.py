@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
 from zero2ir.data.answer_words import parse_text
@@ -19,6 +19,7 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Reader, read_state, weighted_examples, write_state
 from zero2ir.models.lexical_reader import LexicalReader, best_span
 
@@ -28,7 +29,7 @@ FOLDS = 5
 HEAD_FILE = "head.safetensors"
 
 
-class SpanReaderSettings(BaseModel):
+class SpanReaderSettings(Settings):
     """How a span head learns.
 
     Attributes:
@@ -37,8 +38,6 @@ class SpanReaderSettings(BaseModel):
             0.283 without a head.
         negatives: texts without the answer beside each text that holds it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dimension: Annotated[int, Field(ge=1)] = 16
     penalty: Annotated[float, Field(gt=0)] = 3.0

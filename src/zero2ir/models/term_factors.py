@@ -4,23 +4,22 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.examples import Example
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Initialization
 from zero2ir.models.dense_adapter import other_positives
 
 
-class TermFactorSettings(BaseModel):
+class TermFactorSettings(Settings):
     """How the factors learn.
 
     Attributes:
         penalty: weight of the squared distance of all factors from 1, which is "change nothing".
         scale: inverse temperature of the softmax over scores.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     penalty: Annotated[float, Field(gt=0)] = 0.1
     scale: Annotated[float, Field(gt=0)] = 0.3

@@ -1,1 +1,1 @@
-"""What happens once people use a program: serving, feedback, monitoring, trials."""
+"""Programs in use: serving, feedback, monitoring, trials."""

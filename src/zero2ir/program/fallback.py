@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from threading import Lock, Semaphore, Thread
 from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from zero2ir.io.settings import Settings
 from zero2ir.lm.limits import Limits, lm_limits
 
 Reason = Literal["error", "time-out", "circuit open", "busy", "unsure"]
@@ -17,7 +18,7 @@ Result = TypeVar("Result")
 Clock = Callable[[], float]
 
 
-class FallbackSettings(BaseModel):
+class FallbackSettings(Settings):
     """When the next program of a chain is asked.
 
     Attributes:
@@ -32,8 +33,6 @@ class FallbackSettings(BaseModel):
             compares none.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     deadline: Annotated[float, Field(gt=0)] = 2.0
     deadline_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     max_failures: Annotated[int, Field(ge=1)] = 5
@@ -43,7 +42,7 @@ class FallbackSettings(BaseModel):
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-class AnsweringSettings(BaseModel):
+class AnsweringSettings(Settings):
     """How a program answers people.
 
     Attributes:
@@ -51,8 +50,6 @@ class AnsweringSettings(BaseModel):
         max_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
         fallback: when a simpler program answers.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     risk: Annotated[float, Field(ge=0, le=1)] | None = None
     max_risk: Annotated[float, Field(ge=0, le=1)] | None = None

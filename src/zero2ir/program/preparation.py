@@ -8,8 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict
-
 from zero2ir.data.auxiliary import AuxiliaryCollection
 from zero2ir.data.inputs import (
     CandidatesByQuery,
@@ -28,6 +26,7 @@ from zero2ir.encoders.making import MakingSettings, make_encoder, source_role
 from zero2ir.encoders.settings import EncoderSettings, check_available
 from zero2ir.errors import InputError
 from zero2ir.io import paths
+from zero2ir.io.settings import Settings
 from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.strategies.base import TrainingInputs
@@ -47,7 +46,7 @@ class PretrainingSettings(MakingSettings):
     synthetic: SyntheticSettings = SyntheticSettings()
 
 
-class TaskSettings(BaseModel):
+class TaskSettings(Settings):
     """What a task's judgments are, and what it measures.
 
     Attributes:
@@ -56,8 +55,6 @@ class TaskSettings(BaseModel):
         ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
         pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     measures: tuple[str, ...]
@@ -70,7 +67,7 @@ class TaskSettings(BaseModel):
         return self.pairs is not None
 
 
-class PreparationSettings(BaseModel):
+class PreparationSettings(Settings):
     """All that decides about the preparation.
 
     Attributes:
@@ -80,8 +77,6 @@ class PreparationSettings(BaseModel):
         tuning: how to choose on few judgments.
         task: what the judgments are.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lm: LMSettings
     encoder: EncoderSettings

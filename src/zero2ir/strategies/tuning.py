@@ -20,17 +20,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.measures import Run, score_run
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import NO_DOCUMENT, Ranking
 
 SIGNIFICANCE = 0.05  # of the one-sided paired t-test
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(Settings):
     """How to choose on few judgments.
 
     Attributes:
@@ -41,8 +42,6 @@ class TuningSettings(BaseModel):
         negatives: hard negatives for each relevant judged document.
         negatives_from: they are drawn from BM25's ranks first to last.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     measure: str = "nDCG@100"
     prior_deviation: Annotated[float, Field(gt=0)] = 0.02

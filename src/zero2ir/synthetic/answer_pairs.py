@@ -1,4 +1,4 @@
-"""Passage retrieval from question-answer pairs: whoever gives them need not know the passages, so these are found."""
+"""Derives weak judgments from question-answer pairs by distant supervision: finds the passages with the answers."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.answers import AnswerIndex
 from zero2ir.data.judgments import draw_queries, judgments_within_budget
@@ -14,24 +14,23 @@ from zero2ir.data.records import Collection, DataIssue, Document, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 
-MIN_QUESTIONS = 2  # one query cannot be cross-validated
+MIN_QUESTIONS = 2  # cross-validation needs at least two queries
 SET_ASIDE = "question-answer pairs set aside"
 
 
-class PairSettings(BaseModel):
-    """How the passages of a question-answer pair are found.
+class PairSettings(Settings):
+    """How passages are found for question-answer pairs.
 
     Attributes:
-        positives: the most passages with an answer that count as relevant.
-        depth: they are among so many best of BM25.
-        min_score: they score at least so many times the best one of them: on xquad 98 % of those found are the right
-            one, 79 % with 0.
+        positives: maximum number of relevant passages per pair.
+        depth: relevant passages are among this many top passages of BM25.
+        min_score: minimum score of a relevant passage as a share of the best one's score. With 0.8, 98 % of the
+            passages found on xquad are correct; with 0, 79 %.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     positives: Annotated[int, Field(ge=1)] = 3
     depth: Annotated[int, Field(ge=1)] = 100
@@ -39,11 +38,11 @@ class PairSettings(BaseModel):
 
 
 class WeakJudgments(NamedTuple):
-    """What was found for some pairs.
+    """Weak judgments of question-answer pairs.
 
     Attributes:
         rows: the weak judgments of each usable pair.
-        skipped_questions: query id → why the pair is of no use.
+        skipped_questions: reason by query id for each unusable pair.
     """
 
     rows: list[list[JudgedDocument]]
@@ -51,15 +50,15 @@ class WeakJudgments(NamedTuple):
 
 
 class AnswerPassageFinder:
-    """Finds passages for question-answer pairs: weak judgments.
+    """Finds passages for question-answer pairs and grades them as weak judgments.
 
-    Passages that BM25 ranks high and that hold an answer, word by word as SQuAD compares them, count as relevant; those
-    that rank high without an answer, as not relevant. An answer in the title alone does not count: all passages of an
-    article have that.
+    Passages that BM25 ranks high and that contain an answer (compared word by word as in SQuAD) count as relevant;
+    highly ranked passages without an answer as not relevant. An answer in the title alone does not count, because all
+    passages of an article share the title.
 
     Args:
         documents: the passages.
-        settings: how many, from where.
+        settings: number and ranks of the passages.
 
     Source: distant supervision as in Chen et al. 2017, arXiv 1704.00051, section 4.2; negatives as in Karpukhin et al.
     2020, arXiv 2004.04906, section 3.2.
@@ -72,14 +71,14 @@ class AnswerPassageFinder:
         self._sparse = Sparse().index(Corpus(documents))
 
     def find(self, pairs: Sequence[Query], most: int) -> WeakJudgments:
-        """Weak judgments: at least one relevant document a pair, then those without an answer.
+        """Returns weak judgments: at least one relevant passage per pair, then passages without an answer.
 
         Args:
             pairs: questions with answers.
-            most: judgments a pair, at most.
+            most: maximum number of judgments per pair.
 
         Raises:
-            InputError: fewer than two pairs are of use.
+            InputError: fewer than two pairs are usable.
         """
         weak = WeakJudgments([], {})
         ranking = self._sparse.search([pair.text for pair in pairs], self.settings.depth)
@@ -88,10 +87,10 @@ class AnswerPassageFinder:
             ranked = {int(number): float(score) for number, score in zip(numbers, scores, strict=True)}
             ranked.pop(NO_DOCUMENT, None)
             if not with_answer:
-                weak.skipped_questions[pair.query_id] = "no passage holds an answer"
+                weak.skipped_questions[pair.query_id] = "no passage contains an answer"
             elif not with_answer & ranked.keys():
                 weak.skipped_questions[pair.query_id] = (
-                    f"none of BM25's first {self.settings.depth} passages holds an answer"
+                    f"none of BM25's first {self.settings.depth} passages contains an answer"
                 )
             else:
                 weak.rows.append(self._judged(pair, ranked, with_answer, most))
@@ -100,15 +99,15 @@ class AnswerPassageFinder:
                 f"{query_id}: {reason}" for query_id, reason in list(weak.skipped_questions.items())[:5]
             )
             raise InputError(
-                f"{len(weak.rows)} of {len(pairs)} question-answer pairs are of use, and {MIN_QUESTIONS} are needed; "
-                f"mend their answers, or give more ({reasons or 'no others were given'})"
+                f"only {len(weak.rows)} of {len(pairs)} question-answer pairs are usable, at least {MIN_QUESTIONS} are "
+                f"needed; correct their answers, or add pairs ({reasons or 'there are no other pairs'})"
             )
         return weak
 
     def _judged(self, pair: Query, ranked: dict[int, float], with_answer: set[int], most: int) -> list[JudgedDocument]:
-        holding = [number for number in ranked if number in with_answer]
-        least = self.settings.min_score * ranked[holding[0]]
-        relevant = [number for number in holding if ranked[number] >= least][: min(self.settings.positives, most)]
+        answering = [number for number in ranked if number in with_answer]
+        least = self.settings.min_score * ranked[answering[0]]
+        relevant = [number for number in answering if ranked[number] >= least][: min(self.settings.positives, most)]
         other = [number for number in ranked if number not in with_answer][: most - len(relevant)]
         return [
             JudgedDocument(
@@ -126,12 +125,12 @@ class AnswerPassageFinder:
 
 @dataclass(frozen=True)
 class PreparedCollection:
-    """A collection whose judgments are ready.
+    """A collection with judgments derived from its question-answer pairs.
 
     Attributes:
-        collection: test queries that had answers only have judgments, too.
-        draws: the judgments that training may see, by seed.
-        quality: what was found beside the collection's other flaws.
+        collection: the collection; test queries that only had answers now have judgments.
+        draws: the training judgments, by seed.
+        quality: data issues found in addition to those of the collection.
     """
 
     collection: Collection
@@ -142,12 +141,12 @@ class PreparedCollection:
 def prepare_answer_pairs(
     collection: Collection, budget: JudgmentBudget, settings: PairSettings, seeds: Sequence[int]
 ) -> PreparedCollection:
-    """Draws question-answer pairs and finds their passages, whatever the collection's own judgments say of them.
+    """Draws question-answer pairs and finds their passages; ignores judgments of these queries.
 
-    A query with answers that has no relevant document is tested by all passages that hold an answer.
+    A query with answers but without a relevant document is judged by the passages that contain an answer.
 
     Raises:
-        InputError: fewer queries with answers than the budget asks for, or too few of use.
+        InputError: there are fewer queries with answers than the budget needs, or too few usable ones.
     """
     finder = AnswerPassageFinder(collection.documents, settings)
     usable = {query.query_id for query in collection.queries if query.answers}
@@ -171,7 +170,7 @@ def prepare_answer_pairs(
 
 
 def answered_judgments(collection: Collection, index: AnswerIndex) -> list[Judgment]:
-    """For each query with answers and without a relevant document, every passage that holds an answer.
+    """Judges every passage with an answer as relevant, for each query with answers and without a relevant document.
 
     Source: how open-domain question answering counts hits, Karpukhin et al. 2020, arXiv 2004.04906, section 4.1.
     """

@@ -1,4 +1,4 @@
-"""The data card: what was written, what the filters made of it, and what it looks like."""
+"""Data card of the synthetic queries: counts, filters, lengths, overlap, cost and samples."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
 SAMPLES = 20
-SAMPLE_WORDS = 30  # of a passage
-BAR = 40  # signs
-LENGTHS = (1, 3, 5, 7, 9, 13, 17, 25, 41)  # the least of each bin, in words
+SAMPLE_WORDS = 30  # words shown of a passage
+BAR = 40  # characters of the longest bar
+LENGTHS = (1, 3, 5, 7, 9, 13, 17, 25, 41)  # lower bounds of the bins, in words
 PASSAGE_LENGTHS = (1, 10, 20, 40, 60, 80, 120, 200)
-ALIKE = (0.5, 0.3)  # similarities of trigrams
+ALIKE = (0.5, 0.3)  # thresholds of trigram similarity
 
 
 class Section(NamedTuple):
-    """One table of the card with what stands above it."""
+    """One table of the card with its title and caption."""
 
     title: str
     caption: str
@@ -41,40 +41,40 @@ def data_card(
     """Describes synthetic queries.
 
     Args:
-        rows: all that were written, at least one.
-        judgments: those that training may see.
-        settings: how they were written.
-        cost: by name, e.g. seconds and tokens.
-        seed: draws the samples.
+        rows: all written queries, at least one.
+        judgments: the training judgments.
+        settings: settings that the queries were written with.
+        cost: cost figures by name, e.g. seconds and tokens.
+        seed: seed of the samples.
     """
     accepted = [row for row in rows if not row.rejected]
     drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:SAMPLES])
     return [
-        Section("Styles", "Queries by style; accepted ones were rejected by no filter.", _styles(rows)),
+        Section("Styles", "Queries by style. Accepted: rejected by no filter.", _styles(rows)),
         Section(
             "Filters",
-            "Every filter is asked about every query. “Alone” is how many it objects to, “only” those that nobody else "
-            "objects to, “first” those that no filter above it has rejected already.",
+            "Every filter checks every query. “Alone” counts the queries that a filter rejects, “only” those that no "
+            "other filter rejects, “first” those that no earlier filter rejects.",
             _filters(rows, settings),
         ),
-        Section("Length", "Accepted queries by their words.", _histogram([row.query for row in accepted], LENGTHS)),
+        Section("Length", "Accepted queries by number of words.", _histogram([row.query for row in accepted], LENGTHS)),
         Section(
             "Passages",
-            "What the LM saw of the documents, by its words.",
+            "Passages shown to the LM, by number of words.",
             _histogram([row.passage for row in rows], PASSAGE_LENGTHS),
         ),
-        Section("Overlap", "Accepted queries beside the judgments' own.", _overlap(accepted, judgments)),
-        Section("Cost", "What writing took, filters and negatives included.", _cost(cost)),
+        Section("Overlap", "Accepted queries compared with the judged queries.", _overlap(accepted, judgments)),
+        Section("Cost", "Cost of writing, filters and negatives.", _cost(cost)),
         Section(
             "Samples",
-            f"{len(drawn)} queries, drawn at random. The texts come from documents and an LM, and promise nothing.",
+            f"{len(drawn)} random queries. The texts come from documents and an LM and are not checked.",
             _samples([rows[place] for place in drawn]),
         ),
     ]
 
 
 def write_card(card: Sequence[Section], seed: int, folder: Path) -> None:
-    """Writes ``card.md`` for people, and ``card.json`` for the report."""
+    """Writes ``card.md`` for people and ``card.json`` for the report."""
     with finished_file(folder / "card.md") as file:
         file.write(f"# Synthetic queries, seed {seed}\n")
         for section in card:
@@ -84,7 +84,7 @@ def write_card(card: Sequence[Section], seed: int, folder: Path) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """What ``write_card`` wrote, as {"seed", "sections"}; None where no queries were written."""
+    """Reads a card as {"seed", "sections"}; returns None if no queries were written."""
     path = folder / "card.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -123,7 +123,7 @@ def _filters(rows: Sequence[SyntheticQuery], settings: SyntheticSettings) -> Tab
 
 
 def _histogram(texts: Sequence[str], bins: Sequence[int]) -> Table:
-    """How many texts have how many words, with bars; the longest is of the fullest bin."""
+    """Counts texts by number of words, with bars relative to the fullest bin."""
     places = np.searchsorted(bins, [max(1, len(text.split())) for text in texts], side="right") - 1
     numbers = np.bincount(places, minlength=len(bins))
     names = [f"{low} to {high - 1}" for low, high in pairwise(bins)] + [f"{bins[-1]} and more"]
@@ -137,17 +137,17 @@ def _histogram(texts: Sequence[str], bins: Sequence[int]) -> Table:
 def _overlap(accepted: Sequence[SyntheticQuery], judgments: Sequence[JudgedDocument]) -> Table:
     judged = list(dict.fromkeys(row.query for row in judgments))
     queries = [row.query for row in accepted]
-    known = {words_of(query) for query in judged}
-    vocabulary = {word for query in known for word in query.split()}
+    judged_texts = {words_of(query) for query in judged}
+    vocabulary = {word for query in judged_texts for word in query.split()}
     words = {word for query in queries for word in words_of(query).split()}
     near = jaccard(trigrams(queries), trigrams(judged)).max(axis=1) if queries and judged else np.zeros(len(queries))
     rows = [
         ["judged queries", str(len(judged))],
-        ["the same as a judged query", str(sum(words_of(query) in known for query in queries))],
-        *([f"trigrams at least {least:.0%} alike", str(int((near >= least).sum()))] for least in ALIKE),
-        ["the most alike", f"{near.max(initial=0.0):.0%}"],
-        ["judged queries' words that occur", _share(len(vocabulary & words), len(vocabulary))],
-        ["words that no judged query has", _share(len(words - vocabulary), len(words))],
+        ["equal to a judged query", str(sum(words_of(query) in judged_texts for query in queries))],
+        *([f"trigram similarity at least {least:.0%}", str(int((near >= least).sum()))] for least in ALIKE),
+        ["highest trigram similarity", f"{near.max(initial=0.0):.0%}"],
+        ["words of judged queries that occur", _share(len(vocabulary & words), len(vocabulary))],
+        ["words that occur in no judged query", _share(len(words - vocabulary), len(words))],
     ]
     return Table(["Figure", "Value"], rows, labels=1)
 
@@ -180,5 +180,5 @@ def _share(part: int, whole: int) -> str:
 
 
 def _mean(values: Sequence[float], digits: int) -> str:
-    known = [value for value in values if not np.isnan(value)]
-    return f"{np.mean(known):.{digits}f}" if known else "–"
+    finite = [value for value in values if not np.isnan(value)]
+    return f"{np.mean(finite):.{digits}f}" if finite else "–"

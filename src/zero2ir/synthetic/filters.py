@@ -1,4 +1,4 @@
-"""Filters that decide which synthetic queries may be used; each is asked about every query, so each can be measured."""
+"""Filters for synthetic queries; every filter checks every query, so that each filter can be measured."""
 
 import re
 import unicodedata
@@ -13,28 +13,27 @@ import numpy as np
 from zero2ir.data.judgments import normalised
 from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
-MIN_COPIED_WORDS = 4  # words; fewer in a row are no sign of copying from the prompt
+MIN_COPIED_WORDS = 4  # shorter runs of common words are not counted as copied from the prompt
 MIN_SCRIPT_AGREEMENT = 0.5
-FILTER_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # no space parts the first
-SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK"}  # those that are written side by side
+FILTER_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # CJK has no spaces
+SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK"}  # scripts that are mixed in one text
 SIMILARITY_CHUNK = 512
 
 
 @dataclass(frozen=True)
 class FilterInputs:
-    """Queries, and what is known about each; one row a query.
+    """Synthetic queries with the data that the filters need; one row per query.
 
     Attributes:
         queries: n texts.
-        passages: n texts, what the LM saw of their documents.
-        contents: n texts, their whole documents.
-        styles: n names.
-        round_trip_ranks: (n,) the rank at which each finds its own document, 0 where it does not.
-        log_likelihoods: (n,) mean log-probability of its tokens, NaN where unknown.
-        grades: (n,) how well its document answers it, 0 to 1, NaN where unknown.
-        known_queries: queries that must not come again: the prompts' and the judgments', which a small LM likes to
-            copy.
-        prompt_texts: the demonstrations' documents.
+        passages: n texts, the passages shown to the LM.
+        contents: n texts, the whole documents.
+        styles: n style names.
+        round_trip_ranks: (n,) rank of each query's own document, 0 if it is not retrieved.
+        log_likelihoods: (n,) mean log-probability of the query's tokens, NaN if unknown.
+        grades: (n,) the LM's grade of the document for the query, 0 to 1, NaN if unknown.
+        known_queries: queries of the prompts and judgments, which must not be repeated; small LMs tend to copy them.
+        prompt_texts: documents of the demonstrations.
     """
 
     queries: Sequence[str]
@@ -49,47 +48,47 @@ class FilterInputs:
 
 
 def objections(written: FilterInputs, settings: SyntheticSettings) -> list[list[str]]:
-    """The filters that object to each query, in the order of the settings; none where it may be used."""
+    """Returns the names of the filters that reject each query, in the order of the settings."""
     tables = {name: FILTERS[name](written, settings) for name in settings.filters}
     return [[name for name, table in tables.items() if table[row]] for row in range(len(written.queries))]
 
 
 def empty(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """The LM gave no usable answer."""
+    """Rejects unusable answers of the LM."""
     return np.array([not normalised(query) for query in written.queries], dtype=bool)
 
 
 def too_short(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """Fewer words than asked for."""
+    """Rejects queries with fewer words than the minimum."""
     return np.array([_length(query) < settings.words[0] for query in written.queries], dtype=bool)
 
 
 def too_long(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """More words than allowed."""
+    """Rejects queries with more words than the maximum."""
     return np.array([_length(query) > settings.words[1] for query in written.queries], dtype=bool)
 
 
 def copied(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """As good as a query of the prompts or the judgments, one with more around it, or words of a demonstration."""
+    """Rejects copies of a query of the prompts or judgments, also inside a longer query, and of demonstration texts."""
     known = list(dict.fromkeys(words_of(query) for query in written.known_queries))
-    shown = [words_of(text) for text in written.prompt_texts]
-    return np.array([_is_copied(words_of(query), known, shown) for query in written.queries], dtype=bool) | (
+    prompt_texts = [words_of(text) for text in written.prompt_texts]
+    return np.array([_is_copied(words_of(query), known, prompt_texts) for query in written.queries], dtype=bool) | (
         _nearest(written.queries, known) >= settings.near_duplicate
     )
 
 
 def duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """The same as an earlier query but for case, white space and punctuation at its ends."""
-    seen: set[str] = {""}  # an empty one is not the fault of the others
+    """Rejects repetitions of an earlier query, ignoring case, white space and punctuation at its ends."""
+    earlier: set[str] = {""}  # empty queries are not duplicates of each other
     result = []
     for text in map(normalised, written.queries):
-        result.append(bool(text) and text in seen)
-        seen.add(text)
+        result.append(bool(text) and text in earlier)
+        earlier.add(text)
     return np.array(result, dtype=bool)
 
 
 def near_duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """Almost the same as an earlier query that is no near duplicate itself."""
+    """Rejects near-duplicates of an earlier query that is not rejected itself."""
     dropped = np.zeros(len(written.queries), dtype=bool)
     grams = trigrams(written.queries or [""])
     for start in range(0, len(dropped), SIMILARITY_CHUNK):
@@ -100,25 +99,25 @@ def near_duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.nda
 
 
 def substring(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """Copied out of the document, word by word."""
+    """Rejects queries that are copied word by word from the document."""
     pairs = zip(written.queries, written.contents, strict=True)
     return np.array([_within(words_of(query), words_of(content)) for query, content in pairs], dtype=bool)
 
 
 def language(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """In another script than what the LM saw, or mostly signs where that is mostly letters."""
+    """Rejects queries in another script than the passage, or with a much smaller share of letters."""
     pairs = zip(written.queries, written.passages, strict=True)
     return np.array([bool(query) and not _agrees(query, passage) for query, passage in pairs], dtype=bool)
 
 
 def round_trip(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """BM25 does not find the document by the query; Promptagator, arXiv 2209.11755, section 3.1."""
+    """Rejects queries for which BM25 does not retrieve the document; Promptagator, arXiv 2209.11755, section 3.1."""
     ranks = np.asarray(written.round_trip_ranks)
     return (ranks == 0) | (ranks > settings.round_trip)
 
 
 def likelihood(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """Not among the likeliest of its style; InPars, arXiv 2202.05144, section 3."""
+    """Rejects all but the most likely queries of each style; InPars, arXiv 2202.05144, section 3."""
     kept = np.zeros(len(written.queries), dtype=bool)
     styles = np.array(written.styles, dtype=object)
     for style in dict.fromkeys(written.styles):
@@ -129,8 +128,8 @@ def likelihood(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray
 
 
 def grade(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
-    """The LM does not think that the document answers the query."""
-    return ~(written.grades >= settings.grade)  # NaN is no grade
+    """Rejects queries that the document does not answer according to the LM."""
+    return ~(written.grades >= settings.grade)  # rejects NaN, too
 
 
 FILTERS: Mapping[FilterName, Callable[[FilterInputs, SyntheticSettings], np.ndarray]] = {
@@ -149,12 +148,12 @@ FILTERS: Mapping[FilterName, Callable[[FilterInputs, SyntheticSettings], np.ndar
 
 
 def words_of(text: str) -> str:
-    """The text's words in lower case, with one space between them: no signs, no compatibility forms."""
+    """Returns the text's words in lower case (NFKC), separated by single spaces, without punctuation."""
     return " ".join(FILTER_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def trigrams(texts: Sequence[str]) -> Any:
-    """(n_texts, n_features) sparse, 1 for each run of three characters within the texts' words."""
+    """Returns (n_texts, n_features) sparse binary character trigrams within the texts' words."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashed = HashingVectorizer(
@@ -164,7 +163,7 @@ def trigrams(texts: Sequence[str]) -> Any:
 
 
 def jaccard(one: Any, other: Any) -> np.ndarray:
-    """(n, m) Jaccard similarity of each row of ``one``, (n, n_features) of 0 and 1, and each of ``other``."""
+    """Returns (n, m) Jaccard similarities of the rows of ``one`` and ``other``, (n, n_features) of 0 and 1."""
     common = np.asarray((one @ other.T).todense())
     sizes = [np.asarray(rows.sum(axis=1)).ravel() for rows in (one, other)]
     union = sizes[0][:, None] + sizes[1][None] - common
@@ -172,30 +171,30 @@ def jaccard(one: Any, other: Any) -> np.ndarray:
 
 
 def _nearest(queries: Sequence[str], known: Sequence[str]) -> np.ndarray:
-    """(n_queries,) the similarity of each query's trigrams to those of the most similar known one."""
+    """Returns (n_queries,) the trigram similarity of each query to the most similar known one."""
     if not queries or not known:
         return np.zeros(len(queries))
     return jaccard(trigrams(queries), trigrams(known)).max(axis=1)
 
 
 def _length(text: str) -> int:
-    """In words."""
+    """Returns the number of words."""
     return len(words_of(text).split())
 
 
-def _is_copied(query: str, known: Sequence[str], shown: Sequence[str]) -> bool:
+def _is_copied(query: str, known: Sequence[str], prompt_texts: Sequence[str]) -> bool:
     if any(query == one or (_length(one) >= MIN_COPIED_WORDS and _within(one, query)) for one in known):
         return bool(query)
-    return _length(query) >= MIN_COPIED_WORDS and any(_within(query, text) for text in shown)
+    return _length(query) >= MIN_COPIED_WORDS and any(_within(query, text) for text in prompt_texts)
 
 
 def _within(part: str, whole: str) -> bool:
-    """Whether the words of one text stand in the other, side by side."""
+    """Returns whether one text occurs in the other as a sequence of whole words."""
     return bool(part) and f" {part} " in f" {whole} "
 
 
 def _agrees(query: str, document: str) -> bool:
-    """Whether a query's letters are of the document's scripts, and its share of letters not much lower."""
+    """Returns whether the query uses the document's scripts and has no much smaller share of letters."""
     (share, scripts), (usual, expected) = _profile(query), _profile(document)
     if not expected:
         return True
@@ -204,7 +203,7 @@ def _agrees(query: str, document: str) -> bool:
 
 
 def _profile(text: str) -> tuple[float, dict[str, float]]:
-    """The share of letters among all signs but white space, and each script's share of the letters."""
+    """Returns the share of letters among all characters except white space, and each script's share of the letters."""
     signs = [sign for sign in text if not sign.isspace()]
     scripts = Counter(_script(sign) for sign in signs if sign.isalpha())
     return scripts.total() / max(1, len(signs)), {name: n / scripts.total() for name, n in scripts.items()}
@@ -212,6 +211,6 @@ def _profile(text: str) -> tuple[float, dict[str, float]]:
 
 @cache
 def _script(letter: str) -> str:
-    """The first word of a letter's Unicode name, "LATIN", "CYRILLIC", ..."""
+    """Returns the first word of a letter's Unicode name, "LATIN", "CYRILLIC", ..."""
     name = unicodedata.name(letter, "UNKNOWN").replace("-", " ").split()[0]
     return SAME_SCRIPT.get(name, name)

@@ -1,4 +1,4 @@
-"""Synthetic queries: an LM writes, for a document, queries that it answers."""
+"""Writes synthetic queries: an LM writes queries that a document answers."""
 
 import hashlib
 import math
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
 HYBRID_WEIGHTS = (0.3, 0.7)  # as in conf/model/hybrid.yaml
-REPEAT_TEMPERATURE = 0.7  # greedy decoding would write the same query for a passage again
+REPEAT_TEMPERATURE = 0.7  # with greedy decoding a repeated passage would get the same query
 
 
 class QueryDraft(NamedTuple):
-    """A query before anyone looked at it.
+    """A query before filtering.
 
     Attributes:
-        style: its name.
-        document: the one that it is written for.
-        passage: what of it the LM sees.
-        repeat: how many queries of this style the passage got before.
-        query: what the LM wrote; empty where its answer is of no use.
-        log_likelihood: mean log-probability of the tokens, NaN where the LM does not tell.
+        style: name of the style.
+        document: the document that the query is written for.
+        passage: the passage shown to the LM.
+        repeat: number of earlier queries of this style for this passage.
+        query: the LM's query; empty if its answer is unusable.
+        log_likelihood: mean log-probability of the query's tokens; NaN if the LM does not return it.
     """
 
     style: StyleName
@@ -52,17 +52,17 @@ class QueryDraft(NamedTuple):
 
 
 class SyntheticWriter:
-    """Has queries written for documents, asks the filters about them, and finds their negatives.
+    """Writes queries for documents, applies the filters, and mines negatives.
 
     Args:
-        corpus: the documents; with the encoder "pretrained" where the settings want it to find the negatives.
-        judgments: the few that training may see.
-        language_model: who writes.
-        settings: as which the queries of any prompt are written unless ``write`` says otherwise.
-        seed: of passages and negatives.
+        corpus: the documents; with the encoder "pretrained" if the settings use it for the negatives.
+        judgments: the training judgments.
+        language_model: the LM that writes.
+        settings: default settings of ``write``.
+        seed: seed of passages and negatives.
 
     Raises:
-        InputError: the negatives need something that is not there.
+        InputError: the negatives need an encoder that is missing.
     """
 
     def __init__(
@@ -85,15 +85,15 @@ class SyntheticWriter:
     def write(
         self, sample: Sequence[Document], prompts: Mapping[StyleName, Prompt], settings: SyntheticSettings | None = None
     ) -> list[SyntheticQuery]:
-        """Every query of every prompt, the rejected ones, too.
+        """Writes the queries of every prompt and returns them, including rejected ones.
 
         Args:
-            sample: the documents to write for.
-            prompts: by style; as many queries a document as the settings want of it.
-            settings: instead of the writer's own, which they agree with on the negatives.
+            sample: the documents to write queries for.
+            prompts: prompts by style; ``settings.styles`` gives the number of queries per document.
+            settings: replace the writer's settings; the settings of the negatives must be equal.
 
         Raises:
-            InputError: there is no language model, or a filter needs something that is not there.
+            InputError: there is no language model, or a filter needs data that is missing.
         """
         settings = settings or self.settings
         drafts = [
@@ -162,21 +162,20 @@ def write_queries(
     settings: SyntheticSettings,
     seed: int,
 ) -> tuple[list[SyntheticQuery], dict[str, Any]]:
-    """Writes queries of several styles for some documents, few-shot, and filters them.
+    """Writes few-shot queries of several styles for some documents, and filters them.
 
     Args:
-        corpus: the documents; with the encoder "pretrained" where the settings want it to find the negatives.
-        judgments: the few that training may see.
-        language_model: who writes.
-        settings: for which documents, how many of which style, how filtered.
-        seed: of the documents' choice, of passages and demonstrations, and of the negatives.
+        corpus: the documents; with the encoder "pretrained" if the settings use it for the negatives.
+        judgments: the training judgments.
+        language_model: the LM that writes.
+        settings: number of documents and queries, styles, filters, negatives.
+        seed: seed of the choice of documents, of passages and demonstrations, and of the negatives.
 
     Returns:
-        Every query, the rejected ones, too; and the settings, the prompts and the counts, for whoever wants to check
-        them or to write more.
+        All queries, including rejected ones; and their provenance: settings, prompts and counts.
 
     Raises:
-        InputError: there is no language model; or a filter or the negatives need something that is not there.
+        InputError: there is no language model; or a filter or the negatives need something that is missing.
 
     Source: few-shot generation with a round-trip filter as in Promptagator, arXiv 2209.11755, sections 3.1 and 3.3.
     """
@@ -197,25 +196,24 @@ def write_queries(
 def empty_drafts(
     sample: Sequence[Document], style: StyleName, settings: SyntheticSettings, seed: int
 ) -> list[QueryDraft]:
-    """The queries of one style that are to be written: the first of every document, then the second of every one."""
+    """Returns drafts of one style without queries: the first draft of every document, then the second of each, ..."""
     number = settings.styles[style]
-    shown = []
+    passages_of_documents = []
     for document in sample:
         own = hashlib.sha256(f"{seed} {style} {document.doc_id}".encode("utf-8", "surrogatepass")).digest()
-        rng = np.random.default_rng(int.from_bytes(own[:8], "big"))  # so that other documents change nothing
-        shown.append(drawn_passages(document, settings.document_words, number, rng))
+        rng = np.random.default_rng(int.from_bytes(own[:8], "big"))  # independent of the other documents
+        passages_of_documents.append(drawn_passages(document, settings.document_words, number, rng))
     return [
         QueryDraft(style, document, texts[turn], texts[:turn].count(texts[turn]))
         for turn in range(number)
-        for document, texts in zip(sample, shown, strict=True)
+        for document, texts in zip(sample, passages_of_documents, strict=True)
     ]
 
 
 def write_drafts(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: "LanguageModel") -> list[QueryDraft]:
-    """The drafts of one style with their queries.
+    """Writes the queries of the drafts of one style.
 
-    All requests begin with the same prompt, which the server reads once; another query for a passage that had one is
-    sampled.
+    All requests share a prompt prefix, which the server caches; repeated queries for a passage are sampled.
     """
     from zero2ir.lm.adapter import escape_untrusted_text
 
@@ -236,11 +234,11 @@ def write_drafts(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: "
 
 
 def _require_likelihoods(drafts: Sequence[QueryDraft], lm: str) -> None:
-    known = [draft.log_likelihood for draft in drafts if draft.query]
-    if known and all(map(math.isnan, known)):
+    likelihoods = [draft.log_likelihood for draft in drafts if draft.query]
+    if likelihoods and all(map(math.isnan, likelihoods)):
         raise InputError(
-            f"lm={lm} gives no log-probabilities, which the filter likelihood needs; "
-            "take it out of pretraining.synthetic.filters, or choose another LM"
+            f"lm={lm} returns no log-probabilities, but the filter likelihood needs them; "
+            "remove it from pretraining.synthetic.filters, or choose another LM"
         )
 
 
@@ -250,10 +248,10 @@ def _grades(
     language_model: "LanguageModel",
     settings: SyntheticSettings,
 ) -> list[float]:
-    """How well each passage answers its query by the LM, 0 to 1; NaN where no filter asks, and without an answer.
+    """Returns the LM's grade of each passage for its query, 0 to 1; NaN without an answer or the filter "grade".
 
-    The judge is the reranker's. It is shown the demonstrations of the query's style, in turn with their own query, and
-    with that of the next one.
+    Uses the LM reranker's judge. Its demonstrations are those of the query's style, each document once with its own
+    query and once with the next one's.
     """
     grades = [math.nan] * len(drafts)
     if "grade" not in settings.filters:
@@ -261,27 +259,29 @@ def _grades(
     has_logprobs = "logprobs" in language_model.lm.supported_params
     for style, prompt in prompts.items():
         pairs = list(prompt.demonstrations)
-        shown = [
+        demonstrations = [
             {"document": document, "query": query, "relevant": own}
             for (document, right), (_, wrong) in zip(pairs, pairs[1:] + pairs[:1], strict=True)
             for query, own in ((right, True), (wrong, False))
         ]
         places = [place for place, draft in enumerate(drafts) if draft.style == style and draft.query]
         inputs = [{"query": drafts[place].query, "document": drafts[place].passage} for place in places]
-        answers = language_model.map(relevance_judge(shown, has_logprobs), inputs, f"grading queries ({style})")
+        answers = language_model.map(
+            relevance_judge(demonstrations, has_logprobs), inputs, f"grading queries ({style})"
+        )
         for place, answer in zip(places, answers, strict=True):
             grades[place] = round(parse_relevance(answer), 4)
     return grades
 
 
 def _teacher(corpus: Corpus, settings: SyntheticSettings) -> Retriever | None:
-    """Who finds the negatives where it is not BM25 alone."""
+    """Returns the hybrid retriever that mines the negatives; None for BM25 alone."""
     if settings.negatives_by == "sparse":
         return None
     if "pretrained" not in corpus.encoders:
         raise InputError(
-            "pretraining.synthetic.negatives_by=hybrid needs the encoder 'pretrained', and there is none; "
-            "choose negatives_by=sparse, or a model that uses this encoder, e.g. model=hybrid"
+            "pretraining.synthetic.negatives_by=hybrid needs the encoder 'pretrained', which is missing; "
+            "use negatives_by=sparse, or a model with this encoder, e.g. model=hybrid"
         )
     return Hybrid([Sparse(), Dense("pretrained")], weights=HYBRID_WEIGHTS).index(corpus)
 
@@ -289,15 +289,15 @@ def _teacher(corpus: Corpus, settings: SyntheticSettings) -> Retriever | None:
 def round_trip_ranks(
     sparse: Sparse, corpus: Corpus, queries: Sequence[str], documents: Sequence[Document], depth: int
 ) -> list[int]:
-    """The rank at which each query finds its own document, counted from 1; 0 beyond ``depth``."""
+    """Returns the rank of each query's own document, from 1; 0 beyond ``depth``."""
     numbers = sparse.search(queries, depth).numbers
     own = np.array([corpus.number_of[document.doc_id] for document in documents], dtype=np.int64)
-    found = numbers == own[:, None] if len(own) else np.zeros((0, depth), dtype=bool)
-    return [int(row.argmax()) + 1 if row.any() else 0 for row in found]
+    matches = numbers == own[:, None] if len(own) else np.zeros((0, depth), dtype=bool)
+    return [int(row.argmax()) + 1 if row.any() else 0 for row in matches]
 
 
 def counts(rows: Sequence[SyntheticQuery]) -> dict[str, int]:
-    """How many queries were written, accepted, and rejected by each filter first."""
+    """Counts the written and accepted queries, and those that each filter rejects first."""
     result = {"written": len(rows), "accepted": sum(not row.rejected for row in rows)}
     for row in rows:
         if row.rejected:

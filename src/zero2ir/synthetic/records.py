@@ -1,27 +1,27 @@
-"""What a synthetic query is."""
+"""Record of a synthetic query."""
 
 from typing import NamedTuple
 
 
 class SyntheticQuery(NamedTuple):
-    """A query that an LM wrote for a document, with where it comes from.
+    """A query written by an LM for a document, with its provenance.
 
     Attributes:
         query_id: unique in its file.
-        query: the text; empty where the LM gave no usable answer.
-        doc_id: the document it was written for.
-        negatives: ids of other documents that rank high for it.
-        rejected: the first filter that objects to it; empty where it may be used.
-        style: what kind of query was asked for, e.g. "judgments", "question".
-        passage: what of the document the LM saw.
-        margins: by how much the teacher scores the document above each of the negatives.
-        objections: every filter that objects, in the order in which they were asked.
-        round_trip_rank: the document's BM25 rank for the query, 0 where it is not among the looked-at ones.
-        log_likelihood: mean log-probability of the query's tokens by the LM; NaN where it does not tell.
-        grade: how well the document answers the query by the LM, 0 to 1; NaN where it was not asked.
-        lm: the LM's name.
-        prompt: digest of the instruction and the demonstrations.
-        seed: of the draws.
+        query: the text; empty if the LM gave no usable answer.
+        doc_id: id of the document that it was written for.
+        negatives: ids of highly ranked other documents.
+        rejected: first filter that rejects it; empty if it is accepted.
+        style: requested kind of query, e.g. "judgments", "question".
+        passage: the passage shown to the LM.
+        margins: the teacher's score of the document minus that of each negative.
+        objections: all filters that reject it, in order.
+        round_trip_rank: BM25 rank of the document for the query, 0 beyond the searched depth.
+        log_likelihood: mean log-probability of the query's tokens; NaN if the LM does not return it.
+        grade: the LM's grade of the document for the query, 0 to 1; NaN if not graded.
+        lm: name of the LM.
+        prompt: digest of instruction and demonstrations.
+        seed: seed of the draws.
     """
 
     query_id: str

@@ -1,11 +1,13 @@
-"""The typed schema of ``conf/pretraining``'s synthetic queries."""
+"""Schema of the synthetic queries in ``conf/pretraining``."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-MIN_DOCUMENT_WORDS = 8  # a shorter document says too little to ask for
+from zero2ir.io.settings import Settings
+
+MIN_DOCUMENT_WORDS = 8  # shorter documents get no queries
 
 StyleName = Literal["judgments", "question", "keywords", "claim", "title", "description"]
 FilterName = Literal[
@@ -24,30 +26,28 @@ FilterName = Literal[
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class SyntheticSettings(BaseModel):
-    """How synthetic queries are written and filtered; a filter's bound has the filter's name.
+class SyntheticSettings(Settings):
+    """How synthetic queries are written and filtered; a filter's threshold has the name of the filter.
 
     Attributes:
-        documents: how many documents get queries; all where the collection has fewer. A query takes SmolLM2 about a
-            second.
-        choose: "clusters" draws them in turn from clusters of like documents, "random" from all alike.
-        clusters: how many clusters.
-        styles: how many queries of each style a document gets.
-        demonstrations: (document, query) pairs that a prompt shows, at most.
-        document_words: of a longer document the prompt shows the title and a run of sentences of so many words at most.
-        filters: what drops a query, in this order.
-        words: the fewest and the most words, for "too_short" and "too_long".
-        near_duplicate: the least Jaccard similarity of the character trigrams of two queries that count as one.
-        round_trip: a query stays if its own document is among so many best of BM25.
-        likelihood: the share of each style's queries that stays, the likeliest ones.
-        grade: the least grade by the LM, 0 to 1, of a query that stays.
-        negatives: hard negatives a query.
-        negatives_by: who finds them, and tells the margins: BM25 alone, or with the pretrained encoder.
-        negatives_from: they are drawn from its ranks first to last.
-        negative_margin: a document that scores above so many times the query's own is no negative.
+        documents: number of documents that get queries; all if the collection has fewer. SmolLM2 needs about a second
+            per query.
+        choose: "clusters" draws in turn from clusters of similar documents, "random" draws uniformly.
+        clusters: number of clusters.
+        styles: number of queries per document, by style.
+        demonstrations: maximum number of (document, query) pairs in a prompt.
+        document_words: maximum number of words shown of a document: the title and consecutive sentences.
+        filters: the filters, in order.
+        words: minimum and maximum number of words, for "too_short" and "too_long".
+        near_duplicate: Jaccard similarity of character trigrams from which two queries are near-duplicates.
+        round_trip: BM25 rank up to which a query's own document must be retrieved.
+        likelihood: share of the queries of each style that is kept, the most likely ones.
+        grade: minimum grade by the LM, 0 to 1.
+        negatives: number of hard negatives per query.
+        negatives_by: retriever of the negatives and margins: BM25 alone, or with the pretrained encoder.
+        negatives_from: first and last rank from which negatives are drawn.
+        negative_margin: maximum score of a negative as a share of the score of the query's own document.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     documents: NonNegativeInt = 200
     choose: Literal["clusters", "random"] = "clusters"
@@ -78,7 +78,7 @@ class SyntheticSettings(BaseModel):
     @model_validator(mode="after")
     def _asks_for_something(self) -> "SyntheticSettings":
         if not any(self.styles.values()):
-            raise ValueError("styles: no style gets a query; give one of them at least 1")
+            raise ValueError("styles: all are 0; set at least one of them to 1 or more")
         if self.words[0] > self.words[1]:
-            raise ValueError(f"words: the fewest, {self.words[0]}, are more than the most, {self.words[1]}")
+            raise ValueError(f"words: the minimum {self.words[0]} is larger than the maximum {self.words[1]}")
         return self

@@ -1,4 +1,4 @@
-"""Synthetic queries on disk: a Parquet file, and beside it the prompts, the counts and the cost."""
+"""Stores synthetic queries: a Parquet file with prompts, counts and cost beside it."""
 
 import json
 import math
@@ -24,33 +24,33 @@ def write_synthetic(
 
 
 def read_synthetic(folder: Path) -> list[SyntheticQuery]:
-    """Reads every synthetic query, the rejected ones, too; their cost stands in ``cost.json``.
+    """Reads all synthetic queries, including rejected ones.
 
     Raises:
         InputError: there are none.
     """
     path = folder / "queries.parquet"
     if not path.is_file():
-        raise InputError(f"{path}: not there; run the stage pretrain-synthetic first")
+        raise InputError(f"{path}: missing; run the stage pretrain-synthetic first")
     rows = read_records(path, SyntheticQuery)
     return [row._replace(log_likelihood=_one_nan(row.log_likelihood), grade=_one_nan(row.grade)) for row in rows]
 
 
 def read_settings(folder: Path) -> SyntheticSettings:
-    """As what the synthetic queries in a folder were written, for whoever wants to write more like them.
+    """Reads the settings that the synthetic queries in a folder were written with.
 
     Raises:
-        InputError: none were written.
+        InputError: there are no synthetic queries.
     """
     provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     if "settings" not in provenance:
         raise InputError(
-            f"{folder}: there are no synthetic queries, and this strategy needs them; "
-            "name it under strategies in params.yaml, and run the stage pretrain-synthetic again"
+            f"{folder}: contains no synthetic queries, but this strategy needs them; "
+            "add it to strategies in params.yaml, and run the stage pretrain-synthetic again"
         )
     return SyntheticSettings.model_validate(provenance["settings"])
 
 
 def _one_nan(value: float) -> float:
-    """``math.nan`` for every NaN: to Python, rows that are alike are then equal."""
+    """Replaces any NaN by ``math.nan``, so that equal rows compare as equal in Python."""
     return math.nan if math.isnan(value) else value

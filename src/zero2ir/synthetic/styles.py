@@ -1,4 +1,4 @@
-"""The kinds of queries that an LM is asked for, each with its instruction and demonstrations."""
+"""Styles of synthetic queries, each with its instruction and demonstrations."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PassageQueryPairs = Sequence[tuple[str, str]]
 
-# A small model writes nonsense without demonstrations. These are about nothing that a collection is likely to be about.
+# A small LM needs demonstrations. These are on topics that a collection is unlikely to cover.
 EXCERPTS = (
     "Sourdough bread rises without baker's yeast. Wild yeasts and lactic acid bacteria live in a starter of flour and "
     "water that is fed every day. The bacteria make acids, which give the bread its taste and keep mould away for "
@@ -37,12 +37,12 @@ EXCERPTS = (
 
 
 class Style(NamedTuple):
-    """A kind of query.
+    """A style of query.
 
     Attributes:
-        instruction: what the LM is told.
-        queries: one for each of ``EXCERPTS``; none for the style whose demonstrations are the judgments.
-        max_tokens: the longest answer.
+        instruction: instruction for the LM.
+        queries: one query for each of ``EXCERPTS``; none for the style that uses the judgments as demonstrations.
+        max_tokens: maximum length of the answer.
     """
 
     instruction: str
@@ -109,13 +109,13 @@ STYLES: Mapping[str, Style] = {
 
 
 class Prompt(NamedTuple):
-    """What the LM is shown before each document of a style.
+    """The prompt of a style, shown to the LM before each document.
 
     Attributes:
-        style: its name.
-        instruction: what the LM is told.
+        style: name of the style.
+        instruction: instruction for the LM.
         demonstrations: (document, query) pairs.
-        temperature: of the answers; None for the LM's own.
+        temperature: sampling temperature; None for the LM's default.
     """
 
     style: StyleName
@@ -124,14 +124,14 @@ class Prompt(NamedTuple):
     temperature: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """All that the LM is shown, its temperature where it is not the LM's own, and the digest; JSON."""
+        """Returns the prompt, its temperature unless it is the LM's default, and the digest; JSON."""
         pairs = [{"document": document, "query": query} for document, query in self.demonstrations]
         sampled = {} if self.temperature is None else {"temperature": self.temperature}
         return {"instruction": self.instruction, "demonstrations": pairs, **sampled, "digest": self.digest}
 
     @property
     def digest(self) -> str:
-        """Identifies the prompt; hexadecimal, 12 characters."""
+        """Digest that identifies the prompt; hexadecimal, 12 characters."""
         sampled = () if self.temperature is None else (self.temperature,)
         content = repr((self.instruction, tuple(map(tuple, self.demonstrations)), *sampled))
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -140,10 +140,10 @@ class Prompt(NamedTuple):
 def make_prompt(
     style: StyleName, corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, seed: int
 ) -> Prompt:
-    """The prompt of a style; its demonstrations are drawn, and put in order, by the seed.
+    """Builds the prompt of a style; the seed draws and orders its demonstrations.
 
-    Those of the style "judgments" are the judged queries, each with the passage of its most relevant document that
-    holds most of its terms, so that new queries sound like the collection's.
+    The style "judgments" uses the judged queries, each with the passage of its most relevant document that contains
+    most of its terms, so that new queries resemble the collection's.
     """
     if style == "judgments":
         pairs = list(judged_pairs(corpus, judgments, settings.document_words).values())
@@ -154,12 +154,12 @@ def make_prompt(
 
 
 def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> dict[str, tuple[str, str]]:
-    """The judged queries as (passage, query) pairs, by their ids, sorted; those without a relevant document have none.
+    """Returns the judged queries as (passage, query) pairs by query id, sorted, if they have a relevant document.
 
     Args:
         corpus: the documents.
-        judgments: the few; each query's most relevant document counts.
-        words: the most that a passage has.
+        judgments: the training judgments; the most relevant document of each query is used.
+        words: maximum number of words of a passage.
     """
     best = most_relevant(judgments)
     document = {query_id: corpus.documents[corpus.number_of[row.doc_id]] for query_id, row in best.items()}
@@ -170,7 +170,7 @@ def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int
 
 
 def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocument]:
-    """The most relevant document of each judged query that has a relevant one, the first of equals."""
+    """Returns the most relevant document of each judged query that has one, the first of equal ones."""
     best: dict[str, JudgedDocument] = {}
     for row in judgments:
         if row.relevance > 0 and (row.query_id not in best or row.relevance > best[row.query_id].relevance):
@@ -179,16 +179,16 @@ def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocume
 
 
 def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
-    """The DSPy program that writes a query for a document.
+    """Returns the DSPy program that writes a query for a document.
 
     Args:
-        prompt: its style, what it is told, and the few shots.
-        logprobs: whether the endpoint shall tell how likely each token was.
+        prompt: style, instruction and demonstrations.
+        logprobs: whether to request the log-probabilities of the tokens.
     """
     import dspy
 
     signature = dspy.Signature("document -> query", prompt.instruction)
-    # A query is one short sentence; without the penalty a small model likes to go on and on in the same words.
+    # A query is one short sentence; without the penalty a small LM tends to repeat itself.
     logprob_options: dict[str, Any] = {"logprobs": True, "top_logprobs": 1} if logprobs else {}
     limit = STYLES[prompt.style].max_tokens
     sampled = {} if prompt.temperature is None else {"temperature": prompt.temperature}

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from zero2ir.io.settings import Settings
 from zero2ir.tracking.registry import Promotion, promote, register, registered_name
 from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
 
@@ -36,7 +37,7 @@ MAX_METRICS = 1000
 MAX_TRACES = 100
 
 
-class TrackingSettings(BaseModel):
+class TrackingSettings(Settings):
     """conf/tracking: where runs are recorded.
 
     Attributes:
@@ -44,8 +45,6 @@ class TrackingSettings(BaseModel):
         experiment: the experiment's name.
         telemetry: what is looked at while systems are trained and measured.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: str
     experiment: str

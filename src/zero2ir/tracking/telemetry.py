@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from zero2ir.io.settings import Settings
 
 SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
 
 
-class TelemetrySettings(BaseModel):
+class TelemetrySettings(Settings):
     """What is looked at; a part of conf/tracking.
 
     Attributes:
         sampling_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
         traces: whether every call of a language model is kept as DSPy made it, documents and judged queries included.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sampling_seconds: Annotated[float, Field(ge=0)] = 5.0
     traces: bool = False

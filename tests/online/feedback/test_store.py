@@ -70,11 +70,11 @@ def test_threads_and_several_openers_share_a_file(tmp_path: Path) -> None:
     [
         (GRADE._replace(event_id=""), "event_id and doc_id must not be empty"),
         (GRADE._replace(doc_id=""), "event_id and doc_id must not be empty"),
-        (GRADE._replace(kind="like"), "kind 'like'; choose one of grade, click, impression"),  # type: ignore[arg-type]
-        (GRADE._replace(grade=None), "grade None of a grade"),
-        (GRADE._replace(grade=-1), "grade -1 of a grade"),
-        (CLICK._replace(grade=1), "grade 1 of a click"),
-        (CLICK._replace(position=0), "the first document has position 1"),
+        (GRADE._replace(kind="like"), "unknown kind 'like'; use one of grade, click, impression"),  # type: ignore[arg-type]
+        (GRADE._replace(grade=None), "grade None with kind grade"),
+        (GRADE._replace(grade=-1), "grade -1 with kind grade"),
+        (CLICK._replace(grade=1), "grade 1 with kind click"),
+        (CLICK._replace(position=0), "positions start at 1"),
     ],
 )
 def test_what_is_no_event_is_refused_with_all_that_came_beside_it(
@@ -104,7 +104,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_what_was_acknowledged_before_a_kill_is_there(tmp_path: Path) -> None:
     script = """
 import sys
-from zero2ir.online.feedback import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 store = FeedbackStore(sys.argv[1])
 for number in range(100_000):
     store.record(FeedbackEvent(str(number), "click", "a query", "a document", 1, None, 0.0))

@@ -47,7 +47,7 @@ def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
         assert versions.roll_back(tmp_path / "here") == number
         assert program_digest(tmp_path / "here") == digest
     assert versions.best() == "1"
-    with pytest.raises(InputError, match="version 1 was the first"):
+    with pytest.raises(InputError, match="version 1 is the first"):
         versions.roll_back(tmp_path / "here")
 
     versions.fetch("3", tmp_path / "here")
@@ -59,9 +59,9 @@ def test_versions_move_and_roll_back(folders, store, tmp_path, monkeypatch):
 def test_an_altered_version_replaces_nothing(folders, store, monkeypatch):
     monkeypatch.chdir(store)
     versions = ProgramVersions(f"sqlite:///{store}/mlflow.db", "altered")
-    before = set(store.rglob("searcher/program.json"))
+    before = set(store.rglob("program/program.json"))
     number = versions.register(folders[0], {}, {})
-    (stored,) = set(store.rglob("searcher/program.json")) - before
+    (stored,) = set(store.rglob("program/program.json")) - before
     stored.write_text(stored.read_text().replace("sparse", "spars3"))
     digest = program_digest(folders[1])
     with pytest.raises(InputError, match="truncated or altered"):

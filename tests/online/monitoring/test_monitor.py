@@ -49,7 +49,7 @@ def names(look):
 def test_the_same_searches_raise_no_alert(monitor, usual):
     look = monitor.check_window(usual[250:])
     assert not look.alerts
-    assert look.text == "Nothing moved: 150 searches, 7 signals."
+    assert look.text == "No drift: 150 searches, 7 signals."
     assert (look.first, look.last) == (250.0, 399.0)
     known = {"query length", "unknown terms", "score", "confidence", "seconds", "nearness", "queries"}
     assert {signal.name for signal in look.signals} <= known
@@ -62,7 +62,7 @@ def test_other_searches_raise_alerts_that_show_them(monitor, usual):
         query for signal in look.alerts if signal.name in ("unknown terms", "queries") for query in signal.examples
     ]
     assert set(shown) <= set(FOREIGN)
-    assert all(f"{signal.name} moved" in look.text or signal.name == "queries" for signal in look.alerts)
+    assert all(f"{signal.name} drifted" in look.text or signal.name == "queries" for signal in look.alerts)
     assert look.text.count("ALERT") == len(look.alerts)
 
 
@@ -137,7 +137,7 @@ def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
         ("a.jsonl", '{"query": "one", "timestamp": "noon"}\n', "a.jsonl:1"),
         ("a.jsonl", "[]\n", "a.jsonl:1"),
         ("a.jsonl", '{"query": "one", "fallback": "no"}\n', "a.jsonl:1"),
-        ("a.txt", "\n\n", "holds no search"),
+        ("a.txt", "\n\n", "contains no search"),
         ("b.txt", None, "no such file"),
     ],
 )
@@ -160,16 +160,16 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     Path("now.txt").write_text("\n".join([*FOREIGN, "<script>alert(1)</script> \x1b[31m quarterly figures"]))
     common = ["monitor", "searcher", "--reference", "then.jsonl"]
     main([*common, "--current", "then.jsonl", "--window", "100"])
-    assert "Nothing moved: 100 searches" in capsys.readouterr().out
+    assert "No drift: 100 searches" in capsys.readouterr().out
     main([*common, "--current", "now.txt"])
     told = capsys.readouterr().out
-    assert "ALERT: unknown terms moved from" in told
+    assert "ALERT: unknown terms drifted from" in told
     assert "check 2 of 30" in told
     assert "\x1b" not in told
 
     assert [look["searches"] for look in read_checks(Path("monitor"))] == [100, 27]
     page = Path("monitor/index.html").read_text()
-    assert "Something moved" in page
+    assert "Drift detected" in page
     assert "<script>" not in page
     assert page.count("data:image/svg+xml") == 2
     metrics = {
@@ -188,4 +188,4 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     Path("monitor/checks.jsonl").write_text("{}\n")
     with pytest.raises(SystemExit):
         main([*common, "--current", "now.txt"])
-    assert "checks.jsonl:1: no look" in capsys.readouterr().err
+    assert "checks.jsonl:1: not a drift check" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, 
     assert verdict.better == better
     assert verdict.stop == (better is not None)
     assert (verdict.sample_ratio_p is None) == (kind is InterleavedTrial)
-    assert ("Go on" if better is None else f"the {better} searcher is better") in verdict.text
+    assert ("Continue" if better is None else f"the {better} program is better") in verdict.text
     if better:
         assert np.sign(verdict.difference.mean) == (1 if better == "second" else -1)
 
@@ -82,7 +82,7 @@ def test_grades_and_people_without_a_name_are_left_out():
     verdict = trial.verdict([nameless, grade], now=1e9)
     assert verdict.difference.n == 0
     assert verdict.p_value == 1.0
-    assert verdict.text == "Go on: nothing is decided yet."
+    assert verdict.text == "Continue: no decision yet."
 
 
 def test_arms_that_lose_users_are_not_believed():
@@ -106,14 +106,14 @@ def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_l
     assert "less than 0.05" in decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0.05), "x").text
     ended = decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0, max_users=2000), "x")
     assert ended.stop
-    assert "2000 users have not shown a difference" in ended.text
+    assert "no difference after 2000 users" in ended.text
 
 
 @pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
 def test_a_trial_ends_after_so_many_users_of_both_arms_together(kind):
     trial = kind(good, good, TrialSettings(salt="trial", max_users=60, min_effect=0))
     assert not trial.verdict(events_of(trial, 59), now=1e9).stop
-    assert "60 users have not shown a difference" in trial.verdict(events_of(trial, 60), now=1e9).text
+    assert "no difference after 60 users" in trial.verdict(events_of(trial, 60), now=1e9).text
 
 
 def test_a_program_is_asked_once_for_a_query(string_methods):

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.multitask import TASKS, TaskName
+from zero2ir.io.settings import Settings
 
 
-class MultitaskSettings(BaseModel):
+class MultitaskSettings(Settings):
     """The schema of ``multitask`` in ``conf/pretraining/*.yaml``: some minutes on one core.
 
     Attributes:
@@ -30,8 +31,6 @@ class MultitaskSettings(BaseModel):
     Source: temperature as in Raffel et al. 2020, arXiv 1910.10683, section 3.5.2; weights as in Kendall, Gal and
     Cipolla, CVPR 2018, arXiv 1705.07115, section 3.2.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1)] = TASKS
     layers: Annotated[int, Field(ge=1)] | None = None

@@ -4,20 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.sentences import SENTENCE_END
+from zero2ir.io.settings import Settings
 
 MIN_PRETEXT_WORDS = 3  # of a query
 
 TextPair = tuple[str, str]  # query, document text
 
 
-class PairTask(BaseModel, ABC):
+class PairTask(Settings, ABC):
     """A pretext task of the form "this text should find that one"; its fields are its settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @abstractmethod
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.pretext.training import split_documents
 from zero2ir.encoders.training import Checkpointing, CheckpointSettings, LossPoint, train_in_order
+from zero2ir.io.settings import Settings
 
 
-class ReconstructionFit(BaseModel):
+class ReconstructionFit(Settings):
     """How long and how hard to train.
 
     Attributes:
@@ -22,8 +23,6 @@ class ReconstructionFit(BaseModel):
         batch_size: documents a step.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: Annotated[int, Field(ge=1)] = 1
     batch_size: Annotated[int, Field(ge=1)] = 16

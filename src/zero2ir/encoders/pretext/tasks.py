@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.pretext.adjacency import Adjacency
@@ -13,9 +13,10 @@ from zero2ir.encoders.pretext.cropping import Cropping
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
 from zero2ir.encoders.pretext.title import Title
+from zero2ir.io.settings import Settings
 
 
-class PairTasks(BaseModel):
+class PairTasks(Settings):
     """The schema of ``pairs`` in ``conf/pretraining/*.yaml``: tasks that have settings are on, those with null are off.
 
     Attributes:
@@ -25,8 +26,6 @@ class PairTasks(BaseModel):
         adjacency: a passage finds the next one, or a document the next one.
         synthetic: an LM-written query finds its document.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     inverse_cloze: InverseCloze | None = None
     title: Title | None = None

@@ -1,17 +1,17 @@
-// Draws what the server says. Texts of documents and queries become text nodes, never markup.
+// Renders the server's view. Texts of documents and queries become text nodes, never markup.
 "use strict";
 
 const token = document.querySelector("meta[name=token]").content;
 const at = (id) => document.getElementById(id);
 let view = null;
 let busy = false;
-let place = -1; // of the marked word that was gone to last
+let place = -1; // index of the highlighted word that was last scrolled to
 
 function element(name, text, className) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  if (className) node.className = className;
+  return node;
 }
 
 function segments(parent, pieces) {
@@ -22,20 +22,20 @@ async function ask(path, body) {
   if (busy) return null;
   busy = true;
   document.body.classList.add("busy");
-  const slow = setTimeout(() => (at("message").textContent = "One moment: the model is fitted …"), 400);
+  const slow = setTimeout(() => (at("message").textContent = "Fitting the model …"), 400);
   try {
     const post = { method: "POST", headers: { "Content-Type": "application/json", "X-Zero2ir-Token": token }, body: JSON.stringify(body) };
     const response = await fetch(path, body === undefined ? {} : post);
     const json = response.headers.get("Content-Type")?.startsWith("application/json");
-    const said = json ? await response.json() : { error: await response.text() };
-    at("message").textContent = response.ok ? "" : said.error || "This did not work.";
+    const reply = json ? await response.json() : { error: await response.text() };
+    at("message").textContent = response.ok ? "" : reply.error || "The request failed.";
     if (response.status === 409 && body !== undefined) {
-      const now = await fetch("view"); // it was answered elsewhere: what is asked now is another thing
+      const now = await fetch("view"); // answered in another window: the current item has changed
       return now.ok ? await now.json() : null;
     }
-    return response.ok ? said : null;
+    return response.ok ? reply : null;
   } catch {
-    at("message").textContent = "The server does not answer; what you answered is kept. Start it again and open its new address.";
+    at("message").textContent = "The server does not respond; your answers are saved. Start it again and open its new address.";
     return null;
   } finally {
     clearTimeout(slow);
@@ -50,10 +50,10 @@ function draw(next) {
   view = next;
   at("share").value = view.share;
   at("progress").textContent = view.progress;
-  at("asked").hidden = at("ranked").hidden = view.item === null;
+  at("item").hidden = at("ranked").hidden = view.item === null;
   at("done").hidden = view.item !== null;
   at("stopped").textContent = view.stopped || "";
-  at("effect").textContent = view.effect || "Not known before the first batch is judged.";
+  at("effect").textContent = view.effect || "Shown after the first batch is judged.";
   at("agreement").textContent = view.agreement || "";
   for (const button of document.querySelectorAll("nav button")) button.disabled = button.dataset.key === "u" ? !view.answer_count : !view.item;
   if (view.item) {
@@ -75,11 +75,11 @@ function draw(next) {
   at("doubts").replaceChildren(...view.doubts.map(doubt));
 }
 
-function ranked(found) {
+function ranked(result) {
   const row = element("li", "");
-  row.append(element("strong", found.doc_id));
-  if (found.grade !== null) row.append(" ", element("span", String(found.grade), "given"));
-  row.append(element("span", found.snippet, "snippet"));
+  row.append(element("strong", result.doc_id));
+  if (result.grade !== null) row.append(" ", element("span", String(result.grade), "given"));
+  row.append(element("span", result.snippet, "snippet"));
   return row;
 }
 
@@ -89,7 +89,7 @@ function doubt(one) {
   for (const grade of [0, 1, 2]) {
     const button = element("button", String(grade));
     button.type = "button";
-    button.title = `judge it again: ${grade}`;
+    button.title = `grade again: ${grade}`;
     button.addEventListener("click", () => again(one, grade));
     row.append(button);
   }
@@ -111,11 +111,11 @@ function goOn() {
 async function press(key) {
   if (!view || busy) return;
   if (key === "n") return goOn();
-  const answers = view.answer_count;
+  const answer_count = view.answer_count;
   let next = null;
-  if (key === "u" && answers) next = await ask("undo", { answer_count: answers });
-  else if (view.item && key === "s") next = await ask("answer", { grade: null, answer_count: answers });
-  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answer_count: answers });
+  if (key === "u" && answer_count) next = await ask("undo", { answer_count });
+  else if (view.item && key === "s") next = await ask("answer", { grade: null, answer_count });
+  else if (view.item && ["0", "1", "2"].includes(key)) next = await ask("answer", { grade: Number(key), answer_count });
   draw(next);
 }
 
@@ -126,7 +126,7 @@ document.addEventListener("keydown", (event) => {
 for (const button of document.querySelectorAll("nav button")) button.addEventListener("click", () => press(button.dataset.key));
 at("next").addEventListener("click", goOn);
 at("save")?.addEventListener("click", async () => {
-  const said = await ask("save", { answer_count: view.answer_count });
-  if (said?.lines) at("saved").replaceChildren(...said.lines.map((line) => element("li", line)));
+  const reply = await ask("save", { answer_count: view.answer_count });
+  if (reply?.lines) at("saved").replaceChildren(...reply.lines.map((line) => element("li", line)));
 });
 ask("view").then(draw);

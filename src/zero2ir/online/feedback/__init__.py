@@ -1,1 +1,1 @@
-"""Feedback from the people who search."""
+"""User feedback: storage, click models, position bias, and improving a program with it."""

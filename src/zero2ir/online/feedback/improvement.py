@@ -1,11 +1,11 @@
-"""A searcher learns from what people do with it, and is replaced only by one that is better on what neither saw."""
+"""Improves a program with user feedback, and replaces it only if the new one is better on held-out queries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.data.inputs import as_judgments
 from zero2ir.data.judgments import normalised
@@ -13,6 +13,7 @@ from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare_scores
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Initialization
 from zero2ir.online.assignment import uniform
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
@@ -27,23 +28,21 @@ if TYPE_CHECKING:
 
 QueryRow = TypeVar("QueryRow", "FeedbackEvent", WeightedJudgment)
 
-EVALUATION_DEPTH = 100  # of the rankings that are measured
-SPLIT_BUCKETS = 100  # a gain of 1 in whole numbers, as measures want them; nDCG does not depend on the unit
-MIN_HELD_OUT_QUERIES = 5  # queries; with fewer no difference can be significant
+EVALUATION_DEPTH = 100  # depth of the evaluated rankings
+SPLIT_BUCKETS = 100  # integer value of a gain of 1, as measures need integer gains; nDCG does not depend on the unit
+MIN_HELD_OUT_QUERIES = 5  # with fewer queries no difference can be significant
 
 
-class ImproveSettings(BaseModel):
-    """How a searcher is improved.
+class ImproveSettings(Settings):
+    """Settings for improving a program.
 
     Attributes:
-        clicks: how clicks are read.
-        held_out: the share of queries that nothing is learned from, and that decide.
-        level: the better one has to be significantly better at this level.
-        resamples: of the test and the interval.
-        tuning: how the strategy chooses.
+        clicks: how clicks are turned into judgments.
+        held_out: share of queries used only for the comparison, never for training.
+        level: significance level that the new program has to reach.
+        resamples: number of resamples of the test and the interval.
+        tuning: how the strategy tunes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clicks: ClickSettings = ClickSettings()
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -54,14 +53,14 @@ class ImproveSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ImprovementResult:
-    """What came of an attempt to improve a searcher.
+    """Result of an attempt to improve a program.
 
     Attributes:
-        program: the new searcher, whether it is better or not.
+        program: the new program, whether it is better or not.
         better: whether it is significantly better than the old one on held-out queries.
-        comparison: new minus old on these; None where there are too few.
-        text: all of it in words.
-        figures: how many judgments of which kind were learned from and held out, and the measure of old and new.
+        comparison: new minus old on the held-out queries; None if there are too few.
+        text: summary in words.
+        figures: number of training judgments by kind and of held-out queries, and the measure of old and new.
     """
 
     program: "Program"
@@ -80,41 +79,41 @@ def improve(
     strategy: Strategy | None = None,
     seed: int = 0,
 ) -> ImprovementResult:
-    """Trains a searcher on, with judgments and feedback, and compares it with the old one on held-out queries.
+    """Trains a program on judgments and feedback, and compares it with the old one on held-out queries.
 
-    Which queries are held out follows from their texts: one that decides today never teaches tomorrow. The old searcher
-    may have learned from held-out judgments before, which speaks for it.
+    A hash of its text decides whether a query is held out, so a held-out query is never used for training later. The
+    old program may have been trained on held-out judgments before, which favours it.
 
     Args:
-        program: the searcher in use.
-        events: impressions, clicks and grades. Where a document has a judgment, that counts.
-        judgments: (query, doc_id, grade) rows, as for ``zero2ir.train``; best those that it was trained with.
-        settings: how.
-        strategy: trains; fine_tune where None, which keeps the old one where learning does not pay.
-        seed: of everything that draws.
+        program: the program in use.
+        events: impressions, clicks and grades. A judgment takes precedence over feedback on the same document.
+        judgments: (query, doc_id, grade) rows, as for ``zero2ir.train``; ideally those that it was trained on.
+        settings: how to improve.
+        strategy: the training strategy; None for fine_tune, which keeps the old model unless training improves it.
+        seed: seed of all random choices.
 
     Raises:
-        InputError: a judgment is bad, or there is nothing to learn from.
+        InputError: a judgment is invalid, or there is nothing to learn from.
     """
     settings = settings or ImproveSettings()
     corpus = Corpus(program.documents, program.retriever.encoders(), language_model=program.language_model)
-    known = [event for event in events if event.doc_id in corpus.number_of]  # others are gone
-    rows = _joined(judgments, _read(known, settings), corpus)
-    taught, tested = _parted(rows, settings.held_out)
-    if not any(row.relevance > 0 for row in taught):
+    current = [event for event in events if event.doc_id in corpus.number_of]  # skip documents removed since
+    rows = _merged(judgments, _feedback_judgments(current, settings), corpus)
+    training, held_out = _split(rows, settings.held_out)
+    if not any(row.relevance > 0 for row in training):
         raise InputError(
-            f"nothing to learn from: {len(taught)} judgments and none of a relevant document; collect more feedback, "
-            "with impressions and their positions beside the clicks"
+            f"nothing to learn from: {len(training)} judgments, none of them of a relevant document; collect more "
+            "feedback, with clicks and the impressions with their positions"
         )
-    asked = [event.query for event in known if not is_held_out(event.query, settings.held_out)]
-    new = _trained(program, _inputs(corpus, taught, asked, settings, seed), strategy or FineTune())
-    clicked = sum(row.attraction is not None for row in taught)
-    figures = {"learned_from": float(len(taught)), "learned_from_clicks": float(clicked)}
-    values, old = (_values(one.retriever, corpus, tested, settings.tuning.measure) for one in (new, program))
-    return _decided(new, values, old, figures, settings, seed)
+    queries = [event.query for event in current if not is_held_out(event.query, settings.held_out)]
+    new = _trained(program, _inputs(corpus, training, queries, settings, seed), strategy or FineTune())
+    clicked = sum(row.attraction is not None for row in training)
+    figures = {"learned_from": float(len(training)), "learned_from_clicks": float(clicked)}
+    values, old = (_values(one.retriever, corpus, held_out, settings.tuning.measure) for one in (new, program))
+    return _compared(new, values, old, figures, settings, seed)
 
 
-def _decided(
+def _compared(
     new: "Program",
     values: Mapping[str, float],
     old: Mapping[str, float],
@@ -122,14 +121,15 @@ def _decided(
     settings: ImproveSettings,
     seed: int,
 ) -> ImprovementResult:
-    """Whether the new searcher is better, by its measure and the old one's on each held-out query."""
+    """Compares the new program with the old one, given each one's measure on each held-out query."""
     because = f"{new.about['chosen']}: {new.about['reason']}."
     because = f"{because[0].upper()}{because[1:]}"
     if len(values) < MIN_HELD_OUT_QUERIES:
-        said = f"Not compared: {len(values)} held-out queries, {MIN_HELD_OUT_QUERIES} are the least; the old one stays"
-        return ImprovementResult(
-            new, False, None, f"{said}. {because}", {**figures, "held_out_queries": float(len(values))}
+        text = (
+            f"Not compared: {len(values)} held-out queries, at least {MIN_HELD_OUT_QUERIES} are needed; "
+            f"the old program stays. {because}"
         )
+        return ImprovementResult(new, False, None, text, {**figures, "held_out_queries": float(len(values))})
     options: dict[str, Any] = {"resamples": settings.resamples, "level": 1 - settings.level, "seed": seed}
     comparison = compare_scores({seed: values}, {seed: old}, **options)
     better = comparison.difference.mean > 0 and comparison.p_value <= settings.level
@@ -140,69 +140,69 @@ def _decided(
         "difference": comparison.difference.mean,
         "p_value": comparison.p_value,
     }
-    text = f"{_said(better, comparison, compared, settings.tuning.measure)}. {because}"
+    text = f"{_comparison_text(better, comparison, compared, settings.tuning.measure)}. {because}"
     return ImprovementResult(new, better, comparison, text, {**figures, **compared})
 
 
 def is_held_out(query: str, share: float) -> bool:
-    """Whether a query decides rather than teaches: by a hash of its text, for ever."""
+    """Returns whether a query is held out, now and in every later run: by a hash of its text."""
     return uniform("held out", normalised(query)) < share
 
 
-def _read(events: Sequence["FeedbackEvent"], settings: ImproveSettings) -> list[WeightedJudgment]:
-    """What feedback amounts to. Who looks where is estimated apart for what teaches and for what decides."""
-    parts = _parted(events, settings.held_out)
+def _feedback_judgments(events: Sequence["FeedbackEvent"], settings: ImproveSettings) -> list[WeightedJudgment]:
+    """Converts feedback to judgments; position bias is estimated separately for training and held-out queries."""
+    parts = _split(events, settings.held_out)
     return [row for part in parts for row in from_feedback(part, settings.clicks)]
 
 
-def _parted(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list[QueryRow]]:
-    """What teaches, and what decides."""
+def _split(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list[QueryRow]]:
+    """Splits rows into those of training queries and those of held-out queries."""
     parts: tuple[list[QueryRow], list[QueryRow]] = ([], [])
     for row in rows:
         parts[is_held_out(row.query, share)].append(row)
     return parts
 
 
-def _joined(
+def _merged(
     judgments: Sequence[tuple[str, str, int]], feedback: Sequence[WeightedJudgment], corpus: Corpus
 ) -> list[WeightedJudgment]:
-    """All rows, each query under one text; what feedback says of a judged document is left out."""
+    """Merges judgments and feedback, one text per query; drops feedback on judged documents."""
 
     judged = as_judgments(judgments, corpus.number_of)
     texts = {normalised(row.query): row.query for row in judged}
-    known = {(row.query, row.doc_id) for row in judged}
-    told = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]
+    judged_pairs = {(row.query, row.doc_id) for row in judged}
+    feedback_rows = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]
     return [
         *(WeightedJudgment(row.query, row.doc_id, row.relevance, float(row.relevance)) for row in judged),
-        *(row for row in told if (row.query, row.doc_id) not in known),
+        *(row for row in feedback_rows if (row.query, row.doc_id) not in judged_pairs),
     ]
 
 
 def _inputs(
-    corpus: Corpus, rows: Sequence[WeightedJudgment], asked: Sequence[str], settings: ImproveSettings, seed: int
+    corpus: Corpus, rows: Sequence[WeightedJudgment], queries: Sequence[str], settings: ImproveSettings, seed: int
 ) -> TrainingInputs:
-    """What a strategy learns from: the rows that teach, and the queries of which they say nothing."""
+    """Builds the training inputs: the weighted judgments and the unlabelled queries."""
     query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
     judged = [JudgedDocument(query_ids[row.query], row.query, row.doc_id, row.relevance) for row in rows]
-    known = set(map(normalised, query_ids))
+    labelled = set(map(normalised, query_ids))
     return TrainingInputs(
         corpus,
         judged,
         tuning=settings.tuning,
         seed=seed,
         unlabelled_queries=list(
-            {normalised(query): query for query in asked if normalised(query) not in known}.values()
+            {normalised(query): query for query in queries if normalised(query) not in labelled}.values()
         ),
         weights={(query_ids[row.query], row.doc_id): row.weight for row in rows},
     )
 
 
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
-    """The program that a strategy makes of what is there; its policy is chosen anew, its fallback stays."""
+    """Trains a program with a strategy; chooses its policy again and keeps its fallback."""
     from zero2ir.program.program import Program, reader_of
     from zero2ir.program.training import calibrate, fit_policy
 
-    # What it has learned from these very queries would look better on them than anything that is cross-validated.
+    # Weights trained on these very queries would look better on them than any cross-validated alternative.
     unlearned = program.retriever.with_initialization(Initialization())
     fitted = strategy.fit(unlearned, inputs)
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
@@ -221,19 +221,19 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
 
 
 def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
-    """The measure of each query with a relevant document; clicks count by their weights, as they do in learning.
+    """Returns the measure of each query with a relevant document; clicks are weighted as in training.
 
-    Where clicks are all that is known of a query, its judged documents are ranked alone (condensed lists): nobody could
-    click on what the old searcher never showed, and if that counted as not relevant, no other one could be better.
+    A query with clicks only is evaluated on its judged documents alone (condensed lists): nobody can click a document
+    that the old program never showed, and counting it as non-relevant would favour the old program.
 
     Source: Sakai, SIGIR 2007, doi:10.1145/1277741.1277756.
     """
     judged: dict[str, list[WeightedJudgment]] = {}
     for row in rows:
         judged.setdefault(row.query, []).append(row)
-    useful = {query: known for query, known in judged.items() if any(row.weight > 0 for row in known)}
-    clicked = {query: known for query, known in useful.items() if all(row.attraction is not None for row in known)}
-    whole = {query: known for query, known in useful.items() if query not in clicked}
+    useful = {query: rated for query, rated in judged.items() if any(row.weight > 0 for row in rated)}
+    clicked = {query: rated for query, rated in useful.items() if all(row.attraction is not None for row in rated)}
+    whole = {query: rated for query, rated in useful.items() if query not in clicked}
     return {
         **_measured(retriever, corpus, whole, measure, alone=False),
         **_measured(retriever, corpus, clicked, measure, alone=True),
@@ -243,7 +243,7 @@ def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgm
 def _measured(
     retriever: "Retriever", corpus: Corpus, judged: Mapping[str, Sequence[WeightedJudgment]], measure: str, alone: bool
 ) -> dict[str, float]:
-    """The measure of each query, in the whole collection, or with its judged documents ranked alone."""
+    """Returns the measure of each query on the whole collection, or on its judged documents alone."""
     if not judged:
         return {}
     numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
@@ -255,8 +255,8 @@ def _measured(
     return dict(zip(judged, map(float, values), strict=True))
 
 
-def _said(better: bool, comparison: Comparison, figures: Mapping[str, float], measure: str) -> str:
-    """The comparison in words."""
+def _comparison_text(better: bool, comparison: Comparison, figures: Mapping[str, float], measure: str) -> str:
+    """Describes the comparison."""
     difference = comparison.difference
     return (
         f"{'Better' if better else 'Not better'}: {measure} {figures['new']:.3f} against {figures['old']:.3f} on "

@@ -1,8 +1,8 @@
-"""How likely each rank is to be looked at, and how attractive a document is once it was.
+"""Estimates position bias: the examination probability of each rank, separated from the attraction of documents.
 
-A click needs a look and an attraction, P(click) = examination of the rank * attraction of the document for the query.
-Ranks are told apart by documents that stood at several ranks for one query: where searchers changed, or where
-``swap_for_exploration`` swapped them. Elsewhere a low rank may be clicked on less since worse documents stand there.
+A click needs examination and attraction, P(click) = examination of the rank * attraction of the document for the query.
+Ranks can be compared through documents shown at several ranks for one query: because programs changed, or because
+``swap_for_exploration`` swapped them. Otherwise a low rank may get fewer clicks because worse documents stand there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
 
 EM_ITERATIONS = 200
-# Looks, at each rank, that the assumed curve counts for beside the observed ones: some hundred searches with a swap
-# outweigh it.
+# Pseudo-count of examinations at each rank for the prior curve; a few hundred searches with swaps outweigh it.
 PRIOR_CLICK_MODEL = PositionBasedModel(bias=1.0)
 PRIOR_EXAMINATIONS = 20.0
 
 
 class ImpressionCounts(NamedTuple):
-    """What happened to a document at one rank of a query.
+    """Impressions and clicks of a document at one rank of a query.
 
     Attributes:
-        query: as it was first asked; queries that differ in case or punctuation only are one.
-        doc_id: of the document.
-        position: 1 is the first.
-        impressions: how often.
-        clicks: how often it was clicked on, at most ``impressions``.
+        query: text as first submitted; queries that differ only in case or punctuation are merged.
+        doc_id: id of the document.
+        position: rank, from 1.
+        impressions: number of impressions.
+        clicks: number of clicks, at most ``impressions``.
     """
 
     query: str
@@ -43,17 +42,17 @@ class ImpressionCounts(NamedTuple):
 
 
 def count_impressions(events: Iterable["FeedbackEvent"]) -> list[ImpressionCounts]:
-    """Impressions and clicks by query, document and rank, in the order in which they first came.
+    """Counts impressions and clicks by query, document and rank, in order of first appearance.
 
-    A document that one user opens several times after one impression was clicked on once; a click without an impression
-    counts as shown. Events without a position are left out.
+    Several clicks of one user after one impression count once; a click without an impression counts as shown. Events
+    without a position are ignored.
     """
     queries: dict[str, str] = {}
-    shown: dict[tuple[str, str, int], dict[str, list[int]]] = {}
+    counts: dict[tuple[str, str, int], dict[str, list[int]]] = {}
     for event in events:
         if event.kind != "grade" and event.position is not None:
             query = queries.setdefault(normalised(event.query), event.query)
-            users = shown.setdefault((query, event.doc_id, event.position), {})
+            users = counts.setdefault((query, event.doc_id, event.position), {})
             users.setdefault(event.user, [0, 0])[event.kind == "click"] += 1
     return [
         ImpressionCounts(
@@ -61,21 +60,21 @@ def count_impressions(events: Iterable["FeedbackEvent"]) -> list[ImpressionCount
             sum(max(1, impressions) for impressions, _ in users.values()),
             sum(min(clicks, max(1, impressions)) for impressions, clicks in users.values()),
         )
-        for key, users in shown.items()
+        for key, users in counts.items()
     ]
 
 
 def examination(tally: Sequence[ImpressionCounts]) -> np.ndarray:
-    """(k,) the probability that each rank is looked at, relative to the first, which is 1; at most 1.
+    """Returns (k,) the examination probability of each rank relative to the first, which is 1; at most 1.
 
-    By the EM algorithm on documents that stood at several ranks for one query; where there are few, the assumed curve
-    1 / rank decides.
+    Uses the EM algorithm on documents shown at several ranks for one query; with few of them the prior curve 1 / rank
+    dominates.
 
     Args:
-        tally: k is the highest rank in it.
+        tally: impression counts; k is the highest rank in them.
 
-    Source: the idea of harvesting interventions: Agarwal et al., WSDM 2019, doi:10.1145/3289600.3291017; the algorithm:
-    Chuklin, Markov and de Rijke 2015, section 4.2.
+    Source: intervention harvesting: Agarwal et al., WSDM 2019, doi:10.1145/3289600.3291017; the algorithm: Chuklin,
+    Markov and de Rijke 2015, section 4.2.
     """
     depth = max((row.position for row in tally), default=0)
     assumed = PRIOR_CLICK_MODEL.examination(depth)
@@ -85,21 +84,24 @@ def examination(tally: Sequence[ImpressionCounts]) -> np.ndarray:
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys((row.query, row.doc_id) for row in moved))}
     pair = np.array([pairs[row.query, row.doc_id] for row in moved])
     rank = np.array([row.position - 1 for row in moved])
-    shown, clicks = np.array([row.impressions for row in moved], float), np.array([row.clicks for row in moved], float)
-    looked, attraction = assumed.copy(), np.full(len(pairs), clicks.sum() / (shown * assumed[rank]).sum())
-    seen, times = np.bincount(rank, shown, depth), np.bincount(pair, shown)
+    impressions, clicks = (
+        np.array([row.impressions for row in moved], float),
+        np.array([row.clicks for row in moved], float),
+    )
+    examined, attraction = assumed.copy(), np.full(len(pairs), clicks.sum() / (impressions * assumed[rank]).sum())
+    rank_impressions, pair_impressions = np.bincount(rank, impressions, depth), np.bincount(pair, impressions)
     for _ in range(EM_ITERATIONS):
-        neither = 1 - looked[rank] * np.clip(attraction, 0, 1 - 1e-9)[pair]
-        without = (shown - clicks) / neither
-        looks = np.bincount(rank, clicks + without * looked[rank] * (1 - attraction[pair]), depth)
-        attracted = np.bincount(pair, clicks + without * (1 - looked[rank]) * attraction[pair])
-        looked = (looks + PRIOR_EXAMINATIONS * assumed) / (seen + PRIOR_EXAMINATIONS)
-        attraction = np.clip((attracted + 0.5) / (times + 1), 0, 1 - 1e-9)
-    return np.minimum(looked / looked[0], 1.0)
+        neither = 1 - examined[rank] * np.clip(attraction, 0, 1 - 1e-9)[pair]
+        without = (impressions - clicks) / neither
+        examinations = np.bincount(rank, clicks + without * examined[rank] * (1 - attraction[pair]), depth)
+        attracted = np.bincount(pair, clicks + without * (1 - examined[rank]) * attraction[pair])
+        examined = (examinations + PRIOR_EXAMINATIONS * assumed) / (rank_impressions + PRIOR_EXAMINATIONS)
+        attraction = np.clip((attracted + 0.5) / (pair_impressions + 1), 0, 1 - 1e-9)
+    return np.minimum(examined / examined[0], 1.0)
 
 
 def _moved(tally: Sequence[ImpressionCounts]) -> list[ImpressionCounts]:
-    """The rows of documents that stood at several ranks for one query."""
+    """Returns the rows of documents shown at several ranks for one query."""
     ranks: dict[tuple[str, str], int] = {}
     for row in tally:
         ranks[row.query, row.doc_id] = ranks.get((row.query, row.doc_id), 0) + 1
@@ -107,21 +109,21 @@ def _moved(tally: Sequence[ImpressionCounts]) -> list[ImpressionCounts]:
 
 
 def swap_for_exploration(doc_ids: Sequence[str], user: str, query: str, salt: str, share: float = 0.1) -> list[str]:
-    """The ranking, for a share of users and queries with the first document and another one swapped.
+    """Swaps the first document with a random other one for a share of users and queries.
 
-    What ``examination`` learns from; the same user sees the same again.
+    ``examination`` learns from these swaps; a user always gets the same ranking for a query.
 
     Args:
-        doc_ids: best first.
-        user: who asks.
-        query: what is asked.
-        salt: of this exploration.
-        share: of users and queries, 0 to 1.
+        doc_ids: ids, best first.
+        user: id of the user.
+        query: text of the query.
+        salt: salt of this exploration.
+        share: share of users and queries with a swap, 0 to 1.
 
     Source: Joachims, Swaminathan and Schnabel, WSDM 2017, doi:10.1145/3018661.3018699, section 5.
     """
-    shown, rng = list(doc_ids), random_generator(salt, user, query)
-    if len(shown) > 1 and rng.random() < share:
-        other = int(rng.integers(1, len(shown)))
-        shown[0], shown[other] = shown[other], shown[0]
-    return shown
+    ranking, rng = list(doc_ids), random_generator(salt, user, query)
+    if len(ranking) > 1 and rng.random() < share:
+        other = int(rng.integers(1, len(ranking)))
+        ranking[0], ranking[other] = ranking[other], ranking[0]
+    return ranking

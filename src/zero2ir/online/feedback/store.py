@@ -1,4 +1,4 @@
-"""The file that feedback is kept in: an append-only table, on the disk before anybody is told that it is."""
+"""Append-only feedback store; an event is on disk before it is acknowledged."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
@@ -10,18 +10,18 @@ Kind = Literal["grade", "click", "impression", "nothing"]
 
 
 class FeedbackEvent(NamedTuple):
-    """One thing that somebody told, or did.
+    """One feedback event.
 
     Attributes:
-        event_id: tells it from all others; whoever sends it again sends the same id.
-        kind: "grade" where a document was judged, "click" where it was opened, "impression" where it was shown;
-            "nothing" where a search showed none.
-        query: its text.
-        doc_id: of the document; empty for "nothing".
-        position: of the document in the ranking, 1 is the first; None where it is not known.
-        grade: 0 for not relevant, 1, 2, ...; None but for "grade".
+        event_id: unique id; a resent event has the same id.
+        kind: "grade" for a judged, "click" for an opened, "impression" for a shown document; "nothing" for a search
+            without results.
+        query: text of the query.
+        doc_id: id of the document; empty for "nothing".
+        position: rank of the document, from 1; None if unknown.
+        grade: 0 for not relevant, 1, 2, ...; None unless kind is "grade".
         timestamp: seconds since 1970.
-        user: who it was; empty where nobody is told from another.
+        user: id of the user; empty for anonymous users.
     """
 
     event_id: str
@@ -35,16 +35,16 @@ class FeedbackEvent(NamedTuple):
 
 
 class FeedbackStore(SQLiteTable):
-    """Events in an SQLite file, in the order in which they came; nothing is ever changed or erased.
+    """Events in an SQLite file, in order of arrival; nothing is ever changed or erased.
 
-    An event is on the disk when ``record`` returns, whatever is killed after that, and once only, however often it is
-    sent. Threads and processes may share a file.
+    ``record`` returns after the event is on disk, so a crash loses nothing; a resent event is stored once. Threads and
+    processes may share a file.
 
     Args:
-        path: of the file; it may not exist yet.
+        path: path of the file; it need not exist.
 
     Raises:
-        InputError: it cannot be opened, or is no such file.
+        InputError: the file cannot be opened, or is not a feedback store.
     """
 
     table = """
@@ -62,18 +62,18 @@ class FeedbackStore(SQLiteTable):
     """
 
     def record(self, event: FeedbackEvent) -> bool:
-        """Keeps one event; False where its id was there already, and nothing changes.
+        """Stores an event; returns False and changes nothing if its id is already stored.
 
         Raises:
-            InputError: it is no such event, or the file cannot be written.
+            InputError: the event is invalid, or the file cannot be written.
         """
         return bool(self.record_all([event]))
 
     def record_all(self, events: Sequence[FeedbackEvent]) -> int:
-        """Keeps several events, all of them or none; returns how many were new.
+        """Stores several events, all or none; returns how many were new.
 
         Raises:
-            InputError: as ``record``.
+            InputError: as for ``record``.
         """
         for event in events:
             _check(event)
@@ -83,7 +83,7 @@ class FeedbackStore(SQLiteTable):
             return sum(connection.execute(statement, event).rowcount for event in events)
 
     def events(self, after: int = 0) -> list[FeedbackEvent]:
-        """The events in the order in which they came, without the first ``after``."""
+        """Returns the events in order of arrival, without the first ``after``."""
         columns = ", ".join(FeedbackEvent._fields)
         with self._reading() as connection:
             rows = connection.execute(f"SELECT {columns} FROM events ORDER BY number LIMIT -1 OFFSET ?", [after])
@@ -98,10 +98,10 @@ class FeedbackStore(SQLiteTable):
 def _check(event: FeedbackEvent) -> None:
     place = f"event {event.event_id!r}"
     if event.kind not in get_args(Kind):
-        raise InputError(f"{place}: kind {event.kind!r}; choose one of {', '.join(get_args(Kind))}")
+        raise InputError(f"{place}: unknown kind {event.kind!r}; use one of {', '.join(get_args(Kind))}")
     if not event.event_id or bool(event.doc_id) == (event.kind == "nothing"):
-        raise InputError(f"{place}: event_id and doc_id must not be empty; doc_id must be for kind nothing")
+        raise InputError(f"{place}: event_id and doc_id must not be empty, except doc_id of kind nothing")
     if (event.grade is not None) != (event.kind == "grade") or (event.grade or 0) < 0:
-        raise InputError(f"{place}: grade {event.grade!r} of a {event.kind}; a grade of 0, 1, ... goes with kind grade")
+        raise InputError(f"{place}: grade {event.grade!r} with kind {event.kind}; kind grade needs a grade 0, 1, ...")
     if event.position is not None and event.position < 1:
-        raise InputError(f"{place}: position {event.position}; the first document has position 1")
+        raise InputError(f"{place}: position {event.position}; positions start at 1")

@@ -1,8 +1,7 @@
-"""Versions of a searcher in MLflow's model registry, one of which the alias ``best`` points to.
+"""Versions of a program in MLflow's model registry; the alias ``best`` points to one of them.
 
-A version is the searcher's own folder, JSON and safetensors without pickle, as an artifact of a run; ``fetch`` checks
-every file of it. What ``best`` pointed to before is noted with the version that took its place, so that it can be
-rolled back, as often as there were moves.
+A version is a saved program (JSON and safetensors, no pickle) stored as an artifact of a run; ``fetch`` checks all of
+its files. Each version records which version it replaced as ``best``, so every move of the alias can be rolled back.
 """
 
 import shutil
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
 
     from zero2ir.online.feedback.improvement import ImprovementResult
 
-REPLACED_TAG = "replaced"  # tag of a version: the version that it took the alias from
-DIGEST_TAG = "digest"  # tag of a version: of the program
-PROGRAM_ARTIFACT = "program"  # the artifact
+REPLACED_TAG = "replaced"  # tag of a version: the version that it replaced as ``best``
+DIGEST_TAG = "digest"  # tag of a version: digest of the program
+PROGRAM_ARTIFACT = "program"  # name of the artifact
 
 
 class ProgramVersions:
-    """All versions of one searcher.
+    """All versions of one program.
 
     Args:
-        uri: an MLflow tracking URI, whose store holds the registry, too.
-        name: of the registered model, and of the experiment that its runs stand in.
+        uri: an MLflow tracking URI whose store also holds the registry.
+        name: name of the registered model and of the experiment with its runs.
     """
 
     def __init__(self, uri: str, name: str) -> None:
@@ -40,25 +39,25 @@ class ProgramVersions:
         self.name = name
 
     def register(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-        """Registers a saved searcher as a new version, with a run of its own; no alias moves.
+        """Registers a saved program as a new version with its own run, without moving the alias.
 
-        A searcher that is registered already keeps its version.
+        A program that is already registered keeps its version.
 
         Args:
-            folder: that ``Program.save`` wrote.
-            metrics: figures of the run.
-            tags: of the run, e.g. what came of the comparison.
+            folder: folder written by ``Program.save``.
+            metrics: metrics of the run.
+            tags: tags of the run, e.g. the result of the comparison.
 
         Returns:
             The version.
 
         Raises:
-            InputError: the folder holds no searcher.
+            InputError: the folder contains no program.
         """
         digest = program_digest(folder)
         client = self._client()
-        if (known := self._version_of(client, digest)) is not None:
-            return known
+        if (registered := self._version_of(client, digest)) is not None:
+            return registered
         short = {key: value[:MAX_CHARACTERS] for key, value in tags.items()}
         run_id = client.create_run(
             experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST_TAG: digest}
@@ -69,19 +68,19 @@ class ProgramVersions:
         client.set_terminated(run_id)
         with quiet_mlflow():
             ensure_registered(client, self.name)
-            made = client.create_model_version(
+            created = client.create_model_version(
                 self.name, f"runs:/{run_id}/{PROGRAM_ARTIFACT}", run_id, tags={DIGEST_TAG: digest}
             )
-        return str(made.version)
+        return str(created.version)
 
     def best(self) -> str | None:
-        """The version that ``best`` points to; None where nothing is registered."""
-        found = self._client().search_registered_models(f"name='{self.name}'")
-        version = found[0].aliases.get(BEST_ALIAS) if found else None
+        """Returns the version that ``best`` points to; None if nothing is registered."""
+        models = self._client().search_registered_models(f"name='{self.name}'")
+        version = models[0].aliases.get(BEST_ALIAS) if models else None
         return None if version is None else str(version)
 
     def move_alias(self, version: str) -> None:
-        """Lets ``best`` point to a version, and notes with it what it pointed to before."""
+        """Moves ``best`` to a version and records the version that it replaces."""
         client, before = self._client(), self.best()
         if before == version:
             return
@@ -90,51 +89,49 @@ class ProgramVersions:
         client.set_registered_model_alias(self.name, BEST_ALIAS, version)
 
     def roll_back(self, folder: Path) -> str:
-        """Puts the version that ``best`` pointed to before in place of a folder, and lets it point there again.
+        """Restores the previous version of ``best`` to a folder and moves the alias back to it.
 
         Returns:
-            That version.
+            The restored version.
 
         Raises:
-            InputError: nothing is registered, or there is no version before, or it is not whole; nothing changes.
+            InputError: nothing is registered, there is no previous version, or it is incomplete; nothing changes.
         """
         client, best = self._client(), self.best()
         if best is None:
-            raise InputError(
-                f"{self.name}: nothing is registered under this name; zero2ir improve registers a searcher"
-            )
+            raise InputError(f"{self.name}: nothing is registered under this name; register it with zero2ir improve")
         before = client.get_model_version(self.name, best).tags.get(REPLACED_TAG)
         if before is None:
-            raise InputError(f"{self.name}: version {best} was the first; there is nothing to roll back to")
+            raise InputError(f"{self.name}: version {best} is the first; there is no version to roll back to")
         self.fetch(before, folder)
         client.set_registered_model_alias(self.name, BEST_ALIAS, before)
         return str(before)
 
     def fetch(self, version: str, folder: Path) -> None:
-        """Puts the searcher of a version in place of a folder, after checking every file of it.
+        """Replaces a folder with the program of a version, after checking all of its files.
 
         Raises:
-            InputError: it is not whole, or was altered; the folder stays as it is.
+            InputError: the program is incomplete or was altered; the folder does not change.
         """
         client = self._client()
         run_id = str(client.get_model_version(self.name, version).run_id)
         with TemporaryDirectory() as below:
-            found = client.download_artifacts(run_id, PROGRAM_ARTIFACT, below)
-            load_program(found)
+            downloaded = client.download_artifacts(run_id, PROGRAM_ARTIFACT, below)
+            load_program(downloaded)
             with finished_folder(folder) as part:
-                shutil.copytree(found, part, dirs_exist_ok=True)
+                shutil.copytree(downloaded, part, dirs_exist_ok=True)
 
     def replace(self, folder: Path, improved: "ImprovementResult") -> str:
-        """Registers the searcher in a folder and what came of improving it, and puts the better one there.
+        """Registers the program in a folder and its improved version, and keeps the better one in the folder.
 
-        The alias points to what the folder holds, before and after.
+        The alias always points to the version in the folder.
 
         Args:
-            folder: the searcher that was improved.
-            improved: what came of it.
+            folder: folder of the program that was improved.
+            improved: result of the improvement.
 
         Returns:
-            The new searcher's version.
+            The version of the new program.
         """
         self.move_alias(self.register(folder, {}, {}))
         with TemporaryDirectory() as below:
@@ -147,18 +144,18 @@ class ProgramVersions:
         return version
 
     def _version_of(self, client: "MlflowClient", digest: str) -> str | None:
-        """The version of a searcher that is registered already."""
-        found = [
+        """Returns the version of a program that is already registered."""
+        matching = [
             one for one in client.search_model_versions(f"name='{self.name}'") if one.tags.get(DIGEST_TAG) == digest
         ]
-        return str(min(int(one.version) for one in found)) if found else None
+        return str(min(int(one.version) for one in matching)) if matching else None
 
     def _client(self) -> "MlflowClient":
         return client_of(self.uri)
 
 
 def client_of(uri: str) -> "MlflowClient":
-    """Who talks to the tracking store and registry at this URI; a new store is made."""
+    """Returns a client of the tracking store and registry at a URI; creates the store if it does not exist."""
     import mlflow
 
     with quiet_mlflow():
@@ -168,6 +165,6 @@ def client_of(uri: str) -> "MlflowClient":
 
 
 def experiment_of(client: "MlflowClient", name: str) -> str:
-    """The id of the experiment of this name, which is made where there is none."""
-    found = client.get_experiment_by_name(name)
-    return str(client.create_experiment(name) if found is None else found.experiment_id)
+    """Returns the id of an experiment; creates it if it does not exist."""
+    experiment = client.get_experiment_by_name(name)
+    return str(client.create_experiment(name) if experiment is None else experiment.experiment_id)

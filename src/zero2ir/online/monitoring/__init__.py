@@ -1,1 +1,1 @@
-"""Is what people ask, and what they get, still what it was? Windows and streams against a reference."""
+"""Drift monitoring: compares windows and streams of searches with a reference."""

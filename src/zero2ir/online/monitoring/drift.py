@@ -1,20 +1,21 @@
-"""How much, and how surely, a window of searches differs from a reference."""
+"""Tests and measures of the drift between a reference and a window of searches."""
 
 import numpy as np
 
 PSI_BINS = 10
-PSI_FLOOR = 1e-3  # the least share of a bin: an empty one would be infinitely far away
-ENOUGH, BATCH = 20, 200  # permutations: so many as extreme ones tell enough; so many at a time
-MAX_MMD_VECTORS = 400  # of each side whose vectors are compared
+PSI_FLOOR = 1e-3  # minimum share of a bin: an empty bin would give an infinite index
+ENOUGH, BATCH = 20, 200  # permutations: number of extreme ones at which to stop, and number drawn at a time
+MAX_MMD_VECTORS = 400  # maximum number of vectors compared on each side
 
 
 def stability_index(reference: np.ndarray, current: np.ndarray) -> float:
-    """The population stability index (PSI) over the tenths of the reference; 0.1 is little and 0.25 much, they say.
+    """Returns the population stability index (PSI) over the deciles of the reference.
 
-    It grows by chance, too, by about (bins - 1) * (1 / n_reference + 1 / n_current), and is no test.
+    By convention 0.1 is a small and 0.25 a large change. Chance alone gives about (bins - 1) * (1 / n_reference +
+    1 / n_current); PSI is not a test.
 
     Args:
-        reference: (n_reference,) values; fewer bins where many are equal.
+        reference: (n_reference,) values; equal values can reduce the number of bins.
         current: (n_current,) values.
 
     Source: Yurdakul and Naranjo 2020, Journal of Risk Model Validation, doi:10.21314/JRMV.2020.227.
@@ -30,9 +31,9 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def distribution_p(reference: np.ndarray, current: np.ndarray) -> float:
-    """The p-value of the Kolmogorov-Smirnov test; of Fisher's exact test where all values are 0 or 1.
+    """Returns the p-value of the Kolmogorov-Smirnov test, or of Fisher's exact test if all values are 0 or 1.
 
-    Where values are often equal the first one rejects less often than its level.
+    With many ties the former rejects less often than its level.
     """
     from scipy.stats import fisher_exact, ks_2samp
 
@@ -42,16 +43,16 @@ def distribution_p(reference: np.ndarray, current: np.ndarray) -> float:
 
 
 def vectors_p(reference: np.ndarray, current: np.ndarray, *, permutations: int, seed: int) -> tuple[float, np.ndarray]:
-    """The p-value of the maximum mean discrepancy (MMD) by permutation, and how foreign each current vector is.
+    """Returns the permutation p-value of the maximum mean discrepancy (MMD) and the witness of each current vector.
 
     Args:
-        reference: (n_reference, dimension); at most 400 of them, drawn by the seed, are compared.
-        current: (n_current, dimension); the same.
-        permutations: how many; the least p-value is 1 / (1 + permutations).
-        seed: of draws and permutations.
+        reference: (n_reference, dimension); at most 400 of them are sampled for the test.
+        current: (n_current, dimension); likewise.
+        permutations: number of permutations; the smallest p-value is 1 / (1 + permutations).
+        seed: seed of sampling and permutations.
 
     Returns:
-        The p-value, and (n_current,) the witness: by how much each is nearer to the current vectors than to the
+        The p-value, and (n_current,) the witness: how much nearer each vector is to the current vectors than to the
         reference.
 
     Source: Gretton et al., JMLR 13, 2012, "A kernel two-sample test", sections 2 and 5, with a Gaussian kernel of the
@@ -75,9 +76,9 @@ def vectors_p(reference: np.ndarray, current: np.ndarray, *, permutations: int, 
 
 
 def _permutation_p(kernel: np.ndarray, weights: np.ndarray, permutations: int, rng: np.random.Generator) -> float:
-    """How often permuted weights have as large a discrepancy; a high p-value is known after a few permutations.
+    """Returns the share of permutations with at least the observed discrepancy; stops early if the p-value is high.
 
-    Source: Besag and Clifford, Biometrika 78, 1991, doi:10.1093/biomet/78.2.301: drawn until so many were as large.
+    Source: Besag and Clifford, Biometrika 78, 1991, doi:10.1093/biomet/78.2.301: draw until a fixed number is as large.
     """
     observed = weights @ kernel @ weights
     larger = 0
@@ -91,6 +92,6 @@ def _permutation_p(kernel: np.ndarray, weights: np.ndarray, permutations: int, r
 
 
 def _squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(n, m) squared distances."""
+    """Returns (n, m) squared distances."""
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
     return np.maximum(squares, 0.0)

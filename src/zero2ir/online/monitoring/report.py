@@ -1,4 +1,4 @@
-"""What people and Prometheus are shown of the looks at a searcher: one folder, written whole at each look."""
+"""Report of drift checks for people and Prometheus: one folder, rewritten at each check."""
 
 import base64
 import io
@@ -25,105 +25,105 @@ if TYPE_CHECKING:
 CHECKS_FILE, PAGE_FILE, METRICS_FILE = "checks.jsonl", "index.html", "metrics.prom"
 
 
-def write_monitoring_report(folder: Path, look: DriftCheck, reference: SearchSignals) -> int:
-    """Adds a look to a folder: checks.jsonl, index.html and metrics.prom; returns how many there are now.
+def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSignals) -> int:
+    """Adds a check to a folder (checks.jsonl, index.html, metrics.prom); returns the number of checks in it.
 
     Raises:
-        InputError: checks.jsonl is none.
+        InputError: checks.jsonl contains a line that is not a check.
     """
-    looks = [*read_checks(folder), look.as_dict()]
+    checks = [*read_checks(folder), check.as_dict()]
     with finished_file(folder / CHECKS_FILE) as file:
-        file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in looks)
+        file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in checks)
     with finished_file(folder / PAGE_FILE) as file:
-        file.write(_page(look, looks, reference))
+        file.write(_page(check, checks, reference))
     with finished_file(folder / METRICS_FILE, "wb") as file:
-        file.write(prometheus_text(prometheus_registry(look, len(looks))))
-    return len(looks)
+        file.write(prometheus_text(prometheus_registry(check, len(checks))))
+    return len(checks)
 
 
 def read_checks(folder: Path) -> list[dict[str, Any]]:
-    """The looks so far, the oldest first.
+    """Reads the checks so far, oldest first.
 
     Raises:
-        InputError: a line is none; names it.
+        InputError: a line is not a check; the message names it.
     """
     path = folder / CHECKS_FILE
     if not path.is_file():
         return []
-    looks = []
+    checks = []
     for place, line in read_lines(path):
         try:
-            look = json.loads(line)
-            _ = look["searches"], [signal["p_value"] for signal in look["signals"]]
+            check = json.loads(line)
+            _ = check["searches"], [signal["p_value"] for signal in check["signals"]]
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{place}: no look; move the file away to start anew") from None
-        looks.append(look)
-    return looks
+            raise InputError(f"{place}: not a drift check; move the file away to start again") from None
+        checks.append(check)
+    return checks
 
 
-def prometheus_registry(look: DriftCheck, looks: int) -> "CollectorRegistry":
-    """The last look as Prometheus metrics; no query is among them."""
+def prometheus_registry(check: DriftCheck, checks: int) -> "CollectorRegistry":
+    """Converts the last check to Prometheus metrics; queries are not included."""
     from prometheus_client import CollectorRegistry, Gauge
 
     registry = CollectorRegistry()
     names = {
-        "drift_p_value": ("P-value for all signals and looks together", lambda one: one.p_value),
-        "drift_alert": ("1 where a signal drifted", lambda one: float(one.drifted)),
+        "drift_p_value": ("P-value adjusted for all signals and checks", lambda one: one.p_value),
+        "drift_alert": ("1 if the signal drifted", lambda one: float(one.drifted)),
         "drift_stability_index": ("PSI against the reference", lambda one: one.stability),
         "drift_mean": ("Mean in the window", lambda one: one.current),
         "drift_reference_mean": ("Mean in the reference", lambda one: one.reference),
     }
-    for name, (said, value) in names.items():
-        gauge = Gauge(f"zero2ir_{name}", said, ["signal"], registry=registry)
-        for signal in look.signals:
+    for name, (description, value) in names.items():
+        gauge = Gauge(f"zero2ir_{name}", description, ["signal"], registry=registry)
+        for signal in check.signals:
             if not math.isnan(value(signal)):
                 gauge.labels(signal.name).set(value(signal))
-    Gauge("zero2ir_drift_checks", "Checks so far", registry=registry).set(looks)
-    Gauge("zero2ir_drift_searches", "Searches in the window", registry=registry).set(look.searches)
+    Gauge("zero2ir_drift_checks", "Checks so far", registry=registry).set(checks)
+    Gauge("zero2ir_drift_searches", "Searches in the window", registry=registry).set(check.searches)
     return registry
 
 
 def prometheus_text(registry: "CollectorRegistry") -> bytes:
-    """In Prometheus' text format, for a scrape or a node exporter's text files."""
+    """Returns the metrics in Prometheus' text format, for a scrape or the textfile collector of a node exporter."""
     from prometheus_client import generate_latest
 
     return generate_latest(registry)
 
 
-def mlflow_metrics(look: DriftCheck) -> dict[str, float]:
-    """The figures of a look for MLflow."""
+def mlflow_metrics(check: DriftCheck) -> dict[str, float]:
+    """Returns the figures of a check as MLflow metrics."""
     values = {
         f"{signal.name}/{name}": float(getattr(signal, name))
-        for signal in look.signals
+        for signal in check.signals
         for name in ("reference", "current", "stability", "p_value", "drifted")
     }
-    return {"searches": float(look.searches)} | {key: one for key, one in values.items() if not math.isnan(one)}
+    return {"searches": float(check.searches)} | {key: one for key, one in values.items() if not math.isnan(one)}
 
 
-def log_check(uri: str, name: str, folder: Path, look: DriftCheck, number: int) -> None:
-    """Records a look in MLflow as a run of its own; looks over time are the steps of its metrics.
+def log_check(uri: str, name: str, folder: Path, check: DriftCheck, number: int) -> None:
+    """Records a check in MLflow as its own run; the number of the check is the step of its metrics.
 
     Args:
         uri: an MLflow tracking URI.
-        name: of the experiment.
-        folder: that ``write_monitoring_report`` wrote; its page goes along, and with it the queries of the alerts.
-        look: the last one.
-        number: of the look, from 1.
+        name: name of the experiment.
+        folder: folder written by ``write_monitoring_report``; its page, with the queries of the alerts, is logged.
+        check: the last check.
+        number: number of the check, from 1.
     """
     from zero2ir.online.feedback.versions import client_of, experiment_of
     from zero2ir.tracking.runs import metric_name
 
     client = client_of(uri)
-    moved = ", ".join(signal.name for signal in look.alerts)
-    run = client.create_run(experiment_of(client, name), run_name=f"{name}/check {number}", tags={"drifted": moved})
-    for key, value in mlflow_metrics(look).items():
+    drifted = ", ".join(signal.name for signal in check.alerts)
+    run = client.create_run(experiment_of(client, name), run_name=f"{name}/check {number}", tags={"drifted": drifted})
+    for key, value in mlflow_metrics(check).items():
         client.log_metric(run.info.run_id, metric_name(key), value, step=number)
     client.log_artifact(run.info.run_id, str(folder / PAGE_FILE))
     client.set_terminated(run.info.run_id)
 
 
 def _json(value: Any) -> Any:
-    """JSON knows no NaN: null."""
+    """Replaces NaN, which JSON does not have, by null."""
     if isinstance(value, Mapping):
         return {key: _json(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -131,24 +131,24 @@ def _json(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _page(look: DriftCheck, looks: Sequence[Mapping[str, Any]], reference: SearchSignals) -> str:
+def _page(check: DriftCheck, checks: Sequence[Mapping[str, Any]], reference: SearchSignals) -> str:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("zero2ir.online.monitoring", "."),
-        autoescape=True,  # people may ask anything
+        autoescape=True,  # queries may contain anything
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
-        look=look,
+        check=check,
         searches=len(reference.queries),
-        looks=len(looks),
+        checks=len(checks),
         shown=_shown,
         when=_when,
-        windows=_svg(lambda: _windows(look, reference)),
-        history=_svg(lambda: _history(looks)) if len(looks) > 1 else None,
+        windows=_svg(lambda: _windows(check, reference)),
+        history=_svg(lambda: _history(checks)) if len(checks) > 1 else None,
     )
 
 
@@ -160,17 +160,17 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") if at else "an unknown time"
 
 
-def _windows(look: DriftCheck, reference: SearchSignals) -> "Figure":
-    """One panel a signal: its distribution in the reference and in the window."""
+def _windows(check: DriftCheck, reference: SearchSignals) -> "Figure":
+    """Draws one panel per signal: its distribution in the reference and in the window."""
     from matplotlib.figure import Figure
 
-    signals = [signal for signal in look.signals if signal.name != QUERY_VECTORS]
+    signals = [signal for signal in check.signals if signal.name != QUERY_VECTORS]
     columns = min(3, max(1, len(signals)))
     rows = math.ceil(len(signals) / columns) or 1
     figure = Figure(figsize=(3.2 * columns, 0.4 + 2.0 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, signal in zip(grid.flat, signals, strict=False):
-        sides = [side.signals[signal.name] for side in (reference, look.measured)]
+        sides = [side.signals[signal.name] for side in (reference, check.measured)]
         sides = [side[np.isfinite(side)] for side in sides]
         edges = (
             [-0.5, 0.5, 1.5] if signal.name == FALLBACK_SIGNAL else np.histogram_bin_edges(np.concatenate(sides), 20)
@@ -178,7 +178,7 @@ def _windows(look: DriftCheck, reference: SearchSignals) -> "Figure":
         for values, colour, label in zip(sides, (_GREY, _COLOURS[3]), ("reference", "window"), strict=True):
             shares = np.full(len(values), 1 / len(values))
             axes.hist(values, bins=edges, weights=shares, color=colour, alpha=0.55, label=label)
-        axes.set_title(f"{signal.name}{': moved' if signal.drifted else ''}", fontsize=9, loc="left")
+        axes.set_title(f"{signal.name}{': drifted' if signal.drifted else ''}", fontsize=9, loc="left")
     for axes in list(grid.flat)[len(signals) :]:
         axes.set_visible(False)
     grid[0][0].legend(fontsize=7)
@@ -186,35 +186,35 @@ def _windows(look: DriftCheck, reference: SearchSignals) -> "Figure":
     return figure
 
 
-def _history(looks: Sequence[Mapping[str, Any]]) -> "Figure":
-    """The p-value of each signal from look to look."""
+def _history(checks: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Draws the p-value of each signal over the checks."""
     from matplotlib.figure import Figure
 
-    names = list(dict.fromkeys(signal["name"] for look in looks for signal in look["signals"]))
+    names = list(dict.fromkeys(signal["name"] for check in checks for signal in check["signals"]))
     figure = Figure(figsize=(7.5, 2.8), layout="constrained")
     axes = figure.subplots()
     for number, name in enumerate(names):
-        known = [
+        points = [
             (place, max(signal["p_value"], 1e-6))
-            for place, look in enumerate(looks, 1)
-            for signal in look["signals"]
+            for place, check in enumerate(checks, 1)
+            for signal in check["signals"]
             if signal["name"] == name
         ]
         axes.plot(
-            *zip(*known, strict=True),
+            *zip(*points, strict=True),
             marker="o",
             markersize=3,
             lw=1,
             color=_COLOURS[number % len(_COLOURS)],
             label=name,
         )
-    axes.set(yscale="log", xlabel="check", ylabel="p, for all checks")
+    axes.set(yscale="log", xlabel="check", ylabel="p, all checks")
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 
 
 def _svg(draw: Callable[[], "Figure"]) -> str:
-    """The figure inside the page."""
+    """Returns the figure as a data URI."""
     import matplotlib
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What is observed of each search, and where it is read from."""
+"""Reads searches and measures their drift signals."""
 
 import json
 import math
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zero2ir.models.base import Retriever
     from zero2ir.program.program import Program
 
-HASHED = 256  # dimensions of queries as hashed words, for a searcher without an encoder of texts
+HASHED = 256  # dimension of hashed word counts of queries, for a program without a text encoder
 LENGTH_SIGNAL, UNKNOWN_SIGNAL, SCORE_SIGNAL, CONFIDENCE_SIGNAL, SECONDS_SIGNAL, FALLBACK_SIGNAL, NEARNESS_SIGNAL = (
     SIGNALS
 ) = (
@@ -29,17 +29,17 @@ LENGTH_SIGNAL, UNKNOWN_SIGNAL, SCORE_SIGNAL, CONFIDENCE_SIGNAL, SECONDS_SIGNAL, 
     "fallback",
     "nearness",
 )
-QUERY_VECTORS = "queries"  # their vectors, all at once
+QUERY_VECTORS = "queries"  # the query vectors as one signal
 
 
 class SearchEvent(NamedTuple):
     """One search.
 
     Attributes:
-        query: its text.
-        timestamp: seconds since 1970; 0 where it is not known.
-        seconds: how long it took; None where it is not known, like the next one.
-        fallback: whether something else answered than should have.
+        query: text of the query.
+        timestamp: seconds since 1970; 0 if unknown.
+        seconds: duration of the search; None if unknown.
+        fallback: whether a fallback answered; None if unknown.
     """
 
     query: str
@@ -49,39 +49,39 @@ class SearchEvent(NamedTuple):
 
 
 def read_searches(path: Path) -> list[SearchEvent]:
-    """Reads searches from a text file (a query a line), JSON lines, or the feedback that a server keeps.
+    """Reads searches from a text file (one query per line), JSON Lines, or the feedback store of a server.
 
     Raises:
-        InputError: there is no such file, it holds no search, or a line is none; names the line.
+        InputError: the file does not exist, contains no search, or has an invalid line; the message names the line.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback that the server keeps")
+        raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback file of a server")
     if path.suffix in (".txt", ".jsonl"):
         parsed = _from_json if path.suffix == ".jsonl" else lambda line, _: SearchEvent(line.strip())
-        found = [parsed(line, place) for place, line in read_lines(path)]
+        searches = [parsed(line, place) for place, line in read_lines(path)]
     else:
-        found = _from_feedback(path)
-    if not found:
-        raise InputError(f"{path}: holds no search; a server records what was shown with --impressions")
-    return found
+        searches = _from_feedback(path)
+    if not searches:
+        raise InputError(f"{path}: contains no search; a server records impressions with --impressions")
+    return searches
 
 
 def _from_json(line: str, place: str) -> SearchEvent:
     try:
         row = json.loads(line)
         query, timestamp, seconds, fallback = (row.get(key) for key in SearchEvent._fields)
-        made = SearchEvent(str(query), float(timestamp or 0), None if seconds is None else float(seconds), fallback)
+        event = SearchEvent(str(query), float(timestamp or 0), None if seconds is None else float(seconds), fallback)
     except (ValueError, TypeError, AttributeError):
         raise InputError(
-            f"{place}: no search; a line is like {{'query': '...', 'timestamp': 0.0, 'seconds': 0.1}}"
+            f"{place}: not a search; write a line like {{'query': '...', 'timestamp': 0.0, 'seconds': 0.1}}"
         ) from None
     if not isinstance(query, str) or not query.strip() or not isinstance(fallback, bool | None):
-        raise InputError(f"{place}: query is a text, and fallback true or false where it is there; correct the line")
-    return made
+        raise InputError(f"{place}: query must be a non-empty text, fallback true or false if given; correct the line")
+    return event
 
 
 def _from_feedback(path: Path) -> list[SearchEvent]:
-    """Each search once, whether it showed anything or not: its impressions have its query, its user and its time."""
+    """Reads each search once, with or without results: its impressions share query, user and time."""
     from zero2ir.online.feedback.store import FeedbackStore
 
     with FeedbackStore(path) as store:
@@ -94,12 +94,12 @@ def _from_feedback(path: Path) -> list[SearchEvent]:
 
 
 class SearchSignals(NamedTuple):
-    """What is known of n searches.
+    """Signals of n searches.
 
     Attributes:
         queries: (n,) texts.
-        signals: by name, (n,) each; NaN where it is not known. Without those that nobody knows.
-        vectors: (n, dimension) of the queries.
+        signals: (n,) values by name; NaN where unknown. Signals unknown for all searches are left out.
+        vectors: (n, dimension) query vectors.
     """
 
     queries: list[str]
@@ -107,17 +107,17 @@ class SearchSignals(NamedTuple):
     vectors: np.ndarray
 
     def select(self, places: Sequence[int] | np.ndarray) -> "SearchSignals":
-        """Some of the searches."""
+        """Returns a selection of the searches."""
         signals = {name: row[places] for name, row in self.signals.items()}
         return SearchSignals([self.queries[place] for place in places], signals, self.vectors[places])
 
 
 class SignalMeter:
-    """Measures searches by a searcher.
+    """Measures the signals of searches.
 
     Args:
-        program: the searcher; it searches again, alone, for scores and confidence.
-        reference: queries whose mean vector is what nearness is measured to.
+        program: the program; it searches each query again, without fallback, for score and confidence.
+        reference: queries whose mean vector the nearness is measured to.
     """
 
     def __init__(self, program: "Program", reference: Sequence[str]) -> None:
@@ -129,7 +129,7 @@ class SignalMeter:
         self.centre = centre / max(float(np.linalg.norm(centre)), 1e-12)
 
     def measure(self, observations: Sequence[SearchEvent]) -> SearchSignals:
-        """What is known of these searches."""
+        """Returns the signals of searches."""
         queries = [one.query for one in observations]
         tokens = tokenize(queries, self.language)
         ranking, probabilities = self.program.search(queries, 1)
@@ -148,7 +148,7 @@ class SignalMeter:
         return SearchSignals(queries, {name: row for name, row in arrays.items() if not np.isnan(row).all()}, vectors)
 
     def vectors(self, queries: Sequence[str]) -> np.ndarray:
-        """(n, dimension) unit vectors: by the searcher's own encoder, as hashed words where it has none."""
+        """Returns (n, dimension) unit vectors: by the program's encoder, or hashed word counts if it has none."""
         if encoder := _encoder(self.program.retriever):
             return encoder.encode_queries(list(queries))
         hashed = HashingVectorizer(n_features=HASHED, alternate_sign=False)
@@ -156,9 +156,9 @@ class SignalMeter:
 
 
 def _encoder(retriever: "Retriever") -> Any:
-    """The first part that turns queries into one vector each; None where there is none."""
+    """Returns the first part that encodes a query as one vector; None if there is none."""
     from zero2ir.models.dense import Dense
 
     if isinstance(retriever, Dense):
         return retriever
-    return next((found for part in retriever.parts() if (found := _encoder(part)) is not None), None)
+    return next((encoder for part in retriever.parts() if (encoder := _encoder(part)) is not None), None)

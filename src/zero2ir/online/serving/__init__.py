@@ -1,1 +1,1 @@
-"""A searcher that answers people over HTTP."""
+"""Serves a program over HTTP."""

@@ -1,4 +1,4 @@
-"""What happened to the documents since a program was trained: read again when it is served again."""
+"""Journal of the documents added and removed since a program was trained; replayed when it is served again."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from zero2ir.io.sqlite import SQLiteTable
 
 
 class DocumentJournal(SQLiteTable):
-    """The last word on each document that was added or removed, in an SQLite file.
+    """The last change of each added or removed document, in an SQLite file.
 
-    Applying it twice is applying it once: a kill at any moment leaves nothing to put right.
+    Applying the journal is idempotent, so a crash at any moment needs no repair.
 
     Args:
-        path: of the file; it may not exist yet.
+        path: path of the file; it need not exist.
 
     Raises:
-        InputError: it cannot be opened, or is no such file.
+        InputError: the file cannot be opened, or is not a journal.
     """
 
     table = """
@@ -28,7 +28,7 @@ class DocumentJournal(SQLiteTable):
     """
 
     def record(self, added: Sequence[Document], removed: Sequence[str]) -> None:
-        """Keeps what is added and removed, all of it or nothing, before it returns.
+        """Stores additions and removals, all or none, before it returns.
 
         Raises:
             InputError: the file cannot be written.
@@ -39,7 +39,7 @@ class DocumentJournal(SQLiteTable):
             connection.executemany("INSERT INTO documents (doc_id, title, text) VALUES (?, ?, ?)", rows)
 
     def changes(self) -> tuple[list[Document], list[str]]:
-        """The documents that were added, in their order, and the ids of those that were removed."""
+        """Returns the added documents, in order, and the ids of the removed ones."""
         with self._reading() as connection:
             rows = connection.execute("SELECT doc_id, title, text FROM documents ORDER BY number").fetchall()
         added = [Document(doc_id, title, text) for doc_id, title, text in rows if text is not None]

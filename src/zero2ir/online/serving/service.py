@@ -1,4 +1,4 @@
-"""A program in service: it answers, takes documents in and out, and keeps what people tell it."""
+"""A program in service: searches, adds and removes documents, stores feedback."""
 
 import logging
 import time
@@ -23,62 +23,63 @@ FEEDBACK_FILE, DOCUMENTS_FILE = "feedback.sqlite", "documents.sqlite"
 
 
 class SearchService:
-    """A program, and the folder that keeps what happened to it since it was trained.
+    """A program with a folder for its document changes and its feedback.
 
-    The program itself is never written to: what is added, removed and told stands in files beside it, and is there
-    again when the service is opened again, even after a kill.
+    The saved program itself is never changed: added and removed documents and feedback are stored in files beside it,
+    and are restored when the service is opened again, even after a crash.
 
     Args:
-        program: as it was trained.
-        folder: of the files; made where it is missing.
-        settings: limits, and what is kept.
+        program: the trained program.
+        folder: folder of the files; created if missing.
+        settings: limits and what is recorded.
 
     Attributes:
-        program: with the documents as they are now; another object after each change, so that a search sees one state.
-        feedback: what people told.
+        program: the program with the current documents; replaced as a whole at each change, so that a search sees one
+            state.
+        feedback: the feedback store.
 
     Raises:
-        InputError: a file cannot be opened, or none of the documents is left.
+        InputError: a file cannot be opened, or no document is left.
     """
 
     def __init__(self, program: Program, folder: Path, settings: ServingSettings) -> None:
         self.settings = settings
         self.feedback = FeedbackStore(folder / FEEDBACK_FILE)
         self.journal = DocumentJournal(folder / DOCUMENTS_FILE)
-        self.program = self._now(program)
+        self.program = self._with_changes(program)
         self._changing = Lock()
 
-    def _now(self, program: Program) -> Program:
-        """A program with the documents as they are now."""
+    def _with_changes(self, program: Program) -> Program:
+        """Applies the journal to a program."""
         added, removed = self.journal.changes()
         return program.with_documents(added, removed) if added or removed else program
 
     def warm_up(self) -> dict[str, str]:
-        """Searches once with each link of the program, so that no request waits for a network or a server to open.
+        """Searches once with each link of the program, so that models and connections are loaded before requests come.
 
         Returns:
-            The kind of the error of each link that failed, by its name: it is tried again when it is asked.
+            Type of the error of each failed link, by its name; a failed link is tried again at the next request.
         """
         return warm_up_links(self.program)
 
     def replace(self, program: Program) -> None:
-        """Puts a newly trained program in service, with the documents as they are now; searches never wait for it.
+        """Replaces the program by a newly trained one with the current documents; searches do not wait for it.
 
         Raises:
             InputError: none of its documents is left.
         """
         with self._changing:
-            ready = self._now(program)
+            ready = self._with_changes(program)
             warm_up_links(ready)
             self.program = ready
 
     def search(
         self, query: str, k: int, candidates: Sequence[str] | None = None, deadline: float | None = None, user: str = ""
     ) -> tuple[dspy.Prediction, list[Document]]:
-        """The program's answer, and the documents in it.
+        """Returns the program's answer and its documents.
 
         Raises:
-            InputError: a candidate is no document.
+            InputError: a candidate is not a document.
             NoAnswerError: see ``Program.forward``.
         """
         program = self.program
@@ -86,39 +87,39 @@ class SearchService:
             program.numbers_of(candidates)
         answer = program(query=query, k=k, candidates=candidates, deadline=deadline)
         if self.settings.impressions:
-            self._shown(query, answer.docids, user)
+            self._record_impressions(query, answer.docids, user)
         return answer, [program.document(doc_id) for doc_id in answer.docids]
 
-    def _shown(self, query: str, doc_ids: Sequence[str], user: str) -> None:
-        """Keeps what was shown; where the file cannot be written, the answer goes out all the same."""
-        shown, now = uuid4().hex, time.time()
+    def _record_impressions(self, query: str, doc_ids: Sequence[str], user: str) -> None:
+        """Records the shown documents; the answer is returned even if the file cannot be written."""
+        search_id, now = uuid4().hex, time.time()
         events = [
-            FeedbackEvent(f"{shown}/{place}", "impression", query, doc_id, place, None, now, user)
+            FeedbackEvent(f"{search_id}/{place}", "impression", query, doc_id, place, None, now, user)
             for place, doc_id in enumerate(doc_ids, 1)
         ]
         try:
-            self.feedback.record_all(events or [FeedbackEvent(shown, "nothing", query, "", None, None, now, user)])
+            self.feedback.record_all(events or [FeedbackEvent(search_id, "nothing", query, "", None, None, now, user)])
         except StorageError as error:
-            LOG.error("an impression is lost: %s", error)
+            LOG.error("impressions not recorded: %s", error)
 
     def record_feedback(self, event: FeedbackEvent) -> bool:
-        """Keeps what somebody told; False where it is known already.
+        """Stores a feedback event; returns False if it is already stored.
 
         Raises:
-            InputError: it is no such event, or of a document that is not there.
+            InputError: the event is invalid, or its document does not exist.
         """
         self.program.document(event.doc_id)
         return self.feedback.record(event)
 
     def add(self, documents: Sequence[Document]) -> None:
-        """Adds documents, of which one takes the place of another with its id; they are kept before this returns."""
+        """Adds documents, replacing those with the same ids; returns after they are stored."""
         self._change(documents, ())
 
     def remove(self, doc_ids: Sequence[str]) -> None:
-        """Removes documents; that is kept before this returns.
+        """Removes documents; returns after the removal is stored.
 
         Raises:
-            InputError: there is no document with one of these ids, or none would be left.
+            InputError: an id is unknown, or no document would be left.
         """
         self._change((), doc_ids)
 
@@ -130,7 +131,7 @@ class SearchService:
             self.program = changed
 
     def close(self) -> None:
-        """Gives the files back."""
+        """Closes the files."""
         self.feedback.close()
         self.journal.close()
 
@@ -142,7 +143,7 @@ class SearchService:
 
 
 def warm_up_links(program: Program) -> dict[str, str]:
-    """The kind of the error of each of a program's links that failed at a first search, by its name."""
+    """Searches once with each link of a program; returns the type of the error of each failed link, by its name."""
     failed = {}
     for link in program.all_links:
         try:
@@ -153,11 +154,11 @@ def warm_up_links(program: Program) -> dict[str, str]:
 
 
 def open_program(place: str) -> Program:
-    """Opens a saved program, or one that MLflow logged.
+    """Opens a saved program, or one that was logged to MLflow.
 
     Args:
-        place: a folder, or an MLflow URI such as "models:/<model id>". MLflow's format is a pickle: give only such as
-            come from a store that you trust.
+        place: a folder, or an MLflow URI such as "models:/<model id>". MLflow's format is a pickle: only open programs
+            from a store that you trust.
 
     Raises:
         InputError: there is no program.
@@ -170,9 +171,9 @@ def open_program(place: str) -> Program:
 
     try:
         program = mlflow.dspy.load_model(place)
-    except Exception as error:  # MLflow raises many types; each means that there is no program to be had
+    except Exception as error:  # MLflow raises many types; each means that the program cannot be loaded
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{place}: MLflow cannot open it ({reason}); check the URI and MLFLOW_TRACKING_URI") from error
     if not isinstance(program, Program):
-        raise InputError(f"{place}: a {type(program).__name__}, and no searcher of zero2ir")
+        raise InputError(f"{place}: contains a {type(program).__name__}, not a zero2ir program")
     return program

@@ -1,22 +1,22 @@
-"""What a service takes, and what it keeps and tells of it."""
+"""Settings of a service: limits, logging and recording."""
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
+
+from zero2ir.io.settings import Settings
 
 
-class ServingSettings(BaseModel):
-    """The limits of a request, and what is written down.
+class ServingSettings(Settings):
+    """The limits of a request, and what is logged and recorded.
 
     Attributes:
-        max_query_characters: of the longest query.
-        max_results: documents that an answer may have.
-        max_document_characters: of the longest document.
-        max_documents_per_request: that may be added by one request.
-        max_body_bytes: of the largest request.
-        log_queries: whether queries, and the texts of errors, which may hold them, are logged.
-        impressions: whether each document that was shown is recorded as feedback of the kind "impression".
+        max_query_characters: maximum length of a query.
+        max_results: maximum number of documents in an answer.
+        max_document_characters: maximum length of a document.
+        max_documents_per_request: maximum number of documents added by one request.
+        max_body_bytes: maximum size of a request.
+        log_queries: whether to log queries and error texts, which may contain queries.
+        impressions: whether to record each shown document as a feedback event of kind "impression".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_query_characters: PositiveInt = 1000
     max_results: PositiveInt = 100

@@ -1,4 +1,4 @@
-"""The service over HTTP: typed requests, limits, and a guard in front of all of it."""
+"""HTTP interface of the service: typed requests, limits, and a guard in front of all paths."""
 
 import json
 import logging
@@ -28,19 +28,19 @@ from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import NoAnswerError
 
 KEY_VARIABLE = "ZERO2IR_API_KEY"
-PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # what anybody may see who reaches the service ...
-PAGE_FILES = "/static-offline-docs/"  # ... and what the page at /docs is made of
+PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # accessible without an API key ...
+PAGE_FILES = "/static-offline-docs/"  # ... and so are the files of the page at /docs
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class StrictModel(BaseModel):
-    """A request or an answer; an unknown key is an error."""
+    """A request or response; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class SearchHit(StrictModel):
-    """A document of an answer; ``probability`` that it is relevant, None where nothing can tell."""
+    """A document of the answer; ``probability`` of its relevance is null without a calibrated confidence."""
 
     doc_id: str
     title: str
@@ -51,7 +51,7 @@ class SearchHit(StrictModel):
 
 
 class SkippedProgramResponse(StrictModel):
-    """A program that did not serve, and why."""
+    """A program that did not answer, and the reason."""
 
     program: str
     reason: str
@@ -59,10 +59,10 @@ class SkippedProgramResponse(StrictModel):
 
 
 class SearchResponse(StrictModel):
-    """What was found; nothing where the policy abstains.
+    """The retrieved documents; empty if the policy abstains.
 
     ``confidence`` is the probability that the first document is relevant; ``served_by`` the program that answered, and
-    ``steps`` why those before it did not.
+    ``steps`` the reasons why programs before it did not.
     """
 
     results: list[SearchHit]
@@ -73,7 +73,7 @@ class SearchResponse(StrictModel):
 
 
 class FeedbackRequest(StrictModel):
-    """What somebody tells; sent again with the same ``event_id`` it counts once."""
+    """A feedback event; an event resent with the same ``event_id`` counts once."""
 
     event_id: Identifier
     kind: Literal["grade", "click", "impression"]
@@ -85,19 +85,19 @@ class FeedbackRequest(StrictModel):
 
 
 class FeedbackResponse(StrictModel):
-    """Whether it was new."""
+    """Whether the event was new."""
 
     recorded: bool
 
 
 class CollectionSize(StrictModel):
-    """How many documents there are now."""
+    """Current number of documents."""
 
     documents: int
 
 
 class HealthResponse(StrictModel):
-    """Whether programs are passed over: "open" circuits."""
+    """State of the service; an "open" circuit means that the program is being skipped."""
 
     status: Literal["ok"]
     program: str
@@ -106,7 +106,7 @@ class HealthResponse(StrictModel):
 
 
 def search_type(settings: ServingSettings) -> Any:
-    """The type of a search, with the limits that are set."""
+    """Builds the request type of a search with the configured limits."""
     query = Annotated[str, Field(max_length=settings.max_query_characters)]
     count = Annotated[int, Field(ge=1, le=settings.max_results)]
     candidates = Annotated[list[Identifier], Field(max_length=10_000)]
@@ -123,58 +123,58 @@ def search_type(settings: ServingSettings) -> Any:
 
 
 def documents_type(settings: ServingSettings) -> Any:
-    """The type of documents to add, with the limits that are set."""
+    """Builds the request type for adding documents with the configured limits."""
     text = Annotated[str, Field(max_length=settings.max_document_characters)]
     request = create_model(
-        "GivenDocument", __base__=StrictModel, doc_id=(Identifier, ...), title=(text, ""), text=(text, ...)
+        "NewDocument", __base__=StrictModel, doc_id=(Identifier, ...), title=(text, ""), text=(text, ...)
     )
     many = Annotated[list[request], Field(min_length=1, max_length=settings.max_documents_per_request)]  # type: ignore[valid-type]
     return create_model("Documents", __base__=StrictModel, documents=(many, ...))
 
 
 def application(service: SearchService, hosts: set[str] | None = None, api_key: str | None = None) -> FastAPI:
-    """The service's paths, behind the guard.
+    """Builds the application with its paths behind the guard.
 
     Args:
-        service: what answers.
-        hosts: the names that a request may call this service by; None for any. A browser that was led to 127.0.0.1
-            under another name is turned away.
-        api_key: that every request has to bring, but those for ``PUBLIC_PATHS``; None for none.
+        service: the service.
+        hosts: host names accepted in requests; None for any. Protects against DNS rebinding, where a browser reaches
+            127.0.0.1 under another name.
+        api_key: key required from every request except for ``PUBLIC_PATHS``; None for no key.
     """
     metrics = Metrics(service)
     app = FastAPIOffline(title="zero2ir", version=version("zero2ir"), redoc_url=None)
     app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
-    searched, given_documents = search_type(service.settings), documents_type(service.settings)
+    search_request, documents_request = search_type(service.settings), documents_type(service.settings)
 
     @app.exception_handler(InputError)
-    async def refused(request: Request, error: InputError) -> JSONResponse:
+    async def input_error(request: Request, error: InputError) -> JSONResponse:
         return _error(400, str(error))
 
     @app.exception_handler(StorageError)
-    async def unkept(request: Request, error: StorageError) -> JSONResponse:
+    async def storage_error(request: Request, error: StorageError) -> JSONResponse:
         LOG.error("%s", error)
-        return _error(503, "it could not be kept: the server cannot write its file; send it again later")
+        return _error(503, "not stored: the server cannot write its file; send it again later")
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         return _error(422, f"{place or 'body'}: {first['msg']}")
 
     @app.exception_handler(NoAnswerError)
-    async def unanswered(request: Request, error: NoAnswerError) -> JSONResponse:
+    async def no_answer(request: Request, error: NoAnswerError) -> JSONResponse:
         steps = [step._asdict() for step in error.steps]
         metrics.unanswered.inc()
         metrics.count_skipped(steps)
         return _error(503, str(error), steps=steps)
 
     @app.post("/search", response_model=SearchResponse)
-    def search(request: searched) -> Response:  # type: ignore[valid-type]
-        asked: Any = request
+    def search(request: search_request) -> Response:  # type: ignore[valid-type]
+        query: Any = request
         if service.settings.log_queries:
-            LOG.info("query %s", json.dumps(asked.query, ensure_ascii=False))
+            LOG.info("query %s", json.dumps(query.query, ensure_ascii=False))
         try:
-            answer, documents = service.search(**asked.model_dump())
+            answer, documents = service.search(**query.model_dump())
         except (InputError, NoAnswerError):
             raise
         except Exception as error:
@@ -191,12 +191,12 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
         return FeedbackResponse(recorded=recorded)
 
     @app.post("/documents")
-    def add(request: given_documents) -> CollectionSize:  # type: ignore[valid-type]
+    def add(request: documents_request) -> CollectionSize:  # type: ignore[valid-type]
         rows: Any = request
-        made = [Document(row.doc_id, row.title, row.text) for row in rows.documents]
-        if len({document.doc_id for document in made}) < len(made):
-            raise InputError("documents: an id stands twice; give each document once")
-        service.add(made)
+        documents = [Document(row.doc_id, row.title, row.text) for row in rows.documents]
+        if len({document.doc_id for document in documents}) < len(documents):
+            raise InputError("documents: duplicate id; give each document once")
+        service.add(documents)
         return CollectionSize(documents=len(service.program.documents))
 
     @app.delete("/documents/{doc_id:path}")
@@ -223,9 +223,9 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
 
 
 def response_json(answer: Any, documents: list[Document], name: str) -> dict[str, Any]:
-    """An ``SearchResponse``; it is not validated again, since it is our own."""
+    """Builds a ``SearchResponse`` as JSON, without validating it again."""
     probabilities = answer.probabilities or [None] * len(documents)
-    read = answer.get("answers") or [None] * len(documents)
+    passages = answer.get("answers") or [None] * len(documents)
     return {
         "results": [
             {
@@ -234,9 +234,11 @@ def response_json(answer: Any, documents: list[Document], name: str) -> dict[str
                 "text": document.text,
                 "score": score,
                 "probability": probability,
-                "answer": found,
+                "answer": passage,
             }
-            for document, score, probability, found in zip(documents, answer.scores, probabilities, read, strict=False)
+            for document, score, probability, passage in zip(
+                documents, answer.scores, probabilities, passages, strict=False
+            )
         ],
         "confidence": answer.confidence,
         "decision": answer.get("decision"),
@@ -250,7 +252,7 @@ def _error(status: int, message: str, **more: Any) -> JSONResponse:
 
 
 class _Guard:
-    """In front of every path: who may ask, how much, and one line in the log without a word of it."""
+    """Guards every path: checks host, API key and size, and logs one line without the request's content."""
 
     def __init__(
         self, app: Any, service: SearchService, metrics: Metrics, hosts: set[str] | None, api_key: str | None
@@ -267,7 +269,7 @@ class _Guard:
             return
         start, status = time.perf_counter(), 500
 
-        async def watched(message: Any) -> None:
+        async def recorded_send(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
@@ -275,17 +277,17 @@ class _Guard:
         request = Request(scope)
         try:
             if (refusal := self._refused(request)) is not None:
-                await refusal(scope, receive, watched)
+                await refusal(scope, receive, recorded_send)
             elif (body := await self._body(request, receive)) is None:
-                await _error(413, f"the request is larger than {self.most} bytes")(scope, receive, watched)
+                await _error(413, f"the request is larger than {self.most} bytes")(scope, receive, recorded_send)
             else:
-                await self.app(scope, _again(body, receive), watched)
+                await self.app(scope, _replayed(body, receive), recorded_send)
         finally:
             self._log(scope, status, time.perf_counter() - start)
 
     def _refused(self, request: Request) -> JSONResponse | None:
         if self.hosts is not None and request.headers.get("host", "") not in self.hosts:
-            return _error(403, "this service is served to this machine alone")
+            return _error(403, "this service is only available on this machine")
         if self.api_key is None or request.url.path in PUBLIC_PATHS or request.url.path.startswith(PAGE_FILES):
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -294,9 +296,9 @@ class _Guard:
         return _error(401, "send the API key in the header Authorization: Bearer <key>")
 
     async def _body(self, request: Request, receive: Callable[[], Awaitable[Any]]) -> bytes | None:
-        """All of it, since it is small; None where it is too large."""
-        stated = request.headers.get("content-length", "0")
-        if not stated.isdecimal() or int(stated) > self.most:
+        """Reads the whole body; returns None if it is too large."""
+        content_length = request.headers.get("content-length", "0")
+        if not content_length.isdecimal() or int(content_length) > self.most:
             return None
         body, more = b"", True
         while more and len(body) <= self.most:
@@ -306,46 +308,46 @@ class _Guard:
         return None if more or len(body) > self.most else body
 
     def _log(self, scope: Any, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")  # the pattern: an id in a path is nobody's business
+        route = getattr(scope.get("route"), "path", "other")  # the pattern of the path: ids are private
         self.metrics.requests.labels(route, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         LOG.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
 
 
-def _again(body: bytes, receive: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
-    """Gives a body that was received once more, and then what else comes."""
+def _replayed(body: bytes, receive: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    """Returns a receive function that first gives a body that was already read."""
     sent = False
 
-    async def give() -> Any:
+    async def receive_again() -> Any:
         nonlocal sent
         if sent:
             return await receive()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return give
+    return receive_again
 
 
 def api_key_from_environment(host: str) -> str | None:
-    """The API key that the environment holds.
+    """Returns the API key from the environment.
 
     Raises:
-        InputError: there is none, and the service would be open to other machines.
+        InputError: there is no key, but the service would be open to other machines.
     """
     key = os.environ.get(KEY_VARIABLE) or None
     if key is None and host not in LOOPBACK_NAMES:
-        raise InputError(f"--host {host}: open to other machines; put a key that they have to send into {KEY_VARIABLE}")
+        raise InputError(f"--host {host}: reachable from other machines; set an API key in {KEY_VARIABLE}")
     return key
 
 
 def on_sighup(reopen: Callable[[], None]) -> None:
-    """Reopens at SIGHUP, in a thread of its own; what is in service stays where that fails, and the log says so."""
+    """Reopens the program at SIGHUP in a separate thread; on failure logs the error and keeps the current program."""
 
     def run() -> None:
         try:
             reopen()
         except Exception as error:
-            LOG.error("reopened: no, %s", error if isinstance(error, InputError) else type(error).__name__)
+            LOG.error("reopening failed: %s", error if isinstance(error, InputError) else type(error).__name__)
         else:
             LOG.info("reopened")
 
@@ -355,14 +357,14 @@ def on_sighup(reopen: Callable[[], None]) -> None:
 def serve_program(
     place: str, state: Path, settings: ServingSettings, bound: socket.socket, api_key: str | None
 ) -> None:
-    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP opens it anew.
+    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP reopens it.
 
     Args:
-        place: its folder, or an MLflow model URI.
-        state: the folder that keeps feedback and changed documents.
-        settings: limits, and what is recorded.
-        bound: where to listen.
-        api_key: that requests have to send; None for none.
+        place: folder of the program, or an MLflow model URI.
+        state: folder for feedback and document changes.
+        settings: limits, logging and recording.
+        bound: socket to listen on.
+        api_key: key required from requests; None for no key.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -377,17 +379,17 @@ def serve_program(
 
 
 def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> None:
-    """Serves until Ctrl-C or SIGTERM, and prints the address first.
+    """Prints the address and serves until Ctrl-C or SIGTERM.
 
-    Meanwhile every matrix product of numpy has one thread: the product of a query is small, and searches side by side
-    fight for the cores otherwise (27 ms of processor a search of ``static_hybrid`` on beir/scifact, against 3).
+    Meanwhile numpy's matrix products use one thread: a query's product is small, and parallel searches would compete
+    for the cores (27 ms of processor time per search of ``static_hybrid`` on beir/scifact instead of 3).
     """
     import uvicorn
     from threadpoolctl import threadpool_limits
 
     host, port = bound.getsockname()[:2]
     hosts = {f"{name}:{port}" for name in LOOPBACK_NAMES} if host == HOST else None
-    print(f"serving on http://{host}:{port}; its API is described at /docs; Ctrl-C ends it", flush=True)
+    print(f"serving on http://{host}:{port}; its API is described at /docs; Ctrl-C stops it", flush=True)
     config = uvicorn.Config(
         application(service, hosts, api_key), log_level="warning", access_log=False, timeout_graceful_shutdown=10
     )

@@ -1,1 +1,1 @@
-"""Comparing searchers on the people who use them: who sees which, interleaved rankings, and tests for daily looks."""
+"""Online trials of two programs: user assignment, interleaving, and always-valid sequential tests."""

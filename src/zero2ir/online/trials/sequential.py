@@ -1,8 +1,9 @@
-"""Tests and intervals that stay valid however often one looks, for values between 0 and 1.
+"""Always-valid tests and confidence sequences for values between 0 and 1, however often one looks at them.
 
-Somebody bets against "the mean is m", and never more than there is: if it is true, the capital is a martingale, and the
-chance that it ever comes to 1 / level is at most ``level`` (Ville). Many bets are held at once, small and large ones in
-both directions, and the capital is their mean, so that neither the size nor the sign of the effect has to be known.
+A bettor bets against "the mean is m" and never more than the capital. If the hypothesis is true, the capital is a
+martingale, and the probability that it ever reaches 1 / level is at most ``level`` (Ville). The capital is the mean
+over many simultaneous bets, small and large ones in both directions, so neither size nor sign of the effect must be
+known.
 
 Source: Waudby-Smith and Ramdas, JRSS B 2024, doi:10.1093/jrsssb/qkad009, sections 4.1 and 4.4 (the mixture of bets is
 that of their appendix on betting on a grid); always-valid p-values: Johari, Pekelis and Walsh, KDD 2017,
@@ -17,20 +18,20 @@ import numpy.typing as npt
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import FloatArray, Interval
 
-# Shares of the largest bet that can never lose everything; evenly spaced logarithms, as effects of 1 % and of 50 % need
-# bets that differ as much.
+# Shares of the largest bet that cannot lose the whole capital; logarithmically spaced, because effects of 1 % and of
+# 50 % need bets of very different sizes.
 BET_SHARES = np.geomspace(0.01, 0.95, 16)
-MEANS = np.linspace(0.0, 1.0, 1001)  # that an interval may hold
-_BATCH = 4_000  # outcomes at a time
+MEANS = np.linspace(0.0, 1.0, 1001)  # grid of means for the intervals
+_BATCH = 4_000  # outcomes processed at a time
 
 
 def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
-    """(n,) the evidence against "the mean is ``mean``" after each outcome: the capital of who bets against it.
+    """Returns (n,) the e-value against "the mean is ``mean``" after each outcome: the bettor's capital.
 
     Args:
-        outcomes: (n,) from 0 to 1, in the order in which they came. Given those before it, each may have any
-            distribution, so long as its expectation is ``mean`` where nothing is to be found.
-        mean: that is bet against, above 0 and below 1.
+        outcomes: (n,) from 0 to 1, in order of arrival. Each may have any distribution given the earlier ones, as long
+            as its expectation is ``mean`` under the null hypothesis.
+        mean: mean under the null hypothesis, above 0 and below 1.
 
     Raises:
         InputError: an outcome is not from 0 to 1.
@@ -47,7 +48,7 @@ def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
 
 
 def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
-    """(n,) the p-value after each outcome: falling below the level at any time happens as often as the level says.
+    """Returns (n,) the always-valid p-value after each outcome: the chance of ever falling below a level is the level.
 
     Args:
         outcomes: as for ``e_values``.
@@ -57,11 +58,11 @@ def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
 
 
 def confidence_sequence(outcomes: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """The mean with an interval that, over all times at which one looks, holds the true mean with this probability.
+    """Returns the mean with an interval that covers the true mean at all times at once with probability ``level``.
 
     Args:
-        outcomes: (n,) from 0 to 1, any order: the interval is that of the last look alone.
-        level: the coverage wanted.
+        outcomes: (n,) from 0 to 1, in any order; the interval is the current one, not intersected with earlier ones.
+        level: simultaneous coverage.
     """
     values, counts = np.unique(_checked(outcomes), return_counts=True)
     inner = MEANS[1:-1, None]
@@ -73,7 +74,7 @@ def confidence_sequence(outcomes: npt.ArrayLike, level: float = 0.95) -> Interva
     if not len(values):
         return Interval(math.nan, 0.0, 1.0, 0)
     mean = float((values * counts).sum() / counts.sum())
-    # the border of the grid belongs to the interval where its neighbour does: a finer grid might hold it
+    # Include the border of the grid if its neighbour is in the interval: a finer grid might include it.
     low, high = (MEANS[kept[0]], MEANS[kept[-1] + 2]) if len(kept) else (mean, mean)
     return Interval(mean, float(min(low, mean)), float(max(high, mean)), int(counts.sum()))
 
@@ -81,27 +82,27 @@ def confidence_sequence(outcomes: npt.ArrayLike, level: float = 0.95) -> Interva
 def _checked(outcomes: npt.ArrayLike) -> FloatArray:
     values = np.asarray(outcomes, dtype=float)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
-        raise InputError("outcomes: from 0 to 1 are expected; divide by what is the most")
+        raise InputError("outcomes: must be from 0 to 1; divide by the largest possible value")
     return values
 
 
 def _bets(mean: float | FloatArray) -> FloatArray:
-    """What is bet on each unit above the mean, both directions: shares of what can never lose everything; (..., b)."""
+    """Returns (..., b) bets per unit above the mean, both directions: shares of the largest safe bet."""
     return np.concatenate([BET_SHARES / mean, -BET_SHARES / (1 - mean)], axis=-1)
 
 
 def _mean_of_logs(logs: FloatArray) -> FloatArray:
-    """The logarithm of the mean of what these are the logarithms of, over the last axis."""
+    """Returns the logarithm of the mean of exp(logs) over the last axis."""
     from scipy.special import logsumexp
 
     return np.asarray(logsumexp(logs, axis=-1)) - math.log(logs.shape[-1])
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Two-sided mid-p-value of "a win is as likely as a loss", for one look that was planned beforehand.
+    """Returns the two-sided mid-p-value of "a win is as likely as a loss", for one planned look.
 
-    Half of what is exactly as extreme as the observed counts. The exact test counts all of it, and so rejects less
-    often than its level: 3.5 to 4.5 % in place of 5 % with some hundred pairs.
+    Counts half of the probability of outcomes as extreme as the observed one. The exact test counts all of it and so
+    rejects less often than its level: 3.5 to 4.5 % instead of 5 % with some hundred pairs.
 
     Source: Lancaster, JASA 1961, doi:10.1080/01621459.1961.10482105.
     """

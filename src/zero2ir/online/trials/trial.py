@@ -1,10 +1,10 @@
-"""A trial of two searchers on the people who use them: what each is shown, what came of it, and when to stop.
+"""Online trial of two programs: what each user is shown, the outcome, and when to stop.
 
-Nothing is stored beside the feedback events: who sees what follows from the user, the query and the salt, so that the
-events alone tell afterwards what a click speaks for. The two searchers must stay as they are while the trial runs.
+Nothing is stored besides the feedback events: user, query and salt determine what was shown, so the events alone tell
+which program a click counts for. The two programs must not change while the trial runs.
 
-The unit is a user, whose searches are not independent of each other. A user counts when ``window_seconds`` have passed
-since the first event, with what happened until then, and does not change any more: only so may one look every day.
+The unit is the user, because a user's searches are not independent. A user's outcome is final ``window_seconds`` after
+the first event and does not change afterwards; this is what makes daily looks valid.
 """
 
 from abc import ABC, abstractmethod
@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval
+from zero2ir.io.settings import Settings
 from zero2ir.online.assignment import assign_arm, random_generator
 from zero2ir.online.trials.interleaving import InterleavedRanking, preference, team_draft
 from zero2ir.online.trials.sequential import always_valid_p, confidence_sequence
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from zero2ir.online.feedback.store import FeedbackEvent
     from zero2ir.program.program import Program
 
-Search = Callable[[str, int], Sequence[str]]  # a query and a number of documents to their ids, best first
+Search = Callable[[str, int], Sequence[str]]  # (query, number of documents) -> ids, best first
 Better = Literal["first", "second"]
 
-SAMPLE_RATIO_LEVEL = 0.001  # a p-value of the arms' sizes below this says that the assignment does not work
+SAMPLE_RATIO_LEVEL = 0.001  # a smaller p-value of the arms' sizes means that the assignment is broken
 
 
 def cached_search(program: "Program", remembered: int = 10_000) -> Search:
-    """How a program searches, with the answers to so many queries remembered."""
+    """Returns a function that searches with a program and caches the results of up to ``remembered`` queries."""
 
     @lru_cache(maxsize=remembered)
     def search(query: str, k: int) -> tuple[str, ...]:
@@ -41,19 +42,17 @@ def cached_search(program: "Program", remembered: int = 10_000) -> Search:
     return search
 
 
-class TrialSettings(BaseModel):
-    """How two searchers are tried.
+class TrialSettings(Settings):
+    """Settings of a trial.
 
     Attributes:
-        salt: of the assignment; another salt, another assignment.
-        level: how often a difference may be found where there is none.
-        window_seconds: how long a user is watched.
-        min_effect: a difference below this is of no use to anybody, in units of the outcome.
-        max_users: where the trial ends at the latest; None for no end.
-        depth: how many documents are shown.
+        salt: salt of the assignment; another salt gives another assignment.
+        level: probability of finding a difference if there is none.
+        window_seconds: how long a user is observed.
+        min_effect: smallest relevant difference, in units of the outcome.
+        max_users: number of users at which the trial ends at the latest; None for no limit.
+        depth: number of documents shown.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     salt: Annotated[str, Field(min_length=1)]
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
@@ -64,16 +63,16 @@ class TrialSettings(BaseModel):
 
 
 class Verdict(NamedTuple):
-    """Where a trial stands.
+    """Current state of a trial.
 
     Attributes:
-        difference: second minus first, with an interval that holds at all looks together; ``n`` users are behind it, or
-            pairs of users where there are arms.
-        p_value: always valid.
-        sample_ratio_p: of the arms' sizes (chi-square); None where there are no arms.
-        better: the searcher that is better; None where that is open, or the arms cannot be trusted.
-        stop: whether there is any use in going on.
-        text: all of it in words.
+        difference: second minus first, with an always-valid interval; ``n`` is the number of users, or of pairs of
+            users in a trial with arms.
+        p_value: always-valid p-value.
+        sample_ratio_p: chi-square p-value of the arms' sizes; None without arms.
+        better: the better program; None if undecided, or if the arms cannot be trusted.
+        stop: whether to stop the trial.
+        text: summary in words.
     """
 
     difference: Interval
@@ -85,7 +84,7 @@ class Verdict(NamedTuple):
 
 
 class UserOutcome(NamedTuple):
-    """One user's outcome, from 0 to 1, when it was final."""
+    """Final outcome of one user, from 0 to 1, and the time at which it became final."""
 
     user: str
     value: float
@@ -93,15 +92,15 @@ class UserOutcome(NamedTuple):
 
 
 class Trial(ABC):
-    """Two searchers on trial.
+    """A trial of two programs.
 
     Args:
-        first: the searcher in use.
-        second: its rival.
-        settings: how they are tried.
+        first: search function of the program in use.
+        second: search function of the candidate program.
+        settings: settings of the trial.
     """
 
-    what: str  # is measured, in words
+    what: str  # description of the measured quantity
 
     def __init__(self, first: Search, second: Search, settings: TrialSettings) -> None:
         self.first = first
@@ -110,7 +109,7 @@ class Trial(ABC):
 
     @abstractmethod
     def show(self, query: str, user: str) -> list[str]:
-        """The ids of the documents that this user is shown, best first.
+        """Returns the ids of the documents to show to this user, best first.
 
         Raises:
             InputError: the user is empty.
@@ -118,18 +117,18 @@ class Trial(ABC):
 
     @abstractmethod
     def outcome(self, query: str, user: str, clicked: set[str]) -> float:
-        """The outcome of one query of one user, from 0 to 1, by the documents that were clicked on."""
+        """Returns the outcome of one query of one user, from 0 to 1, given the clicked documents."""
 
     @abstractmethod
     def differences(self, outcomes: Sequence[UserOutcome]) -> np.ndarray:
-        """Second minus first, each from -1 to 1, in the order in which users were final."""
+        """Returns second minus first, each from -1 to 1, in the order in which users became final."""
 
     def outcomes(self, events: Iterable["FeedbackEvent"], now: float) -> list[UserOutcome]:
-        """The outcome of each user whose time is over, the earliest first; a user's outcome is the mean over queries.
+        """Returns the final outcomes, earliest first; a user's outcome is the mean over the user's queries.
 
         Args:
-            events: impressions and clicks; grades, and events without a user, are left out.
-            now: in seconds since 1970, as ``event.timestamp``.
+            events: impressions and clicks; grades and events without a user are ignored.
+            now: current time in seconds since 1970, as ``event.timestamp``.
         """
         mine: dict[str, list[FeedbackEvent]] = {}
         for event in events:
@@ -144,35 +143,35 @@ class Trial(ABC):
         for event in events:
             if event.timestamp <= end:
                 clicked.setdefault(event.query, set()).update({event.doc_id} if event.kind == "click" else ())
-        return float(np.mean([self.outcome(query, user, found) for query, found in clicked.items()]))
+        return float(np.mean([self.outcome(query, user, doc_ids) for query, doc_ids in clicked.items()]))
 
     def verdict(self, events: Iterable["FeedbackEvent"], now: float) -> Verdict:
-        """Where the trial stands; may be asked for at any time and as often as one likes."""
-        seen = self.outcomes(events, now)
-        differences = self.differences(seen)
-        return decide_trial(differences, len(seen), self.sample_ratio_p(seen), self.settings, self.what)
+        """Returns the current state of the trial; may be called at any time and any number of times."""
+        outcomes = self.outcomes(events, now)
+        differences = self.differences(outcomes)
+        return decide_trial(differences, len(outcomes), self.sample_ratio_p(outcomes), self.settings, self.what)
 
     def sample_ratio_p(self, outcomes: Sequence[UserOutcome]) -> float | None:
-        """Of the arms' sizes; None where there are no arms."""
+        """Returns the p-value of the arms' sizes; None without arms."""
         del outcomes
         return None
 
 
 class InterleavedTrial(Trial):
-    """Everybody sees one ranking made of both; the outcome is whose documents were clicked on.
+    """Shows every user one interleaved ranking; the outcome is whose documents were clicked.
 
-    Needs a tenth to a hundredth of the users of a trial with two arms, and tells which searcher is better rather than
-    by how much people gain.
+    Needs a tenth to a hundredth of the users of a trial with two arms, but tells which program is better and not by how
+    much users gain.
     """
 
-    what = "the share of users who prefer the second searcher, less that of the first"
+    what = "share of users who prefer the second program, minus that of the first"
 
     def show(self, query: str, user: str) -> list[str]:
         return self._drawn(query, user).doc_ids
 
     def _drawn(self, query: str, user: str) -> InterleavedRanking:
         if not user:
-            raise InputError("user: empty; a trial needs to know who asks, so that everybody sees the same again")
+            raise InputError("user: empty; a trial needs a user id, so that every user sees the same ranking again")
         depth = self.settings.depth
         rng = random_generator(self.settings.salt, user, query)
         return team_draft(self.first(query, depth), self.second(query, depth), depth, rng)
@@ -187,12 +186,12 @@ class InterleavedTrial(Trial):
 
 
 class SplitTrial(Trial):
-    """Half of the users see the one, half the other; the outcome is the reciprocal rank of the first click.
+    """Shows each half of the users one of the programs; the outcome is the reciprocal rank of the first click.
 
-    Users of the two arms are compared in pairs, in the order in which they were final.
+    Compares users of the two arms in pairs, in the order in which they became final.
     """
 
-    what = "the mean reciprocal rank of the first click"
+    what = "mean reciprocal rank of the first click"
 
     def show(self, query: str, user: str) -> list[str]:
         search = (self.first, self.second)[assign_arm(user, self.settings.salt)]
@@ -220,9 +219,9 @@ class SplitTrial(Trial):
 
 
 def sample_ratio_p(counts: Sequence[int], shares: Sequence[float] = (0.5, 0.5)) -> float:
-    """The p-value (chi-square) of arms of these sizes where users were assigned by these shares.
+    """Returns the chi-square p-value of the arms' sizes given the assignment shares.
 
-    A small one says that users got lost in one of the arms, and that no difference between them means anything.
+    A small value means that users were lost in one arm, so no difference between the arms can be trusted.
 
     Source: Fabijan et al., KDD 2019, doi:10.1145/3292500.3330722.
     """
@@ -237,15 +236,15 @@ def sample_ratio_p(counts: Sequence[int], shares: Sequence[float] = (0.5, 0.5)) 
 def decide_trial(
     differences: np.ndarray, users: int, ratio_p: float | None, settings: TrialSettings, what: str
 ) -> Verdict:
-    """The verdict on the differences so far.
+    """Decides on the differences so far.
 
     Args:
-        differences: (n,) of users or pairs of users, second minus first, from -1 to 1, in the order in which they were
+        differences: (n,) second minus first per user or pair of users, from -1 to 1, in the order in which they became
             final.
-        users: whose time is over.
-        ratio_p: of the arms' sizes; None where there are no arms.
-        settings: level, least effect, most users.
-        what: is measured, in words.
+        users: number of final users.
+        ratio_p: p-value of the arms' sizes; None without arms.
+        settings: level, smallest relevant effect, maximum number of users.
+        what: description of the measured quantity.
     """
     outcomes = (differences + 1) / 2
     half = confidence_sequence(outcomes, 1 - settings.level)
@@ -257,28 +256,28 @@ def decide_trial(
         better = "second" if difference.mean > 0 else "first"
     equal = max(-difference.ci_low, difference.ci_high) <= settings.min_effect
     ended = settings.max_users is not None and users >= settings.max_users
-    said = _said(better, broken, equal, ended, ratio_p, settings)
+    decision = _decision_text(better, broken, equal, ended, ratio_p, settings)
     figures = (
         f"{what}: {difference.mean:+.3f} [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}] after {half.n} "
-        f"{'users' if ratio_p is None else 'pairs of users'}, p = {p_value:.4f}, valid at every look"
+        f"{'users' if ratio_p is None else 'pairs of users'}, p = {p_value:.4f}, always valid"
     )
-    text = f"{said}. {figures[0].upper()}{figures[1:]}." if half.n else f"{said}."
+    text = f"{decision}. {figures[0].upper()}{figures[1:]}." if half.n else f"{decision}."
     return Verdict(difference, p_value, ratio_p, better, bool(better or broken or equal or ended), text)
 
 
-def _said(
+def _decision_text(
     better: Better | None, broken: bool, equal: bool, ended: bool, ratio_p: float | None, settings: TrialSettings
 ) -> str:
-    """The verdict in one sentence."""
+    """Describes the decision in one sentence."""
     if broken:
         return (
-            f"Stop: the arms' sizes differ as they would by chance in one of {1 / max(ratio_p or 0, 1e-12):,.0f} "
-            "trials; find out where users get lost, and start anew with another salt"
+            f"Stop: arms of such different sizes occur by chance in one of {1 / max(ratio_p or 0, 1e-12):,.0f} trials; "
+            "find out where users are lost, and restart with another salt"
         )
     if better:
-        return f"Stop: the {better} searcher is better"
+        return f"Stop: the {better} program is better"
     if equal:
-        return f"Stop: the two differ by less than {settings.min_effect:g}, if at all; keep the first"
+        return f"Stop: the two differ by less than {settings.min_effect:g}; keep the first"
     if ended:
-        return f"Stop: {settings.max_users} users have not shown a difference; keep the first"
-    return "Go on: nothing is decided yet"
+        return f"Stop: no difference after {settings.max_users} users; keep the first"
+    return "Continue: no decision yet"

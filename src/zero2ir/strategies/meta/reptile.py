@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from zero2ir.data.records import Judgment
 from zero2ir.encoders.examples import Example
+from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
 from zero2ir.models.base import Initialization, Retriever
 from zero2ir.strategies.meta.tasks import MetaTaskSet
@@ -17,7 +18,7 @@ Parameters = Mapping[str, np.ndarray]
 MetaUpdate = Callable[[Retriever, Parameters, Sequence[Example], int, int], Parameters]
 
 
-class OuterLoopSettings(BaseModel):
+class OuterLoopSettings(Settings):
     """How the start is learned, and which ways from it are tried on held-out tasks.
 
     Attributes:
@@ -28,8 +29,6 @@ class OuterLoopSettings(BaseModel):
         steps: what the model's own number of steps is multiplied with.
         learned_rates: whether each parameter gets a learning rate of its own, beside those.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     iterations: Annotated[int, Field(ge=1)] = 20
     batch: Annotated[int, Field(ge=1)] = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.clusters import cluster, cluster_vectors
@@ -13,6 +13,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 from zero2ir.encoders.pretext.title import Title
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever
 from zero2ir.strategies.base import TrainingInputs
 
@@ -20,7 +21,7 @@ MIN_TASKS = 4  # tasks, three to learn from and one to measure on
 MIN_EXAMPLES = 4 * MIN_TASKS
 
 
-class MetaTaskSettings(BaseModel):
+class MetaTaskSettings(Settings):
     """Which tasks are made.
 
     Attributes:
@@ -30,8 +31,6 @@ class MetaTaskSettings(BaseModel):
         held_out: the share of the tasks that is learned from by nobody, and measured on.
         auxiliary_documents: of each other collection, that the tasks made of its judgments search in.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: Annotated[int, Field(ge=MIN_TASKS)] = 16
     examples: Annotated[int, Field(ge=4)] = 60

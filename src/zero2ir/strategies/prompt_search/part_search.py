@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.base import TrainingInputs
@@ -17,7 +18,7 @@ from zero2ir.strategies.prompt_search.proposals import PartTask, Proposer, propo
 from zero2ir.strategies.prompt_search.selection import GainPrior, PromptChoice
 
 
-class PartSettings(BaseModel):
+class PartSettings(Settings):
     """How the prompts in a model are searched for.
 
     A search asks the candidates of each rung queries that they were not asked yet: with the defaults 6 x 10 + 2 x 10 =
@@ -28,8 +29,6 @@ class PartSettings(BaseModel):
         candidates: how many take part in each rung, the fixed prompt among them.
         queries: how many each rung asks in all; judged ones first, then synthetic development queries.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidates: tuple[Annotated[int, Field(ge=2)], ...] = (6, 2)
     queries: tuple[Annotated[int, Field(ge=2)], ...] = (10, 20)
