@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from zero2ir.config import EvaluateConfig, read_panel, stage
+from zero2ir.config import EvaluateConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments, test_queries
 from zero2ir.data.store import read_collection
 from zero2ir.evaluation.answers import AnswerKey
@@ -11,6 +11,7 @@ from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
+from zero2ir.models.capabilities import notes
 from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
@@ -21,6 +22,7 @@ from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetr
 def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
     trained, results = paths.training_folder(**names), paths.results(**names)
+    built("model", [config.system.model])  # imports the classes that the program is made of
     program = load_program(trained / paths.PROGRAM_FOLDER)
     training = json.loads((trained / paths.TRAINING_FILE).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION_FOLDER)
@@ -44,10 +46,12 @@ def main(config: EvaluateConfig) -> None:
         dataset=collection.metadata["name"],
         notes={"chosen": training["chosen"], "reason": training["reason"], "code": code_revision()}
         | cross_validation_note(training)
-        | program.retriever.notes(),
+        | notes(program.retriever),
         prompts=training.get("prompts", []),
         judged_queries=len({row.query_id for row in drawn}),
         runtime=describe_runtime(),
+        model_order=training["model_order"],
+        strategy_order=training["strategy_order"],
     )
     metrics = write_results(
         results,

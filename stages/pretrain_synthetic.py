@@ -21,6 +21,7 @@ from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
+from zero2ir.models.base import encoder_roles
 from zero2ir.program.cost import peak_memory_mb, timed
 from zero2ir.program.preparation import PretrainingSettings
 from zero2ir.strategies.base import needs_synthetic_queries
@@ -38,7 +39,7 @@ CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
     models, strategies = built("model", config.models), built("strategy", config.strategies)  # mistakes: now, not later
-    roles = sorted({source_role(role, config.encoder) for model in models for role in model.encoder_roles()})
+    roles = sorted({source_role(role, config.encoder) for model in models for role in encoder_roles(model)})
     write = (
         synthetic_queries
         if any(needs_synthetic_queries(one, config.lm.available) for one in strategies)

@@ -16,6 +16,7 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
+from zero2ir.models.base import encoder_roles
 from zero2ir.program.program import index_bytes
 from zero2ir.program.training import TrainingResult, train_program
 from zero2ir.strategies.base import TrainingInputs, needs_synthetic_queries
@@ -29,7 +30,7 @@ from zero2ir.tracking.telemetry import Telemetry
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
-    roles = model.encoder_roles()
+    roles = encoder_roles(model)
     asks = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if asks else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
@@ -41,6 +42,8 @@ def main(config: TrainConfig) -> None:
         "reason": trained.fitted.reason,
         "cost": cost,
         "measure": config.tuning.measure,
+        "model_order": model.order,
+        "strategy_order": strategy.order,
         **trained.fitted.report,
     }
     with finished_folder(paths.training_folder(**names)) as folder:

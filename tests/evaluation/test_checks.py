@@ -47,7 +47,7 @@ def test_ties_that_decide_are_refused_and_others_not():
     assert tie_range(tied, qrels, "RR") == (0.5, 1.0)
     check_ties(tied, qrels, "RR", 0.5)
     with pytest.raises(
-        InputError, match=r"RR depends on the order of ties, between 0\.500 and 1\.000 .*evaluation\.tie_limit=0\.501"
+        InputError, match=r"RR depends on the order of ties, between 0\.500 and 1\.000.*evaluation\.tie_limit=0\.501"
     ):
         check_ties(tied, qrels, "RR", 0.05)
     harmless = Run(["q1"], [["b", "a", "c"]], [[2.0, 1.0, 1.0]])

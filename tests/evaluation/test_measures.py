@@ -199,7 +199,7 @@ def test_no_judgments_is_an_error():
 
 
 def test_ids_with_white_space_do_not_go_into_a_run(tmp_path):
-    with pytest.raises(InputError, match=r"run\.gz: 'my file' .*white space"):
+    with pytest.raises(InputError, match=r"run\.gz: the id 'my file' .*white space"):
         write_trec_run(tmp_path / "run.gz", Run(["q"], [["my file"]], [[1]]), tag="t")
     assert list(tmp_path.iterdir()) == []
 

@@ -91,6 +91,8 @@ class SystemIdentity(Settings):
         prompts: the prompts tried in training, each with its scores and cost; empty for most strategies.
         judged_queries: number of judged queries used for training; None if unknown.
         runtime: machine, interpreter and package versions of the evaluation, by name.
+        model_order: position of the model type in reports, ascending.
+        strategy_order: position of the strategy in reports, ascending.
     """
 
     model: str
@@ -101,6 +103,8 @@ class SystemIdentity(Settings):
     prompts: list[dict[str, Any]] = Field(default_factory=list)
     judged_queries: int | None = None
     runtime: dict[str, str] = Field(default_factory=dict)
+    model_order: int = 100
+    strategy_order: int = 100
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 MIN_QUERIES = 4  # queries; fewer tell nothing of how the signals spread
 CONFIDENCE_DEPTH = 20  # documents of a query that take part in a fit
