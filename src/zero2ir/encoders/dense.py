@@ -21,7 +21,7 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Network = TypeVar("Network")
+_NetworkT = TypeVar("_NetworkT")
 
 
 class DenseEncoder(TextEncoder):
@@ -185,7 +185,7 @@ def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
     return network
 
 
-def _found(settings: EncoderSettings, read: Callable[[str], Network]) -> Network:
+def _found(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _NetworkT:
     """Reads the model that the settings point to."""
     if settings.source == "static":
         raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")

@@ -42,10 +42,10 @@ class FitSettings(Settings):
     scale: Annotated[float, Field(gt=0)] = 20.0
 
 
-Network = TypeVar("Network", "SentenceTransformer", "MultiVectorEncoder")
+_NetworkT = TypeVar("_NetworkT", "SentenceTransformer", "MultiVectorEncoder")
 
 
-def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int) -> Network:
+def fit(model: _NetworkT, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int) -> _NetworkT:
     """Trains ``model`` in place on rows in the given order, and returns it.
 
     Args:

@@ -19,7 +19,7 @@ from zero2ir.program.program import FallbackLink, Program, reader_of
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 
-class Calibration(NamedTuple):
+class ConfidenceFit(NamedTuple):
     """How sure a retriever is of its answers, learned from the judged queries.
 
     Attributes:
@@ -47,7 +47,7 @@ class TrainingResult:
 
     program: Program
     fitted: FitResult
-    calibration: Calibration
+    calibration: ConfidenceFit
     cost: Mapping[str, float]
 
 
@@ -88,7 +88,7 @@ def train_program(
     return TrainingResult(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Calibration:
+def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> ConfidenceFit:
     """Ranks the judged queries, none of which the prompts show, and fits the confidence on these rankings.
 
     Queries without judgments tell how scores spread, unless each query ranks candidates of its own.
@@ -103,10 +103,10 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     judged = _judged(inputs)
     ranking = _out_of_fold(retriever, inputs, learner)
     if not judged:
-        return Calibration(None, ranking, judged)
+        return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
     spread = retriever.search(unlabelled, CONFIDENCE_DEPTH) if unlabelled else None
-    return Calibration(Confidence.fit(ranking, judged, spread), ranking, judged)
+    return ConfidenceFit(Confidence.fit(ranking, judged, spread), ranking, judged)
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
@@ -132,7 +132,7 @@ def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner 
     return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in every], int))
 
 
-def fit_policy(program: Program, calibration: Calibration, risk: float | None, max_risk: float | None) -> Program:
+def fit_policy(program: Program, calibration: ConfidenceFit, risk: float | None, max_risk: float | None) -> Program:
     """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
 
     Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
