@@ -102,7 +102,7 @@ def test_an_lm_that_cannot_write_instructions_proposes_nothing(
     make_task: Callable[..., WritingTask], script_lm: Callable[..., Any]
 ) -> None:
     task = make_task(script_lm(lambda messages: "no JSON")[0])
-    with pytest.raises(NothingProposed, match="copro: the LM wrote no instruction in the form asked for"):
+    with pytest.raises(NothingProposed, match="copro: the LM wrote no instruction in the required form"):
         Copro(breadth=2).propose(task)
 
 

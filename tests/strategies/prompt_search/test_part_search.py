@@ -133,7 +133,7 @@ def bench(docstrings: list[Document], script_lm: Callable[..., Any]) -> Bench:
 def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(bench: Bench) -> None:
     trained = train_program(bench.model(), PromptSearch([Given(BAD, GOOD)], parts=SMALL), bench.inputs, {})
     fitted = trained.fitted
-    assert fitted.chosen.startswith("asks by prompts that were found (reranker); ")
+    assert fitted.chosen.startswith("uses optimized prompts (reranker); ")
     assert isinstance(fitted.retriever, Reranked)
     assert prompted_parts(fitted.retriever)["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
     fixed, bad, good = fitted.report["prompts"]
@@ -204,7 +204,7 @@ def test_where_no_prompt_helps_the_model_is_what_fine_tune_makes_of_it(bench: Be
 def test_a_proposer_of_query_writing_prompts_alone_is_noted(bench: Bench) -> None:
     fitted = PromptSearch([Bootstrap(), Given(GOOD)], parts=SMALL).fit(bench.model(), bench.inputs)
     notes = fitted.report["proposals"]["reranker"]
-    assert notes["bootstrap"] == "bootstrap has to see each question: it proposes for writing queries alone"
+    assert notes["bootstrap"] == "bootstrap proposes prompts for writing queries only"
     assert notes["pool"] == 1
 
 

@@ -1,4 +1,4 @@
-"""What a candidate is, for the query-writing prompt and for that of a part of a model that asks a language model."""
+"""Candidate prompts for writing queries and for the parts of a model."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from zero2ir.synthetic.settings import StyleName, SyntheticSettings
 from zero2ir.synthetic.styles import Prompt, judged_pairs, make_prompt
 
 Origin = Literal["fixed", "pool", "bootstrap", "mipro", "copro", "gepa"]
-HAND_WRITTEN_ORIGINS = ("fixed", "pool", "bootstrap")  # by people: their instructions come from no LM
-QUERY_WRITER = "query writer"  # whose prompt it is, in the record
+HAND_WRITTEN_ORIGINS = ("fixed", "pool", "bootstrap")  # no LM wrote their instructions
+QUERY_WRITER = "query writer"  # the part's name in the report
 
 
 class Demonstration(NamedTuple):
-    """What a prompt shows.
+    """A demonstration of the query writer.
 
     Attributes:
         document: a passage.
-        query: what it answers.
-        query_id: the judged query that it gives away; empty where it gives none away.
+        query: a query that it answers.
+        query_id: of a judged query; else empty.
     """
 
     document: str
@@ -34,16 +34,16 @@ class Demonstration(NamedTuple):
 
 @dataclass(frozen=True)
 class PromptCandidate:
-    """One way to ask for queries.
+    """A candidate prompt for writing queries.
 
     Attributes:
-        style: what kind of query.
-        instruction: what the LM is told.
-        demonstrations: what it is shown, in this order.
-        document_words: the most words of a document that it sees.
-        temperature: of its answers; None for the LM's own.
-        origin: who proposed it.
-        quoted: judged queries, by their ids, that it gives away beside those that it demonstrates.
+        style: of the queries.
+        instruction: the task.
+        demonstrations: in the order of the prompt.
+        document_words: maximum words of a document in the prompt.
+        temperature: of the answers; None for the LM's default.
+        origin: its proposer.
+        quoted: ids of the judged queries that the instruction reveals.
     """
 
     style: StyleName
@@ -56,34 +56,33 @@ class PromptCandidate:
 
     @property
     def prompt(self) -> Prompt:
-        """What the LM is shown before each document."""
+        """The prompt before each document."""
         pairs = [(one.document, one.query) for one in self.demonstrations]
         return Prompt(self.style, self.instruction, pairs, self.temperature)
 
     @cached_property
     def digest(self) -> str:
-        """Identifies what the LM is shown, and how it answers; hexadecimal, 12 characters."""
+        """Identifies the prompt and the temperature; hexadecimal, 12 characters."""
         content = f"{self.style} {self.document_words} {self.prompt.digest}"
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
     def shown(self) -> frozenset[str]:
-        """The judged queries that it gives away, by their ids; it can earn nothing from them."""
+        """The ids of the judged queries in the prompt, on which the candidate is not measured."""
         return self.quoted | {one.query_id for one in self.demonstrations if one.query_id}
 
     @property
     def complexity(self) -> tuple[int, int, int]:
-        """The simpler of two candidates has the smaller one: the fixed prompt, then one with fewer demonstrations, then
-        one whose instruction a person wrote."""
+        """Sorts candidates by simplicity: the fixed prompt, fewer demonstrations, hand-written instructions first."""
         return _complexity(self.origin, len(self.demonstrations))
 
-    def settings(self, given: SyntheticSettings) -> SyntheticSettings:
-        """As which its queries are written: as many a document as the given settings ask for in all styles."""
-        number = sum(given.styles.values())
-        return given.model_copy(update={"styles": {self.style: number}, "document_words": self.document_words})
+    def settings(self, base: SyntheticSettings) -> SyntheticSettings:
+        """Returns the settings for its queries, as many per document as ``base`` has in all styles."""
+        number = sum(base.styles.values())
+        return base.model_copy(update={"styles": {self.style: number}, "document_words": self.document_words})
 
     def as_dict(self) -> dict[str, Any]:
-        """What it is, with all that the LM is shown; JSON."""
+        """Returns the candidate with its whole prompt; JSON."""
         return {
             "digest": self.digest,
             "part": QUERY_WRITER,
@@ -98,13 +97,13 @@ class PromptCandidate:
 
 @dataclass(frozen=True)
 class PartCandidate:
-    """One way to ask in a part of a model, such as its reranker.
+    """A candidate prompt for a part of a model, such as its reranker.
 
     Attributes:
         part: its name in the model.
-        style: what kind of answer is asked for.
-        prompt: what the LM is told and shown.
-        origin: who proposed it.
+        style: of the answers.
+        prompt: the prompt.
+        origin: its proposer.
     """
 
     part: str
@@ -114,17 +113,17 @@ class PartCandidate:
 
     @cached_property
     def digest(self) -> str:
-        """Identifies what the LM is told and shown; hexadecimal, 12 characters."""
+        """Identifies the prompt; hexadecimal, 12 characters."""
         content = json.dumps([self.part, self.prompt.instruction, self.prompt.demos], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
     def complexity(self) -> tuple[int, int, int]:
-        """As of a ``PromptCandidate``."""
+        """As for ``PromptCandidate``."""
         return _complexity(self.origin, len(self.prompt.demos))
 
     def as_dict(self) -> dict[str, Any]:
-        """What it is, with all that the LM is shown; JSON."""
+        """Returns the candidate with its whole prompt; JSON."""
         return {
             "digest": self.digest,
             "part": self.part,
@@ -142,21 +141,22 @@ def _complexity(origin: Origin, demonstrations: int) -> tuple[int, int, int]:
 def fixed_candidate(
     corpus: Corpus, judgments: Sequence[JudgedDocument], settings: SyntheticSettings, seed: int
 ) -> PromptCandidate:
-    """The prompt that the settings themselves stand for; of several styles, the one with most queries, the first one
-    of equals."""
+    """Returns the prompt of the settings, for the first style with the most queries."""
     style = max(settings.styles, key=lambda name: settings.styles[name])
     prompt = make_prompt(style, corpus, judgments, settings, seed)
-    known = query_ids(judgments)
-    shown = tuple(Demonstration(document, query, known.get(query, "")) for document, query in prompt.demonstrations)
-    return PromptCandidate(style, prompt.instruction, shown, settings.document_words)
+    ids = query_ids(judgments)
+    demonstrations = tuple(
+        Demonstration(document, query, ids.get(query, "")) for document, query in prompt.demonstrations
+    )
+    return PromptCandidate(style, prompt.instruction, demonstrations, settings.document_words)
 
 
 def judged_demonstrations(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> list[Demonstration]:
-    """Every judged query that has a relevant document, as a demonstration."""
+    """Returns a demonstration of every judged query with a relevant document."""
     pairs = judged_pairs(corpus, judgments, words)
     return [Demonstration(document, query, query_id) for query_id, (document, query) in pairs.items()]
 
 
 def query_ids(judgments: Sequence[JudgedDocument]) -> Mapping[str, str]:
-    """The judged queries' ids by their texts."""
+    """Returns the judged queries' ids by their texts."""
     return {row.query: row.query_id for row in judgments}

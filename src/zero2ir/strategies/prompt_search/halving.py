@@ -1,4 +1,4 @@
-"""Successive halving over prompts: what all searches for a prompt have in common."""
+"""Successive halving over candidate prompts."""
 
 import math
 import time
@@ -31,11 +31,11 @@ RESAMPLES = 2000
 
 
 class Rung(NamedTuple):
-    """A step of the search.
+    """A rung of successive halving.
 
     Attributes:
-        size: of the work that every candidate is tried on: documents to write for, or queries to ask.
-        candidates: that take part, the fixed prompt among them.
+        size: the budget of each candidate: documents to write queries for, or queries.
+        candidates: number of candidates, with the fixed prompt.
     """
 
     size: int
@@ -43,12 +43,12 @@ class Rung(NamedTuple):
 
 
 class CandidateScores(NamedTuple):
-    """What a candidate is worth on one rung.
+    """A candidate's measure on one rung.
 
     Attributes:
-        judged: (n_queries,) the measure on the judged queries, NaN where it was not or could not be taken.
-        synthetic: (n_development,) the measure on the synthetic development queries, NaN likewise.
-        figures: further ones for the record, JSON.
+        judged: (n_queries,) on the judged queries, NaN for unmeasured ones.
+        synthetic: (n_development,) on the synthetic development queries, NaN for unmeasured ones.
+        figures: further figures, JSON.
     """
 
     judged: np.ndarray
@@ -57,15 +57,15 @@ class CandidateScores(NamedTuple):
 
 
 class SearchCandidate(Protocol):
-    """What can be searched for: a prompt of whatever kind."""
+    """A candidate prompt of any kind."""
 
     @property
     def complexity(self) -> tuple[int, ...]:
-        """The simpler of two candidates has the smaller one."""
+        """The sort key of simplicity."""
         ...
 
     def as_dict(self) -> dict[str, Any]:
-        """What it is, JSON."""
+        """Returns the candidate as JSON."""
         ...
 
 
@@ -74,10 +74,10 @@ AnyCandidate = TypeVar("AnyCandidate", bound=SearchCandidate)
 
 @dataclass(frozen=True)
 class HalvingResult:
-    """What came of the search.
+    """The result of a search.
 
     Attributes:
-        choice: which one, and how sure.
+        choice: the chosen candidate.
         records: every candidate with its scores, its cost and whether it was chosen; JSON.
     """
 
@@ -87,7 +87,7 @@ class HalvingResult:
 
 @dataclass
 class _CandidateState:
-    """How far a candidate came."""
+    """A candidate's last rung, scores and cost."""
 
     rung: int
     measured: CandidateScores
@@ -103,14 +103,14 @@ def successive_halving(
     usage: Usage,
     seed: int,
 ) -> HalvingResult:
-    """Measures all candidates on little work, the better ones on more, and chooses one.
+    """Measures all candidates with a small budget, the better ones with larger budgets, and chooses one.
 
     Args:
         candidates: the fixed prompt first; it is never dropped.
         rungs: at least one, with rising sizes and falling numbers of candidates.
-        measure: a candidate on work of a size. What it asked the language model before is in the cache of answers.
-        prior: what is believed of gains before they are measured.
-        usage: of the language model, to tell what each candidate cost.
+        measure: measures a candidate with a budget; the language model caches its answers between rungs.
+        prior: of the gains.
+        usage: of the language model, for the cost of each candidate.
         seed: of the intervals' resamples.
 
     Source: Jamieson and Talwalkar 2016, arXiv 1502.07943.
@@ -146,25 +146,25 @@ def successive_halving(
 def measured_values(
     model: Retriever, inputs: TrainingInputs, query_ids: Sequence[str], development: Sequence[SyntheticQuery]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The measure of a model on some judged queries, (n_queries,), and on development queries, (n_development,).
+    """Measures a model on judged queries, (n_queries,), and on development queries, (n_development,), without leakage.
 
     Args:
-        model: indexed. No query is asked with a prompt that shows it.
+        model: indexed.
         inputs: the judgments.
         query_ids: of the judged queries.
-        development: synthetic queries, each with the document that it was written for.
+        development: synthetic queries with the documents that they were written for.
     """
     judged = [(query_id, inputs.queries[query_id]) for query_id in query_ids]
     written = [(row.query_id, row.query) for row in development]
     own = [Judgment(row.query_id, row.doc_id, 1) for row in development]
-    whole = replace(inputs, candidates=None)  # a synthetic query has none of its own
+    whole = replace(inputs, candidates=None)  # synthetic queries have no candidates
     return _values(model, inputs, judged, inputs.qrels), _values(model, whole, written, own)
 
 
 def _values(
     model: Retriever, inputs: TrainingInputs, queries: Sequence[tuple[str, str]], qrels: Sequence[Judgment]
 ) -> np.ndarray:
-    """(n,) the measure on n queries, given as ids and texts."""
+    """Returns the measure, (n,), on n queries, pairs of id and text."""
     if not queries:
         return np.zeros(0)
     ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
@@ -172,16 +172,16 @@ def _values(
     return judged_values(ranking, inputs.corpus, ids, qrels, inputs.tuning.measure)
 
 
-def _evidence(found: Mapping[int, CandidateScores], candidates: int) -> Evidence:
-    first = next(iter(found.values()))
+def _evidence(scores: Mapping[int, CandidateScores], candidates: int) -> Evidence:
+    first = next(iter(scores.values()))
     judged, synthetic = (np.full((candidates, len(row)), np.nan) for row in (first.judged, first.synthetic))
-    for one, measured in found.items():
+    for one, measured in scores.items():
         judged[one], synthetic[one] = measured.judged, measured.synthetic
     return Evidence(judged, synthetic)
 
 
 def _record(place: int, tried: _CandidateState, evidence: Evidence, prior: GainPrior, seed: int) -> dict[str, Any]:
-    """What was found of a candidate on the last rung that it reached."""
+    """Returns a candidate's figures on its last rung."""
     expected = gains(evidence, prior)
     judged, synthetic = (row[~np.isnan(row)] for row in (tried.measured.judged, tried.measured.synthetic))
     interval = (
@@ -202,5 +202,5 @@ def _record(place: int, tried: _CandidateState, evidence: Evidence, prior: GainP
 
 
 def _rounded(value: float) -> float | None:
-    """Six digits; None for what JSON cannot say."""
+    """Rounds to six digits; None for infinity and NaN, which JSON lacks."""
     return round(value, 6) if math.isfinite(value) else None

@@ -1,11 +1,10 @@
 """Candidates from DSPy's optimizers: each compiles the query writer on the judged (document, query) pairs.
 
-They score a prompt by how well BM25 finds a document by the query written for it, which costs one LM call an example;
-what the prompt is worth in training is for the search to find out. The larger part of the cost is theirs: an optimizer
-calls the LM some ten times for each of its candidates.
+They score a prompt by the rank of a document in BM25's results for the query written for it, one LM call per example;
+the search measures the effect of the prompt on training. Most LM calls are theirs, about ten per candidate.
 
-Those that propose instructions do so for the parts of a model, too: an example is a judged query then, and its score is
-what the whole model ranks like.
+Those that propose instructions also work for the parts of a model. An example is then a judged query, and its score is
+the measure of the whole model's ranking.
 """
 
 from abc import abstractmethod
@@ -22,22 +21,22 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
     from zero2ir.strategies.prompt_search.programs import Metric
 
-INSTRUCTION_TOKENS = 160  # that an LM may write as one instruction, and as what its form asks for beside it
+INSTRUCTION_TOKENS = 160  # maximum tokens of an answer with an instruction
 MIN_JUDGED_PAIRS = 2
 
 
 @dataclass(frozen=True)
 class OptimizerInputs:
-    """What an optimizer is given.
+    """The inputs of an optimizer.
 
     Attributes:
         student: the program with the fixed prompt.
-        examples: all of them.
-        validation_examples: those that the fixed prompt does not show; all where there are too few others.
-        metric: says what a prediction is worth.
+        examples: all examples.
+        validation_examples: those that are not in the fixed prompt; all if these are too few.
+        metric: scores a prediction.
         language_model: proposes.
-        max_demonstrations: how many demonstrations a prompt has; none where they are not the optimizer's to choose.
-        seed: of everything that draws.
+        max_demonstrations: maximum number of demonstrations; 0 if the optimizer does not choose them.
+        seed: of all random draws.
     """
 
     student: "dspy.Module"
@@ -50,15 +49,15 @@ class OptimizerInputs:
 
     @property
     def instructor(self) -> Any:
-        """The language model with room for an instruction."""
+        """The language model with enough tokens for an instruction."""
         return self.language_model.lm.copy(max_tokens=INSTRUCTION_TOKENS)
 
 
 class Optimizer(Proposer):
-    """What they have in common: a student, examples and a metric go in, and compiled programs come out.
+    """A proposer that compiles a student program on examples and a metric.
 
     Attributes:
-        of_instructions: whether it proposes instructions from their scores alone: then for parts of models, too.
+        of_instructions: whether it proposes instructions from their scores alone, and so also for parts of models.
     """
 
     of_instructions: ClassVar[bool] = False
@@ -82,12 +81,12 @@ class Optimizer(Proposer):
             max(1, len(task.fixed.demonstrations)),
             task.seed,
         )
-        found = first_distinct(
+        candidates = first_distinct(
             [task.fixed, *candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
         )
-        if len(found) == 1:
-            raise NothingProposed(f"{self.origin} found no other prompt than the fixed one")
-        return found[1:]
+        if len(candidates) == 1:
+            raise NothingProposed(f"{self.origin} found no prompt other than the fixed one")
+        return candidates[1:]
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
         from zero2ir.strategies.prompt_search.programs import (
@@ -98,23 +97,23 @@ class Optimizer(Proposer):
         )
 
         if not self.of_instructions:
-            raise NothingProposed(f"{self.origin} has to see each question: it proposes for writing queries alone")
+            raise NothingProposed(f"{self.origin} proposes prompts for writing queries only")
         examples = part_examples(task)
         inputs = OptimizerInputs(
             part_program(task), examples, examples, RankingMetric(), task.language_model, 0, task.seed
         )
-        found = first_distinct(
+        candidates = first_distinct(
             [task.fixed, *part_candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
         )
-        if len(found) == 1:
-            raise NothingProposed(f"{self.origin} found no other prompt than the one that a {task.part.kind} has")
-        return found[1:]
+        if len(candidates) == 1:
+            raise NothingProposed(f"{self.origin} found no new prompt for a {task.part.kind}")
+        return candidates[1:]
 
     def _programs(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
-        """All programs that come of it, the best first.
+        """Returns all compiled programs, the best first.
 
         Raises:
-            NothingProposed: there are too few examples, or the language model cannot do it.
+            NothingProposed: there are too few examples, or the language model's answers are unusable.
         """
         from dspy.utils.exceptions import AdapterParseError
 
@@ -126,18 +125,18 @@ class Optimizer(Proposer):
             with optimizer_context(inputs.language_model):
                 return self.compiled(inputs)
         except AdapterParseError:
-            raise NothingProposed(f"{self.origin}: the LM wrote no instruction in the form asked for") from None
+            raise NothingProposed(f"{self.origin}: the LM wrote no instruction in the required form") from None
 
     @abstractmethod
     def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
-        """Compiled programs, the best first."""
+        """Returns compiled programs, the best first."""
 
 
 class Bootstrap(Optimizer):
-    """``dspy.BootstrapFewShotWithRandomSearch``: demonstrations with queries that the LM itself wrote well.
+    """``dspy.BootstrapFewShotWithRandomSearch``: demonstrations with the LM's own successful queries.
 
     Args:
-        candidates: sets of demonstrations to draw, beside those that it always tries.
+        candidates: number of random sets of demonstrations, beside those that it always tries.
     """
 
     origin: ClassVar[Origin] = "bootstrap"
@@ -159,11 +158,11 @@ class Bootstrap(Optimizer):
 
 
 class Mipro(Optimizer):
-    """``dspy.MIPROv2``: instructions that the LM proposes and sets of demonstrations, searched together.
+    """``dspy.MIPROv2``: joint search over instructions that the LM proposes and sets of demonstrations.
 
     Args:
-        candidates: instructions, and as many sets of demonstrations.
-        trials: combinations to try.
+        candidates: number of instructions, and of sets of demonstrations.
+        trials: number of combinations to try.
         temperature: of the proposals.
     """
 
@@ -188,7 +187,7 @@ class Mipro(Optimizer):
             num_candidates=self.candidates,
             num_threads=1,
             init_temperature=self.temperature,
-            seed=inputs.seed + 1,  # 0 would be taken for "none given"
+            seed=inputs.seed + 1,  # 0 would mean no seed
         )
         compiled = optimizer.compile(
             inputs.student,
@@ -196,18 +195,18 @@ class Mipro(Optimizer):
             valset=list(inputs.examples),
             num_trials=self.trials,
             minibatch=False,
-            program_aware_proposer=False,  # there is no code to learn from,
-            data_aware_proposer=False,  # and a small LM makes a riddle of a summary
+            program_aware_proposer=False,  # the program's code is not informative,
+            data_aware_proposer=False,  # and a small LM's summary is not, either
         )
         return _programs(compiled)
 
 
 class Copro(Optimizer):
-    """``dspy.COPRO``: the LM rewrites the instruction, and then again with the scores of what it wrote.
+    """``dspy.COPRO``: the LM rewrites the instruction, in later rounds with the scores of earlier ones.
 
     Args:
-        breadth: instructions a round, the first round's own among them.
-        depth: rounds.
+        breadth: instructions per round, with the original one in the first.
+        depth: number of rounds.
         temperature: of the proposals.
     """
 
@@ -236,10 +235,10 @@ class Copro(Optimizer):
 
 
 class GEPA(Optimizer):
-    """``dspy.GEPA``: the LM reads in words what is wrong with the queries, and writes a better instruction.
+    """``dspy.GEPA``: the LM writes a better instruction from textual feedback on its queries.
 
     Args:
-        calls: of the metric, in all.
+        calls: maximum number of calls of the metric.
         temperature: of the proposals.
     """
 
@@ -254,12 +253,12 @@ class GEPA(Optimizer):
 
         from zero2ir.strategies.prompt_search.programs import reflect
 
-        def told(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
+        def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
             score, feedback = inputs.metric.judge(gold, pred)
             return dspy.Prediction(score=score, feedback=feedback)
 
         optimizer = dspy.GEPA(
-            told,
+            metric,
             max_metric_calls=self.calls,
             reflection_lm=inputs.instructor.copy(temperature=self.temperature),
             instruction_proposer=reflect,
@@ -274,5 +273,5 @@ class GEPA(Optimizer):
 
 
 def _programs(compiled: Any) -> list["dspy.Module"]:
-    """All programs that an optimizer scored, the best first."""
+    """Returns all programs that an optimizer scored, the best first."""
     return [one["program"] for one in compiled.candidate_programs]

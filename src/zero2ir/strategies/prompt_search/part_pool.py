@@ -1,4 +1,4 @@
-"""The written pool for the parts of a model that ask a language model: what they can be told, and shown."""
+"""Hand-written prompts for the parts of a model that use a language model."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from zero2ir.synthetic.styles import STYLES
 
 
 class InstructionPool(NamedTuple):
-    """One style of prompt.
+    """A style of prompts.
 
     Attributes:
-        instructions: any of them will do.
-        demo_queries: demonstrations, JSON; none where they are drawn from the judgments.
+        instructions: alternatives.
+        demo_queries: demonstrations, JSON; empty if they are drawn from the judgments.
     """
 
     instructions: tuple[str, ...]
@@ -24,7 +24,7 @@ class InstructionPool(NamedTuple):
 
 
 def _answered(*styles: str) -> tuple[Mapping[str, str], ...]:
-    """What was written as questions for the excerpts that demonstrations show, each with the same in other styles."""
+    """Returns the questions of the excerpts with their queries in other styles as answers."""
     answers = zip(*(STYLES[style].queries for style in styles), strict=True)
     return tuple(
         {"query": question, "passage": "; ".join(answer)}
@@ -92,6 +92,6 @@ PART_POOLS: Mapping[PromptTask, Mapping[str, InstructionPool]] = {
 
 
 def style_of(task: PromptTask, instruction: str) -> str:
-    """The style that an instruction belongs to; the first one where it is of nobody's pool."""
+    """Returns the style of an instruction; the first style for unknown instructions."""
     pool = PART_POOLS[task]
     return next((style for style, wording in pool.items() if instruction in wording.instructions), next(iter(pool)))

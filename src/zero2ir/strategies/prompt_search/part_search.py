@@ -1,4 +1,4 @@
-"""The search for the prompts in a model: how its reranker and its rewriter ask the language model."""
+"""The search for the prompts of a model's parts, such as its reranker and rewriter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,14 @@ from zero2ir.strategies.prompt_search.selection import GainPrior, PromptChoice
 
 
 class PartSettings(Settings):
-    """How the prompts in a model are searched for.
+    """Settings of the search for the prompts of a model's parts.
 
-    A search asks the candidates of each rung queries that they were not asked yet: with the defaults 6 x 10 + 2 x 10 =
-    80 queries, each of which is one call to a rewriter and as many to a reranker as it has candidate documents
-    (pointwise) or windows (listwise).
+    Each rung adds new queries: the defaults take 6 x 10 + 2 x 10 = 80 queries. A query is one LM call for a rewriter,
+    and one per candidate document (pointwise) or window (listwise) for a reranker.
 
     Attributes:
-        candidates: how many take part in each rung, the fixed prompt among them.
-        queries: how many each rung asks in all; judged ones first, then synthetic development queries.
+        candidates: number of candidates per rung, with the fixed prompt.
+        queries: total number of queries per rung; judged ones first, then synthetic development queries.
     """
 
     candidates: tuple[Annotated[int, Field(ge=2)], ...] = (6, 2)
@@ -46,19 +45,19 @@ class PartSettings(Settings):
 
     @property
     def rungs(self) -> list[Rung]:
-        """The steps of the search."""
+        """The rungs of the search."""
         return [Rung(queries, number) for queries, number in zip(self.queries, self.candidates, strict=True)]
 
 
 @dataclass(frozen=True)
 class PartSearchResult:
-    """What came of the search for the prompt of one part.
+    """The result of the search for the prompt of one part.
 
     Attributes:
         candidate: the chosen one.
-        choice: how sure.
+        choice: the figures of the choice.
         records: every candidate with its scores, its cost and whether it was chosen; JSON.
-        proposals: what each proposer came up with, or why nothing.
+        proposals: the number of each proposer's candidates, or why there are none.
     """
 
     candidate: PartCandidate
@@ -68,18 +67,17 @@ class PartSearchResult:
 
 
 class PartSearch:
-    """Successive halving over the prompts of one part and queries.
+    """Successive halving over the prompts of one part, with queries as the budget.
 
-    A prompt is worth what the whole model, with its settings as they are, ranks like on judged queries and on synthetic
-    development queries. A judged query is never asked with its own judgments as a demonstration: the prompt is then
-    shown without them. What was asked on one rung comes from the cache of the LM's answers on the next.
+    A prompt's score is the measure of the whole model on judged queries and on synthetic development queries. A judged
+    query's own demonstration is left out of its prompt. The LM's cache answers repeated queries on later rungs.
 
     Args:
         model: indexed.
         name: of the part, among ``prompted_parts(model)``.
-        inputs: all that training may see.
-        settings: how far.
-        prior: what is believed of gains before they are measured.
+        inputs: of the training.
+        settings: of the search.
+        prior: of the gains.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class PartSearch:
         self.development = [accepted[place] for place in rng.permutation(len(accepted))]
 
     def search(self, proposers: Sequence[Proposer]) -> PartSearchResult:
-        """Has candidates proposed, measures them and chooses one."""
+        """Collects proposals, measures the candidates and chooses one."""
         part, number = prompted_parts(self.model)[self.name], self.settings.candidates[0]
         style = style_of(part.task, part.prompt.instruction)
         fixed = PartCandidate(self.name, style, part.prompt)
@@ -105,7 +103,8 @@ class PartSearch:
         language_model = self.inputs.corpus.require_language_model()
 
         def value(prompt: PartPrompt, query_id: str) -> float:
-            return float(measured_values(self._asking(prompt), self.inputs, [query_id], [])[0][0])
+            changed = with_prompts(self.model, {self.name: prompt})
+            return float(measured_values(changed, self.inputs, [query_id], [])[0][0])
 
         def propose(proposer: Proposer, left: int) -> list[PartCandidate]:
             task = PartTask(part, fixed, examples, left, self.inputs.seed, self.asked, value, language_model)
@@ -116,13 +115,11 @@ class PartSearch:
         result = successive_halving(candidates, self.settings.rungs, self.measure, self.prior, usage, self.inputs.seed)
         return PartSearchResult(candidates[result.choice.index], result.choice, result.records, proposals)
 
-    def _asking(self, prompt: PartPrompt) -> Retriever:
-        return with_prompts(self.model, {self.name: prompt})
-
     def measure(self, candidate: PartCandidate, queries: int) -> CandidateScores:
-        """Asks a candidate the first queries."""
+        """Measures a candidate on the first queries."""
         asked, written = self.asked[:queries], self.development[: max(0, queries - len(self.asked))]
-        values, synthetic = measured_values(self._asking(candidate.prompt), self.inputs, asked, written)
+        changed = with_prompts(self.model, {self.name: candidate.prompt})
+        values, synthetic = measured_values(changed, self.inputs, asked, written)
         value_of = dict(zip(asked, values.tolist(), strict=True))
         judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.queries])
         unasked = max(0, self.settings.queries[-1] - len(self.asked)) - len(written)

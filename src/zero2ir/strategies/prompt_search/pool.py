@@ -1,4 +1,4 @@
-"""Candidates without an LM: instructions that people wrote, and what else a prompt can vary."""
+"""Candidate prompts from hand-written instructions, random demonstrations and temperatures."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -48,18 +48,17 @@ INSTRUCTIONS: Mapping[StyleName, tuple[str, ...]] = {
     ),
 }
 TEMPERATURES = (None, 0.3, 0.7)
-DEMONSTRATION_COUNTS = (1, 2, 3, 5, 8)  # of demonstrations: without any a small model writes nonsense
-MIN_HELD_OUT_PAIRS = 2  # judged queries that no prompt is shown, so that it can be measured on them
-MAX_DRAWS = 20  # for each candidate that is wanted
+DEMONSTRATION_COUNTS = (1, 2, 3, 5, 8)  # a small model needs at least one
+MIN_HELD_OUT_PAIRS = 2  # judged queries that stay out of a prompt for its measurement
+MAX_DRAWS = 20  # per candidate
 
 
 class PromptPool(Proposer):
-    """Draws prompts by seed: the fixed one's style or another, an instruction of the written pool for it, which
-    demonstrations in which order; for writing queries also how much of a document is shown, and the temperature.
+    """Draws prompts: style, instruction, demonstrations; for writing queries also document length and temperature.
 
     Args:
-        styles: of queries, those to draw from beside the fixed prompt's own; all where None.
-        own_style: how often the fixed prompt's style is drawn, 0 to 1.
+        styles: of queries, to draw from beside the fixed prompt's; None for all.
+        own_style: probability of the fixed prompt's style, 0 to 1.
     """
 
     origin: ClassVar[Origin] = "pool"
@@ -82,10 +81,10 @@ class PromptPool(Proposer):
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
         rng = np.random.default_rng([task.seed, 1])
         drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(MAX_DRAWS * task.number))]
-        found = [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
-        if not found:
-            raise NothingProposed(f"{self.origin} holds no other prompt for a {task.part.kind}")
-        return found
+        candidates = [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
+        if not candidates:
+            raise NothingProposed(f"{self.origin} has no other prompt for a {task.part.kind}")
+        return candidates
 
     def _drawn_for_part(self, task: PartTask, rng: np.random.Generator) -> PartCandidate:
         pool = PART_POOLS[task.part.task]
@@ -95,10 +94,10 @@ class PromptPool(Proposer):
         instructions, written = pool[style]
         number = int(rng.integers(task.part.demonstrations + 1))
         if written:
-            shown = [written[place] for place in rng.permutation(len(written))[:number]]
+            demos = [written[place] for place in rng.permutation(len(written))[:number]]
         else:
-            shown = task.part.draw_demonstrations(weighted_examples(task.examples), number, rng)
-        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(shown), optimized=True)
+            demos = task.part.draw_demonstrations(weighted_examples(task.examples), number, rng)
+        prompt = PartPrompt(instructions[rng.integers(len(instructions))], tuple(demos), optimized=True)
         return PartCandidate(task.fixed.part, style, prompt, self.origin)
 
     def _drawn(self, task: WritingTask, rng: np.random.Generator) -> PromptCandidate:
@@ -119,7 +118,7 @@ class PromptPool(Proposer):
 
 
 def _demonstrations(task: WritingTask, style: StyleName, words: int) -> Sequence[Demonstration]:
-    """All that a style could show: the judged queries, or the excerpts with their queries."""
+    """Returns a style's possible demonstrations: the judged queries, or the excerpts with their queries."""
     if style != "judgments":
         return [Demonstration(*pair) for pair in zip(EXCERPTS, STYLES[style].queries, strict=True)]
     if words == task.fixed.document_words:
@@ -128,10 +127,10 @@ def _demonstrations(task: WritingTask, style: StyleName, words: int) -> Sequence
 
 
 def _drawn_demonstrations(
-    found: Sequence[Demonstration], style: StyleName, rng: np.random.Generator
+    pool: Sequence[Demonstration], style: StyleName, rng: np.random.Generator
 ) -> tuple[Demonstration, ...]:
-    """Some of them, in random order."""
-    most = len(found) - MIN_HELD_OUT_PAIRS if style == "judgments" else len(found)
-    numbers = [number for number in DEMONSTRATION_COUNTS if number <= most] or [min(1, len(found))]
-    order = rng.permutation(len(found))[: numbers[rng.integers(len(numbers))]]
-    return tuple(found[number] for number in order)
+    """Draws demonstrations in random order."""
+    most = len(pool) - MIN_HELD_OUT_PAIRS if style == "judgments" else len(pool)
+    numbers = [number for number in DEMONSTRATION_COUNTS if number <= most] or [min(1, len(pool))]
+    order = rng.permutation(len(pool))[: numbers[rng.integers(len(numbers))]]
+    return tuple(pool[number] for number in order)

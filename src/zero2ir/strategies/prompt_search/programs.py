@@ -1,4 +1,4 @@
-"""The query writer as DSPy's optimizers see it: a program, examples, and a cheap metric."""
+"""The programs, examples and metrics for DSPy's optimizers."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,21 +19,21 @@ from zero2ir.synthetic.filters import FilterInputs, objections
 from zero2ir.synthetic.settings import FilterName
 from zero2ir.synthetic.styles import most_relevant, query_writer
 
-ROUND_TRIP_DEPTH = 100  # beyond this rank a document counts as not found
-MAX_INSTRUCTION_WORDS = 80  # of an instruction: whatever an LM wrote beyond is cut
-# Filters that look at one query alone, and ask nobody.
+ROUND_TRIP_DEPTH = 100  # documents beyond this rank count as not found
+MAX_INSTRUCTION_WORDS = 80  # longer instructions are cut
+# Filters that need nothing but the query.
 PER_QUERY_FILTERS: tuple[FilterName, ...] = ("empty", "too_short", "too_long", "copied", "substring", "language")
 
 
 class WritingProgram(dspy.Module):
-    """Writes a query for a document; an unusable answer is an empty query, which the metric knows."""
+    """Writes a query for a document; an unusable answer gives an empty query."""
 
     def __init__(self, writer: dspy.Predict) -> None:
         super().__init__()
         self.write = writer
 
     def forward(self, document: str) -> dspy.Prediction:
-        """A prediction with ``query``."""
+        """Returns a prediction with ``query``."""
         try:
             return self.write(document=document)
         except AdapterParseError:
@@ -45,13 +45,12 @@ class WritingProgram(dspy.Module):
 
 
 def writing_program(candidate: PromptCandidate) -> WritingProgram:
-    """The program that asks as a candidate does."""
+    """Returns the program with a candidate's prompt."""
     return WritingProgram(query_writer(candidate.prompt, logprobs=False))
 
 
 def training_examples(task: WritingTask) -> list[dspy.Example]:
-    """The judged (document, query) pairs in an order that the seed draws: some optimizers have a seed of their own,
-    which is always the same."""
+    """Returns the judged (document, query) pairs in random order, since some optimizers have a fixed seed."""
     order = np.random.default_rng(task.seed).permutation(len(task.pairs))
     pairs = [task.pairs[number] for number in order]
     return [
@@ -63,25 +62,25 @@ def training_examples(task: WritingTask) -> list[dspy.Example]:
 
 
 class Metric(Protocol):
-    """What an optimizer asks how good a prediction is."""
+    """Scores predictions for an optimizer."""
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        """The value, 0 to 1."""
+        """Returns the score, 0 to 1."""
         ...
 
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
-        """The value, and what is to be said of the prediction."""
+        """Returns the score and textual feedback."""
         ...
 
 
 class PartProgram(dspy.Module):
-    """What a model ranks like whose part is told what the predictor here is told.
+    """Measures a model with this program's instruction in one of its parts.
 
-    The predictor itself is never asked: an optimizer changes its instruction, and the model's part asks with that.
+    The predictor never runs: an optimizer changes its instruction, and the model's part uses it.
 
     Args:
         instruction: of the part.
-        value: of an instruction on a judged query.
+        value: measures an instruction on a judged query.
     """
 
     def __init__(self, instruction: str, value: Callable[[str, str], float]) -> None:
@@ -90,25 +89,25 @@ class PartProgram(dspy.Module):
         self.value = value
 
     def forward(self, query_id: str) -> dspy.Prediction:
-        """A prediction with ``value``."""
+        """Returns a prediction with ``value``."""
         return dspy.Prediction(value=self.value(_instruction(self), query_id))
 
 
 class RankingMetric:
-    """The measure of the ranking, which the program tells."""
+    """The measure of the ranking, from the program's prediction."""
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        """The value, 0 to 1."""
+        """Returns the value, 0 to 1."""
         return self.judge(example, prediction)[0]
 
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
-        """The value; the ranking says no more."""
+        """Returns the value as score and as feedback."""
         value = float(getattr(prediction, "value", 0.0))
         return value, f"The ranking has a value of {value:.3f}."
 
 
 def part_program(task: PartTask) -> PartProgram:
-    """The program that stands for a model with the prompt that its part has."""
+    """Returns the program of a task's model and part."""
 
     def value(instruction: str, query_id: str) -> float:
         return task.value(task.fixed.prompt._replace(instruction=instruction, optimized=True), query_id)
@@ -117,15 +116,14 @@ def part_program(task: PartTask) -> PartProgram:
 
 
 def part_examples(task: PartTask) -> list[dspy.Example]:
-    """The judged queries."""
+    """Returns the judged queries as examples."""
     return [dspy.Example(query_id=query_id).with_inputs("query_id") for query_id in task.queries]
 
 
 def part_candidates_from_programs(
     programs: Sequence[dspy.Module], task: PartTask, origin: Origin
 ) -> list[PartCandidate]:
-    """The candidates that compiled programs stand for, with the demonstrations that the part has."""
-    found = [_instruction(program) for program in programs]
+    """Returns the candidates of compiled programs, with the part's demonstrations."""
     return [
         PartCandidate(
             task.fixed.part,
@@ -133,22 +131,22 @@ def part_candidates_from_programs(
             task.fixed.prompt._replace(instruction=instruction, optimized=True),
             origin,
         )
-        for instruction in found
+        for instruction in map(_instruction, programs)
         if instruction
     ]
 
 
 def _instruction(program: dspy.Module) -> str:
-    """What the only predictor of a program is told: data, cut to one line of so many words where it is too long."""
+    """Returns the instruction of a program's only predictor, escaped, as one line of limited length."""
     (predictor,) = program.predictors()
     return " ".join(escape_untrusted_text(predictor.signature.instructions).split()[:MAX_INSTRUCTION_WORDS])
 
 
 class RoundTripMetric:
-    """The reciprocal rank of a document for the query that was written for it, by BM25; 0 where a filter objects.
+    """The reciprocal rank of a document by BM25 for the query written for it; 0 for a query that a filter rejects.
 
     Args:
-        task: whose documents, judgments and filters.
+        task: provides documents, judgments and filters.
     """
 
     def __init__(self, task: WritingTask) -> None:
@@ -158,11 +156,11 @@ class RoundTripMetric:
         self.settings = task.writer.settings.model_copy(update={"filters": filters})
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        """The value, 0 to 1."""
+        """Returns the score, 0 to 1."""
         return self.judge(example, prediction)[0]
 
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
-        """The value, and what is to be said of the query."""
+        """Returns the score and feedback on the query."""
         query = escape_untrusted_text(str(getattr(prediction, "query", "") or ""))
         number = self.writer.corpus.number_of[self.best[example.query_id].doc_id]
         if reasons := self._objections(query, example.document, self.writer.corpus.contents[number]):
@@ -195,42 +193,41 @@ def reflect(
     reflective_dataset: Mapping[str, Sequence[Mapping[str, Any]]],
     components_to_update: list[str],
 ) -> dict[str, str]:
-    """Better instructions, as GEPA wants them: asked for by the adapter in use, in one line, where GEPA's own form is
-    too long for a small LM and is asked for twice. Without a usable answer an instruction stays.
+    """Writes better instructions for GEPA, whose own prompt is too long for a small LM, by the adapter in use.
 
     Args:
-        candidate: each predictor's instruction.
-        reflective_dataset: what was said of each predictor's answers.
+        candidate: each predictor's instruction, which stays without a usable answer.
+        reflective_dataset: feedback on each predictor's answers.
         components_to_update: the predictors.
     """
     ask = dspy.Predict(BetterInstruction)
     better = {}
     for name in components_to_update:
-        said = [
+        queries = [
             f"{one['Inputs'].get('document', '')} Query: {_written(one['Generated Outputs'])} {one['Feedback']}"
             for one in reflective_dataset[name]
         ]
         try:
-            better[name] = str(ask(instruction=candidate[name], queries=said).better_instruction)
+            better[name] = str(ask(instruction=candidate[name], queries=queries).better_instruction)
         except AdapterParseError:
             better[name] = candidate[name]
     return better
 
 
 def _written(outputs: Any) -> str:
-    """The query among what GEPA notes of an answer, which is a text where it could not be parsed."""
+    """Returns the query of an answer in GEPA's records, where an unparsed answer is a text."""
     return str(outputs.get("query", "")) if isinstance(outputs, Mapping) else str(outputs)
 
 
 def candidates_from_programs(
     programs: Sequence[dspy.Module], task: WritingTask, origin: Origin
 ) -> list[PromptCandidate]:
-    """The candidates that compiled programs stand for; those that say nothing are left out.
+    """Returns the candidates of compiled programs with an instruction.
 
-    What an LM wrote of documents is data: an instruction becomes one line without control signs. A candidate gives away
-    the judged queries that its instruction quotes, and those of a document for which it shows a query of the LM's.
+    An LM's instruction is untrusted: it becomes one line without control characters. A candidate reveals the judged
+    queries that its instruction quotes, and those of a document that it demonstrates with a query by the LM.
     """
-    found = []
+    candidates = []
     for program in programs:
         (predictor,) = program.predictors()
         instruction = _instruction(program)
@@ -248,17 +245,17 @@ def candidates_from_programs(
         )
         if instruction:
             fixed = task.fixed
-            found.append(
+            candidates.append(
                 PromptCandidate(
                     fixed.style, instruction, demonstrations, fixed.document_words, fixed.temperature, origin, quoted
                 )
             )
-    return found
+    return candidates
 
 
 @contextmanager
 def optimizer_context(language_model: LanguageModel) -> Iterator[None]:
-    """Runs an optimizer with a language model; what it and its libraries print is held back."""
+    """Runs an optimizer with a language model, and suppresses its output and logging."""
     loggers = [logging.getLogger(name) for name in ("dspy", "optuna")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Who proposes candidates, and for what."""
+"""Proposers of candidate prompts, and their tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WritingTask:
-    """What a prompt is wanted for.
+    """The search for a query-writing prompt.
 
     Attributes:
-        writer: who writes with it: documents, judgments, language model, settings.
-        fixed: the prompt that the settings stand for.
+        writer: has documents, judgments, language model and settings.
+        fixed: the prompt of the settings.
         pairs: the judged queries as demonstrations, cut like those of the fixed prompt.
-        number: how many candidates are wanted, at most.
-        seed: of everything that draws.
+        number: maximum number of candidates.
+        seed: of all random draws.
     """
 
     writer: SyntheticWriter
@@ -36,17 +36,17 @@ class WritingTask:
 
 @dataclass(frozen=True)
 class PartTask:
-    """What a prompt is wanted for in a model.
+    """The search for a prompt of a model's part.
 
     Attributes:
-        part: asks the language model.
-        fixed: what it is told as it is.
-        examples: what the judgments teach; demonstrations are drawn from them.
-        number: how many candidates are wanted, at most.
-        seed: of everything that draws.
+        part: uses the language model.
+        fixed: its current prompt.
+        examples: of the judgments, for demonstrations.
+        number: maximum number of candidates.
+        seed: of all random draws.
         queries: the judged queries' ids.
-        value: the measure, 0 to 1, of the whole model with another prompt on one of them.
-        language_model: open.
+        value: measures the whole model, 0 to 1, with another prompt on one of the queries.
+        language_model: the language model.
     """
 
     part: Prompted
@@ -63,33 +63,33 @@ AnyPrompt = TypeVar("AnyPrompt", PromptCandidate, PartCandidate)
 
 
 class NothingProposed(Exception):
-    """A proposer found nothing, and says why: the search goes on without it, and the record tells."""
+    """Why a proposer has no candidates; the search continues without it and reports the reason."""
 
 
 class Proposer(ABC):
-    """A way to come by candidates, for writing queries and maybe for the parts of a model, too."""
+    """Proposes prompts for writing queries, and optionally for the parts of a model."""
 
     origin: ClassVar[Origin]
 
     @abstractmethod
     def propose(self, task: WritingTask) -> list[PromptCandidate]:
-        """Candidates, the best first where it knows, none of them twice; maybe fewer than are wanted.
+        """Returns distinct candidates, at most ``task.number``, the best first if known.
 
         Raises:
             NothingProposed: there are none.
         """
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
-        """As ``propose``, for a part of a model.
+        """Returns candidates for a part of a model.
 
         Raises:
             NothingProposed: there are none.
         """
-        raise NothingProposed(f"{self.origin} proposes prompts for writing queries alone, none for a {task.part.kind}")
+        raise NothingProposed(f"{self.origin} proposes prompts for writing queries only, not for a {task.part.kind}")
 
 
 def first_distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
-    """The first ``number`` that differ in more than their origin."""
+    """Returns the first ``number`` candidates with distinct prompts."""
     first: dict[str, AnyPrompt] = {}
     for one in candidates:
         first.setdefault(one.digest, one)
@@ -103,14 +103,14 @@ def propose_candidates(
     propose: Callable[[Proposer, int], list[AnyPrompt]],
     usage: Usage,
 ) -> tuple[list[AnyPrompt], dict[str, str | int]]:
-    """The fixed prompt and what is proposed beside it, and a note of what each proposer came up with.
+    """Returns the fixed prompt and the proposed candidates, and each proposer's number of candidates or reason.
 
     Args:
-        fixed: comes first.
-        proposers: the more important ones first.
-        number: of candidates, at most.
-        propose: has a proposer propose at most so many.
-        usage: of the language model, to note what the proposals cost.
+        fixed: the first candidate.
+        proposers: by priority.
+        number: maximum number of candidates.
+        propose: calls a proposer for at most so many candidates.
+        usage: of the language model, for the cost of the proposals.
     """
     candidates: list[AnyPrompt] = [fixed]
     notes: dict[str, str | int] = {}
@@ -120,11 +120,11 @@ def propose_candidates(
         if not left:
             break
         try:
-            found: list[AnyPrompt] = propose(proposer, left)
+            proposed: list[AnyPrompt] = propose(proposer, left)
         except NothingProposed as reason:
             notes[proposer.origin] = str(reason)
             continue
-        notes[proposer.origin] = len(found)
-        candidates = first_distinct(candidates + found, number)
+        notes[proposer.origin] = len(proposed)
+        candidates = first_distinct(candidates + proposed, number)
     notes["lm_calls"] = usage.calls - calls
     return candidates, notes

@@ -1,4 +1,4 @@
-"""The search for a query-writing prompt: its score is what a cheap model is worth that learned from its queries."""
+"""The search for a query-writing prompt, scored by a cheap model that is trained on its queries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,22 +23,20 @@ from zero2ir.synthetic.records import SyntheticQuery
 
 
 class QueryPromptSearch:
-    """Successive halving over prompts and documents.
+    """Successive halving over prompts, with documents as the budget.
 
-    On each rung every candidate that is left writes queries for the same documents, a cheap model learns from those
-    that the filters accept, and it is measured on the judged queries that the candidate was not shown, and on a
-    development set: the fixed prompt's accepted queries for documents of no rung. The better candidates go on with more
-    documents; what they wrote before comes from the cache of the LM's answers. The fixed prompt is never dropped.
-
-    The development set is written by the fixed prompt, which favours candidates that write like it.
+    On each rung every remaining candidate writes queries for the same documents, and a cheap model learns from the
+    accepted ones. It is measured on the judged queries that are not in the candidate's prompt, and on a development
+    set: the fixed prompt's accepted queries for documents of no rung, which favours candidates that write like it. The
+    better candidates continue with more documents; the LM's cache answers repeated calls. The fixed prompt stays.
 
     Args:
         inner: the cheap model, indexed; it learns in seconds.
-        inputs: all that training may see; their synthetic queries are the fixed prompt's.
-        writer: writes with any candidate.
-        documents: those that get queries, in the order in which they were drawn.
+        inputs: of the training; the synthetic queries are the fixed prompt's.
+        writer: writes queries by a candidate's prompt.
+        documents: to write queries for, in random order.
         rungs: at least one, with rising numbers of documents and falling numbers of candidates.
-        prior: what is believed of gains before they are measured.
+        prior: of the gains.
 
     Source: the objective is that of PATH, Xian et al. 2024, arXiv 2406.11706, section 3.
     """
@@ -67,7 +65,7 @@ class QueryPromptSearch:
         return successive_halving(candidates, self.rungs, self.measure, self.prior, usage, self.inputs.seed)
 
     def measure(self, candidate: PromptCandidate, documents: int) -> CandidateScores:
-        """Writes with a candidate for the first documents, learns from it, and measures what was learned."""
+        """Writes a candidate's queries for the first documents, trains the cheap model on them, and measures it."""
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
         learned = learn(self.inner, examples, self.inputs.seed) if examples else None
@@ -83,6 +81,6 @@ class QueryPromptSearch:
         return CandidateScores(np.where(shown, np.nan, judged), synthetic, figures)
 
     def write(self, candidate: PromptCandidate, documents: int) -> list[SyntheticQuery]:
-        """A candidate's queries for the first documents."""
+        """Writes a candidate's queries for the first documents."""
         settings = candidate.settings(self.writer.settings)
         return self.writer.write(self.documents[:documents], {candidate.style: candidate.prompt}, settings)

@@ -1,12 +1,11 @@
-"""Choosing a prompt on a handful of judged queries and many synthetic ones, without falling for luck.
+"""Choosing a prompt on a handful of judged queries and many synthetic ones.
 
-A candidate's gain over the fixed prompt is what is looked for. Its prior is normal around 0, as everywhere in
-``zero2ir.strategies.tuning``; the judged queries and the synthetic development queries are two observations of it,
-each with the variance of its mean. A synthetic query is not a judged one, so that the gains on the two differ by more
-than chance: the synthetic observation has a further variance, which no number of queries makes smaller. Whatever the
-synthetic queries say therefore weighs at most as much as that allows.
+The gain of a candidate over the fixed prompt has a normal prior around 0, as in ``zero2ir.strategies.tuning``. The
+judged queries and the synthetic development queries are two observations of it, each with the variance of its mean.
+Since gains on synthetic and judged queries differ systematically, the synthetic observation has a further variance that
+does not shrink with the number of queries, which limits its weight.
 
-Of the candidates within one standard error of the best, the simplest is taken; the fixed prompt is the simplest of all.
+The simplest candidate within one standard error of the best is chosen; the fixed prompt is the simplest of all.
 
 Source: the rule of one standard error is Breiman et al. 1984, Classification and Regression Trees, section 3.4.3; the
 variances are moderated as in Smyth 2004, doi:10.2202/1544-6115.1027, section 3.
@@ -18,39 +17,38 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-PRIOR_DEGREES = 4.0  # of freedom, by which a candidate's own variance is moved toward that of all
+PRIOR_DEGREES = 4.0  # degrees of freedom of the pooled variance
 MIN_VARIANCE = 1e-9
 
 
 class Evidence(NamedTuple):
-    """What was measured of each candidate, the fixed prompt first.
+    """The measures of each candidate, the fixed prompt first; rows of NaN are unmeasured candidates.
 
     Attributes:
-        judged: (n_candidates, n_queries) the measure on the judged queries, NaN where a candidate was shown the query.
-        synthetic: (n_candidates, n_development) the measure on the synthetic development queries.
-            A row of NaN alone, in both, is a candidate that was not measured.
+        judged: (n_candidates, n_queries) on the judged queries, NaN for queries in a candidate's prompt.
+        synthetic: (n_candidates, n_development) on the synthetic development queries.
     """
 
     judged: np.ndarray
     synthetic: np.ndarray
 
     def without(self, query: int) -> "Evidence":
-        """The evidence as it would be without one of the judged queries."""
+        """Returns the evidence without one of the judged queries."""
         return self._replace(judged=np.delete(self.judged, query, axis=1))
 
     @property
     def measured(self) -> np.ndarray:
-        """(n_candidates,) whether anything is known."""
+        """Whether each candidate was measured, (n_candidates,) bool."""
         return ~np.isnan(np.hstack([self.judged, self.synthetic])).all(axis=1)
 
 
 @dataclass(frozen=True)
 class GainPrior:
-    """What is believed before anything is seen.
+    """The prior of the gains, in units of the measure.
 
     Attributes:
-        prior_deviation: the typical true gain of a candidate over the fixed prompt, in units of the measure.
-        synthetic_deviation: how far a gain on synthetic queries typically is from that on real ones, in the same units.
+        prior_deviation: the typical true gain of a candidate over the fixed prompt.
+        synthetic_deviation: the typical difference between gains on synthetic and on real queries.
     """
 
     prior_deviation: float
@@ -61,7 +59,7 @@ class Gains(NamedTuple):
     """The expected gains over the fixed prompt.
 
     Attributes:
-        mean: (n_candidates,) 0 for the fixed prompt, -inf for what was not measured.
+        mean: (n_candidates,) 0 for the fixed prompt, -inf for unmeasured candidates.
         error: (n_candidates,) the standard error of each mean; 0 for the fixed prompt.
     """
 
@@ -70,12 +68,12 @@ class Gains(NamedTuple):
 
 
 def gains(evidence: Evidence, prior: GainPrior) -> Gains:
-    """The posterior mean and deviation of each candidate's true gain over the fixed prompt, the first one."""
+    """Returns the posterior mean and deviation of each candidate's true gain over the first, the fixed prompt."""
     precision = np.full(len(evidence.judged), prior.prior_deviation**-2)
     total = np.zeros(len(evidence.judged))
     for values, further in ((evidence.judged, 0.0), (evidence.synthetic, prior.synthetic_deviation**2)):
         means, variances = _differences(values)
-        weight = 1.0 / np.maximum(variances + further, MIN_VARIANCE)  # 0 where nothing is known
+        weight = 1.0 / np.maximum(variances + further, MIN_VARIANCE)  # 0 for unmeasured candidates
         total += weight * means
         precision += weight
     mean, error = total / precision, precision**-0.5
@@ -84,13 +82,13 @@ def gains(evidence: Evidence, prior: GainPrior) -> Gains:
 
 
 def survivors(evidence: Evidence, prior: GainPrior, complexity: Sequence[tuple[int, ...]], number: int) -> np.ndarray:
-    """The candidates with the highest expected gains, in rising order; the fixed prompt is always among them.
+    """Returns the sorted indices of the candidates with the highest expected gains, always with the fixed prompt.
 
     Args:
         evidence: of n candidates.
-        prior: what is believed before.
-        complexity: n keys, the smaller the simpler; the simpler of equals survives.
-        number: how many, at most.
+        prior: of the gains.
+        complexity: n keys, lower for simpler candidates, which win ties.
+        number: maximum number of survivors.
     """
     mean = gains(evidence, prior).mean
     order = sorted(
@@ -102,13 +100,13 @@ def survivors(evidence: Evidence, prior: GainPrior, complexity: Sequence[tuple[i
 def simplest_of_best(
     evidence: Evidence, prior: GainPrior, complexity: Sequence[tuple[int, ...]], among: np.ndarray | None = None
 ) -> int:
-    """The simplest candidate within one standard error of the best one; the better one of equally simple ones.
+    """Returns the simplest candidate within one standard error of the best one; the better one wins ties.
 
     Args:
         evidence: of n candidates.
-        prior: what is believed before.
-        complexity: n keys, the smaller the simpler.
-        among: (n,) which may be chosen; all that were measured where None.
+        prior: of the gains.
+        complexity: n keys, lower for simpler candidates.
+        among: (n,) bool, the eligible candidates; None for all measured ones.
     """
     mean, error = gains(evidence, prior)
     if among is not None:
@@ -120,15 +118,15 @@ def simplest_of_best(
 
 @dataclass(frozen=True)
 class PromptChoice:
-    """Which candidate, and how sure.
+    """The chosen candidate and its figures.
 
     Attributes:
         index: of the candidate; 0 is the fixed prompt.
         expected_gain: of the chosen one over the fixed prompt, after shrinking.
-        observed_gain: its mean difference to the fixed prompt on the judged queries that neither was shown:
-            optimistic, since it was chosen for it; NaN where there is no such query.
-        cross_validated_gain: the same of what would be chosen without the query in question: honest, unless an
-            optimizer has ranked what it proposed on these very queries, as those of a part's instructions do.
+        observed_gain: its mean difference to the fixed prompt on the judged queries that are in neither prompt, biased
+            upward by the choice; NaN without such a query.
+        cross_validated_gain: the same for the candidate chosen without each query; unbiased, unless an optimizer has
+            scored its proposals on these queries, as those of a part's instructions do.
     """
 
     index: int
@@ -137,7 +135,7 @@ class PromptChoice:
     cross_validated_gain: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures, rounded, for the record; what is not known is left out."""
+        """Returns the rounded figures without NaN."""
         figures = {
             "expected_gain": self.expected_gain,
             "observed_gain": self.observed_gain,
@@ -150,16 +148,15 @@ class PromptChoice:
 def choose_prompt(
     rungs: Sequence[Evidence], prior: GainPrior, complexity: Sequence[tuple[int, ...]], kept: Sequence[int]
 ) -> PromptChoice:
-    """Chooses on the last rung, and cross-validates the whole way there, each judged query left out in turn.
+    """Chooses on the last rung, and cross-validates the whole search by leaving each judged query out.
 
-    A candidate that would have survived without the query, but did not with it, was not measured further and cannot be
-    chosen then.
+    A candidate that survives a rung only without the query was not measured further and cannot be chosen.
 
     Args:
-        rungs: the evidence of each, all with the same candidates; at least one.
-        prior: what is believed before.
-        complexity: of each candidate, the smaller the simpler.
-        kept: how many survive each rung but the last.
+        rungs: the evidence of each rung, all with the same candidates; at least one.
+        prior: of the gains.
+        complexity: of each candidate, lower for simpler ones.
+        kept: number of survivors of each rung but the last.
     """
     last = rungs[-1]
     index = simplest_of_best(last, prior, complexity)
@@ -175,14 +172,14 @@ def choose_prompt(
 
 
 def _differences(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's mean difference to the first row, and the variance of that mean; (0, inf) of fewer than two."""
+    """Returns each row's mean difference to the first row and its variance; (0, inf) for fewer than two values."""
     differences = values - values[:1]
     numbers = (~np.isnan(differences)).sum(axis=1)
-    known = np.nan_to_num(differences)
-    means = known.sum(axis=1) / np.maximum(numbers, 1)
-    squares = np.where(np.isnan(differences), 0.0, (known - means[:, None]) ** 2).sum(axis=1)
+    filled = np.nan_to_num(differences)
+    means = filled.sum(axis=1) / np.maximum(numbers, 1)
+    squares = np.where(np.isnan(differences), 0.0, (filled - means[:, None]) ** 2).sum(axis=1)
     degrees = np.maximum(numbers - 1, 0)
-    shared = squares.sum() / max(1, degrees[1:].sum())  # the first row differs from itself by nothing
+    shared = squares.sum() / max(1, degrees[1:].sum())  # without the first row, whose differences are 0
     spread = (PRIOR_DEGREES * shared + squares) / (PRIOR_DEGREES + degrees)
     some = numbers >= 2
     return np.where(some, means, 0.0), np.where(some, spread / np.maximum(numbers, 1), np.inf)

@@ -1,4 +1,4 @@
-"""prompt: prompts are hyperparameters, that for writing queries and those that a model itself asks with."""
+"""prompt: search for the query-writing prompt and the prompts of the model's parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,18 +22,18 @@ from zero2ir.synthetic.document_selection import choose_documents
 from zero2ir.synthetic.queries import SyntheticWriter
 
 FOUND_PROMPT_CHOICE = "learned from synthetic queries of an optimized prompt"
-NO_CHEAP_MODEL = "no part of this model learns from examples without asking the language model"
+NO_CHEAP_MODEL = "no part of this model learns from examples without the language model"
 
 
 @dataclass(frozen=True)
 class PromptedModel:
-    """A model whose parts ask with the prompts that were found for them, and what is to be said of the search.
+    """A model with optimized prompts of its parts, and the figures of the search.
 
     Attributes:
         model: indexed.
-        baseline_fit: what fine_tune makes of it.
-        found: the names of the parts with another prompt than before.
-        notes: why, a sentence a part.
+        baseline_fit: fine_tune's result for it.
+        improved_parts: the names of the parts with a new prompt.
+        notes: the reason for each part's choice.
         report: every candidate and the choices; JSON.
     """
 
@@ -45,26 +45,24 @@ class PromptedModel:
 
 
 class PromptSearch(GuardedStrategy):
-    """Searches for the prompts of the model's own parts, then for the prompt whose queries teach a cheap model most.
+    """Searches for the prompts of the model's parts, then for the query-writing prompt that trains a cheap model best.
 
-    A part that asks a language model, a reranker or a rewriter, gets the prompt with which the whole model ranks best;
-    it stays as it was where the judgments do not gain by that beside what fine_tune makes of the model.
+    Each part that uses a language model gets the prompt with which the whole model ranks best, if that shows a gain
+    over fine_tune's result.
 
-    The cheap model is the first dense retriever among the model's parts, with its adapter or the static encoder; where
-    there is none, the model itself. What comes out is compared with what fine_tune makes of the model, as fixed_prompt
-    does it.
+    The cheap model is the first dense retriever among the model's parts, with its adapter or the static encoder, or
+    else the model itself. The result is compared with fine_tune's as in fixed_prompt.
 
-    With the defaults the search for a query-writing prompt and the winner's queries in full together take the LM as
-    many answers as two full sets of the fixed prompt's; what the search for a part's prompt takes, ``PartSettings``
-    tells.
+    With the defaults, the search for a query-writing prompt and all queries of the winner take as many LM answers as
+    two full sets of queries; see ``PartSettings`` for the cost of a part's prompt.
 
     Args:
-        proposers: who proposes candidates, the more important ones first; the pool where None.
-        candidates: how many take part in each rung of the search, the fixed prompt among them.
-        shares: of the documents that get queries in full, how many each rung writes for, 0 to 1, rising.
-        synthetic_deviation: how far a gain on synthetic queries typically is from that on real ones, in units of the
-            measure: the larger, the less the synthetic development queries weigh.
-        parts: how the prompts of the model's parts are searched for.
+        proposers: by priority; None for the pool.
+        candidates: number of candidates per rung, with the fixed prompt.
+        shares: rising shares, 0 to 1, of the documents that each rung writes queries for.
+        synthetic_deviation: the typical difference between gains on synthetic and on real queries, in units of the
+            measure; a larger value reduces the weight of the synthetic development queries.
+        parts: settings of the search for the prompts of the model's parts.
 
     Source: PATH, Xian et al. 2024, arXiv 2406.11706.
     """
@@ -107,16 +105,14 @@ class PromptSearch(GuardedStrategy):
             report[name] = [*prompts.report[name], *fitted.report[name]]
         for name in prompts.report.keys() & fitted.report.keys() & {"prompt_choice", "proposals"}:
             report[name] = {**prompts.report[name], **fitted.report[name]}
-        asked = (
-            f"asks by prompts that were found ({', '.join(prompts.improved_parts)})" if prompts.improved_parts else ""
-        )
-        chosen = "; ".join(one for one in (asked, fitted.chosen) if one)
+        improved = f"uses optimized prompts ({', '.join(prompts.improved_parts)})" if prompts.improved_parts else ""
+        chosen = "; ".join(one for one in (improved, fitted.chosen) if one)
         return replace(fitted, chosen=chosen, reason="; ".join([*prompts.notes, fitted.reason]), report=report)
 
     def _prompted(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> PromptedModel:
-        """The model with the prompts that were found for its parts, one part after the other."""
+        """Optimizes the prompts of the model's parts one after the other."""
         prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
-        improved, said = list[str](), list[str]()
+        improved, notes = list[str](), list[str]()
         records, choices, proposals = list[dict[str, Any]](), dict[str, float](), dict[str, Any]()
         for name in prompted_parts(model):
             result = PartSearch(model, name, inputs, self.parts, prior).search(self.proposers)
@@ -125,24 +121,24 @@ class PromptSearch(GuardedStrategy):
             proposals[name] = result.proposals
             candidate = result.candidate
             if candidate.origin == "fixed":
-                said.append(f"the {name}'s prompt stays among {len(result.records)}")
+                notes.append(f"the {name}'s prompt stays among {len(result.records)}")
                 continue
             changed = with_prompts(model, {name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
             description = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
             pays = gain_over(simple, tuned.values, inputs) > 0
-            verdict = "was chosen" if pays else "does not pay"
-            said.append(f"{description} {verdict}: {comparison_text(simple, tuned.values, inputs)}")
+            verdict = "was chosen" if pays else "shows no gain"
+            notes.append(f"{description} {verdict}: {comparison_text(simple, tuned.values, inputs)}")
             if pays:
                 model, simple = changed, tuned
                 improved.append(name)
             for record in result.records:
                 record["chosen"] = record["digest"] == candidate.digest if pays else record["origin"] == "fixed"
         report = {"prompts": records, "prompt_choice": choices, "proposals": proposals} if records else {}
-        return PromptedModel(model, simple, improved, said, report)
+        return PromptedModel(model, simple, improved, notes, report)
 
     def _taught(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
-        """The model after learning from the queries of the prompt that was found for writing them."""
+        """Trains the model on the queries of the optimized query-writing prompt."""
         inner = proxy_model(model, inputs)
         if prompted_parts(inner):
             return simple.with_reason(f"{NO_CHEAP_MODEL}; {simple.reason}")
@@ -178,7 +174,7 @@ class PromptSearch(GuardedStrategy):
         )
 
     def _proposed(self, writer: SyntheticWriter) -> tuple[list[PromptCandidate], dict[str, str | int]]:
-        """The fixed prompt and what is proposed beside it; and what each proposer came up with, for the record."""
+        """Returns the fixed prompt and the proposed candidates, and each proposer's number of candidates or reason."""
         corpus, judgments, settings, seed = writer.corpus, writer.judgments, writer.settings, writer.seed
         fixed = fixed_candidate(corpus, judgments, settings, seed)
         pairs = judged_demonstrations(corpus, judgments, settings.document_words)
@@ -196,7 +192,7 @@ class PromptSearch(GuardedStrategy):
 
 
 def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
-    """The cheap model that stands for a model in the search, indexed."""
+    """Returns the cheap model for the search, indexed."""
     dense = first_dense(model)
     if dense is None:
         return model
@@ -208,7 +204,7 @@ def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
 
 
 def first_dense(model: Retriever) -> Dense | None:
-    """The first dense retriever of a model and its parts, from the outside in."""
+    """Returns the first dense retriever of a model and its parts, outermost first."""
     if isinstance(model, Dense):
         return model
     return next((best for part in parts(model) if (best := first_dense(part)) is not None), None)
