@@ -106,9 +106,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
         for row, tokens in enumerate(self.tokens(queries)):
-            known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
-            if known and self.weights is not None:
-                scores[row] = self.weights.get_scores_from_ids(known)
+            ids = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
+            if ids and self.weights is not None:
+                scores[row] = self.weights.get_scores_from_ids(ids)
         return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
     def search_with_feedback(
@@ -135,8 +135,8 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
         """Returns (1, n_terms), the term weights of a moved query, which sum to the number of its tokens."""
-        known = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
-        own = np.bincount(known, minlength=len(self.vocabulary)) / max(1, len(known))
+        ids = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
+        own = np.bincount(ids, minlength=len(self.vocabulary)) / max(1, len(ids))
         near = np.zeros(len(self.vocabulary))
         for number in documents[documents != NO_DOCUMENT]:
             row = self.counts[[number]]
@@ -145,7 +145,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
             near[np.argsort(-near, kind="stable")[self.feedback_terms :]] = 0.0
         near /= max(near.sum(), 1e-12)
         moved = (1 - weight) * own + weight * near if near.any() else own
-        return csr_matrix((moved * max(1, len(known)))[None])
+        return csr_matrix((moved * max(1, len(ids)))[None])
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [
@@ -183,9 +183,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
-        known = read_json(folder / VOCABULARY_FILE)
-        retriever.known_language = known["language"]
-        retriever.vocabulary = {token: number for number, token in enumerate(known["terms"])}
+        state = read_json(folder / VOCABULARY_FILE)
+        retriever.known_language = state["language"]
+        retriever.vocabulary = {token: number for number, token in enumerate(state["terms"])}
         retriever.counts = csr_matrix((len(corpus.documents), len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None
         if retriever.vocabulary:

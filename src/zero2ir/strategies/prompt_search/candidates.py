@@ -43,7 +43,7 @@ class PromptCandidate:
         document_words: maximum words of a document in the prompt.
         temperature: of the answers; None for the LM's default.
         origin: its proposer.
-        quoted: ids of the judged queries that the instruction reveals.
+        quoted: ids of the judged queries that it reveals beside those of its demonstrations.
     """
 
     style: StyleName

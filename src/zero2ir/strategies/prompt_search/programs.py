@@ -174,8 +174,8 @@ class RoundTripMetric:
 
     def _objections(self, query: str, passage: str, content: str) -> list[str]:
         figures = np.ones(1)
-        known = [row.query for row in self.writer.judgments]
-        written = FilterInputs([query], [passage], [content], [""], figures, figures, figures, known)
+        judged = [row.query for row in self.writer.judgments]
+        written = FilterInputs([query], [passage], [content], [""], figures, figures, figures, judged)
         return objections(written, self.settings)[0]
 
 

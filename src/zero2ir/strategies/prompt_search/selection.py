@@ -186,6 +186,6 @@ def _differences(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[~np.isnan(known)]
-    return float(known.mean()) if len(known) else float("nan")
+    measured = np.asarray(values, dtype=float)
+    measured = measured[~np.isnan(measured)]
+    return float(measured.mean()) if len(measured) else float("nan")
