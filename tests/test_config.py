@@ -434,7 +434,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
             r"^model\._target_: 'zero2ir.models.Spars' is no class",
         ),
         ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
-        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune takes none$"),
+        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune has no keys$"),
     ],
 )
 def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str) -> None:
@@ -486,7 +486,7 @@ def test_params_that_are_missing_or_no_yaml(project: Path) -> None:
     (project / "params.yaml").write_text("seeds: [0", encoding="utf-8")
     assert refusal(read_panel).startswith("params.yaml: ")
     (project / "params.yaml").unlink()
-    assert refusal(read_panel) == "params.yaml: not here; run in the project's folder"
+    assert refusal(read_panel) == "params.yaml: no such file; run in the project's folder"
 
 
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=12))
