@@ -392,4 +392,4 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     assert answer.decision == program.policy.decide(answer.confidence)
     with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries are too few for a confidence"):
         zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
-    assert "name each program once" in refusal(string_methods, string_judgments, fallback=["sparse"])
+    assert "program names must be unique" in refusal(string_methods, string_judgments, fallback=["sparse"])

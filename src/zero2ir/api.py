@@ -149,7 +149,7 @@ def label(
         settings: further Hydra overrides, e.g. ["labelling.budget=20"].
 
     Returns:
-        ``next()`` returns what to judge, ``answer(grade, annotator)`` records the grade, ``program()`` trains the program.
+        ``next()`` returns what to judge, ``answer(grade, annotator)`` records the grade, ``program()`` trains on them.
 
     Raises:
         InputError: as ``train``; or there is no query, or a line of ``annotations`` is invalid.

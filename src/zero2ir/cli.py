@@ -65,9 +65,7 @@ Jobs = Annotated[
 ]
 Port = Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")]
 Level = Annotated[float, typer.Option(metavar="LEVEL", help="Significance level.")]
-Tracking = Annotated[
-    str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI.")
-]
+Tracking = Annotated[str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI.")]
 Name = Annotated[
     str | None, typer.Option(metavar="NAME", help="The program's name in MLflow.", show_default="its folder's name")
 ]
@@ -158,7 +156,7 @@ def search(
     program: Program,
     queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more queries.")],
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of documents to return.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
 ) -> None:
     """Searches with a saved program."""
     loaded = api.load(program)
@@ -372,16 +370,17 @@ def label(
             show_default="the folder's queries; without any, the --lm writes some",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder to save the program in.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder to save the program in.")] = None,
     web: Annotated[bool, typer.Option("--web", help="Judge in the browser instead of the terminal.")] = False,
     port: Port = 8765,
-    budget: Annotated[int | None, typer.Option(metavar="N", help="Total number of queries to judge.", show_default="10")] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="N", help="Total number of queries to judge.", show_default="10")
+    ] = None,
     selection: Annotated[str, typer.Option(metavar="SELECTION", help="A file of conf/selection.")] = "random",
     annotator: Annotated[str, typer.Option(metavar="NAME", help="Your name, stored with your judgments.")] = "person",
     annotations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File that stores your judgments.", show_default=f"FOLDER/{ANNOTATIONS}")
+        Path | None,
+        typer.Option(metavar="FILE", help="File that stores your judgments.", show_default=f"FOLDER/{ANNOTATIONS}"),
     ] = None,
     imported: Annotated[
         Path | None, typer.Option("--import", metavar="FILE", help="Judgments to start from: .jsonl or TREC qrels.")
@@ -448,9 +447,7 @@ def improve(
     judgments: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder with the judgments that the program was trained on.")
     ] = None,
-    roll_back: Annotated[
-        bool, typer.Option("--roll-back", help="Restore the previous version and exit.")
-    ] = False,
+    roll_back: Annotated[bool, typer.Option("--roll-back", help="Restore the previous version and exit.")] = False,
     level: Level = 0.05,
     seed: Seed = 0,
     tracking: Tracking = "sqlite:///mlflow.db",
@@ -489,7 +486,9 @@ def monitor(
     reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Reference searches: {SEARCHES}.")],
     current: Annotated[Path, typer.Option(metavar="FILE", help="Current searches, in the same formats.")],
     window: Annotated[int, typer.Option(metavar="N", help="Number of latest searches to compare.")] = 200,
-    planned_checks: Annotated[int, typer.Option(metavar="N", help="Planned checks, which share the significance level.")] = 30,
+    planned_checks: Annotated[
+        int, typer.Option(metavar="N", help="Planned checks, which share the significance level.")
+    ] = 30,
     level: Level = 0.05,
     seed: Seed = 0,
     output: Annotated[

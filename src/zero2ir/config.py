@@ -283,7 +283,12 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
             yield hydra_compose(name, [_forced(word) for word in overrides])
     except InputError:
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # Hydra raises ValueError for model=0
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        YAMLError,
+        ValueError,
+    ) as error:  # ValueError for model=0
         raise InputError(_explained(error, schema)) from error
     finally:
         GlobalHydra.instance().hydra = backup

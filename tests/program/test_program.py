@@ -390,7 +390,7 @@ def test_candidates_are_the_collections_ranking_of_them(program: Program, pool: 
     ("options", "message"),
     [
         ({"candidates": ["strip", "nowhere"]}, r"candidates\[1\]: no document has the id 'nowhere'; leave it out"),
-        ({"candidates": "strip"}, "candidates: one string is no sequence of document ids; give a list"),
+        ({"candidates": "strip"}, "candidates: a string; give a list of document ids"),
         ({"candidates": ["strip"], "documents": ["a text"]}, "documents and candidates are both given"),
     ],
 )
@@ -418,7 +418,7 @@ def test_documents_are_added_replaced_and_removed_without_training(corpus: Corpu
         program.remove(["split"])
     with pytest.raises(InputError, match="a string has no id"):
         program.add(["a text"])
-    with pytest.raises(InputError, match="none would be left"):
+    with pytest.raises(InputError, match="no document would be left"):
         program.remove([document.doc_id for document in program.documents])
     assert answers(load_program(tmp_path / "searcher")) == answers(program)  # what was refused changed nothing
 
@@ -460,5 +460,5 @@ def test_a_program_of_the_format_before_is_opened(sparse: Program, saved: Path) 
 
 def test_two_programs_of_one_name_are_refused(corpus: Corpus) -> None:
     retriever = Sparse().index(corpus)
-    with pytest.raises(InputError, match="fallback: sparse, sparse; name each program once"):
+    with pytest.raises(InputError, match="fallback: sparse, sparse; program names must be unique"):
         Program(retriever, corpus.documents, None, {"model": "sparse"}, links=[FallbackLink("sparse", retriever)])
