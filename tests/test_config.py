@@ -431,9 +431,9 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
         (
             "model=sparse",
             "model._target_=zero2ir.models.Spars",
-            r"^model\._target_: 'zero2ir.models.Spars' is no class",
+            r"^model\._target_: 'zero2ir.models.Spars' cannot be imported",
         ),
-        ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
+        ("model=sparse", "model._target_=null", r"^model\._target_: None cannot be imported"),
         ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune has no keys$"),
     ],
 )

@@ -212,7 +212,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (state_with(format=2), "format 2 is older than 3.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
-        (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .* truncated"),
+        (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .*; save the program again"),
         (lambda folder: flip(folder / "documents.parquet", 30), "documents.parquet: altered since it was saved"),
         (lambda folder: flip(folder / "retriever/weights.safetensors", -1), "weights.safetensors: altered since"),
         (lambda folder: (folder / "retriever/model.json").unlink(), "model.json: missing"),
