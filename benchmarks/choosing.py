@@ -27,7 +27,8 @@ from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
-from zero2ir.models.base import Ranking
+from zero2ir.models.capabilities import sweep
+from zero2ir.models.ranking import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")
@@ -82,7 +83,7 @@ def benches(dataset: str, draws: int) -> dict[str, Bench]:
     found: dict[str, Bench] = {}
     for name in MODELS:
         model = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model").index(corpus)
-        rankings = [ranking for _, ranking in model.sweep(texts, TUNING.depth)]
+        rankings = [ranking for _, ranking in sweep(model, texts, TUNING.depth)]
         found[name] = measured(collection, corpus, rankings, draws)
     return found
 

@@ -25,6 +25,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
+from zero2ir.models.base import encoder_roles
 from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
 from zero2ir.online.monitoring.searches import SearchEvent, SearchSignals
 from zero2ir.program.program import Program
@@ -65,7 +66,7 @@ def searcher(dataset: str, model: str) -> Program:
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     chosen = build(config.model, "model")
-    for role in chosen.encoder_roles():
+    for role in encoder_roles(chosen):
         corpus.encoders[role] = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
     return Program(chosen.index(corpus), collection.documents)
 

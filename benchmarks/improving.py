@@ -40,7 +40,7 @@ from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import compare_scores, holm, score_table
 from zero2ir.io import paths
 from zero2ir.io.files import write_json
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.online.feedback.clicks import PositionBasedModel, attraction
 from zero2ir.online.feedback.improvement import ImproveSettings, improve
 from zero2ir.online.feedback.judgments import ClickSettings
@@ -111,7 +111,7 @@ def opened(dataset: str, model: str) -> Bench:
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     chosen = build(config.model, "model")
-    for role in chosen.encoder_roles():
+    for role in encoder_roles(chosen):
         encoder = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
         corpus.encoders[role] = encoder
         _ = corpus.encoded(role)

@@ -42,8 +42,8 @@ from zero2ir.encoders.pretext.training import split_documents
 from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import Comparison, compare_scores, holm
 from zero2ir.io.files import write_json
-from zero2ir.models.base import top_k
 from zero2ir.models.lexical_reader import LexicalReader
+from zero2ir.models.ranking import top_k
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.synthetic.answer_pairs import PairSettings, prepare_answer_pairs
 

@@ -40,7 +40,8 @@ from zero2ir.io.files import finished_folder, write_json
 from zero2ir.labelling.annotators import AnswerList, Simulated
 from zero2ir.labelling.loop import Labelling
 from zero2ir.labelling.settings import LabellingSettings
-from zero2ir.models.base import Candidates, Ranking, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import cross_validate, judgment_learner, sweep_values
 from zero2ir.strategies.tuning import judged_values
@@ -74,7 +75,7 @@ class Tabled(Retriever):
 
     def __init__(self, retriever: Retriever, queries: Sequence[str], depth: int) -> None:
         texts = list(dict.fromkeys(queries))
-        self.retriever = retriever
+        self.retriever, self.queries, self.depth = retriever, queries, depth
         self.place = {text: number for number, text in enumerate(texts)}
         self.ranking = retriever.search(texts, depth)
 
@@ -89,17 +90,7 @@ class Tabled(Retriever):
     def index(self, corpus: Corpus) -> Self:
         return self
 
-    def search_with_feedback(self, *_: Any, **__: Any) -> Ranking:
-        raise NotImplementedError
-
     def score(self, *_: Any) -> list[np.ndarray]:
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
         raise NotImplementedError
 
 

@@ -44,7 +44,8 @@ from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io import paths
 from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.base import encoder_roles
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
@@ -85,7 +86,7 @@ def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingIn
     config = compose("library", LibraryConfig, [f"model={model}"])
     chosen, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
-    for role in chosen.encoder_roles():
+    for role in encoder_roles(chosen):
         source = source_role(role, config.encoder)
         corpus.encoders[role] = make_encoder(source, corpus, config.encoder, config.pretraining, SEED)
     return (

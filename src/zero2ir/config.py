@@ -396,6 +396,8 @@ def _build_nested(value: Any, where: str) -> Any:
 def _class(target: Any, where: str) -> Any:
     from hydra.utils import get_class
 
+    if (project := str(Path.cwd())) not in sys.path:
+        sys.path.append(project)  # so that a model or a strategy of one's own can stand in the project's folder
     try:
         return get_class(str(target))
     except Exception as error:  # Hydra raises bare Exception for several reasons

@@ -10,8 +10,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
+from zero2ir.models.base import load_model
 from zero2ir.models.cross_encoder import CandidateList, CrossEncoder, CrossEncoderSettings, candidate_lists
-from zero2ir.models.loading import load_reranker
 
 CONTENTS = [f"text {number}" for number in range(20)]
 EXAMPLES = [
@@ -70,7 +70,7 @@ def test_it_learns_to_tell_what_it_was_shown(corpus: Corpus, loss: str, tmp_path
     np.testing.assert_array_equal(np.concatenate(again.score(queries, texts)), np.concatenate(scores))
     learned.save(tmp_path)
     np.testing.assert_array_equal(
-        np.concatenate(load_reranker(tmp_path, corpus).score(queries, texts)), np.concatenate(scores)
+        np.concatenate(load_model(tmp_path, corpus).score(queries, texts)), np.concatenate(scores)
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.sparse import Sparse, tokenize
 
 QUERIES = ["open a file", "sort the items of a list"]

@@ -1,6 +1,5 @@
 """Fusion against calculations by hand, on rankings that are given."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +14,11 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import MODEL_STATE_FILE, Candidates, Ranking, Retriever, ranking_agreement, top_k
+from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.normalization import Normalization, ScoreStatistics
+from zero2ir.models.ranking import Candidates, Ranking, ranking_agreement, top_k
 from zero2ir.models.sparse import Sparse
 
 FOUR = Corpus([Document(str(number), "", "text") for number in range(4)])
@@ -41,23 +40,8 @@ class Given(Retriever):
         rows = np.array([[self.scores.get(number, -np.inf) for number in range(4)]] * len(queries), dtype=np.float32)
         return top_k(rows, k, np.isfinite(rows), candidates)
 
-    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
-        raise NotImplementedError
-
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [np.array([self.scores[int(text)] for text in texts], dtype=np.float32) for texts in candidates]
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self
-
-    def save(self, folder: Path) -> None: ...
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        raise NotImplementedError
 
 
 def fused(*scores: Mapping[int, float], **options: Any) -> tuple[list[int], list[float]]:
@@ -187,14 +171,14 @@ def test_scoring_texts_fuses_their_normalised_scores() -> None:
 
 def test_the_grid_of_weights_is_whole_and_leaves_out_the_present() -> None:
     hybrid = Hybrid([Given({}), Given({}), Given({})], [0.5, 0.5, 0.0], steps=2, min_weight=0.0)
-    weights = [settings["weights"] for settings in hybrid.alternatives()]
+    weights = [settings["weights"] for settings in hybrid.alternative_settings()]
     assert sorted(weights) == [[0, 0, 1], [0, 0.5, 0.5], [0, 1, 0], [0.5, 0, 0.5], [1, 0, 0]]
-    assert {settings["normalization"] for settings in hybrid.alternatives()} == {"z-score"}
+    assert {settings["normalization"] for settings in hybrid.alternative_settings()} == {"z-score"}
 
 
 @pytest.mark.parametrize(("least", "number"), [(0.0, 10), (0.1, 8), (0.2, 6), (0.3, 4), (0.5, 0)])
 def test_no_retriever_gets_less_than_the_least_weight(least: float, number: int) -> None:
-    settings = Hybrid([Given({}), Given({})], min_weight=least).alternatives()
+    settings = Hybrid([Given({}), Given({})], min_weight=least).alternative_settings()
     assert len(settings) == number
     assert all(least <= weight <= 1 - least for each in settings for weight in each["weights"])
 
@@ -230,12 +214,6 @@ def test_a_saved_hybrid_goes_on_learning_as_it_was_told(docstrings: list[Documen
     Hybrid([Sparse(), Sparse(k1=2.0)], **told).index(corpus).save(tmp_path)  # type: ignore[arg-type]
     loaded = load_retriever(tmp_path, corpus)
     assert {name: getattr(loaded, name) for name in told} == told
-    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
-    (tmp_path / MODEL_STATE_FILE).write_text(
-        json.dumps({name: value for name, value in state.items() if name not in told})
-    )
-    before, usual = load_retriever(tmp_path, corpus), Hybrid([Sparse(), Sparse()])  # one that was saved before
-    assert all(getattr(before, name) == getattr(usual, name) for name in told)
 
 
 def test_where_nothing_can_learn_none_is_said(docstrings: list[Document]) -> None:

@@ -1,6 +1,5 @@
 """Late interaction: MaxSim as by hand, candidates, a graph that is nearly exact, and what learning changes."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
-from zero2ir.models.base import MODEL_STATE_FILE, Ranking
+from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.late_interaction import LateInteraction, maxsim, ward_centroids
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.ranking import Ranking
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "parse a date"]
@@ -91,7 +90,7 @@ def test_the_first_stage_says_what_is_scored(late: LateInteraction, corpus: Corp
 def test_what_is_usual_is_estimated_on_a_sample(
     late: LateInteraction, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zero2ir.models.base.REFERENCE_SAMPLE", 20)
+    monkeypatch.setattr("zero2ir.models.ranking.REFERENCE_SAMPLE", 20)
     found = LateInteraction(first_stage=Dense("static"), depth=7).index(corpus).search(QUERIES, 5)
     whole = late.search(QUERIES, 5)
     np.testing.assert_allclose(found.mean, whole.mean, atol=0.05)
@@ -270,16 +269,6 @@ def test_a_first_stage_learns_too(corpus: Corpus) -> None:
     assert late.first_stage.map is None
 
 
-def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
-    LateInteraction(adapter={"steps": 3}, fit={"epochs": 7}).index(corpus).save(tmp_path)
-    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
-    del state["options"]["adapter"], state["options"]["fit"]
-    (tmp_path / MODEL_STATE_FILE).write_text(json.dumps(state))
-    before, usual = load_retriever(tmp_path, corpus), LateInteraction()
-    assert isinstance(before, LateInteraction)
-    assert (before.adapter, before.fit) == (usual.adapter, usual.fit)
-
-
 def test_threads_that_search_at_once_get_what_they_would_get_alone(late: LateInteraction) -> None:
     queries = QUERIES * 6
     alone = late.search(queries, 5)
@@ -292,6 +281,6 @@ def test_threads_that_search_at_once_get_what_they_would_get_alone(late: LateInt
 def test_other_documents_are_passed_over_anew(late: LateInteraction, corpus: Corpus) -> None:
     late.search(QUERIES, 5)
     few = Corpus(corpus.documents[:2], corpus.encoders)
-    changed = late.updated(few, np.array([0, 1]))
+    changed = late.with_corpus(few, np.array([0, 1]))
     assert changed.search(QUERIES, 5).numbers.max() == 1
     assert late.search(QUERIES, 5).numbers.max() > 1

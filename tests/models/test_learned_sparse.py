@@ -1,8 +1,5 @@
 """Learned sparse retrieval: an exact inverted index, readable terms, and what it learns from examples."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,9 +11,8 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.models.base import MODEL_STATE_FILE, top_k
 from zero2ir.models.learned_sparse import LearnedSparse
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.ranking import top_k
 from zero2ir.models.term_factors import TermFactorSettings, fit_factors
 
 QUERIES = ["open a file", "sort the items of a list", "a string in lower case"]
@@ -137,16 +133,6 @@ def test_learning_lifts_the_positives_and_leaves_the_original(learning: str, cor
     assert model.learn([Example("sort a list", 50, weight=0.0)], seed=0) is None
 
 
-def test_a_model_that_was_saved_before_how_it_learns_was_kept_learns_as_usual(corpus: Corpus, tmp_path: Path) -> None:
-    LearnedSparse(terms={"penalty": 0.125}, fit={"epochs": 7}).index(corpus).save(tmp_path)
-    state = json.loads((tmp_path / MODEL_STATE_FILE).read_text())
-    del state["terms"], state["fit"]
-    (tmp_path / MODEL_STATE_FILE).write_text(json.dumps(state))
-    before, usual = load_retriever(tmp_path, corpus), LearnedSparse()
-    assert isinstance(before, LearnedSparse)
-    assert (before.terms, before.fit) == (usual.terms, usual.fit)
-
-
 def test_a_new_document_is_found_by_a_term_that_no_other_has(model: LearnedSparse, corpus: Corpus) -> None:
     importance = model.network.lexicon.importance
     unknown = (
@@ -154,7 +140,7 @@ def test_a_new_document_is_found_by_a_term_that_no_other_has(model: LearnedSpars
     )
     word = next(unknown)
     assert (model.search([word], 3).numbers == -1).all()
-    changed = model.updated(Corpus([*corpus.documents, Document("new", "", f"open the {word}")]), np.arange(60))
+    changed = model.with_corpus(Corpus([*corpus.documents, Document("new", "", f"open the {word}")]), np.arange(60))
     assert changed.search([word], 3).numbers.tolist() == [[60, -1, -1]]
     old = importance > 0
     np.testing.assert_array_equal(changed.network.lexicon.importance[old], importance[old])

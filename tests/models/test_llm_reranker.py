@@ -17,16 +17,10 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.settings import LMSettings
-from zero2ir.models.llm_reranker import (
-    LETTERS_PER_WORD,
-    Listwise,
-    Pointwise,
-    leading_words,
-    parse_permutation,
-    parse_relevance,
-    windows,
-)
-from zero2ir.models.loading import load_reranker
+from zero2ir.models.base import load_model
+from zero2ir.models.listwise import Listwise, parse_permutation, windows
+from zero2ir.models.llm_reranker import LETTERS_PER_WORD, leading_words
+from zero2ir.models.pointwise import Pointwise, parse_relevance
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
 
@@ -180,7 +174,7 @@ def test_demonstrations_are_balanced_seeded_and_saved(docstrings, oracle, tmp_pa
         place = int(row["query"].split()[1])
         assert (number[row["document"]] == place) == row["relevant"]
     learned.save(tmp_path)
-    loaded = load_reranker(tmp_path, reranker.corpus)
+    loaded = load_model(tmp_path, reranker.corpus)
     assert loaded.prompt.demos == learned.prompt.demos  # type: ignore[attr-defined]
     assert reranker.learn([Example("alone", 0)], seed=0) is None  # nothing that is not relevant to show
 

@@ -12,6 +12,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import TASKS, MultitaskEncoder
 from zero2ir.errors import InputError
+from zero2ir.models.capabilities import find_reader, notes, task_functions
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.multitask import Multitask
 from zero2ir.models.sparse import Sparse
@@ -32,7 +33,7 @@ def program(corpus: Corpus) -> Program:
 
 
 def test_it_names_its_tasks(program: Program) -> None:
-    assert ("rank", *program.retriever.task_functions()) == TASKS
+    assert ("rank", *task_functions(program.retriever)) == TASKS
     with pytest.raises(
         InputError, match=r"task='sing': unknown task; this program supports rank, passages, answer, classify_query"
     ):
@@ -91,11 +92,11 @@ def test_a_saved_program_does_every_task_as_before(program: Program, tmp_path: P
 
 def test_what_has_it_as_a_part_has_its_heads_and_says_where_the_classes_come_from(corpus: Corpus) -> None:
     whole = Hybrid([Sparse(), Multitask()]).index(corpus)
-    assert list(whole.task_functions()) == list(TASKS[1:])
-    assert whole.reader() is not None
-    assert whole.notes()["classes"] == "3, from clusters of the documents"
-    assert "classify_query accuracy 0." in whole.notes()["heads"]
-    assert Sparse().index(corpus).notes() == {}
+    assert list(task_functions(whole)) == list(TASKS[1:])
+    assert find_reader(whole) is not None
+    assert notes(whole)["classes"] == "3, from clusters of the documents"
+    assert "classify_query accuracy 0." in notes(whole)["heads"]
+    assert notes(Sparse().index(corpus)) == {}
 
 
 def test_other_programs_know_one_task(corpus: Corpus) -> None:

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zero2ir.data.answer_words import answer_kind
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.lexical_reader import LexicalReader, answer_kind
-from zero2ir.models.loading import load_reranker
+from zero2ir.models.base import load_model
+from zero2ir.models.capabilities import find_reader
+from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.span_reader import SpanReader, WordVectors, span_texts
 from zero2ir.models.sparse import Sparse
@@ -86,7 +88,7 @@ def test_the_head_learns_where_the_lexical_reader_is_wrong(colours: Corpus, tmp_
     assert again is not None
     assert again.read(queries, texts) == found
     learned.save(tmp_path)
-    assert load_reranker(tmp_path, Corpus(colours.documents)).read(queries, texts) == found  # type: ignore[attr-defined]
+    assert load_model(tmp_path, Corpus(colours.documents)).read(queries, texts) == found  # type: ignore[attr-defined]
 
 
 def test_nothing_is_learned_where_it_does_not_pay_or_cannot_be_told(colours: Corpus) -> None:
@@ -131,5 +133,5 @@ def test_the_vectors_of_what_is_read_now_stay(colours: Corpus, monkeypatch: pyte
 
 def test_a_retriever_reads_by_its_reranker(colours: Corpus) -> None:
     inner = Reranked(Sparse(), LexicalReader(), 4, 0.2).index(colours)
-    assert inner.reader() is inner.reranker
-    assert Sparse().index(colours).reader() is None
+    assert find_reader(inner) is inner.reranker
+    assert find_reader(Sparse().index(colours)) is None

@@ -11,10 +11,10 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Reranker
+from zero2ir.models.base import Reranker, load_retriever, parts, with_parts
+from zero2ir.models.capabilities import learn, settings, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
@@ -40,13 +40,6 @@ class Fixed(Reranker):
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         self.asked += [text for texts in candidates for text in texts]
         return [np.array([self.scores[text] for text in texts], dtype=np.float32) for texts in candidates]
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        raise NotImplementedError
 
 
 class Shortest(Fixed):
@@ -155,10 +148,10 @@ def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
 
 def test_its_parts_are_tuned_and_the_reranker_is_kept() -> None:
     model = reranked([1, 2, 3, 4, 5], 3, 0.5)
-    (part,) = model.parts()
-    changed = model.with_parts([part.with_settings({"k1": 2.0, "b": 0.0})])
+    (part,) = parts(model)
+    changed = with_parts(model, [with_settings(part, {"k1": 2.0, "b": 0.0})])
     assert changed.reranker is model.reranker
-    assert changed.retriever.settings() == {"k1": 2.0, "b": 0.0}
+    assert settings(changed.retriever) == {"k1": 2.0, "b": 0.0}
     assert changed.settings() == {"weight": 0.5}
 
 
@@ -206,7 +199,7 @@ def test_a_reranker_that_does_harm_is_switched_off_by_the_fit(
 
     assert found_first(model.index(corpus)) < found_first(plain) - 0.2  # it would do harm
     fitted = FineTune().fit(model, inputs)
-    assert fitted.retriever.settings() == {"weight": 0.0}
+    assert settings(fitted.retriever) == {"weight": 0.0}
     np.testing.assert_array_equal(fitted.retriever.search(queries, 10).numbers, plain.search(queries, 10).numbers)
 
 
@@ -218,9 +211,9 @@ def test_a_saved_one_goes_on_learning_from_the_encoder_of_its_retriever(
     model.save(tmp_path)
     examples = [Example("open a file", 9, (1, 2)), Example("gumbo zydeco", 7)]
     loaded = load_retriever(tmp_path, without_encoders)
-    changed = loaded.updated(Corpus(docstrings), np.arange(len(docstrings)))
+    changed = with_corpus(loaded, Corpus(docstrings), np.arange(len(docstrings)))
     found = [
-        learned.search(["open a file"], 10) for one in (model, loaded, changed) if (learned := one.learn(examples, 0))
+        learned.search(["open a file"], 10) for one in (model, loaded, changed) if (learned := learn(one, examples, 0))
     ]
     assert len(found) == 3
     np.testing.assert_array_equal(found[0].scores, found[1].scores)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,22 @@ from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
-from zero2ir.models.base import Initialization, Ranking, Retriever, top_k
+from zero2ir.models.base import MODELS as REGISTRY
+from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever, nested_models, parts, reindexed
+from zero2ir.models.capabilities import Tunable, learn, settings, sweep, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import PseudoRelevanceFeedback
+from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
 from zero2ir.models.late_interaction import LateInteraction
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.lexical_reader import LexicalReader
-from zero2ir.models.llm_reranker import Listwise, Pointwise
-from zero2ir.models.loading import RERANKERS, RETRIEVERS, load_retriever
-from zero2ir.models.multitask import HeadReader, Multitask
+from zero2ir.models.listwise import Listwise
+from zero2ir.models.multitask import Multitask
+from zero2ir.models.pointwise import Pointwise
+from zero2ir.models.ranking import Ranking, top_k
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.smoothed import Smoothed
@@ -161,19 +167,25 @@ def assert_equal(one: Ranking, other: Ranking) -> None:
     np.testing.assert_array_equal(one.scores, other.scores)
 
 
-def test_every_kind_is_tried() -> None:
-    assert {build().kind for build in MODELS.values()} == set(RETRIEVERS)
-    assert {model.reranker.kind for model in (build() for build in MODELS.values()) if isinstance(model, Reranked)} == {
-        *RERANKERS
-    }
-    assert all(RETRIEVERS[kind].kind == kind for kind in RETRIEVERS)
+def test_every_kind_is_tried_and_stands_in_the_module_of_its_name() -> None:
+    models = [build() for build in MODELS.values()]
+    tried = {model.kind for outer in models for model in (outer, *nested_models(outer))}
+    assert tried == {kind for name in REGISTRY.modules() for kind in kinds_in(name)}
+    assert all(kinds_in(kind) == [kind] for kind in tried)
+
+
+def kinds_in(name: str) -> list[str]:
+    """The kinds of the model types that a module of the package defines."""
+    module = import_module(f"zero2ir.models.{name}")
+    own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    return [vars(one)["kind"] for one in own if issubclass(one, Model) and "kind" in vars(one)]
 
 
 def test_a_saved_model_searches_as_before(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
     model.index(corpus).save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
     assert type(loaded) is type(model)
-    assert loaded.settings() == model.settings()
+    assert settings(loaded) == settings(model)
     assert loaded.needs() == model.needs()
     assert_equal(loaded.search(QUERIES, 10), model.search(QUERIES, 10))
     texts = [corpus.contents[:5]] * len(QUERIES)
@@ -190,11 +202,11 @@ def test_documents_are_changed_as_if_they_had_been_there_from_the_start(
     model.index(corpus).save(tmp_path)
     before = (loaded := load_retriever(tmp_path, corpus)).search(QUERIES, 60)
     without_encoders = Corpus(documents, language_model=oracle)
-    if isinstance(model, Smoothed) and not model.retriever.parts():  # BM25 alone: nothing in it knows the neighbours
+    if isinstance(model, Smoothed) and not parts(model.retriever):  # BM25 alone: nothing in it knows the neighbours
         with pytest.raises(InputError, match="no part of it holds the vectors of static"):
-            loaded.updated(without_encoders, kept)
+            with_corpus(loaded, without_encoders, kept)
         return
-    changed = loaded.updated(without_encoders, kept)
+    changed = with_corpus(loaded, without_encoders, kept)
     found = changed.search(QUERIES, 60)
     assert_sound(found, len(QUERIES), len(documents), 60)
     for one, other in zip(scores_of(found, len(documents)), scores_of(fresh, len(documents)), strict=True):
@@ -213,9 +225,9 @@ def scores_of(ranking: Ranking, n_documents: int) -> np.ndarray:
 
 def test_a_learned_model_is_saved_with_what_it_learned(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
     examples = [Example("gumbo zydeco", 7, (1, 2)), Example("open a file", 9)]
-    learned = model.index(corpus).learn(examples, seed=0)
+    learned = learn(model.index(corpus), examples, seed=0)
     if learned is None:
-        assert {"sparse", "surface"} & {model.kind, *(part.kind for part in model.parts())}
+        assert {"sparse", "surface"} & {model.kind, *(part.kind for part in parts(model))}
         return
     before, after = model.search(QUERIES[:3], 10), learned.search(QUERIES[:3], 10)
     assert (before.scores != after.scores).any()
@@ -228,12 +240,20 @@ def test_a_saved_model_goes_on_being_tuned_and_learning_as_it_was_told(
 ) -> None:
     model.index(corpus).save(tmp_path)
     loaded = load_retriever(tmp_path, corpus)
-    assert loaded.alternatives() == model.alternatives()
+    assert loaded.get_params().keys() == model.get_params().keys()
+    assert plain(loaded) == plain(model)
     examples = [Example("gumbo zydeco", 7, (1, 2), translation="open a file"), Example("open a file", 9)]
-    learned, same = (one.learn(examples, seed=0) for one in (loaded, model))
+    learned, same = (learn(one, examples, seed=0) for one in (loaded, model))
     assert (learned is None) == (same is None)
     if learned is not None and same is not None:
         assert_equal(learned.search(QUERIES[:3], 10), same.search(QUERIES[:3], 10))
+
+
+def plain(model: Model) -> dict[str, Any]:
+    """The parameters of a model and of those in it."""
+    nested = nested_models(model)
+    own = {name: value for name, value in model.get_params().items() if not {*map(id, nested)} & {id(value)}}
+    return own | {"retrievers": [], "nested": [plain(one) for one in nested]}
 
 
 def test_saving_twice_writes_the_same_bytes(model: Retriever, corpus: Corpus, tmp_path: Path) -> None:
@@ -310,6 +330,13 @@ def test_a_collection_of_one_document(
     assert_equal(load_retriever(tmp_path, corpus).search(["open a file", "nothing alike", ""], 3), ranking)
 
 
+def test_a_clone_has_the_same_parameters_and_has_learned_nothing(model: Retriever, corpus: Corpus) -> None:
+    before = model.index(corpus).search(QUERIES[:3], 10)
+    clone = (learn(model, EXAMPLES, seed=0) or model).clone()
+    assert plain(clone) == plain(model)
+    assert_equal(clone.index(corpus).search(QUERIES[:3], 10), before)
+
+
 OFF = {"reranked": {"weight": 0.0}, "rewritten": {"method": "off"}}  # what costs something comes switched off first
 
 
@@ -318,14 +345,15 @@ def test_the_present_settings_come_first_and_each_setting_is_what_a_new_model_wo
 ) -> None:
     model.index(corpus)
     before = model.search(QUERIES, 10)
-    swept = list(model.sweep(QUERIES, 10))
+    swept = list(sweep(model, QUERIES, 10))
     first = [OFF[model.kind]] if model.kind in OFF else []
-    assert [settings for settings, _ in swept] == [*first, model.settings(), *model.alternatives()]
+    alternatives = model.alternative_settings() if isinstance(model, Tunable) else []
+    assert [one for one, _ in swept] == [*first, settings(model), *alternatives]
     assert_equal(swept[len(first)][1], before)
-    assert model.settings() not in model.alternatives()
-    for settings, ranking in swept:
-        changed = model.with_settings(settings)
-        assert changed.settings() == settings
+    assert settings(model) not in alternatives
+    for one, ranking in swept:
+        changed = with_settings(model, one)
+        assert settings(changed) == one
         assert_equal(changed.search(QUERIES, 10), ranking)
     assert_equal(model.search(QUERIES, 10), before)  # a copy was changed, not the model
 
@@ -367,8 +395,8 @@ BY_RANK = {"feedback", "reranked"}  # what they take for the best are the best o
 
 def fusions(model: Retriever) -> list[dict[str, Any]]:
     """The settings of every hybrid in a model."""
-    own = [model.settings()] if model.kind == "hybrid" else []
-    return [*own, *(settings for part in model.parts() for settings in fusions(part))]
+    own = [settings(model)] if model.kind == "hybrid" else []
+    return [*own, *(one for part in parts(model) for one in fusions(part))]
 
 
 def test_the_candidates_are_ranked_and_nothing_else(model: Retriever, corpus: Corpus) -> None:
@@ -378,16 +406,16 @@ def test_the_candidates_are_ranked_and_nothing_else(model: Retriever, corpus: Co
     for row, own in zip(ranking.numbers, RANKS, strict=True):
         assert sorted(row[row >= 0]) == sorted(own)  # those that do not match, too
     assert_equal(model.search(QUERIES, 4, RANKS), ranking.cut(4))
-    for settings, swept in model.sweep(QUERIES, 10, RANKS):
-        assert_equal(swept, model.with_settings(settings).search(QUERIES, 10, RANKS))
+    for one, swept in sweep(model, QUERIES, 10, RANKS):
+        assert_equal(swept, with_settings(model, one).search(QUERIES, 10, RANKS))
 
 
 def test_a_candidate_scores_what_it_scores_in_the_collection(model: Retriever, corpus: Corpus) -> None:
     """Whatever stands beside it, so that rankings, fusions and probabilities are those of a whole search."""
     model.index(corpus)
-    if model.kind in BY_RANK or any(settings.get("normalization") != "z-score" for settings in fusions(model)):
+    if model.kind in BY_RANK or any(one.get("normalization") != "z-score" for one in fusions(model)):
         return
-    if model.kind == "smoothed" and model.settings()["weight"] == 0.6:  # sees five documents in the whole search
+    if model.kind == "smoothed" and settings(model)["weight"] == 0.6:  # sees five documents in the whole search
         return
     whole, among = model.search(QUERIES, 60), model.search(QUERIES, 60, RANKS)
     np.testing.assert_allclose(among.mean, whole.mean, atol=1e-5)
@@ -446,16 +474,16 @@ EXAMPLES = [Example("gumbo zydeco", 7, (1, 2)), Example("open a file", 9)]
 
 
 def test_what_was_learned_can_be_started_from(model: Retriever, corpus: Corpus) -> None:
-    learned = model.index(corpus).learn(EXAMPLES, seed=0) or model
-    before, parameters = model.search(QUERIES[:3], 10), learned.parameters()
-    assert set(model.head_mask()) <= set(parameters)
-    assert all(mask.shape == parameters[name].shape for name, mask in model.head_mask().items())
-    started = model.with_initialization(Initialization(parameters))
-    assert {name: value.shape for name, value in model.parameters().items()} == {
-        name: value.shape for name, value in started.parameters().items()
+    learned = learn(model.index(corpus), EXAMPLES, seed=0) or model
+    before, values = model.search(QUERIES[:3], 10), parameters(learned)
+    assert set(head_mask(model)) <= set(values)
+    assert all(mask.shape == values[name].shape for name, mask in head_mask(model).items())
+    started = with_initialization(model, Initialization(values))
+    assert {name: value.shape for name, value in parameters(model).items()} == {
+        name: value.shape for name, value in parameters(started).items()
     }
-    for name, value in started.parameters().items():
-        np.testing.assert_allclose(value, parameters[name], atol=1e-6)
+    for name, value in parameters(started).items():
+        np.testing.assert_allclose(value, values[name], atol=1e-6)
     assert_equal(model.search(QUERIES[:3], 10), before)  # a copy starts elsewhere, not the model
 
 
@@ -464,19 +492,19 @@ def test_learning_goes_on_from_the_start_at_the_rates(name: str, corpus: Corpus)
     build = MODELS[name] if name != "hybrid" else lambda: Hybrid([Sparse(), dense_adapter()], learning="weights")
     model = build().index(corpus)
     rng = np.random.default_rng(0)
-    start = {key: value + rng.uniform(0, 0.2, value.shape) for key, value in model.parameters().items()}
-    start = model.with_initialization(Initialization(start)).parameters()  # weights have a sum
+    start = {key: value + rng.uniform(0, 0.2, value.shape) for key, value in parameters(model).items()}
+    start = parameters(with_initialization(model, Initialization(start)))  # weights have a sum
 
     def moved(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        learned = model.with_initialization(Initialization(start, rates)).learn(EXAMPLES, seed=0)
+        learned = learn(with_initialization(model, Initialization(start, rates)), EXAMPLES, seed=0)
         assert learned is not None
-        return {key: np.abs(value - start[key]) for key, value in learned.parameters().items()}
+        return {key: np.abs(value - start[key]) for key, value in parameters(learned).items()}
 
     still, slow, usual = (moved({key: np.array(rate) for key in start}) for rate in (0.0, 0.1, 1.0))
     for key in start:
         assert still[key].max() < 1e-5
         assert still[key].max() < slow[key].max() < usual[key].max()
-    heads = model.head_mask()
+    heads = head_mask(model)
     masked = moved({key: heads.get(key, np.array(0.0)) for key in start})
     for key, value in masked.items():
         mask = heads.get(key, np.zeros(value.shape))
@@ -489,7 +517,7 @@ def test_a_copy_over_other_documents_is_a_new_model_there(
 ) -> None:
     before = model.index(corpus).search(QUERIES[:3], 10)
     few = corpus_of(corpus.contents[::3])
-    there = model.reindexed(few).search(QUERIES[:3], 10)
+    there = reindexed(model, few).search(QUERIES[:3], 10)
     assert_equal(model.search(QUERIES[:3], 10), before)
     assert_equal(there, model.index(few).search(QUERIES[:3], 10))
 
@@ -499,12 +527,12 @@ def test_a_rehearsal_has_the_same_rows_and_encodes_nothing_more(model: Retriever
         return
     numbers = [5, 3, 17, 40]
     model.index(corpus)
-    small = corpus.cached_subset(numbers, QUERIES, model.encoder_roles())
+    small = corpus.cached_subset(numbers, QUERIES, encoder_roles(model))
     assert small.contents == [corpus.contents[number] for number in numbers]
     if model.kind == "reranked":  # its cross-encoder reads texts
         return
-    whole = Corpus(small.documents, {role: corpus.encoder(role) for role in model.encoder_roles()})
-    found, expected = model.reindexed(small).search(QUERIES, 4), model.reindexed(whole).search(QUERIES, 4)
+    whole = Corpus(small.documents, {role: corpus.encoder(role) for role in encoder_roles(model)})
+    found, expected = reindexed(model, small).search(QUERIES, 4), reindexed(model, whole).search(QUERIES, 4)
     for one, other in zip(found, expected, strict=True):
         assert (one is None) == (other is None)
         np.testing.assert_allclose(0 if one is None else one, 0 if other is None else other, atol=1e-5)

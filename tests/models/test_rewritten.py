@@ -10,8 +10,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
+from zero2ir.models.base import load_retriever
 from zero2ir.models.llm_reranker import leading_words
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 

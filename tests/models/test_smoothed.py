@@ -8,8 +8,8 @@ import pytest
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.smoothed import Smoothed, neighbours_of
 from zero2ir.models.sparse import Sparse
 

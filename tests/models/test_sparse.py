@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.base import load_retriever
+from zero2ir.models.capabilities import learn
 from zero2ir.models.sparse import Sparse, tokenize
 
 TEXTS = ["apples, bananas and an apple", "the banana; a cherry", "Cherry cherry DATE fig"]  # 3, 2 and 4 words
@@ -60,12 +61,12 @@ def test_a_new_text_is_scored_with_the_collections_statistics() -> None:
 
 def test_only_the_given_alternatives_other_than_the_present_are_offered() -> None:
     sparse = Sparse(0.9, 0.4, alternatives=[[0.9, 0.4], [1.2, 0.75]])
-    assert sparse.alternatives() == [{"k1": 1.2, "b": 0.75}]
-    assert sparse.index(CORPUS).with_settings({"k1": 1.2, "b": 0.75}).alternatives() == [{"k1": 0.9, "b": 0.4}]
+    assert sparse.alternative_settings() == [{"k1": 1.2, "b": 0.75}]
+    assert sparse.index(CORPUS).with_settings({"k1": 1.2, "b": 0.75}).alternative_settings() == [{"k1": 0.9, "b": 0.4}]
 
 
 def test_it_learns_nothing_and_needs_no_encoder() -> None:
-    assert Sparse().index(CORPUS).learn([], seed=0) is None
+    assert learn(Sparse().index(CORPUS), [], seed=0) is None
     assert Sparse().needs() == set()
 
 
@@ -74,6 +75,7 @@ import sys; from pathlib import Path
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.models.capabilities import learn
 from zero2ir.models.sparse import Sparse
 Sparse().index(Corpus([Document(*row) for row in read_pydocs()[0][:300]])).save(Path(sys.argv[1]))
 """

@@ -9,8 +9,8 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.loading import load_retriever
-from zero2ir.models.prompted import PartPrompt, search_without_leakage
+from zero2ir.models.base import load_retriever
+from zero2ir.models.prompted import PartPrompt, search_without_leakage, with_prompts
 from zero2ir.models.sparse import Sparse
 from zero2ir.models.translated import Translated, TranslationFields, parallel_demonstrations, weighted_translations
 
@@ -115,7 +115,7 @@ def test_a_query_is_translated_without_its_own_translation_as_an_example(asked) 
 def test_a_prompt_that_was_chosen_stays(asked) -> None:
     corpus, script = asked
     chosen = PartPrompt("Say {source} in {target}.", optimized=True)
-    translated = Translated(Sparse()).index(corpus).with_prompts({"translator": chosen})
+    translated = with_prompts(Translated(Sparse()).index(corpus), {"translator": chosen})
     assert translated.learn(examples(0, 1), seed=0) is None
     assert not translated.requires_learning()
     translated.search(QUERIES[:1], 1)

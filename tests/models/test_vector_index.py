@@ -13,8 +13,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
+from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
-from zero2ir.models.loading import load_retriever
 from zero2ir.models.vector_index import ExactIndex, GraphIndex, Vectors, build_vector_index, load_vector_index
 
 

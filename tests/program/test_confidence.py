@@ -12,8 +12,8 @@ from zero2ir.config import LibraryConfig, compose
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.models.base import Ranking, top_k
 from zero2ir.models.dense import Dense
+from zero2ir.models.ranking import Ranking, top_k
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, MIN_QUERIES, Confidence, QueryJudgments, signals
 
 PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))

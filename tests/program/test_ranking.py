@@ -6,7 +6,7 @@ import pytest
 from zero2ir.data.records import Document, JudgedDocument, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.models.base import Ranking
+from zero2ir.models.ranking import Ranking
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.ranking import as_run, rank_queries, translated_query_run
 from zero2ir.program.training import train_program

@@ -7,7 +7,8 @@ import pytest
 
 from zero2ir.data.records import Document, JudgedDocument, Query
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Candidates, Ranking, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence

@@ -32,7 +32,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model, right in (("sparse", QUERIES[:6]), ("dense", QUERIES[4:20])):
         write_results(
             folder / "results" / model,
-            system=SystemIdentity(model=model, strategy="zero_shot", seed=0, dataset=EVIL, runtime={"python": "3"}),
+            system=SystemIdentity(
+                model=model,
+                strategy="zero_shot",
+                seed=0,
+                dataset=EVIL,
+                runtime={"python": "3"},
+                model_order=10 if model == "sparse" else 30,
+            ),
             run=Run(
                 QUERIES,
                 [["right", "wrong"] if query_id in right else ["wrong", "right"] for query_id in QUERIES],

@@ -25,11 +25,15 @@ OPTIONS = {"baseline": "sparse/zero_shot", "resamples": 200, "level": 0.95, "see
 QUERIES = [f"q{i}" for i in range(20)]
 
 
+ORDER = {"sparse": 10, "dense": 30, "zero_shot": 0, "fine_tune": 10, "prompt": 30, "meta": 40}
+
+
 def result(model, strategy, gain=0.0, seed=0, measures=("nDCG@10", "AP"), **cost):
     """A system that scores ``gain`` more than the plain one on each query, give or take a little."""
     values = {q: 0.2 + 0.02 * i + gain * (1 + i % 3) / 2 for i, q in enumerate(QUERIES)}
     confidence = [QueryConfidence(q, 0.5, i % 2 == 0) for i, q in enumerate(QUERIES)]
-    system = SystemIdentity(model=model, strategy=strategy, seed=seed, dataset="d")
+    orders = {"model_order": ORDER.get(model, 100), "strategy_order": ORDER.get(strategy, 100)}
+    system = SystemIdentity(model=model, strategy=strategy, seed=seed, dataset="d", **orders)
     return Results(system, {"cost": cost}, {measure: dict(values) for measure in measures}, confidence)
 
 

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pytest
@@ -13,9 +12,11 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import Learnable, settings
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import FitResult, TrainingInputs
 from zero2ir.strategies.fine_tune import LEARNED_CHOICE, TUNED_CHOICE, FineTune, sweep_values
@@ -73,7 +74,7 @@ def same_search(one: Retriever, other: Retriever) -> bool:
     return bool((rankings[0].numbers == rankings[1].numbers).all())
 
 
-class Scripted(Retriever):
+class Scripted(Learnable, Retriever):
     """Finds the relevant document of a query last, or first once it has learned; ``unlearn`` the other way round."""
 
     kind = "scripted"
@@ -94,29 +95,13 @@ class Scripted(Retriever):
             row[self.qrels[query]] = sign
         return top_k(scores, k, candidates=candidates)
 
-    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
-        raise NotImplementedError
-
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         raise NotImplementedError
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self:
         copy = type(self)(self.qrels, self.unlearn, [example.query for example in examples])
         copy.n_documents = self.n_documents
         return copy
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        raise NotImplementedError
 
 
 def scripted(inputs: TrainingInputs, unlearn: bool) -> Scripted:
@@ -167,7 +152,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
-    monkeypatch.setattr(Retriever, "requires_learning", lambda self: True)
+    monkeypatch.setattr("zero2ir.strategies.fine_tune.requires_learning", lambda retriever: True)
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == LEARNED_CHOICE
     assert isinstance(fitted.retriever, Scripted)
@@ -205,7 +190,7 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
     fitted = FineTune().fit(Hybrid([Sparse(), Backwards()], [0.0, 1.0], steps=2, min_weight=0.0).index(corpus), inputs)
     assert fitted.chosen == TUNED_CHOICE
     assert fitted.report["settings"]["weights"] in ([1.0, 0.0], [0.5, 0.5])
-    assert fitted.retriever.settings()["weights"] == fitted.report["settings"]["weights"]
+    assert settings(fitted.retriever)["weights"] == fitted.report["settings"]["weights"]
     assert fitted.values.mean() > 0.9
 
 

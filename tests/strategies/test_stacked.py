@@ -11,9 +11,11 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
-from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import settings
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import FitResult, Need, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
@@ -41,17 +43,7 @@ class Knows(Retriever):
                 scores[row, self.known[query]] = 2.0
         return top_k(scores.astype(np.float32), k, candidates=candidates)
 
-    def search_with_feedback(self, *args: Any) -> Ranking:
-        raise NotImplementedError
-
     def score(self, *args: Any) -> list[np.ndarray]:
-        raise NotImplementedError
-
-    def save(self, folder: Any) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Any, corpus: Corpus) -> Self:
         raise NotImplementedError
 
 
@@ -108,7 +100,7 @@ def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) 
 def test_a_bad_one_does_no_harm_to_one_that_knows_all(inputs: TrainingInputs) -> None:
     good, bad = knowing(lambda n, _: True, "good"), Gives(lambda inputs, _: Reversed(inputs.corpus), "bad", {})
     fitted = stack(bad, good).fit(Sparse().index(inputs.corpus), inputs)
-    assert fitted.retriever.settings()["weights"][1] >= 0.5
+    assert settings(fitted.retriever)["weights"][1] >= 0.5
     assert fitted.values.mean() > 0.9
 
 
@@ -130,14 +122,14 @@ def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> No
     assert fitted.values.mean() < 0.5
     honest = knowing(lambda n, _: True, "honest")
     mixed = stack(by_heart, honest).fit(Sparse().index(inputs.corpus), inputs)
-    assert mixed.retriever.settings()["weights"][1] >= 0.5
+    assert settings(mixed.retriever)["weights"][1] >= 0.5
 
 
 def test_it_is_made_again_from_some_of_the_judgments(inputs: TrainingInputs) -> None:
     by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
     fitted = stack(by_heart, knowing(lambda n, _: n < 5, "honest")).fit(Sparse().index(inputs.corpus), inputs)
     again = fitted.retrained_on(["q7"])
-    assert again.settings() == fitted.retriever.settings()
+    assert settings(again) == settings(fitted.retriever)
     queries = [inputs.queries[name] for name in ("q7", "q8")]
     right = [inputs.corpus.number_of[row.doc_id] for row in inputs.judgments[7:9]]
     assert (again.search(queries, 1).numbers[:, 0] == right).tolist() == [True, False]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from zero2ir.data.records import Document, Judgment
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Ranking
+from zero2ir.models.ranking import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, expected_gains, judged_values
 
 # Eighths add up exactly, so that ties are ties.

@@ -12,9 +12,11 @@ from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
+from zero2ir.io.registry import Registry
 
 ENCODER_FILE = "encoder.json"
 WEIGHTS = "weights"
+ENCODERS = Registry["TextEncoder"]("zero2ir.encoders", "encoder")
 
 
 class TextEncoder(ABC):
@@ -27,11 +29,15 @@ class TextEncoder(ABC):
         model: the network itself, for those who train it.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # the name of its module
     encoded: ClassVar[str]  # the file name of encoded texts
     settings: EncoderSettings
     trained: bool
     losses: Mapping[str, Sequence[LossPoint]] = MappingProxyType({})
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        ENCODERS.add(cls)
 
     @property
     @abstractmethod

@@ -28,6 +28,11 @@ class Example(NamedTuple):
     answers: tuple[str, ...] = ()
 
 
+def weighted_examples(examples: Sequence[Example]) -> list[Example]:
+    """The examples that teach anything: one of weight 0 is no negative of the others, either."""
+    return [example for example in examples if example.weight > 0]
+
+
 def text_columns(
     examples: Sequence[Example],
     contents: Sequence[str],

@@ -3,17 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from zero2ir.encoders.base import WEIGHTS, TextEncoder, read_encoder_state
-from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.sentences import SentenceEncoder
+from zero2ir.encoders.base import ENCODERS, WEIGHTS, TextEncoder, read_encoder_state
 from zero2ir.encoders.settings import EncoderSettings
-from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.encoders.tokens import TokenEncoder
-
-ENCODERS: dict[str, type[TextEncoder]] = {
-    encoder.kind: encoder for encoder in (DenseEncoder, SparseEncoder, TokenEncoder, SentenceEncoder, MultitaskEncoder)
-}
 
 
 def load_encoder(folder: Path) -> TextEncoder:
@@ -24,7 +15,7 @@ def load_encoder(folder: Path) -> TextEncoder:
     """
     state = read_encoder_state(folder)
     weights = folder / WEIGHTS if state["trained"] else None
-    return ENCODERS[state["kind"]].opened(EncoderSettings(**state["settings"]), weights)
+    return ENCODERS.find(state["kind"]).opened(EncoderSettings(**state["settings"]), weights)
 
 
 def load_encoded(folder: Path, documents: int) -> tuple[TextEncoder, Any]:

@@ -88,6 +88,8 @@ class SystemIdentity(Settings):
         prompts: those that its training tried, each with its scores and cost; none for most strategies.
         judged_queries: how many judged queries its training was given; None where nobody says.
         runtime: the machine, the interpreter and the packages that measured it, by name.
+        model_order: where reports list its model type, the lowest first.
+        strategy_order: where reports list its strategy, the lowest first.
     """
 
     model: str
@@ -98,6 +100,8 @@ class SystemIdentity(Settings):
     prompts: list[dict[str, Any]] = Field(default_factory=list)
     judged_queries: int | None = None
     runtime: dict[str, str] = Field(default_factory=dict)
+    model_order: int = 100
+    strategy_order: int = 100
 
     @property
     def name(self) -> str:

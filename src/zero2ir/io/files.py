@@ -60,6 +60,11 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
+def read_json(path: Path) -> Any:
+    """Reads what ``write_json`` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def sync_folder(folder: Path) -> None:
     """Makes sure that a new file's name is on the disk, too."""
     number = os.open(folder, os.O_RDONLY)

@@ -7,8 +7,9 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.settings import Pooling
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 COMMITTEE_DEPTH = 100  # depth of the members' rankings
 TOP_DOCUMENTS = 10  # documents that represent the ranking of a query
@@ -57,7 +58,7 @@ class Committee:
     @cached_property
     def features(self) -> np.ndarray:
         """(n_queries, 2 * dimension) float32: unit vectors of each query and of the mean of its top documents."""
-        role = next((role for member in self.members.values() for role in member.encoder_roles()), None)
+        role = next((role for member in self.members.values() for role in encoder_roles(member)), None)
         queries = self.corpus.encoder(role or "pretrained").encode_queries(self.queries)
         vectors = self.corpus.encoded(role or "pretrained")
         pools = [self.pool(place, "round-robin", TOP_DOCUMENTS) for place in range(len(self.queries))]

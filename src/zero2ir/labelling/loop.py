@@ -15,7 +15,8 @@ from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selection_state import FittedModel, SelectionState
 from zero2ir.labelling.selections import Selection
 from zero2ir.labelling.settings import LabellingSettings
-from zero2ir.models.base import NO_DOCUMENT, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.program.training import calibrate, train_program
 from zero2ir.strategies.base import Strategy, TrainingInputs
 

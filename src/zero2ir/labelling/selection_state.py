@@ -8,7 +8,8 @@ import numpy as np
 
 from zero2ir.data.records import JudgedDocument
 from zero2ir.labelling.committee import TOP_DOCUMENTS, Committee
-from zero2ir.models.base import NO_DOCUMENT, Ranking, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence
 
 

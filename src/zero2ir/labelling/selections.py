@@ -9,9 +9,9 @@ import numpy as np
 
 from zero2ir.labelling.committee import TOP_DOCUMENTS
 from zero2ir.labelling.selection_state import SelectionState
-from zero2ir.models.base import NO_DOCUMENT
 from zero2ir.models.hybrid import learned_weights
 from zero2ir.models.normalization import ScoreStatistics
+from zero2ir.models.ranking import NO_DOCUMENT
 
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks have 86 % of the weight
 

@@ -15,7 +15,7 @@ from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, r
 from zero2ir.labelling.annotators import Agreement
 from zero2ir.labelling.loop import AnnotationItem, BatchEffect, Labelling, Progress
 from zero2ir.labelling.quality import DEEP, SuspiciousJudgment, find_suspicious_judgments, self_agreement
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.program.program import PROGRAM_FILE
 
 if TYPE_CHECKING:

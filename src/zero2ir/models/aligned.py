@@ -7,13 +7,14 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.data.languages import identify_language
-from zero2ir.encoders.examples import Example
+from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.encoders.sentences import split_query_sentences
 from zero2ir.encoders.training import FitSettings
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import weighted_examples
+from zero2ir.models.base import copy_with
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter
+from zero2ir.models.initialization import Initialization
 from zero2ir.models.translated import TranslationFields, parallel_demonstrations, require_translator, translator
 from zero2ir.models.vector_index import Precision
 
@@ -60,6 +61,7 @@ class Aligned(Dense):
     """
 
     kind = "aligned"
+    order = 34
 
     def __init__(
         self,
@@ -77,15 +79,12 @@ class Aligned(Dense):
     def needs(self) -> set[str]:
         return super().needs() | ({"lm"} if self.alignment.sentences else set())
 
-    def _told(self) -> dict[str, Any]:
-        return {**super()._told(), "alignment": self.alignment.model_dump()}
-
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         pairs = {example.query: example.translation for example in weighted_examples(examples) if example.translation}
         if not pairs:
             return super().learn(examples, seed)
         given = self.network.encode_queries(list(pairs)), self.network.encode_queries(list(pairs.values()))
-        learned = self._beside()
+        learned = copy_with(self, initialization=Initialization())
         learned.map = align(*given, self.alignment)
         if self.alignment.sentences:
             originals, written = self._translated_sentences(examples, seed)

@@ -15,7 +15,9 @@ from zero2ir.encoders.examples import Example
 from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Reranker, read_state, split_scores, stored_settings, write_state
+from zero2ir.models.base import Reranker, copy_with
+from zero2ir.models.capabilities import Learnable, Updatable
+from zero2ir.models.ranking import split_scores
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
@@ -53,7 +55,7 @@ class CandidateList(NamedTuple):
     labels: list[float]
 
 
-class CrossEncoder(Reranker):
+class CrossEncoder(Learnable, Updatable, Reranker):
     """Scores (query, text) pairs by a transformer whose body is an encoder's and whose head is trained here.
 
     An untrained head knows nothing: until something is learned, no candidate is scored, and the order stays.
@@ -68,6 +70,7 @@ class CrossEncoder(Reranker):
     """
 
     kind = "cross_encoder"
+    network: "Network | None" = None
 
     def __init__(
         self,
@@ -80,7 +83,6 @@ class CrossEncoder(Reranker):
         self.encoder = encoder
         self.max_tokens = max_tokens
         self.fit = CrossEncoderSettings.model_validate(fit or {})
-        self.network: Network | None = None
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -110,9 +112,7 @@ class CrossEncoder(Reranker):
         rows = candidate_lists(examples, self.corpus.contents, self.fit, np.random.default_rng(seed))
         if not rows:
             return None
-        learned = type(self)(self.encoder, self.max_tokens, self.fit).index(self.corpus)
-        learned.network = train_cross_encoder(self._new_network(seed), rows, self.fit, seed)
-        return learned
+        return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
         """The encoder's body under a new head.
@@ -140,8 +140,7 @@ class CrossEncoder(Reranker):
             return Network(folder, num_labels=1, max_length=self.max_tokens, local_files_only=True, device=device())
 
     def save(self, folder: Path) -> None:
-        told = {"encoder": self.encoder, "max_tokens": self.max_tokens, "fit": self.fit.model_dump()}
-        write_state(folder, self, **told, learned=self.network is not None)
+        super().save(folder)
         if self.network is not None:
             self.network.save(str(folder / WEIGHTS_FOLDER), create_model_card=False)
 
@@ -149,9 +148,8 @@ class CrossEncoder(Reranker):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         from sentence_transformers import CrossEncoder as Network
 
-        state = read_state(folder)
-        reranker = cls(**stored_settings(state, ("encoder", "max_tokens", "fit"))).index(corpus)
-        if state["learned"]:
+        reranker = super().load(folder, corpus)
+        if (folder / WEIGHTS_FOLDER).is_dir():
             reranker.network = Network(str(folder / WEIGHTS_FOLDER), local_files_only=True, device=device())
         return reranker
 

@@ -2,36 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
-from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
-from zero2ir.models.base import (
-    NO_DOCUMENT,
-    Candidates,
-    Initialization,
-    Ranking,
-    Retriever,
-    distinct_texts,
-    read_state,
-    stored_settings,
-    weighted_examples,
-    write_state,
-)
+from zero2ir.models.base import copy_with
 from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter, gradient_cosines
+from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.initialization import Initialization
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
 from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
 
 
-class Dense(Retriever):
+class Dense(EncoderBased):
     """Ranks documents by the cosine of their embedding and the query's.
 
     Args:
@@ -46,6 +36,9 @@ class Dense(Retriever):
     """
 
     kind = "dense"
+    order = 30
+    network: DenseEncoder
+    map: np.ndarray | None = None
 
     def __init__(
         self,
@@ -61,31 +54,22 @@ class Dense(Retriever):
         self.encoder = encoder
         self.learning = learning
         self.adapter = DenseAdapterSettings.model_validate(adapter or {})
-        self.fit = FitSettings.model_validate(fit or {})
+        self.fit: Any = FitSettings.model_validate(fit or {})
         self.vectors: Precision = vectors
         self.exact_limit = exact_limit
-        self.map: np.ndarray | None = None
-        self.start = Initialization()
-
-    def needs(self) -> set[str]:
-        return {self.encoder}
-
-    def encoders(self) -> dict[str, TextEncoder]:
-        return {self.encoder: self.network} if self.learning == "adapter" else {}
 
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
-        self.network: DenseEncoder = corpus.encoder(self.encoder)
+        self.network = corpus.encoder(self.encoder)
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        updated = self._beside()
-        vectors = append_documents(self.nearest.vectors, kept, self.network, corpus.contents[len(kept) :])
-        updated.nearest = build_vector_index(vectors, self.vectors, self.exact_limit)
-        updated.corpus, updated.map = corpus, self.map
-        return updated
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
+        vectors = append_documents(
+            self.nearest.vectors, kept_numbers, self.network, corpus.contents[len(kept_numbers) :]
+        )
+        return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """(n_queries, dimension) float32 unit vectors, through the adapter where one was learned."""
@@ -134,10 +118,8 @@ class Dense(Retriever):
         """The map's diagonal: how much each dimension of a query counts."""
         return {name: np.eye(len(value), dtype=np.float32) for name, value in self.parameters().items()}
 
-    def with_initialization(self, start: Initialization) -> Self:
-        changed = self._beside()
-        changed.map, changed.start = start.parameters.get("map"), start
-        return changed
+    def with_initialization(self, initialization: Initialization) -> Self:
+        return copy_with(self, map=initialization.parameters.get("map"), initialization=initialization)
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
@@ -150,43 +132,24 @@ class Dense(Retriever):
             return None
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
-    def _like(self) -> Self:
-        return type(self)(**self._told())
-
-    def _told(self) -> dict[str, Any]:
-        """What the constructor is given; JSON."""
-        return {
-            "encoder": self.encoder,
-            "learning": self.learning,
-            "adapter": self.adapter.model_dump(),
-            "fit": self.fit.model_dump(),
-            "vectors": self.vectors,
-            "exact_limit": self.exact_limit,
-        }
-
-    def _beside(self) -> Self:
-        """A copy without a map, over the same vectors."""
-        copy = self._like()
-        copy.network, copy.corpus, copy.nearest = self.network, self.corpus, self.nearest
-        return copy
-
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
-        learned = self._beside()
         queries = self.network.encode_queries([example.query for example in examples])
-        learned.map = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.start)
-        return learned
+        learned = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.initialization)
+        return copy_with(self, map=learned, initialization=Initialization())
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         rng = np.random.default_rng(seed)
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
-        trained = DenseEncoder(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
-        learned = self._like()
-        learned.network, learned.corpus = trained, self.corpus
-        learned.nearest = build_vector_index(trained.encode(self.corpus.contents), self.vectors, self.exact_limit)
-        return learned
+        network = fit(deepcopy(self.network.model), columns, self.fit, seed)
+        return self._with_network(DenseEncoder(self.network.settings, network))
+
+    def _with_network(self, network: DenseEncoder) -> Self:
+        """A copy without a map that encodes every document again."""
+        vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
+        return copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, rows=len(self.nearest.vectors), **self._told())
+        super().save(folder)
         self.network.save(folder / "encoder")
         self.nearest.save(folder)
         if self.map is not None:
@@ -194,13 +157,11 @@ class Dense(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        state = read_state(folder)
-        retriever = cls(**stored_settings(state, signature(cls).parameters))
-        retriever.corpus = corpus
+        retriever = super().load(folder, corpus)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, DenseEncoder)
         retriever.network = network
-        retriever.nearest = load_vector_index(folder, state["rows"], retriever.vectors, retriever.exact_limit)
+        retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
         if (folder / "adapter.npy").is_file():
             retriever.map = load_embeddings(folder / "adapter.npy", retriever.nearest.vectors.values.shape[1])
         return retriever

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Initialization
+from zero2ir.models.initialization import Initialization
 from zero2ir.models.vector_index import Vectors
 
 if TYPE_CHECKING:

@@ -1,40 +1,35 @@
 """Several retrievers as one: a weighted sum of their scores, made comparable."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example
-from zero2ir.models.base import (
+from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.models.base import Retriever, copy_with
+from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
+from zero2ir.models.initialization import Initializable, Initialization
+from zero2ir.models.normalization import Normalization, ScoreStatistics
+from zero2ir.models.ranking import (
     Candidates,
-    Initialization,
     Ranking,
-    Retriever,
     concatenate_rankings,
     max_candidates,
     moments,
     ranking_agreement,
-    read_state,
     reference_sample,
-    stored_settings,
     top_k,
-    weighted_examples,
     with_reference_sample,
-    write_state,
 )
-from zero2ir.models.normalization import Normalization, ScoreStatistics
 
 MAX_COMPETITORS = 100  # that an example's positive is compared with when weights are learned
 MIN_WEIGHT = 1e-3  # the least weight that has a logarithm
-LEARNING_SETTINGS = ("learning", "penalty", "steps", "min_weight")  # the settings that learning goes by
 
 
-class Hybrid(Retriever):
+class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     """Adds up the normalised scores of several retrievers.
 
     A document that one of them did not return gets, by z-score, the mean score of all documents that this one did not
@@ -61,6 +56,9 @@ class Hybrid(Retriever):
     """
 
     kind = "hybrid"
+    order = 50
+    tunable = ("weights", "normalization")
+    initialization = Initialization()
 
     def __init__(
         self,
@@ -85,26 +83,12 @@ class Hybrid(Retriever):
         self.feedback_weights = list(feedback_weights) if feedback_weights is not None else [1.0] * len(self.retrievers)
         self.learning = learning
         self.penalty = penalty
-        self.start = Initialization()
-
-    def parts(self) -> list[Retriever]:
-        return list(self.retrievers)
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        copy = self.with_settings(self.settings())
-        copy.retrievers = list(parts)
-        return copy
 
     def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
         for retriever in self.retrievers:
             retriever.index(corpus)
-        self.n_documents = len(corpus.documents)
         return self
-
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        hybrid = super().updated(corpus, kept)
-        hybrid.n_documents = len(corpus.documents)
-        return hybrid
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self._fuse(self._found(queries, candidates), k, candidates)
@@ -120,7 +104,7 @@ class Hybrid(Retriever):
         """Moves each retriever's query as far as that one takes part, and fuses."""
         depth, scored = self._scope(candidates)
         rankings = [
-            part.search_with_feedback(queries, documents, weight * share, depth, scored)
+            search_with_feedback(part, queries, documents, weight * share, depth, scored)
             if share
             else part.search(queries, depth, scored)
             for part, share in zip(self.retrievers, self.feedback_weights, strict=True)
@@ -163,10 +147,12 @@ class Hybrid(Retriever):
                     total += weight / sum(self.weights) * reference.normalize(scores, self.normalization)
         return totals
 
-    def settings(self) -> dict[str, Any]:
-        return {"weights": list(self.weights), "normalization": self.normalization}
+    @property
+    def n_documents(self) -> int:
+        """How many documents are indexed."""
+        return len(self.corpus.documents)
 
-    def alternatives(self) -> list[dict[str, Any]]:
+    def alternative_settings(self) -> list[dict[str, Any]]:
         least = math.ceil(self.min_weight * self.steps - 1e-9)
         grid = [
             [step / self.steps for step in steps]
@@ -174,21 +160,6 @@ class Hybrid(Retriever):
             if sum(steps) == self.steps
         ]
         return [{**self.settings(), "weights": weights} for weights in grid if weights != self.weights]
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(
-            self.retrievers,
-            settings["weights"],
-            settings["normalization"],
-            self.depth,
-            self.steps,
-            self.min_weight,
-            self.feedback_weights,
-            self.learning,
-            self.penalty,
-        )
-        copy.n_documents, copy.start = self.n_documents, self.start
-        return copy
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Those of the retrievers, and the logarithms of the weights where they learn: any values make weights."""
@@ -199,12 +170,12 @@ class Hybrid(Retriever):
         """The weights alone, where they learn."""
         return {"weights": np.ones(len(self.weights))} if self.learning == "weights" else super().head_mask()
 
-    def with_initialization(self, start: Initialization) -> Self:
-        changed = super().with_initialization(start)
-        if self.learning == "weights" and "weights" in start.parameters:
-            weights = np.exp(start.parameters["weights"])
-            changed = changed.with_settings({**self.settings(), "weights": (weights / weights.sum()).tolist()})
-        changed.start = start
+    def with_initialization(self, initialization: Initialization) -> Self:
+        changed = super().with_initialization(initialization)
+        if self.learning == "weights" and "weights" in initialization.parameters:
+            weights = np.exp(initialization.parameters["weights"])
+            changed = changed.with_params(weights=(weights / weights.sum()).tolist())
+        changed.initialization = initialization
         return changed
 
     def sweep(
@@ -212,19 +183,20 @@ class Hybrid(Retriever):
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retrievers search once for all settings."""
         rankings = self._found(queries, candidates)
-        for settings in [self.settings(), *self.alternatives()]:
+        for settings in [self.settings(), *self.alternative_settings()]:
             yield settings, self.with_settings(settings)._fuse(rankings, k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets each retriever learn that can, and then the weights, where they learn."""
         if not weighted_examples(examples):
             return None
-        learned = [retriever.learn(examples, seed) for retriever in self.retrievers]
+        learned = [learn(retriever, examples, seed) for retriever in self.retrievers]
         if self.learning == "retrievers" and all(one is None for one in learned):
             return None
-        hybrid = self.with_parts([new or old for new, old in zip(learned, self.retrievers, strict=True)])
+        retrievers = [new or old for new, old in zip(learned, self.retrievers, strict=True)]
+        hybrid = copy_with(self, retrievers=retrievers)
         hybrid = hybrid._learn_weights(examples) if self.learning == "weights" else hybrid
-        hybrid.start = Initialization()
+        hybrid.initialization = Initialization()
         return hybrid
 
     def _learn_weights(self, examples: Sequence[Example]) -> Self:
@@ -240,9 +212,9 @@ class Hybrid(Retriever):
             best_first = np.argsort(-(given @ spread), kind="stable")[: MAX_COMPETITORS + len(known)]
             rivals = [number for number in best_first if number not in known][:MAX_COMPETITORS]
             tables.append(spread[:, [example.positive, *rivals]].T)
-        penalty = self.start.penalty(self.penalty, "weights")
+        penalty = self.initialization.penalty(self.penalty, "weights")
         weights = learned_weights(tables, np.array([example.weight for example in examples]), given, penalty)
-        return self.with_settings({**self.settings(), "weights": weights})
+        return self.with_params(weights=weights)
 
     def _spreads(self, queries: Sequence[str]) -> list[np.ndarray]:
         """For each query (n_retrievers, n_documents), the normalised scores by each retriever."""
@@ -256,31 +228,6 @@ class Hybrid(Retriever):
             )
             for row in range(len(queries))
         ]
-
-    def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            depth=self.depth,
-            feedback_weights=self.feedback_weights,
-            n_documents=self.n_documents,
-            retrievers=len(self.retrievers),
-            **{name: getattr(self, name) for name in LEARNING_SETTINGS},  # a saved searcher goes on learning
-        )
-        for number, retriever in enumerate(self.retrievers):
-            retriever.save(folder / str(number))
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        retrievers = [load_retriever(folder / str(number), corpus) for number in range(state["retrievers"])]
-        hybrid = cls(
-            retrievers, **state["settings"], **stored_settings(state, ("depth", "feedback_weights", *LEARNING_SETTINGS))
-        )
-        hybrid.n_documents = state["n_documents"]
-        return hybrid
 
 
 def fused(

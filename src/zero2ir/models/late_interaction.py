@@ -1,38 +1,37 @@
 """Late interaction: several vectors a text, and each of the query's looks for the nearest of the document's."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder, save_encoded
+from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
-from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
-from zero2ir.models.base import (
+from zero2ir.models.base import Retriever, parts, with_parts
+from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
+from zero2ir.models.dense_adapter import apply_adapter
+from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.initialization import Initialization
+from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
-    Initialization,
     Ranking,
-    Retriever,
     concatenate_rankings,
     distinct_texts,
-    read_state,
     reference_sample,
     top_k,
-    weighted_examples,
-    write_state,
 )
-from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 
@@ -43,7 +42,7 @@ FEEDBACK_CLUSTERS = 24  # of the vectors of the documents that a query is moved 
 FEEDBACK_VECTORS = 10  # ... of which the rarest count
 
 
-class LateInteraction(Retriever):
+class LateInteraction(EncoderBased):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Which documents are scored is a matter of size. Exact search scores all; with a first stage its best documents are
@@ -67,6 +66,9 @@ class LateInteraction(Retriever):
     """
 
     kind = "late_interaction"
+    order = 40
+    network: TokenEncoder
+    map: np.ndarray | None = None
 
     def __init__(
         self,
@@ -95,31 +97,15 @@ class LateInteraction(Retriever):
         self.exact_limit = exact_limit
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
-        self.map: np.ndarray | None = None
-        self.start = Initialization()
-
-    def needs(self) -> set[str]:
-        return super().needs() | {self.encoder}
-
-    def parts(self) -> list[Retriever]:
-        return [] if self.first_stage is None else [self.first_stage]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        changed = copy(self)
-        changed.first_stage = parts[0] if parts else None
-        return changed
-
-    def encoders(self) -> dict[str, TextEncoder]:
-        return {**super().encoders(), **({self.encoder: self.network} if self.learning == "adapter" else {})}
 
     def index(self, corpus: Corpus) -> Self:
-        for part in self.parts():
+        for part in parts(self):
             part.index(corpus)
         return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        documents = append_documents(self.documents, kept, self.network, corpus.contents[len(kept) :])
-        changed = self.with_parts([part.updated(corpus, kept) for part in self.parts()])
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
+        documents = append_documents(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        changed = with_parts(self, [with_corpus(part, corpus, kept_numbers) for part in parts(self)])
         return changed._over(corpus, self.network, documents)
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
@@ -166,7 +152,7 @@ class LateInteraction(Retriever):
         which draw nothing, and for the inverse document frequency of a token what a cluster's mean misses in a sample.
         """
         if candidates is None and self.first_stage is not None:
-            candidates = _found(self.first_stage.search_with_feedback(queries, documents, weight, self.depth))
+            candidates = _found(search_with_feedback(self.first_stage, queries, documents, weight, self.depth))
         encoded = self.encode_queries(queries)
         moved = [self._moved(encoded.text(row), near, weight) for row, near in enumerate(documents)]
         return self._nearest(Tokens.concatenate(moved, encoded.vectors), candidates, k)
@@ -241,22 +227,21 @@ class LateInteraction(Retriever):
         own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
         return super().head_mask() | own
 
-    def with_initialization(self, start: Initialization) -> Self:
-        parts = [part.with_initialization(start.for_part(number)) for number, part in enumerate(self.parts())]
-        changed = self.with_parts(parts)
-        changed.map, changed.start = start.parameters.get("map"), start
+    def with_initialization(self, initialization: Initialization) -> Self:
+        changed = super().with_initialization(initialization)
+        changed.map, changed.initialization = initialization.parameters.get("map"), initialization
         return changed
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and negatives; a first stage learns in its own way."""
         if not (useful := weighted_examples(examples)):
             return None
-        learned = self.with_parts([part.learn(useful, seed) or part for part in self.parts()])
+        learned = with_parts(self, [learn(part, useful, seed) or part for part in parts(self)])
         if self.learning == "encoder":
             return learned._learn_encoder(useful, seed)
         queries = self.network.encode_queries([example.query for example in useful])
-        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.start)
-        learned.start = Initialization()
+        learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.initialization)
+        learned.initialization = Initialization()
         return learned
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
@@ -266,24 +251,8 @@ class LateInteraction(Retriever):
         return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:
-        write_state(
-            folder,
-            self,
-            options={
-                "encoder": self.encoder,
-                "learning": self.learning,
-                "index_type": self.index_type,
-                "depth": self.depth,
-                "exact_limit": self.exact_limit,
-                "adapter": self.adapter.model_dump(),  # a saved searcher goes on learning
-                "fit": self.fit.model_dump(),
-            },
-            first=self.first_stage is not None,
-            rows=len(self.documents.lengths),
-        )
+        super().save(folder)
         save_encoded(self.network, self.documents, folder / "encoder")
-        if self.first_stage is not None:
-            self.first_stage.save(folder / "first")
         if self.graph is not None:
             self.graph.save(folder / "graph.usearch")
         if self.map is not None:
@@ -291,14 +260,8 @@ class LateInteraction(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        retriever = cls(
-            **state["options"], first_stage=load_retriever(folder / "first", corpus) if state["first"] else None
-        )
-        retriever.corpus = corpus
-        network, retriever.documents = load_encoded(folder / "encoder", state["rows"])
+        retriever = super().load(folder, corpus)
+        network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents))
         assert isinstance(network, TokenEncoder)
         retriever.network = network
         graph = folder / "graph.usearch"

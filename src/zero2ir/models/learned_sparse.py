@@ -1,8 +1,7 @@
 """Learned sparse retrieval: weighted vocabulary terms, searched over an inverted index."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from inspect import signature
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -10,27 +9,23 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example, text_columns
+from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
-from zero2ir.models.base import (
+from zero2ir.models.base import copy_with
+from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.initialization import Initialization
+from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
-    Initialization,
     Ranking,
-    Retriever,
     concatenate_rankings,
     distinct_texts,
-    read_state,
     select_candidates,
-    stored_settings,
     top_k,
-    weighted_examples,
-    write_state,
 )
 from zero2ir.models.term_factors import TermFactorSettings, fit_factors
 from zero2ir.models.vector_index import MAX_BLOCK_SCORES
@@ -39,7 +34,7 @@ Queries = Literal["inference-free", "network"]
 FACTORS_FILE = "factors.safetensors"
 
 
-class LearnedSparse(Retriever):
+class LearnedSparse(EncoderBased):
     """Ranks documents by the inner product of their term weights and the query's.
 
     Args:
@@ -57,6 +52,9 @@ class LearnedSparse(Retriever):
     """
 
     kind = "learned_sparse"
+    order = 20
+    network: SparseEncoder
+    factors: np.ndarray | None = None
 
     def __init__(
         self,
@@ -75,25 +73,15 @@ class LearnedSparse(Retriever):
         self.terms = TermFactorSettings.model_validate(terms or {})
         self.fit = SparseFitSettings.model_validate(fit or {})
         self.feedback_terms = feedback_terms
-        self.factors: np.ndarray | None = None
-        self.start = Initialization()
-
-    def needs(self) -> set[str]:
-        return {self.encoder}
-
-    def encoders(self) -> dict[str, TextEncoder]:
-        return {self.encoder: self.network} if self.learning == "terms" else {}
 
     def index(self, corpus: Corpus) -> Self:
         rows = corpus.encoded(self.encoder)
         return self._over(corpus, corpus.encoder(self.encoder).with_documents(rows), rows)
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """As every model; a term keeps its importance, and one that only new documents have gets it by these."""
-        updated = self._like()
-        updated.factors = self.factors
-        rows = append_documents(self.rows, kept, self.network, corpus.contents[len(kept) :])
-        return updated._over(corpus, self.network.with_documents(rows), rows)
+        rows = append_documents(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        return copy(self)._over(corpus, self.network.with_documents(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:
         self.corpus = corpus
@@ -192,10 +180,8 @@ class LearnedSparse(Retriever):
         """All factors: there are few of them in ten queries."""
         return {name: np.ones_like(value) for name, value in self.parameters().items()}
 
-    def with_initialization(self, start: Initialization) -> Self:
-        changed = self._like()._over(self.corpus, self.network, self.rows)
-        changed.factors, changed.start = start.parameters.get("factors"), start
-        return changed
+    def with_initialization(self, initialization: Initialization) -> Self:
+        return copy_with(self, factors=initialization.parameters.get("factors"), initialization=initialization)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""
@@ -203,34 +189,21 @@ class LearnedSparse(Retriever):
             return None
         return self._learn_factors(useful) if self.learning == "terms" else self._learn_encoder(useful, seed)
 
-    def _like(self) -> Self:
-        return type(self)(**self._told())
-
-    def _told(self) -> dict[str, Any]:
-        """What the constructor is given; JSON."""
-        return {
-            "encoder": self.encoder,
-            "queries": self.queries,
-            "learning": self.learning,
-            "terms": self.terms.model_dump(),
-            "fit": self.fit.model_dump(),
-            "feedback_terms": self.feedback_terms,
-        }
-
     def _learn_factors(self, examples: Sequence[Example]) -> Self:
-        learned = self._like()._over(self.corpus, self.network, self.rows)
-        queries = learned.encode_queries([example.query for example in examples])
-        learned.factors = fit_factors(queries, self.rows, examples, self.terms, self.start)
-        return learned
+        plain = copy_with(self, factors=None, initialization=Initialization())
+        queries = plain.encode_queries([example.query for example in examples])
+        plain.factors = fit_factors(queries, self.rows, examples, self.terms, self.initialization)
+        return plain
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         rows = text_columns(examples, self.corpus.contents, self.fit.epochs, np.random.default_rng(seed))
         network = deepcopy(self.network.model)
         trained = self.network.with_model(fit_sparse(network, self.network.lexicon.importance, rows, self.fit, seed))
-        return self._like()._over(self.corpus, trained, trained.encode(self.corpus.contents))
+        learned = copy_with(self, factors=None, initialization=Initialization())
+        return learned._over(self.corpus, trained, trained.encode(self.corpus.contents))
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, rows=self.rows.shape[0], **self._told())
+        super().save(folder)
         self.network.save(folder / "encoder")
         self.network.write(folder / self.network.encoded, self.rows)
         if self.factors is not None:
@@ -238,11 +211,10 @@ class LearnedSparse(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        state = read_state(folder)
         network = load_encoder(folder / "encoder")
         assert isinstance(network, SparseEncoder)
-        retriever = cls(**stored_settings(state, signature(cls).parameters))
-        retriever._over(corpus, network, network.read(folder / network.encoded, state["rows"]))
+        retriever = super().load(folder, corpus)
+        retriever._over(corpus, network, network.read(folder / network.encoded, len(corpus.documents)))
         if (folder / FACTORS_FILE).is_file():
             retriever.factors = load_file(folder / FACTORS_FILE)["factors"]
         return retriever

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from zero2ir.data.answer_words import answer_kind, parse_text
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.data.languages import tokenize
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import Reader, read_state, write_state
+from zero2ir.models.base import Reader
 
 PROXIMITY_DECAY_WORDS = 12.0  # words: so far from a question's term its pull falls to 1/e
 LENGTH_NORMALIZATION = (
@@ -76,14 +75,6 @@ class LexicalReader(Reader):
         kind = answer_kind(query)
         fits = words.kinds[kind] if kind else np.zeros(n, dtype=bool)
         return np.stack([near / max(sum(terms.values()), 1e-9), fits.astype(float), own], axis=1)
-
-    def save(self, folder: Path) -> None:
-        write_state(folder, self)
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        read_state(folder)
-        return cls().index(corpus)
 
 
 def _distances(places: np.ndarray, n: int) -> np.ndarray:

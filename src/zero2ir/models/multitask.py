@@ -2,24 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from zero2ir.data.answers import NO_SPAN, Span
-from zero2ir.encoders.corpus import Corpus
+from zero2ir.data.answers import NO_SPAN
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
-from zero2ir.models.base import NO_DOCUMENT, Reader, TaskFunction, read_state, write_state
+from zero2ir.models.base import Reader
+from zero2ir.models.capabilities import MultitaskRetriever, TaskFunction
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings
-from zero2ir.models.vector_index import Precision, build_vector_index
+from zero2ir.models.head_reader import HeadReader
+from zero2ir.models.ranking import NO_DOCUMENT
+from zero2ir.models.vector_index import Precision
 
 
-class Multitask(Dense):
+class Multitask(Dense, MultitaskRetriever):
     """Ranks as ``Dense`` does, and can be asked for more: passages, an answer, the class of a query or of a document.
 
     Args:
@@ -33,6 +33,7 @@ class Multitask(Dense):
     """
 
     kind = "multitask"
+    order = 32
     network: MultitaskEncoder
 
     def __init__(
@@ -45,22 +46,13 @@ class Multitask(Dense):
         exact_limit: int = 200_000,
     ) -> None:
         super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
-        self.lessons = MultitaskSettings.model_validate(fit or {})
-
-    def _told(self) -> dict[str, Any]:
-        return {**super()._told(), "fit": self.lessons.model_dump()}
+        self.fit = MultitaskSettings.model_validate(fit or {})
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         from zero2ir.encoders.multitask_training.training import train_multitask
 
         start = MultitaskEncoder(self.network.settings, deepcopy(self.network.model), self.network.heads)
-        learned = self._like()
-        learned.corpus = self.corpus
-        learned.network = train_multitask(self.corpus.documents, start, self.lessons, seed, judged=examples)
-        learned.nearest = build_vector_index(
-            learned.network.encode(self.corpus.contents), self.vectors, self.exact_limit
-        )
-        return learned
+        return self._with_network(train_multitask(self.corpus.documents, start, self.fit, seed, judged=examples))
 
     def reader(self) -> Reader | None:
         """The head that points to answers, where it was taught."""
@@ -136,43 +128,3 @@ class Multitask(Dense):
             "classes": classes,
             "probabilities": probabilities,
         }
-
-
-class HeadReader(Reader):
-    """Proposes the span that an encoder's head likes most; it learned to when the encoder was trained.
-
-    Args:
-        encoder: the role of the encoder, which has heads.
-    """
-
-    kind = "head_reader"
-
-    def __init__(self, encoder: str = "multitask") -> None:
-        self.encoder = encoder
-
-    def needs(self) -> set[str]:
-        return {self.encoder}
-
-    def index(self, corpus: Corpus) -> Self:
-        return self.with_network(corpus.encoder(self.encoder))
-
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        return self  # it reads texts, whatever stands in the collection
-
-    def with_network(self, network: MultitaskEncoder) -> Self:
-        """Itself, with an encoder at hand."""
-        self.network = network
-        return self
-
-    def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
-        return self.network.find_answers(queries, candidates)
-
-    def save(self, folder: Path) -> None:
-        write_state(folder, self, encoder=self.encoder)
-        self.network.save(folder / "encoder")
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        network = load_encoder(folder / "encoder")
-        assert isinstance(network, MultitaskEncoder)
-        return cls(read_state(folder)["encoder"]).with_network(network)

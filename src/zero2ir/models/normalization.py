@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
 RECIPROCAL_RANK_CONSTANT = 60.0

@@ -1,7 +1,6 @@
 """A retriever followed by a reranker."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,24 +8,14 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import (
-    NO_DOCUMENT,
-    Candidates,
-    Ranking,
-    Reader,
-    Reranker,
-    Retriever,
-    moments,
-    read_state,
-    stored_settings,
-    write_state,
-)
-from zero2ir.models.prompted import PartPrompt, Prompted
-
-RERANKER = "reranker"
+from zero2ir.models.base import Reranker, Retriever
+from zero2ir.models.capabilities import Tunable, learn, search_with_feedback, with_corpus
+from zero2ir.models.encoder_based import encoders
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, moments
+from zero2ir.models.wrapper import Wrapper
 
 
-class Reranked(Retriever):
+class Reranked(Tunable, Wrapper):
     """The first documents of a retriever, put in a new order by a reranker; the others follow as they were.
 
     The reranker's scores are put on the retriever's scale, with the mean and the deviation that the retriever's have
@@ -43,6 +32,8 @@ class Reranked(Retriever):
     """
 
     kind = "reranked"
+    order = 70
+    tunable = ("weight",)
 
     def __init__(
         self,
@@ -58,47 +49,17 @@ class Reranked(Retriever):
         self.reranker = reranker
         self.depth = depth
         self.weight = weight
-        self._alternatives = [float(weight) for weight in alternatives]
-
-    def needs(self) -> set[str]:
-        return self.retriever.needs() | self.reranker.needs()
-
-    def parts(self) -> list[Retriever]:
-        return [self.retriever]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        (retriever,) = parts
-        return self._of(retriever, self.reranker, self.weight)
-
-    def prompted_parts(self) -> dict[str, Prompted]:
-        own = {RERANKER: self.reranker} if isinstance(self.reranker, Prompted) else {}
-        return {**super().prompted_parts(), **own}
-
-    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
-        changed = super().with_prompts(prompts)
-        if RERANKER not in prompts or not isinstance(self.reranker, Prompted):
-            return changed
-        return changed._of(changed.retriever, self.reranker.with_prompt(prompts[RERANKER]), self.weight)
-
-    def _of(self, retriever: Retriever, reranker: Reranker, weight: float) -> Self:
-        changed = type(self)(retriever, reranker, self.depth, weight, self._alternatives)
-        changed.corpus = self.corpus
-        return changed
-
-    def reindexed(self, corpus: Corpus) -> Self:
-        return self._of(self.retriever.reindexed(corpus), copy(self.reranker), self.weight).index(corpus)
+        self.alternatives = [float(weight) for weight in alternatives]
 
     def index(self, corpus: Corpus) -> Self:
-        self.corpus = corpus
-        self.retriever.index(corpus)
+        super().index(corpus)
         self.reranker.index(corpus)
         return self
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        retriever = self.retriever.updated(corpus, kept)
-        reranker = self.reranker.updated(corpus.with_encoders(retriever.encoders()), kept)
-        reranked = self._of(retriever, reranker, self.weight)
-        reranked.corpus = corpus
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
+        reranked = super().with_corpus(corpus, kept_numbers)
+        own = corpus.with_encoders(encoders(reranked.retriever))
+        reranked.reranker = with_corpus(self.reranker, own, kept_numbers)
         return reranked
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
@@ -113,7 +74,7 @@ class Reranked(Retriever):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the retriever's query; the reranker sees the query as it is."""
-        moved = self.retriever.search_with_feedback(queries, documents, weight, max(k, self.depth + 1), candidates)
+        moved = search_with_feedback(self.retriever, queries, documents, weight, max(k, self.depth + 1), candidates)
         return self._reranked(queries, moved).cut(k)
 
     def _reranked(self, queries: Sequence[str], ranking: Ranking) -> Ranking:
@@ -166,18 +127,6 @@ class Reranked(Retriever):
             for one, other in zip(own, self.reranker.score(queries, candidates), strict=True)
         ]
 
-    def reader(self) -> Reader | None:
-        return self.reranker if isinstance(self.reranker, Reader) else super().reader()
-
-    def settings(self) -> dict[str, Any]:
-        return {"weight": self.weight}
-
-    def alternatives(self) -> list[dict[str, Any]]:
-        return [{"weight": weight} for weight in self._alternatives if weight != self.weight]
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._of(self.retriever, self.reranker, settings["weight"])
-
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
@@ -185,33 +134,21 @@ class Reranked(Retriever):
         ranking = self.retriever.search(queries, max(k, self.depth + 1), candidates)
         judged = self._judged(queries, ranking)
         yield {"weight": 0.0}, ranking.cut(k)
-        for settings in [self.settings(), *self.alternatives()]:
+        for settings in [self.settings(), *self.alternative_settings()]:
             if settings["weight"]:
                 yield settings, self.with_settings(settings)._reordered(ranking, judged).cut(k)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets both learn."""
-        retriever, reranker = self.retriever.learn(examples, seed), self.reranker.learn(examples, seed)
-        if retriever is None and reranker is None:
+        learned = learn(self.retriever, examples, seed), learn(self.reranker, examples, seed)
+        if learned == (None, None):
             return None
-        return self._of(retriever or self.retriever, reranker or self.reranker, self.weight)
-
-    def save(self, folder: Path) -> None:
-        write_state(folder, self, depth=self.depth, alternatives=self._alternatives)
-        self.retriever.save(folder / "retriever")
-        self.reranker.save(folder / "reranker")
+        return self.with_params(retriever=learned[0] or self.retriever, reranker=learned[1] or self.reranker)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_reranker, load_retriever
-
-        state = read_state(folder)
-        retriever = load_retriever(folder / "retriever", corpus)
-        reranker = load_reranker(
-            folder / "reranker", corpus.with_encoders(retriever.encoders())
-        )  # it may go on learning
-        reranked = cls(retriever, reranker, **state["settings"], **stored_settings(state, ("depth", "alternatives")))
-        reranked.corpus = corpus
+        reranked = super().load(folder, corpus)
+        reranked.reranker.corpus = corpus.with_encoders(encoders(reranked.retriever))  # it may go on learning
         return reranked
 
 

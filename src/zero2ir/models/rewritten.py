@@ -1,25 +1,25 @@
 """Query rewriting around any retriever: a language model writes a passage that would answer, and that is searched."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Candidates, Ranking, Retriever, read_state, weighted_examples, write_state
+from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.llm_reranker import leading_words
-from zero2ir.models.prompted import PartPrompt, Prompted
+from zero2ir.models.prompted import Prompted
+from zero2ir.models.ranking import Candidates, Ranking
+from zero2ir.models.wrapper import Wrapper
 
 if TYPE_CHECKING:
     import dspy
 
 RewriteMethod = Literal["off", "query2doc", "hyde"]
-REWRITER = "rewriter"
 
 
-class Rewritten(Retriever, Prompted):
+class Rewritten(Tunable, Wrapper, Prompted):
     """Searches with what a language model would expect to find.
 
     "query2doc" searches with the query, repeated so that its terms keep their weight, and the passage; "hyde" with the
@@ -40,7 +40,10 @@ class Rewritten(Retriever, Prompted):
     """
 
     kind = "rewritten"
+    order = 74
+    tunable = ("method",)
     task = "rewrite"
+    role = "rewriter"
     instruction = "Write a passage that answers the query."
 
     def __init__(
@@ -67,52 +70,10 @@ class Rewritten(Retriever, Prompted):
         self.max_tokens = max_tokens
         self.words = words
         self.demonstrations = demonstrations
-        self._alternatives = list(alternatives)
-        self.prompt = PartPrompt(self.instruction)
+        self.alternatives = list(alternatives)
 
     def needs(self) -> set[str]:
-        return self.retriever.needs() | {"lm"}
-
-    def parts(self) -> list[Retriever]:
-        return [self.retriever]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        (retriever,) = parts
-        return self._of(retriever, self.method, self.prompt)
-
-    def prompted_parts(self) -> dict[str, Prompted]:
-        return {**super().prompted_parts(), REWRITER: self}
-
-    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
-        changed = super().with_prompts(prompts)
-        return changed.with_prompt(prompts[REWRITER]) if REWRITER in prompts else changed
-
-    def with_prompt(self, prompt: PartPrompt) -> Self:
-        return self._of(self.retriever, self.method, prompt)
-
-    def _of(self, retriever: Retriever, style: RewriteMethod, prompt: PartPrompt) -> Self:
-        copy = type(self)(retriever, style, **self._budget())
-        copy.corpus, copy.prompt = self.corpus, prompt
-        return copy
-
-    def _budget(self) -> dict[str, Any]:
-        return {
-            "repeat": self.repeat,
-            "max_tokens": self.max_tokens,
-            "words": self.words,
-            "demonstrations": self.demonstrations,
-            "alternatives": self._alternatives,
-        }
-
-    def index(self, corpus: Corpus) -> Self:
-        self.corpus = corpus
-        self.retriever.index(corpus)
-        return self
-
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        rewritten = super().updated(corpus, kept)
-        rewritten.corpus = corpus
-        return rewritten
+        return super().needs() | {"lm"}
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.retriever.search(self.rewrite(queries), k, candidates)
@@ -126,7 +87,7 @@ class Rewritten(Retriever, Prompted):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the rewritten query."""
-        return self.retriever.search_with_feedback(self.rewrite(queries), documents, weight, k, candidates)
+        return search_with_feedback(self.retriever, self.rewrite(queries), documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return self.retriever.score(self.rewrite(queries), candidates)
@@ -154,35 +115,26 @@ class Rewritten(Retriever, Prompted):
             for query, passage in zip(queries, passages, strict=True)
         ]
 
-    def settings(self) -> dict[str, Any]:
-        return {"method": self.method}
-
-    def alternatives(self) -> list[dict[str, Any]]:
-        return [{"method": style} for style in self._alternatives if style != self.method]
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._of(self.retriever, settings["method"], self.prompt)
-
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """The plain query first, then each style; the language model is asked once for all of them."""
         yield {"method": "off"}, self.retriever.search(queries, k, candidates)
         passages = self._passages(queries)
-        for settings in [self.settings(), *self.alternatives()]:
+        for settings in [self.settings(), *self.alternative_settings()]:
             if settings["method"] != "off":
                 changed = self.with_settings(settings)
                 yield settings, self.retriever.search(changed._combined(queries, passages), k, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Lets the retriever learn, and shows queries with their relevant documents, unless its prompt was chosen."""
-        retriever = self.retriever.learn(examples, seed)
+        retriever = learn(self.retriever, examples, seed)
         number = 0 if self.prompt.optimized else self.demonstrations
         shown = self.draw_demonstrations(weighted_examples(examples), number, np.random.default_rng(seed))
         if retriever is None and not shown:
             return None
         prompt = self.prompt if self.prompt.optimized else self.prompt._replace(demos=tuple(shown))
-        return self._of(retriever or self.retriever, self.method, prompt)
+        return self.with_params(retriever=retriever or self.retriever).with_prompt(prompt)
 
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
@@ -195,19 +147,6 @@ class Rewritten(Retriever, Prompted):
             {"query": query, "passage": leading_words(self.corpus.contents[document], self.words)}
             for query, document in list(of_query.items())[:number]
         ]
-
-    def save(self, folder: Path) -> None:
-        write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict())
-        self.retriever.save(folder / "retriever")
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        rewritten = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
-        rewritten.corpus, rewritten.prompt = corpus, PartPrompt.from_dict(state["prompt"])
-        return rewritten
 
 
 def passage_writer(shown: Sequence[Mapping[str, str]], max_tokens: int, instruction: str) -> "dspy.Predict":

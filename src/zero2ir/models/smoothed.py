@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,31 +9,29 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
-from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import (
+from zero2ir.models.base import Retriever, parts
+from zero2ir.models.capabilities import Tunable, search_with_feedback
+from zero2ir.models.dense import Dense
+from zero2ir.models.normalization import ScoreStatistics
+from zero2ir.models.ranking import (
     Candidates,
     Ranking,
-    Retriever,
     concatenate_rankings,
     max_candidates,
     moments,
-    read_state,
     reference_sample,
-    stored_settings,
     top_k,
     with_reference_sample,
-    write_state,
 )
-from zero2ir.models.dense import Dense
-from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.vector_index import build_vector_index, check_searchable
+from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
 NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents whose neighbours are sought at once
 
 
-class Smoothed(Retriever):
+class Smoothed(Tunable, Wrapper):
     """Moves each document's score toward the scores of the documents that are nearest to it.
 
     A document is relevant more likely where its neighbours are. Unlike feedback this trusts no single document, and
@@ -56,6 +52,8 @@ class Smoothed(Retriever):
     """
 
     kind = "smoothed"
+    order = 62
+    tunable = ("neighbours", "weight")
 
     def __init__(
         self,
@@ -76,48 +74,25 @@ class Smoothed(Retriever):
         self.neighbours = neighbours
         self.weight = weight
         self.depth = depth
-        self._alternatives = [(int(neighbours), float(weight)) for neighbours, weight in alternatives]
+        self.alternatives = [(int(neighbours), float(weight)) for neighbours, weight in alternatives]
         self.exact_limit = exact_limit
 
     def needs(self) -> set[str]:
         return super().needs() | {self.encoder}
 
-    def parts(self) -> list[Retriever]:
-        return [self.retriever]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        (retriever,) = parts
-        return self._like(retriever, self.neighbours, self.weight)
-
-    def _like(self, retriever: Retriever, neighbours: int, weight: float) -> Self:
-        """An indexed copy."""
-        copy = type(self)(retriever, neighbours=neighbours, weight=weight, **self._told())
-        copy.near, copy.similarities = self.near, self.similarities
-        return copy
-
-    def _told(self) -> dict[str, Any]:
-        """What the constructor is given beside the retriever and what can be tuned."""
-        return {
-            "encoder": self.encoder,
-            "depth": self.depth,
-            "alternatives": self._alternatives,
-            "exact_limit": self.exact_limit,
-        }
-
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)
-        self.retriever.index(corpus)
-        most = max(self.neighbours, *(neighbours for neighbours, _ in self._alternatives), 0)
+        super().index(corpus)
+        most = max(self.neighbours, *(neighbours for neighbours, _ in self.alternatives), 0)
         self.near, self.similarities = neighbours_of(corpus.encoded(self.encoder), most, self.exact_limit)
-        vars(self).pop("_shares", None)  # of the documents that were indexed before
-        return self
+        return self._shared()
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Neighbours are found anew among all documents, by the vectors of the part that has this encoder."""
-        smoothed = super().updated(corpus, kept)
+        smoothed = super().with_corpus(corpus, kept_numbers)
         vectors = _vectors(smoothed, self.encoder)
         smoothed.near, smoothed.similarities = neighbours_of(vectors, self.near.shape[1], self.exact_limit)
-        return smoothed
+        return smoothed._shared()
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:
@@ -134,10 +109,10 @@ class Smoothed(Retriever):
     ) -> Ranking:
         """Moves the retriever's query."""
         if not self.weight:
-            return self.retriever.search_with_feedback(queries, documents, weight, k, candidates)
+            return search_with_feedback(self.retriever, queries, documents, weight, k, candidates)
         depth, scored = self._scope(candidates)
         return self._smoothed(
-            self.retriever.search_with_feedback(queries, documents, weight, depth, scored), k, candidates
+            search_with_feedback(self.retriever, queries, documents, weight, depth, scored), k, candidates
         )
 
     def _seen(self) -> int:
@@ -163,19 +138,16 @@ class Smoothed(Retriever):
         ]
         return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
 
-    @cached_property
-    def _shares(self) -> np.ndarray:
-        """(n_documents, neighbours) float32, how much each neighbour counts; they sum to 1.
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        return super().with_settings(settings)._shared()
 
-        A document that has no neighbour is its own.
-        """
-        squares = np.square(self.similarities[:, : self.neighbours].astype(np.float32))
-        squares[squares.sum(axis=1) == 0, 0] = 1.0
-        return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
+    def _shared(self) -> Self:
+        self.shares = shares(self.similarities[:, : self.neighbours])
+        return self
 
     def _smoothed_row(self, reference: ScoreStatistics, k: int, candidates: np.ndarray | None) -> Ranking:
         """One query's documents with those whose neighbours were found; none where none was."""
-        near, shares = self.near[:, : self.neighbours], self._shares
+        near, shares = self.near[:, : self.neighbours], self.shares
         own = reference.spread(len(near), "z-score")
         around = np.einsum("dn,dn->d", own[near], shares)
         total = (1 - self.weight) * own + self.weight * around
@@ -197,50 +169,41 @@ class Smoothed(Retriever):
             for row, values in enumerate(scores)
         ]
 
-    def settings(self) -> dict[str, Any]:
-        return {"neighbours": self.neighbours, "weight": self.weight}
-
-    def alternatives(self) -> list[dict[str, Any]]:
-        return [
-            {"neighbours": neighbours, "weight": weight}
-            for neighbours, weight in self._alternatives
-            if (neighbours, weight) != (self.neighbours, self.weight)
-        ]
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._like(self.retriever, **settings)
-
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
         """As every sweep, but the retriever searches once for all settings."""
         ranking = self.retriever.search(queries, *self._scope(candidates))
-        for settings in [self.settings(), *self.alternatives()]:
+        for settings in [self.settings(), *self.alternative_settings()]:
             one = self.with_settings(settings)
             found = one._smoothed(ranking, k, candidates) if one.weight else one.search(queries, k, candidates)
             yield settings, found
 
-    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Lets the retriever learn."""
-        learned = self.retriever.learn(examples, seed)
-        return None if learned is None else self.with_parts([learned])
-
     def save(self, folder: Path) -> None:
-        write_state(folder, self, **self._told())
+        super().save(folder)
         save_embeddings(folder / NEIGHBOURS_FILE, self.near)
         save_embeddings(folder / SIMILARITIES_FILE, self.similarities)
-        self.retriever.save(folder / "retriever")
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        retriever = load_retriever(folder / "retriever", corpus)
-        smoothed = cls(retriever, **state["settings"], **stored_settings(state, signature(cls).parameters))
+        smoothed = super().load(folder, corpus)
         smoothed.near = load_embeddings(folder / NEIGHBOURS_FILE, len(corpus.documents))
         smoothed.similarities = load_embeddings(folder / SIMILARITIES_FILE, len(corpus.documents))
-        return smoothed
+        return smoothed._shared()
+
+
+def shares(similarities: np.ndarray) -> np.ndarray:
+    """How much each neighbour counts, by the square of its cosine.
+
+    Args:
+        similarities: (n_documents, neighbours) cosines. A document that has no neighbour is its own.
+
+    Returns:
+        (n_documents, neighbours) float32; those of a document sum to 1.
+    """
+    squares = np.square(similarities.astype(np.float32))
+    squares[squares.sum(axis=1) == 0, 0] = 1.0
+    return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
 
 
 def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
@@ -249,7 +212,7 @@ def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
     Raises:
         InputError: there is no such part.
     """
-    for part in retriever.parts():
+    for part in parts(retriever):
         if isinstance(part, Dense) and part.encoder == encoder:
             return part.nearest.vectors[:]
         with suppress(InputError):

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -16,11 +15,12 @@ from zero2ir.encoders.base import readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
-from zero2ir.encoders.examples import Example
+from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.errors import InputError
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Reader, read_state, weighted_examples, write_state
+from zero2ir.models.base import Reader, copy_with
+from zero2ir.models.capabilities import Learnable, Updatable
 from zero2ir.models.lexical_reader import LexicalReader, best_span
 
 VECTOR_CACHE_TEXTS = 10_000  # texts whose vectors are kept
@@ -60,7 +60,7 @@ class SpanExample(NamedTuple):
     weight: float
 
 
-class SpanReader(Reader):
+class SpanReader(Learnable, Updatable, Reader):
     """Proposes the span whose first and last word a trained head likes most, beside what ``LexicalReader`` says of it.
 
     A word is seen as the mean of its tokens' vectors (principal components), and these times the question's mean; the
@@ -82,12 +82,12 @@ class SpanReader(Reader):
     """
 
     kind = "span_reader"
+    head: np.ndarray | None = None  # (n_features + 1,); the last one is the lexical reader's weight
+    _words: "WordVectors | None" = None
 
     def __init__(self, encoder: str = "pretrained", fit: SpanReaderSettings | Mapping[str, Any] | None = None) -> None:
         self.encoder = encoder
         self.fit = SpanReaderSettings.model_validate(fit or {})
-        self.head: np.ndarray | None = None  # (n_features + 1,); the last one is the lexical reader's weight
-        self._words: WordVectors | None = None
 
     def needs(self) -> set[str]:
         return {self.encoder}
@@ -98,11 +98,9 @@ class SpanReader(Reader):
         self.head = self._words = None
         return self
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """The head and the components that it was learned with stay."""
-        reader = copy(self)
-        reader.corpus, reader.lexical = corpus, self.lexical.updated(corpus, kept)
-        return reader
+        return copy_with(self, corpus=corpus, lexical=LexicalReader().index(corpus))
 
     @property
     def words(self) -> "WordVectors":
@@ -144,7 +142,7 @@ class SpanReader(Reader):
         lessons = [lesson for lesson in lessons if lesson.right.any()]
         if not self._improves(pairs, lessons, seed):
             return None
-        return self._with(train_span_head(lessons, self.fit.penalty))
+        return copy_with(self, head=train_span_head(lessons, self.fit.penalty))
 
     def _improves(self, pairs: Sequence[Example], lessons: Sequence[SpanExample], seed: int) -> bool:
         """Whether heads that did not learn from a question read it better, by F1, than the lexical reader does."""
@@ -156,7 +154,7 @@ class SpanReader(Reader):
         gains: list[float] = []
         for fold in sorted(set(folds)):
             rest = [lesson for pair, lesson in zip(pairs, lessons, strict=True) if fold_of[pair.query] != fold]
-            learned = self._with(train_span_head(rest, self.fit.penalty))
+            learned = copy_with(self, head=train_span_head(rest, self.fit.penalty))
             held_out = [pair for pair in pairs if fold_of[pair.query] == fold]
             gains += [self._f1(learned, pair) - self._f1(self.lexical, pair) for pair in held_out]
         return float(np.mean(gains)) > 0
@@ -164,12 +162,6 @@ class SpanReader(Reader):
     def _f1(self, reader: Reader, pair: Example) -> float:
         ((span,),) = reader.read([pair.query], [[self.corpus.contents[pair.positive]]])
         return token_f1(span.text, pair.answers)
-
-    def _with(self, head: np.ndarray) -> Self:
-        """A copy with a head; what does not depend on it is shared."""
-        changed = copy(self)
-        changed.head = head
-        return changed
 
     def _lessons(self, pairs: Sequence[Example]) -> list[SpanExample]:
         contents = self.corpus.contents
@@ -192,16 +184,15 @@ class SpanReader(Reader):
         return SpanExample(np.concatenate(features), np.concatenate(values), right, pair.weight)
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, encoder=self.encoder, fit=self.fit.model_dump(), learned=self.head is not None)
+        super().save(folder)
         if self.head is not None:
             save_file({"head": self.head, **self.words.parts()}, folder / HEAD_FILE)
             self.words.network.save(folder / "encoder")
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        state = read_state(folder)
-        reader = cls(state["encoder"], state["fit"]).index(corpus)
-        if state["learned"]:
+        reader = super().load(folder, corpus).index(corpus)
+        if (folder / HEAD_FILE).is_file():
             parts = load_file(folder / HEAD_FILE)
             network = load_encoder(folder / "encoder")
             assert isinstance(network, DenseEncoder)

@@ -1,9 +1,10 @@
 """BM25 over an inverted index."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import bm25s
 import numpy as np
@@ -12,19 +13,14 @@ from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, identify_language, tokenize
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.models.base import (
-    NO_DOCUMENT,
-    Candidates,
-    Ranking,
-    Retriever,
-    read_state,
-    stored_settings,
-    top_k,
-    write_state,
-)
+from zero2ir.io.files import read_json, write_json
+from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
+
+VOCABULARY_FILE = "vocabulary.json"
 
 
-class Sparse(Retriever):
+class Sparse(Tunable, Updatable, FeedbackSearch):
     """BM25 as Lucene computes it, by bm25s, on Snowball stems (Porter2 for English) without stop words.
 
     Args:
@@ -38,7 +34,8 @@ class Sparse(Retriever):
     """
 
     kind = "sparse"
-    kept: ClassVar[tuple[str, ...]] = ("feedback_terms", "language")  # in saved models and copies, under these names
+    order = 10
+    tunable = ("k1", "b")
 
     def __init__(
         self,
@@ -50,37 +47,36 @@ class Sparse(Retriever):
     ) -> None:
         self.k1 = k1
         self.b = b
+        self.alternatives = [tuple(pair) for pair in alternatives]
         self.feedback_terms = feedback_terms
         self.language = language
-        self._alternatives = [tuple(pair) for pair in alternatives]
 
     def tokens(self, texts: Sequence[str]) -> list[list[str]]:
         """What is counted of each text."""
-        return tokenize(texts, self.language)
+        return tokenize(texts, self.known_language)
 
     def index(self, corpus: Corpus) -> Self:
-        if self.language == AUTO_LANGUAGE:
-            self.language = identify_language(corpus.contents)
+        self.known_language = identify_language(corpus.contents) if self.language == AUTO_LANGUAGE else self.language
         tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
         ids = [[self.vocabulary[token] for token in text] for text in tokens]
         self.counts = _counts(ids, len(self.vocabulary))
         return self._weighted()
 
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
+    def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Counts the terms of the new documents alone; frequencies and lengths are those of all, as ever."""
-        added = self.tokens(corpus.contents[len(kept) :])
-        stays = self.counts[kept]
+        added = self.tokens(corpus.contents[len(kept_numbers) :])
+        stays = self.counts[kept_numbers]
         left = np.flatnonzero(np.bincount(stays.indices, minlength=len(self.vocabulary)))
         names = list(self.vocabulary)  # in the order of their numbers
         vocabulary = sorted({names[number] for number in left.tolist()} | {token for text in added for token in text})
         place = {token: number for number, token in enumerate(vocabulary)}
         moved = np.zeros(len(names), dtype=np.int32)
         moved[left] = [place[names[number]] for number in left.tolist()]
-        shape = (len(kept), len(vocabulary))
+        shape = (len(kept_numbers), len(vocabulary))
         old = csr_matrix((stays.data, moved[stays.indices], stays.indptr), shape=shape)
         new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
-        updated = type(self)(**self.settings(), **self._like())
+        updated = copy(self)
         updated.vocabulary = place
         updated.counts = vstack([old, new], format="csr", dtype=np.int32)
         return updated._weighted()
@@ -172,23 +168,13 @@ class Sparse(Retriever):
         documents = int(pointers[column + 1] - pointers[column])
         return float(np.log(1 + (self.n_documents - documents + 0.5) / (documents + 0.5)))
 
-    def settings(self) -> dict[str, Any]:
-        return {"k1": self.k1, "b": self.b}
-
-    def alternatives(self) -> list[dict[str, Any]]:
-        return [{"k1": k1, "b": b} for k1, b in self._alternatives if (k1, b) != (self.k1, self.b)]
-
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        copy = type(self)(**settings, **self._like())
-        copy.vocabulary, copy.counts = self.vocabulary, self.counts
-        return copy._weighted()
-
-    def _like(self) -> dict[str, Any]:
-        """What the constructor is given beside what can be tuned."""
-        return {"alternatives": self._alternatives, **{name: getattr(self, name) for name in self.kept}}
+        return super().with_settings(settings)._weighted()
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, vocabulary=sorted(self.vocabulary), n_documents=self.n_documents, **self._like())
+        super().save(folder)
+        terms = sorted(self.vocabulary)
+        write_json(folder / VOCABULARY_FILE, {"language": self.known_language, "terms": terms})
         if self.weights is not None:
             scores = {name: np.asarray(self.weights.scores[name]) for name in ("data", "indices", "indptr")}
             counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in scores}
@@ -196,10 +182,11 @@ class Sparse(Retriever):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        state = read_state(folder)
-        retriever = cls(**state["settings"], **stored_settings(state, ("alternatives", *cls.kept)))
-        retriever.vocabulary = {token: number for number, token in enumerate(state["vocabulary"])}
-        retriever.counts = csr_matrix((state["n_documents"], len(retriever.vocabulary)), dtype=np.int32)
+        retriever = super().load(folder, corpus)
+        known = read_json(folder / VOCABULARY_FILE)
+        retriever.known_language = known["language"]
+        retriever.vocabulary = {token: number for number, token in enumerate(known["terms"])}
+        retriever.counts = csr_matrix((len(corpus.documents), len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None
         if retriever.vocabulary:
             retriever.weights = bm25s.BM25(k1=retriever.k1, b=retriever.b, method="lucene")

@@ -36,7 +36,7 @@ class CharacterNgrams(Sparse):
     """
 
     kind = "surface"
-    kept = ("feedback_terms", "lengths", "pinyin")
+    order = 15
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Initialization
 from zero2ir.models.dense_adapter import other_positives
+from zero2ir.models.initialization import Initialization
 
 
 class TermFactorSettings(Settings):

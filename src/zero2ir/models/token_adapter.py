@@ -8,8 +8,8 @@ from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
-from zero2ir.models.base import Initialization
 from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings
+from zero2ir.models.initialization import Initialization
 
 
 class TokenAdapterSettings(AdapterSettings):

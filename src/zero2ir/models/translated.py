@@ -8,34 +8,34 @@ import numpy as np
 
 from zero2ir.data.languages import identify_language, language_of, normalise_nfc
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.examples import Example
+from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
+from zero2ir.io.files import read_json, write_json
 from zero2ir.lm.likelihood import log_likelihood
-from zero2ir.models.base import (
-    Candidates,
-    Ranking,
-    Retriever,
-    concatenate_rankings,
-    max_candidates,
-    read_state,
-    weighted_examples,
-    with_reference_sample,
-    write_state,
-)
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.hybrid import fused
 from zero2ir.models.normalization import ScoreStatistics
-from zero2ir.models.prompted import PartPrompt, Prompted
+from zero2ir.models.prompted import Prompted
+from zero2ir.models.ranking import (
+    Candidates,
+    Ranking,
+    concatenate_rankings,
+    max_candidates,
+    with_reference_sample,
+)
+from zero2ir.models.wrapper import Wrapper
 
 if TYPE_CHECKING:
     import dspy
 
     from zero2ir.lm.factory import LanguageModel
 
-TRANSLATOR = "translator"
+LANGUAGE_FILE = "language.json"
 WeightedTranslation = tuple[str, float]  # a translation, and how much it counts
 
 
-class Translated(Retriever, Prompted):
+class Translated(Tunable, Wrapper, Prompted):
     """Searches with a translation of the query, or with several of them.
 
     The documents' language is found out. A query that is in it already is searched as it is, and so is one without a
@@ -56,7 +56,10 @@ class Translated(Retriever, Prompted):
     """
 
     kind = "translated"
+    order = 76
+    tunable = ("translations",)
     task = "translate"
+    role = "translator"
     instruction = "Translate {source} into {target}."
 
     def __init__(
@@ -81,61 +84,19 @@ class Translated(Retriever, Prompted):
         self.demonstrations = demonstrations
         self.max_tokens = max_tokens
         self.depth = depth
-        self._alternatives = list(alternatives)
-        self.prompt = PartPrompt(self.instruction)
-        self.language = ""  # of the documents
+        self.alternatives = list(alternatives)
 
     def needs(self) -> set[str]:
-        return self.retriever.needs() | {"lm"}
-
-    def parts(self) -> list[Retriever]:
-        return [self.retriever]
-
-    def with_parts(self, parts: Sequence[Retriever]) -> Self:
-        (retriever,) = parts
-        return self._of(retriever)
-
-    def _of(self, retriever: Retriever, **changed: Any) -> Self:
-        copy = type(self)(retriever, **{**self.settings(), **self._budget(), **changed})
-        copy.corpus, copy.prompt, copy.language = self.corpus, self.prompt, self.language
-        return copy
-
-    def prompted_parts(self) -> dict[str, Prompted]:
-        return {**super().prompted_parts(), TRANSLATOR: self}
-
-    def with_prompts(self, prompts: Mapping[str, PartPrompt]) -> Self:
-        changed = super().with_prompts(prompts)
-        return changed.with_prompt(prompts[TRANSLATOR]) if TRANSLATOR in prompts else changed
-
-    def with_prompt(self, prompt: PartPrompt) -> Self:
-        changed = self._of(self.retriever)
-        changed.prompt = prompt
-        return changed
+        return super().needs() | {"lm"}
 
     def requires_learning(self) -> bool:
         """A small language model needs examples to translate at all; a prompt that was searched for is sane."""
         return not self.prompt.optimized
 
-    def _budget(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature,
-            "demonstrations": self.demonstrations,
-            "max_tokens": self.max_tokens,
-            "depth": self.depth,
-            "alternatives": self._alternatives,
-        }
-
     def index(self, corpus: Corpus) -> Self:
-        self.corpus = corpus
         self.language = identify_language(corpus.contents)
         require_translator(corpus, self.language)
-        self.retriever.index(corpus)
-        return self
-
-    def updated(self, corpus: Corpus, kept: np.ndarray) -> Self:
-        translated = super().updated(corpus, kept)
-        translated.corpus = corpus
-        return translated
+        return super().index(corpus)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         translated = self.translate(queries)
@@ -163,8 +124,8 @@ class Translated(Retriever, Prompted):
         candidates: Candidates | None = None,
     ) -> Ranking:
         """Moves the likeliest translation."""
-        return self.retriever.search_with_feedback(
-            best_translations(self.translate(queries)), documents, weight, k, candidates
+        return search_with_feedback(
+            self.retriever, best_translations(self.translate(queries)), documents, weight, k, candidates
         )
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -208,15 +169,6 @@ class Translated(Retriever, Prompted):
         """The queries' language, where some were shown; else empty."""
         return identify_language([row["query"] for row in self.prompt.demos]) if self.prompt.demos else ""
 
-    def settings(self) -> dict[str, Any]:
-        return {"translations": self.translations}
-
-    def alternatives(self) -> list[dict[str, Any]]:
-        return [{"translations": number} for number in self._alternatives if number != self.translations]
-
-    def with_settings(self, settings: Mapping[str, Any]) -> Self:
-        return self._of(self.retriever, **settings)
-
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Shows the examples' translations, unless its prompt was chosen; the retriever learns from them."""
         useful = weighted_examples(examples)
@@ -227,7 +179,7 @@ class Translated(Retriever, Prompted):
         open_ones = [text for example, text in zip(useful, texts, strict=True) if not example.translation]
         found = dict(zip(open_ones, best_translations(learner.translate(open_ones)), strict=True))
         translated = [example._replace(query=example.translation or found[example.query]) for example in useful]
-        retriever = self.retriever.learn(translated, seed)
+        retriever = learn(self.retriever, translated, seed)
         if retriever is None and not shown:
             return None
         learner.retriever = retriever or self.retriever
@@ -240,18 +192,14 @@ class Translated(Retriever, Prompted):
         return parallel_demonstrations(examples, number, rng)
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self, budget=self._budget(), prompt=self.prompt.as_dict(), language=self.language)
-        self.retriever.save(folder / "retriever")
+        super().save(folder)
+        write_json(folder / LANGUAGE_FILE, self.language)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        from zero2ir.models.loading import load_retriever
-
-        state = read_state(folder)
-        loaded = cls(load_retriever(folder / "retriever", corpus), **state["settings"], **state["budget"])
-        loaded.corpus, loaded.language = corpus, state["language"]
-        loaded.prompt = PartPrompt.from_dict(state["prompt"])
-        return loaded
+        translated = super().load(folder, corpus)
+        translated.language = read_json(folder / LANGUAGE_FILE)
+        return translated
 
 
 def require_translator(corpus: Corpus, language: str) -> "LanguageModel":

@@ -11,7 +11,7 @@ import numpy as np
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_file, sha256, write_json
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, concatenate_rankings, select_candidates, top_k
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, concatenate_rankings, select_candidates, top_k
 
 if TYPE_CHECKING:
     from usearch.index import Index

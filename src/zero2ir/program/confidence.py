@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 MIN_QUERIES = 4  # judged queries; fewer cannot estimate the spread of the signals
 CONFIDENCE_DEPTH = 20  # documents per query in a fit

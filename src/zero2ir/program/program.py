@@ -20,9 +20,10 @@ from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import files_below, finished_folder, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Reader, Retriever
+from zero2ir.models.base import Reader, Retriever, load_retriever
+from zero2ir.models.capabilities import find_reader, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
-from zero2ir.models.loading import load_retriever
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import Decision, Policy
@@ -30,8 +31,7 @@ from zero2ir.program.policy import Decision, Policy
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT_VERSION = 4
-OLDEST_FORMAT_VERSION = 3  # readable; without policy and fallback
+FORMAT_VERSION = 5
 PROGRAM_FILE = "program.json"
 RANK_TASK = "rank"  # supported by every program
 FALLBACK_FOLDER = "fallback"
@@ -202,7 +202,7 @@ class Program(dspy.Module):
     def _other_task(
         self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Sequence[str] | None
     ) -> dspy.Prediction:
-        functions = self.retriever.task_functions()
+        functions = task_functions(self.retriever)
         if task not in functions:
             raise InputError(f"task={task!r}: unknown task; this program supports {', '.join([RANK_TASK, *functions])}")
         if candidates is not None:
@@ -317,7 +317,7 @@ class Program(dspy.Module):
             raise InputError("documents: no document would be left; keep at least one")
         corpus = Corpus(documents, language_model=self.language_model)
         numbers = np.array(kept, dtype=np.int64)
-        retriever = self.retriever.updated(corpus, numbers)
+        retriever = with_corpus(self.retriever, corpus, numbers)
         changed = Program(
             retriever,
             documents,
@@ -326,7 +326,7 @@ class Program(dspy.Module):
             self.language_model,
             None if self.reader is None else reader_of(retriever, corpus),
             self.policy,
-            [link._replace(retriever=link.retriever.updated(corpus, numbers)) for link in self.links],
+            [link._replace(retriever=with_corpus(link.retriever, corpus, numbers)) for link in self.links],
             self.fallback,
         )
         changed.chain = self.chain  # keeps the state of its circuit breakers
@@ -391,17 +391,17 @@ def load_program(folder: str | Path) -> Program:
     folder = Path(folder)
     state = _checked_state(folder)
     documents = read_records(folder / "documents.parquet", Document)
-    language_model = _restored_lm(state.get("lm"))
+    language_model = _restored_lm(state["lm"])
     corpus = Corpus(documents, language_model=language_model)
     retriever = load_retriever(folder / "retriever", corpus)
-    policy, fallback = state.get("policy"), state.get("fallback", {"settings": {}, "links": []})
+    policy, fallback = state["policy"], state["fallback"]
     return Program(
         retriever,
         documents,
         _confidence(state["confidence"]),
         state["about"],
         language_model,
-        reader_of(retriever, corpus) if state.get("reads") else None,
+        reader_of(retriever, corpus) if state["reads"] else None,
         None if policy is None else Policy(**policy),
         [
             FallbackLink(
@@ -421,7 +421,7 @@ def _confidence(state: dict[str, Any] | None) -> Confidence | None:
 
 def reader_of(retriever: Retriever, corpus: Corpus) -> Reader:
     """Returns the retriever's reader, or else a lexical one, which needs no training."""
-    return retriever.reader() or LexicalReader().index(corpus)
+    return find_reader(retriever) or LexicalReader().index(corpus)
 
 
 def _lm_state(language_model: "LanguageModel | None") -> dict[str, Any] | None:
@@ -467,9 +467,9 @@ def _state(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: format {version} is newer than {FORMAT_VERSION}, which this zero2ir reads; upgrade zero2ir"
         )
-    if version < OLDEST_FORMAT_VERSION:
+    if version < FORMAT_VERSION:
         raise InputError(
-            f"{path}: format {version} is older than {OLDEST_FORMAT_VERSION}, which this zero2ir reads; train it again"
+            f"{path}: format {version} is older than {FORMAT_VERSION}, which this zero2ir reads; train it again"
         )
     if state.pop("digest", None) != (digest := _digest(state)):
         raise InputError(f"{path}: truncated or altered; save the program again")

@@ -10,7 +10,7 @@ from zero2ir.data.records import Document, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, ranked_lists
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.models.sparse import Sparse
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.models.base import Ranking, Retriever, concatenate_rankings
+from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import search_without_leakage
+from zero2ir.models.ranking import Ranking, concatenate_rankings
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
 from zero2ir.program.cost import lm_cost, peak_memory_mb, timed
 from zero2ir.program.fallback import FallbackSettings

@@ -14,7 +14,6 @@ from zero2ir.report.efficiency import CostAxis, differing_cost_axes, pareto_fron
 from zero2ir.report.query_cases import best_system, values_of
 from zero2ir.report.tables import (
     NORMAL_QUANTILE,
-    STRATEGIES,
     Summary,
     System,
     as_words,
@@ -98,14 +97,11 @@ def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["F
 
 
 def _looks(summary: Summary) -> dict[str, SeriesStyle]:
-    """Strategy → how it is drawn, the same whichever strategies were evaluated."""
-    others = sorted({system.strategy for system in summary.systems} - set(STRATEGIES))
-    names = [*STRATEGIES, *others]
-    present = {system.strategy for system in summary.systems}
+    """Strategy → how it is drawn, in the order that strategies state."""
+    strategies = sorted({(system.results[0].system.strategy_order, system.strategy) for system in summary.systems})
     return {
         name: SeriesStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, name in enumerate(names)
-        if name in present
+        for i, (_, name) in enumerate(strategies)
     }
 
 

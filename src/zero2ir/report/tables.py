@@ -26,15 +26,6 @@ from zero2ir.io.markdown import Table, heading
 from zero2ir.io.terminal import progress
 
 UNTRAINED_STRATEGY = "zero_shot"
-MODELS = ("sparse", "untranslated", "learned_sparse", "dense", "late_interaction", "hybrid", "reranker", "llm_reranker")
-STRATEGIES = (
-    UNTRAINED_STRATEGY,
-    "fine_tune",
-    "fixed_prompt",
-    "prompt",
-    "meta",
-    "hybrid",
-)  # both in the order of reading
 BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
 COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries, the surest ones
 NORMAL_QUANTILE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
@@ -203,13 +194,9 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
 
 
 def _reading_order(results: Results) -> tuple[int, str, int, str, int]:
-    """Simple to elaborate; names from elsewhere come last, by the alphabet."""
-    model, strategy = results.system.model, results.system.strategy
-    return (*_place(model, MODELS), *_place(strategy, STRATEGIES), results.system.seed)
-
-
-def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
-    return order.index(name) if name in order else len(order), name
+    """By the order that model types and strategies state, then by name."""
+    system = results.system
+    return system.model_order, system.model, system.strategy_order, system.strategy, system.seed
 
 
 def _shared_measures(results: Sequence[Results]) -> list[str]:

@@ -1,9 +1,10 @@
 """What every training strategy is given, and what it gives back."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -172,23 +173,24 @@ class FitResult:
         return replace(self, reason=reason)
 
 
-@runtime_checkable
-class Strategy(Protocol):
-    """A way to train; it knows no model's internals.
+class Strategy(ABC):
+    """A way to train; it knows no model's internals. Its constructor stores its arguments under their own names.
 
     Attributes:
         needs: what it cannot do without, and what it learns from where it is there.
+        order: reports list strategies by it, the lowest first.
     """
 
-    needs: frozenset[Need]
+    needs: frozenset[Need] = frozenset()
+    order: ClassVar[int] = 100
 
+    @abstractmethod
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         """Trains a model that is indexed on ``inputs.corpus``.
 
         Raises:
             InputError: something that this strategy needs is missing.
         """
-        ...
 
 
 def needs_synthetic_queries(strategy: Strategy, has_language_model: bool) -> bool:

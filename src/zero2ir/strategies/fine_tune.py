@@ -1,6 +1,6 @@
 """fine_tune: fit what the ten judgments alone can fit."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.io.terminal import progress
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, parts, with_parts
+from zero2ir.models.capabilities import Tunable, learn, requires_learning, settings, sweep, with_settings
 from zero2ir.models.prompted import leakage_free_retrievers
-from zero2ir.strategies.base import FitResult, Learner, Need, Strategy, TrainingInputs
+from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 from zero2ir.strategies.tuning import TuningCandidate, TuningChoice, choose, expected_gains, judged_values
 
 DEFAULT_CHOICE = "the default settings"
@@ -18,20 +19,20 @@ TUNED_CHOICE = "settings fitted to the judgments"
 LEARNED_CHOICE = "learned from the judgments"
 
 
-class FineTune:
+class FineTune(Strategy):
     """Chooses settings, and whether to learn from the judgments, by cross-validation with a prior on the default.
 
     The default is the model before it has learned; for one that has to learn first, what it has learned. The settings
     of parts are chosen before, on all judged queries, each part on its own: only what comes after is cross-validated.
     """
 
-    needs: frozenset[Need] = frozenset()
+    order = 10
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "fine_tune")
         base = tune_parts(model, inputs)
         learned = cross_validate(judgment_learner(base, inputs), LEARNED_CHOICE, inputs)
-        candidates = learned if learned and base.requires_learning() else [*evaluate_settings(base, inputs), *learned]
+        candidates = learned if learned and requires_learning(base) else [*evaluate_settings(base, inputs), *learned]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
         chosen = candidates[choice.index]
         learner = (
@@ -41,7 +42,7 @@ class FineTune:
         )
         retriever = (learner(list(inputs.queries)) if learner else None) or base
         if learner is None and chosen.settings is not None:
-            retriever = base.with_settings(chosen.settings)
+            retriever = with_settings(base, chosen.settings)
         because = explain(choice, len(candidates), inputs)
         if all_settings(base) != all_settings(model):
             because = f"parts of it were fitted, each on its own; of the whole, {because}"
@@ -56,7 +57,7 @@ class FineTune:
         )
 
 
-class GuardedStrategy(ABC):
+class GuardedStrategy(Strategy):
     """A strategy beside whose result stands fine_tune's, which stays where the judgments object, or do not gain.
 
     Which of the two it takes, each says. Where nothing is judged, the model as it is takes the place of fine_tune's
@@ -65,8 +66,6 @@ class GuardedStrategy(ABC):
     Attributes:
         needs: as of every strategy.
     """
-
-    needs: frozenset[Need]
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         self.require(inputs)
@@ -117,19 +116,19 @@ def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
 
 def tune_parts(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     """The retriever with the settings of its parts fitted to the judgments, from the inside out, each on its own."""
-    parts = [tune(part, inputs) for part in retriever.parts()]
-    return retriever.with_parts(parts) if parts else retriever
+    tuned_parts = [tune(part, inputs) for part in parts(retriever)]
+    return with_parts(retriever, tuned_parts) if tuned_parts else retriever
 
 
 def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     """The retriever with all its settings fitted to the judgments, from the inside out."""
     retriever = tune_parts(retriever, inputs)
-    if not retriever.alternatives() or not inputs.queries:
+    if not isinstance(retriever, Tunable) or not retriever.alternative_settings() or not inputs.queries:
         return retriever
     candidates = evaluate_settings(retriever, inputs)
     choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
-    settings = candidates[choice.index].settings
-    return retriever if settings is None else retriever.with_settings(settings)
+    chosen = candidates[choice.index].settings
+    return retriever if chosen is None else retriever.with_settings(chosen)
 
 
 def choice_name(name: str, fitted: Retriever, given: Retriever) -> str:
@@ -141,8 +140,8 @@ def choice_name(name: str, fitted: Retriever, given: Retriever) -> str:
 
 def all_settings(retriever: Retriever) -> dict[str, Any]:
     """What is set in a retriever and in its parts; JSON."""
-    parts = [all_settings(part) for part in retriever.parts()]
-    return {**retriever.settings(), **({"parts": parts} if any(parts) else {})}
+    nested = [all_settings(part) for part in parts(retriever)]
+    return {**settings(retriever), **({"parts": nested} if any(nested) else {})}
 
 
 def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[TuningCandidate]:
@@ -155,7 +154,7 @@ def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[Tuni
 
 def judgment_learner(retriever: Retriever, inputs: TrainingInputs) -> Learner:
     """How a retriever learns from the judgments of some queries; None comes out where it does not."""
-    return lambda query_ids: retriever.learn(inputs.judged_examples(query_ids), inputs.seed)
+    return lambda query_ids: learn(retriever, inputs.judged_examples(query_ids), inputs.seed)
 
 
 def gain_over(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
@@ -171,21 +170,21 @@ def comparison_text(simple: FitResult, values: np.ndarray, inputs: TrainingInput
     )
 
 
-def learner_with_settings(learn: Learner, settings: Mapping[str, Any] | None) -> Learner:
-    """As ``learn``, with other settings; those that come out of learning where they are None."""
+def learner_with_settings(learner: Learner, chosen: Mapping[str, Any] | None) -> Learner:
+    """As ``learner``, with other settings; those that come out of learning where they are None."""
 
     def learned(query_ids: Sequence[str]) -> Retriever | None:
-        found = learn(query_ids)
-        return found if found is None or settings is None else found.with_settings(settings)
+        found = learner(query_ids)
+        return found if found is None or chosen is None else with_settings(found, chosen)
 
     return learned
 
 
-def cross_validate(learn: Learner, name: str, inputs: TrainingInputs) -> list[TuningCandidate]:
+def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[TuningCandidate]:
     """What learns from judgments, measured on queries that it did not learn from.
 
     Args:
-        learn: makes the retriever; what it learned from judgments has to come from here.
+        learner: makes the retriever; what it learned from judgments has to come from here.
         name: of the candidates, one a setting.
         inputs: the judgments.
 
@@ -196,16 +195,16 @@ def cross_validate(learn: Learner, name: str, inputs: TrainingInputs) -> list[Tu
     if not folds:
         return []
     values: dict[str, np.ndarray] = {}
-    settings: list[Mapping[str, Any] | None] = []
+    tried: list[Mapping[str, Any] | None] = []
     for held_out, rest in progress(folds, "cross-validating"):
-        learned = learn(rest)
+        learned = learner(rest)
         if learned is None:
             return []
         swept = sweep_values(learned, inputs, held_out)
-        settings = [None if one == learned.settings() else one for one, _ in swept]
+        tried = [None if one == settings(learned) else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
     table = np.stack([values[query_id] for query_id in inputs.queries]).T  # -> (n_settings, n_queries)
-    return [TuningCandidate(name, one, row) for one, row in zip(settings, table, strict=True)]
+    return [TuningCandidate(name, one, row) for one, row in zip(tried, table, strict=True)]
 
 
 def sweep_values(
@@ -217,10 +216,10 @@ def sweep_values(
     for asked, places in leakage_free_retrievers(retriever, texts):
         ids = [query_ids[place] for place in places]
         candidates = inputs.candidates_of(ids)
-        swept = asked.sweep([texts[place] for place in places], inputs.tuning.depth, candidates)
-        for number, (settings, ranking) in enumerate(swept):
+        swept = sweep(asked, [texts[place] for place in places], inputs.tuning.depth, candidates)
+        for number, (one, ranking) in enumerate(swept):
             if number == len(found):
-                found.append((settings, np.full(len(texts), np.nan)))
+                found.append((one, np.full(len(texts), np.nan)))
             measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
             found[number][1][places] = measured
     return found

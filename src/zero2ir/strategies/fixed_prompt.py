@@ -4,6 +4,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import learn, with_settings
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import GuardedStrategy, all_settings, gain_over, sweep_values, tune_parts
 from zero2ir.strategies.tuning import choose
@@ -21,6 +22,7 @@ class FixedPrompt(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"synthetic"})
+    order = 20
 
     def require(self, inputs: TrainingInputs) -> None:
         require_synthetic(inputs, "fixed_prompt")
@@ -51,7 +53,7 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResu
         baseline_fit: what stays where they do: the same model without synthetic queries.
     """
     examples = inputs.synthetic_examples()
-    learned = model.learn(examples, inputs.seed)
+    learned = learn(model, examples, inputs.seed)
     if learned is None:
         return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
 
@@ -68,7 +70,7 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResu
     gain = gain_over(simple, values, inputs)
     report = {
         "choice": choice.as_dict(),
-        "settings": all_settings(learned.with_settings(settings)),
+        "settings": all_settings(with_settings(learned, settings)),
         "examples": len(examples),
         "gain_of_synthetic": round(gain, 4),
     }
@@ -79,7 +81,7 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResu
             f"the judgments object to learning from {len(examples)} synthetic queries: {compared}"
         )
     return FitResult(
-        learned.with_settings(settings),
+        with_settings(learned, settings),
         SYNTHETIC_CHOICE,
         f"the judgments do not object to {len(examples)} synthetic queries: {compared}",
         values,

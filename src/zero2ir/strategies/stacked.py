@@ -39,20 +39,22 @@ class Stacked(GuardedStrategy):
     Source: stacking on cross-validated predictions with weights of at least 0 is Breiman, Machine Learning 24, 1996.
     """
 
+    order = 50
+
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         if len(strategies) < 2:
             raise ValueError(f"strategies: {len(strategies)}; give two or more to stack")
-        self.strategies = list(strategies.values())
-        self.needs = frozenset(need for one in self.strategies for need in one.needs)
+        self.strategies = dict(strategies)
+        self.needs = frozenset(need for one in strategies.values() for need in one.needs)
 
     def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "hybrid")
-        for strategy in self.strategies:
+        for strategy in self.strategies.values():
             if isinstance(strategy, GuardedStrategy):
                 strategy.require(inputs)
 
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
-        trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies]
+        trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies.values()]
         table = merge_reports([one.report for one in trained]) | {"strategies": [choice_text(one) for one in trained]}
         moved = [one for one in trained if one.chosen != baseline_fit.chosen]
         if not moved:
@@ -71,7 +73,7 @@ class Stacked(GuardedStrategy):
         because = comparison_text(baseline_fit, best.values, inputs)
         if gain_over(baseline_fit, best.values, inputs) < 0:
             return fall_back(baseline_fit, f"the judgments object to stacking: {because}", table)
-        retriever: Retriever = stacked([one.retriever for one in parts], inputs)
+        retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
         learner = learner_with_settings(stack, best.settings) if any(one.learner for one in parts) else None
@@ -89,7 +91,7 @@ class Stacked(GuardedStrategy):
 def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
     """The retrievers, which are indexed, as one; every weight from 0 is worth trying."""
     hybrid = Hybrid(retrievers, steps=WEIGHT_STEPS, min_weight=0.0)
-    hybrid.n_documents = len(inputs.corpus.documents)
+    hybrid.corpus = inputs.corpus
     return hybrid
 
 

@@ -26,7 +26,7 @@ from zero2ir.data.records import Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.measures import Run, score_run
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 SIGNIFICANCE = 0.05  # of the one-sided paired t-test
 

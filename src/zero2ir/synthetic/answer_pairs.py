@@ -15,7 +15,7 @@ from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import NO_DOCUMENT
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 
 MIN_QUESTIONS = 2  # cross-validation needs at least two queries

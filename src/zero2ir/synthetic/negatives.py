@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.models.base import NO_DOCUMENT, Candidates, Ranking, Retriever
+from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 
 
 def hard_negatives(

@@ -14,7 +14,7 @@ from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.llm_reranker import parse_relevance, relevance_judge
+from zero2ir.models.pointwise import parse_relevance, relevance_judge
 from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.document_selection import choose_documents
 from zero2ir.synthetic.filters import FilterInputs, objections

@@ -16,9 +16,10 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Initialization, Retriever
+from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.initialization import Initialization, parameters
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
@@ -157,8 +158,8 @@ def test_the_same_seed_gives_the_same(form: str) -> None:
         for rotated, seed in ((Rotated(), 3), (Rotated(), 3), (Rotated(), 4))
     )
     assert (one.chosen, one.reason, one.report) == (same.chosen, same.reason, same.report)
-    for name, value in one.retriever.parameters().items():
-        assert value.tobytes() == same.retriever.parameters()[name].tobytes()
+    for name, value in parameters(one.retriever).items():
+        assert value.tobytes() == parameters(same.retriever)[name].tobytes()
     assert form == "reweight" or one.report["meta"] != other.report["meta"]
 
 
@@ -252,9 +253,9 @@ def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> N
     assert (inner, prefix) == (hybrid, "0.")
     learned = hybrid.learn([Example("open a file", 7)], seed=0)
     assert learned is not None
-    whole = model.with_initialization(prefix_initialization(Initialization(learned.parameters()), prefix))
-    for name, value in learned.parameters().items():
-        np.testing.assert_allclose(whole.parameters()[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
+    whole = model.with_initialization(prefix_initialization(Initialization(parameters(learned)), prefix))
+    for name, value in parameters(learned).items():
+        np.testing.assert_allclose(parameters(whole)[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
 
 
 def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
@@ -263,7 +264,7 @@ def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
     assert learned is not None
     hybrid = Hybrid([bad, good], learning="weights", penalty=0.01).index(rotated.corpus)
     hybrid = hybrid.with_initialization(
-        Initialization({**hybrid.parameters(), "1.map": learned.parameters()["map"]}),
+        Initialization({**parameters(hybrid), "1.map": parameters(learned)["map"]}),
     )
     fitted = Meta("anil", outer_loop={**OUTER, "iterations": 5}).fit(hybrid, rotated.inputs(6))
     norms = fitted.report["meta"]["norms"]

@@ -16,11 +16,12 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
+from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.hybrid import Hybrid
-from zero2ir.models.llm_reranker import Listwise, Pointwise
-from zero2ir.models.loading import load_retriever
-from zero2ir.models.prompted import PartPrompt, leakage_free_retrievers
+from zero2ir.models.listwise import Listwise
+from zero2ir.models.pointwise import Pointwise
+from zero2ir.models.prompted import PartPrompt, leakage_free_retrievers, prompted_parts, with_prompts
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.reranked import Reranked
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
@@ -61,17 +62,7 @@ class Unsure(Retriever):
             row[number] = 1
         return top_k(scores, k, candidates=candidates)
 
-    def search_with_feedback(self, *args: Any) -> Ranking:
-        raise NotImplementedError
-
     def score(self, *args: Any) -> list[np.ndarray]:
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
         raise NotImplementedError
 
 
@@ -144,7 +135,7 @@ def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(benc
     fitted = trained.fitted
     assert fitted.chosen.startswith("asks by prompts that were found (reranker); ")
     assert isinstance(fitted.retriever, Reranked)
-    assert fitted.retriever.prompted_parts()["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
+    assert prompted_parts(fitted.retriever)["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
     fixed, bad, good = fitted.report["prompts"]
     assert [one["part"] for one in (fixed, bad, good)] == ["reranker"] * 3
     assert [one["chosen"] for one in (fixed, bad, good)] == [False, False, True]
@@ -161,11 +152,11 @@ def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(benc
 
 def test_a_found_prompt_is_saved_with_the_model(bench: Bench, tmp_path: Path) -> None:
     prompt = PartPrompt(GOOD, ({"query": "a query", "document": "a text", "relevant": True},), optimized=True)
-    model = Reranked(Sparse(), Pointwise(), DEPTH).index(bench.corpus).with_prompts({"reranker": prompt})
+    model = with_prompts(Reranked(Sparse(), Pointwise(), DEPTH).index(bench.corpus), {"reranker": prompt})
     query = list(bench.text)[5]
     model.save(tmp_path)
     loaded = load_retriever(tmp_path, bench.corpus)
-    assert loaded.prompted_parts()["reranker"].prompt == prompt
+    assert prompted_parts(loaded)["reranker"].prompt == prompt
     np.testing.assert_array_equal(loaded.search([query], 9).numbers, model.search([query], 9).numbers)
     assert any(GOOD in request[0] for request in bench.requests)
 
@@ -226,7 +217,7 @@ def test_dspy_proposes_instructions_for_a_part_by_what_the_model_ranks_like(
     assert notes[optimizer.origin] >= 1
     assert notes["lm_calls"] > 0
     assert isinstance(fitted.retriever, Reranked)
-    assert fitted.retriever.prompted_parts()["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
+    assert prompted_parts(fitted.retriever)["reranker"].prompt == PartPrompt(GOOD, (), optimized=True)
     assert [one["origin"] for one in fitted.report["prompts"] if one["chosen"]] == [optimizer.origin]
 
 
@@ -243,19 +234,19 @@ def test_no_judged_query_is_asked_by_a_prompt_that_shows_it(bench: Bench) -> Non
 def test_every_query_is_measured_once_and_by_a_prompt_without_it(shown: list[int], asked: list[int]) -> None:
     corpus = Corpus([Document("d", "", "text")])
     prompt = PartPrompt("Write.", tuple({"query": str(number), "passage": "text"} for number in shown))
-    model = Hybrid([Sparse(), Rewritten(Sparse())]).index(corpus).with_prompts({"1.rewriter": prompt})
+    model = with_prompts(Hybrid([Sparse(), Rewritten(Sparse())]).index(corpus), {"1.rewriter": prompt})
     measured = leakage_free_retrievers(model, [str(number) for number in asked])
     assert sorted(place for _, places in measured for place in places) == list(range(len(asked)))
     for retriever, places in measured:
-        left = {row["query"] for row in retriever.prompted_parts()["1.rewriter"].prompt.demos}
+        left = {row["query"] for row in prompted_parts(retriever)["1.rewriter"].prompt.demos}
         assert not left & {str(asked[place]) for place in places}
         assert {str(number) for number in shown} - left <= {str(asked[place]) for place in places}
 
 
 def test_each_setting_is_measured_on_every_query_in_its_place(bench: Bench) -> None:
     rows = [{"query": list(bench.text)[n], "document": "x", "relevant": True} for n in (2, 5)]
-    shows = bench.model().with_prompts({"reranker": PartPrompt(GOOD, tuple(rows))})
-    plain = bench.model().with_prompts({"reranker": PartPrompt(GOOD)})
+    shows = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD, tuple(rows))})
+    plain = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD)})
     ids = list(bench.inputs.queries)
     for (one, values), (other, expected) in zip(
         sweep_values(shows, bench.inputs, ids), sweep_values(plain, bench.inputs, ids), strict=True
@@ -291,7 +282,7 @@ def test_a_rewriter_is_told_in_the_words_that_were_chosen(docstrings: list[Docum
     corpus = Corpus(docstrings, language_model=language_model)
     wording = PART_POOLS["rewrite"]["several"]
     prompt = PartPrompt(wording.instructions[0], wording.demo_queries[:2])
-    rewritten = Rewritten(Sparse(), repeat=1).index(corpus).with_prompts({"rewriter": prompt})
+    rewritten = with_prompts(Rewritten(Sparse(), repeat=1).index(corpus), {"rewriter": prompt})
     assert rewritten.rewrite(["open a file"]) == ["open a file terms"]
     (request,) = script.requests
     assert request[0] == wording.instructions[0]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,9 +16,11 @@ from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel, MeteredLM
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.models.base import Candidates, Ranking, Retriever, top_k
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import Learnable
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
+from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.fixed_prompt import SYNTHETIC_CHOICE, FixedPrompt
@@ -37,7 +38,7 @@ MARKS = {GOOD: "useful", BAD: "harmful"}
 HALVING: dict[str, Any] = {"candidates": [3, 2], "shares": [0.2, 0.5]}
 
 
-class Pupil(Retriever):
+class Pupil(Learnable, Retriever):
     """Ranks the relevant document of a query below some others; first or last once it learned from useful or harmful
     queries."""
 
@@ -59,9 +60,6 @@ class Pupil(Retriever):
             row[self.qrels[query]] = self.value
         return top_k(scores, k, candidates=candidates)
 
-    def search_with_feedback(self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int) -> Ranking:
-        raise NotImplementedError
-
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         raise NotImplementedError
 
@@ -71,13 +69,6 @@ class Pupil(Retriever):
         copy = type(self)(self.qrels, value, queries)
         copy.n_documents = self.n_documents
         return copy
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, corpus: Corpus) -> Self:
-        raise NotImplementedError
 
 
 class Given(Proposer):

@@ -14,7 +14,8 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare_scores
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Initialization
+from zero2ir.models.encoder_based import encoders
+from zero2ir.models.initialization import Initialization, with_initialization
 from zero2ir.online.assignment import uniform
 from zero2ir.online.feedback.judgments import ClickSettings, WeightedJudgment, from_feedback
 from zero2ir.strategies.base import Strategy, TrainingInputs
@@ -96,7 +97,7 @@ def improve(
         InputError: a judgment is invalid, or there is nothing to learn from.
     """
     settings = settings or ImproveSettings()
-    corpus = Corpus(program.documents, program.retriever.encoders(), language_model=program.language_model)
+    corpus = Corpus(program.documents, encoders(program.retriever), language_model=program.language_model)
     current = [event for event in events if event.doc_id in corpus.number_of]  # skip documents removed since
     rows = _merged(judgments, _feedback_judgments(current, settings), corpus)
     training, held_out = _split(rows, settings.held_out)
@@ -203,7 +204,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
     from zero2ir.program.training import calibrate, fit_policy
 
     # Weights trained on these very queries would look better on them than any cross-validated alternative.
-    unlearned = program.retriever.with_initialization(Initialization())
+    unlearned = with_initialization(program.retriever, Initialization())
     fitted = strategy.fit(unlearned, inputs)
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     new = Program(

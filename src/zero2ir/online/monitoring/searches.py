@@ -157,8 +157,9 @@ class SignalMeter:
 
 def _encoder(retriever: "Retriever") -> Any:
     """Returns the first part that encodes a query as one vector; None if there is none."""
+    from zero2ir.models.base import parts
     from zero2ir.models.dense import Dense
 
     if isinstance(retriever, Dense):
         return retriever
-    return next((encoder for part in retriever.parts() if (encoder := _encoder(part)) is not None), None)
+    return next((encoder for part in parts(retriever) if (encoder := _encoder(part)) is not None), None)

@@ -10,7 +10,9 @@ from zero2ir.data.records import Judgment
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import progress
-from zero2ir.models.base import Initialization, Retriever
+from zero2ir.models.base import Retriever, reindexed
+from zero2ir.models.capabilities import learn
+from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
 from zero2ir.strategies.meta.tasks import MetaTaskSet
 from zero2ir.strategies.tuning import TuningChoice, TuningSettings, choose, judged_values
 
@@ -64,8 +66,8 @@ class AdaptationSettings(NamedTuple):
 
     def learn(self, model: Retriever, examples: Sequence[Example], seed: int) -> Retriever:
         """The model after the task's examples."""
-        started = model.with_initialization(self.initialization)
-        return (started.learn(examples, seed) or started) if self.learning_rate else started
+        started = with_initialization(model, self.initialization)
+        return (learn(started, examples, seed) or started) if self.learning_rate else started
 
 
 class MetaLearningResult(NamedTuple):
@@ -89,7 +91,7 @@ def reptile_update(
 
     Source: Nichol, Achiam and Schulman 2018, arXiv 1803.02999, algorithm 2.
     """
-    return _moved(model.with_initialization(Initialization(start)), _drawn(task, seed)[:support], start, seed)
+    return _moved(with_initialization(model, Initialization(start)), _drawn(task, seed)[:support], start, seed)
 
 
 def anil_update(
@@ -101,9 +103,9 @@ def anil_update(
     the model: the weights of a hybrid that learns them, else the diagonals of maps.
     """
     drawn = _drawn(task, seed)
-    fast = model.with_initialization(Initialization(start, head_only_rates(model))).learn(drawn[:support], seed)
-    adapted = start if fast is None else fast.parameters()
-    return _moved(model.with_initialization(Initialization(adapted)), drawn[support:], adapted, seed)
+    fast = learn(with_initialization(model, Initialization(start, head_only_rates(model))), drawn[:support], seed)
+    adapted = start if fast is None else parameters(fast)
+    return _moved(with_initialization(model, Initialization(adapted)), drawn[support:], adapted, seed)
 
 
 META_UPDATES: dict[str, MetaUpdate] = {"reptile": reptile_update, "anil": anil_update}
@@ -111,8 +113,8 @@ META_UPDATES: dict[str, MetaUpdate] = {"reptile": reptile_update, "anil": anil_u
 
 def head_only_rates(model: Retriever) -> dict[str, np.ndarray]:
     """Rates that keep everything but the head where it is."""
-    head = model.head_mask()
-    return {name: head.get(name, np.zeros(value.shape)) for name, value in model.parameters().items()}
+    head = head_mask(model)
+    return {name: head.get(name, np.zeros(value.shape)) for name, value in parameters(model).items()}
 
 
 def meta_learn(
@@ -130,7 +132,7 @@ def meta_learn(
     """
     start, moves = learn_initialization(model, meta_tasks, META_UPDATES[form], settings, seed)
     rates: Parameters = head_only_rates(model) if form == "anil" else {}
-    given = model.parameters()
+    given = parameters(model)
     ways = [
         AdaptationSettings(Initialization(given), False, 0.0),
         AdaptationSettings(Initialization(given), False, 1.0),
@@ -171,7 +173,7 @@ def learn_initialization(
         The start, and the norm of the mean move at each step: it falls as the start gets good for all.
     """
     rng = np.random.default_rng([seed, 2])
-    start = model.parameters()
+    start = parameters(model)
     tasks = _tasks(model, meta_tasks)
     norms = []
     for number in progress(range(settings.iterations), "meta-learning"):
@@ -198,8 +200,8 @@ def learned_rates(
     products = {name: np.zeros(value.shape) for name, value in start.items()}
     squares = {name: np.zeros(value.shape) for name, value in start.items()}
     for there, task in _tasks(model, meta_tasks):
-        few = _moved(there.with_initialization(Initialization(start, rates)), task[: meta_tasks.support], start, seed)
-        whole = _moved(there.with_initialization(Initialization(start, rates)), task, start, seed)
+        few = _moved(with_initialization(there, Initialization(start, rates)), task[: meta_tasks.support], start, seed)
+        whole = _moved(with_initialization(there, Initialization(start, rates)), task, start, seed)
         for name in start:
             products[name] += few[name] * whole[name]
             squares[name] += few[name] ** 2
@@ -232,7 +234,7 @@ def held_out_values(
 def _tasks(model: Retriever, meta_tasks: MetaTaskSet) -> list[tuple[Retriever, Sequence[Example]]]:
     """The tasks to learn from, each with the model on the documents that it searches in."""
     elsewhere = {id(task.corpus): task.corpus for task in meta_tasks.auxiliary}
-    models = {key: model.reindexed(corpus) for key, corpus in elsewhere.items()}
+    models = {key: reindexed(model, corpus) for key, corpus in elsewhere.items()}
     others = [(models[id(task.corpus)], task.examples) for task in meta_tasks.auxiliary]
     return [*((model, task) for task in meta_tasks.training_tasks), *others]
 
@@ -256,8 +258,8 @@ def _times(rates: Parameters, start: Parameters, factor: float) -> dict[str, np.
 
 def _moved(model: Retriever, examples: Sequence[Example], start: Parameters, seed: int) -> dict[str, np.ndarray]:
     """What learning adds to the parameters."""
-    learned = model.learn(examples, seed)
-    after = start if learned is None else learned.parameters()
+    learned = learn(model, examples, seed)
+    after = start if learned is None else parameters(learned)
     return {name: after[name] - value for name, value in start.items()}
 
 

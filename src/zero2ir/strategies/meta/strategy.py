@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zero2ir.models.base import Initialization, Retriever
+from zero2ir.models.base import Retriever, parts, reindexed
+from zero2ir.models.capabilities import learn
+from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     GuardedStrategy,
@@ -66,6 +68,7 @@ class Meta(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"synthetic with lm"})
+    order = 40
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class Meta(GuardedStrategy):
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
         """Reptile and ANIL."""
         inner, prefix = innermost_retriever(base)
-        if not inner.parameters():
+        if not parameters(inner):
             return LearningPlan(
                 {}, {"algorithm": self.algorithm}, "this model has no parameters that a start could be learned for"
             )
@@ -127,7 +130,7 @@ class Meta(GuardedStrategy):
                 {}, {"algorithm": self.algorithm}, "the documents give too few queries to make tasks of"
             )
         learned = meta_learn(
-            inner.reindexed(practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
+            reindexed(inner, practice.corpus), practice, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
         )
         way = learned.adaptation
         if learned.choice.index < 2:
@@ -138,7 +141,7 @@ class Meta(GuardedStrategy):
                 f"no other start, rate or number of steps pays on {len(practice.held_out)} held-out tasks "
                 f"({inputs.tuning.measure} {at_start:.3f} at the learned start, {as_it_was:.3f} at the model's own)",
             )
-        started = base.with_initialization(prefix_initialization(way.initialization, prefix))
+        started = with_initialization(base, prefix_initialization(way.initialization, prefix))
         if not way.learning_rate:
             return LearningPlan({INITIALIZATION_CHOICE: lambda _: started}, learned.report)
         return LearningPlan(
@@ -160,7 +163,7 @@ class Meta(GuardedStrategy):
                 "algorithm=reweight practises on no tasks, and takes none from other collections"
             )
         every = inputs.judged_examples(list(inputs.queries))
-        cosines = base.gradient_cosines(examples, every) if examples and every else None
+        cosines = gradient_cosines(base, examples, every) if examples and every else None
         if cosines is None:
             return LearningPlan({}, table, "this model cannot tell which examples agree with the judgments")
         table["weights"] = quantiles(agreement_weights(cosines))
@@ -171,7 +174,7 @@ class Meta(GuardedStrategy):
             columns = [place for query_id in query_ids for place in column.get(inputs.queries[query_id], [])]
             weights = agreement_weights(cosines[:, columns]) if columns else np.zeros(len(examples))
             counted = [one._replace(weight=float(weight)) for one, weight in zip(examples, weights, strict=True)]
-            return base.learn(counted, inputs.seed)
+            return learn(base, counted, inputs.seed)
 
         def weighted(query_ids: Sequence[str]) -> Retriever | None:
             return weighed(*query_ids)
@@ -181,7 +184,7 @@ class Meta(GuardedStrategy):
             if learned is None:
                 return None
             return (
-                judgment_learner(learned.with_initialization(Initialization(learned.parameters())), inputs)(query_ids)
+                judgment_learner(with_initialization(learned, Initialization(parameters(learned))), inputs)(query_ids)
                 or learned
             )
 
@@ -196,14 +199,14 @@ def innermost_retriever(model: Retriever) -> tuple[Retriever, str]:
     What stands around it, a reranker or a smoothing, has no part in practice, and costs none of its time.
     """
     prefix = ""
-    while len(parts := model.parts()) == 1 and len(parts[0].parameters()) == len(model.parameters()):
-        model, prefix = parts[0], f"{prefix}0."
+    while len(inner := parts(model)) == 1 and len(parameters(inner[0])) == len(parameters(model)):
+        model, prefix = inner[0], f"{prefix}0."
     return model, prefix
 
 
 def prefix_initialization(start: Initialization, prefix: str) -> Initialization:
     """The start of a model as that of the whole that it stands in."""
-    parameters, rates = (
+    moved, rates = (
         {f"{prefix}{name}": value for name, value in named.items()} for named in (start.parameters, start.rates)
     )
-    return Initialization(parameters, rates, start.steps)
+    return Initialization(moved, rates, start.steps)

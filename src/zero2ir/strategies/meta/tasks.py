@@ -14,7 +14,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
 from zero2ir.encoders.pretext.title import Title
 from zero2ir.io.settings import Settings
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.strategies.base import TrainingInputs
 
 MIN_TASKS = 4  # tasks, three to learn from and one to measure on
@@ -92,7 +92,7 @@ def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTask
         return None
     support = min(support, len(examples) // (2 * MIN_TASKS), settings.examples // 2)
     number = min(settings.number, len(examples) // (2 * support))
-    roles = model.encoder_roles()
+    roles = encoder_roles(model)
     groups = _groups(examples, inputs.corpus, roles, number, inputs.seed)
     tasks = [
         [group[place] for place in rng.permutation(len(group))[: settings.examples]]

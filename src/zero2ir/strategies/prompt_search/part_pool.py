@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from zero2ir.models.llm_reranker import Listwise, Pointwise
+from zero2ir.models.listwise import Listwise
+from zero2ir.models.pointwise import Pointwise
 from zero2ir.models.prompted import PromptTask
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.translated import Translated

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever
-from zero2ir.models.prompted import PartPrompt
+from zero2ir.models.prompted import PartPrompt, prompted_parts, with_prompts
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PartCandidate
 from zero2ir.strategies.prompt_search.halving import CandidateScores, Rung, measured_values, successive_halving
@@ -76,7 +76,7 @@ class PartSearch:
 
     Args:
         model: indexed.
-        name: of the part, among ``model.prompted_parts()``.
+        name: of the part, among ``prompted_parts(model)``.
         inputs: all that training may see.
         settings: how far.
         prior: what is believed of gains before they are measured.
@@ -97,7 +97,7 @@ class PartSearch:
 
     def search(self, proposers: Sequence[Proposer]) -> PartSearchResult:
         """Has candidates proposed, measures them and chooses one."""
-        part, number = self.model.prompted_parts()[self.name], self.settings.candidates[0]
+        part, number = prompted_parts(self.model)[self.name], self.settings.candidates[0]
         style = style_of(part.task, part.prompt.instruction)
         fixed = PartCandidate(self.name, style, part.prompt)
         examples = self.inputs.judged_examples(list(self.inputs.queries))
@@ -117,7 +117,7 @@ class PartSearch:
         return PartSearchResult(candidates[result.choice.index], result.choice, result.records, proposals)
 
     def _asking(self, prompt: PartPrompt) -> Retriever:
-        return self.model.with_prompts({self.name: prompt})
+        return with_prompts(self.model, {self.name: prompt})
 
     def measure(self, candidate: PartCandidate, queries: int) -> CandidateScores:
         """Asks a candidate the first queries."""

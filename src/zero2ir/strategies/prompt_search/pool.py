@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zero2ir.models.base import weighted_examples
+from zero2ir.encoders.examples import weighted_examples
 from zero2ir.models.prompted import PartPrompt
 from zero2ir.strategies.prompt_search.candidates import (
     Demonstration,

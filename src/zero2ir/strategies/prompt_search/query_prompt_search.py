@@ -7,6 +7,7 @@ import numpy as np
 
 from zero2ir.data.records import Document
 from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import learn
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.prompt_search.candidates import PromptCandidate
 from zero2ir.strategies.prompt_search.halving import (
@@ -69,7 +70,7 @@ class QueryPromptSearch:
         """Writes with a candidate for the first documents, learns from it, and measures what was learned."""
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
-        learned = self.inner.learn(examples, self.inputs.seed) if examples else None
+        learned = learn(self.inner, examples, self.inputs.seed) if examples else None
         judged, synthetic = measured_values(
             learned or self.inner, self.inputs, list(self.inputs.queries), self.development
         )

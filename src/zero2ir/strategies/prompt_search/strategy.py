@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, parts
+from zero2ir.models.capabilities import learn
 from zero2ir.models.dense import Dense
+from zero2ir.models.prompted import prompted_parts, with_prompts
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune, GuardedStrategy, comparison_text, gain_over, require_judgments
 from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC_CHOICE, learn_unless_worse, require_synthetic
@@ -68,6 +70,7 @@ class PromptSearch(GuardedStrategy):
     """
 
     needs = frozenset[Need]({"lm", "synthetic"})
+    order = 30
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class PromptSearch(GuardedStrategy):
         prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
         improved, said = list[str](), list[str]()
         records, choices, proposals = list[dict[str, Any]](), dict[str, float](), dict[str, Any]()
-        for name in model.prompted_parts():
+        for name in prompted_parts(model):
             result = PartSearch(model, name, inputs, self.parts, prior).search(self.proposers)
             records += result.records
             choices |= {f"{name}/{key}": value for key, value in result.choice.as_dict().items()}
@@ -124,7 +127,7 @@ class PromptSearch(GuardedStrategy):
             if candidate.origin == "fixed":
                 said.append(f"the {name}'s prompt stays among {len(result.records)}")
                 continue
-            changed = model.with_prompts({name: candidate.prompt})
+            changed = with_prompts(model, {name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
             description = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
             pays = gain_over(simple, tuned.values, inputs) > 0
@@ -141,9 +144,9 @@ class PromptSearch(GuardedStrategy):
     def _taught(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
         """The model after learning from the queries of the prompt that was found for writing them."""
         inner = proxy_model(model, inputs)
-        if inner.prompted_parts():
+        if prompted_parts(inner):
             return simple.with_reason(f"{NO_CHEAP_MODEL}; {simple.reason}")
-        if inner.learn(inputs.synthetic_examples()[:1], inputs.seed) is None:
+        if learn(inner, inputs.synthetic_examples()[:1], inputs.seed) is None:
             return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
 
         language_model = inputs.corpus.require_language_model()
@@ -208,4 +211,4 @@ def first_dense(model: Retriever) -> Dense | None:
     """The first dense retriever of a model and its parts, from the outside in."""
     if isinstance(model, Dense):
         return model
-    return next((best for part in model.parts() if (best := first_dense(part)) is not None), None)
+    return next((best for part in parts(model) if (best := first_dense(part)) is not None), None)

@@ -1,0 +1,136 @@
+"""A reranker that asks a language model about each candidate alone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from zero2ir.encoders.examples import Example
+from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
+from zero2ir.models.ranking import split_scores
+
+if TYPE_CHECKING:
+    import dspy
+
+    from zero2ir.lm.factory import LMFailure
+
+TOP_LOGPROBS = 20  # the most that OpenAI's protocol allows
+MAX_GRADE = 3
+
+
+class Pointwise(LLMReranker):
+    """Asks whether each candidate is relevant: the score is the probability of yes against no.
+
+    An endpoint that gives no log-probabilities is asked for a grade instead. A candidate without a usable answer is
+    not scored, and counted in the language model's usage.
+
+    Args:
+        words: a text is cut after so many words in the prompt.
+        demonstrations: how many are shown once something was learned, half of them relevant.
+
+    Source: Nogueira et al. 2020, arXiv 2003.06713, for the probability of a token; Sachan et al. and Zhuang et al.
+    2023, arXiv 2310.14122, for yes and no, and for grades.
+    """
+
+    kind = "pointwise"
+    task = "judge"
+    instruction = "Does this document answer the query?"
+    min_demonstrations = 2
+
+    def __init__(self, words: int = 60, demonstrations: int = 4) -> None:
+        super().__init__(words, demonstrations)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        inputs = [
+            {"query": leading_words(query, self.words), "document": leading_words(text, self.words)}
+            for query, texts in zip(queries, candidates, strict=True)
+            for text in texts
+        ]
+        scores = np.zeros(0, dtype=np.float32)
+        if inputs:
+            logprobs = "logprobs" in self.language_model.lm.supported_params
+            judge = relevance_judge(self._shown(), logprobs, self.prompt.instruction)
+            answers = self.language_model.map(judge, inputs, "judging")
+            scores = np.array([self._opinion(answer) for answer in answers], dtype=np.float32)
+        return split_scores(scores, candidates)
+
+    def _opinion(self, answer: "dspy.Prediction | LMFailure") -> float:
+        value = parse_relevance(answer)
+        if math.isnan(value) and hasattr(answer, "toDict"):  # a failure was counted when it came
+            self.language_model.usage.add(failures=1)
+        return value
+
+    def draw_demonstrations(
+        self, examples: Sequence[Example], number: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
+        """As many relevant as not relevant ones, in random order; of different queries where there are enough."""
+        contrasted = [example for example in examples if example.negatives]
+        first = one_a_query(contrasted, rng)
+        count = min(len(first), number // 2)
+        rows = []
+        for example in first[:count]:
+            rows.append((example.query, example.positive, True))
+        for example in (first[count:] + first)[:count]:
+            rows.append((example.query, int(rng.choice(example.negatives)), False))
+        return [
+            {"query": query, "document": self._text(document), "relevant": relevant}
+            for query, document, relevant in [rows[place] for place in rng.permutation(len(rows))]
+        ]
+
+
+def relevance_judge(
+    demos: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
+) -> "dspy.Predict":
+    """The DSPy program that judges one document: yes or no with log-probabilities, or a grade.
+
+    Args:
+        demos: demonstrations with query, document and relevant (bool).
+        logprobs: whether the endpoint can tell them.
+        question: one about a document and a query that yes or no answers.
+    """
+    import dspy
+
+    class JudgeRelevance(dspy.Signature):
+        query: str = dspy.InputField()
+        document: str = dspy.InputField()
+        relevant: str = dspy.OutputField()
+
+    class GradeRelevance(dspy.Signature):
+        query: str = dspy.InputField()
+        document: str = dspy.InputField()
+        grade: Literal[0, 1, 2, 3] = dspy.OutputField()
+
+    answers: list[dict[str, str | int]]
+    if logprobs:
+        signature = JudgeRelevance.with_instructions(f"{question} Answer yes or no.")
+        judge = dspy.Predict(signature, logprobs=True, top_logprobs=TOP_LOGPROBS, max_tokens=1)
+        answers = [{"relevant": "yes" if row["relevant"] else "no"} for row in demos]
+    else:
+        signature = GradeRelevance.with_instructions(f"{question} 0: not at all, 1: hardly, 2: in part, 3: perfectly.")
+        judge = dspy.Predict(signature)
+        answers = [{"grade": MAX_GRADE if row["relevant"] else 0} for row in demos]
+    judge.demos = [
+        dspy.Example(query=row["query"], document=row["document"], **answer).with_inputs("query", "document")
+        for row, answer in zip(demos, answers, strict=True)
+    ]
+    return judge
+
+
+def parse_relevance(answer: "dspy.Prediction | LMFailure") -> float:
+    """What an answer says, 0 (not relevant) to 1; NaN where it says neither yes nor no."""
+    if (grade := getattr(answer, "grade", None)) is not None:
+        return float(grade) / MAX_GRADE
+    content = (getattr(answer, "logprobs", None) or {}).get("content")
+    if not content:
+        return {"yes": 1.0, "no": 0.0}.get(_word(getattr(answer, "relevant", "")), math.nan)
+    share = {"yes": 0.0, "no": 0.0}
+    for token in content[0]["top_logprobs"]:
+        if (word := _word(token["token"])) in share:
+            share[word] += math.exp(token["logprob"])
+    total = sum(share.values())
+    return share["yes"] / total if total > 0 else math.nan
+
+
+def _word(text: str) -> str:
+    return text.strip(" .,!:;\"'`*▁Ġ").lower()

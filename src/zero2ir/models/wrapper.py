@@ -1,0 +1,46 @@
+"""What retrievers around one other retriever have in common."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.examples import Example
+from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import FeedbackSearch, Updatable, learn, search_with_feedback
+from zero2ir.models.initialization import Initializable
+from zero2ir.models.ranking import Candidates, Ranking
+
+
+class Wrapper(Initializable, Updatable, FeedbackSearch):
+    """A retriever around another one, to which it hands on whatever it does not do itself.
+
+    Attributes:
+        retriever: a parameter: any.
+    """
+
+    retriever: Retriever
+
+    def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
+        self.retriever.index(corpus)
+        return self
+
+    def search_with_feedback(
+        self,
+        queries: Sequence[str],
+        documents: np.ndarray,
+        weight: float,
+        k: int,
+        candidates: Candidates | None = None,
+    ) -> Ranking:
+        return search_with_feedback(self.retriever, queries, documents, weight, k, candidates)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        return self.retriever.score(queries, candidates)
+
+    def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
+        """Lets the retriever learn."""
+        learned = learn(self.retriever, examples, seed)
+        return None if learned is None else self.with_params(retriever=learned)

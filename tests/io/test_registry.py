@@ -1,0 +1,51 @@
+"""Classes that register themselves: what a file names is found, and nothing else is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from zero2ir.errors import InputError
+from zero2ir.io.registry import Registry
+
+
+class Shape:
+    """What the kinds of these tests are."""
+
+
+def test_a_class_is_found_by_its_own_kind() -> None:
+    registry = Registry[Shape]("zero2ir.models", "shape")
+
+    class Square(Shape):
+        kind = "square"
+
+    class Unnamed(Square):
+        pass
+
+    registry.add(Square)
+    registry.add(Unnamed)
+    assert registry.find("square") is Square
+
+
+def test_one_kind_is_one_class() -> None:
+    registry = Registry[Shape]("zero2ir.models", "shape")
+    for number in range(2):  # a notebook's cell that runs again
+        registry.add(type("Square", (Shape,), {"kind": "square", "number": number}))
+    assert registry.find("square").number == 1  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="has the kind 'square' already"):
+        registry.add(type("Other", (Shape,), {"kind": "square"}))
+
+
+@pytest.mark.parametrize("kind", ["antigravity", "os", "../models", "models.sparse", "ranking", ""])
+def test_no_other_module_is_imported_whatever_a_file_names(kind: str) -> None:
+    with pytest.raises(InputError, match=r"no model of the kind .* is known; import the module that defines it first"):
+        Registry[Shape]("zero2ir.models", "model").find(kind)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_sparse_model_is_opened_without_torch_and_other_models() -> None:
+    code = (
+        "import sys; from zero2ir.models.base import MODELS; MODELS.find('sparse'); "
+        "print([name for name in ('torch', 'zero2ir.models.dense', 'zero2ir.models.hybrid') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
