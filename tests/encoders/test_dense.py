@@ -180,7 +180,7 @@ def test_fewer_dimensions_are_the_first_ones_at_length_one(tiny_encoder: DenseEn
 
 
 def test_more_dimensions_than_there_are_are_refused() -> None:
-    with pytest.raises(InputError, match="encoder=minilm: dimensions=385, but its vectors have 384; use at most that"):
+    with pytest.raises(InputError, match="encoder=minilm: dimensions=385, but its vectors have 384; use fewer"):
         DenseEncoder(MINILM.model_copy(update={"dimensions": 385})).encode_queries(["text"])
 
 

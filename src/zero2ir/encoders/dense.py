@@ -207,7 +207,7 @@ def _prompts(settings: EncoderSettings) -> dict[str, str]:
 def _check_dimensions(settings: EncoderSettings, dimension: int) -> None:
     if (settings.dimensions or 0) > dimension:
         raise InputError(
-            f"encoder={settings.name}: dimensions={settings.dimensions}, but its vectors have {dimension}; use at most that"
+            f"encoder={settings.name}: dimensions={settings.dimensions}, but its vectors have {dimension}; use fewer"
         )
 
 
