@@ -118,6 +118,14 @@ def test_wrong_usage_is_one_line(words: list[str], message: str, capsys: pytest.
     assert printed.err.startswith(f"error: {message}")
 
 
+@pytest.mark.parametrize(("typed", "completed"), [("zero2ir tr", "train"), ("zero2ir train --f", "--fallback")])
+def test_the_shell_completes_commands_and_options(typed: str, completed: str) -> None:
+    asked = {"_ZERO2IR_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    command = Path(sys.executable).with_name("zero2ir")
+    ended = subprocess.run([command], env=os.environ | asked, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.split() == [completed]
+
+
 def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(folder: Path) -> None:
         raise KeyboardInterrupt

@@ -398,7 +398,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"scratch": {"heads": 3}},
-            "pretraining.scratch: dimension=256 is no multiple of heads",
+            "pretraining.scratch: dimension=256 is not a multiple of heads",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),

@@ -218,7 +218,7 @@ def test_learned_sparse_does_not_take_drawn_documents_for_neighbours(
     docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     settings = SETTINGS.model_copy(update={"pairs": PairTasks(adjacency=Adjacency(unit="documents", ordered=True))})
-    with pytest.raises(InputError, match="learned_sparse draws 8 documents, which do not follow each other"):
+    with pytest.raises(InputError, match="learned_sparse samples 8 documents, which are not consecutive"):
         make_encoder("learned_sparse", Corpus(docstrings), tiny_transformer.settings, settings, seed=0)
 
 

@@ -164,7 +164,7 @@ def test_the_page_says_what_was_run(report):
 def test_the_notes_of_a_training_stand_beside_its_test_score(report):
     page = report.read_text(encoding="utf-8")
     table = re.search(r'<table aria-labelledby="choices-caption">.*?</table>', page, re.DOTALL).group()
-    assert re.findall(r"<th[^>]*>([^<]*)</th>", table)[:3] == ["System", "nDCG@10 (test)", "Because"]
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", table)[:3] == ["System", "nDCG@10 (test)", "Reason"]
     results = read_results(report.parent.parent / "results" / "0")
     mean = sum(results.per_query["nDCG@10"].values()) / len(QUERIES)
     assert f'<th scope="row">sparse-zero_shot-seed0</th><td>{mean:.3f}</td>' in table.replace("\n", "")

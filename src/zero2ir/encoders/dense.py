@@ -21,7 +21,7 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Network = TypeVar("Network")
+_NetworkT = TypeVar("_NetworkT")
 
 
 class DenseEncoder(TextEncoder):
@@ -183,7 +183,7 @@ def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
     return network
 
 
-def _load(settings: EncoderSettings, read: Callable[[str], Network]) -> Network:
+def _load(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _NetworkT:
     """Calls ``read`` with the folder or name of the model."""
     if settings.source == "static":
         raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")
@@ -238,5 +238,5 @@ def load_embeddings(path: Path, rows: int) -> np.ndarray:
             f"{path}: incomplete embeddings file ({error}); run the stage pretrain-synthetic again"
         ) from None
     if vectors.ndim != 2 or len(vectors) != rows:
-        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; run the stage pretrain-synthetic again")
+        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; run pretrain-synthetic again")
     return vectors

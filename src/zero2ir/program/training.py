@@ -19,7 +19,7 @@ from zero2ir.program.program import FallbackLink, Program, reader_of
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 
-class Calibration(NamedTuple):
+class ConfidenceFit(NamedTuple):
     """The confidence of a retriever, and the data it was fitted on.
 
     Attributes:
@@ -47,7 +47,7 @@ class TrainingResult:
 
     program: Program
     fitted: FitResult
-    calibration: Calibration
+    calibration: ConfidenceFit
     cost: Mapping[str, float]
 
 
@@ -88,7 +88,7 @@ def train_program(
     return TrainingResult(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Calibration:
+def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> ConfidenceFit:
     """Fits the confidence on out-of-fold rankings of the judged queries, which prompts do not show.
 
     Queries without judgments help to standardise the signals, unless queries rank their own candidates.
@@ -102,10 +102,10 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     judged = _judged(inputs)
     ranking = _out_of_fold(retriever, inputs, learner)
     if not judged:
-        return Calibration(None, ranking, judged)
+        return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
     spread = retriever.search(unlabelled, CONFIDENCE_DEPTH) if unlabelled else None
-    return Calibration(Confidence.fit(ranking, judged, spread), ranking, judged)
+    return ConfidenceFit(Confidence.fit(ranking, judged, spread), ranking, judged)
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
@@ -131,7 +131,7 @@ def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner 
     return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in query_ids], int))
 
 
-def fit_policy(program: Program, calibration: Calibration, risk: float | None, max_risk: float | None) -> Program:
+def fit_policy(program: Program, calibration: ConfidenceFit, risk: float | None, max_risk: float | None) -> Program:
     """Sets the program's policy, chosen on the judged queries; does nothing if ``risk`` is None.
 
     A first document's relevance is estimated by the mean of its judgment (unjudged: 0) and its predicted probability.
