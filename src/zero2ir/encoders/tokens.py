@@ -147,6 +147,6 @@ class TokenEncoder(TextEncoder):
             ) from None
         if len(tokens.starts) != number + 1 or tokens.starts[-1] != len(tokens.vectors):
             raise InputError(
-                f"{path}: {len(tokens.starts) - 1} texts for {number} documents; run the stage pretrain-synthetic again"
+                f"{path}: {len(tokens.starts) - 1} texts for {number} documents; run pretrain-synthetic again"
             )
         return tokens
