@@ -81,7 +81,7 @@ def test_damage_and_other_documents_are_told(tiny_sparse_encoder: SparseEncoder,
     with pytest.raises(InputError, match="5 rows for 6 documents; run pretrain-synthetic again"):
         tiny_sparse_encoder.read(path, 6)
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(InputError, match=r"terms\.safetensors: not a whole file.*run pretrain-synthetic again"):
+    with pytest.raises(InputError, match=r"terms\.safetensors: incomplete file.*run pretrain-synthetic again"):
         tiny_sparse_encoder.read(path, 5)
     tiny_sparse_encoder.save(tmp_path / "encoder")
     state = (tmp_path / "encoder" / "encoder.json").read_text(encoding="utf-8")
