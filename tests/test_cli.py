@@ -322,7 +322,10 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
             "error: my-folder/none: no docs.jsonl or .tsv; add one, or text",
         ),
         (["label", "texts", "--web", "--port", "0"], "error: no queries: give a query log with --queries FILE"),
-        (["label", "texts", "--web", "--port", "0", "--queries", "texts/a.txt"], "error: texts/a.txt: lies among the"),
+        (
+            ["label", "texts", "--web", "--port", "0", "--queries", "texts/a.txt"],
+            "error: texts/a.txt: the file of queries",
+        ),
         (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be opened"),
         (["label", "my-folder", "--web", "--output", "my-folder"], "error: my-folder: exists and is not a program"),
         (["label", "my-folder", "--web", "--port", "0", "--queries", "q"], "error: q: cannot be read"),

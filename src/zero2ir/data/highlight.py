@@ -46,6 +46,6 @@ def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
 
 
 def printable(text: str) -> str:
-    """Returns the text with "�" in place of control characters, which a terminal would interpret; keeps \\n and \\t."""
+    """Returns the text with "�" instead of control characters, which a terminal would interpret; keeps \\n and \\t."""
     text = text.replace("\r\n", "\n")
     return "".join("�" if unicodedata.category(one) == "Cc" and one not in "\n\t" else one for one in text)

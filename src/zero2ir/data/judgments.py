@@ -205,7 +205,7 @@ def write_candidates(
         collection: the collection of the judgments.
         judgments: the result of ``draw_judgments``.
         path: the file to write.
-        shuffled: whether each query has the judged documents of the next query; then it gets its candidates, too.
+        shuffled: whether each query has the judged documents of the next query; then also its candidates.
     """
     query_ids = list(dict.fromkeys(row.query_id for row in judgments))
     candidates = collection.candidates_of(query_ids)

@@ -19,12 +19,12 @@ TEXT_SUFFIXES = (".txt", ".md", ".rst")  # each such file is a document if there
 
 
 class TrainingData(NamedTuple):
-    """What ``zero2ir.train`` takes.
+    """The inputs of ``zero2ir.train``.
 
     Attributes:
         documents: mappings with doc_id, title and text.
-        judgments: (query, doc_id, grade) rows; of a folder with answers (question, answers).
-        unlabelled_queries: those of which nothing is judged.
+        judgments: (query, doc_id, grade) rows; (question, answers) rows for the task "qa".
+        unlabelled_queries: texts of the queries without judgments or answers.
     """
 
     documents: list[dict[str, str]]
@@ -33,10 +33,10 @@ class TrainingData(NamedTuple):
 
 
 def read_for_training(folder: Path, task: str) -> TrainingData:
-    """Reads a folder's documents with its judgments; with its answers for the task "qa".
+    """Reads a folder's documents and judgments; for the task "qa", answers instead of judgments.
 
     Raises:
-        InputError: as ``read_checked``.
+        InputError: see ``read_checked``.
     """
     collection = read_checked(folder)
     documents = [document._asdict() for document in collection.documents]
@@ -50,20 +50,20 @@ def read_for_training(folder: Path, task: str) -> TrainingData:
 
 
 def read_checked(folder: Path, queries: Path | None = None) -> Collection:
-    """Reads a folder, and checks it as the pipeline does.
+    """Reads a folder and checks it as the pipeline does.
 
     Args:
-        folder: that holds the documents.
-        queries: a file of queries, which must not be one of the documents.
+        folder: the folder of the documents.
+        queries: a file of queries; it must not be one of the documents.
 
     Raises:
-        InputError: as ``read`` and ``check_collection``; or there is no folder, or the file lies among the documents.
+        InputError: see ``read`` and ``check_collection``; or the folder does not exist, or the file is a document.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; give the one that holds your documents")
+        raise InputError(f"{folder}: not a folder; pass the folder of your documents")
     collection, _ = check_collection(read(folder))
     if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
-        raise InputError(f"{queries}: lies among the documents and would be one of them; move it out of {folder}")
+        raise InputError(f"{queries}: the file of queries would count as a document; move it out of {folder}")
     return collection
 
 

@@ -46,10 +46,10 @@ def find_findings(summary: Summary, rows: Sequence[CorrectedComparison]) -> list
     """
     passed = [row for row in rows if row.measure == summary.main_measure and row.verdict != "undecided"]
     passed.sort(key=lambda row: -abs(row.comparison.difference.mean))
-    alike: dict[tuple[str, str, str], list[str]] = {}
+    grouped: dict[tuple[str, str, str], list[str]] = {}
     for row in passed:
-        alike.setdefault((row.verdict, row.other, _result_text(row, rows)), []).append(row.system)
-    return [Finding(tuple(systems), *result) for result, systems in alike.items()][:MAX_FINDINGS]
+        grouped.setdefault((row.verdict, row.other, _result_text(row, rows)), []).append(row.system)
+    return [Finding(tuple(systems), *result) for result, systems in grouped.items()][:MAX_FINDINGS]
 
 
 def _result_text(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) -> str:
@@ -59,11 +59,13 @@ def _result_text(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) 
         f"{row.measure} {difference_text(each.difference)}, {_p(row.p_holm)} after Holm's correction; "
         f"higher on {each.wins:,} of {total:,} queries, lower on {each.losses:,}."
     )
-    beside = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
-    alike = [one.measure for one in beside if one.verdict == row.verdict and not one.measure.startswith("Judged")]
-    contrary = [one.measure for one in beside if one.mark and one.verdict != row.verdict]
-    text += f" The same holds for {_listed(alike)}." if alike else ""
-    return text + (f" The opposite holds for {_listed(contrary)}." if contrary else "")
+    other_measures = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
+    agreeing = [
+        one.measure for one in other_measures if one.verdict == row.verdict and not one.measure.startswith("Judged")
+    ]
+    opposite = [one.measure for one in other_measures if one.mark and one.verdict != row.verdict]
+    text += f" The same holds for {_listed(agreeing)}." if agreeing else ""
+    return text + (f" The opposite holds for {_listed(opposite)}." if opposite else "")
 
 
 def _p(value: float) -> str:
