@@ -266,7 +266,7 @@ def test_no_query_is_measured_by_what_was_trained_on_it(
 
 def test_compare_needs_two_judged_queries(string_methods: Mappings) -> None:
     rows = [("cut it", "split", 1), ("glue it", "join", 0)]
-    with pytest.raises(InputError, match="judgments: 1 queries have a relevant document; comparing needs 2 or more"):
+    with pytest.raises(InputError, match="judgments: 1 queries have a relevant document; compare needs at least 2"):
         zero2ir.compare(string_methods, rows, models=["sparse"])
 
 
@@ -274,7 +274,7 @@ def test_compare_needs_two_judged_queries(string_methods: Mappings) -> None:
 def test_compare_refuses_what_cannot_be_compared(
     string_methods: Mappings, string_judgments: Rows, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match=f"^{next(iter(options))}: .* given; comparing needs at least"):
+    with pytest.raises(InputError, match=f"^{next(iter(options))}: .* given; compare needs at least"):
         zero2ir.compare(string_methods, string_judgments, **{"models": ["sparse"], **options})
 
 
@@ -395,4 +395,4 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     assert answer.decision == program.policy.decide(answer.confidence)
     with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries are too few for a confidence"):
         zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
-    assert "name each program once" in refusal(string_methods, string_judgments, fallback=["sparse"])
+    assert "program names must be unique" in refusal(string_methods, string_judgments, fallback=["sparse"])

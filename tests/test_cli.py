@@ -223,7 +223,7 @@ def test_search_as_a_process(searcher: Path) -> None:
     assert ended.stderr == ""
     assert "cut into a list of words" in ended.stdout
     assert "split" in ended.stdout
-    assert "first one relevant: " in ended.stdout
+    assert "first document relevant: " in ended.stdout
     assert ended.stdout.count("│ 1 │") == ended.stdout.count("│ 2 │") == 1
     assert "│ 3 │" not in ended.stdout
 
@@ -284,7 +284,7 @@ def test_compare_prints_a_row_a_system(folder: Path, capsys: pytest.CaptureFixtu
     assert "sparse/zero_shot" in printed
     assert "sparse/fine_tune" in printed
     assert "Cross-validated on 6 judged queries." in printed
-    assert "Differences are to sparse/zero_shot." in printed
+    assert "Differences are relative to sparse/zero_shot." in printed
     assert max(map(len, printed.splitlines())) <= 80  # a row a system, unbroken, in an ordinary terminal
 
 
@@ -311,7 +311,7 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
-        (["compare", "a", "b", "c"], "error: compare: 3 names given; give one folder, or two things to compare"),
+        (["compare", "a", "b", "c"], "error: compare: 3 arguments given; give one folder, or two systems"),
         (["compare", "my-folder", "b"], "error: my-folder: not a results folder, nor a system"),
         (["experiment", "nothing"], "error: experiment=nothing: unknown choice; valid choices are budget_curve"),
         (["check"], "error: reproduction.yaml: missing; run in the project's folder"),
