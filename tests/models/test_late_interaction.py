@@ -120,7 +120,7 @@ def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) 
     pytest.importorskip("usearch")
     LateInteraction(index_type="graph").index(corpus).save(tmp_path)
     (tmp_path / "graph.usearch").write_bytes(b"no graph")
-    with pytest.raises(InputError, match=r"graph\.usearch: not a whole graph") as refused:
+    with pytest.raises(InputError, match=r"graph\.usearch: damaged graph") as refused:
         load_retriever(tmp_path, corpus)
     assert "\n" not in str(refused.value)
 
@@ -135,7 +135,7 @@ def test_without_usearch_one_line_says_what_to_install(corpus: Corpus, monkeypat
 
 def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> None:
     with pytest.raises(
-        InputError, match=r"^late_interaction: \d+ token vectors.*exact_limit=100; give it a first stage"
+        InputError, match=r"^late_interaction: \d+ token vectors.*exact_limit=100; add a first stage"
     ):
         LateInteraction(exact_limit=100).index(corpus)
     LateInteraction(exact_limit=100, first_stage=Dense("static")).index(corpus)
