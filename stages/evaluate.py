@@ -1,4 +1,4 @@
-"""Measures one trained program on the test queries, and records its training and its figures as an MLflow run."""
+"""Evaluates one program on the test queries, and logs its training and measures to MLflow."""
 
 import json
 from typing import Any
@@ -21,18 +21,18 @@ from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetr
 
 def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
-    trained, results = paths.training_folder(**names), paths.results(**names)
+    training_folder, results = paths.training_folder(**names), paths.results(**names)
     built("model", [config.system.model])  # imports the classes that the program is made of
-    program = load_program(trained / paths.PROGRAM_FOLDER)
-    training = json.loads((trained / paths.TRAINING_FILE).read_text(encoding="utf-8"))
+    program = load_program(training_folder / paths.PROGRAM_FOLDER)
+    training = json.loads((training_folder / paths.TRAINING_FILE).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION_FOLDER)
-    drawn = read_judgments(paths.judgments(config.system.seed))
-    queries, qrels = test_queries(collection, drawn)
+    judgments = read_judgments(paths.judgments(config.system.seed))
+    queries, qrels = test_queries(collection, judgments)
 
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
     ceiling = translated_query_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
-    with collect_telemetry(config.tracking) as seen:
+    with collect_telemetry(config.tracking) as telemetry:
         (run, confidence), seconds = timed(lambda: rank_queries(program, queries, depth, candidates))
     check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})
     check_ties(run, qrels, ranking_measures(config.evaluation.measures)[0], config.evaluation.tie_limit)
@@ -48,7 +48,7 @@ def main(config: EvaluateConfig) -> None:
         | cross_validation_note(training)
         | notes(program.retriever),
         prompts=training.get("prompts", []),
-        judged_queries=len({row.query_id for row in drawn}),
+        judged_queries=len({row.query_id for row in judgments}),
         runtime=describe_runtime(),
         model_order=training["model_order"],
         strategy_order=training["strategy_order"],
@@ -72,8 +72,8 @@ def main(config: EvaluateConfig) -> None:
         config.tracking,
         paths.run_name(**names),
         program,
-        program_digest(trained / paths.PROGRAM_FOLDER),
-        TrainingRecord.model_validate_json((trained / paths.TRACKING_FILE).read_text(encoding="utf-8")),
+        program_digest(training_folder / paths.PROGRAM_FOLDER),
+        TrainingRecord.model_validate_json((training_folder / paths.TRACKING_FILE).read_text(encoding="utf-8")),
         {paths.TRAINING_FILE: training},
     )
     log_evaluation(
@@ -83,18 +83,18 @@ def main(config: EvaluateConfig) -> None:
         folder=results,
         tags={key: str(value) for key, value in names.items()} | {"test_queries": str(len(queries))},
         data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
-        telemetry=seen,
+        telemetry=telemetry,
     )
 
 
 def cross_validation_note(training: dict[str, Any]) -> dict[str, str]:
-    """What the judged queries promised, to stand beside what the test queries say; nothing where nothing was chosen."""
+    """Returns the cross-validated measure on the judged queries, for the report; empty without model selection."""
     choice = training.get("choice")
     return {"cross-validated": f"{training['measure']} {choice['honest']:.3f}"} if choice else {}
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """The measures with their intervals, and the calibration, as flat figures; costs are in the run already."""
+    """Flattens measures, intervals and calibration to metrics by name; costs are logged with the training."""
     flat: dict[str, float] = {}
     nested = {
         f"{group}/{key}": value

@@ -1,4 +1,4 @@
-"""Reads, checks and stores a collection, draws the judgments of every seed, and copies those of other collections."""
+"""Reads, checks and stores a collection, samples judgments for every seed, and copies auxiliary collections."""
 
 from dataclasses import replace
 
@@ -32,16 +32,16 @@ def main(config: IngestConfig) -> None:
     else:
         require_judged_queries(collection)
         draws = {seed: draw_judgments(collection, config.budget, seed) for seed in config.seeds}
-    others = [read_ingested(folder, collection) for folder in config.auxiliary_collections]
-    facts = {**collection.metadata, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    auxiliary = [read_ingested(folder, collection) for folder in config.auxiliary_collections]
+    metadata = {**collection.metadata, "name": config.dataset.name, "ordered": config.dataset.ordered}
     if config.dataset.candidates:
-        facts["candidates"] = config.dataset.candidates
+        metadata["candidates"] = config.dataset.candidates
     if config.dataset.parallel:
-        facts["languages"] = {
+        metadata["languages"] = {
             "documents": identify_language([document.content for document in collection.documents]),
             "queries": identify_language([query.text for query in collection.queries]),
         }
-    write_collection(replace(collection, metadata=facts), quality, paths.COLLECTION_FOLDER)
+    write_collection(replace(collection, metadata=metadata), quality, paths.COLLECTION_FOLDER)
     with finished_folder(paths.JUDGMENTS_FOLDER) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
@@ -51,7 +51,7 @@ def main(config: IngestConfig) -> None:
                 draw_unlabelled_queries(collection, judgments, config.budget, seed),
                 folder / paths.unlabelled_queries(seed).name,
             )
-    write_auxiliary_collections(others, paths.AUXILIARY_FOLDER)
+    write_auxiliary_collections(auxiliary, paths.AUXILIARY_FOLDER)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes training data and encoders from the documents: synthetic queries, an encoder from scratch, embeddings."""
+"""Writes synthetic queries, trains encoders on the documents, and embeds the documents."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
-    models, strategies = built("model", config.models), built("strategy", config.strategies)  # mistakes: now, not later
+    models, strategies = built("model", config.models), built("strategy", config.strategies)  # raises early
     roles = sorted({source_role(role, config.encoder) for model in models for role in encoder_roles(model)})
     write = (
         synthetic_queries
@@ -47,31 +47,31 @@ def main(config: PretrainConfig) -> None:
     )
     corpus = Corpus(read_documents(paths.COLLECTION_FOLDER))
     with finished_folder(paths.SYNTHETIC_FOLDER) as folder:
-        written = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
-    for one in filter(None, written):
-        log_written(config, one)
-    made = []
+        query_logs = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
+    for one in filter(None, query_logs):
+        log_queries(config, one)
+    encoder_logs = []
     with finished_folder(paths.ENCODER_FOLDER) as folder:
         for role in roles:
             for seed in config.seeds[:1] if role in paths.SEED_INDEPENDENT_ROLES else config.seeds:
-                made.append(encoder(config, corpus, role, seed, folder))
-    for one in made:
-        shutil.rmtree(one.checkpoints, ignore_errors=True)  # only now: a kill would have cost finished ones, too
+                encoder_logs.append(encoder(config, corpus, role, seed, folder))
+    for one in encoder_logs:
+        shutil.rmtree(one.checkpoints, ignore_errors=True)  # at the end, so that an interrupted stage resumes
         if one.losses:
-            log(config, one)
+            log_encoder(config, one)
 
 
 class SyntheticLog(NamedTuple):
-    """What is left to do for one seed's synthetic queries when all are written."""
+    """What to log for one seed's synthetic queries."""
 
     seed: int
     cost: Mapping[str, float]
-    seen: Telemetry
+    telemetry: Telemetry
 
 
 def no_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> None:
-    """Says that there are none, where no strategy learns from them."""
-    write_synthetic([], {"reason": "no strategy in params.yaml has synthetic queries written"}, {}, folder)
+    """Writes an empty set, because no strategy uses synthetic queries."""
+    write_synthetic([], {"reason": "no strategy in params.yaml uses synthetic queries"}, {}, folder)
 
 
 def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder: Path) -> SyntheticLog:
@@ -79,11 +79,11 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":
         role = source_role("pretrained", config.encoder)
-        made = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
-        corpus = Corpus(corpus.documents, {"pretrained": made}, cache=ENCODED)
+        pretrained = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
+        corpus = Corpus(corpus.documents, {"pretrained": pretrained}, cache=ENCODED)
     with (
         open_lm(config.lm, paths.CACHE_FOLDER / "lm", seed) as language_model,
-        collect_telemetry(config.tracking) as seen,
+        collect_telemetry(config.tracking) as telemetry,
     ):
         judgments = read_judgments(paths.judgments(seed))
         (rows, provenance), seconds = timed(lambda: write_queries(corpus, judgments, language_model, settings, seed))
@@ -92,11 +92,11 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     write_synthetic(rows, provenance, cost, folder)
     if rows:
         write_card(data_card(rows, judgments, settings, cost, seed), seed, folder)
-    return SyntheticLog(seed, {key: value for key, value in cost.items() if value is not None}, seen)
+    return SyntheticLog(seed, {key: value for key, value in cost.items() if value is not None}, telemetry)
 
 
 class EncoderLog(NamedTuple):
-    """What is left to do for an encoder when all are written."""
+    """What to log for an encoder."""
 
     role: str
     seed: int
@@ -106,62 +106,62 @@ class EncoderLog(NamedTuple):
 
 
 def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, encoders: Path) -> EncoderLog:
-    """Makes and writes the encoder that plays a role, with the documents that it encoded and its loss curves."""
+    """Trains and saves the encoder of a role, with document embeddings and loss curves."""
     settings = informed(config.pretraining, seed)
     choices = (role, corpus, config.encoder, settings, seed)
     checkpoints = CHECKPOINTS / training_digest(*choices)
-    made, seconds = timed(lambda: make_encoder(*choices, checkpoints))
-    rows, encoding_seconds = timed(lambda: embed(made, corpus.contents, ENCODED))
+    trained, seconds = timed(lambda: make_encoder(*choices, checkpoints))
+    rows, encoding_seconds = timed(lambda: embed(trained, corpus.contents, ENCODED))
     folder = encoders / paths.encoder(role, seed).name
-    save_encoded(made, rows, folder)
-    for part, curve in made.losses.items():
+    save_encoded(trained, rows, folder)
+    for part, curve in trained.losses.items():
         write_losses(curve, encoders / paths.losses(role, seed, part).relative_to(paths.ENCODER_FOLDER))
     cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
     write_json(folder / paths.COST_FILE, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
-    return EncoderLog(role, seed, made.losses, cost, checkpoints)
+    return EncoderLog(role, seed, trained.losses, cost, checkpoints)
 
 
 def informed(settings: PretrainingSettings, seed: int) -> PretrainingSettings:
-    """The settings with what the pair tasks have to know of the collection."""
-    written = [(row.query, row.doc_id) for row in read_synthetic(paths.synthetic(seed)) if not row.rejected]
+    """Adds the collection's order and synthetic queries to the pair tasks' settings."""
+    queries = [(row.query, row.doc_id) for row in read_synthetic(paths.synthetic(seed)) if not row.rejected]
     return settings.model_copy(
-        update={"pairs": settings.pairs.with_collection(is_ordered(paths.COLLECTION_FOLDER), written)}
+        update={"pairs": settings.pairs.with_collection(is_ordered(paths.COLLECTION_FOLDER), queries)}
     )
 
 
-def log_written(config: PretrainConfig, written: SyntheticLog) -> None:
-    """Records the writing of one seed's queries."""
+def log_queries(config: PretrainConfig, queries: SyntheticLog) -> None:
+    """Logs one seed's synthetic queries to MLflow."""
     log_pretraining(
         config.tracking,
         pipeline(),
-        paths.synthetic_run(written.seed),
+        paths.synthetic_run(queries.seed),
         {},
         parameters={
             "lm": config.lm.name,
-            "seed": written.seed,
+            "seed": queries.seed,
             "synthetic": config.pretraining.synthetic.model_dump(mode="json"),
         },
-        metrics=written.cost,
-        tags=tags_of("synthetic queries", written.seed),
-        telemetry=written.seen,
+        metrics=queries.cost,
+        tags=tags_of("synthetic queries", queries.seed),
+        telemetry=queries.telemetry,
     )
 
 
-def log(config: PretrainConfig, made: EncoderLog) -> None:
-    """Records the making of an encoder that was trained."""
+def log_encoder(config: PretrainConfig, trained: EncoderLog) -> None:
+    """Logs a trained encoder to MLflow."""
     log_pretraining(
         config.tracking,
         pipeline(),
-        paths.pretraining_run(made.role, made.seed),
-        made.losses,
+        paths.pretraining_run(trained.role, trained.seed),
+        trained.losses,
         parameters={
-            "role": made.role,
-            "seed": made.seed,
+            "role": trained.role,
+            "seed": trained.seed,
             "encoder": config.encoder.name,
-            "pretraining": config.pretraining.model_dump(mode="json", include={"pairs", made.role}),
+            "pretraining": config.pretraining.model_dump(mode="json", include={"pairs", trained.role}),
         },
-        metrics=made.cost,
-        tags=tags_of(made.role, made.seed),
+        metrics=trained.cost,
+        tags=tags_of(trained.role, trained.seed),
     )
 
 

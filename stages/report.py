@@ -1,4 +1,4 @@
-"""Builds the report from the results of all systems that params.yaml names."""
+"""Builds the report from the results of all systems in params.yaml."""
 
 import json
 from itertools import product
@@ -35,7 +35,7 @@ def main(config: ReportConfig) -> None:
     )
     pipeline = PipelineRun(config.panel.model_dump(mode="json"), code_revision())
     log_report(config.tracking, pipeline, paths.REPORT_FOLDER, {"dataset": config.panel.dataset})
-    seed = config.panel.seeds[0]  # one program a system: the first draw's
+    seed = config.panel.seeds[0]  # one program per system
     own = {name: folder for name, folder in folders.items() if name.endswith(f"/seed{seed}")}
     measure = config.task.measures[0]
     log_best(

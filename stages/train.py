@@ -1,4 +1,4 @@
-"""Trains one model by one strategy with one draw of judgments."""
+"""Trains one model by one strategy on one sample of judgments."""
 
 import json
 import time
@@ -31,10 +31,10 @@ def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     roles = encoder_roles(model)
-    asks = "lm" in strategy.needs | model.needs()
-    with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if asks else nullcontext() as language_model:
+    needs_lm = "lm" in strategy.needs | model.needs()
+    with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if needs_lm else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
-        with collect_telemetry(config.tracking) as seen:
+        with collect_telemetry(config.tracking) as telemetry:
             trained = train_program(model, strategy, inputs, names, answers=config.task.answers)
     cost = total(pretraining_cost(config.seed, needs_synthetic_queries(strategy, True), roles), trained.cost)
     record = {
@@ -50,8 +50,8 @@ def main(config: TrainConfig) -> None:
         trained.program.save(folder / paths.PROGRAM_FOLDER)
         cost["bytes_per_document"] = index_bytes(folder / paths.PROGRAM_FOLDER) / len(trained.program.documents)
         write_json(folder / paths.TRAINING_FILE, record)
-        tracked = tracking_record(config, names, trained, cost, seen)
-        write_json(folder / paths.TRACKING_FILE, tracked.model_dump(mode="json"))
+        tracking = tracking_record(config, names, trained, cost, telemetry)
+        write_json(folder / paths.TRACKING_FILE, tracking.model_dump(mode="json"))
 
 
 def tracking_record(
@@ -61,7 +61,7 @@ def tracking_record(
     cost: Mapping[str, Any],
     telemetry: Telemetry,
 ) -> TrainingRecord:
-    """What MLflow is told of this training when the program is measured."""
+    """Returns the record of this training, which the stage evaluate logs to MLflow."""
     fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
     choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
@@ -93,13 +93,13 @@ def tracking_record(
 def training_inputs(
     config: TrainConfig, roles: Sequence[str], language_model: LanguageModel | None, writes: bool
 ) -> TrainingInputs:
-    """Reads all that training may see, and opens nothing else: neither test queries nor their judgments.
+    """Reads the training inputs, but no test queries or test judgments.
 
     Args:
-        config: the stage's.
-        roles: the encoders that the model asks for.
-        language_model: open, where something asks for it.
-        writes: whether the strategy has more synthetic queries written, and has to know as what the others were.
+        config: the stage's configuration.
+        roles: the encoders of the model.
+        language_model: loaded, if needed.
+        writes: whether the strategy writes further synthetic queries and needs the settings of the existing ones.
     """
     documents = read_documents(paths.COLLECTION_FOLDER)
     loaded = {role: load_encoded(encoder_folder(role, config.seed), len(documents)) for role in roles}
@@ -123,7 +123,7 @@ def training_inputs(
 
 
 def prompt_run(record: Mapping[str, Any]) -> NestedRun:
-    """A prompt that the search tried, as a run of its own."""
+    """Converts a prompt of the search to a nested run."""
     kept = ("part", "origin", "style", "instruction", "document_words", "temperature", "rung", "documents", "queries")
     figures = ("written", "accepted", "synthetic", "expected_gain", "standard_error", "lm_calls", "seconds")
     judged = {f"judged/{key}": value for key, value in (record["judged"] or {}).items()}
@@ -137,13 +137,13 @@ def prompt_run(record: Mapping[str, Any]) -> NestedRun:
 
 
 def encoder_folder(role: str, seed: int) -> Path:
-    """Where the encoder of a role lies; for encoder=static, the one from scratch plays both roles."""
+    """Returns the folder of a role's encoder; with encoder=static, the one from scratch has both roles."""
     folder = paths.encoder(role, seed)
     return paths.encoder("static", seed) if role == "pretrained" and not folder.exists() else folder
 
 
 def pretraining_cost(seed: int, synthetic: bool, roles: Sequence[str]) -> dict[str, Any]:
-    """What was spent before training on things that this system uses: synthetic queries, encoders, encoding."""
+    """Returns the costs of the system's synthetic queries, encoders and embeddings."""
     cost: dict[str, Any] = {}
     if synthetic:
         cost |= read_cost(paths.synthetic(seed))
@@ -154,12 +154,12 @@ def pretraining_cost(seed: int, synthetic: bool, roles: Sequence[str]) -> dict[s
 
 
 def total(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
-    """Costs of two steps as one; what both state is added up."""
+    """Merges the costs of two steps; shared keys are summed."""
     return {**before, **training} | {key: before[key] + training[key] for key in before.keys() & training.keys()}
 
 
 def read_cost(folder: Path) -> dict[str, Any]:
-    """What making the things in a folder took."""
+    """Reads the costs stored in a folder."""
     return json.loads((folder / paths.COST_FILE).read_text(encoding="utf-8"))
 
 

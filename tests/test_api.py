@@ -137,17 +137,17 @@ def test_nothing_is_written_where_it_runs(string_methods: Mappings, string_judgm
 @pytest.mark.parametrize(
     ("documents", "message"),
     [
-        ([], "documents: none given"),
-        ([{"text": "no id"}], r"documents[0]: no key 'doc_id'"),
-        (["fine", {"doc_id": "a"}], r"documents[1]: no key 'text'"),
+        ([], "documents: the list is empty"),
+        ([{"text": "no id"}], r"documents[0]: the key 'doc_id' is missing"),
+        (["fine", {"doc_id": "a"}], r"documents[1]: the key 'text' is missing"),
         (
             [{"doc_id": 1, "text": "x"}, {"doc_id": "1", "text": "y"}],
-            "documents[1]: the id '1' is that of documents[0]",
+            "documents[1]: documents[0] has the same id '1'",
         ),
-        (["first", {"doc_id": "0", "text": "y"}], "documents[1]: the id '0' is that of documents[0]"),
-        ([None], "documents[0]: neither a string nor a mapping"),
+        (["first", {"doc_id": "0", "text": "y"}], "documents[1]: documents[0] has the same id '0'"),
+        ([None], "documents[0]: NoneType instead of a string or a mapping"),
         ([{"doc_id": "a", "text": None}], "documents[0]: text is None"),
-        ("one long text", "documents: one string"),
+        ("one long text", "documents: a single string"),
     ],
 )
 def test_bad_documents(documents: Any, message: str) -> None:
@@ -157,13 +157,13 @@ def test_bad_documents(documents: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("judgments", "message"),
     [
-        ([("q", "0")], "judgments[0]: ('q', '0') is not (query, doc_id, grade)"),
-        (["abc"], "judgments[0]: 'abc' is not (query, doc_id, grade)"),
+        ([("q", "0")], "judgments[0]: ('q', '0') is invalid; pass (query, doc_id, grade)"),
+        (["abc"], "judgments[0]: 'abc' is invalid; pass (query, doc_id, grade)"),
         ([("q", "9", 1)], "judgments[0]: no document has the id '9'"),
-        ([("q", "0", 1), ("q", "1", "good")], "judgments[1]: grade 'good' is not a whole number"),
-        ([("q", "0", 0.5)], "judgments[0]: grade 0.5 is not a whole number"),
-        ([("q", "0", True)], "judgments[0]: grade True is not a whole number"),
-        ([("q", "0", 1), ("q", "0", 2)], "judgments[1]: document '0' has another grade for this query above"),
+        ([("q", "0", 1), ("q", "1", "good")], "judgments[1]: grade 'good' is not an integer"),
+        ([("q", "0", 0.5)], "judgments[0]: grade 0.5 is not an integer"),
+        ([("q", "0", True)], "judgments[0]: grade True is not an integer"),
+        ([("q", "0", 1), ("q", "0", 2)], "judgments[1]: an earlier row grades document '0' differently"),
         ([(" ", "0", 1)], "judgments[0]: the query is empty"),
     ],
 )
@@ -266,7 +266,7 @@ def test_no_query_is_measured_by_what_was_trained_on_it(
 
 def test_compare_needs_two_judged_queries(string_methods: Mappings) -> None:
     rows = [("cut it", "split", 1), ("glue it", "join", 0)]
-    with pytest.raises(InputError, match="judgments: 1 queries have a relevant document; comparing needs 2 or more"):
+    with pytest.raises(InputError, match="judgments: 1 queries have a relevant document; compare needs at least 2"):
         zero2ir.compare(string_methods, rows, models=["sparse"])
 
 
@@ -274,7 +274,7 @@ def test_compare_needs_two_judged_queries(string_methods: Mappings) -> None:
 def test_compare_refuses_what_cannot_be_compared(
     string_methods: Mappings, string_judgments: Rows, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match=f"^{next(iter(options))}: .* given; comparing needs at least"):
+    with pytest.raises(InputError, match=f"^{next(iter(options))}: .* given; compare needs at least"):
         zero2ir.compare(string_methods, string_judgments, **{"models": ["sparse"], **options})
 
 
@@ -310,7 +310,10 @@ def test_train_and_compare_with_candidates(string_methods: Mappings, string_judg
     [
         ({"cut a sentence into a list of words": []}, "no list of document ids for the judged query 'cut a sentence"),
         ({"cut a sentence into a list of words": "split"}, "no list of document ids for the judged query"),
-        ({"cut a sentence into a list of words": ["nowhere"]}, "no document has the id 'nowhere'; leave it out"),
+        (
+            {"cut a sentence into a list of words": ["nowhere"]},
+            "no document has the id 'nowhere'",
+        ),
     ],
 )
 def test_bad_candidates_of_a_judged_query(
@@ -347,10 +350,10 @@ def test_a_searcher_is_trained_from_questions_and_answers_and_points_to_answers(
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([("q", "d", 1)], r"judgments\[0\]: .* is not \(question, answer\)"),
-        ([("q", ["a"]), (" ", "a")], r"judgments\[1\]: question or answer is empty"),
-        ([("q", [" "])], r"judgments\[0\]: question or answer is empty"),
-        ([("q", 7)], r"judgments\[0\]: the answer 7 is neither"),
+        ([("q", "d", 1)], r"judgments\[0\]: .* is invalid; pass \(question, answer\)"),
+        ([("q", ["a"]), (" ", "a")], r"judgments\[1\]: the question or the answer is empty"),
+        ([("q", [" "])], r"judgments\[0\]: the question or the answer is empty"),
+        ([("q", 7)], r"judgments\[0\]: the answer 7 is invalid"),
         (PAIRS[-2:], r"only 1 of 2 question-answer pairs are usable, at least 2 are needed"),
     ],
 )
@@ -392,4 +395,4 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     assert answer.decision == program.policy.decide(answer.confidence)
     with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries are too few for a confidence"):
         zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
-    assert "name each program once" in refusal(string_methods, string_judgments, fallback=["sparse"])
+    assert "program names must be unique" in refusal(string_methods, string_judgments, fallback=["sparse"])

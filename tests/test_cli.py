@@ -134,7 +134,7 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys:
     with pytest.raises(SystemExit) as ended:
         cli.main(["search", "my-program", "query"])
     assert ended.value.code == 130
-    assert capsys.readouterr().err == "interrupted; nothing half-written was left behind\n"
+    assert capsys.readouterr().err == "interrupted; no incomplete files were left\n"
 
 
 HEAVY = [
@@ -223,7 +223,7 @@ def test_search_as_a_process(searcher: Path) -> None:
     assert ended.stderr == ""
     assert "cut into a list of words" in ended.stdout
     assert "split" in ended.stdout
-    assert "first one relevant: " in ended.stdout
+    assert "first document relevant: " in ended.stdout
     assert ended.stdout.count("│ 1 │") == ended.stdout.count("│ 2 │") == 1
     assert "│ 3 │" not in ended.stdout
 
@@ -284,7 +284,7 @@ def test_compare_prints_a_row_a_system(folder: Path, capsys: pytest.CaptureFixtu
     assert "sparse/zero_shot" in printed
     assert "sparse/fine_tune" in printed
     assert "Cross-validated on 6 judged queries." in printed
-    assert "Differences are to sparse/zero_shot." in printed
+    assert "Differences are relative to sparse/zero_shot." in printed
     assert max(map(len, printed.splitlines())) <= 80  # a row a system, unbroken, in an ordinary terminal
 
 
@@ -301,17 +301,17 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
     [
         (["search", "nowhere", "q"], "error: nowhere: not a saved program"),
         (["serve", "nowhere", "--port", "0"], "error: nowhere: not a saved program"),
-        (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be had"),
+        (["serve", "nowhere", "--port", "99999"], "error: port 99999: cannot be opened"),
         (["serve", "nowhere", "--host", "0.0.0.0"], "error: --host 0.0.0.0: reachable from other machines"),
         (["serve", "nowhere", "--set", "serving.k=3"], "error: serving.k: unknown key; valid keys are impressions, "),
         (["search", "my-folder", "q"], "error: my-folder: not a saved program"),
         (["train", "nowhere", "--output", "out"], "error: nowhere: not a folder"),
-        (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: neither docs.jsonl nor .tsv is there"),
+        (["train", "my-folder/none", "--output", "out"], "error: my-folder/none: no docs.jsonl or .tsv"),
         (["train", "my-folder", "--output", "out", "--model", "m"], "error: model=m: unknown choice; valid choices"),
         (["train", "my-folder", "--output", "out", "--set", "tuning.x=1"], "error: tuning.x: unknown key"),
         (["train", "my-folder", "--output", "out", "--strategy", "fixed_prompt"], "error: this step needs a language"),
         (["compare", "my-folder", "--folds", "1"], "error: folds: 1 given"),
-        (["compare", "a", "b", "c"], "error: compare: 3 names given; give one folder, or two things to compare"),
+        (["compare", "a", "b", "c"], "error: compare: 3 arguments given; give one folder, or two systems"),
         (["compare", "my-folder", "b"], "error: my-folder: not a results folder, nor a system"),
         (["experiment", "nothing"], "error: experiment=nothing: unknown choice; valid choices are budget_curve"),
         (["check"], "error: reproduction.yaml: missing; run in the project's folder"),
@@ -319,11 +319,14 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
         (["label", "nowhere", "--web", "--port", "0"], "error: nowhere: not a folder"),
         (
             ["label", "my-folder/none", "--web", "--port", "0"],
-            "error: my-folder/none: neither docs.jsonl nor .tsv is there; add one, or text",
+            "error: my-folder/none: no docs.jsonl or .tsv; add one, or text",
         ),
         (["label", "texts", "--web", "--port", "0"], "error: no queries: give a query log with --queries FILE"),
-        (["label", "texts", "--web", "--port", "0", "--queries", "texts/a.txt"], "error: texts/a.txt: lies among the"),
-        (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be had"),
+        (
+            ["label", "texts", "--web", "--port", "0", "--queries", "texts/a.txt"],
+            "error: texts/a.txt: the file of queries",
+        ),
+        (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be opened"),
         (["label", "my-folder", "--web", "--output", "my-folder"], "error: my-folder: exists and is not a program"),
         (["label", "my-folder", "--web", "--port", "0", "--queries", "q"], "error: q: cannot be read"),
         (["label", "my-folder", "--web", "--port", "0", "--budget", "0"], "error: labelling.budget"),
@@ -350,7 +353,7 @@ def test_asking_for_no_document_is_an_error(searcher: Path, capsys: pytest.Captu
 def test_a_bad_line_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "qrels.trec").open("a", encoding="utf-8") as file:
         file.write("q0 strip 1\n")
-    assert "qrels.trec:11: 3 fields in place of 4" in refusal(["train", str(folder), "--output", "out"], capsys)
+    assert "qrels.trec:11: 3 fields instead of 4" in refusal(["train", str(folder), "--output", "out"], capsys)
 
 
 def test_traceback_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -398,7 +398,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"scratch": {"heads": 3}},
-            "pretraining.scratch: dimension=256 is no multiple of heads",
+            "pretraining.scratch: dimension=256 is not a multiple of heads",
         ),
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),
@@ -431,10 +431,10 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
         (
             "model=sparse",
             "model._target_=zero2ir.models.Spars",
-            r"^model\._target_: 'zero2ir.models.Spars' is no class",
+            r"^model\._target_: 'zero2ir.models.Spars' cannot be imported",
         ),
-        ("model=sparse", "model._target_=null", r"^model\._target_: None is no class"),
-        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune takes none$"),
+        ("model=sparse", "model._target_=null", r"^model\._target_: None cannot be imported"),
+        ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune has no keys$"),
     ],
 )
 def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str) -> None:
@@ -486,7 +486,7 @@ def test_params_that_are_missing_or_no_yaml(project: Path) -> None:
     (project / "params.yaml").write_text("seeds: [0", encoding="utf-8")
     assert refusal(read_panel).startswith("params.yaml: ")
     (project / "params.yaml").unlink()
-    assert refusal(read_panel) == "params.yaml: not here; run in the project's folder"
+    assert refusal(read_panel) == "params.yaml: no such file; run in the project's folder"
 
 
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=12))

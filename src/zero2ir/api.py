@@ -1,4 +1,4 @@
-"""zero2ir without a pipeline: documents and a few judgments in, a searcher out, and how far to trust it."""
+"""The library interface: trains, compares and loads programs, and collects judgments, without a pipeline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,34 +44,35 @@ def train(
     fallback: Sequence[str] = (),
     risk: float | None = None,
 ) -> "Program":
-    """Trains a searcher on your documents with a few judgments.
+    """Trains a program on your documents with a few judgments.
 
     Args:
-        documents: strings, which get the ids "0", "1", ...; or mappings with doc_id, text and an optional title.
-        judgments: (query, doc_id, grade) rows; grade 0 is "not relevant". Ten queries are a good start. With task="qa",
-            (question, answer) rows, or (question, [answer, ...]): their passages are found, and the searcher points
-            to answers. ``program.about["skipped_questions"]`` says which of them were of no use.
+        documents: strings (their ids are "0", "1", ...) or mappings with doc_id, text and an optional title.
+        judgments: (query, doc_id, grade) rows; grade 0 means "not relevant". Ten queries are a good start. With
+            task="qa", (question, answer) or (question, [answer, ...]) rows; the passages are found automatically, and
+            the program returns answers, too. ``program.about["skipped_questions"]`` lists unusable questions.
         task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
-        strategy: a file of conf/strategy: zero_shot (needs no judgments), fine_tune, meta; fixed_prompt, prompt and
-            hybrid (need an LM).
+        strategy: a file of conf/strategy: zero_shot (without judgments), fine_tune, meta; with an LM also fixed_prompt,
+            prompt and hybrid.
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
-        seed: of everything that draws; the same seed gives the same searcher.
+        seed: random seed; the same seed gives the same program.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
-        auxiliary_collections: documents and judgments of other collections, for strategy meta to practise on.
-        candidates: where the searcher is to rank given candidates, ``program(query=..., candidates=[...])``: those of
-            each judged query, ids by the query's text, so that it is fitted to that; None for the whole collection.
-        translations: of judged queries into the documents' language, by query, where they are in another one: what
-            model=translated, aligned and crosslingual learn from.
-        unlabelled_queries: further queries that people asked, of which nothing is judged, such as a log: they tell how
-            scores spread, which makes the stated confidence truer.
+        auxiliary_collections: documents and judgments of other collections; strategy meta trains on them, too.
+        candidates: document ids by query text, for programs that rank candidates
+            (``program(query=..., candidates=[...])``); None to rank the whole collection.
+        translations: judged queries translated into the documents' language, by query; models translated, aligned and
+            crosslingual learn from them.
+        unlabelled_queries: queries without judgments, e.g. from a log; they improve the calibration of the confidence.
+        fallback: files of conf/model: simpler models that answer when this one fails or is late, the simplest last.
+        risk: largest share of wrong first documents among plain answers; above it the program warns or abstains.
 
     Returns:
-        A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-searcher/")``.
+        A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-program/")``.
 
     Raises:
-        InputError: something is wrong with the documents, the judgments or a choice; the message says what to do.
+        InputError: the documents, the judgments or a choice are invalid; the message says what to do.
     """
     from zero2ir.config import build
     from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
@@ -107,10 +108,10 @@ def train(
 
 
 def load(folder: str | Path) -> "Program":
-    """Opens a searcher that ``save`` wrote, after checking every file of it.
+    """Loads a saved program after checking all its files.
 
     Raises:
-        InputError: it is not whole, was altered, or was written by a newer version.
+        InputError: the program is incomplete, was altered, or was written by a newer version.
     """
     from zero2ir.program.program import load_program
 
@@ -131,27 +132,27 @@ def label(
     seed: int = 0,
     settings: Sequence[str] = (),
 ) -> "Labelling":
-    """Chooses the judgments to ask for, and trains a searcher on the answers.
+    """Selects queries and documents to judge, and trains a program on the judgments.
 
     Args:
         documents: as for ``train``.
-        queries: that people asked, texts or (id, text) pairs; None has the LM write some.
-        annotations: the file that keeps the answers; what stands in it already is gone on from.
-        judgments: as for ``train``: what is judged beforehand.
+        queries: user queries, as texts or (id, text) pairs; if None, the LM writes queries.
+        annotations: file that stores the judgments; existing judgments in it are kept and used.
+        judgments: as for ``train``: judgments that exist already.
         model: a file of conf/model.
         strategy: a file of conf/strategy.
         selection: a file of conf/selection: random, margin, entropy, k_centre, k_means, uncertain_diverse,
             disagreement, model_change, bandit.
         encoder: a file of conf/encoder.
         lm: a file of conf/lm, or None.
-        seed: of everything that draws.
+        seed: random seed.
         settings: further Hydra overrides, e.g. ["labelling.budget=20"].
 
     Returns:
-        ``next()`` is what to judge, ``answer(grade, annotator)`` the answer, ``program()`` the searcher.
+        ``next()`` returns what to judge, ``answer(grade, annotator)`` records the grade, ``program()`` trains on them.
 
     Raises:
-        InputError: as ``train``; or there is no query, or a line of the file is no answer.
+        InputError: as ``train``; or there is no query, or a line of ``annotations`` is invalid.
     """
     from zero2ir.config import LabelConfig, build, compose
     from zero2ir.io import paths
@@ -190,13 +191,13 @@ def label(
 
 
 class CrossValidationResult(NamedTuple):
-    """One system's cross-validated result.
+    """The cross-validated result of one system.
 
     Attributes:
         system: "model/strategy".
-        measure: its ir-measures name, the first of the task's.
-        value: mean and 95 % interval over the judged queries, each measured by a program that did not train on it.
-        difference: to the first system; None for that one.
+        measure: the task's first measure, by its ir-measures name.
+        value: mean and 95 % interval over the judged queries, all held out.
+        difference: to the first system; None for the first system itself.
     """
 
     system: str
@@ -220,7 +221,7 @@ def compare(
     candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
 ) -> list[CrossValidationResult]:
-    """Compares systems on your own judgments by cross-validation: each query is measured by programs that never saw it.
+    """Compares systems by cross-validation on your judgments.
 
     Args:
         documents: as for ``train``.
@@ -230,29 +231,29 @@ def compare(
         strategies: files of conf/strategy.
         encoder: a file of conf/encoder.
         lm: a file of conf/lm, or None.
-        folds: parts of the judged queries.
-        seed: of everything that draws.
+        folds: number of folds.
+        seed: random seed.
         settings: further Hydra overrides.
-        candidates: as for ``train``; a held-out query ranks its own, too.
+        candidates: as for ``train``; held-out queries rank theirs, too.
         translations: as for ``train``.
 
     Returns:
-        One row a system, in the order given, compared with the first one.
+        One result per system, in order of ``models`` and ``strategies``, compared with the first.
 
     Raises:
-        InputError: as ``train``; or nothing to compare, too few judged queries or folds.
+        InputError: as ``train``; or there are no systems, too few judged queries or too few folds.
     """
     import numpy as np
 
     from zero2ir.config import build
     from zero2ir.evaluation.intervals import bootstrap_interval
-    from zero2ir.evaluation.significance import compare_scores as compare_scores
+    from zero2ir.evaluation.significance import compare_scores
     from zero2ir.io.terminal import progress
     from zero2ir.program.preparation import prepare_corpus, prepare_judgments
 
     for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if number < least:
-            raise InputError(f"{name}: {number} given; comparing needs at least {least}")
+            raise InputError(f"{name}: {number} given; compare needs at least {least}")
     configs = {
         f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
         for model in models
@@ -267,7 +268,7 @@ def compare(
     ranked = as_candidates(candidates, rows, corpus.number_of)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
-        raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; comparing needs 2 or more")
+        raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; compare needs at least 2")
     fold_of = dict(
         zip(
             query_ids, np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids)), strict=True
@@ -302,7 +303,7 @@ def _cross_validated_scores(
     fold_of: Mapping[str, int],
     seed: int,
 ) -> dict[str, float]:
-    """The first measure of each judged query, by a program that was trained without it."""
+    """Returns the first measure of each judged query, out of fold."""
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
     from zero2ir.program.preparation import prepare_inputs

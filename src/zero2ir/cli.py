@@ -1,4 +1,4 @@
-"""The command ``zero2ir``, for people who have documents and judgments but no pipeline."""
+"""The command line interface ``zero2ir``."""
 
 import atexit
 import gc
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zero2ir.evaluation.intervals import Interval
 
 ANNOTATIONS = "annotations.jsonl"
-DECIDED = {"warn": "; unsure", "abstain": "; too unsure for the stated risk, so no document is given"}
+DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
 INTERRUPTED = 130  # the exit status
 MODELS = ["sparse", "dense", "hybrid"]
 STRATEGIES = ["zero_shot", "fine_tune"]
@@ -29,7 +29,7 @@ SEARCHES = ".txt, .jsonl (query, at, seconds, fallback), or the server's feedbac
 
 app = typer.Typer(
     name="zero2ir",
-    help="Train a program on your documents with ten judged queries, and know how far to trust it.",
+    help="Train a retrieval program on your documents with ten judged queries.",
     epilog="\b\nexample: zero2ir train my-folder --output my-program\n"
     "         zero2ir search my-program 'how do I ...'",
     rich_markup_mode=None,
@@ -43,17 +43,17 @@ Folder = Annotated[
         metavar="FOLDER",
         help="Documents: docs.jsonl (doc_id, text, optional title), docs.tsv, or text files (.txt, .md, .rst). "
         "Queries: queries.jsonl (query_id, text) or queries.tsv. Judgments: qrels.trec (query 0 document grade) or "
-        "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments show how scores spread.",
+        "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments improve the confidence.",
     ),
 ]
-Program = Annotated[Path, typer.Argument(metavar="PROGRAM", help="The folder that train wrote.")]
-Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the program is saved.")]
+Program = Annotated[Path, typer.Argument(metavar="PROGRAM", help="Folder of a saved program.")]
+Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the program in.")]
 Model = Annotated[str, typer.Option(metavar="MODEL", help="A file of conf/model.")]
 Strategy = Annotated[str, typer.Option(metavar="STRATEGY", help="A file of conf/strategy.")]
 Task = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
 Encoder = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
 LM = Annotated[str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
 Settings = Annotated[
     list[str],
     typer.Option(
@@ -61,25 +61,23 @@ Settings = Annotated[
         metavar="KEY=VALUE",
         default_factory=list,
         show_default=False,
-        help="A further setting; may be repeated.",
+        help="Configuration override; may be repeated.",
     ),
 ]
 Jobs = Annotated[
-    int | None, typer.Option(metavar="N", help="Conditions side by side.", show_default="what memory allows")
+    int | None, typer.Option(metavar="N", help="Conditions run in parallel.", show_default="as memory allows")
 ]
-Port = Annotated[int, typer.Option(metavar="PORT", help="0 takes a free one.")]
+Port = Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")]
 Level = Annotated[float, typer.Option(metavar="LEVEL", help="Significance level.")]
-Tracking = Annotated[
-    str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="Where MLflow keeps its records.")
-]
+Tracking = Annotated[str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI.")]
 Name = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The program's name in MLflow.", show_default="its folder's")
+    str | None, typer.Option(metavar="NAME", help="The program's name in MLflow.", show_default="its folder's name")
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; errors are one line, and ZERO2IR_TRACEBACK=1 shows where they came from."""
-    atexit.register(gc.freeze)  # or the collector walks all of torch once more before the process ends: 0.4 s
+    """Runs the command; errors are one line, with a traceback if ZERO2IR_TRACEBACK=1."""
+    atexit.register(gc.freeze)  # otherwise the collector walks all of torch once more before the process ends: 0.4 s
     one_line_errors(lambda: _run(arguments))
 
 
@@ -97,7 +95,7 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 def _example(command: str) -> dict[str, Any]:
-    """What stands below a command's help, unbroken so that it can be copied."""
+    """Returns the epilog of a command's help: an example on one line."""
     return {"epilog": f"\b\nexample: {command}"}
 
 
@@ -119,25 +117,25 @@ def train(
             metavar="MODEL",
             default_factory=list,
             show_default=False,
-            help="A simpler model behind it; may be repeated, the simplest one last.",
+            help="Simpler model to fall back to; may be repeated, the simplest last.",
         ),
     ],
     risk: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Largest share of wrong first documents among plain answers; above it the program warns or abstains.",
+            help="Largest share of wrong first documents among plain answers; above it, the program warns or abstains.",
         ),
     ] = None,
 ) -> None:
     """Trains a program and saves it."""
     from zero2ir.data.local import read_for_training
 
-    given = read_for_training(folder, task)
+    collection = read_for_training(folder, task)
     program = api.train(
-        given.documents,
-        given.judgments,
-        unlabelled_queries=given.unlabelled_queries,
+        collection.documents,
+        collection.judgments,
+        unlabelled_queries=collection.unlabelled_queries,
         task=task,
         model=model,
         strategy=strategy,
@@ -150,9 +148,9 @@ def train(
     )
     program.save(output)
     about = program.about
-    print(f"{len(given.documents)} documents, {about['labels']} judged documents used")
+    print(f"{len(collection.documents)} documents, {about['labels']} judged documents used")
     for question, reason in about.get("skipped_questions", {}).items():
-        print(f"set aside: {printable(question)} ({printable(reason)})")
+        print(f"skipped: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['reason']}")
     print(f"saved in {output}; try: zero2ir search {output} 'your query'")
 
@@ -161,14 +159,14 @@ def train(
 def search(
     *,
     program: Program,
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more.")],
-    k: Annotated[int, typer.Option("-k", metavar="N", help="How many documents.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a query instead of a table.")] = False,
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more queries.")],
+    k: Annotated[int, typer.Option("-k", metavar="N", help="Number of documents to return.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
 ) -> None:
     """Searches with a saved program."""
     with _short_process():
         loaded = api.load(program)
-        if loaded.chain is not None:  # what is imported once takes longer than a request may
+        if loaded.chain is not None:  # warm-up: the first imports take longer than the deadline
             loaded.search(queries[:1], 1)
         for query in queries:
             answer = loaded(query=query, k=k)
@@ -180,9 +178,9 @@ def search(
 
 @contextmanager
 def _short_process() -> Iterator[None]:
-    """Leaves out what costs a search more time than it saves: half of a second each."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads spin between the products of a query
-    gc.disable()  # it walks the modules of all libraries time and again while they are imported
+    """Turns off what costs a search more than it saves, up to half a second each."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # otherwise torch's threads spin between a query's products
+    gc.disable()  # otherwise the collector walks all modules again and again while libraries are imported
     try:
         yield
     finally:
@@ -194,14 +192,14 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    sure = "unknown: too few judgments" if answer.confidence is None else f"{answer.confidence:.0%}"
-    caption = f"first one relevant: {sure}{DECIDED.get(answer.get('decision'), '')}"
+    probability = "unknown (too few judgments)" if answer.confidence is None else f"{answer.confidence:.0%}"
+    caption = f"first document relevant: {probability}{DECIDED.get(answer.get('decision'), '')}"
     table = Table("", "score", "document", "text", title=Text(printable(query)), caption=caption)
     answers = answer.get("answers") or [""] * len(answer.docids)
-    for place, (doc_id, score, found) in enumerate(zip(answer.docids, answer.scores, answers, strict=True), 1):
+    for place, (doc_id, score, span) in enumerate(zip(answer.docids, answer.scores, answers, strict=True), 1):
         document = program.document(doc_id)
-        start = (f"{found} – " if found else "") + " ".join(f"{document.title} {document.text}".split())[:160]
-        # Text: a document is no markup; printable: nor anything that a terminal obeys
+        start = (f"{span} – " if span else "") + " ".join(f"{document.title} {document.text}".split())[:160]
+        # Text disables markup, printable removes control characters
         table.add_row(str(place), f"{score:.3f}", Text(printable(doc_id)), Text(printable(start)))
     Console().print(table)
 
@@ -210,26 +208,26 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
 def serve(
     *,
     program: Annotated[
-        str, typer.Argument(metavar="PROGRAM", help="The folder that train wrote, or an MLflow model URI.")
+        str, typer.Argument(metavar="PROGRAM", help="Folder of a saved program, or an MLflow model URI.")
     ],
     state: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Keeps feedback and changed documents over restarts.",
+            help="Folder for feedback and changed documents.",
             show_default="PROGRAM-state",
         ),
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Port = 8766,
     log_queries: Annotated[bool, typer.Option("--log-queries", help="Log the text of queries.")] = False,
-    impressions: Annotated[bool, typer.Option("--impressions", help="Record as feedback what was shown.")] = False,
+    impressions: Annotated[bool, typer.Option("--impressions", help="Record the shown documents as feedback.")] = False,
     settings: Settings,
 ) -> None:
     """Answers searches over HTTP.
 
-    SIGHUP opens PROGRAM anew, e.g. after zero2ir improve. ZERO2IR_API_KEY in the environment is a key that every
-    request has to send (Authorization: Bearer KEY).
+    SIGHUP reloads PROGRAM, e.g. after zero2ir improve. If ZERO2IR_API_KEY is set, every request must send it
+    (Authorization: Bearer KEY).
     """
     from zero2ir.config import ServeConfig, compose
     from zero2ir.io.sockets import listen
@@ -251,8 +249,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="FOLDER | A B",
-            help="A folder as for train: systems are compared by cross-validation on its judgments. Or two of: a "
-            "results folder, a model/strategy of the pipeline here, a git revision or a DVC experiment with or without "
+            help="A folder as for train, to cross-validate systems on its judgments; or two of: a results folder, a "
+            "model/strategy of the current pipeline, a git revision or DVC experiment, optionally with "
             ":model/strategy.",
         ),
     ],
@@ -260,19 +258,19 @@ def compare(
     strategies: Annotated[
         list[str], typer.Option(metavar="STRATEGY", help="A file of conf/strategy; may be repeated.")
     ] = STRATEGIES,
-    folds: Annotated[int, typer.Option(metavar="N", help="Parts of the judged queries in cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(metavar="N", help="Folds of the cross-validation.")] = 5,
     task: Task = "ranking",
     encoder: Encoder = "minilm",
     lm: LM = None,
     seed: Seed = 0,
     settings: Settings,
 ) -> None:
-    """Compares systems, on your judgments or on test queries.
+    """Compares systems on your judgments or on test queries.
 
-    Two systems of a pipeline: zero2ir compare hybrid/fine_tune sparse/zero_shot
+    To compare two systems of a pipeline: zero2ir compare hybrid/fine_tune sparse/zero_shot
     """
     if len(compared) > 2:
-        raise InputError(f"compare: {len(compared)} names given; give one folder, or two things to compare")
+        raise InputError(f"compare: {len(compared)} arguments given; give one folder, or two systems")
     if len(compared) == 2:
         from zero2ir.experiments.comparison import comparison_lines
 
@@ -281,10 +279,10 @@ def compare(
         return
     from zero2ir.data.local import read_for_training
 
-    given = read_for_training(Path(compared[0]), task)
+    collection = read_for_training(Path(compared[0]), task)
     rows = api.compare(
-        given.documents,
-        given.judgments,
+        collection.documents,
+        collection.judgments,
         task=task,
         models=models,
         strategies=strategies,
@@ -315,7 +313,7 @@ def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
     console = Console()
     console.print(table)
     console.print(f"Cross-validated on {rows[0].value.n} judged queries. Brackets: 95 % intervals.")
-    console.print(f"Differences are to {rows[0].system}.")
+    console.print(f"Differences are relative to {rows[0].system}.")
 
 
 def _with_interval(value: "Interval", form: str) -> "Text":
@@ -346,17 +344,17 @@ def check(
             metavar="PATTERN",
             default_factory=list,
             show_default=False,
-            help="Figures by name, with * and ?; may be repeated.",
+            help="Names of figures, with * and ?; may be repeated.",
         ),
     ],
-    names: Annotated[bool, typer.Option("--list", help="Name the figures, and run nothing.")] = False,
+    names: Annotated[bool, typer.Option("--list", help="List the figures and exit.")] = False,
     write: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and run nothing."),
+        typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit."),
     ] = None,
     jobs: Jobs = None,
 ) -> None:
-    """Runs published figures again, and compares."""
+    """Reproduces published figures and compares them."""
     from zero2ir.experiments import reproduction
 
     published = reproduction.read_reproduction()
@@ -373,8 +371,8 @@ def check(
         print(one.line, flush=True)
         checked.append(one)
     if wrong := sum(not one.agrees for one in checked):
-        raise InputError(f"{wrong} of {len(checked)} figures are not as published")
-    print(f"all {len(checked)} figures are as published")
+        raise InputError(f"{wrong} of {len(checked)} figures differ from the published ones")
+    print(f"all {len(checked)} figures match the published ones")
 
 
 @app.command(**_example("zero2ir label my-folder --queries queries.txt --output my-program"))
@@ -385,26 +383,27 @@ def label(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What people ask, one a line, or .jsonl.",
-            show_default="the folder's; if it has none, the --lm writes some",
+            help="User queries: one per line, or .jsonl.",
+            show_default="the folder's queries; without any, the --lm writes some",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the program is saved, or continued.")
-    ] = None,
-    web: Annotated[bool, typer.Option("--web", help="Judge on a page in the browser, not in the terminal.")] = False,
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder to save the program in.")] = None,
+    web: Annotated[bool, typer.Option("--web", help="Judge in the browser instead of the terminal.")] = False,
     port: Port = 8765,
-    budget: Annotated[int | None, typer.Option(metavar="N", help="Queries to judge in all.", show_default="10")] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="N", help="Total number of queries to judge.", show_default="10")
+    ] = None,
     selection: Annotated[str, typer.Option(metavar="SELECTION", help="A file of conf/selection.")] = "random",
-    annotator: Annotated[str, typer.Option(metavar="NAME", help="Your name beside your answers.")] = "person",
+    annotator: Annotated[str, typer.Option(metavar="NAME", help="Your name, stored with your judgments.")] = "person",
     annotations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keeps the answers.", show_default=f"FOLDER/{ANNOTATIONS}")
+        Path | None,
+        typer.Option(metavar="FILE", help="File that stores your judgments.", show_default=f"FOLDER/{ANNOTATIONS}"),
     ] = None,
     imported: Annotated[
-        Path | None, typer.Option("--import", metavar="FILE", help="Judgments to begin with: .jsonl, or TREC qrels.")
+        Path | None, typer.Option("--import", metavar="FILE", help="Judgments to start from: .jsonl or TREC qrels.")
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Gets the judgments as qrels and .jsonl at the end.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to export the judgments to, as qrels and .jsonl.")
     ] = None,
     model: Model = "hybrid",
     strategy: Strategy = "fine_tune",
@@ -413,7 +412,7 @@ def label(
     seed: Seed = 0,
     settings: Settings,
 ) -> None:
-    """Asks you for judgments, and trains a program on them."""
+    """Asks you for judgments and trains a program on them."""
     from zero2ir.data.local import read_checked
     from zero2ir.labelling import terminal
     from zero2ir.labelling import web as page
@@ -443,7 +442,7 @@ def label(
         print(session.annotations.notice)
     for rows, source in import_judgments(collection, imported, labelling):
         if number := session.annotations.add_judgments(rows, source):
-            print(f"{number} judgments taken over from {source}")
+            print(f"{number} judgments imported from {source}")
     if web:
         page.serve_labelling(session, bound)
     else:
@@ -460,20 +459,18 @@ def improve(
     *,
     program: Program,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The server's record of grades and clicks.")
+        Path | None, typer.Option(metavar="FILE", help="The server's file of grades and clicks.")
     ] = None,
     judgments: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Holds the judgments that the program was trained with.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder with the judgments that the program was trained on.")
     ] = None,
-    roll_back: Annotated[
-        bool, typer.Option("--roll-back", help="Return to the version before, and do nothing else.")
-    ] = False,
+    roll_back: Annotated[bool, typer.Option("--roll-back", help="Restore the previous version and exit.")] = False,
     level: Level = 0.05,
     seed: Seed = 0,
     tracking: Tracking = "sqlite:///mlflow.db",
     name: Name = None,
 ) -> None:
-    """Trains a program on feedback; a better one replaces it."""
+    """Retrains a program on feedback and replaces it if the result is better."""
     from zero2ir.data.local import read_for_training
     from zero2ir.online.feedback.improvement import ImproveSettings
     from zero2ir.online.feedback.improvement import improve as improved_by
@@ -483,19 +480,18 @@ def improve(
     versions = ProgramVersions(tracking, name or program.resolve().name)
     if roll_back:
         version = versions.roll_back(program)
-        print(f"{program} is version {version} again")
+        print(f"{program}: restored version {version}")
         return
     if feedback is None or not feedback.is_file():
-        raise InputError(f"--feedback {feedback or ''}: no such file; give the one that the server writes")
+        raise InputError(f"--feedback {feedback or ''}: no such file; give the feedback.sqlite of the server")
     loaded = api.load(program)
     rows = cast(api.Judgments, read_for_training(judgments, "ranking").judgments) if judgments else []
     with FeedbackStore(feedback) as store:
         improved = improved_by(loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed)
     version = versions.replace(program, improved)
     print(improved.text)
-    stays = f"{program} stays as it was"
-    now = f"{program} is this now; a server that has it opens it anew at SIGHUP"
-    print(f"version {version} of {versions.name}; {now if improved.better else stays}")
+    outcome = "replaced; send SIGHUP to its server to reload it" if improved.better else "unchanged"
+    print(f"version {version} of {versions.name}; {program}: {outcome}")
 
 
 @app.command(
@@ -504,19 +500,21 @@ def improve(
 def monitor(
     *,
     program: Program,
-    reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Searches of a time when all was well; {SEARCHES}.")],
-    current: Annotated[Path, typer.Option(metavar="FILE", help="Searches of now, in the same forms.")],
-    window: Annotated[int, typer.Option(metavar="N", help="How many of the last searches are compared.")] = 200,
-    planned_checks: Annotated[int, typer.Option(metavar="N", help="Checks that share the significance level.")] = 30,
+    reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Reference searches: {SEARCHES}.")],
+    current: Annotated[Path, typer.Option(metavar="FILE", help="Current searches, in the same formats.")],
+    window: Annotated[int, typer.Option(metavar="N", help="Number of latest searches to compare.")] = 200,
+    planned_checks: Annotated[
+        int, typer.Option(metavar="N", help="Planned checks, which share the significance level.")
+    ] = 30,
     level: Level = 0.05,
     seed: Seed = 0,
     output: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Gets a page, metrics.prom and the checks so far.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for the report, metrics.prom and past checks.")
     ] = Path("monitor"),
     tracking: Tracking = "sqlite:///mlflow.db",
     name: Name = None,
 ) -> None:
-    """Tells whether what people ask has changed."""
+    """Tests whether the queries have drifted."""
     from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
     from zero2ir.online.monitoring.report import log_check, write_monitoring_report
     from zero2ir.online.monitoring.searches import read_searches
@@ -524,9 +522,9 @@ def monitor(
     settings = MonitorSettings(level=level, planned_checks=planned_checks, seed=seed)
     past, recent = read_searches(reference), read_searches(current)
     monitoring = Monitor(api.load(program), past, settings)
-    found = monitoring.check_window(recent[-window:])
-    number = write_monitoring_report(output, found, monitoring.reference)
-    log_check(tracking, f"{name or program.resolve().name}/monitor", output, found, number)
-    for line in found.text.splitlines():
+    result = monitoring.check_window(recent[-window:])
+    number = write_monitoring_report(output, result, monitoring.reference)
+    log_check(tracking, f"{name or program.resolve().name}/monitor", output, result, number)
+    for line in result.text.splitlines():
         print(printable(line))
-    print(f"check {number} of {planned_checks} planned ones; see {output / 'index.html'}")
+    print(f"check {number} of {planned_checks} planned; see {output / 'index.html'}")

@@ -1,7 +1,7 @@
-"""Configuration: Hydra composes it, typed schemas complete and check it, and every mistake is one line.
+"""Configuration: Hydra composes it, typed schemas add defaults and validate it; errors are one line.
 
-Defaults stand in the schemas, and for a choice that is an object of ours (a model, a strategy, named by ``_target_``)
-in that class's constructor. A file of conf holds what differs; an override may set every key that a schema has.
+Defaults are in the schemas, and for objects named by ``_target_`` (models, strategies) in their constructors. Files of
+conf hold only deviations; an override may set any key of the schema.
 """
 
 import copy
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 PANEL = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
-ObjectConfig = dict[str, Any]  # names a class with _target_, and its keyword arguments
+ObjectConfig = dict[str, Any]  # _target_, the class, and its keyword arguments
 
 
 class Panel(Settings):
-    """params.yaml, the experimenter's panel; each choice names a file in conf.
+    """The schema of params.yaml; each choice names a file in conf.
 
     Attributes:
         dataset: a file of conf/dataset.
@@ -48,12 +48,11 @@ class Panel(Settings):
         lm: a file of conf/lm.
         encoder: a file of conf/encoder.
         pretraining: a file of conf/pretraining.
-        budget: the judgments that training may see.
-        auxiliary_collections: folders ``data`` of other projects; the strategy meta practises on their judged queries,
-            too.
+        budget: number of training judgments.
+        auxiliary_collections: folders ``data`` of other projects; strategy meta trains on their judged queries, too.
         models: files of conf/model.
         strategies: files of conf/strategy.
-        seeds: one draw of judgments each.
+        seeds: one sample of judgments each.
     """
 
     dataset: str
@@ -69,14 +68,14 @@ class Panel(Settings):
 
 
 class IngestConfig(Settings):
-    """conf/ingest.yaml: read a collection, check it, draw the judgments.
+    """conf/ingest.yaml: reads and checks a collection, and samples the judgments.
 
     Attributes:
-        dataset: which collection.
-        task: what its judgments are.
-        budget: the judgments that training may see; params.yaml has it.
-        seeds: one draw of judgments each; params.yaml has them.
-        auxiliary_collections: folders ``data`` of other projects; params.yaml has them.
+        dataset: the collection.
+        task: the kind of judgments.
+        budget: number of training judgments, from params.yaml.
+        seeds: one sample of judgments each, from params.yaml.
+        auxiliary_collections: folders ``data`` of other projects, from params.yaml.
     """
 
     dataset: DatasetSettings
@@ -90,13 +89,13 @@ class PretrainConfig(Settings):
     """conf/pretrain_synthetic.yaml: synthetic queries, encoders, and all documents' embeddings.
 
     Attributes:
-        lm: what writes queries.
+        lm: writes the synthetic queries.
         encoder: the general-purpose encoder.
-        pretraining: what is made.
-        tracking: where it is recorded.
-        seeds: params.yaml has them.
-        models: params.yaml has them; they tell which encoders are needed.
-        strategies: params.yaml has them; they tell whether synthetic queries are needed.
+        pretraining: which encoders to train, and how.
+        tracking: where to record the run.
+        seeds: from params.yaml.
+        models: from params.yaml; they determine the required encoders.
+        strategies: from params.yaml; they determine whether synthetic queries are required.
     """
 
     lm: LMSettings
@@ -109,17 +108,17 @@ class PretrainConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """conf/train.yaml: one model by one strategy with one draw of judgments.
+    """conf/train.yaml: trains one model by one strategy on one sample of judgments.
 
     Attributes:
-        lm: opened only for a model or a strategy that asks it.
-        model: the model type, untrained.
-        strategy: how it is trained.
-        tuning: how to choose on few judgments.
-        task: what the judgments are.
-        tracking: where the training is recorded.
-        panel: params.yaml as it is, for the record.
-        seed: which draw of judgments.
+        lm: loaded only if the model or the strategy uses it.
+        model: the untrained model.
+        strategy: how to train it.
+        tuning: how to select hyperparameters on few judgments.
+        task: the kind of judgments.
+        tracking: where to record the run.
+        panel: params.yaml, for the record.
+        seed: of the sample of judgments.
     """
 
     lm: LMSettings
@@ -133,12 +132,12 @@ class TrainConfig(Settings):
 
 
 class SystemKey(Settings):
-    """Which trained system, by the choices of its training.
+    """Identifies a trained system.
 
     Attributes:
         model: a file of conf/model.
         strategy: a file of conf/strategy.
-        seed: which draw of judgments.
+        seed: of the sample of judgments.
     """
 
     model: str = "hybrid"
@@ -147,13 +146,13 @@ class SystemKey(Settings):
 
 
 class EvaluateConfig(Settings):
-    """conf/evaluate.yaml: measure one trained program on the test queries.
+    """conf/evaluate.yaml: evaluates one program on the test queries.
 
     Attributes:
-        task: what is measured.
-        evaluation: how.
-        tracking: where the measures are recorded.
-        system: which program.
+        task: names the measures.
+        evaluation: depth and confidence intervals.
+        tracking: where to record the run.
+        system: identifies the program.
     """
 
     task: TaskSettings
@@ -163,17 +162,17 @@ class EvaluateConfig(Settings):
 
 
 class ReportConfig(Settings):
-    """conf/report.yaml: tables, figures and a page from all results.
+    """conf/report.yaml: writes tables, figures and a page from all results.
 
     Attributes:
-        task: what is measured.
-        evaluation: how.
-        tracking: where the report is recorded.
-        baseline: the system that every other one is compared with.
-        other_results: folders ``results`` of this dataset with other budgets, for curves over judged queries. DVC does
-            not watch them.
-        panel: params.yaml as it is, for the page.
-        seed: of the resampling.
+        task: names the measures.
+        evaluation: depth and confidence intervals.
+        tracking: where to record the run.
+        baseline: the system to compare all others with.
+        other_results: folders ``results`` of this dataset with other budgets, for curves over judged queries; DVC does
+            not track them.
+        panel: params.yaml, for the page.
+        seed: of the bootstrap.
     """
 
     task: TaskSettings
@@ -186,13 +185,13 @@ class ReportConfig(Settings):
 
 
 class LibraryConfig(PreparationSettings):
-    """conf/library.yaml: what zero2ir.train and the command zero2ir compose, without the pipeline.
+    """conf/library.yaml: the configuration of zero2ir.train and the command line.
 
     Attributes:
-        model: the model type, untrained.
-        strategy: how it is trained.
-        evaluation: how programs are measured.
-        answering: how the program answers people.
+        model: the untrained model.
+        strategy: how to train it.
+        evaluation: how to evaluate programs.
+        answering: policy and fallback of the program.
     """
 
     model: ObjectConfig
@@ -202,12 +201,12 @@ class LibraryConfig(PreparationSettings):
 
 
 class LabelConfig(LibraryConfig):
-    """conf/label.yaml: the library's choices, and which judgments to ask for.
+    """conf/label.yaml: the configuration of zero2ir.label.
 
     Attributes:
-        labelling: cost, batches, and when to stop.
-        selection: how queries are chosen.
-        committee: the models whose rankings tell which documents are judged.
+        labelling: costs, batches and stopping rule.
+        selection: how to select queries.
+        committee: models by name; their rankings select the documents to judge.
     """
 
     labelling: LabellingSettings = LabellingSettings()
@@ -216,10 +215,10 @@ class LabelConfig(LibraryConfig):
 
 
 class ServeConfig(Settings):
-    """conf/serve.yaml.
+    """conf/serve.yaml: the configuration of the server.
 
     Attributes:
-        serving: the limits of a request, and what is written down.
+        serving: request limits and logging.
     """
 
     serving: ServingSettings = ServingSettings()
@@ -235,27 +234,27 @@ STAGES: dict[str, type[Settings]] = {
 
 
 def conf_folder() -> Path:
-    """The configuration files of the project that the current folder is; elsewhere those that the package brings."""
+    """Returns the folder conf of the current project; outside a project, the one in the package."""
     project = Path("conf").resolve()
     return project if (project / "library.yaml").is_file() else Path(str(files("zero2ir"))) / "conf"
 
 
 def compose(name: str, schema: type[Schema], overrides: Sequence[str]) -> Schema:
-    """Composes ``conf/<name>.yaml`` with overrides and checks it.
+    """Composes ``conf/<name>.yaml`` with overrides and validates it.
 
     Raises:
-        InputError: an unknown choice or key, or a bad value; one line that lists the valid ones.
+        InputError: an unknown choice or key, or an invalid value; lists the valid ones.
     """
     with _composed(name, overrides, schema) as config:
         return checked(config, schema)
 
 
 def built(group: str, names: Sequence[str]) -> list[Any]:
-    """The objects that files of a configuration group describe, in their order.
+    """Builds the objects that files of a configuration group describe.
 
     Args:
         group: "model" or "strategy".
-        names: of the files.
+        names: file names without suffix.
 
     Raises:
         InputError: as ``compose`` and ``build``.
@@ -277,30 +276,35 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
     from yaml import YAMLError
 
     _register_panel()
-    backup = copy.copy(GlobalHydra.instance().hydra)  # a stage composes more while Hydra runs it
+    backup = copy.copy(GlobalHydra.instance().hydra)  # stages compose configurations while Hydra runs them
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             yield hydra_compose(name, [_forced(word) for word in overrides])
     except InputError:
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # model=0 is a ValueError to Hydra
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        YAMLError,
+        ValueError,
+    ) as error:  # ValueError for model=0
         raise InputError(_explained(error, schema)) from error
     finally:
         GlobalHydra.instance().hydra = backup
 
 
 def _forced(word: str) -> str:
-    """Lets an override of a value set a key that no file holds; the schema has all keys and refuses others."""
+    """Prefixes a value override with "++", so that it may set keys that no file has; the schema checks the key."""
     key = re.match(r"([\w.]+)=", word)
     return word if key is None or (conf_folder() / key[1]).is_dir() else f"++{word}"
 
 
 def checked(config: Any, schema: type[Schema]) -> Schema:
-    """Turns a composed configuration into its typed schema, which adds what the files leave out.
+    """Validates a composed configuration and adds defaults.
 
     Raises:
-        InputError: the first thing that is wrong, in one line.
+        InputError: the first invalid key or value.
     """
     from omegaconf import OmegaConf
 
@@ -311,33 +315,33 @@ def checked(config: Any, schema: type[Schema]) -> Schema:
         raise InputError(_first_mistake(error, schema)) from None
 
 
-def _on_defaults(given: Any, default: Any, annotation: Any) -> Any:
-    """What is given for a part, on top of the defaults of its place: those of ``static.fit`` are not every fit's."""
-    if not isinstance(given, Mapping):
-        return given
+def _on_defaults(values: Any, default: Any, annotation: Any) -> Any:
+    """Merges values into the defaults of their field, e.g. of ``static.fit``, not of its type ``FitSettings``."""
+    if not isinstance(values, Mapping):
+        return values
     if isinstance(default, BaseModel):
         default = default.model_dump()
     if isinstance(default, Mapping):
-        return {**default, **{key: _on_defaults(value, default.get(key), None) for key, value in given.items()}}
+        return {**default, **{key: _on_defaults(value, default.get(key), None) for key, value in values.items()}}
     schema = _schema_in(annotation)
     fields = schema.model_fields if inspect.isclass(schema) and issubclass(schema, BaseModel) else {}
     return {
         key: _on_defaults(value, fields[key].default, fields[key].annotation) if key in fields else value
-        for key, value in given.items()
+        for key, value in values.items()
     }
 
 
 def build(choice: Mapping[str, Any], where: str) -> Any:
-    """Makes the object that a choice describes, the choices nested in it first.
+    """Builds an object from its configuration, nested objects first.
 
     Args:
         choice: ``_target_`` and keyword arguments.
-        where: the key that messages start with, e.g. "model".
+        where: the configuration key, for messages, e.g. "model".
 
     Raises:
-        InputError: the class is not there, or does not take such a key or value; one line that lists the valid keys.
+        InputError: the class cannot be imported, or a key or value is invalid; lists the valid keys.
     """
-    made = {key: _build_nested(value, f"{where}.{key}") for key, value in choice.items() if key != "_target_"}
+    arguments = {key: _build_nested(value, f"{where}.{key}") for key, value in choice.items() if key != "_target_"}
     target = _class(choice.get("_target_"), where)
     parameters = {name: p for name, p in inspect.signature(target).parameters.items() if name != "self"}
     fields: Any = {
@@ -348,14 +352,14 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
         target.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields
     )
     try:
-        schema.model_validate(made)
+        schema.model_validate(arguments)
     except ValidationError as error:
         raise InputError(f"{where}.{_first_mistake(error, schema)}") from None
-    return target(**made)
+    return target(**arguments)
 
 
 def complete(choice: Any) -> Any:
-    """A choice with the defaults of its constructor, and so all choices nested in it; plain values, for the record."""
+    """Adds constructor defaults to an object's configuration, recursively; returns JSON values, for the record."""
     if isinstance(choice, list):
         return [complete(item) for item in choice]
     if not isinstance(choice, Mapping):
@@ -374,7 +378,7 @@ def complete(choice: Any) -> Any:
 
 
 def _typed(annotation: Any) -> Any:
-    """The schema alone where a mapping would do as well: its keys are checked, too."""
+    """Drops ``Mapping`` from a union with a schema, so that keys are checked."""
     schema = _schema_in(annotation)
     return annotation if schema is annotation else schema | None
 
@@ -397,14 +401,14 @@ def _class(target: Any, where: str) -> Any:
     try:
         return get_class(str(target))
     except Exception as error:  # Hydra raises bare Exception for several reasons
-        raise InputError(f"{where}._target_: {target!r} is no class that can be imported") from error
+        raise InputError(f"{where}._target_: {target!r} cannot be imported; give module.Class") from error
 
 
 def check_experiment() -> Panel:
-    """Composes and checks everything that ``params.yaml`` names, before any work is done.
+    """Composes and validates everything that ``params.yaml`` names.
 
     Raises:
-        InputError: the first thing that is wrong, in one line.
+        InputError: the first invalid key or value.
     """
     panel = read_panel()
     check_choices(panel)
@@ -412,10 +416,10 @@ def check_experiment() -> Panel:
 
 
 def check_choices(panel: Panel) -> None:
-    """Composes and checks everything that a panel names, and what its stages share.
+    """Composes and validates everything that a panel names.
 
     Raises:
-        InputError: the first thing that is wrong, in one line.
+        InputError: the first invalid key or value.
     """
     task, lm = f"task={panel.task}", f"lm={panel.lm}"
     compose("ingest", IngestConfig, [f"dataset={panel.dataset}", task])
@@ -428,7 +432,7 @@ def check_choices(panel: Panel) -> None:
 
 
 def chosen(group: str) -> str:
-    """Which file of a configuration group the running stage was given, e.g. "dense" for the group "model"."""
+    """Returns the running stage's choice in a configuration group, e.g. "dense" in "model"."""
     from hydra.core.hydra_config import HydraConfig
 
     return str(HydraConfig.get().runtime.choices[group])
@@ -438,13 +442,13 @@ def read_panel() -> Panel:
     """Reads ``params.yaml``.
 
     Raises:
-        InputError: it is not there, or a key is unknown or bad.
+        InputError: the file is missing, or a key or value is invalid.
     """
     from omegaconf import OmegaConf
     from yaml import YAMLError
 
     if not PANEL.is_file():
-        raise InputError(f"{PANEL}: not here; run in the project's folder")
+        raise InputError(f"{PANEL}: no such file; run in the project's folder")
     try:
         return checked(OmegaConf.load(PANEL), Panel)
     except (InputError, YAMLError) as error:
@@ -452,24 +456,23 @@ def read_panel() -> Panel:
 
 
 def stage(work: Callable[[Any], None], name: str) -> None:
-    """Runs a stage from the command line: Hydra's overrides and multirun, our errors.
+    """Runs a stage from the command line, with Hydra's overrides and multirun.
 
-    A stage composes and checks its own configuration; ``ingest``, the first one, checks everything that params.yaml
-    names. Later mistakes there are found before any training, too: DVC runs ``ingest`` or ``pretrain-synthetic`` again
-    when a name in it changes, and they compose what is named before they begin.
+    Each stage validates its own configuration; ``ingest`` and ``pretrain-synthetic`` also validate what params.yaml
+    names, and DVC runs them again when it changes, so that errors appear before any training.
 
-    Errors are one line on standard error and exit status 1; ZERO2IR_TRACEBACK=1 shows where they came from.
+    Errors are one line on standard error and exit status 1, with a traceback if ZERO2IR_TRACEBACK=1.
     """
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise Hydra prints and exits before we can put it in one line
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise Hydra prints errors and exits itself
     _register_panel()
 
     @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=name)
     def run(config: DictConfig) -> None:
-        one_line_errors(lambda: work(checked(config, STAGES[name])))  # inside: Hydra adds lines to errors it sees
+        one_line_errors(lambda: work(checked(config, STAGES[name])))  # inside, because Hydra adds lines to errors
 
     def checked_run() -> None:
         sys.argv[1:] = [_forced(word) for word in sys.argv[1:]]
@@ -482,7 +485,7 @@ def stage(work: Callable[[Any], None], name: str) -> None:
 
 
 def _register_panel() -> None:
-    """Lets a configuration say ``${panel:seeds}`` for a key of params.yaml; lists cannot be passed by dvc.yaml."""
+    """Resolves ``${panel:seeds}`` to a key of params.yaml, because dvc.yaml cannot pass lists."""
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("panel", _panel_value, replace=True)
@@ -494,7 +497,7 @@ def _panel_value(key: str | None = None) -> Any:
 
 
 def _explained(error: BaseException, schema: type[BaseModel]) -> str:
-    """Hydra's message in one line, with the valid choices or keys where one was unknown."""
+    """Returns Hydra's message in one line, with the valid choices or keys if one is unknown."""
     message = one_line(error).split(" Config search path")[0]
     if unknown := re.search(r"Could not find '([^'/]+)/([^']+)'", message):
         group, choice = unknown.groups()
@@ -507,20 +510,20 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
 
 
 def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first thing that pydantic found, as ``key: what; valid ...``."""
+    """Returns pydantic's first error as ``key: message``."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         parent = _schema_at(schema, first["loc"][:-1])
         valid = ", ".join(sorted(parent.model_fields))
-        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} takes none'}"
+        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} has no keys'}"
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
-    return f"{where}: {message}{given}" if where else message
+    value = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
+    return f"{where}: {message}{value}" if where else message
 
 
 def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
-    """The schema that stands at ``path`` inside ``schema``."""
+    """Returns the schema at ``path`` inside ``schema``."""
     for part in path:
         field = schema.model_fields.get(part) if inspect.isclass(schema) and issubclass(schema, BaseModel) else None
         if field is not None:
@@ -529,7 +532,7 @@ def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _schema_in(annotation: Any) -> Any:
-    """The schema that a field's annotation names, also inside a union."""
+    """Returns the schema in a field's annotation, also inside a union."""
     from typing import get_args
 
     for kind in (annotation, *get_args(annotation)):

@@ -1,4 +1,4 @@
-"""The exceptions that people are meant to read, and how they are shown."""
+"""Exceptions whose messages are written for users, and how they are shown."""
 
 import os
 import sys
@@ -9,19 +9,19 @@ TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 
 
 class InputError(ValueError):
-    """Bad input: one line that says what is wrong, where (file, line or key) and what to do."""
+    """Raised for invalid input; the message is one line: what is wrong, where (file, line or key), what to do."""
 
 
 class StorageError(InputError):
-    """A file of one's own that cannot be used just now: no space, no right, or somebody else has it."""
+    """Raised when a local file cannot be used: no disk space, no permission, or locked by another process."""
 
 
 def one_line_errors(run: Callable[[], Any]) -> None:
-    """Calls ``run``; what it raises ends the process with one line, or with its traceback where that is asked for."""
+    """Calls ``run``; an exception ends the process with one line, or with its traceback if ZERO2IR_TRACEBACK is set."""
     try:
         run()
     except KeyboardInterrupt:
-        print("interrupted; nothing half-written was left behind", file=sys.stderr)
+        print("interrupted; no incomplete files were left", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
@@ -33,6 +33,6 @@ def one_line_errors(run: Callable[[], Any]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message in one line; its type where it has none."""
+    """Returns an error's message in one line, or its type if it has no message."""
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__

@@ -57,21 +57,21 @@ def test_the_copy_holds_the_same_and_tells_where_it_is_from(data: Path, tmp_path
 
 
 def test_what_is_no_other_collection_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds this very collection"):
+    with pytest.raises(InputError, match="this is the project's own collection"):
         read_ingested(data, THERE)
-    with pytest.raises(InputError, match=r"documents\.parquet: not there; run the ingest stage first"):
+    with pytest.raises(InputError, match=r"documents\.parquet: file not found; run the ingest stage first"):
         read_ingested(tmp_path / "nowhere", OWN)
-    with pytest.raises(InputError, match=r"metadata\.json: not there; run the ingest stage first"):
+    with pytest.raises(InputError, match=r"metadata\.json: file not found; run the ingest stage first"):
         read_auxiliary_collections(tmp_path / "nowhere")
 
 
 def test_judgments_that_do_not_fit_are_refused(data: Path) -> None:
     write_judgments([NEW._replace(doc_id="d9")], data / "judgments" / "seed1.jsonl")
-    with pytest.raises(InputError, match="document 'd9' is judged, but not there"):
+    with pytest.raises(InputError, match="lacks the judged document 'd9'"):
         read_ingested(data, OWN)
     for seed in (0, 1):
         write_judgments([KNOWN], data / "judgments" / f"seed{seed}.jsonl")
-    with pytest.raises(InputError, match="no judged query of its own"):
+    with pytest.raises(InputError, match="no relevant document for any query"):
         read_ingested(data, OWN)
 
 
@@ -80,5 +80,5 @@ def test_altered_documents_are_refused(data: Path) -> None:
     values = json.loads(manifest.read_text(encoding="utf-8"))
     values["sha256"]["documents.parquet"] = "0"
     manifest.write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(InputError, match="altered since it was written"):
+    with pytest.raises(InputError, match="the file changed after the ingest stage"):
         read_ingested(data, OWN)

@@ -79,16 +79,16 @@ def test_examples_stop_at_five():
 @pytest.mark.parametrize(
     ("documents", "queries", "judgments", "message"),
     [
-        ([], [], [], r"a test: no document has a text; add documents"),
-        ([Document("a", "", " ")], [], [], r"no document has a text"),
-        ([Document("a", "", "x"), Document("a", "", "y")], [], [], r"document id 'a' stands for two texts"),
+        ([], [], [], r"a test: no document has any text; add documents"),
+        ([Document("a", "", " ")], [], [], r"no document has any text"),
+        ([Document("a", "", "x"), Document("a", "", "y")], [], [], r"two texts have the document id 'a'"),
         ([Document("", "", "x")], [], [], r"the id '' is empty"),
-        ([Document("a", "", "x")], [Query("q", "x"), Query("q", "y")], [], r"query id 'q' stands for two texts"),
+        ([Document("a", "", "x")], [Query("q", "x"), Query("q", "y")], [], r"two texts have the query id 'q'"),
         (
             [Document("a", "", "x")],
             [Query("q", "x")],
             [Judgment("q", "a", 1), Judgment("q", "a", 0)],
-            r"a test, judgment of 'q' and 'a' and .*: query 'q' grades document 'a' 1 and 0; keep one",
+            r"a test, judgment of 'q' and 'a' and .*: query 'q' and document 'a' have two grades, 1 and 0; keep one",
         ),
     ],
 )

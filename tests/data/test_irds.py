@@ -112,14 +112,14 @@ def test_missing_source_files_say_how_to_get_them(tmp_path):
     process = run(READ, "", "cranfield", home=tmp_path)
     assert process.returncode == 1
     last = process.stderr.strip().splitlines()[-1]
-    assert "cranfield: the source files are not here and cannot be fetched" in last
+    assert "cranfield: the source files are missing and cannot be downloaded" in last
     assert "make data MIRROR=" in last
 
 
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        ("", "nowhere/test", "ir_datasets has no 'nowhere/test'"),
+        ("", "nowhere/test", "ir_datasets has no dataset 'nowhere/test'"),
         ("", "beir/scifact", "ir_datasets 'beir/scifact' has no qrels"),
         ("beir/nfcorpus/train", "beir/scifact/test", "have different documents; choose a pair"),
     ],

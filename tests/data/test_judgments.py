@@ -153,7 +153,7 @@ def test_shuffled_judgments_are_those_of_other_queries(case):
 
 
 def test_a_single_query_cannot_be_shuffled():
-    with pytest.raises(ValueError, match="shuffled: a single query has no other one"):
+    with pytest.raises(ValueError, match="shuffled: needs at least two queries"):
         JudgmentBudget(queries=1, shuffled=True)
 
 
@@ -244,8 +244,8 @@ def test_judgments_survive_the_file(tmp_path_factory, judgments):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"query_id": "q", "query": "x", "doc_id": "d"', r"seed0\.jsonl:2: bad JSON"),
-        ('{"query_id": "q", "doc_id": "d", "relevance": 1}', r"seed0\.jsonl:2: key 'query' is missing"),
+        ('{"query_id": "q", "query": "x", "doc_id": "d"', r"seed0\.jsonl:2: invalid JSON"),
+        ('{"query_id": "q", "doc_id": "d", "relevance": 1}', r"seed0\.jsonl:2: the key 'query' is missing"),
         ('{"query_id": "q", "query": "x", "doc_id": "d", "relevance": 0.5}', r"seed0\.jsonl:2: the grade 0\.5"),
         ('{"query_id": "q", "query": "x", "doc_id": "d", "relevance": true}', r"seed0\.jsonl:2: the grade True"),
     ],

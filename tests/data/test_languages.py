@@ -67,7 +67,7 @@ def test_however_an_accent_was_typed_the_words_are_the_same(text: str) -> None:
 
 
 def test_a_language_without_spaces_that_nothing_parts_says_what_would_serve() -> None:
-    with pytest.raises(InputError, match=r"documents in Thai: nothing here parts the words .* model=surface"):
+    with pytest.raises(InputError, match=r"documents in Thai: zero2ir cannot segment words .* model=surface"):
         tokenize(["สวัสดี"], "th")
 
 

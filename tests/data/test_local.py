@@ -72,7 +72,9 @@ def test_bom_and_numbers_as_ids_in_jsonl(tmp_path):
 def test_languages_choose_the_files(tmp_path):
     folder = folder_of(tmp_path, docs_en_jsonl=DOCS, docs_es_jsonl=DOCS, queries_es_jsonl=QUERIES)
     assert len(read(folder, document_language="en", query_language="es").queries) == 1
-    with pytest.raises(InputError, match=r"docs\.en\.jsonl, docs\.es\.jsonl: choose with dataset\.document_language"):
+    with pytest.raises(
+        InputError, match=r"docs\.en\.jsonl, docs\.es\.jsonl: choose one with dataset\.document_language"
+    ):
         read(folder)
     with pytest.raises(InputError, match=r"queries\.de\.jsonl"):
         read(folder, document_language="en", query_language="de")
@@ -80,7 +82,7 @@ def test_languages_choose_the_files(tmp_path):
 
 def test_a_readme_does_not_hide_the_documents_of_a_language(tmp_path: Path) -> None:
     folder_of(tmp_path, docs_es_jsonl=DOCS, qrels_trec="q1 0 a 1\n", README_md="# About", docs_md="# Documents")
-    with pytest.raises(InputError, match=r"it has docs\.es\.jsonl: choose with dataset\.document_language"):
+    with pytest.raises(InputError, match=r"found docs\.es\.jsonl: choose one with dataset\.document_language"):
         read(tmp_path)
     (tmp_path / "docs.es.jsonl").unlink()
     assert [document.doc_id for document in read(tmp_path).documents] == ["README.md", "docs.md"]
@@ -89,7 +91,7 @@ def test_a_readme_does_not_hide_the_documents_of_a_language(tmp_path: Path) -> N
 def test_translations_stand_beside_their_queries(tmp_path):
     lines = QUERIES + '{"query_id": "q2", "text": "two?"}\n'
     folder = folder_of(tmp_path, docs_en_jsonl=DOCS, queries_es_jsonl=lines.replace("one", "uno"))
-    with pytest.raises(InputError, match=r"queries\.en\.jsonl nor \.tsv is there; .*dataset\.parallel=false"):
+    with pytest.raises(InputError, match=r"queries\.en\.jsonl or \.tsv; .*dataset\.parallel=false"):
         read(folder, "en", "es", parallel=True)
     folder_of(tmp_path, queries_en_jsonl=QUERIES)
     raw = read(folder, "en", "es", parallel=True)
@@ -100,24 +102,30 @@ def test_translations_stand_beside_their_queries(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"neither docs\.jsonl nor \.tsv is there; add one"),
-        ({"docs_jsonl": DOCS, "docs_tsv": "a\tx\n"}, r"both docs\.jsonl and docs\.tsv are there; keep one"),
+        ({}, r"no docs\.jsonl or \.tsv; add one"),
+        ({"docs_jsonl": DOCS, "docs_tsv": "a\tx\n"}, r"both docs\.jsonl and docs\.tsv exist; keep one"),
         ({"docs_jsonl": DOCS, "qrels_trec": "", "qrels_tsv": ""}, r"both qrels\.trec and qrels\.tsv"),
-        ({"docs_jsonl": DOCS + '{"doc_id": "c"'}, r"docs\.jsonl:3: bad JSON .*column 15"),
-        ({"docs_jsonl": DOCS + '{"doc_id": ' + "1" * 5000}, r"docs\.jsonl:3: bad JSON \(a number of too many digits\)"),
-        ({"docs_jsonl": DOCS + '["c", "x"]'}, r"docs\.jsonl:3: list in place of a JSON object"),
-        ({"docs_jsonl": DOCS + '{"doc_id": "c"}'}, r"docs\.jsonl:3: key 'text' is missing; add it"),
+        ({"docs_jsonl": DOCS + '{"doc_id": "c"'}, r"docs\.jsonl:3: invalid JSON .*column 15"),
+        (
+            {"docs_jsonl": DOCS + '{"doc_id": ' + "1" * 5000},
+            r"docs\.jsonl:3: invalid JSON \(a number has too many digits",
+        ),
+        ({"docs_jsonl": DOCS + '["c", "x"]'}, r"docs\.jsonl:3: list instead of a JSON object"),
+        ({"docs_jsonl": DOCS + '{"doc_id": "c"}'}, r"docs\.jsonl:3: the key 'text' is missing; add it"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": null}'}, r"docs\.jsonl:3: 'text' is None; write a string"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": "\\ud800"}'}, r"docs\.jsonl:3: .*surrogate"),
         ({"docs_jsonl": DOCS.encode() + b'{"doc_id": "\xe9"}'}, r"docs\.jsonl:3: not UTF-8 \(byte 13\)"),
         ({"docs_jsonl": DOCS.encode("utf-16")}, r"docs\.jsonl:1: not UTF-8"),
-        ({"docs_tsv": "a\tx\nb\n"}, r"docs\.tsv:2: 1 tab-separated fields in place of 2"),
+        ({"docs_tsv": "a\tx\nb\n"}, r"docs\.tsv:2: 1 tab-separated fields instead of 2"),
         ({"docs_tsv": "a,x\n"}, r"docs\.tsv:1: 1 tab-separated fields; name them in a header, doc_id first"),
-        ({"docs_tsv": "doc_id\tbody\na\tx\n"}, r"docs\.tsv:2: key 'text' is missing"),
-        ({"docs_jsonl": DOCS, "queries_tsv": "q\tx\tdev\n"}, r"queries\.tsv:1: split 'dev'; write train or test"),
+        ({"docs_tsv": "doc_id\tbody\na\tx\n"}, r"docs\.tsv:2: the key 'text' is missing"),
+        (
+            {"docs_jsonl": DOCS, "queries_tsv": "q\tx\tdev\n"},
+            r"queries\.tsv:1: unknown split 'dev'; write train",
+        ),
         ({"docs_jsonl": DOCS, "qrels_trec": "q1 0 a 1\nq1 0 b high\n"}, r"qrels\.trec:2: the grade 'high'"),
         ({"docs_jsonl": DOCS, "qrels_trec": "q1 0 a 0.5\n"}, r"qrels\.trec:1: the grade '0\.5' is not an integer"),
-        ({"docs_jsonl": DOCS, "qrels_trec": "q1 a 1\n"}, r"qrels\.trec:1: 3 fields in place of 4; write: query 0"),
+        ({"docs_jsonl": DOCS, "qrels_trec": "q1 a 1\n"}, r"qrels\.trec:1: 3 fields instead of 4; write: query 0"),
         ({"docs_jsonl": DOCS, "qrels_tsv": "query_id\tdoc_id\nq1\ta\n"}, r"qrels\.tsv:2: the grade None"),
     ],
 )
@@ -132,17 +140,20 @@ def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path, files, message)
     [
         (
             {"docs_jsonl": DOCS + '{"doc_id": "a", "text": "other"}'},
-            r"docs\.jsonl:1 and docs\.jsonl:3: document id 'a' stands for two texts",
+            r"docs\.jsonl:1 and docs\.jsonl:3: two texts have the document id 'a'",
         ),
         (
             {"docs_jsonl": DOCS, "queries_jsonl": QUERIES + '{"query_id": "q1", "text": "two"}'},
-            r"queries\.jsonl:1 and queries\.jsonl:2: query id 'q1' stands for two texts",
+            r"queries\.jsonl:1 and queries\.jsonl:2: two texts have the query id 'q1'",
         ),
         (
             {"docs_jsonl": DOCS, "queries_jsonl": QUERIES, "qrels_trec": "q1 0 a 1\nq1 0 b 1\nq1 0 a 2\n"},
-            r"qrels\.trec:1 and qrels\.trec:3: query 'q1' grades document 'a' 1 and 2; keep one",
+            r"qrels\.trec:1 and qrels\.trec:3: query 'q1' and document 'a' have two grades, 1 and 2; keep one",
         ),
-        ({"docs_jsonl": '{"doc_id": "a b", "text": "x"}'}, r"docs\.jsonl:1: the id 'a b' is empty or has white space"),
+        (
+            {"docs_jsonl": '{"doc_id": "a b", "text": "x"}'},
+            r"docs\.jsonl:1: the id 'a b' is empty or contains",
+        ),
     ],
 )
 def test_contradictions_are_named_by_both_their_lines(tmp_path, files, message):
@@ -151,7 +162,7 @@ def test_contradictions_are_named_by_both_their_lines(tmp_path, files, message):
 
 
 def test_a_missing_folder_says_which_key_to_set(tmp_path):
-    with pytest.raises(InputError, match=r"no such folder; set dataset\.path="):
+    with pytest.raises(InputError, match=r"folder not found; set dataset\.path="):
         read(tmp_path / "nowhere")
 
 
@@ -180,12 +191,12 @@ def test_the_qrels_are_the_candidates_grade_0_too(tmp_path):
 
 def test_a_run_gives_the_candidates(tmp_path):
     folder_of(tmp_path, docs_jsonl=DOCS, queries_jsonl=QUERIES, qrels_trec="q1 0 a 2\n")
-    with pytest.raises(InputError, match=r"candidates\.trec: not there; add this TREC run, or set dataset\.candidates"):
+    with pytest.raises(InputError, match=r"candidates\.trec: file not found; add this TREC run, or set dataset"):
         load_collection(settings_of(tmp_path, candidates="run"))
     folder_of(tmp_path, candidates_trec="q1 Q0 b 1 2.5 bm25\nq1 Q0 a 2 1.5 bm25\n")
     assert load_collection(settings_of(tmp_path, candidates="run")).candidates == [("q1", "b"), ("q1", "a")]
     folder_of(tmp_path, candidates_trec="q1 0 b 1\n")
-    with pytest.raises(InputError, match=r"candidates\.trec:1: 4 fields in place of 6; write: query Q0 document rank"):
+    with pytest.raises(InputError, match=r"candidates\.trec:1: 4 fields instead of 6; write: query Q0 document rank"):
         load_collection(settings_of(tmp_path, candidates="run"))
 
 
@@ -211,7 +222,7 @@ def test_two_folders_are_one_collection_of_two_splits(tmp_path):
 
 
 def test_train_needs_test_beside_it(tmp_path):
-    with pytest.raises(ValueError, match=r"dataset\.train is a folder below dataset\.path; name that of dataset\.test"):
+    with pytest.raises(ValueError, match=r"dataset\.train is set, but dataset\.test is not; set both"):
         settings_of(tmp_path, train="dev")
 
 

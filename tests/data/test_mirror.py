@@ -26,7 +26,7 @@ def test_only_what_is_missing_or_differs_is_copied(mirror, capsys):
     (home / "cran.tar.gz").write_bytes(b"TAR")  # of the same size
     copy_mirror(mirror)
     assert (home / "cran.tar.gz").read_bytes() == b"tar"
-    assert capsys.readouterr().out == "beir/source.zip: already there\ncran.tar.gz: copied, 3 bytes\n"
+    assert capsys.readouterr().out == "beir/source.zip: up to date\ncran.tar.gz: copied, 3 bytes\n"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "home"])

@@ -56,7 +56,9 @@ def test_a_candidate_is_ranked_as_all_its_passages() -> None:
 
 def test_a_document_that_is_called_like_a_passage_is_refused() -> None:
     settings = PassageSettings(words=4, overlap=1)
-    with pytest.raises(InputError, match=r"'d#1' is a document and a passage of 'd'; rename .* dataset\.passages=null"):
+    with pytest.raises(
+        InputError, match=r"'d#1' belongs to a document and to a passage of 'd'; .* dataset\.passages=null"
+    ):
         split_into_passages(Collection([LONG, Document("d#1", "", "short")], [], []), settings)
     numbered = [LONG, LONG._replace(doc_id="d#1"), Document("d#2", "", "short")]
     ids = [document.doc_id for document in split_into_passages(Collection(numbered, [], []), settings).documents]

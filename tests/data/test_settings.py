@@ -34,10 +34,10 @@ def test_every_choice_is_valid(choice):
 @pytest.mark.parametrize(
     ("choice", "overrides", "message"),
     [
-        ("local", {}, r"dataset\.path is missing; add dataset\.path=<your folder>"),
-        ("ir_datasets", {}, r"dataset\.test is missing; add dataset\.test=<an ir_datasets id>"),
-        ("beir/scifact", {"path": "x"}, r"dataset\.path does not belong to source 'ir_datasets'; remove it"),
-        ("pydocs", {"test": "x"}, r"dataset\.test does not belong to source 'pydocs'"),
+        ("local", {}, r"dataset\.path is missing; set dataset\.path=<your folder>"),
+        ("ir_datasets", {}, r"dataset\.test is missing; set dataset\.test=<an ir_datasets id>"),
+        ("beir/scifact", {"path": "x"}, r"dataset\.path does not apply to source 'ir_datasets'; remove it"),
+        ("pydocs", {"test": "x"}, r"dataset\.test does not apply to source 'pydocs'"),
         ("cranfield", {"train": "cranfield"}, r"dataset\.train and dataset\.test are both 'cranfield'"),
         ("pydocs", {"source": "web"}, r"source"),
         ("pydocs", {"pth": "x"}, r"pth"),
@@ -45,7 +45,7 @@ def test_every_choice_is_valid(choice):
         (
             "xquad",
             {"path": "x", "query_language": "en"},
-            r"dataset\.parallel: queries and documents are in one language",
+            r"dataset\.parallel: queries and documents have the same language",
         ),
         ("pydocs", {"parallel": True}, r"dataset\.parallel"),
     ],

@@ -77,7 +77,7 @@ def test_an_altered_file_is_refused(tmp_path, name):
     write_collection(COLLECTION, QUALITY, folder)
     with (folder / name).open("ab") as file:
         file.write(b"x")
-    with pytest.raises(InputError, match=rf"{name}: altered since it was written; run the ingest stage again"):
+    with pytest.raises(InputError, match=rf"{name}: the file changed after the ingest stage; run the ingest"):
         read_collection(folder)
 
 
@@ -91,7 +91,7 @@ def test_the_manifest_says_whether_the_order_means_something(tmp_path, metadata)
 
 @pytest.mark.parametrize("read", [read_collection, read_documents, is_ordered])
 def test_a_missing_collection_names_the_stage_that_makes_it(tmp_path, read):
-    with pytest.raises(InputError, match="not there; run the ingest stage first"):
+    with pytest.raises(InputError, match="file not found; run the ingest stage first"):
         read(tmp_path)
 
 
@@ -111,5 +111,5 @@ def test_candidates_are_counted_and_kept_under_a_digest(tmp_path):
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["counts"]["candidates"] == 1
     with (folder / "candidates.parquet").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(InputError, match=r"candidates\.parquet: altered since it was written"):
+    with pytest.raises(InputError, match=r"candidates\.parquet: the file changed after the ingest stage"):
         read_collection(folder)

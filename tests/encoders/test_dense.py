@@ -72,13 +72,13 @@ def test_damaged_embeddings_are_refused(tmp_path: Path, damage: bytes | None) ->
     path = tmp_path / "e.npy"
     save_embeddings(path, np.ones((3, 4), dtype=np.float32))
     path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
-    with pytest.raises(InputError, match=r"e\.npy: not a whole embeddings file.*pretrain-synthetic"):
+    with pytest.raises(InputError, match=r"e\.npy: incomplete embeddings file.*pretrain-synthetic"):
         load_embeddings(path, rows=3)
 
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="not a whole embeddings file"):
+    with pytest.raises(InputError, match="incomplete embeddings file"):
         load_embeddings(tmp_path / "e.npy", rows=1)
 
 
@@ -88,7 +88,7 @@ def test_embeddings_of_another_collection_are_refused(tmp_path: Path, tiny_encod
     np.testing.assert_array_equal(encoder.encode(["one", "two"]), vectors)
     with pytest.raises(InputError, match="2 vectors for 3 documents"):
         load_encoded(tmp_path, documents=3)
-    with pytest.raises(InputError, match="no encoder there; run dvc repro -f -s pretrain-synthetic first"):
+    with pytest.raises(InputError, match="not an encoder folder; run dvc repro -f -s pretrain-synthetic first"):
         load_encoded(tmp_path / "nowhere", documents=2)
 
 
@@ -180,7 +180,7 @@ def test_fewer_dimensions_are_the_first_ones_at_length_one(tiny_encoder: DenseEn
 
 
 def test_more_dimensions_than_there_are_are_refused() -> None:
-    with pytest.raises(InputError, match="encoder=minilm: dimensions=385, but its vectors have 384; take fewer"):
+    with pytest.raises(InputError, match="encoder=minilm: dimensions=385, but its vectors have 384; use fewer"):
         DenseEncoder(MINILM.model_copy(update={"dimensions": 385})).encode_queries(["text"])
 
 

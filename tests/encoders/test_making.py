@@ -190,9 +190,7 @@ def test_an_encoder_that_cannot_reconstruct_is_refused(
 ) -> None:
     tiny_encoder.model.save(str(tmp_path))
     static = EncoderSettings(name="table", source="hub", model=str(tmp_path))
-    with pytest.raises(
-        InputError, match="reconstruction=masked needs an encoder with a BERT inside, and table has none"
-    ):
+    with pytest.raises(InputError, match="reconstruction=masked needs an encoder based on BERT, which table is not"):
         train_adapted(docstrings, static, ADAPTED, seed=0)
     with pytest.raises(InputError, match=r"goes on from a general-purpose encoder; choose encoder=minilm"):
         train_adapted(docstrings, EncoderSettings(name="static", source="static"), ADAPTED, seed=0)
@@ -220,7 +218,7 @@ def test_learned_sparse_does_not_take_drawn_documents_for_neighbours(
     docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     settings = SETTINGS.model_copy(update={"pairs": PairTasks(adjacency=Adjacency(unit="documents", ordered=True))})
-    with pytest.raises(InputError, match="learned_sparse draws 8 documents, which do not follow each other"):
+    with pytest.raises(InputError, match="learned_sparse samples 8 documents, which are not consecutive"):
         make_encoder("learned_sparse", Corpus(docstrings), tiny_transformer.settings, settings, seed=0)
 
 

@@ -135,7 +135,7 @@ def test_a_calibrated_head_gives_each_term_to_a_like_share(
 
 
 def test_an_encoder_without_a_bert_is_refused(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
-    with pytest.raises(InputError, match=r"needs an encoder with a BERT inside, .*; choose encoder=minilm"):
+    with pytest.raises(InputError, match=r"needs an encoder based on BERT, .*; choose encoder=minilm"):
         train_learned_sparse(docstrings, tiny_encoder, SETTINGS, seed=0)
     nothing = DenseEncoder(EncoderSettings(name="static", source="static"))
     with pytest.raises(InputError, match="encoder=static is trained on a collection"):

@@ -78,10 +78,10 @@ def test_it_comes_back_as_it_was_saved(tiny_sparse_encoder: SparseEncoder, tmp_p
 def test_damage_and_other_documents_are_told(tiny_sparse_encoder: SparseEncoder, tmp_path: Path) -> None:
     path = tmp_path / "terms.safetensors"
     tiny_sparse_encoder.write(path, tiny_sparse_encoder.encode(TEXTS))
-    with pytest.raises(InputError, match="5 rows for 6 documents; write it again"):
+    with pytest.raises(InputError, match="5 rows for 6 documents; run pretrain-synthetic again"):
         tiny_sparse_encoder.read(path, 6)
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(InputError, match=r"terms\.safetensors: not a whole file.*run pretrain-synthetic again"):
+    with pytest.raises(InputError, match=r"terms\.safetensors: incomplete file.*run pretrain-synthetic again"):
         tiny_sparse_encoder.read(path, 5)
     tiny_sparse_encoder.save(tmp_path / "encoder")
     state = (tmp_path / "encoder" / "encoder.json").read_text(encoding="utf-8")

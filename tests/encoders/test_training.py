@@ -207,7 +207,7 @@ def test_a_single_document_is_not_parted() -> None:
 
 
 def test_what_nobody_looks_at_is_not_held_out() -> None:
-    with pytest.raises(ValidationError, match=r"held_out=0\.1, but number=0 never looks at it"):
+    with pytest.raises(ValidationError, match=r"held_out=0\.1, but number=0 never evaluates it"):
         CheckpointSettings(held_out=0.1)
 
 

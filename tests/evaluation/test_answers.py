@@ -52,7 +52,11 @@ def test_results_hold_them_among_the_others_in_the_order_asked_for(tmp_path) -> 
 
 @pytest.mark.parametrize(
     ("measures", "message"),
-    [(["F1"], "ranking measure"), (["RR@10", "F1", "F1"], "each once"), (["RR@10", "F2"], "cannot compute 'F2'")],
+    [
+        (["F1"], "ranking measure"),
+        (["RR@10", "F1", "F1"], "each measure once"),
+        (["RR@10", "F2"], "cannot compute 'F2'"),
+    ],
 )
 def test_measures_are_checked(measures: list[str], message: str) -> None:
     with pytest.raises((InputError, ValueError), match=message):

@@ -181,10 +181,10 @@ def test_measures_must_be_given_and_each_once():
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (Run(["q"], [["a", "a"]], [[1, 2]]), "query q: a document stands twice"),
+        (Run(["q"], [["a", "a"]], [[1, 2]]), "query q: a document is repeated"),
         (Run(["q"], [["a", "b"]], [[1, math.nan]]), "query q: a score is not a finite number"),
         (Run(["q"], [["a", "b"]], [[1]]), "query q: 2 doc_ids but 1 scores"),
-        (Run(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query_id stands twice"),
+        (Run(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query_id is repeated"),
         (Run(["q"], [], []), "1 query_ids, 0 rows"),
     ],
 )
@@ -199,7 +199,7 @@ def test_no_judgments_is_an_error():
 
 
 def test_ids_with_white_space_do_not_go_into_a_run(tmp_path):
-    with pytest.raises(InputError, match=r"run\.gz: 'my file' .*white space"):
+    with pytest.raises(InputError, match=r"run\.gz: the id 'my file' .*white space"):
         write_trec_run(tmp_path / "run.gz", Run(["q"], [["my file"]], [[1]]), tag="t")
     assert list(tmp_path.iterdir()) == []
 

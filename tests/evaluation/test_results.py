@@ -77,7 +77,7 @@ def test_a_system_may_state_no_confidence(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"confidence": {"q1": 0.9, "q2": 0.4}}, "none for 1 judged queries, e.g. q3"),
+        ({"confidence": {"q1": 0.9, "q2": 0.4}}, "1 judged queries have none, e.g. q3"),
         ({"confidence": {"q1": 0.9, "q2": 0.4, "q3": 1.1}}, "outside 0 to 1"),
         ({"cost": {"train_seconds": float("nan")}}, "train_seconds is nan"),
         ({"run": Run(["q 1"], [["a"]], [[1]])}, "white space"),
@@ -98,11 +98,11 @@ def test_all_results_come_in_order(tmp_path):
 
 
 def test_results_that_do_not_belong_together_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no results to read; run evaluate first"):
+    with pytest.raises(InputError, match="there are no results; run evaluate first"):
         read_all(sorted(tmp_path.iterdir()))
     write(tmp_path / "one")
     write(tmp_path / "copy")
-    with pytest.raises(InputError, match="two results folders hold dense-prompt-seed3"):
+    with pytest.raises(InputError, match="two results folders have the system dense-prompt-seed3"):
         read_all(sorted(tmp_path.iterdir()))
     write(tmp_path / "copy", SYSTEM.model_copy(update={"dataset": "cranfield"}))
     with pytest.raises(InputError, match=r"several datasets \(cranfield, pydocs\)"):
@@ -118,7 +118,7 @@ def test_a_damaged_folder_is_named(tmp_path, name, damage):
     if damage == b"{}" and name == "metrics.json":
         damage = b"{"
     (tmp_path / "one" / name).write_bytes(damage)
-    with pytest.raises(InputError, match=r"one: not a whole results folder .*run evaluate again"):
+    with pytest.raises(InputError, match=r"one: incomplete or damaged results folder .*run evaluate again"):
         read_results(tmp_path / "one")
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_folder_is_named(tmp_path, name, damage):
     ("values", "message"),
     [
         ({"measures": ["nDGC@10"]}, "cannot compute 'nDGC@10'"),
-        ({"measures": ["R@1000"], "depth": 100}, "depth: 100 is less than R@1000 looks at"),
+        ({"measures": ["R@1000"], "depth": 100}, "depth: 100 is less than the cutoff of R@1000"),
         ({"resample": 10}, "Extra inputs are not permitted"),
         ({"confidence_level": 95}, "less than 1"),
     ],

@@ -67,7 +67,7 @@ def test_queries_are_paired_within_a_seed_only():
     system = {0: {"a": 1.0, "b": 0.5}, 1: {"a": 0.0, "c": 1.0}, 2: {"a": 1.0}}
     other = {0: {"a": 0.5, "b": 0.5, "c": 9.0}, 1: {"b": 9.0, "c": 0.5}}
     assert np.array_equal(paired_differences(system, other), [[0.5, 0.0, np.nan], [np.nan, np.nan, 0.5]], True)
-    with pytest.raises(InputError, match="share no query"):
+    with pytest.raises(InputError, match="no seed and query in common"):
         paired_differences({0: {"a": 1.0}}, {1: {"a": 1.0}})
 
 

@@ -54,7 +54,7 @@ def test_a_hydra_multirun_folder_adds_no_column(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.parquet: .*write it again"):
+    with pytest.raises(InputError, match=r"nowhere\.parquet: .*create the file again"):
         read_records(tmp_path / "nowhere.parquet", Query)
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_was_cut_off_is_refused(
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / "rows.parquet"
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    with pytest.raises(InputError, match=r"rows\.parquet: .*write it again") as caught:
+    with pytest.raises(InputError, match=r"rows\.parquet: .*create the file again") as caught:
         read_records(path, Row)
     assert len(str(caught.value).splitlines()) == 1
 

@@ -198,5 +198,5 @@ def test_from_a_folder_of_text_files_to_a_searcher(tmp_path: Path, string_method
     qrels = (tmp_path / "out" / "qrels.trec").read_text().splitlines()
     assert [line.split()[3] for line in qrels] == ["2", "0", "1"]
     imported = [*arguments, "--annotations", "other.jsonl", "--import", "out/judgments.jsonl"]
-    assert "3 judgments taken over from judgments.jsonl" in typed(imported, "q", tmp_path)
+    assert "3 judgments imported from judgments.jsonl" in typed(imported, "q", tmp_path)
     assert len(Annotations(tmp_path / "other.jsonl").rows) == 3

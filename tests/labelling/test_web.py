@@ -126,7 +126,7 @@ def test_other_grades_are_refused(session: Open, body: object) -> None:
 def test_a_port_in_use_is_one_line() -> None:
     with listen(0) as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
-        with pytest.raises(InputError, match=r"port \d+: cannot be had \(Address already in use\)"):
+        with pytest.raises(InputError, match=r"port \d+: cannot be opened \(Address already in use\)"):
             listen(bound.getsockname()[1])
-    with pytest.raises(InputError, match="port 99999: cannot be had"):
+    with pytest.raises(InputError, match="port 99999: cannot be opened"):
         listen(99999)

@@ -97,7 +97,7 @@ def test_an_unreachable_endpoint_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_refused_key_ends_the_run_at_once(api_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_KEY", "sk-wrong")
     said = message(remote(api_base), tmp_path)
-    assert "refuses the API key" in said
+    assert "rejects the API key" in said
     assert "sk-wrong" not in said
 
 

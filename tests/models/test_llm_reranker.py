@@ -154,7 +154,7 @@ def test_no_answer_loses_a_document_of_a_search(reranker, answer: str, docstring
 
 def test_without_a_language_model_it_says_so(docstrings) -> None:
     corpus = Corpus(docstrings, language_model=LanguageModel(LMSettings(name="none", provider="none")))
-    with pytest.raises(InputError, match="needs a language model, and there is none; choose one, e"):
+    with pytest.raises(InputError, match="needs a language model; choose one, e"):
         Pointwise().index(corpus).score(["how"], [["a"]])
 
 

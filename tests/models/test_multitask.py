@@ -34,9 +34,11 @@ def program(corpus: Corpus) -> Program:
 
 def test_it_names_its_tasks(program: Program) -> None:
     assert ("rank", *task_functions(program.retriever)) == TASKS
-    with pytest.raises(InputError, match=r"task='sing': this program knows rank, passages, answer, classify_query"):
+    with pytest.raises(
+        InputError, match=r"task='sing': unknown task; this program supports rank, passages, answer, classify_query"
+    ):
         program(query=QUERY, task="sing")
-    with pytest.raises(InputError, match=r"task='answer': candidates are ranked alone"):
+    with pytest.raises(InputError, match=r"task='answer': candidates require task='rank'"):
         program(query=QUERY, task="answer", candidates=[program.documents[0].doc_id])
     assert program(query=QUERY, task="rank").docids == program(query=QUERY).docids
 
@@ -98,7 +100,7 @@ def test_what_has_it_as_a_part_has_its_heads_and_says_where_the_classes_come_fro
 
 
 def test_other_programs_know_one_task(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match=r"task='answer': this program knows rank; choose"):
+    with pytest.raises(InputError, match=r"task='answer': unknown task; this program supports rank"):
         Program(Sparse().index(corpus), corpus.documents)(query=QUERY, task="answer")
 
 

@@ -47,7 +47,7 @@ def test_training_is_told_of_the_judged_queries_candidates_alone(reranking: Proj
 
 def test_the_report_says_so(reranking: Project) -> None:
     head = (reranking.folder / "report" / "index.html").read_text(encoding="utf-8").split("</header>")[0]
-    assert "Each query ranks its own candidates alone" in head
+    assert "Each query ranks its own candidates only" in head
 
 
 def test_other_candidates_of_test_queries_train_nothing_again(reranking: Project) -> None:

@@ -47,4 +47,4 @@ def test_a_program_of_it_is_opened_once_its_module_is_imported(extended: Project
     assert extended.done("python", "-c", OPENED.format(module="overlap, ")).startswith("['")
     refused = extended.run("python", "-c", OPENED.format(module=""))
     last = refused.stderr.splitlines()[-1]
-    assert last.endswith("no model of the kind 'overlap' is known; import the module that defines it first")
+    assert last.endswith("unknown kind of model: 'overlap'; import the module that defines it first")

@@ -55,5 +55,5 @@ def test_the_answered_queries_keep_the_risk(rows: list[tuple[float, float]], ris
 
 @pytest.mark.parametrize("risks", [(-0.1, None), (1.1, None), (0.5, 0.4), (0.5, 1.2)])
 def test_what_is_no_risk_is_refused(risks: tuple[float, float | None]) -> None:
-    with pytest.raises(InputError, match="give shares of 0 to 1"):
+    with pytest.raises(InputError, match="give shares with 0 <= risk"):
         Policy.choose(SURE, RIGHT, *risks)

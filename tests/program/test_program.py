@@ -211,7 +211,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (state_with(format=4), "format 4 is older than 5.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
-        (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .* truncated"),
+        (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .*; save the program again"),
         (lambda folder: flip(folder / "documents.parquet", 30), "documents.parquet: altered since it was saved"),
         (lambda folder: flip(folder / "retriever/weights.safetensors", -1), "weights.safetensors: altered since"),
         (lambda folder: (folder / "retriever/model.json").unlink(), "model.json: missing"),
@@ -389,7 +389,7 @@ def test_candidates_are_the_collections_ranking_of_them(program: Program, pool: 
     ("options", "message"),
     [
         ({"candidates": ["strip", "nowhere"]}, r"candidates\[1\]: no document has the id 'nowhere'; leave it out"),
-        ({"candidates": "strip"}, "candidates: one string is no sequence of document ids; give a list"),
+        ({"candidates": "strip"}, "candidates: a string; give a list of document ids"),
         ({"candidates": ["strip"], "documents": ["a text"]}, "documents and candidates are both given"),
     ],
 )
@@ -417,7 +417,7 @@ def test_documents_are_added_replaced_and_removed_without_training(corpus: Corpu
         program.remove(["split"])
     with pytest.raises(InputError, match="a string has no id"):
         program.add(["a text"])
-    with pytest.raises(InputError, match="none would be left"):
+    with pytest.raises(InputError, match="no document would be left"):
         program.remove([document.doc_id for document in program.documents])
     assert answers(load_program(tmp_path / "searcher")) == answers(program)  # what was refused changed nothing
 
@@ -451,5 +451,5 @@ def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_p
 
 def test_two_programs_of_one_name_are_refused(corpus: Corpus) -> None:
     retriever = Sparse().index(corpus)
-    with pytest.raises(InputError, match="fallback: sparse, sparse; name each program once"):
+    with pytest.raises(InputError, match="fallback: sparse, sparse; program names must be unique"):
         Program(retriever, corpus.documents, None, {"model": "sparse"}, links=[FallbackLink("sparse", retriever)])

@@ -53,5 +53,5 @@ def test_the_ceiling_is_bm25_with_the_translations() -> None:
     queries = [Query("q1", "¿Qué es el oxígeno?", translation="What is oxygen?")]
     assert translated_query_run(documents, queries, 2).doc_ids[0][0] == "b"
     assert translated_query_run(documents, [queries[0]._replace(translation="born in?")], 2).doc_ids[0][0] == "a"
-    with pytest.raises(InputError, match=r"1 have no translation, e\.g\. q1; set dataset\.parallel=true"):
+    with pytest.raises(InputError, match=r"1 queries have no translation, e\.g\. q1; set dataset\.parallel=true"):
         translated_query_run(documents, [Query("q1", "¿Qué?")], 2)

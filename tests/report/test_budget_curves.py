@@ -58,8 +58,8 @@ def test_a_curve_is_of_the_queries_that_all_its_budgets_test(tmp_path: Path) -> 
 
 def test_what_cannot_stand_on_a_curve_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"other_results: .*empty holds no results"):
+    with pytest.raises(InputError, match=r"other_results: .*empty contains no results"):
         read_other_budgets([tmp_path / "empty"], "d")
     write(tmp_path / "other", budget=4, right=8, dataset="e")
-    with pytest.raises(InputError, match="they are of e, not of d"):
+    with pytest.raises(InputError, match="results of e instead of d"):
         read_other_budgets([tmp_path / "other"], "d")

@@ -31,7 +31,7 @@ def test_a_finding_says_how_much_on_how_many_queries_and_by_what_else() -> None:
     assert (first.systems, first.verdict) == (("b",), "worse")  # the larger difference comes first
     assert second.sentence == (
         "a ranks better than base: AP +0.050 [+0.040, +0.060], p <0.001 after Holm's correction; higher on 25 of 40 "
-        "queries, lower on 10. So it is by RR. By R@5 it is the other way round."
+        "queries, lower on 10. The same holds for RR. The opposite holds for R@5."
     )
 
 
@@ -56,5 +56,5 @@ def test_systems_with_the_same_figures_share_a_sentence() -> None:
 
 def test_an_undecided_comparison_is_no_finding() -> None:
     assert find_findings(summary(), [compared("a", 0.05, 0.05), compared("b", 0.005, 0.001)]) == []
-    assert compared("a", 0.05, 0.05).verdict_text == "undecided; from 0.020 it would show"
+    assert compared("a", 0.05, 0.05).verdict_text == "undecided; detectable from 0.020"
     assert compared("a", 0.05, 0.01).verdict_text == "better"

@@ -158,13 +158,13 @@ def test_the_page_says_what_was_run(report):
     assert "2 systems, 3,200 documents, 12 test queries, 2 draws of the judgments" in page
     assert "budget.queries" in page
     assert "over queries and draws of the judgments" in page
-    assert "Ten judged queries with the same spread" in page
+    assert "Ten judged queries with the same standard deviation" in page
 
 
 def test_the_notes_of_a_training_stand_beside_its_test_score(report):
     page = report.read_text(encoding="utf-8")
     table = re.search(r'<table aria-labelledby="choices-caption">.*?</table>', page, re.DOTALL).group()
-    assert re.findall(r"<th[^>]*>([^<]*)</th>", table)[:3] == ["System", "nDCG@10 (test)", "Because"]
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", table)[:3] == ["System", "nDCG@10 (test)", "Reason"]
     results = read_results(report.parent.parent / "results" / "0")
     mean = sum(results.per_query["nDCG@10"].values()) / len(QUERIES)
     assert f'<th scope="row">sparse-zero_shot-seed0</th><td>{mean:.3f}</td>' in table.replace("\n", "")
@@ -233,7 +233,7 @@ def test_prompts_have_a_section_where_there_are_any(report, tmp_path):
     assert "#prompts" in [attributes.get("href") for attributes in tags.all("a")]
     table = page[page.index('id="prompts-1-caption"') :]
     assert table.index("cccc") < table.index("aaaa") < table.index("bbbb")  # as they promise
-    assert page.count("<h5>The first</h5>") == page.count("<h5>The one that was found</h5>") == 2  # one pair a seed
+    assert page.count("<h5>First prompt</h5>") == page.count("<h5>Chosen prompt</h5>") == 2  # one pair a seed
     assert '+0.040 <span class="interval">[+0.001, +0.079]</span>' in page
     assert "· second query" in page
     assert (built.parent / "figures" / "prompts.svg").is_file()
@@ -259,7 +259,7 @@ def test_no_results_leave_no_report(tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize(("how", "words"), [("qrels", "all documents judged for it"), ("run", "those of a given run")])
+@pytest.mark.parametrize(("how", "words"), [("qrels", "all documents judged for it"), ("run", "documents of a run")])
 def test_the_head_says_that_candidates_were_ranked(tmp_path, how, words):
     write_systems(tmp_path / "results")
     counts = {"documents": 3200, "train queries": 0, "test queries": 12, "candidates": 600}
@@ -269,4 +269,4 @@ def test_the_head_says_that_candidates_were_ranked(tmp_path, how, words):
         page = build_report(folders, tmp_path / "report", manifest=manifest, settings=SETTINGS, resamples=200)
         heads.append(" ".join(page.read_text(encoding="utf-8").split("</header>")[0].split()))
     assert "candidates" not in heads[0]
-    assert f"Each query ranks its own candidates alone ({words}, 50 documents a query on average)" in heads[1]
+    assert f"Each query ranks its own candidates only ({words}, 50 documents per query on average)" in heads[1]

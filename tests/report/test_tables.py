@@ -97,7 +97,7 @@ def test_a_gain_that_hangs_on_the_draw_is_undecided():
     assert row.p_holm < 0.05
     assert row.comparison.difference.ci_low < 0 < row.comparison.difference.mean
     assert row.verdict == "undecided"
-    assert row.verdict_text == f"undecided; from {row.detectable:.3f} it would show"
+    assert row.verdict_text == f"undecided; detectable from {row.detectable:.3f}"
     assert row.detectable == pytest.approx(row.comparison.detectable(0.05))
     assert (row.mark, row.verdict) == ("", "undecided")
 
@@ -113,9 +113,7 @@ def test_seeds_are_put_together():
 def test_an_absent_baseline_is_replaced_and_said_so():
     summary = summarise(ALL[1:], **OPTIONS)
     assert summary.baseline == "dense/zero_shot"
-    assert summary.notes == [
-        "The declared baseline sparse/zero_shot was not evaluated; dense/zero_shot stands in for it."
-    ]
+    assert summary.notes == ["The configured baseline sparse/zero_shot was not evaluated; dense/zero_shot replaces it."]
 
 
 def test_different_seeds_are_said():
@@ -126,7 +124,7 @@ def test_different_seeds_are_said():
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(InputError, match="no results"):
         summarise([], **OPTIONS)
-    with pytest.raises(InputError, match="not measured alike"):
+    with pytest.raises(InputError, match="have different measures"):
         summarise([*ALL, result("dense", "meta", measures=("AP",))], **OPTIONS)
     with pytest.raises(InputError, match="dense/prompt and sparse/zero_shot have no seed in common"):
         summarise([result("sparse", "zero_shot"), result("dense", "prompt", seed=1)], **OPTIONS)

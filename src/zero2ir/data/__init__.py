@@ -1,1 +1,1 @@
-"""Collections: read, checked, stored; and the few judgments that training may see."""
+"""Reads, checks and stores collections, and draws the few judgments that training may see."""

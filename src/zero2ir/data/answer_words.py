@@ -1,4 +1,4 @@
-"""The words of a text, by what kind of answer each can be: a name, a number, a date."""
+"""Splits a text into words and marks those that can answer a question: names, numbers, dates."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from zero2ir.data.languages import tokenize
 
 MAX_ANSWER_WORDS = 8  # words of an answer
-PARSED_TEXTS_CACHED = 10_000  # texts that are kept in pieces
+PARSED_TEXTS_CACHED = 10_000  # parsed texts kept in memory
 
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*")
 _MONTH = re.compile(
@@ -22,7 +22,7 @@ _NUMBER = re.compile(
     "(twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|billion|half",
     re.IGNORECASE,
 )
-# What a question's first words ask for, the first that fits; of a question of another form anything may be the answer.
+# The expected kind of answer by the wording of the question; the first match wins. No match: any words may answer.
 _ASKED = (
     ("date", re.compile(r"\b(when|(what|which|in) (year|date|century|decade|month|day))\b")),
     ("number", re.compile(r"\b(how (many|much|old|long|far|tall|large|big|often|high|deep)|what percent\w*)\b")),
@@ -32,13 +32,13 @@ ANSWER_KINDS = tuple(kind for kind, _ in _ASKED)
 
 
 class ParsedText(NamedTuple):
-    """A text as words.
+    """A text split into words.
 
     Attributes:
-        places: (n_words, 2) int64, where each starts and ends in the text.
-        stems: one a word; "" for a stop word.
+        places: (n_words, 2) int64, start and end offset of each word in characters; the end is exclusive.
+        stems: the stem of each word; "" for a stop word.
         kinds: {kind: (n_words,) bool}, which words are of the kind.
-        spans: (n_spans, 2) int64, word numbers from first to behind the last: runs without stop word and punctuation.
+        spans: (n_spans, 2) int64, first word and last word + 1 of each run without stop words and punctuation.
     """
 
     places: np.ndarray
@@ -48,16 +48,16 @@ class ParsedText(NamedTuple):
 
 
 def answer_kind(query: str) -> str:
-    """Which kind of answer a question asks for; "" where it does not say."""
+    """Returns the kind of answer that a question asks for; "" if its wording does not tell."""
     return next((kind for kind, pattern in _ASKED if pattern.search(query.lower())), "")
 
 
 @lru_cache(PARSED_TEXTS_CACHED)
 def parse_text(text: str) -> ParsedText:
-    """A text in pieces."""
+    """Splits a text into words and candidate answer spans."""
     matches = list(_WORD.finditer(text))
     words = [match.group() for match in matches]
-    stems = tuple(found[0] if found else "" for found in tokenize(words))
+    stems = tuple(tokens[0] if tokens else "" for tokens in tokenize(words))
     places = np.array([match.span() for match in matches], dtype=np.int64).reshape(-1, 2)
     numbers = np.array([_is_number(word) for word in words], dtype=bool)
     dates = np.array([_is_date(word) for word in words], dtype=bool)
@@ -75,14 +75,14 @@ def _is_date(word: str) -> bool:
 
 
 def _spans(text: str, places: np.ndarray, stems: Sequence[str]) -> np.ndarray:
-    """Every run of up to ``MAX_ANSWER_WORDS`` words between stop words and punctuation."""
-    parted = [not text[end:start].isspace() for (_, end), (start, _) in pairwise(places)]
-    found = []
+    """Returns every run of up to ``MAX_ANSWER_WORDS`` words without stop words and punctuation."""
+    separated = [not text[end:start].isspace() for (_, end), (start, _) in pairwise(places)]
+    spans = []
     for first in range(len(stems)):
-        behind = first
-        while behind < len(stems) and behind - first < MAX_ANSWER_WORDS and stems[behind]:
-            behind += 1
-            found.append((first, behind))
-            if behind < len(stems) and parted[behind - 1]:
+        end_word = first
+        while end_word < len(stems) and end_word - first < MAX_ANSWER_WORDS and stems[end_word]:
+            end_word += 1
+            spans.append((first, end_word))
+            if end_word < len(stems) and separated[end_word - 1]:
                 break
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)

@@ -1,6 +1,6 @@
-"""Other collections that were ingested, with the judgments that were drawn for them: what there is to practise on.
+"""Auxiliary collections: other ingested collections with their drawn judgments, used for transfer.
 
-Of another collection nothing but documents and drawn judgments is read: its queries and qrels are for its own test.
+Only documents and drawn judgments of an auxiliary collection are read; its queries and qrels stay test data.
 """
 
 import json
@@ -21,13 +21,13 @@ _DOCUMENTS, _JUDGMENTS, _METADATA = "documents.parquet", "judgments.jsonl", "met
 
 @dataclass(frozen=True)
 class AuxiliaryCollection:
-    """Documents and judgments from elsewhere.
+    """Documents and judgments of another collection.
 
     Attributes:
-        name: what reports call it.
-        documents: all of them.
-        judgments: of some queries.
-        metadata: where it comes from, JSON.
+        name: its name in reports.
+        documents: all its documents.
+        judgments: its drawn judgments.
+        metadata: its provenance; JSON-serialisable.
     """
 
     name: str
@@ -37,36 +37,39 @@ class AuxiliaryCollection:
 
 
 def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
-    """Reads what the stage ingest wrote in another project.
+    """Reads the collection and judgments that the ingest stage wrote in another project.
 
     Args:
-        data: that project's folder ``data``, with ``collection`` and ``judgments``.
-        own: this project's collection; a judged query that is one of its own is left out, since it may be tested.
+        data: that project's ``data`` folder, with ``collection`` and ``judgments``.
+        own: this project's collection; judgments of its queries are left out, because it may test them.
 
     Raises:
-        InputError: something is missing or altered, it is this collection, or no judged query is left.
+        InputError: a file is missing or altered, the collection is this project's own, or no judged query is left.
     """
     path = data / "collection" / "documents.parquet"
     documents = read_documents(data / "collection")
     manifest = json.loads((data / "collection" / "manifest.json").read_text(encoding="utf-8"))
     digest = sha256(path)
     if digest != manifest["sha256"]["documents.parquet"]:
-        raise InputError(f"{path}: altered since it was written; run the ingest stage there again")
+        raise InputError(f"{path}: the file changed after the ingest stage; run the ingest stage of that project again")
     if {document.content for document in documents} == {document.content for document in own.documents}:
-        raise InputError(
-            f"{data}: holds this very collection, which is no other one; leave it out of auxiliary_collections"
-        )
+        raise InputError(f"{data}: this is the project's own collection; remove it from auxiliary_collections")
     draws = sorted((data / "judgments").glob("seed*.jsonl"))
     rows = {(row.query_id, row.doc_id): row for draw in draws for row in read_judgments(draw)}
-    known, tested = {document.doc_id for document in documents}, {normalised(query.text) for query in own.queries}
-    kept = [row for row in rows.values() if normalised(row.query) not in tested]
-    if foreign := next((row for row in kept if row.doc_id not in known), None):
+    doc_ids, own_queries = (
+        {document.doc_id for document in documents},
+        {normalised(query.text) for query in own.queries},
+    )
+    kept = [row for row in rows.values() if normalised(row.query) not in own_queries]
+    if unknown := next((row for row in kept if row.doc_id not in doc_ids), None):
         raise InputError(
-            f"{data}: document {foreign.doc_id!r} is judged, but not there; run the ingest stage there again"
+            f"{data}: the collection lacks the judged document {unknown.doc_id!r}; "
+            "run the ingest stage of that project again"
         )
     if not any(row.relevance > 0 for row in kept):
         raise InputError(
-            f"{data}: no judged query of its own in {data / 'judgments'}; run the ingest stage there again"
+            f"{data / 'judgments'}: no relevant document for any query that this project does not have itself; "
+            "run the ingest stage of that project again"
         )
     facts = {
         "source": manifest.get("source", "unknown"),
@@ -78,25 +81,25 @@ def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
     return AuxiliaryCollection(str(manifest.get("name", data.resolve().parent.name)), documents, kept, facts)
 
 
-def write_auxiliary_collections(others: Sequence[AuxiliaryCollection], folder: Path) -> None:
-    """Writes the whole folder or nothing; ``metadata.json`` tells of each collection where it comes from."""
+def write_auxiliary_collections(collections: Sequence[AuxiliaryCollection], folder: Path) -> None:
+    """Writes the folder atomically; ``metadata.json`` holds the provenance of each collection."""
     with finished_folder(folder) as part:
-        for number, other in enumerate(others):
+        for number, collection in enumerate(collections):
             below = part / str(number)
             below.mkdir()
-            write_records(other.documents, Document, below / _DOCUMENTS)
-            write_judgments(other.judgments, below / _JUDGMENTS)
-        write_json(part / _METADATA, [{"name": other.name, **other.metadata} for other in others])
+            write_records(collection.documents, Document, below / _DOCUMENTS)
+            write_judgments(collection.judgments, below / _JUDGMENTS)
+        write_json(part / _METADATA, [{"name": each.name, **each.metadata} for each in collections])
 
 
 def read_auxiliary_collections(folder: Path) -> list[AuxiliaryCollection]:
-    """Reads what ``write_auxiliary_collections`` wrote.
+    """Reads the folder that ``write_auxiliary_collections`` wrote.
 
     Raises:
-        InputError: there is nothing.
+        InputError: the folder does not exist.
     """
     if not (folder / _METADATA).is_file():
-        raise InputError(f"{folder / _METADATA}: not there; run the ingest stage first")
+        raise InputError(f"{folder / _METADATA}: file not found; run the ingest stage first")
     return [
         AuxiliaryCollection(
             facts["name"],

@@ -1,4 +1,4 @@
-"""From what a source holds to a collection that every later stage can rely on."""
+"""Checks and repairs a raw collection, so that later stages can rely on its invariants."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ _FLAWS_OF_CANDIDATES = (
 
 
 class _IssueCounter:
-    """Counts flaws and keeps the first few examples of each."""
+    """Counts each kind of flaw and keeps its first examples."""
 
     def __init__(self) -> None:
         self.count: Counter[str] = Counter()
@@ -56,19 +56,20 @@ class _IssueCounter:
 
 
 def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
-    """Drops or repairs what can be, counts it, and stops at what cannot.
+    """Drops or repairs minor flaws and counts them; raises an error for flaws that cannot be repaired.
 
     Dropped: repeated rows, documents with neither title nor text, queries without text, judgments and candidates of
     unknown or dropped queries and documents. Repaired: negative grades become 0; a query in both splits stays in "test"
     only, so that training never draws it. Kept, but counted: documents with the same text, queries without a relevant
-    document (which are neither drawn nor evaluated), queries without a candidate, relevant documents that are none.
+    document (they are neither drawn nor evaluated), queries without a candidate, relevant documents that are not
+    candidates.
 
     Returns:
-        The collection, and a count with examples for each flaw looked for; the reader's notes are added to it.
+        The collection, and the data quality: count and examples of each kind of flaw, and the reader's notes.
 
     Raises:
-        InputError: no documents, an id with two contents, an id that the TREC formats cannot hold, or a pair of
-            query and document with two grades.
+        InputError: there are no documents, an id has two contents or is not valid in TREC files (empty, or with white
+            space), or a query and a document have two grades.
     """
     issues = _IssueCounter()
     documents = _documents(raw, issues)
@@ -88,7 +89,7 @@ def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
 
 
 def require_judged_queries(collection: Collection) -> None:
-    """Stops where a collection has nothing to train on and to evaluate with.
+    """Raises an error if a collection has no judgments to train on or to evaluate with.
 
     Raises:
         InputError: no query has a relevant document.
@@ -96,7 +97,7 @@ def require_judged_queries(collection: Collection) -> None:
     if not any(judgment.relevance > 0 for judgment in collection.judgments):
         raise InputError(
             f"{collection.metadata.get('source', 'the collection')}: no query has a relevant document; "
-            "add queries, and qrels with grades of 1 or more"
+            "add queries and qrels with grades of 1 or more"
         )
 
 
@@ -112,7 +113,7 @@ def _documents(raw: RawCollection, issues: _IssueCounter) -> list[Document]:
         texts.add(document.content)
         documents.append(document)
     if not documents:
-        raise InputError(f"{raw.source}: no document has a text; add documents")
+        raise InputError(f"{raw.source}: no document has any text; add documents")
     return documents
 
 
@@ -145,8 +146,9 @@ def _judgments(raw: RawCollection, documents: set[str], queries: set[str], issue
         elif (before := first.setdefault(judgment[:2], index)) != index:
             if _grade(raw.judgments[before]) != _grade(judgment):
                 raise InputError(
-                    f"{_judgment_place(raw, before)} and {place}: query {judgment.query_id!r} grades document "
-                    f"{judgment.doc_id!r} {_grade(raw.judgments[before])} and {_grade(judgment)}; keep one"
+                    f"{_judgment_place(raw, before)} and {place}: query {judgment.query_id!r} and document "
+                    f"{judgment.doc_id!r} have two grades, {_grade(raw.judgments[before])} and {_grade(judgment)}; "
+                    "keep one"
                 )
             issues.add("repeated judgments", place)
         else:
@@ -155,16 +157,16 @@ def _judgments(raw: RawCollection, documents: set[str], queries: set[str], issue
 
 
 def _candidates(
-    given: Sequence[CandidateDocument],
+    rows: Sequence[CandidateDocument],
     documents: Sequence[Document],
     queries: Sequence[Query],
     judgments: Sequence[Judgment],
     issues: _IssueCounter,
 ) -> list[CandidateDocument]:
-    """Each pair of a known query and a known document once, in the order given."""
+    """Returns the candidates with a known query and a known document, without repetitions, in the order of ``rows``."""
     query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
     kept: dict[CandidateDocument, None] = {}
-    for row in given:
+    for row in rows:
         if row.query_id not in query_ids:
             issues.add("candidates of unknown queries", str(row.query_id))
         elif row.doc_id not in doc_ids:
@@ -186,19 +188,19 @@ def _grade(judgment: Judgment) -> int:
 
 
 def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: _IssueCounter) -> Iterable[Record]:
-    """The first record of each id."""
+    """Returns the first record of each id."""
     plural = {"document": "repeated documents", "query": "repeated queries"}[kind]
     first: dict[str, Record] = {}
     for record in records:
         key = record[0]
         if not key or key.split() != [key]:
-            raise InputError(f"{_place(raw, kind, key)}: the id {key!r} is empty or has white space; rename it")
+            raise InputError(f"{_place(raw, kind, key)}: the id {key!r} is empty or contains white space; change it")
         if key not in first:
             first[key] = record
         elif first[key] == record:
             issues.add(plural, _place(raw, kind, key))
         else:
-            raise InputError(f"{_place(raw, kind, key)}: {kind} id {key!r} stands for two texts; keep or rename one")
+            raise InputError(f"{_place(raw, kind, key)}: two texts have the {kind} id {key!r}; remove or rename one")
     return first.values()
 
 

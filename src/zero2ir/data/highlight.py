@@ -1,4 +1,4 @@
-"""Texts of documents as they are shown: which of their words are the query's, and nothing that a terminal obeys."""
+"""Prepares document texts for display: marks the query's words and replaces control characters."""
 
 import re
 import unicodedata
@@ -8,30 +8,32 @@ from zero2ir.data.languages import ENGLISH, tokenize
 
 HIGHLIGHT_WORD = re.compile(r"\w\w+")
 
-Segment = tuple[str, bool]  # a piece of a text, and whether it is marked
+Segment = tuple[str, bool]  # a part of a text, and whether it is marked
 
 
 def highlight(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
-    """Cuts a text into pieces, and marks the words that have the stem of a query word; stop words are never marked.
+    """Splits a text into segments and marks the words that share a stem with the query; stop words are never marked.
 
     Args:
-        text: any.
-        query: any.
-        language: of both, an ISO 639-1 code.
+        text: the document's text.
+        query: the query's text.
+        language: the language of both, an ISO 639-1 code.
 
     Returns:
-        Pieces that make up the whole text, marked ones and others.
+        The segments, marked or not; joined, they are the whole text.
     """
-    (wanted,) = tokenize([query], language)
+    (query_stems,) = tokenize([query], language)
     words = list({word.group() for word in HIGHLIGHT_WORD.finditer(text)})
     hits = {
-        word for word, stems in zip(words, tokenize(words, language), strict=True) if not set(wanted).isdisjoint(stems)
+        word
+        for word, stems in zip(words, tokenize(words, language), strict=True)
+        if not set(query_stems).isdisjoint(stems)
     }
     return list(segments(text, hits))
 
 
 def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
-    """The pieces that make up a text; those of its words that are among ``hits`` are marked."""
+    """Yields the segments of a text; words in ``hits`` are marked."""
     end = 0
     for word in HIGHLIGHT_WORD.finditer(text):
         if word.group() in hits:
@@ -44,6 +46,6 @@ def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
 
 
 def printable(text: str) -> str:
-    """The text with a sign in place of each control character but line ends and tabs: a terminal would obey it."""
+    """Returns the text with "�" instead of control characters, which a terminal would interpret; keeps \\n and \\t."""
     text = text.replace("\r\n", "\n")
     return "".join("�" if unicodedata.category(one) == "Cc" and one not in "\n\t" else one for one in text)

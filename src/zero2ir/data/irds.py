@@ -1,4 +1,4 @@
-"""Public benchmarks through ir_datasets."""
+"""Reads public benchmarks with ir_datasets."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ from zero2ir.errors import InputError
 
 
 def read(train: str | None, test: str, candidates: str | None = None) -> RawCollection:
-    """Reads the documents once, and the queries and qrels of both ids.
+    """Reads the documents, and the queries and qrels of both ids.
 
-    Cranfield's codes become grades, 4 being best; the notes count the judgments left out on the way.
+    Cranfield's codes become grades, 4 is best; the notes count the dropped judgments.
 
     Args:
-        train: ir_datasets id of the train queries, over the same documents; None where there is none.
+        train: ir_datasets id of the train queries, over the same documents; None for no train queries.
         test: ir_datasets id of the test queries.
-        candidates: "run" reads the scoreddocs of both, too.
+        candidates: "run" also reads the scoreddocs of both ids.
 
     Raises:
-        InputError: an id is unknown or lacks documents, queries, qrels or the scoreddocs that are asked for; the two
-            ids have different documents; or the source files are not here and cannot be fetched.
+        InputError: an id is unknown or lacks documents, queries, qrels or the requested scoreddocs; the two ids have
+            different documents; or the source files are neither on this machine nor downloadable.
     """
     import ir_datasets
 
@@ -46,12 +46,12 @@ def read(train: str | None, test: str, candidates: str | None = None) -> RawColl
 
 @contextmanager
 def _sources_of(ids: str) -> Iterator[None]:
-    """Says in one line what to do where the source files cannot be had."""
+    """Turns a failed download of the source files into an InputError that says what to do."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # requests' errors are OSErrors, several failed addresses a RuntimeError
+    except (OSError, RuntimeError) as error:  # requests raises OSErrors; ir_datasets a RuntimeError if all URLs fail
         raise InputError(
-            f"ir_datasets {ids}: the source files are not here and cannot be fetched ({type(error).__name__}); "
+            f"ir_datasets {ids}: the source files are missing and cannot be downloaded ({type(error).__name__}); "
             "connect to the network, or run make data MIRROR=<folder with a mirror of the source files>"
         ) from error
 
@@ -62,15 +62,15 @@ def _dataset(key: str, parts: Sequence[str]) -> Any:
     try:
         dataset = ir_datasets.load(key)
     except KeyError as error:
-        raise InputError(f"ir_datasets has no {key!r}; its ids are listed at https://ir-datasets.com") from error
+        raise InputError(f"ir_datasets has no dataset {key!r}; choose an id from https://ir-datasets.com") from error
     for part in parts:
         if not getattr(dataset, f"has_{part}")():
-            raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has")
+            raise InputError(f"ir_datasets {key!r} has no {part}; choose an id that has them")
     return dataset
 
 
 def _document(record: Any) -> Document:
-    """Title and text where the type has both; else ir_datasets' own choice of text."""
+    """Returns title and text if the record type has both, else ir_datasets' default text."""
     if "title" in record._fields and "text" in record._fields:
         return Document(record.doc_id, record.title or "", record.text or "")
     return Document(record.doc_id, "", record.default_text())
@@ -92,19 +92,19 @@ def _candidates(dataset: Any) -> Iterator[CandidateDocument]:
 
 
 def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:
-    """Cleverdon's codes as grades, 4 being best; the code -1 counts as unjudged.
+    """Converts Cleverdon's codes to grades, 4 is best; drops judgments with code -1.
 
     The codes run from 1, "a complete answer", to 4, "of minimum interest" (cranqrel.readme in the source file).
-    ir_datasets hands them on as they are, which rewards the least relevant documents most. What -1 means is not
-    written down. It stands once for each of the 225 questions, beside a paper on the question's very subject (BM25
-    ranks it second in the median), so most likely beside the paper that the question was asked for. Measures come
-    out the same as with grade 0, which would teach a model to avoid these papers.
+    ir_datasets passes them on unchanged, which rewards the least relevant documents most. The meaning of -1 is not
+    documented. Each of the 225 questions has it once, for a paper on the question's subject (median BM25 rank 2),
+    most likely the paper that prompted the question. Dropped, these papers count like grade 0 in the measures, but
+    grade 0 would teach a model to avoid them.
     """
     return [judgment._replace(relevance=5 - judgment.relevance) for judgment in judgments if judgment.relevance > 0]
 
 
 def _licence(dataset: Any) -> str:
-    """The sentence on the licence in the dataset's documentation, if there is one."""
+    """Returns the sentence on the licence in the dataset's documentation, or "unknown"."""
     text = re.sub(r"<[^>]*>", " ", dataset.documentation().get("desc", ""))
     sentences = re.split(r"(?<=[.!?])\s", " ".join(text.split()))
     return next((sentence for sentence in sentences if re.search(r"\blicen[sc]ed?\b", sentence, re.I)), "unknown")

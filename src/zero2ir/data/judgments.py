@@ -1,4 +1,4 @@
-"""The few judgments that training may see, and the test queries that it may not."""
+"""Draws the few judgments that training may see, and selects the held-out test queries."""
 
 import json
 import unicodedata
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
     from zero2ir.data.settings import JudgmentBudget
 
-SPLITS = ("train", "test")  # queries are drawn from the first that has any
+SPLITS = ("train", "test")  # queries are drawn from the first split that has usable ones
 
 
 def draw_judgments(collection: Collection, budget: "JudgmentBudget", seed: int) -> list[JudgedDocument]:
-    """Draws judged queries, and for each one a relevant document, then others that were judged for it.
+    """Draws judged queries, and for each query one relevant document and further judged documents.
 
-    Queries come from the train split; from the test split where no train query has a relevant document. The draw
-    depends on the seed and on no order in a file. With one seed, a smaller budget draws a part of what a larger one
-    draws, so that budgets can be compared.
+    Queries come from the train split, or from the test split if no train query has a relevant document. The draw
+    depends on the seed, not on the order of a file. For one seed, the draw of a smaller budget is a subset of the draw
+    of a larger one, so that budgets can be compared.
 
     Returns:
-        Up to queries x documents_per_query judgments, those of one query together, its relevant one first.
+        Up to queries x documents_per_query judgments, grouped by query, a relevant document first in each group.
 
     Raises:
-        InputError: fewer queries with a relevant document than the budget asks for.
+        InputError: fewer queries have a relevant document than the budget requires.
     """
     import numpy as np
 
@@ -51,17 +51,17 @@ def draw_judgments(collection: Collection, budget: "JudgmentBudget", seed: int) 
 def draw_queries(
     queries: Sequence[Query], usable: Container[str], budget: "JudgmentBudget", rng: "np.random.Generator", having: str
 ) -> list[Query]:
-    """Draws as many queries as the budget has from the train split, or from the test split where it has no usable one.
+    """Draws the budget's number of queries from the train split, or from the test split if that has no usable one.
 
     Args:
-        queries: of both splits.
-        usable: the ids of those that may be drawn.
-        budget: how many.
-        rng: the source of chance.
-        having: what the usable ones have, for the message.
+        queries: the queries of both splits.
+        usable: the ids of the queries that may be drawn.
+        budget: the number of queries.
+        rng: the random generator.
+        having: what makes a query usable, for the error message.
 
     Raises:
-        InputError: there are fewer.
+        InputError: there are too few usable queries.
     """
     pools = {split: [one for one in queries if one.split == split and one.query_id in usable] for split in SPLITS}
     split = next((split for split, pool in pools.items() if pool), SPLITS[-1])
@@ -77,18 +77,18 @@ def draw_queries(
 def judgments_within_budget(
     drawn: Sequence[Sequence[JudgedDocument]], budget: "JudgmentBudget"
 ) -> list[JudgedDocument]:
-    """The rows of all queries, where the budget is a control each query with what was judged for the next one.
+    """Returns the rows of all queries; for a shuffled budget, each query gets the judged documents of the next query.
 
     Args:
         drawn: the rows of each query, in random order.
-        budget: says whether it is a control.
+        budget: its ``shuffled`` selects the control.
     """
     if not budget.shuffled:
         return [row for rows in drawn for row in rows]
-    nexts = [*drawn[1:], *drawn[:1]]
+    next_rows = [*drawn[1:], *drawn[:1]]
     return [
         own[0]._replace(doc_id=row.doc_id, relevance=row.relevance, weak=row.weak)
-        for own, rows in zip(drawn, nexts, strict=True)
+        for own, rows in zip(drawn, next_rows, strict=True)
         for row in rows
     ]
 
@@ -96,10 +96,10 @@ def judgments_within_budget(
 def draw_unlabelled_queries(
     collection: Collection, judgments: Iterable[JudgedDocument], budget: "JudgmentBudget", seed: int
 ) -> list[str]:
-    """Draws the texts of further train queries: none is judged, and none reads like a test query.
+    """Draws the texts of further train queries, excluding judged queries and texts that equal a test query.
 
     Raises:
-        InputError: fewer than the budget asks for.
+        InputError: there are fewer than the budget requires.
     """
     import numpy as np
 
@@ -110,61 +110,63 @@ def draw_unlabelled_queries(
     if len(pool) < budget.unlabelled_queries:
         raise InputError(
             f"budget.unlabelled_queries={budget.unlabelled_queries}, but the train split has {len(pool)} "
-            "further queries; lower it"
+            "further queries; lower budget.unlabelled_queries"
         )
     return [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))[: budget.unlabelled_queries]]
 
 
 def write_unlabelled_queries(texts: Sequence[str], path: Path) -> None:
-    """Writes what ``draw_unlabelled_queries`` gave."""
+    """Writes query texts as JSON."""
     write_json(path, list(texts))
 
 
 def read_unlabelled_queries(path: Path) -> list[str]:
-    """Reads what ``write_unlabelled_queries`` wrote.
+    """Reads the file that ``write_unlabelled_queries`` wrote.
 
     Raises:
-        InputError: the file is not there.
+        InputError: the file does not exist.
     """
     return _read_json(path)
 
 
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:
-    """The test split's queries that training did not see, and their judgments.
+    """Returns the held-out queries of the test split and their judgments.
 
-    A query leaves the test where it, or one with the same normalised text, is among ``judgments``.
+    A query is left out if its id or its normalised text occurs in ``judgments``.
 
     Raises:
         InputError: no query is left.
     """
-    seen_ids, seen_texts = set(), set()
+    train_ids, train_texts = set(), set()
     for row in judgments:
-        seen_ids.add(row.query_id)
-        seen_texts.add(normalised(row.query))
+        train_ids.add(row.query_id)
+        train_texts.add(normalised(row.query))
     judged = _judged_documents(collection)
     queries = [
         query
         for query in collection.queries
         if query.split == "test"
         and query.query_id in judged
-        and query.query_id not in seen_ids
-        and normalised(query.text) not in seen_texts
+        and query.query_id not in train_ids
+        and normalised(query.text) not in train_texts
     ]
     if not queries:
-        raise InputError("no test query is left beside the judgments; lower budget.queries or add judged test queries")
+        raise InputError(
+            "all judged test queries are used for training; lower budget.queries or add judged test queries"
+        )
     return queries, [judgment for query in queries for judgment in judged[query.query_id]]
 
 
-test_queries.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it where it is imported
+test_queries.__test__ = False  # type: ignore[attr-defined]  # keeps pytest from collecting it in test modules
 
 
 def normalised(text: str) -> str:
-    """The text without case, compatibility forms, runs of white space and punctuation at its ends."""
+    """Returns the text casefolded and NFKC-normalised, without repeated white space and punctuation at its ends."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" .?!。¿¡")
 
 
 def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
-    """Writes one JSON object a line: query_id, query, doc_id, relevance; the other fields where they say anything."""
+    """Writes one JSON object per line: query_id, query, doc_id, relevance, and fields that are not the default."""
     defaults = JudgedDocument._field_defaults
     with finished_file(path) as file:
         for row in judgments:
@@ -175,10 +177,10 @@ def write_judgments(judgments: Iterable[JudgedDocument], path: Path) -> None:
 
 
 def read_judgments(path: Path) -> list[JudgedDocument]:
-    """Reads what ``write_judgments`` wrote, or what a person wrote in its form.
+    """Reads judgments in the format of ``write_judgments``.
 
     Raises:
-        InputError: a line cannot be read; names file and line.
+        InputError: a line is invalid; names file and line.
     """
     return [
         JudgedDocument(
@@ -197,39 +199,39 @@ def read_judgments(path: Path) -> list[JudgedDocument]:
 def write_candidates(
     collection: Collection, judgments: Iterable[JudgedDocument], path: Path, *, shuffled: bool = False
 ) -> None:
-    """Writes what the judged queries rank, and nothing of other queries; null where that is the whole collection.
+    """Writes the candidates of the judged queries; null if queries rank the whole collection.
 
     Args:
-        collection: that the judgments were drawn from.
-        judgments: as ``draw_judgments`` gave them.
-        path: of the file.
-        shuffled: whether each query got another one's judged documents; it gets that one's candidates, too.
+        collection: the collection of the judgments.
+        judgments: the result of ``draw_judgments``.
+        path: the file to write.
+        shuffled: whether each query has the judged documents of the next query; then also its candidates.
     """
     query_ids = list(dict.fromkeys(row.query_id for row in judgments))
     candidates = collection.candidates_of(query_ids)
     if candidates is not None and shuffled:
-        nexts = [*query_ids[1:], *query_ids[:1]]
-        candidates = {own: candidates[other] for own, other in zip(query_ids, nexts, strict=True)}
+        next_ids = [*query_ids[1:], *query_ids[:1]]
+        candidates = {own: candidates[other] for own, other in zip(query_ids, next_ids, strict=True)}
     write_json(path, candidates)
 
 
 def read_candidates(path: Path) -> dict[str, list[str]] | None:
-    """Reads what ``write_candidates`` wrote: document ids by query; None where each query ranks the whole collection.
+    """Reads document ids by query id, as ``write_candidates`` wrote; None if queries rank the whole collection.
 
     Raises:
-        InputError: the file is not there.
+        InputError: the file does not exist.
     """
     return _read_json(path)
 
 
 def _read_json(path: Path) -> Any:
     if not path.is_file():
-        raise InputError(f"{path}: not there; run the ingest stage first")
+        raise InputError(f"{path}: file not found; run the ingest stage first")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:
-    """Judgments by query, of the queries that have a relevant document."""
+    """Returns judgments by query id, of queries that have a relevant document."""
     judged = defaultdict(list)
     for judgment in collection.judgments:
         judged[judgment.query_id].append(judgment)

@@ -1,4 +1,4 @@
-"""Languages: which one a text is in, and how its words are told apart."""
+"""Identifies the language of texts and tokenizes them."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 from zero2ir.errors import InputError
 
 ENGLISH = "en"
-AUTO_LANGUAGE = "auto"  # in place of a code: the documents tell
-WORD_PATTERN = r"(?u)\b\w\w+\b"  # of two characters or more
-SEGMENT_PATTERN = r"(?u)\b\w+\b"  # where a library parts the words, one of a single character is one
-IDENTIFICATION_CHARACTERS = 20_000  # characters that tell a collection's language
+AUTO_LANGUAGE = "auto"  # instead of a code: identified from the documents
+WORD_PATTERN = r"(?u)\b\w\w+\b"  # two characters or more
+SEGMENT_PATTERN = r"(?u)\b\w+\b"  # for segmented texts, whose words may have one character
+IDENTIFICATION_CHARACTERS = 20_000  # length of the sample that identifies a collection's language
 
 
 class Language(NamedTuple):
-    """What is known of a language.
+    """Properties of a language.
 
     Attributes:
-        name: in English; Snowball's stemmer has the same name, in lower case, where there is one.
-        stop_words: whether bm25s has a list of them.
-        spaced: whether spaces part the words.
+        name: in English; in lower case it is also the name of Snowball's stemmer, if there is one.
+        stop_words: whether bm25s has a stop-word list.
+        spaced: whether spaces separate the words.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Language(NamedTuple):
     spaced: bool = True
 
 
-LANGUAGES = {  # by ISO 639-1; another one has words between spaces, no stemmer, no stop words, and its code as its name
+LANGUAGES = {  # by ISO 639-1; default for others: words between spaces, no stemmer, no stop words, the code as name
     "ar": Language("Arabic"),
     "bn": Language("Bengali"),
     "ca": Language("Catalan"),
@@ -77,19 +77,19 @@ LANGUAGES = {  # by ISO 639-1; another one has words between spaces, no stemmer,
 
 
 def language_of(code: str) -> Language:
-    """What is known of a language by its ISO 639-1 code."""
+    """Returns the properties of a language by its ISO 639-1 code."""
     return LANGUAGES.get(code, Language(code))
 
 
 def identify_language(texts: Sequence[str], among: Sequence[str] = ()) -> str:
-    """The language that texts are in, as one: its ISO 639-1 code; empty where there is no letter.
+    """Returns the ISO 639-1 code of the language of the texts taken together; "" if they contain no letter.
 
     Args:
-        texts: the more, the surer; a few tens of words suffice.
-        among: the languages that come into question; all that the model knows where it is empty.
+        texts: more text gives a more reliable answer; a few tens of words suffice.
+        among: the possible languages; empty for all that the model knows.
 
     Raises:
-        InputError: the library is not installed.
+        InputError: py3langid is not installed.
 
     Source: Lui and Baldwin, ACL 2012, "langid.py: An Off-the-shelf Language Identification Tool".
     """
@@ -102,12 +102,12 @@ def identify_language(texts: Sequence[str], among: Sequence[str] = ()) -> str:
 
 @cache
 def _identifier(among: tuple[str, ...]) -> Any:
-    """The model, of some languages where it knows any of them."""
+    """Returns the model, restricted to the languages in ``among`` that it knows; unrestricted if it knows none."""
     if not among:
         try:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         except ImportError:
-            raise InputError("finding out languages needs py3langid; pip install 'zero2ir[languages]'") from None
+            raise InputError("language identification needs py3langid: pip install 'zero2ir[languages]'") from None
         return LanguageIdentifier.from_model_file(MODEL_FILE)
     identifier = copy(_identifier(()))
     if known := [code for code in among if code in identifier.labels]:
@@ -116,22 +116,22 @@ def _identifier(among: tuple[str, ...]) -> Any:
 
 
 def normalise_nfc(text: str) -> str:
-    """The text in Unicode's composed form (NFC): an accent is a part of its letter, however it was typed."""
+    """Returns the text in Unicode's composed form (NFC), in which letter and accent are one character."""
     return unicodedata.normalize("NFC", text)
 
 
 def tokenize(texts: Sequence[str], language: str = ENGLISH) -> list[list[str]]:
-    """Lower-cased words without stop words, stemmed where Snowball knows the language.
+    """Splits texts into lower-cased words without stop words, stemmed if Snowball supports the language.
 
     Args:
         texts: n texts.
         language: an ISO 639-1 code.
 
     Returns:
-        n lists.
+        n lists of words.
 
     Raises:
-        InputError: nothing here parts the words of this language.
+        InputError: there is no word segmentation for this language.
     """
     import bm25s
 
@@ -149,22 +149,24 @@ def tokenize(texts: Sequence[str], language: str = ENGLISH) -> list[list[str]]:
 
 
 def _segmented(texts: Sequence[str], language: str) -> list[str]:
-    """Spaces between words that are written without."""
+    """Returns the texts with spaces between the words."""
     if language != "zh":
         raise InputError(
-            f"documents in {language_of(language).name}: nothing here parts the words of this language; use "
+            f"documents in {language_of(language).name}: zero2ir cannot segment words of this language; use "
             "model=surface, or model=dense with encoder=hub and a multilingual encoder.model"
         )
     try:
         import rjieba
     except ImportError:
-        raise InputError("documents in Chinese: parting words needs rjieba; pip install 'zero2ir[languages]'") from None
+        raise InputError(
+            "documents in Chinese: word segmentation needs rjieba: pip install 'zero2ir[languages]'"
+        ) from None
     return [" ".join(rjieba.cut(normalise_nfc(text).encode("utf-8", "replace").decode())) for text in texts]
 
 
 @cache
 def _stemmer(name: str) -> Any:
-    """Snowball's stemmer of a language; None where it has none."""
+    """Returns Snowball's stemmer of a language; None if there is none."""
     import Stemmer
 
     return Stemmer.Stemmer(name) if name in Stemmer.algorithms() else None

@@ -1,4 +1,4 @@
-"""Reads a collection from wherever its settings say that it is."""
+"""Reads a collection from the source that its settings name."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from zero2ir.data.settings import DatasetSettings
 
 
 def load_collection(settings: DatasetSettings) -> RawCollection:
-    """Reads the collection that the settings name; ``check`` it before use.
+    """Reads the raw collection that the settings name; pass it to ``check_collection`` before use.
 
     Raises:
-        InputError: it cannot be read, or its source files cannot be had.
+        InputError: the collection cannot be read, or its source files are missing and cannot be downloaded.
     """
     raw = _read(settings)
     if settings.candidates == "qrels":

@@ -1,4 +1,4 @@
-"""A plain folder of documents, and of queries and qrels where there are some."""
+"""Reads a collection from a local folder: documents, and optionally queries, qrels and candidates."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,16 +15,16 @@ from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, tex
 
 LocatedRow = tuple[str, dict[str, Any]]  # place and fields
 RECORD_SUFFIXES = (".jsonl", ".tsv")
-TEXT_SUFFIXES = (".txt", ".md", ".rst")  # files that are documents where nothing else is there
+TEXT_SUFFIXES = (".txt", ".md", ".rst")  # each such file is a document if there is no docs file
 
 
 class TrainingData(NamedTuple):
-    """What ``zero2ir.train`` takes.
+    """The inputs of ``zero2ir.train``.
 
     Attributes:
         documents: mappings with doc_id, title and text.
-        judgments: (query, doc_id, grade) rows; of a folder with answers (question, answers).
-        unlabelled_queries: those of which nothing is judged.
+        judgments: (query, doc_id, grade) rows; (question, answers) rows for the task "qa".
+        unlabelled_queries: texts of the queries without judgments or answers.
     """
 
     documents: list[dict[str, str]]
@@ -33,10 +33,10 @@ class TrainingData(NamedTuple):
 
 
 def read_for_training(folder: Path, task: str) -> TrainingData:
-    """Reads a folder's documents with its judgments; with its answers for the task "qa".
+    """Reads a folder's documents and judgments; for the task "qa", answers instead of judgments.
 
     Raises:
-        InputError: as ``read_checked``.
+        InputError: see ``read_checked``.
     """
     collection = read_checked(folder)
     documents = [document._asdict() for document in collection.documents]
@@ -50,40 +50,40 @@ def read_for_training(folder: Path, task: str) -> TrainingData:
 
 
 def read_checked(folder: Path, queries: Path | None = None) -> Collection:
-    """Reads a folder, and checks it as the pipeline does.
+    """Reads a folder and checks it as the pipeline does.
 
     Args:
-        folder: that holds the documents.
-        queries: a file of queries, which must not be one of the documents.
+        folder: the folder of the documents.
+        queries: a file of queries; it must not be one of the documents.
 
     Raises:
-        InputError: as ``read`` and ``check_collection``; or there is no folder, or the file lies among the documents.
+        InputError: see ``read`` and ``check_collection``; or the folder does not exist, or the file is a document.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; give the one that holds your documents")
+        raise InputError(f"{folder}: not a folder; pass the folder of your documents")
     collection, _ = check_collection(read(folder))
     if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
-        raise InputError(f"{queries}: lies among the documents and would be one of them; move it out of {folder}")
+        raise InputError(f"{queries}: the file of queries would count as a document; move it out of {folder}")
     return collection
 
 
 def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:
-    """Reads the folder, or as one collection the folders below it that hold the train and the test queries.
+    """Reads the folder, or merges its subfolders ``settings.train`` and ``settings.test`` into one collection.
 
     Raises:
-        InputError: as ``read``.
+        InputError: see ``read``.
     """
     run = settings.candidates == "run"
     names = {split: name for split, name in (("train", settings.train), ("test", settings.test)) if name is not None}
-    asked = settings.document_language, settings.query_language, settings.parallel
+    options = settings.document_language, settings.query_language, settings.parallel
     if not names:
-        return read(path, *asked, run=run)
-    parts = [_of_split(read(path / name, *asked, run=run), split, name) for split, name in names.items()]
+        return read(path, *options, run=run)
+    parts = [_of_split(read(path / name, *options, run=run), split, name) for split, name in names.items()]
     return _joined(parts, f"folder {path.resolve().name}: {', '.join(names.values())}")
 
 
 def _of_split(raw: RawCollection, split: str, folder: str) -> RawCollection:
-    """The same with all queries in one split, and with the folder in front of each place."""
+    """Returns a copy with all queries in one split and the folder's name in front of each place."""
     queries = [query._replace(split=split) for query in raw.queries]
     return replace(raw, queries=queries, places={key: f"{folder}/{place}" for key, place in raw.places.items()})
 
@@ -116,29 +116,29 @@ def read(
 ) -> RawCollection:
     """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
 
-    - ``docs``: doc_id, title (may be missing), text; where it is missing, each text file below the folder is a document
-    - ``queries`` (may be missing): query_id, text, split ("train" or "test"; "test" where missing), answers (strings
-      that answer it; may be missing)
-    - ``qrels.trec`` (may be missing): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
+    - ``docs``: doc_id, title (optional), text; without a docs file, each text file below the folder is a document
+    - ``queries`` (optional): query_id, text, split ("train" or "test", the default), answers (optional, a list of
+      strings)
+    - ``qrels.trec`` (optional): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
     - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
 
-    A .tsv file whose first field is "doc_id" or "query_id" starts with a header, and its columns may stand in any
-    order. Without a header they stand as above; documents of two columns have no title. Nothing is quoted. Other
-    keys and columns are ignored.
+    A .tsv file whose first field is "doc_id" or "query_id" starts with a header and has its columns in any order.
+    Without a header, the columns are in the order above; documents with two columns have no title. There is no
+    quoting. Other keys and columns are ignored.
 
     Args:
-        folder: where the files are.
-        document_language: reads ``docs.<language>`` in place of ``docs``.
-        query_language: reads ``queries.<language>`` in place of ``queries``.
-        parallel: whether ``queries.<document_language>`` holds their translations, by the same ids.
-        run: reads what each query ranks, too.
+        folder: the folder of the files.
+        document_language: reads ``docs.<language>`` instead of ``docs``.
+        query_language: reads ``queries.<language>`` instead of ``queries``.
+        parallel: whether ``queries.<document_language>`` holds the queries' translations under the same ids.
+        run: also reads the candidates.
 
     Raises:
-        InputError: no documents file, no candidates where they are asked for, two files of one kind, or a line that
-            cannot be read; names file and line.
+        InputError: there is no docs file, ``run`` is set without a candidates file, two files of one kind exist, or a
+            line is invalid; names file and line.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; set dataset.path=<your folder>")
+        raise InputError(f"{folder}: folder not found; set dataset.path=<your folder>")
     places: dict[tuple[str, str | int], str] = {}
     documents = list(_noted(_documents(folder, document_language), "document", places))
     queries = list(_noted(_queries(folder, query_language), "query", places))
@@ -160,7 +160,7 @@ def read(
 
 
 def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str, str | int], str]) -> Iterator[Record]:
-    """Yields the records and notes where each id stands: every place of an id that is there twice."""
+    """Yields the records and notes the places of each id; a repeated id has several."""
     for place, record in rows:
         key = (kind, record[0])
         places[key] = f"{places[key]} and {place}" if key in places else place
@@ -174,22 +174,22 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Docume
         if language is None and not others and (texts := _text_files(folder)):
             yield from (_text_document(folder, text) for text in texts)
             return
-        hint = f"it has {', '.join(others)}: choose with dataset.document_language" if others else "add one"
+        hint = f"found {', '.join(others)}: choose one with dataset.document_language" if others else "add one"
         texts_hint = "" if language or others else f", or text files ({', '.join(TEXT_SUFFIXES)})"
-        raise InputError(f"{folder}: neither {_stem('docs', language)}.jsonl nor .tsv is there; {hint}{texts_hint}")
+        raise InputError(f"{folder}: no {_stem('docs', language)}.jsonl or .tsv; {hint}{texts_hint}")
     for place, row in _rows(path, "doc_id", _document_columns):
         title = text_of(row, "title", place) if row.get("title") is not None else ""
         yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
 
 
 def _text_files(folder: Path) -> list[Path]:
-    """The text files below a folder, hidden ones left out."""
+    """Returns the text files below a folder, without hidden ones."""
     files = (path for suffix in TEXT_SUFFIXES for path in folder.rglob(f"*{suffix}") if path.is_file())
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
-    """A text file as a document: its path is its id, spaces in it as %20, because ids have none."""
+    """Reads a text file as a document; its id is the path with spaces as %20, because ids have no white space."""
     place = path.relative_to(folder).as_posix()
     try:
         place.encode("utf-8")
@@ -209,13 +209,13 @@ def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
     path = _the_file(folder, _stem("queries", language), RECORD_SUFFIXES)
     if path is None and language is not None:
         raise InputError(
-            f"{folder}: neither queries.{language}.jsonl nor .tsv is there; mend dataset.query_language, "
-            "or set dataset.parallel=false where there are no translations"
+            f"{folder}: no queries.{language}.jsonl or .tsv; correct dataset.query_language, "
+            "or set dataset.parallel=false if there are no translations"
         )
     for place, row in _rows(path, "query_id", _query_columns) if path else ():
         split = row.get("split", "test")
         if split not in ("train", "test"):
-            raise InputError(f"{place}: split {split!r}; write train or test")
+            raise InputError(f"{place}: unknown split {split!r}; write train or test")
         answers = texts_of(row, "answers", place)
         yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split, answers=answers)
 
@@ -233,11 +233,11 @@ def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:
 def _candidates(folder: Path) -> Iterator[CandidateDocument]:
     path = folder / "candidates.trec"
     if not path.is_file():
-        raise InputError(f"{path}: not there; add this TREC run, or set dataset.candidates to qrels or null")
+        raise InputError(f"{path}: file not found; add this TREC run, or set dataset.candidates to qrels or null")
     for place, line in read_lines(path):
         fields = line.split()
         if len(fields) != 6:
-            raise InputError(f"{place}: {len(fields)} fields in place of 6; write: query Q0 document rank score tag")
+            raise InputError(f"{place}: {len(fields)} fields instead of 6; write: query Q0 document rank score tag")
         yield CandidateDocument(fields[0], fields[2])
 
 
@@ -246,11 +246,11 @@ def _stem(name: str, language: str | None) -> str:
 
 
 def _the_file(folder: Path, stem: str, suffixes: tuple[str, str]) -> Path | None:
-    """The one file of that name, or None."""
-    there = [path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()]
-    if len(there) > 1:
-        raise InputError(f"{folder}: both {there[0].name} and {there[1].name} are there; keep one")
-    return there[0] if there else None
+    """Returns the file with that stem, or None."""
+    files = [path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()]
+    if len(files) > 1:
+        raise InputError(f"{folder}: both {files[0].name} and {files[1].name} exist; keep one")
+    return files[0] if files else None
 
 
 def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
@@ -258,7 +258,7 @@ def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] |
 
 
 def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
-    """Rows of tab-separated fields under their column names: the header's, or the usual ones for their number."""
+    """Yields rows of tab-separated fields by column name, from the header or from the number of fields."""
     columns: tuple[str, ...] | None = None
     for place, line in read_lines(path):
         fields = line.split("\t")
@@ -270,7 +270,7 @@ def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ..
             if header:
                 continue
         if len(fields) != len(columns):
-            raise InputError(f"{place}: {len(fields)} tab-separated fields in place of {len(columns)}; mend the line")
+            raise InputError(f"{place}: {len(fields)} tab-separated fields instead of {len(columns)}; correct the line")
         yield place, dict(zip(columns, fields, strict=True))
 
 
@@ -290,5 +290,5 @@ def _trec_rows(path: Path) -> Iterator[LocatedRow]:
     for place, line in read_lines(path):
         fields = line.split()
         if len(fields) != 4:
-            raise InputError(f"{place}: {len(fields)} fields in place of 4; write: query 0 document grade")
+            raise InputError(f"{place}: {len(fields)} fields instead of 4; write: query 0 document grade")
         yield place, {"query_id": fields[0], "doc_id": fields[2], "grade": fields[3]}

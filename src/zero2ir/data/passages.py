@@ -1,4 +1,4 @@
-"""Long documents as passages."""
+"""Splits long documents into passages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from zero2ir.errors import InputError
 
 
 def split_into_passages(collection: Collection, settings: PassageSettings) -> Collection:
-    """Cuts documents into passages, each with the title; "d" becomes "d#0", "d#1", ..., or stays "d" where it fits.
+    """Splits documents into passages with the same title: "d" becomes "d#0", "d#1", ...; a short "d" stays whole.
 
-    A judgment of a document becomes one of each of its passages. Where it is relevant, its query has answers and one of
-    the passages holds one, only those that do are. Where a document is a candidate, each of its passages is.
+    The judgment of a document applies to each of its passages. Exception: if the document is relevant and passages of
+    it contain an answer of the query, it applies to these passages only. All passages of a candidate are candidates.
 
     Raises:
-        InputError: a document has the id that a passage of another one would get.
+        InputError: the id of a document equals that of another document's passage.
     """
     passages = {document.doc_id: cut_document(document, settings) for document in collection.documents}
-    documents = [passage for found in passages.values() for passage in found]
+    documents = [passage for parts in passages.values() for passage in parts]
     _require_own_ids(documents)
     answers = {query.query_id: query.answers for query in collection.queries}
     return replace(
@@ -35,7 +35,7 @@ def split_into_passages(collection: Collection, settings: PassageSettings) -> Co
 
 
 def cut_document(document: Document, settings: PassageSettings) -> list[Document]:
-    """The passages of a document: windows over its words, the last one ending with the text."""
+    """Returns the passages of a document: windows over its words, the last one up to the end of the text."""
     words = document.text.split()
     if len(words) <= settings.words:
         return [document]
@@ -48,15 +48,15 @@ def cut_document(document: Document, settings: PassageSettings) -> list[Document
 
 
 def _require_own_ids(documents: Sequence[Document]) -> None:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for document in documents:
-        if document.doc_id in seen:
+        if document.doc_id in ids:
             whole = document.doc_id.rpartition("#")[0]
             raise InputError(
-                f"{document.doc_id!r} is a document and a passage of {whole!r}; "
+                f"the id {document.doc_id!r} belongs to a document and to a passage of {whole!r}; "
                 "rename the document, or set dataset.passages=null"
             )
-        seen.add(document.doc_id)
+        ids.add(document.doc_id)
 
 
 def _candidates(
@@ -68,5 +68,5 @@ def _candidates(
 
 
 def _judged(passages: Sequence[Document], answers: Sequence[str]) -> Sequence[Document]:
-    holding = [passage for passage in passages if contains_answer(normalised_answer(passage.text), answers)]
-    return holding or passages
+    with_answer = [passage for passage in passages if contains_answer(normalised_answer(passage.text), answers)]
+    return with_answer or passages

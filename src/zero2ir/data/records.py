@@ -1,4 +1,4 @@
-"""The records that everything else is made of; their field names are the schema of every file."""
+"""The data records; their field names are the schema of every file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 
 class Document(NamedTuple):
-    """One document of a collection; ``title`` is empty where the collection has none."""
+    """A document of a collection; ``title`` is empty if it has none."""
 
     doc_id: str
     title: str
@@ -14,21 +14,21 @@ class Document(NamedTuple):
 
     @property
     def content(self) -> str:
-        """Title and text as one string: what is indexed, encoded and shown to an LM."""
+        """Title and text as one string, which is indexed, encoded and shown to an LM."""
         return f"{self.title}\n{self.text}".strip()
 
     @property
     def body(self) -> str:
-        """The text; the title where there is no text."""
+        """The text, or the title if there is no text."""
         return self.text if self.text.strip() else self.title
 
 
 class Query(NamedTuple):
-    """One query; ``split`` is "train" where judgments may be drawn from it, else "test".
+    """A query; ``split`` is "train" or "test"; judgments are drawn from the train split.
 
-    ``translation`` is its text in the documents' language where queries and documents are in two, and somebody
-    translated it; training sees that of the judged queries alone.
-    ``answers`` are strings that answer it, any of them; none where only documents are known, or nothing.
+    ``translation`` is its human translation into the documents' language, for cross-language collections; training
+    sees it for judged queries only.
+    ``answers`` are strings each of which answers the query; empty if no answers are known.
     """
 
     query_id: str
@@ -42,7 +42,7 @@ Record = TypeVar("Record", Document, Query)
 
 
 class Judgment(NamedTuple):
-    """One row of the qrels: ``relevance`` is graded, 0 means judged and found not relevant."""
+    """A row of the qrels; ``relevance`` is graded, 0 means judged not relevant."""
 
     query_id: str
     doc_id: str
@@ -50,10 +50,10 @@ class Judgment(NamedTuple):
 
 
 class JudgedDocument(NamedTuple):
-    """One of the few judgments that training may see; it carries its query's text, and what else is known of the query.
+    """One of the few judgments that training may see, with the query's text, translation and answers.
 
-    ``translation`` is the query in the documents' language, ``answers`` strings that answer it, where there are any.
-    ``weak`` says that nobody judged the document: it was found, and holds an answer or does not.
+    ``translation`` and ``answers`` are those of the ``Query``; empty if there are none.
+    ``weak`` marks a label without a human judgment: a retrieved document is relevant if it contains an answer.
     """
 
     query_id: str
@@ -66,7 +66,7 @@ class JudgedDocument(NamedTuple):
 
 
 class CandidateDocument(NamedTuple):
-    """One document that a query may rank, where each query ranks only its own."""
+    """A document that a query may rank, in collections where each query ranks its own candidates only."""
 
     query_id: str
     doc_id: str
@@ -74,15 +74,15 @@ class CandidateDocument(NamedTuple):
 
 @dataclass(frozen=True)
 class RawCollection:
-    """What a source holds, before anything was checked.
+    """A collection as read from its source, unchecked.
 
     Attributes:
-        source: where it came from, e.g. "ir_datasets beir/scifact" or a folder's name.
+        source: the origin, e.g. "ir_datasets beir/scifact" or a folder's name.
         licence: the licence of the data, or "unknown".
-        notes: counts of what the reader itself had to drop or repair, by reason.
-        places: where a document, query or judgment stands ("qrels.trec:12"), for sources that are files;
+        notes: counts of what the reader dropped or repaired, by reason.
+        places: file and line of a document, query or judgment ("qrels.trec:12"), for sources that are files;
             keys are ("document", doc_id), ("query", query_id) and ("judgment", index in ``judgments``).
-        candidates: what each query ranks; None where that is the whole collection.
+        candidates: the documents that each query ranks; None for the whole collection.
     """
 
     documents: Sequence[Document]
@@ -97,11 +97,11 @@ class RawCollection:
 
 @dataclass(frozen=True)
 class Collection:
-    """A checked collection: ids are unique, texts are not empty, and each judgment is of a known query and document.
+    """A checked collection: ids are unique, texts are not empty, and judgments refer to known queries and documents.
 
     Attributes:
-        metadata: "source" and "licence" of the data; in the pipeline, its "name" and whether it is "ordered", too.
-        candidates: what each query ranks, each pair once; None where that is the whole collection.
+        metadata: "source" and "licence" of the data; in the pipeline, also its "name" and whether it is "ordered".
+        candidates: the documents that each query ranks, each pair once; None for the whole collection.
     """
 
     documents: Sequence[Document]
@@ -111,22 +111,22 @@ class Collection:
     candidates: Sequence[CandidateDocument] | None = None
 
     def candidates_of(self, query_ids: Iterable[str]) -> dict[str, list[str]] | None:
-        """The ids of the documents that each of these queries ranks; None where that is the whole collection."""
+        """Returns the candidates' document ids by query id; None if queries rank the whole collection."""
         if self.candidates is None:
             return None
-        found: dict[str, list[str]] = {query_id: [] for query_id in query_ids}
+        doc_ids: dict[str, list[str]] = {query_id: [] for query_id in query_ids}
         for row in self.candidates:
-            if row.query_id in found:
-                found[row.query_id].append(row.doc_id)
-        return found
+            if row.query_id in doc_ids:
+                doc_ids[row.query_id].append(row.doc_id)
+        return doc_ids
 
 
 @dataclass(frozen=True)
 class DataIssue:
-    """One kind of flaw: how often it was found, and up to five examples."""
+    """The count of one kind of flaw, and up to five examples."""
 
     count: int
     examples: tuple[str, ...] = ()
 
 
-DataQuality = Mapping[str, DataIssue]  # every flaw that was looked for, by name
+DataQuality = Mapping[str, DataIssue]  # by kind of flaw, including those with count 0

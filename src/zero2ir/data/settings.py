@@ -1,4 +1,4 @@
-"""The typed schema of ``conf/dataset/<choice>.yaml`` and of the budget of judgments."""
+"""The typed schemas of ``conf/dataset/<choice>.yaml`` and of the judgment budget."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,11 +16,11 @@ _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your
 
 
 class PassageSettings(Settings):
-    """How long documents become passages.
+    """Settings for splitting long documents into passages.
 
     Attributes:
-        words: the most that a passage has.
-        overlap: words that a passage shares with the one before.
+        words: maximum length of a passage, in words.
+        overlap: number of words that a passage shares with the previous one.
     """
 
     words: int = Field(ge=1)
@@ -29,29 +29,29 @@ class PassageSettings(Settings):
     @model_validator(mode="after")
     def _goes_on(self) -> Self:
         if self.overlap >= self.words:
-            raise ValueError(f"overlap: {self.overlap} words of {self.words}; a passage must bring new ones, lower it")
+            raise ValueError(f"overlap: {self.overlap} must be less than words ({self.words}); lower it")
         return self
 
 
 class DatasetSettings(Settings):
-    """Which collection to read.
+    """Settings of the collection.
 
     Attributes:
-        name: what reports call it.
-        source: what reads it; the other keys belong to one source each.
-        train: ir_datasets id whose queries judgments are drawn from, or None to draw from the test queries; for a
-            local collection, the folder below ``path`` that has them, with documents of its own.
-        test: ir_datasets id whose queries are tested; for a local collection, the folder below ``path`` that has
-            them, or None for ``path`` itself.
+        name: its name in reports.
+        source: the reader; the keys train, test, path and the languages apply to some sources only.
+        train: ir_datasets id of the queries from which judgments are drawn, or None to draw from the test queries; for
+            a local collection, the subfolder of ``path`` with these queries and their documents.
+        test: ir_datasets id of the test queries; for a local collection, the subfolder of ``path`` with these queries,
+            or None for ``path`` itself.
         path: folder of a local collection.
-        document_language: a local collection's docs.<language> in place of docs.
-        query_language: a local collection's queries.<language> in place of queries.
-        parallel: whether a local collection's queries.<document_language> are its queries' translations, by their ids.
-        ordered: whether documents that follow one another belong together: chapters, threads, sections.
-        candidates: None where each query ranks the whole collection; else what it ranks instead: "qrels", all that is
-            judged for it, or "run", the documents of a given run: a local collection's ``candidates.trec``, or what
-            ir_datasets calls scoreddocs.
-        passages: how longer documents are cut into passages; None leaves them whole.
+        document_language: reads docs.<language> of a local collection instead of docs.
+        query_language: reads queries.<language> of a local collection instead of queries.
+        parallel: whether queries.<document_language> of a local collection holds the queries' translations, by id.
+        ordered: whether consecutive documents belong together, such as chapters, threads or sections.
+        candidates: the documents that each query ranks: None for the whole collection, "qrels" for its judged
+            documents, "run" for the documents of a run (a local collection's ``candidates.trec``, or ir_datasets'
+            scoreddocs).
+        passages: how long documents are split into passages; None keeps them whole.
     """
 
     name: str
@@ -69,41 +69,41 @@ class DatasetSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _say_what_is_missing(cls, values: Any) -> Any:
-        """What only the user can know is null in ``conf/dataset``; say how to give it."""
+        """Reports a required key that is null in ``conf/dataset`` and how to set it."""
         if not isinstance(values, dict) or values.get("source") not in _NEEDED:
             return values
         key, what = _NEEDED[values["source"]]
         if not values.get(key):
-            raise ValueError(f"dataset.{key} is missing; add dataset.{key}=<{what}>")
+            raise ValueError(f"dataset.{key} is missing; set dataset.{key}=<{what}>")
         return values
 
     @model_validator(mode="after")
     def _only_keys_of_the_source(self) -> "DatasetSettings":
-        given = {key for key in set().union(*_KEYS_OF_SOURCE.values()) if getattr(self, key) is not None}
-        if foreign := sorted(given - _KEYS_OF_SOURCE[self.source]):
-            raise ValueError(f"dataset.{foreign[0]} does not belong to source {self.source!r}; remove it")
+        keys = {key for key in set().union(*_KEYS_OF_SOURCE.values()) if getattr(self, key) is not None}
+        if unsupported := sorted(keys - _KEYS_OF_SOURCE[self.source]):
+            raise ValueError(f"dataset.{unsupported[0]} does not apply to source {self.source!r}; remove it")
         if self.train is not None and self.train == self.test:
             raise ValueError(f"dataset.train and dataset.test are both {self.test!r}; set dataset.train=null")
         if self.source == "local" and self.train is not None and self.test is None:
-            raise ValueError("dataset.train is a folder below dataset.path; name that of dataset.test, too")
+            raise ValueError("dataset.train is set, but dataset.test is not; set both to subfolders of dataset.path")
         if self.parallel and (self.document_language is None or self.document_language == self.query_language):
             raise ValueError(
-                "dataset.parallel: queries and documents are in one language; give dataset.query_language and "
+                "dataset.parallel: queries and documents have the same language; set dataset.query_language and "
                 "dataset.document_language, or set dataset.parallel=false"
             )
         return self
 
 
 class JudgmentBudget(Settings):
-    """How many judgments training may see.
+    """The number of judgments that training may see.
 
     Attributes:
-        queries: judged queries; 0 for a control without labels.
-        documents_per_query: judged documents of each query, at most; at least one of them is relevant.
-        unlabelled_queries: further queries of the train split, whose texts alone training may see: a log, which tells
-            how scores spread.
-        shuffled: a control: each query gets the judged documents of another one, so that whoever still gains from the
-            judgments has learned nothing from what they say.
+        queries: number of judged queries; 0 for a control without labels.
+        documents_per_query: maximum number of judged documents per query; at least one of them is relevant.
+        unlabelled_queries: number of further train queries of which training sees the text only, like a query log;
+            they show the distribution of scores.
+        shuffled: a control in which each query gets the judged documents of another query; a gain that remains does
+            not come from the content of the judgments.
     """
 
     queries: int = Field(default=10, ge=0)
@@ -114,5 +114,5 @@ class JudgmentBudget(Settings):
     @model_validator(mode="after")
     def _there_is_another_query(self) -> Self:
         if self.shuffled and self.queries < 2:
-            raise ValueError("shuffled: a single query has no other one to take documents from; raise queries")
+            raise ValueError("shuffled: needs at least two queries; raise queries")
         return self

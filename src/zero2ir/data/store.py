@@ -1,4 +1,4 @@
-"""A collection on disk: three or four Parquet files and a manifest."""
+"""Stores a collection on disk as three or four Parquet files and a manifest."""
 
 import json
 from collections import Counter
@@ -12,17 +12,17 @@ from zero2ir.io.files import files_below, finished_folder, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
-_CANDIDATES = "candidates.parquet"  # there where each query ranks its own documents only
-_MANIFEST_KEYS_OF_CHECKS = ("counts", "quality", "sha256")  # what the manifest holds beside the collection's own facts
+_CANDIDATES = "candidates.parquet"  # exists only if each query ranks its own candidates
+_MANIFEST_KEYS_OF_CHECKS = ("counts", "quality", "sha256")  # the manifest's keys that are not collection metadata
 
 
 def write_collection(collection: Collection, quality: DataQuality, folder: Path) -> None:
-    """Writes the whole folder or nothing; the same collection gives the same bytes.
+    """Writes the folder atomically; the same collection gives the same bytes.
 
     Args:
-        collection: what the checks let through.
-        quality: what they found; goes into ``manifest.json`` beside counts, source, licence and digests.
-        folder: replaced where it exists.
+        collection: a checked collection.
+        quality: the flaws found by the checks; written to ``manifest.json`` with counts, source, licence and digests.
+        folder: replaced if it exists.
     """
     rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
         "documents.parquet": collection.documents,
@@ -37,41 +37,41 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
         manifest = {
             **collection.metadata,
             "counts": _counts(collection),
-            "quality": {flaw: asdict(finding) for flaw, finding in quality.items()},
+            "quality": {flaw: asdict(issue) for flaw, issue in quality.items()},
             "sha256": {path.name: sha256(path) for path in files_below(part)},
         }
         write_json(part / "manifest.json", manifest)
 
 
 def read_documents(folder: Path) -> list[Document]:
-    """Reads the documents and opens nothing else: training stages see neither queries nor qrels.
+    """Reads the documents only, so that training stages see neither queries nor qrels.
 
     Raises:
-        InputError: there is no collection.
+        InputError: the collection does not exist.
     """
-    return read_records(_there(folder / "documents.parquet"), Document)
+    return read_records(_existing(folder / "documents.parquet"), Document)
 
 
 def is_ordered(folder: Path) -> bool:
-    """Whether documents that follow one another belong together, as the dataset's settings said.
+    """Returns whether consecutive documents belong together (``DatasetSettings.ordered``).
 
     Raises:
-        InputError: there is no collection.
+        InputError: the collection does not exist.
     """
-    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads(_existing(folder / "manifest.json").read_text(encoding="utf-8"))
     return manifest.get("ordered", False) is True
 
 
 def read_collection(folder: Path) -> Collection:
-    """Reads all of a collection, for drawing judgments and for evaluation.
+    """Reads the whole collection, for drawing judgments and for evaluation.
 
     Raises:
-        InputError: there is no collection, or a file is not the one that was written.
+        InputError: the collection does not exist, or a file changed after it was written.
     """
-    manifest = json.loads(_there(folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads(_existing(folder / "manifest.json").read_text(encoding="utf-8"))
     for name in manifest["sha256"]:
-        if sha256(_there(folder / name)) != manifest["sha256"][name]:
-            raise InputError(f"{folder / name}: altered since it was written; run the ingest stage again")
+        if sha256(_existing(folder / name)) != manifest["sha256"][name]:
+            raise InputError(f"{folder / name}: the file changed after the ingest stage; run the ingest stage again")
     ranks_all = _CANDIDATES not in manifest["sha256"]
     return Collection(
         documents=read_documents(folder),
@@ -94,7 +94,7 @@ def _counts(collection: Collection) -> dict[str, int]:
     }
 
 
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f"{path}: not there; run the ingest stage first")
+        raise InputError(f"{path}: file not found; run the ingest stage first")
     return path

@@ -1,4 +1,4 @@
-"""What every encoder is: a network that turns texts into rows which can be searched."""
+"""The base class of encoders."""
 
 import hashlib
 import json
@@ -20,17 +20,17 @@ ENCODERS = Registry["TextEncoder"]("zero2ir.encoders", "encoder")
 
 
 class TextEncoder(ABC):
-    """A sentence-transformers network of any kind.
+    """A network that encodes texts to rows for search.
 
     Attributes:
-        settings: where it comes from.
-        trained: whether its weights are its own (trained here) rather than those that ``settings`` point to.
-        losses: the loss curve of each part of its training; empty where it was not trained in this process.
-        model: the network itself, for those who train it.
+        settings: the source of the network.
+        trained: whether the weights were trained here, rather than loaded from the source.
+        losses: loss curves by part of the training; empty if not trained in this process.
+        model: the sentence-transformers network, for training.
     """
 
     kind: ClassVar[str]  # the name of its module
-    encoded: ClassVar[str]  # the file name of encoded texts
+    encoded: ClassVar[str]  # file name of encoded texts
     settings: EncoderSettings
     trained: bool
     losses: Mapping[str, Sequence[LossPoint]] = MappingProxyType({})
@@ -42,15 +42,15 @@ class TextEncoder(ABC):
     @property
     @abstractmethod
     def model(self) -> Any:
-        """The network itself, loaded at the first use."""
+        """The network, loaded on first use."""
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Any:
-        """Encodes texts; what comes back has a row a text."""
+        """Encodes documents, one row per text."""
 
     @abstractmethod
     def encode_queries(self, texts: Sequence[str]) -> Any:
-        """As ``encode``, but as queries."""
+        """Encodes queries, one row per text."""
 
     @abstractmethod
     def write(self, path: Path, rows: Any) -> None:
@@ -58,19 +58,19 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def read(self, path: Path, number: int) -> Any:
-        """Reads encoded texts back.
+        """Reads encoded texts.
 
         Raises:
-            InputError: the file is damaged or does not hold so many rows.
+            InputError: the file is damaged or does not have ``number`` rows.
         """
 
     @classmethod
     @abstractmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> Self:
-        """The encoder with the weights in that folder; with those that the settings point to where it is None."""
+        """Loads an encoder with the weights in a folder, or those of the settings' source if None."""
 
     def save(self, folder: Path) -> None:
-        """Writes ``encoder.json``, and the weights where they are its own."""
+        """Writes ``encoder.json``, and the weights if they were trained here."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(
             folder / ENCODER_FILE, {"kind": self.kind, "settings": self.settings.model_dump(), "trained": self.trained}
@@ -83,7 +83,7 @@ class TextEncoder(ABC):
         self.model.save(str(folder), create_model_card=False)
 
     def digest(self) -> str:
-        """Identifies the weights: equal digests give equal rows. Hexadecimal, 16 characters."""
+        """Returns a digest of the weights, 16 hexadecimal characters; equal digests mean equal rows."""
         parts = hashlib.sha256(self.settings.identity().encode())
         if self.trained:
             for name, tensor in sorted(self.model.state_dict().items()):
@@ -92,19 +92,19 @@ class TextEncoder(ABC):
 
 
 def readable(texts: Sequence[str]) -> list[str]:
-    """The texts without lone surrogates, which tokenizers refuse."""
+    """Replaces lone surrogates, which tokenizers reject."""
     return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def device() -> str:
-    """Where networks run."""
+    """Returns the torch device to use."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def embed(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Any:
-    """Encodes documents once: rows are kept in ``cache`` under a digest of the weights and the texts."""
+    """Encodes documents; caches the rows by a digest of the weights and the texts."""
     if cache is None:
         return encoder.encode(texts)
     key = hashlib.sha256(encoder.digest().encode())
@@ -119,17 +119,17 @@ def embed(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Any
 
 
 def save_encoded(encoder: TextEncoder, rows: Any, folder: Path) -> None:
-    """Writes an encoder with the documents that it encoded."""
+    """Writes an encoder and its encoded documents."""
     encoder.save(folder)
     encoder.write(folder / encoder.encoded, rows)
 
 
 def read_encoder_state(folder: Path) -> dict[str, Any]:
-    """What ``save`` wrote beside the weights.
+    """Reads ``encoder.json``.
 
     Raises:
-        InputError: there is no encoder.
+        InputError: the folder has no encoder.
     """
     if not (folder / ENCODER_FILE).is_file():
-        raise InputError(f"{folder}: no encoder there; run dvc repro -f -s pretrain-synthetic first")
+        raise InputError(f"{folder}: not an encoder folder; run dvc repro -f -s pretrain-synthetic first")
     return json.loads((folder / ENCODER_FILE).read_text(encoding="utf-8"))

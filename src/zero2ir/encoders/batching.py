@@ -1,4 +1,4 @@
-"""What several threads want done with a network or a matrix, done at once."""
+"""Dynamic batching of concurrent requests."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -6,21 +6,20 @@ from contextlib import AbstractContextManager
 from threading import Event, Lock, RLock
 from typing import Generic, TypeVar
 
-BATCH_LOCK = RLock()  # a tokenizer serves one thread at a time, and a network takes all cores anyway
+BATCH_LOCK = RLock()  # tokenizers serve one thread at a time, and networks use all cores
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
 
 
 class MicroBatcher(Generic[RequestT, ResultT]):
-    """Works for one thread at a time; whose turn it is does what all who wait have asked for, in one batch.
+    """Processes the waiting requests of all threads in one batch, which raises the throughput under load.
 
-    A query alone hardly fills a network, so that a searcher under load answers more requests a second; nobody waits for
-    others to come. Where a batch fails, everybody's items are done alone, and fail alone.
+    Requests do not wait for others to arrive. If a batch fails, its requests are processed one by one.
 
     Args:
-        work: on items, such as texts to encode; a row an item.
-        take: some rows, by their numbers.
-        turns: held while it works.
+        work: processes items, e.g. encodes texts; returns one row per item.
+        take: selects rows by number.
+        turns: lock to hold while working.
     """
 
     def __init__(
@@ -33,11 +32,11 @@ class MicroBatcher(Generic[RequestT, ResultT]):
         self._take = take
         self._turns = turns
         self._waiting: list[_PendingRequest[RequestT, ResultT]] = []
-        self._taken = False  # whether it is somebody's turn
+        self._taken = False  # whether a thread is working
         self._changing = Lock()
 
     def __call__(self, items: Sequence[RequestT]) -> ResultT:
-        """The rows of these items."""
+        """Returns the rows of these items."""
         own = _PendingRequest[RequestT, ResultT](items)
         with self._changing:
             self._waiting.append(own)
@@ -49,34 +48,34 @@ class MicroBatcher(Generic[RequestT, ResultT]):
         return own.rows.result()
 
     def _take_turn(self) -> None:
-        """Answers all who wait, and calls the first of those who came meanwhile."""
+        """Processes all waiting requests, and wakes the first of those that arrived meanwhile."""
         with self._turns:
             with self._changing:
-                asked, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting, []
             try:
-                self._answer(asked)
+                self._answer(batch)
             finally:
-                for one in asked:
-                    one.rows.cancel()  # of those that an interrupt left without an answer
+                for one in batch:
+                    one.rows.cancel()  # no result after an interrupt
                     one.called.set()
                 with self._changing:
                     self._taken = bool(self._waiting)
                     if self._waiting:
                         self._waiting[0].called.set()
 
-    def _answer(self, asked: Sequence["_PendingRequest[RequestT, ResultT]"]) -> None:
-        if len(asked) > 1:
+    def _answer(self, batch: Sequence["_PendingRequest[RequestT, ResultT]"]) -> None:
+        if len(batch) > 1:
             try:
-                rows = self._work([item for one in asked for item in one.items])
-            except Exception:  # one of them spoils it for all
+                rows = self._work([item for one in batch for item in one.items])
+            except Exception:  # one request fails the batch
                 rows = None
             if rows is not None:
                 start = 0
-                for one in asked:
+                for one in batch:
                     one.rows.set_result(self._take(rows, range(start, start + len(one.items))))
                     start += len(one.items)
                 return
-        for one in asked:
+        for one in batch:
             try:
                 one.rows.set_result(self._work(one.items))
             except Exception as error:
@@ -84,7 +83,7 @@ class MicroBatcher(Generic[RequestT, ResultT]):
 
 
 class _PendingRequest(Generic[RequestT, ResultT]):
-    """What a thread asked for; it is called when it is answered, or when it is its turn."""
+    """A thread's request; ``called`` is set when the result is ready, or when the thread shall work."""
 
     def __init__(self, items: Sequence[RequestT]) -> None:
         self.items = items

@@ -1,4 +1,4 @@
-"""Texts that are encoded once: queries for whoever learns from them many times, documents that stay as they are."""
+"""Reuse of encoded queries and documents."""
 
 import time
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from scipy.sparse import issparse, vstack
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.tokens import Tokens
 
-ENCODING_CHUNK = 8  # documents that are encoded before others have their turn
+ENCODING_CHUNK = 8  # documents per lock acquisition
 
 
 class CachedQueryEncoder:
-    """An encoder that encodes some queries at once and no other query ever.
+    """An encoder with a fixed set of queries, encoded once.
 
     Args:
-        encoder: any.
-        queries: all that will be asked for.
+        encoder: any encoder.
+        queries: all queries that will be encoded.
     """
 
     def __init__(self, encoder: TextEncoder, queries: Sequence[str]) -> None:
@@ -28,34 +28,34 @@ class CachedQueryEncoder:
         self._rows = encoder.encode_queries(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> Any:
-        """A copy of the remembered rows."""
+        """Returns a copy of the cached rows."""
         return take_rows(self._rows, [self._place[text] for text in texts])
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)  # in all else it is the encoder
+        return getattr(self._encoder, name)  # delegates everything else
 
 
 def take_rows(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
-    """Some rows of encoded texts of any kind, copied."""
+    """Copies some rows of encoded texts of any kind."""
     chosen = np.asarray(numbers, dtype=np.int64)
     return rows.take(chosen) if isinstance(rows, Tokens) else rows[chosen]
 
 
 def append_documents(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
-    """Some rows of encoded documents, and after them further documents, which alone are encoded.
+    """Encodes further documents and appends them to selected rows.
 
-    A few at a time, so that searches by the same network do not wait for all of them.
+    Encodes in small chunks, so that concurrent searches do not wait long.
 
     Args:
-        rows: of the encoded documents.
-        numbers: of those that are kept.
-        encoder: that encoded them.
-        texts: of the further documents.
+        rows: encoded documents.
+        numbers: rows to keep.
+        encoder: the encoder of ``rows``.
+        texts: the documents to append.
     """
     parts = [take_rows(rows, numbers)]
     for start in range(0, len(texts), ENCODING_CHUNK):
         parts.append(encoder.encode(texts[start : start + ENCODING_CHUNK]))
-        time.sleep(0.001)  # a lock that is taken again at once is seldom given to who waits for it
+        time.sleep(0.001)  # lets waiting threads acquire the lock
     if isinstance(rows, Tokens):
         joined = [part.vectors[part.starts[n] : part.starts[n + 1]] for part in parts for n in range(len(part.lengths))]
         return Tokens.concatenate(joined, rows.vectors)

@@ -1,4 +1,4 @@
-"""Texts and vectors in clusters of like ones."""
+"""Clustering of texts and vectors."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from zero2ir.data.languages import tokenize
 
-MAX_LSA_TERMS = 1 << 16  # the most frequent
+MAX_LSA_TERMS = 1 << 16  # most frequent terms
 COMPONENTS = 100
 
 
 def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
-    """(n_texts,) the cluster of each text, by k-means on latent semantic analysis.
+    """Clusters texts by k-means on latent semantic analysis; returns (n_texts,) cluster numbers.
 
-    Each text is a cluster of its own where there are too few of them, or too few words in them.
+    With too few texts or words, each text is its own cluster.
 
     Args:
         texts: the documents' contents.
-        clusters: the most that come out.
-        seed: of the projection and of the first centres.
+        clusters: maximum number of clusters.
+        seed: of the projection and the initial centres.
     """
     terms = tokenize(texts)
     different = len({term for text in terms for term in text})
@@ -38,19 +38,19 @@ def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
 
 
 def cluster_vectors(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """(n_texts,) the cluster of each vector (n_texts, dimension), by k-means; each its own where there are too few."""
+    """Clusters vectors (n_texts, dimension) by k-means; each is its own cluster if there are too few."""
     from sklearn.cluster import MiniBatchKMeans
 
     if len(vectors) <= clusters:
         return np.arange(len(vectors))
-    # Small clusters are what is looked for, and stay.
+    # Keeps small clusters.
     return MiniBatchKMeans(clusters, n_init=3, reassignment_ratio=0.0, random_state=seed).fit_predict(vectors)
 
 
 def round_robin(labels: np.ndarray) -> np.ndarray:
-    """(n,) the places of ``labels``, (n,): the first of each cluster, then the second of each, and so on."""
-    seen: dict[int, int] = {}
+    """Orders the indices of ``labels``, (n,): the first of each cluster, then the second of each, and so on."""
+    last_turn: dict[int, int] = {}
     turns = np.zeros(len(labels), dtype=np.int64)
     for place, label in enumerate(labels.tolist()):
-        turns[place] = seen[label] = seen.get(label, -1) + 1
+        turns[place] = last_turn[label] = last_turn.get(label, -1) + 1
     return np.argsort(turns, kind="stable")

@@ -1,4 +1,4 @@
-"""Documents, with what was computed about them once and is shared by all models."""
+"""Documents with encoders and embeddings, shared by all models."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Corpus:
-    """Documents, the encoders that are at hand, and the documents' embeddings by each of them.
+    """Documents, encoders and the documents' embeddings.
 
     Attributes:
-        documents: a document's number is its place in this sequence.
-        encoders: by the role that models ask for, e.g. "pretrained", "static".
-        language_model: for the models that ask one; None where there is none.
+        documents: the collection; a document's number is its index.
+        encoders: by role, e.g. "pretrained", "static".
+        language_model: None if there is none.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Corpus:
         cache: Path | None = None,
         language_model: "LanguageModel | None" = None,
     ) -> None:
-        """Stores what is given; documents are encoded at the first use, once, where they are not given encoded.
+        """Initialises the corpus; documents are encoded on first use, unless ``encoded`` has them.
 
         Args:
             documents: at least one.
-            encoders: role to encoder.
-            encoded: role to the encoded documents, where they were encoded before.
-            cache: a folder that keeps encoded documents between processes.
-            language_model: open, for the models that ask one.
+            encoders: encoders by role.
+            encoded: encoded documents by role.
+            cache: folder that caches encoded documents.
+            language_model: the language model, if any.
         """
         self.documents = documents
         self.encoders = dict(encoders or {})
@@ -60,53 +60,53 @@ class Corpus:
         return {document.doc_id: number for number, document in enumerate(self.documents)}
 
     def with_encoders(self, encoders: Mapping[str, TextEncoder]) -> "Corpus":
-        """The same documents with these encoders, too."""
+        """Returns a copy with additional encoders."""
         other = copy(self)
         other.encoders = {**encoders, **self.encoders}
         return other
 
     def numbers_of(self, doc_ids: Iterable[str]) -> np.ndarray:
-        """(n,) int64 the numbers of the documents with these ids."""
+        """Returns the numbers of documents by id, (n,) int64."""
         return np.array([self.number_of[doc_id] for doc_id in doc_ids], dtype=np.int64)
 
     def encoder(self, role: str) -> Any:
-        """The encoder that plays ``role``.
+        """Returns the encoder of a role.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no encoder of this role.
         """
         if role not in self.encoders:
-            have = ", ".join(sorted(self.encoders)) or "none"
-            raise InputError(f"the model needs the encoder {role!r}, but there is {have}; run pretrain-synthetic first")
+            roles = ", ".join(sorted(self.encoders)) or "none"
+            raise InputError(f"the model needs the encoder {role!r}, available: {roles}; run pretrain-synthetic first")
         return self.encoders[role]
 
     def encoded(self, role: str) -> Any:
-        """The documents as the encoder that plays ``role`` encodes them, a row a document."""
+        """Returns the documents encoded by the encoder of a role, one row per document."""
         if role not in self._encoded:
             self._encoded[role] = embed(self.encoder(role), self.contents, self._cache)
         return self._encoded[role]
 
     def cached_subset(self, numbers: Sequence[int], queries: Sequence[str], roles: Sequence[str]) -> "Corpus":
-        """Some of the documents, for learning from the same queries many times: no text is encoded after this.
+        """Returns a subset of the documents with cached query encoders, for repeated training on the same queries.
 
         Args:
-            numbers: of the documents, in the order that they shall have.
-            queries: all that will be searched with.
-            roles: the encoders that are asked for.
+            numbers: numbers of the documents, in the new order.
+            queries: all queries to encode.
+            roles: roles of the encoders.
         """
         encoders: dict[str, Any] = {role: CachedQueryEncoder(self.encoder(role), queries) for role in roles}
         encoded = {role: take_rows(self.encoded(role), numbers) for role in roles}
         return Corpus([self.documents[number] for number in numbers], encoders, encoded)
 
     def require_language_model(self, who: str = "the model") -> "LanguageModel":
-        """The language model.
+        """Returns the language model.
 
         Args:
-            who: needs it, for the message.
+            who: the component that needs it, for the message.
 
         Raises:
-            InputError: there is none, or it is lm=none.
+            InputError: there is no language model, or lm=none.
         """
         if self.language_model is None or not self.language_model.available:
-            raise InputError(f"{who} needs a language model, and there is none; choose one, e.g. lm=smollm2")
+            raise InputError(f"{who} needs a language model; choose one, e.g. lm=smollm2")
         return self.language_model

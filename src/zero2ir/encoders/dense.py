@@ -1,4 +1,4 @@
-"""Dense encoders: one unit vector a text, with numpy at the border and torch inside."""
+"""Dense encoders: one unit vector per text; numpy interface, torch inside."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -21,19 +21,18 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Network = TypeVar("Network")
+_NetworkT = TypeVar("_NetworkT")
 
 
 class DenseEncoder(TextEncoder):
     """A sentence-transformers model that maps texts to unit vectors.
 
-    Where the model is read from a folder and its architecture is known, the network alone encodes, without
-    sentence-transformers, to the same vectors; see ``inference``.
+    Known architectures run without sentence-transformers, with identical vectors; see ``inference``.
 
     Attributes:
-        settings: where it comes from, and how it encodes.
-        model: the sentence-transformers model, loaded at the first use.
-        trained: whether its weights are its own (trained here) rather than those that ``settings`` point to.
+        settings: source and encoding options.
+        model: the sentence-transformers model, loaded on first use.
+        trained: whether the weights were trained here, rather than loaded from the source.
     """
 
     kind = "dense"
@@ -45,27 +44,27 @@ class DenseEncoder(TextEncoder):
         model: "SentenceTransformer | InferenceNetwork | None" = None,
         losses: Mapping[str, Sequence[LossPoint]] | None = None,
     ) -> None:
-        """Takes a network that was trained here, and its loss curves; without one, the settings tell where it is."""
+        """Initialises the encoder from a trained network and its loss curves, or else from the settings' source."""
         self.settings = settings
         self.losses = losses or {}
         self.trained = model is not None
-        self._given = model
+        self._network = model
 
     @cached_property
     def _inference(self) -> InferenceNetwork | None:
-        """The network alone; None where sentence-transformers has to encode."""
-        if self._given is not None:
-            return self._given if isinstance(self._given, InferenceNetwork) else None
+        """The inference network; None if its architecture is unknown."""
+        if self._network is not None:
+            return self._network if isinstance(self._network, InferenceNetwork) else None
         return _open_inference(self.settings)
 
     @cached_property
     def model(self) -> "SentenceTransformer":  # type: ignore[override]  # mypy: a cached property is a property
-        """The network itself, for those who train it."""
-        if isinstance(self._given, InferenceNetwork):
+        """The sentence-transformers model, for training."""
+        if isinstance(self._network, InferenceNetwork):
             with TemporaryDirectory() as folder:
-                self._given.write(Path(folder))
+                self._network.write(Path(folder))
                 return _network(folder, local=True)
-        return self._given or _open(self.settings)
+        return self._network or _open(self.settings)
 
     @cached_property
     def _in_int8(self) -> "SentenceTransformer":
@@ -74,18 +73,18 @@ class DenseEncoder(TextEncoder):
 
     @property
     def prompts(self) -> tuple[str, str]:
-        """What stands in front of each query, and of each document."""
+        """The prefixes of queries and of documents."""
         prompts = (self._inference or self.model).prompts
         return prompts.get("query") or "", prompts.get("document") or ""
 
     @property
     def dimension(self) -> int:
-        """Of its vectors."""
+        """Dimension of the vectors."""
         whole = self._inference.dimension if self._inference else self.model.get_embedding_dimension() or 0
         return self.settings.dimensions or whole
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encodes documents, longest first so that batches hold little padding.
+        """Encodes documents, longest first to reduce padding.
 
         Returns:
             (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
@@ -94,7 +93,7 @@ class DenseEncoder(TextEncoder):
         return self._encode(network or self.model, texts, "document")
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """As ``encode``, but as queries; those of several threads at once."""
+        """Encodes queries, batched over threads."""
         return self._queries(texts)
 
     @cached_property
@@ -128,8 +127,8 @@ class DenseEncoder(TextEncoder):
         return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
 
     def write_weights(self, folder: Path) -> None:
-        if isinstance(self._given, InferenceNetwork):
-            self._given.write(folder)
+        if isinstance(self._network, InferenceNetwork):
+            self._network.write(folder)
         else:
             super().write_weights(folder)
 
@@ -145,28 +144,27 @@ class DenseEncoder(TextEncoder):
 
 
 def bert_body(encoder: DenseEncoder, needed_by: str) -> Any:
-    """The BERT inside an encoder.
+    """Returns the BERT inside an encoder.
 
     Raises:
-        InputError: there is none.
+        InputError: the encoder is not based on BERT.
     """
     body = getattr(encoder.model[0], "auto_model", None)
     if body is None or body.config.model_type != "bert":
         raise InputError(
-            f"{needed_by} needs an encoder with a BERT inside, and {encoder.settings.name} has none; "
-            "choose encoder=minilm"
+            f"{needed_by} needs an encoder based on BERT, which {encoder.settings.name} is not; choose encoder=minilm"
         )
     return body
 
 
 def read_network(weights: Path) -> "InferenceNetwork | SentenceTransformer":
-    """Opens the weights of an encoder that was trained here."""
+    """Loads the weights of an encoder trained here."""
     return open_network(weights, device()) or _network(weights, local=True)
 
 
 def _open(settings: EncoderSettings) -> "SentenceTransformer":
-    """The sentence-transformers model that the settings point to."""
-    model = _found(settings, lambda place: _network(place, settings.source == "package" or Path(place).is_dir()))
+    """Loads the sentence-transformers model from the settings' source."""
+    model = _load(settings, lambda place: _network(place, settings.source == "package" or Path(place).is_dir()))
     if np.isfinite(model.max_seq_length or np.inf):
         model.max_seq_length = settings.max_tokens
     model.prompts.update(_prompts(settings))
@@ -175,8 +173,8 @@ def _open(settings: EncoderSettings) -> "SentenceTransformer":
 
 
 def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
-    """The network alone, where its architecture is known."""
-    network = _found(settings, lambda place: open_network(Path(place), device()))
+    """Loads the inference network; None if its architecture is unknown."""
+    network = _load(settings, lambda place: open_network(Path(place), device()))
     if network is not None:
         if network.max_tokens is not None:
             network.max_tokens = settings.max_tokens
@@ -185,14 +183,14 @@ def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
     return network
 
 
-def _found(settings: EncoderSettings, read: Callable[[str], Network]) -> Network:
-    """Reads the model that the settings point to."""
+def _load(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _NetworkT:
+    """Calls ``read`` with the folder or name of the model."""
     if settings.source == "static":
         raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")
     place = str(checked_weights(settings)) if settings.source == "package" else settings.model
     try:
         return read(place)
-    except Exception as error:  # the hub raises many types; each means that this encoder cannot be had
+    except Exception as error:  # the hub raises many types
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"encoder={settings.name}: cannot load {settings.model!r} ({reason}); "
@@ -201,15 +199,15 @@ def _found(settings: EncoderSettings, read: Callable[[str], Network]) -> Network
 
 
 def _prompts(settings: EncoderSettings) -> dict[str, str]:
-    """The prompts that are stated; the model's own stay otherwise."""
-    stated = {"query": settings.query_prompt, "document": settings.document_prompt}
-    return {kind: prompt for kind, prompt in stated.items() if prompt is not None}
+    """Returns the prompts in the settings; others stay as in the model."""
+    prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
+    return {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
 
 
 def _check_dimensions(settings: EncoderSettings, dimension: int) -> None:
     if (settings.dimensions or 0) > dimension:
         raise InputError(
-            f"encoder={settings.name}: dimensions={settings.dimensions}, but its vectors have {dimension}; take fewer"
+            f"encoder={settings.name}: dimensions={settings.dimensions}, but its vectors have {dimension}; use fewer"
         )
 
 
@@ -217,7 +215,7 @@ def _network(place: str | Path, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of reading the weights: a blink
+    disable_progress_bar()
     return SentenceTransformer(str(place), local_files_only=local, device=device())
 
 
@@ -228,17 +226,17 @@ def save_embeddings(path: Path, vectors: np.ndarray) -> None:
 
 
 def load_embeddings(path: Path, rows: int) -> np.ndarray:
-    """Reads vectors back.
+    """Reads vectors.
 
     Raises:
-        InputError: the file is damaged or does not hold ``rows`` vectors.
+        InputError: the file is damaged or does not have ``rows`` vectors.
     """
     try:
         vectors: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"{path}: not a whole embeddings file ({error}); run the stage pretrain-synthetic again"
+            f"{path}: incomplete embeddings file ({error}); run the stage pretrain-synthetic again"
         ) from None
     if vectors.ndim != 2 or len(vectors) != rows:
-        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; write it again")
+        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; run pretrain-synthetic again")
     return vectors

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-WEIGHTS = "model.safetensors"
+_WEIGHTS = "model.safetensors"
 MODULES = "modules.json"
-TOKENIZER = "tokenizer.json"
+_TOKENIZER = "tokenizer.json"
 # What a BERT that is not plain has set otherwise; Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.
 PLAIN_BERT = {
     "model_type": "bert",
@@ -59,9 +59,9 @@ class InferenceNetwork(ABC):
         from safetensors import safe_open
 
         self._files = {
-            path.relative_to(folder): path.read_bytes() for path in files_below(folder) if path.name != WEIGHTS
+            path.relative_to(folder): path.read_bytes() for path in files_below(folder) if path.name != _WEIGHTS
         }
-        with safe_open(folder / WEIGHTS, "pt") as file:
+        with safe_open(folder / _WEIGHTS, "pt") as file:
             self._metadata = file.metadata()
         self._tensors = tensors
         self._on_device = {name: tensor.to(device) for name, tensor in tensors.items()}
@@ -105,7 +105,7 @@ class InferenceNetwork(ABC):
         for name, content in self._files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        save_file(dict(self._tensors), folder / WEIGHTS, metadata=self._metadata)
+        save_file(dict(self._tensors), folder / _WEIGHTS, metadata=self._metadata)
 
 
 class TokenTable(InferenceNetwork):
@@ -228,7 +228,7 @@ class Bert(InferenceNetwork):
 
 def open_network(folder: Path, device: str) -> InferenceNetwork | None:
     """Reads a sentence-transformers model; None where it is of an architecture that is not known here."""
-    if not all((folder / name).is_file() for name in (MODULES, WEIGHTS, TOKENIZER)):
+    if not all((folder / name).is_file() for name in (MODULES, _WEIGHTS, _TOKENIZER)):
         return None
     if _read(folder, "config_sentence_transformers.json").get("default_prompt_name"):
         return None
@@ -236,11 +236,11 @@ def open_network(folder: Path, device: str) -> InferenceNetwork | None:
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     known = next((network for network in (Bert, TokenTable) if network.knows(folder, tokenizer)), None)
     if known is None:
         return None
-    tensors = load_file(folder / WEIGHTS)
+    tensors = load_file(folder / _WEIGHTS)
     plain = known.TABLE in tensors and all(t.dtype == torch.float32 for t in tensors.values() if t.is_floating_point())
     return known(folder, tensors, tokenizer, device) if plain else None
 

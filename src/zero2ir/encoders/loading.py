@@ -1,4 +1,4 @@
-"""Opens saved encoders, of every kind."""
+"""Loads saved encoders of all kinds."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from zero2ir.encoders.settings import EncoderSettings
 
 
 def load_encoder(folder: Path) -> TextEncoder:
-    """Opens what an encoder's ``save`` wrote.
+    """Loads a saved encoder.
 
     Raises:
-        InputError: there is none, or the package or the weights that it points to are missing or altered.
+        InputError: there is no encoder, or its package or weights are missing or altered.
     """
     state = read_encoder_state(folder)
     weights = folder / WEIGHTS if state["trained"] else None
@@ -19,10 +19,14 @@ def load_encoder(folder: Path) -> TextEncoder:
 
 
 def load_encoded(folder: Path, documents: int) -> tuple[TextEncoder, Any]:
-    """Reads an encoder with so many documents that it encoded.
+    """Loads an encoder and its encoded documents.
+
+    Args:
+        folder: the saved encoder.
+        documents: expected number of documents.
 
     Raises:
-        InputError: they are not there, damaged, or of other documents.
+        InputError: the files are missing, damaged, or have another number of documents.
     """
     encoder = load_encoder(folder)
     return encoder, encoder.read(folder / encoder.encoded, documents)

@@ -1,4 +1,4 @@
-"""Makes the networks that models ask for, from the documents alone."""
+"""Builds the encoders of models from the documents."""
 
 import hashlib
 from pathlib import Path
@@ -23,16 +23,16 @@ ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_i
 
 
 class MakingSettings(Settings):
-    """How each encoder is made from the documents alone.
+    """Settings of encoders trained on the documents.
 
     Attributes:
-        pairs: the pretext tasks that encoders train on.
-        static: a table of token vectors, random at first.
-        scratch: a small transformer, random at first.
-        adapted: the general-purpose encoder, trained on.
+        pairs: pretext tasks to train on.
+        static: static token embeddings from random initialisation.
+        scratch: a small transformer from random initialisation.
+        adapted: the general-purpose encoder after further training.
         learned_sparse: a vocabulary head on the general-purpose encoder's body.
-        projection: of the general-purpose encoder's token vectors, for late interaction.
-        multitask: the general-purpose encoder, trained on several tasks at once.
+        projection: projection of the general-purpose encoder's token embeddings, for late interaction.
+        multitask: the general-purpose encoder after multi-task training.
     """
 
     pairs: PairTasks = DEFAULT_PAIR_TASKS
@@ -52,24 +52,24 @@ def make_encoder(
     seed: int,
     checkpoints: Path | None = None,
 ) -> TextEncoder:
-    """The network that plays a role in models.
+    """Builds the encoder of a role.
 
     Args:
-        role: "pretrained", the general-purpose encoder as it is; "static" and "scratch", a table of token vectors and
-            a small transformer, both from random initialisation; "adapted", the general-purpose one, trained on;
-            "learned_sparse", its body with a vocabulary head; "late_interaction", its token vectors, projected;
-            "sentences", itself, a sentence at a time; "multitask", itself, trained on with a head a task.
+        role: "pretrained", the general-purpose encoder; "static" and "scratch", static token embeddings and a small
+            transformer, both from random initialisation; "adapted", the general-purpose encoder after further
+            training; "learned_sparse", its body with a vocabulary head; "late_interaction", its projected token
+            embeddings; "sentences", it applied to single sentences; "multitask", it with one head per task.
         corpus: the documents.
         pretrained: the general-purpose encoder.
-        settings: how the others are made.
-        seed: of their initial weights and of what they are shown.
-        checkpoints: a folder of this encoder's own, by which a training that was killed goes on; None for none.
+        settings: settings of the other encoders.
+        seed: of initial weights and training data.
+        checkpoints: folder of this encoder's checkpoints, to resume from; None for none.
 
     Raises:
-        InputError: there is no such role, or what it takes is missing.
+        InputError: the role is unknown, or a requirement is missing.
     """
     if role not in ROLES:
-        raise InputError(f"no encoder plays the role {role!r}; choose one of {', '.join(ROLES)}")
+        raise InputError(f"encoder role {role!r} is unknown; choose one of {', '.join(ROLES)}")
     documents, tasks = corpus.documents, settings.pairs
     if role == "static":
         return train_static(documents, settings.static, seed, tasks, checkpoints)
@@ -85,18 +85,18 @@ def make_encoder(
         return projected_encoder(corpus.contents, pretrained, settings.projection)
     if role == "sentences":
         if pretrained.source == "static":
-            raise InputError("sentences are encoded by a general-purpose encoder; choose encoder=minilm")
+            raise InputError("model=sentences needs a general-purpose encoder; choose encoder=minilm")
         return SentenceEncoder(pretrained)
     return DenseEncoder(pretrained)
 
 
 def source_role(role: str, pretrained: EncoderSettings) -> str:
-    """The role that an encoder is made for: with encoder=static, the one from scratch plays "pretrained", too."""
+    """Returns the role to build: with encoder=static, "static" replaces "pretrained"."""
     return "static" if role == "pretrained" and pretrained.source == "static" else role
 
 
 def training_digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: MakingSettings, seed: int) -> str:
-    """Identifies a training by all that decides about it. Hexadecimal, 32 characters."""
+    """Returns a digest of all inputs of a training, 32 hexadecimal characters."""
     decisive = settings.model_dump_json(include={"pairs", role})
     key = hashlib.sha256("\0".join([role, str(seed), pretrained.identity(), decisive]).encode())
     for text in corpus.contents:

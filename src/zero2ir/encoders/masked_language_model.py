@@ -1,4 +1,4 @@
-"""Gives an encoder a vocabulary: a masked-language head on its body, trained on the collection's documents alone."""
+"""Trains a vocabulary head on an encoder's body, on the collection's documents only."""
 
 from collections.abc import Callable, Iterator, Sequence
 from tempfile import TemporaryDirectory
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CALIBRATION_PASSAGES = 300  # passages
-FLOPS_SAMPLE_TERMS = 300  # terms that FLOPS is estimated on
+FLOPS_SAMPLE_TERMS = 300  # terms to estimate FLOPS on
 
 
 class HeadFit(Settings):
-    """How long and how hard a vocabulary head trains.
+    """Training settings of a vocabulary head.
 
     Attributes:
-        steps: of AdamW, with linear warm-up over a tenth of them and linear decay; 0 leaves this part out.
-        batch_size: tokens, or pairs, a step.
-        learning_rate: the greatest.
+        steps: AdamW steps, with linear warm-up over a tenth of them and linear decay; 0 skips this part.
+        batch_size: tokens or pairs per step.
+        learning_rate: peak learning rate.
     """
 
     steps: Annotated[int, Field(ge=0)]
@@ -53,16 +53,16 @@ class HeadFit(Settings):
 
 
 class LearnedSparseSettings(Settings):
-    """The learned sparse encoder's budget: about four minutes on one core by default.
+    """Training settings of the learned sparse encoder; the defaults take about four minutes on one core.
 
     Attributes:
-        passages: documents that it learns from, drawn at random; all where the collection has fewer.
-        max_tokens: a passage is cut after so many.
-        masked_share: share of a passage's tokens to reconstruct. Half of them are masked; the others stand as they are,
-            since in retrieval every token does.
-        activation_share: share of the passages that the calibrated head gives a term to.
-        reconstruction: of chosen tokens; each of a batch is one.
-        contrast: of pretext pairs; each other document of a batch is a negative.
+        passages: maximum number of training documents, sampled at random.
+        max_tokens: maximum tokens per passage.
+        masked_share: share of a passage's tokens to reconstruct. Half of them are masked; the others stay, because
+            tokens are not masked in retrieval.
+        activation_share: share of passages for which the calibrated head activates a term.
+        reconstruction: training by token reconstruction.
+        contrast: contrastive training on pretext pairs with in-batch negatives.
         scale: inverse temperature of the softmax over scores.
         flops: weight of the FLOPS regularisation.
     """
@@ -86,18 +86,17 @@ def train_learned_sparse(
 ) -> SparseEncoder:
     """Trains a vocabulary head on an encoder's body by masked-token reconstruction, then on pretext pairs.
 
-    The body stays as it is, so it reads each passage once and the head learns from what it kept. The head's output
-    layer is the body's table of word embeddings.
+    The body is frozen, so it encodes each passage once. The head's output layer is the body's word embeddings.
 
     Args:
         documents: the collection, at least one.
         pretrained: a BERT.
-        settings: the budget.
+        settings: training settings.
         seed: of the head's initial weights, the passages, the masks and the pairs.
-        tasks: the pairs.
+        tasks: the pretext tasks.
 
     Raises:
-        InputError: the encoder has no BERT, or a task makes no sense with these documents.
+        InputError: the encoder is not based on BERT, or a task does not apply to these documents.
 
     Source: Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1; Formal et al. 2021, arXiv 2109.10086, section 3.
     """
@@ -110,8 +109,8 @@ def train_learned_sparse(
     counts = term_counts(network.tokenizer, [document.content for document in documents])
     lexicon = Lexicon.from_counts(counts)
     rng = np.random.default_rng(seed)
-    drawn = [documents[number] for number in np.sort(rng.permutation(len(documents))[: settings.passages])]
-    passages = tokens(network, [document.content for document in drawn], settings.max_tokens)
+    sample = [documents[number] for number in np.sort(rng.permutation(len(documents))[: settings.passages])]
+    passages = tokens(network, [document.content for document in sample], settings.max_tokens)
     states, labels = masked_states(network, passages, settings.masked_share, rng)
     losses: dict[str, list[LossPoint]] = {}
     if len(labels) and settings.reconstruction.steps:
@@ -120,7 +119,7 @@ def train_learned_sparse(
             network, states, labels, frequency, settings.reconstruction, rng
         )
     calibrate_head_bias(network, passages[:CALIBRATION_PASSAGES], lexicon.importance > 0, settings.activation_share)
-    pairs = list(tasks.pairs(drawn, rng))
+    pairs = list(tasks.pairs(sample, rng))
     if len(pairs) > 1 and settings.contrast.steps:
         losses["pairs"] = train_head_contrastive(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
@@ -132,13 +131,13 @@ def _check(tasks: PairTasks, documents: Sequence[Document], settings: LearnedSpa
     next_document = tasks.adjacency is not None and tasks.adjacency.unit == "documents"
     if next_document and settings.passages < len(documents):
         raise InputError(
-            f"pairs.adjacency: learned_sparse draws {settings.passages} documents, which do not follow each other; "
-            "take unit: passages"
+            f"pairs.adjacency: learned_sparse samples {settings.passages} documents, which are not consecutive; "
+            "use unit: passages"
         )
 
 
 def with_head(pretrained: DenseEncoder) -> "Network":
-    """An encoder's body with a new vocabulary head, and SPLADE's pooling."""
+    """Adds a new vocabulary head and SPLADE's pooling to an encoder's body."""
     import torch
     from sentence_transformers import SparseEncoder as Network
     from sentence_transformers.base.modules import Transformer
@@ -161,10 +160,10 @@ def with_head(pretrained: DenseEncoder) -> "Network":
 def masked_states(
     network: "Network", passages: Sequence[np.ndarray], share: float, rng: np.random.Generator
 ) -> tuple["Tensor", np.ndarray]:
-    """The states of the tokens to reconstruct, and what they are; a word that the tokenizer does not know is no token.
+    """Returns the hidden states and labels of the tokens to reconstruct, without unknown tokens.
 
     Returns:
-        (n, hidden) float32 and (n,) token numbers.
+        (n, hidden) float32 and (n,) token ids.
     """
     import torch
 
@@ -191,16 +190,15 @@ def train_head_reconstruction(
     settings: HeadFit,
     rng: np.random.Generator,
 ) -> list[LossPoint]:
-    """Trains the head in place to tell which token each state belongs to, among the collection's terms.
+    """Trains the head in place to predict the token of each state among the collection's terms.
 
     Args:
-        network: its body and word embeddings stay.
+        network: its body and word embeddings are frozen.
         states: (n, hidden).
-        labels: (n,) token numbers.
-        frequency: (n_terms,) of the terms in the collection; the head's bias starts from its logarithm, so that the
-            head need learn no more than what the context adds.
+        labels: (n,) token ids.
+        frequency: (n_terms,) collection frequencies; the head's bias is initialised with their logarithm.
         settings: steps, batch size, learning rate.
-        rng: draws the batches.
+        rng: samples the batches.
 
     Returns:
         The loss curve.
@@ -222,7 +220,7 @@ def train_head_reconstruction(
 
 
 def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) -> Iterator[Callable[["Tensor"], None]]:
-    """Yields what takes a loss, adds it to ``losses`` and makes a step of all that learns in a head."""
+    """Yields a function that takes a loss, adds it to ``losses`` and performs an optimizer step on the head."""
     import torch
     from transformers import get_linear_schedule_with_warmup
 
@@ -244,23 +242,22 @@ def _steps(head: Any, settings: HeadFit, description: str, losses: list[float]) 
 
 
 def calibrate_head_bias(network: "Network", passages: Sequence[np.ndarray], known: np.ndarray, active: float) -> None:
-    """Moves the head's outputs in place, so that it gives each term to a like share of the passages.
+    """Shifts and scales the head's outputs in place, so that each term is active in the same share of passages.
 
-    A word that is likely everywhere tells nothing of a passage; what counts is where it is likelier than usual. Without
-    this, a few documents that the head gives everything to would be found for every query.
+    Otherwise terms that are likely everywhere, and a few documents with many active terms, would match every query.
 
     Args:
-        network: the greatest logit of a term in a passage is moved by its quantile over the passages, and divided by
-            the deviation that the terms have on average.
+        network: a term's maximum logit in a passage is shifted by its quantile over the passages and divided by the
+            mean standard deviation of the terms.
         passages: at least one.
-        known: (n_terms,) bool, the terms that may be given: those of the collection.
-        activation_share: share of the passages.
+        known: (n_terms,) bool, the collection's terms; others are disabled.
+        active: share of the passages.
     """
     import torch
 
     head = bert(network).cls.predictions
     with torch.no_grad():
-        greatest = torch.empty(len(passages), len(known), device=head.bias.device)  # small pieces would fragment memory
+        greatest = torch.empty(len(passages), len(known), device=head.bias.device)  # preallocated
         for number, states in last_hidden_states(network, passages):
             torch.amax(head(states), dim=0, out=greatest[number])
         deviation = (greatest - greatest.mean(dim=0)).square().mean().sqrt().clamp(min=1e-6)
@@ -277,16 +274,16 @@ def train_head_contrastive(
     settings: LearnedSparseSettings,
     rng: np.random.Generator,
 ) -> list[LossPoint]:
-    """Trains the head in place so that each query finds its document among a batch, by own and learned terms together.
+    """Trains the head in place by in-batch contrast on the sum of exact and learned term weights.
 
-    Only the terms of a batch's queries matter to it, so only their weights are computed, and FLOPS on some others.
+    Computes only the weights of the terms in the batch's queries, and FLOPS on a sample of terms.
 
     Args:
-        network: its body and word embeddings stay.
+        network: its body and word embeddings are frozen.
         pairs: (query, document text).
         lexicon: of the collection.
         settings: steps, batch size, learning rate, scale, regularisation.
-        rng: draws the batches.
+        rng: samples the batches.
 
     Returns:
         The loss curve.
@@ -308,9 +305,9 @@ def train_head_contrastive(
         sample = rng.choice(known, FLOPS_SAMPLE_TERMS)
         terms = np.concatenate([np.unique(queries[batch].indices), sample])
         learned = term_weigher(network, terms)([states[number] for number in batch])  # -> (size, n_terms)
-        given = torch.from_numpy(exact[batch][:, terms[:-FLOPS_SAMPLE_TERMS]].toarray()).to(learned.device)
+        own = torch.from_numpy(exact[batch][:, terms[:-FLOPS_SAMPLE_TERMS]].toarray()).to(learned.device)
         anchors = torch.from_numpy(queries[batch][:, terms[:-FLOPS_SAMPLE_TERMS]].toarray()).to(learned.device)
-        scores = settings.scale * anchors @ (given + EXPANSION * learned[:, :-FLOPS_SAMPLE_TERMS]).T
+        scores = settings.scale * anchors @ (own + EXPANSION * learned[:, :-FLOPS_SAMPLE_TERMS]).T
         flops = learned[:, -FLOPS_SAMPLE_TERMS:].mean(dim=0).square().mean() * len(known)
         target = torch.arange(size, device=learned.device)
         step(torch.nn.functional.cross_entropy(scores, target) + settings.flops * flops)

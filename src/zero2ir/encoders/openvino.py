@@ -1,4 +1,4 @@
-"""Networks in int8 on a CPU, by OpenVINO."""
+"""Int8 inference on CPUs by OpenVINO."""
 
 import sys
 import warnings
@@ -12,26 +12,24 @@ from zero2ir.errors import InputError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-GROUP = 128  # activations that share a scale: a seventh faster than OpenVINO's 32, vectors as near to torch's
+GROUP = 128  # activations per scale: a seventh faster than OpenVINO's 32, with equal accuracy
 
 
 def quantize_int8(model: "SentenceTransformer") -> "SentenceTransformer":
-    """A copy whose transformer computes in int8; its tokenizer, pooling and normalisation stay.
+    """Returns a copy with an int8 transformer and the same tokenizer, pooling and normalisation.
 
-    Weights have a scale an output. Activations are quantised as they come, each token's by themselves, so that a text's
-    vector hardly depends on its company in a batch.
+    Weights have one scale per output. Activations are quantised dynamically per token, so that a text's vector hardly
+    depends on its batch.
 
     Raises:
-        InputError: the model holds no transformer.
+        InputError: the model has no transformer.
     """
     import torch
     from sentence_transformers.base.modules import Transformer
     from transformers.modeling_outputs import BaseModelOutput
 
     if not isinstance(model[0], Transformer):
-        raise InputError(
-            f"backend=openvino runs transformers; this encoder is a {type(model[0]).__name__}; choose backend=torch"
-        )
+        raise InputError(f"backend=openvino needs a transformer, not {type(model[0]).__name__}; choose backend=torch")
     copy = deepcopy(model).to("cpu").eval().requires_grad_(False)
     transformer: Any = copy[0]
     names, compiled = _compiled(transformer)
@@ -49,11 +47,11 @@ def quantize_int8(model: "SentenceTransformer") -> "SentenceTransformer":
 
 
 def _compiled(transformer: Any) -> tuple[list[str], Any]:
-    """The names of a transformer's inputs, and what computes its last hidden states from them."""
+    """Returns the names of a transformer's inputs, and the compiled function to its last hidden states."""
     import torch
 
     openvino = _import()
-    example = transformer.preprocess(["a text", "another one, which is longer"])  # so that there is padding to see
+    example = transformer.preprocess(["a text", "another one, which is longer"])  # with padding
     names = [name for name, value in example.items() if isinstance(value, torch.Tensor)]
     inputs = tuple(example[name] for name in names)
 
@@ -61,8 +59,8 @@ def _compiled(transformer: Any) -> tuple[list[str], Any]:
         return transformer.model(**dict(zip(names, inputs, strict=True))).last_hidden_state
 
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of checks that are true of any batch
-        warnings.simplefilter("ignore", DeprecationWarning)  # of tracing, which is what OpenVINO reads best
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # checks hold for any batch
+        warnings.simplefilter("ignore", DeprecationWarning)  # OpenVINO prefers traced models
         network = openvino.convert_model(torch.jit.trace(states, inputs), example_input=inputs)
     _quantize(network, openvino)
     options = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
@@ -70,7 +68,7 @@ def _compiled(transformer: Any) -> tuple[list[str], Any]:
 
 
 def _quantize(network: Any, openvino: Any) -> None:
-    """Replaces each weight matrix by int8 values and a scale an output; OpenVINO knows the pattern."""
+    """Replaces weight matrices by int8 values with one scale per output, a pattern that OpenVINO recognises."""
     operations = openvino.opset13
     for product in network.get_ordered_ops():
         if product.get_type_name() != "MatMul" or product.input_value(1).get_node().get_type_name() != "Constant":
@@ -85,7 +83,7 @@ def _quantize(network: Any, openvino: Any) -> None:
 
 
 def _import() -> Any:
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # would report the import to its maker
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # disables telemetry
     import openvino
     import openvino.opset13
 

@@ -1,4 +1,4 @@
-"""A late-interaction encoder from a general-purpose one: its token vectors, projected; no label, no training."""
+"""A late-interaction encoder from the projected token embeddings of a general-purpose one, without training."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 
 class ProjectionSettings(Settings):
-    """How token vectors are projected and pooled.
+    """Projection and pooling of token embeddings.
 
     Attributes:
-        dimension: of the projected vectors; no more than the encoder's. 192 is better than 128 on train queries of
+        dimension: dimension of the projected vectors, at most the encoder's. 192 is better than 128 on train queries of
             beir/scifact and beir/nfcorpus.
-        whitening: each principal component is divided by its variance to this power: 0 leaves it as it is, 0.5 makes
-            all components count alike.
-        documents: so many, spread over the collection, tell the principal components.
-        pooling: a document keeps one vector for so many tokens, at least 1; each is the mean of like ones.
+        whitening: exponent of the variance that divides each principal component: 0 for none, 0.5 for full whitening.
+        documents: number of documents, spread over the collection, to estimate the principal components on.
+        pooling: tokens per vector, at least 1; vectors are the means of clusters of similar tokens.
     """
 
     dimension: Annotated[int, Field(ge=2)] = 192
@@ -38,15 +37,15 @@ class ProjectionSettings(Settings):
 def projected_encoder(
     contents: Sequence[str], pretrained: EncoderSettings, settings: ProjectionSettings
 ) -> TokenEncoder:
-    """Puts a projection onto the documents' principal components behind the network of a general-purpose encoder.
+    """Adds a projection onto the documents' principal components to a general-purpose encoder.
 
     Args:
         contents: the documents' texts.
-        pretrained: the encoder; its network must give a vector a token.
+        pretrained: the encoder; it must provide token embeddings.
         settings: dimension, whitening and pooling.
 
     Raises:
-        InputError: the encoder has no vector a token, or fewer dimensions than are asked for.
+        InputError: the encoder has no contextual token embeddings, or fewer than ``dimension`` dimensions.
 
     Source: token pooling by Clavié et al. 2024, arXiv 2409.14683.
     """
@@ -55,7 +54,7 @@ def projected_encoder(
     from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
 
     if pretrained.source == "static":
-        raise InputError("late interaction needs a network that sees words in context; choose encoder=minilm")
+        raise InputError("model=late_interaction needs a transformer encoder; choose encoder=minilm")
     network = DenseEncoder(pretrained)
     chosen = np.linspace(0, len(contents) - 1, min(len(contents), settings.documents)).astype(int)
     tokens = token_vectors(network, [contents[number] for number in chosen])
@@ -71,7 +70,7 @@ def projected_encoder(
 
 
 def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
-    """(n_tokens, dimension) float32, the vectors of all tokens of documents and their prompts, before any pooling."""
+    """Returns the embeddings of all tokens of documents with prompts, (n_tokens, dimension) float32."""
     _, prompt = network.prompts
     rows = network.model.encode(
         readable([prompt + text for text in texts]),
@@ -83,10 +82,10 @@ def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def _projection(tokens: np.ndarray, settings: ProjectionSettings) -> "Dense":
-    """The map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances.
+    """Returns the map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances.
 
-    The covariance is shrunk toward equal variances by what the number of tokens demands: few tokens do not tell which
-    components vary little, and whitening would blow up just those. Source: oracle approximating shrinkage,
+    The covariance is shrunk according to the number of tokens, because whitening would amplify components with
+    underestimated variances. Source: oracle approximating shrinkage,
     Chen et al., IEEE TSP 2010, doi:10.1109/TSP.2010.2053029.
     """
     import torch

@@ -1,4 +1,4 @@
-"""An encoder from scratch: a small transformer, random at first, trained on the collection alone."""
+"""A small transformer trained from random initialisation on the collection only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class ScratchSettings(Settings):
-    """The small transformer from scratch, for a GPU: on one core a third of a second a document and epoch, so hours.
+    """Settings of the small transformer, for a GPU; one core takes a third of a second per document and epoch.
 
     Attributes:
         tokenizer: "default", the general-purpose encoder's; or "collection", learned from the documents.
-        vocabulary: the most tokens of one that is learned.
-        layers: of the transformer.
-        dimension: of its states and of the vectors, the mean of the last ones.
-        heads: of its attention; a divisor of the dimension.
-        max_tokens: texts are cut after so many.
-        fit: how it trains on pretext pairs; every epoch draws new ones.
-        checkpoints: checkpoints, and documents that are held out to tell when to end.
+        vocabulary: maximum vocabulary size of a learned tokenizer.
+        layers: number of transformer layers.
+        dimension: dimension of hidden states and vectors.
+        heads: number of attention heads; a divisor of ``dimension``.
+        max_tokens: maximum tokens per text.
+        fit: training on pretext pairs, sampled anew in each epoch.
+        checkpoints: checkpoints, and held-out documents for early stopping.
     """
 
     tokenizer: TokenizerChoice = "default"
@@ -47,7 +47,7 @@ class ScratchSettings(Settings):
     @model_validator(mode="after")
     def _heads_share_the_dimension(self) -> Self:
         if self.dimension % self.heads:
-            raise ValueError(f"dimension={self.dimension} is no multiple of heads={self.heads}; change one")
+            raise ValueError(f"dimension={self.dimension} is not a multiple of heads={self.heads}; change one")
         return self
 
 
@@ -58,17 +58,17 @@ def train_scratch(
     tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
-    """Trains a small BERT from random initialisation on pretext pairs; no label.
+    """Trains a small BERT from random initialisation on pretext pairs.
 
     Args:
         documents: the collection.
-        settings: sizes and training.
-        seed: of the initial weights, the pairs, what is held out, and dropout.
-        tasks: the pairs; by default inverse cloze and titles, which need no LM.
-        folder: keeps the checkpoints; None for no resumption.
+        settings: architecture and training.
+        seed: of the initial weights, the pairs, the held-out documents and dropout.
+        tasks: the pretext tasks; by default inverse cloze and titles, which need no LM.
+        folder: folder of the checkpoints; None to not resume.
 
     Raises:
-        InputError: a task makes no sense with these documents.
+        InputError: a task does not apply to these documents.
     """
     tasks.check(documents)
     model = random_transformer(documents, settings, seed)
@@ -78,7 +78,7 @@ def train_scratch(
 
 
 def random_transformer(documents: Sequence[Document], settings: ScratchSettings, seed: int) -> "SentenceTransformer":
-    """A BERT with random weights, whose vectors are the mean of its last states."""
+    """Returns a mean-pooled BERT with random weights."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
@@ -86,7 +86,7 @@ def random_transformer(documents: Sequence[Document], settings: ScratchSettings,
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of writing and reading the weights: a blink
+    disable_progress_bar()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=make_tokenizer(settings.tokenizer, documents, settings.vocabulary),
         **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},

@@ -1,4 +1,4 @@
-"""Sentence encoders: one vector a sentence, by a dense encoder, so that a text is found by what one sentence says."""
+"""Sentence encoders: a dense encoder applied to single sentences."""
 
 import hashlib
 import re
@@ -17,22 +17,21 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
-MIN_SENTENCE_WORDS = 4  # a shorter piece is joined to the one before it
-MAX_SENTENCE_WORDS = 64  # a longer one is cut
-MAX_JOINED_WORDS = MAX_SENTENCE_WORDS + MIN_SENTENCE_WORDS - 1  # words of a piece that shorter ones were joined to
-MAX_SENTENCES = 256  # pieces of a text; the rest of a longer one is not read
+MIN_SENTENCE_WORDS = 4  # shorter pieces are joined to the previous one
+MAX_SENTENCE_WORDS = 64  # longer pieces are split
+MAX_JOINED_WORDS = MAX_SENTENCE_WORDS + MIN_SENTENCE_WORDS - 1  # words of a joined piece
+MAX_SENTENCES = 256  # pieces per text; further text is ignored
 
 
 class SentenceEncoder(TokenEncoder):
-    """Encodes each sentence of a text by itself, and a query as one.
+    """Encodes each sentence of a document separately, and a query as a whole.
 
-    A whole text's vector is a blend of all that it says, and a dense encoder cuts a long one; here each sentence counts
-    alone.
+    A single vector averages a text's topics, and dense encoders truncate long texts; sentence vectors avoid both.
 
     Attributes:
-        settings: of the dense encoder.
+        settings: settings of the dense encoder.
         model: its network.
-        trained: whether its weights are its own.
+        trained: whether the weights were trained here.
 
     Source: MaxP, Dai and Callan, SIGIR 2019, arXiv 1905.09217, section 3, with sentences for passages.
     """
@@ -49,18 +48,18 @@ class SentenceEncoder(TokenEncoder):
 
     @property
     def model(self) -> Any:
-        """The dense encoder's network, for those who train it."""
+        """The dense encoder's network, for training."""
         return self.dense.model
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Encodes documents: int8, a vector a sentence, at least one a text."""
+        """Encodes documents to int8 vectors, one per sentence and at least one per text."""
         pieces = [split_query_sentences(text) for text in texts]
         place = {piece: number for number, piece in enumerate(dict.fromkeys(one for row in pieces for one in row))}
         steps = np.rint(self.dense.encode(list(place)) * INT8_STEPS).astype(np.int8)
         return Tokens.concatenate([steps[[place[piece] for piece in row]] for row in pieces], steps)
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
-        """Encodes queries: float32, one vector each; none for a query without a token."""
+        """Encodes queries to float32 vectors, one per query; none for a query without tokens."""
         vectors = self.dense.encode_queries(texts)
         return Tokens.concatenate([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
@@ -79,11 +78,11 @@ class SentenceEncoder(TokenEncoder):
 
 
 def split_query_sentences(text: str) -> list[str]:
-    """Splits a text after its first line, after full stops, question and exclamation marks, and at blank lines.
+    """Splits a text after its first line, after sentence-final punctuation, and at blank lines.
 
     Returns:
-        At least one piece of at most ``MAX_SENTENCE_WORDS`` words, or ``MAX_JOINED_WORDS`` with those of fewer than
-        ``MIN_SENTENCE_WORDS`` that followed it; at most ``MAX_SENTENCES`` pieces.
+        1 to ``MAX_SENTENCES`` pieces of at most ``MAX_SENTENCE_WORDS`` words, or ``MAX_JOINED_WORDS`` with appended
+        pieces of fewer than ``MIN_SENTENCE_WORDS`` words.
     """
     first, _, rest = text.partition("\n")
     joined: list[str] = []

@@ -1,4 +1,4 @@
-"""Where an encoder comes from, and whether it can be had."""
+"""Settings and availability of general-purpose encoders."""
 
 import importlib.util
 from pathlib import Path
@@ -12,21 +12,20 @@ from zero2ir.io.settings import Settings
 
 
 class EncoderSettings(Settings):
-    """The schema of ``conf/encoder/*.yaml``: where a general-purpose encoder comes from.
+    """The schema of ``conf/encoder/*.yaml``: a general-purpose encoder.
 
     Attributes:
-        name: what logs and reports call it.
-        source: "package" (weights inside an installed Python package), "hub" (a sentence-transformers name or a
-            folder) or "static" (none is given: the one trained from scratch on the collection stands in).
+        name: name in logs and reports.
+        source: "package" (weights in an installed Python package), "hub" (a sentence-transformers name or a folder) or
+            "static" (no pretrained encoder; the one trained from scratch on the collection is used).
         model: for "package" ``package:folder``, for "hub" the model's name or path.
-        sha256: what ``model.safetensors`` must hash to, for "package".
-        max_tokens: texts are cut after so many tokens.
+        sha256: expected digest of ``model.safetensors``, for "package".
+        max_tokens: maximum tokens per text.
         batch_size: texts per forward pass.
-        query_prompt: what each query is given in front, e.g. "query: "; the model's own, if it has one, where None.
-        document_prompt: the same for documents.
-        dimensions: vectors are cut after so many, for a model trained so (Matryoshka); whole where None.
-        backend: what encodes documents: "torch" in float32, or "openvino" in int8. Queries, few and short, stay in
-            float32 with both.
+        query_prompt: prefix of queries, e.g. "query: "; None for the model's own, if any.
+        document_prompt: prefix of documents, likewise.
+        dimensions: truncates vectors, for Matryoshka models; None to keep all.
+        backend: encodes documents: "torch" in float32, or "openvino" in int8. Queries are always float32.
     """
 
     name: str
@@ -41,14 +40,14 @@ class EncoderSettings(Settings):
     backend: Literal["torch", "openvino"] = "torch"
 
     def identity(self) -> str:
-        """All that vectors depend on, as JSON; of the settings that came later, those that change something."""
+        """Returns the settings that vectors depend on, as JSON; recently added ones only if not default."""
         later = ("query_prompt", "document_prompt", "dimensions", "backend")
         same = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         return self.model_dump_json(exclude=same)
 
 
 def check_available(settings: EncoderSettings) -> None:
-    """Fails at once where the encoder cannot be had.
+    """Checks that the encoder is available.
 
     Raises:
         InputError: the package is not installed or its weights differ from ``sha256``, or the backend is missing.
@@ -59,10 +58,10 @@ def check_available(settings: EncoderSettings) -> None:
 
 
 def check_backend(settings: EncoderSettings) -> None:
-    """Fails where what computes the vectors is not installed.
+    """Checks that the backend is installed.
 
     Raises:
-        InputError: says what to install.
+        InputError: the backend is not installed.
     """
     if settings.backend == "openvino" and importlib.util.find_spec("openvino") is None:
         raise InputError("backend=openvino: openvino is not installed; pip install 'zero2ir[openvino]'")
@@ -75,17 +74,17 @@ def package_folder(place: str) -> Path:
         InputError: the package is not installed, or has no such folder.
     """
     package, _, inside = place.partition(":")
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise InputError(f"the package {package} is not installed; pip install {package.replace('_', '-')}")
-    folder = Path(found.submodule_search_locations[0]) / inside
+    folder = Path(spec.submodule_search_locations[0]) / inside
     if not folder.is_dir():
         raise InputError(f"the package {package} has no folder {inside!r}; reinstall it")
     return folder
 
 
 def checked_weights(settings: EncoderSettings) -> Path:
-    """The folder of the package's weights, which must be the publisher's.
+    """Returns the folder of the package's weights after checking their digest.
 
     Raises:
         InputError: the package is not installed or its weights differ from ``sha256``.

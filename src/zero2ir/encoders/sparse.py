@@ -1,4 +1,4 @@
-"""Learned sparse encoders: a text becomes weights of vocabulary terms, its own ones and those it could have used."""
+"""Learned sparse encoders: weights of a text's own vocabulary terms and of expansion terms."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEXICON = "lexicon.safetensors"
-K1, B = 1.2, 0.75  # of the exact matches
-EXPANSION = 0.5  # weight of the network's terms beside a text's own
-MAX_EXPANSION_TERMS = 128  # of the terms that the network gives a text
-PASSAGE_BATCH = 8  # texts that the body reads at once
-MASKED_LOGIT = -1e4  # the logit of a term that is never given
+K1, B = 1.2, 0.75  # BM25 parameters of exact matches
+EXPANSION = 0.5  # weight of the network's term weights
+MAX_EXPANSION_TERMS = 128  # expansion terms per text
+PASSAGE_BATCH = 8  # texts per forward pass
+MASKED_LOGIT = -1e4  # logit of disabled terms
 
 
 class Lexicon(NamedTuple):
-    """What the collection tells about the vocabulary's terms.
+    """Collection statistics of the vocabulary's terms.
 
     Attributes:
-        importance: (n_terms,) float32 the inverse document frequency; 0 for a term that no document has.
-        mean_length: of the documents, in terms.
+        importance: (n_terms,) float32 inverse document frequencies; 0 for terms not in the collection.
+        mean_length: mean document length, in terms.
     """
 
     importance: np.ndarray
@@ -94,19 +94,19 @@ class SparseEncoder(TextEncoder):
 
     @property
     def model(self) -> "Network":
-        """The network itself, for those who train it."""
+        """The network, for training."""
         return self._model
 
     def with_model(self, model: "Network") -> "SparseEncoder":
-        """The same with a network that has learned."""
+        """Returns a copy with a trained network."""
         return SparseEncoder(self.settings, model, self.lexicon)
 
     def with_documents(self, rows: csr_matrix) -> "SparseEncoder":
-        """The same with those terms of encoded documents that no document had which it was trained on."""
+        """Returns a copy whose lexicon includes new terms of encoded documents."""
         return SparseEncoder(self.settings, self.model, self.lexicon.with_documents(rows), self.losses)
 
     def encode(self, texts: Sequence[str]) -> csr_matrix:
-        """Encodes documents; equal texts get equal rows.
+        """Encodes documents; equal texts have equal rows.
 
         Returns:
             (n_texts, n_terms) float32 weights, at least 0.
@@ -118,7 +118,7 @@ class SparseEncoder(TextEncoder):
         return csr_matrix(rows[[place[text] for text in readable(texts)]])
 
     def encode_queries(self, texts: Sequence[str]) -> csr_matrix:
-        """Weighs the terms that stand in queries by their importance; runs no network.
+        """Weights the terms of queries by their importance, without the network.
 
         Returns:
             (n_texts, n_terms) float32.
@@ -126,15 +126,15 @@ class SparseEncoder(TextEncoder):
         return importance_weights(term_counts(self.model.tokenizer, texts), self.lexicon.importance)
 
     def terms(self, numbers: Sequence[int]) -> list[str]:
-        """The vocabulary's terms by their numbers."""
+        """Returns vocabulary terms by number."""
         return [str(term) for term in self.model.tokenizer.convert_ids_to_tokens([int(one) for one in numbers])]
 
     def _exact(self, texts: Sequence[str]) -> csr_matrix:
-        """(n_texts, n_terms) the weights of a text's own terms."""
+        """Returns the weights of each text's own terms, (n_texts, n_terms)."""
         return saturated(term_counts(self.model.tokenizer, texts), self.lexicon.mean_length)
 
     def _expanded(self, texts: Sequence[str]) -> csr_matrix:
-        """(n_texts, n_terms) the network's weights, the greatest ``MAX_EXPANSION_TERMS`` of each text."""
+        """Returns the network's ``MAX_EXPANSION_TERMS`` largest weights of each text, (n_texts, n_terms)."""
         import torch
 
         rows, columns, weights = [], [], []
@@ -187,7 +187,7 @@ class SparseEncoder(TextEncoder):
 
 
 def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
-    """(n_texts, n_terms) float32, how often each term stands in each whole text; special tokens are none."""
+    """Counts terms in untruncated texts without special tokens, (n_texts, n_terms) float32."""
     from itertools import chain
 
     ids: list[list[int]] = []
@@ -204,10 +204,10 @@ def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
 
 
 def inverse_frequency(counts: csr_matrix) -> np.ndarray:
-    """(n_terms,) float32 the inverse document frequency of each term, as BM25 has it; 0 for one that no document has.
+    """Returns BM25's inverse document frequencies, (n_terms,) float32; 0 for terms not in the collection.
 
     Args:
-        counts: (n_documents, n_terms) above 0 where a document has a term.
+        counts: (n_documents, n_terms) term counts.
     """
     n_documents = counts.shape[0]
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -217,11 +217,11 @@ def inverse_frequency(counts: csr_matrix) -> np.ndarray:
 
 
 def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:
-    """BM25's part that depends on the text: the saturated frequency of each term, 0 to 1; float32.
+    """Returns BM25's saturated term frequencies, 0 to 1, float32.
 
     Args:
-        counts: (n_texts, n_terms) how often each term stands in each text.
-        mean_length: of the collection's documents, in terms.
+        counts: (n_texts, n_terms) term counts.
+        mean_length: mean document length, in terms.
     """
     lengths = np.asarray(counts.sum(axis=1)).ravel() / mean_length
     norms = K1 * (1 - B + B * np.repeat(lengths, np.diff(counts.indptr)))
@@ -231,7 +231,7 @@ def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:
 
 
 def importance_weights(counts: csr_matrix, importance: np.ndarray) -> csr_matrix:
-    """(n_texts, n_terms) float32, the importance of each term that stands in a text, once however often it does."""
+    """Returns the importance of the distinct terms of each text, (n_texts, n_terms) float32."""
     rows = counts.copy()
     rows.data = importance[rows.indices]
     rows.eliminate_zeros()
@@ -239,18 +239,18 @@ def importance_weights(counts: csr_matrix, importance: np.ndarray) -> csr_matrix
 
 
 def bert(network: "Network") -> Any:
-    """The masked-language model in a network."""
+    """Returns the masked-language model of a network."""
     transformer: Any = network[0]
     return transformer.auto_model
 
 
 def tokens(network: "Network", texts: Sequence[str], most: int | None = None) -> list[np.ndarray]:
-    """Each text's first token numbers, (length,) with the two special ones around them; as many as the network reads.
+    """Returns each text's token ids, (length,), truncated and with special tokens.
 
     Args:
-        network: tells how many it reads.
-        texts: any.
-        most: how many instead.
+        network: has the tokenizer.
+        texts: any texts.
+        most: maximum tokens; None for the network's maximum.
     """
     if not texts:
         return []
@@ -261,7 +261,7 @@ def tokens(network: "Network", texts: Sequence[str], most: int | None = None) ->
 def last_hidden_states(
     network: "Network", passages: Sequence[np.ndarray], description: str = "reading"
 ) -> Iterator[tuple[int, "Tensor"]]:
-    """The body's last states of each passage, (length, hidden), with the passage's number; the longest come first."""
+    """Yields passage numbers and the body's last hidden states, (length, hidden), longest passages first."""
     import torch
 
     body = bert(network).base_model.eval()
@@ -279,16 +279,16 @@ def last_hidden_states(
 
 
 def term_weigher(network: "Network", terms: np.ndarray) -> Callable[[Sequence["Tensor"]], "Tensor"]:
-    """What gives texts the weights of some terms of the vocabulary, as SPLADE pools them.
+    """Returns a function that computes SPLADE's max-pooled weights of some terms.
 
-    The greatest logit is found before the logarithm is taken, and other terms' logits are not computed.
+    It takes the maximum before the logarithm, and computes no other terms' logits.
 
     Args:
-        network: its head.
-        terms: (n_terms,) their numbers.
+        network: has the vocabulary head.
+        terms: (n_terms,) term numbers.
 
     Returns:
-        From the last states of texts, each (length, hidden), to (n_texts, n_terms).
+        A function from the last hidden states of texts, each (length, hidden), to (n_texts, n_terms).
     """
     import torch
 
@@ -322,17 +322,17 @@ def write_sparse(path: Path, rows: csr_matrix) -> None:
 
 
 def read_sparse(path: Path, rows: int) -> csr_matrix:
-    """Reads a sparse matrix back.
+    """Reads a sparse matrix.
 
     Raises:
-        InputError: the file is damaged or does not hold so many rows.
+        InputError: the file is damaged or does not have ``rows`` rows.
     """
     try:
         parts = load_file(path)
         shape = tuple(int(length) for length in parts["shape"])
         matrix = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(f"{path}: not a whole file of term weights ({error}); run pretrain-synthetic again") from None
+        raise InputError(f"{path}: incomplete file of term weights ({error}); run pretrain-synthetic again") from None
     if matrix.shape[0] != rows:
-        raise InputError(f"{path}: {matrix.shape[0]} rows for {rows} documents; write it again")
+        raise InputError(f"{path}: {matrix.shape[0]} rows for {rows} documents; run pretrain-synthetic again")
     return matrix

@@ -1,4 +1,4 @@
-"""Trains a learned sparse network on (anchor, positive, negative) texts: in-batch contrast and FLOPS regularisation."""
+"""Contrastive training of learned sparse networks with FLOPS regularisation."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class SparseFitSettings(Settings):
-    """How long and how hard to train a sparse network.
+    """Training settings of a sparse network.
 
     Attributes:
-        epochs: passes over the data; the caller makes them.
-        batch_size: pairs per step; each other positive of a batch is a negative.
+        epochs: passes over the data, made by the caller.
+        batch_size: pairs per step, with in-batch negatives.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         scale: inverse temperature of the softmax over scores.
         flops: weight of the FLOPS regularisation of documents, reached by quadratic growth over a third of the steps.
@@ -38,11 +38,11 @@ def fit_sparse(
     settings: SparseFitSettings,
     seed: int,
 ) -> "Network":
-    """Trains the documents' side in place on rows in the given order, and returns it; queries need no network.
+    """Trains the document encoder in place on rows in order, and returns it; queries need no network.
 
     Args:
         network: a masked-language model and its pooling.
-        importance: (n_terms,) the weights of a query's terms; they stay.
+        importance: (n_terms,) frozen weights of query terms.
         columns: "anchor", "positive" and optionally "negative": lists of equal length.
         settings: batch size, learning rate, regularisation.
         seed: seeds dropout.

@@ -1,4 +1,4 @@
-"""An encoder from scratch: a static embedding table, random at first, trained on the collection alone."""
+"""Static token embeddings trained from random initialisation on the collection only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class StaticSettings(Settings):
-    """The static encoder from scratch: seconds to two minutes on one core for a few thousand documents.
+    """Settings of the static encoder; it trains in up to two minutes on one core for a few thousand documents.
 
     Attributes:
         tokenizer: "default", the general-purpose encoder's; or "collection", learned from the documents.
-        vocabulary: the most tokens of one that is learned.
-        dimension: of the vectors.
+        vocabulary: maximum vocabulary size of a learned tokenizer.
+        dimension: dimension of the vectors.
         initial_deviation: standard deviation of the random initial weights.
-        fit: how it trains on pretext pairs; every epoch draws new ones. A scale of 20 lost 0.02 on train queries
-            of beir/scifact and beir/nfcorpus.
-        checkpoints: checkpoints and held-out documents; none by default, since a second start is as quick.
+        fit: training on pretext pairs, sampled anew in each epoch. A scale of 20 lost 0.02 on train queries of
+            beir/scifact and beir/nfcorpus.
+        checkpoints: checkpoints and held-out documents; none by default, because training is fast.
     """
 
     tokenizer: TokenizerChoice = "default"
@@ -47,16 +47,16 @@ def train_static(
     tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
-    """Trains a static encoder from random initialisation on pretext pairs; no label.
+    """Trains a static encoder from random initialisation on pretext pairs.
 
-    A text's vector is the mean of its tokens' vectors, so training and encoding take seconds on a CPU.
+    A text's vector is the mean of its token embeddings, so training and encoding take seconds on a CPU.
 
     Args:
         documents: the collection.
         settings: dimension and training.
         seed: of the initial weights and of the pairs.
-        tasks: the pairs; by default inverse cloze and titles, which need no LM.
-        folder: keeps the checkpoints, where there are any.
+        tasks: the pretext tasks; by default inverse cloze and titles, which need no LM.
+        folder: folder of the checkpoints, if any.
     """
     model = random_table(documents, settings, seed)
     curve = learn_pairs(model, documents, tasks, settings.fit, settings.checkpoints, seed, folder)
@@ -65,7 +65,7 @@ def train_static(
 
 
 def random_table(documents: Sequence[Document], settings: StaticSettings, seed: int) -> "SentenceTransformer":
-    """A table of random vectors, one a token."""
+    """Returns random token embeddings."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -74,4 +74,4 @@ def random_table(documents: Sequence[Document], settings: StaticSettings, seed: 
     table = StaticEmbedding(tokenizer, embedding_dim=settings.dimension)
     generator = torch.Generator().manual_seed(seed)
     torch.nn.init.normal_(table.embedding.weight, std=settings.initial_deviation, generator=generator)
-    return SentenceTransformer(modules=[table], device="cpu")  # a look-up table gains nothing from a GPU
+    return SentenceTransformer(modules=[table], device="cpu")  # a GPU is not faster for look-ups

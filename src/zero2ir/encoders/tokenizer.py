@@ -1,4 +1,4 @@
-"""Tokenizers of encoders from scratch: the default encoder's, or one that the collection's own words make."""
+"""Tokenizers of encoders from scratch: the default encoder's, or one learned from the collection."""
 
 import re
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ TokenizerChoice = Literal["default", "collection"]
 
 
 def make_tokenizer(choice: TokenizerChoice, documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
-    """A WordPiece tokenizer without padding and cuts.
+    """Returns a WordPiece tokenizer without padding and truncation.
 
     Args:
-        choice: "default", the default encoder's pieces of general English; or "collection", pieces of the documents'
-            own text, which suits other languages and subjects and is learned in seconds.
+        choice: "default", the default encoder's tokenizer for general English; or "collection", learned from the
+            documents in seconds, for other languages and domains.
         documents: the collection.
-        vocabulary: the most pieces of one that is learned.
+        vocabulary: maximum vocabulary size of a learned tokenizer.
 
-    Source: Schuster and Nakajima, ICASSP 2012; learned as ``tokenizers`` does it, by byte-pair merges.
+    Source: Schuster and Nakajima, ICASSP 2012; learned by byte-pair merges, as in ``tokenizers``.
     """
     return _default() if choice == "default" else _learned(documents, vocabulary)
 
@@ -47,8 +47,8 @@ def _learned(documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
 
     texts = readable([document.content for document in documents])
     learner = _split_into_words(Tokenizer(models.WordPiece(unk_token="[UNK]")))
-    # The learner numbers letters inside words in the order of a hash table, and equally good pieces by these numbers;
-    # numbered beforehand, as special tokens, they come in the same order each time.
+    # The trainer numbers letters in hash-table order and breaks ties by these numbers; adding them as special tokens
+    # makes the order deterministic.
     inner = {letter for text in texts for letter in INSIDE.findall(learner.normalizer.normalize_str(text))}
     special = [*SPECIAL, *(f"##{letter}" for letter in sorted(inner))]
     learner.train_from_iterator(

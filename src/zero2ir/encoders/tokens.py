@@ -1,4 +1,4 @@
-"""Late-interaction encoders: several vectors a text, with numpy at the border and torch inside."""
+"""Late-interaction encoders: several vectors per text; numpy interface, torch inside."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ INT8_STEPS = 127  # of int8 between 0 and 1
 
 
 class Tokens(NamedTuple):
-    """The token vectors of several texts, one text after the other.
+    """The concatenated token vectors of several texts.
 
     Attributes:
-        vectors: (n_tokens, dimension) float32; or int8, which are unit vectors in steps of 1/127.
-        starts: (n_texts + 1,) int64, where the vectors of each text start, and where the last ones end.
+        vectors: (n_tokens, dimension) float32; or int8, unit vectors in steps of 1/127.
+        starts: (n_texts + 1,) int64 offsets of each text's vectors.
     """
 
     vectors: np.ndarray
@@ -38,37 +38,37 @@ class Tokens(NamedTuple):
 
     @classmethod
     def concatenate(cls, texts: Sequence[np.ndarray], like: np.ndarray) -> "Tokens":
-        """Joins the vectors of texts, (n_tokens, dimension) each; ``like`` has their dimension and type."""
+        """Concatenates the vectors of texts, (n_tokens, dimension) each; ``like`` has their dimension and type."""
         starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         return cls(np.concatenate([like[:0], *texts]), starts)
 
     @property
     def lengths(self) -> np.ndarray:
-        """(n_texts,) how many vectors each text has."""
+        """The number of vectors of each text, (n_texts,)."""
         return np.diff(self.starts)
 
     def floats(self, start: int, stop: int) -> np.ndarray:
-        """(stop - start, dimension) float32, the vectors from one place to another."""
+        """Returns vectors ``start`` to ``stop``, (stop - start, dimension) float32."""
         vectors = self.vectors[start:stop].astype(np.float32)
         return vectors / INT8_STEPS if self.vectors.dtype == np.int8 else vectors
 
     def text(self, number: int) -> np.ndarray:
-        """(n_tokens, dimension) float32, the vectors of one text."""
+        """Returns the vectors of one text, (n_tokens, dimension) float32."""
         return self.floats(self.starts[number], self.starts[number + 1])
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> "Tokens":
-        """Some texts, in the order of ``numbers``."""
+        """Selects texts by number, in order."""
         texts = [self.vectors[self.starts[number] : self.starts[number + 1]] for number in numbers]
         return Tokens.concatenate(texts, self.vectors)
 
 
 class TokenEncoder(TextEncoder):
-    """A sentence-transformers ``MultiVectorEncoder``: unit vectors, one a token or a cluster of like tokens.
+    """A sentence-transformers ``MultiVectorEncoder``: one unit vector per token or cluster of similar tokens.
 
     Attributes:
-        settings: of the encoder that it was made from.
+        settings: settings of the original encoder.
         model: the network.
-        trained: always; its weights are its own.
+        trained: always true.
 
     Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
     """
@@ -83,23 +83,23 @@ class TokenEncoder(TextEncoder):
 
     @property
     def model(self) -> "MultiVectorEncoder":
-        """The network itself, for those who train it."""
+        """The network, for training."""
         return self._model
 
     @property
     def prompts(self) -> tuple[str, str]:
-        """What stands in front of each query, and of each document."""
+        """The prefixes of queries and of documents."""
         return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Encodes documents, equal ones once: int8, at least one vector a text."""
+        """Encodes documents to int8 vectors, at least one per text; equal texts only once."""
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         tokens = self._encode(list(place), "document")
         steps = np.rint(tokens.vectors * INT8_STEPS).astype(np.int8)
         return tokens._replace(vectors=steps).take([place[text] for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Tokens:
-        """Encodes queries, those of several threads at once: float32, possibly no vector for a text without a word."""
+        """Encodes queries to float32 vectors, batched over threads; possibly none for a text without words."""
         return self._queries(texts)
 
     @cached_property
@@ -120,7 +120,7 @@ class TokenEncoder(TextEncoder):
         return Tokens.concatenate(list(rows), nothing)
 
     def digest(self) -> str:
-        """As that of every encoder, and how tokens are pooled, which no weight tells."""
+        """Returns a digest of the weights and the pooling."""
         pooling: Any = self.model[-1]
         pooling_config = json.dumps(pooling.get_config_dict(), sort_keys=True)
         return hashlib.sha256(f"{super().digest()} {pooling_config}".encode()).hexdigest()[:16]
@@ -130,8 +130,8 @@ class TokenEncoder(TextEncoder):
         from sentence_transformers import MultiVectorEncoder
         from transformers.utils.logging import disable_progress_bar
 
-        assert weights is not None  # it always has its own
-        disable_progress_bar()  # of reading the weights: a blink
+        assert weights is not None  # always saved
+        disable_progress_bar()
         return cls(settings, MultiVectorEncoder(str(weights), local_files_only=True, device=device()))
 
     def write(self, path: Path, rows: Tokens) -> None:
@@ -143,8 +143,10 @@ class TokenEncoder(TextEncoder):
             tokens = Tokens(**load_file(path))
         except (OSError, SafetensorError, TypeError) as error:
             raise InputError(
-                f"{path}: not a whole file of token vectors ({error}); run the stage pretrain-synthetic again"
+                f"{path}: incomplete file of token vectors ({error}); run the stage pretrain-synthetic again"
             ) from None
         if len(tokens.starts) != number + 1 or tokens.starts[-1] != len(tokens.vectors):
-            raise InputError(f"{path}: {len(tokens.starts) - 1} texts for {number} documents; write it again")
+            raise InputError(
+                f"{path}: {len(tokens.starts) - 1} texts for {number} documents; run pretrain-synthetic again"
+            )
         return tokens

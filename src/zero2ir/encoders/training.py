@@ -1,4 +1,4 @@
-"""One way to train a sentence-transformers model on (anchor, positive, negative) texts: in-batch contrast."""
+"""Contrastive training of sentence-transformers models with in-batch negatives."""
 
 import csv
 import json
@@ -20,18 +20,18 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-CURVE_POINTS = 50  # of a loss curve, where nothing is checked
+CURVE_POINTS = 50  # of a loss curve without checkpoints
 WEIGHTS_FILE = "weights.safetensors"  # of the network and of the loss
 LOSSES_FILE = "losses.json"
 FINISHED_FILE = "finished"
 
 
 class FitSettings(Settings):
-    """How long and how hard to train.
+    """Training settings.
 
     Attributes:
-        epochs: passes over the data; the caller makes them, since each pass may see other pairs.
-        batch_size: pairs per step; each other positive of a batch is a negative.
+        epochs: passes over the data, made by the caller, because pairs may differ.
+        batch_size: pairs per step, with in-batch negatives.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         scale: inverse temperature of the softmax over cosines.
     """
@@ -42,18 +42,18 @@ class FitSettings(Settings):
     scale: Annotated[float, Field(gt=0)] = 20.0
 
 
-Network = TypeVar("Network", "SentenceTransformer", "MultiVectorEncoder")
+_NetworkT = TypeVar("_NetworkT", "SentenceTransformer", "MultiVectorEncoder")
 
 
-def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int) -> Network:
-    """Trains ``model`` in place on rows in the given order, and returns it.
+def fit(model: _NetworkT, columns: Mapping[str, Sequence[str]], settings: FitSettings, seed: int) -> _NetworkT:
+    """Trains ``model`` in place on rows in order, and returns it.
 
     Args:
-        model: any bi-encoder, of one vector a text or of several.
-        columns: "anchor", "positive" and optionally "negative": lists of equal length. The caller orders the rows, so
-            that a batch does not hold one document twice.
+        model: any bi-encoder, with one or several vectors per text.
+        columns: "anchor", "positive" and optionally "negative": lists of equal length. The caller orders the rows such
+            that batches have no duplicate documents.
         settings: batch size and learning rate.
-        seed: seeds dropout and whatever else the network draws.
+        seed: of dropout and other random choices of the network.
 
     Source: the multiple negatives ranking loss of Henderson et al. 2017, arXiv 1705.00652, section 4.4.
     """
@@ -62,7 +62,7 @@ def fit(model: Network, columns: Mapping[str, Sequence[str]], settings: FitSetti
 
 
 class StepSettings(Protocol):
-    """What every training has to know: rows a step, and the learning rate of AdamW."""
+    """Settings of every training: rows per step and learning rate of AdamW."""
 
     @property
     def batch_size(self) -> int: ...
@@ -72,13 +72,12 @@ class StepSettings(Protocol):
 
 
 class CheckpointSettings(Settings):
-    """What a long training does now and then, so that it survives a kill and ends in time.
+    """Checkpoints and early stopping of a long training.
 
     Attributes:
-        number: so often, evenly over the training, it writes a checkpoint and measures the held-out loss; 0 is never,
-            for a training of seconds.
-        held_out: share of the documents that it does not learn from; their loss tells which checkpoint is the best.
-        patience: it ends early after so many checks without a better held-out loss.
+        number: number of checkpoints with held-out loss, evenly over the training; 0 for short trainings.
+        held_out: share of held-out documents, whose loss selects the best checkpoint.
+        patience: checkpoints without improvement of the held-out loss before early stopping.
     """
 
     number: Annotated[int, Field(ge=0)] = 0
@@ -88,7 +87,7 @@ class CheckpointSettings(Settings):
     @model_validator(mode="after")
     def _held_out_is_looked_at(self) -> Self:
         if self.held_out and not self.number:
-            raise ValueError(f"held_out={self.held_out}, but number=0 never looks at it; set number, or held_out=0")
+            raise ValueError(f"held_out={self.held_out}, but number=0 never evaluates it; set number, or held_out=0")
         return self
 
 
@@ -96,10 +95,9 @@ class LossPoint(NamedTuple):
     """A point of a loss curve.
 
     Attributes:
-        step: batches learned from so far.
-        loss: mean over the batches since the point before.
-        held_out: the loss of the held-out rows; None where there are none. In-batch contrast is easier in a small
-            batch, so its level compares with itself alone.
+        step: number of training batches so far.
+        loss: mean over the batches since the previous point.
+        held_out: loss of the held-out rows, or None. Not comparable with ``loss``, because batch sizes differ.
     """
 
     step: int
@@ -109,13 +107,13 @@ class LossPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """How a training is watched.
+    """Checkpoints and held-out rows of a training.
 
     Attributes:
-        checkpoints: how often, and how patiently.
-        held_out: the rows that are not learned from; None for none.
-        folder: keeps the checkpoints; a training that finds its own there goes on from the last one, and one that it
-            had finished is not done again. PyTorch opens them by weights_only. None keeps them to the end only.
+        checkpoints: number and patience.
+        held_out: the held-out rows, or None.
+        folder: folder of the checkpoints; training resumes from the last one, and is skipped if it was finished.
+            PyTorch loads them by weights_only. None for a temporary folder.
     """
 
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
@@ -133,7 +131,7 @@ def train_contrastive(
     seed: int,
     checkpointing: Checkpointing = NO_CHECKPOINTS,
 ) -> list[LossPoint]:
-    """As ``fit``, but watched; returns the loss curve."""
+    """As ``fit``, with checkpoints; returns the loss curve."""
     trainer_type, arguments_type, loss = _tools(model, settings.scale)
     curve = train_in_order(
         trainer_type,
@@ -162,19 +160,19 @@ def train_in_order(
     checkpointing: Checkpointing = NO_CHECKPOINTS,
     **options: Any,
 ) -> list[LossPoint]:
-    """Trains a network of any kind in place, one pass over the rows as they stand.
+    """Trains a network of any kind in place, by one pass over the rows in order.
 
     Args:
-        trainer_type: the sentence-transformers trainer of the network's kind.
+        trainer_type: the sentence-transformers trainer class.
         arguments_type: the class of its arguments.
         model: the network.
-        loss: of its kind; holds the network, and may learn weights of its own. Several tasks have one each, by name.
-        columns: lists of equal length, in the order that the loss expects; with several losses such columns by name.
+        loss: module with the network and possibly own parameters; a dict by task for several tasks.
+        columns: lists of equal length, in the order that the loss expects; a dict by task for several tasks.
         settings: batch size and learning rate, with linear warm-up over a tenth of the steps and linear decay.
-        seed: seeds dropout and whatever else the network draws.
-        callbacks: of the trainer.
-        checkpointing: checkpoints, and what is held out.
-        options: further arguments.
+        seed: of dropout and other random choices of the network.
+        callbacks: trainer callbacks.
+        checkpointing: checkpoints and held-out rows.
+        options: further training arguments.
 
     Returns:
         The loss curve.
@@ -208,7 +206,7 @@ def train_in_order(
             logging_steps=every,
             save_strategy="steps" if checkpointing.checkpoints.number else "no",
             save_steps=every,
-            save_total_limit=1,  # and the best one
+            save_total_limit=1,  # plus the best one
             eval_strategy="steps" if len(held_out) else "no",
             eval_steps=every,
             load_best_model_at_end=len(held_out) > 0,
@@ -233,9 +231,9 @@ def train_in_order(
             trainer.add_callback(EarlyStoppingCallback(checkpointing.checkpoints.patience))
         if is_interactive():
             trainer.add_callback(_bar())
-        with quiet_transformers():  # it doubts the clock of the file system
+        with quiet_transformers():  # suppresses a warning about file times
             trainer.train(resume_from_checkpoint=_last_checkpoint(Path(folder)))
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # bf16 is for training alone
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # bf16 only for training
         curve = _curve(trainer.state.log_history)
         if finished is not None:
             _write_finished(finished, loss, curve)
@@ -244,7 +242,7 @@ def train_in_order(
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Transformers says nothing but errors."""
+    """Suppresses all transformers messages except errors."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -262,7 +260,7 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> Any:
 
 
 def _whole(loss: Any) -> Any:
-    """The losses of several tasks as one module."""
+    """Combines the losses of several tasks into one module."""
     import torch
 
     return torch.nn.ModuleDict(loss) if isinstance(loss, dict) else loss
@@ -275,12 +273,12 @@ def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
 
 
 def _quiet_trainer(trainer_type: Any) -> Any:
-    """A trainer whose checkpoints hold the weights of the network and of the loss, and nothing that is not needed."""
+    """Returns a trainer class whose checkpoints have only the weights of the network and the loss."""
     from safetensors.torch import load_model, save_model
 
     class Trainer(trainer_type):  # type: ignore[misc]
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            """Writes no model card, and so encodes no samples for one."""
+            """Disables model cards, which would encode samples."""
 
         def _save(self, output_dir: str, state_dict: Any = None) -> None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -310,38 +308,38 @@ def _bar() -> Any:
 
     class Bar(ProgressCallback):
         def on_log(self, *arguments: Any, **options: Any) -> None:
-            """Shows how far training is, and prints no figures between the bars."""
+            """Disables logging between progress bars."""
 
     return Bar
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """The last whole checkpoint; one that was being written when the process was killed is removed."""
+    """Returns the last complete checkpoint and removes incomplete ones."""
     whole = {}
     for path in folder.glob("checkpoint-*"):
         try:
             whole[json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]] = path
-        except (FileNotFoundError, json.JSONDecodeError):  # what is written last
+        except (FileNotFoundError, json.JSONDecodeError):  # written last
             shutil.rmtree(path)
     return str(whole[max(whole)]) if whole else None
 
 
 def _curve(history: Sequence[Mapping[str, float]]) -> list[LossPoint]:
-    """The trainer's log as a curve."""
+    """Converts the trainer's log to a loss curve."""
     losses = {int(row["step"]): row["loss"] for row in history if "loss" in row}
     held_out = {int(row["step"]): row["eval_loss"] for row in history if "eval_loss" in row}
     return [LossPoint(step, loss, held_out.get(step)) for step, loss in losses.items()]
 
 
 def downsample_losses(losses: Sequence[float]) -> list[LossPoint]:
-    """The losses of all steps of a training of one's own, as a curve of some fifty points."""
+    """Averages the losses of all steps to a curve of about fifty points."""
     every = max(1, -(-len(losses) // CURVE_POINTS))
     runs = [losses[start : start + every] for start in range(0, len(losses), every)]
     return [LossPoint(min((n + 1) * every, len(losses)), float(np.mean(run)), None) for n, run in enumerate(runs)]
 
 
 def write_losses(curve: Sequence[LossPoint], path: Path) -> None:
-    """Writes a loss curve as CSV: step, loss, held_out_loss (empty where nothing is held out)."""
+    """Writes a loss curve as CSV: step, loss, held_out_loss (possibly empty)."""
     with finished_file(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["step", "loss", "held_out_loss"])
@@ -349,7 +347,7 @@ def write_losses(curve: Sequence[LossPoint], path: Path) -> None:
 
 
 def _write_finished(folder: Path, loss: Any, curve: Sequence[LossPoint]) -> None:
-    """Keeps what a training ended in, in place of its checkpoints."""
+    """Replaces the checkpoints of a finished training by its result."""
     from safetensors.torch import save_model
 
     with finished_folder(folder) as part:
@@ -367,7 +365,7 @@ def _read_finished(folder: Path, loss: Any) -> list[LossPoint]:
 
 
 def _tools(model: Any, scale: float) -> tuple[Any, Any, Any]:
-    """The trainer, its arguments and the loss for a kind of network."""
+    """Returns the trainer class, its arguments class and the loss of a network."""
     import sentence_transformers as st
 
     if not isinstance(model, st.MultiVectorEncoder):

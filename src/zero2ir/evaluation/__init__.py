@@ -1,1 +1,1 @@
-"""Measures, intervals, significance, calibration, and the results folder of one evaluated system."""
+"""Computes measures, intervals, significance and calibration, and stores the results of an evaluated system."""

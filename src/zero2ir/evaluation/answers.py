@@ -1,4 +1,4 @@
-"""Measures that look at answers: is one in the passages that were found, and how good is the one that is given."""
+"""Answer measures: AnswerRecall@k of a ranking, EM and F1 of predicted answers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ _RECALL = re.compile(r"AnswerRecall@([1-9]\d*)")
 
 @dataclass(frozen=True)
 class AnswerKey:
-    """What the answers of test queries are measured against.
+    """Reference answers, document texts and predicted answers of the test queries.
 
     Attributes:
-        answers: query id → strings that answer it; queries without one are not measured.
-        texts: document id → where an answer is looked for.
-        predicted: query id → the system's own answer; empty where it gives none.
+        answers: query id → reference answers; queries without any are not measured.
+        texts: document id → text.
+        predicted: query id → the system's answer; empty if it gives none.
     """
 
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -27,22 +27,22 @@ class AnswerKey:
 
 
 def is_answer_measure(name: str) -> bool:
-    """Whether this is one of ours: AnswerRecall@k, EM or F1."""
+    """Returns whether the name is an answer measure: AnswerRecall@k, EM or F1."""
     return name in ANSWER_SCORES or _RECALL.fullmatch(name) is not None
 
 
 def answer_cutoff(name: str) -> int:
-    """How many documents an answer measure looks at; 0 where it looks at the system's answer."""
+    """Returns k of AnswerRecall@k; 0 for measures of the system's answer."""
     match = _RECALL.fullmatch(name)
     return int(match[1]) if match else 0
 
 
 def score_answers(run: Run, key: AnswerKey, measures: Sequence[str]) -> list[QueryScore]:
-    """Measures each query that has answers, ordered by measure as given, then by query id; a missed one counts 0.
+    """Scores each query with reference answers, in the order of ``measures``, then by query id.
 
-    AnswerRecall@k is 1 where one of the first k documents holds an answer (Karpukhin et al. 2020, arXiv 2004.04906,
-    section 4.1, "top-k accuracy"). EM and F1 compare the system's answer with each of the query's and take the best
-    (Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1).
+    AnswerRecall@k is 1 if one of the first k documents contains an answer (Karpukhin et al. 2020, arXiv 2004.04906,
+    section 4.1, "top-k accuracy"). EM and F1 compare the system's answer with each reference answer and take the
+    maximum (Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1). A query that the run or the answers lack scores 0.
 
     Raises:
         InputError: no query has an answer.
@@ -51,22 +51,22 @@ def score_answers(run: Run, key: AnswerKey, measures: Sequence[str]) -> list[Que
         return []
     answers = {query_id: key.answers[query_id] for query_id in sorted(key.answers) if key.answers[query_id]}
     if not answers:
-        raise InputError(f"measures: {measures[0]} needs test queries with answers; add them, or leave it out")
-    deepest = max(map(answer_cutoff, measures))
-    ranked = {ranking.query_id: ranking.doc_ids[:deepest] for ranking in ranked_lists(run, deepest)}
+        raise InputError(f"measures: {measures[0]} needs test queries with answers; add answers or remove the measure")
+    depth = max(map(answer_cutoff, measures))
+    ranked = {ranking.query_id: ranking.doc_ids[:depth] for ranking in ranked_lists(run, depth)}
     texts = {doc_id: normalised_answer(key.texts[doc_id]) for doc_id in {one for row in ranked.values() for one in row}}
     hits = {
-        query_id: [contains_answer(texts[doc_id], known_answers) for doc_id in ranked.get(query_id, [])]
-        for query_id, known_answers in answers.items()
+        query_id: [contains_answer(texts[doc_id], references) for doc_id in ranked.get(query_id, [])]
+        for query_id, references in answers.items()
     }
     return [
         QueryScore(
             query_id,
             measure,
-            ANSWER_SCORES[measure](key.predicted.get(query_id, ""), known_answers)
+            ANSWER_SCORES[measure](key.predicted.get(query_id, ""), references)
             if measure in ANSWER_SCORES
             else float(any(hits[query_id][: answer_cutoff(measure)])),
         )
         for measure in measures
-        for query_id, known_answers in answers.items()
+        for query_id, references in answers.items()
     ]

@@ -1,8 +1,8 @@
-"""How far a system's stated confidence can be trusted.
+"""Calibration of a system's stated confidence.
 
-Throughout, ``confidence`` is the stated probability that a query's first document is relevant, and ``correct`` is 1
-where it is, else 0: both [queries], or [seeds, queries] with NaN where a seed did not test a query. Equal confidences
-are never told apart: no figure depends on the order of the queries.
+In all functions, ``confidence`` is the stated probability that a query's first document is relevant, and ``correct`` is
+1 if it is, else 0: both [queries], or [seeds, queries] with NaN if a seed did not test a query. Equal confidences are
+treated alike, so that no figure depends on the order of the queries.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval, crossed_weights, percentiles
 
-CALIBRATION_BINS = 5  # about 20 queries a bin on the usual test set; more bins measure noise
+CALIBRATION_BINS = 5  # about 20 queries per bin on a usual test set; more bins would measure noise
 
 
 class Reliability(NamedTuple):
@@ -23,27 +23,27 @@ class Reliability(NamedTuple):
 
     confidence: FloatArray  # mean stated confidence
     accuracy: FloatArray  # share of correct
-    queries: npt.NDArray[np.integer[Any]]  # how many fell into the bin
+    queries: npt.NDArray[np.integer[Any]]  # number of queries
 
 
 def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Both as [seeds, queries].
+    """Returns both as [seeds, queries].
 
     Raises:
-        InputError: they are empty, differ in shape, or a confidence lies outside [0, 1].
+        InputError: they are empty or differ in shape, or a confidence is missing or outside [0, 1].
     """
     confidences = np.atleast_2d(np.asarray(confidence, dtype=float))
     right = np.atleast_2d(np.asarray(correct, dtype=float))
     if confidences.shape != right.shape or not confidences.size or (np.isnan(confidences) != np.isnan(right)).any():
-        raise InputError("confidence: give one for each query whose first document is known to be right or wrong")
+        raise InputError("confidence: confidence and correct have different shapes or gaps; pass one pair per query")
     known = confidences[~np.isnan(confidences)]
     if not known.size or known.min() < 0 or known.max() > 1:
-        raise InputError("confidence: a value is missing or lies outside 0 to 1; give probabilities")
+        raise InputError("confidence: a value is missing or outside 0 to 1; pass probabilities")
     return confidences, right
 
 
 def _membership(confidences: FloatArray) -> FloatArray:
-    """One-hot bin of each value, [bins, *shape of stated]; edges at quantiles, equal confidences share a bin."""
+    """Returns the one-hot bin of each value, [bins, seeds, queries]; edges at quantiles, equal values share a bin."""
     known = confidences[~np.isnan(confidences)]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], method="lower"))
     used = np.unique(np.searchsorted(edges, known))
@@ -52,7 +52,7 @@ def _membership(confidences: FloatArray) -> FloatArray:
 
 
 def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Reliability:
-    """The points of the reliability diagram."""
+    """Returns the points of the reliability diagram."""
     confidences, right = _checked(confidence, correct)
     member = _membership(confidences)
     count = member.sum(axis=(1, 2))
@@ -63,10 +63,10 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Reliabilit
 def expected_calibration_error(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int, level: float, seed: int
 ) -> Interval:
-    """Mean distance of confidence from accuracy over equal-mass bins (Nguyen and O'Connor 2015).
+    """Returns the mean distance of confidence from accuracy over equal-mass bins (Nguyen and O'Connor 2015).
 
-    The figure is never negative, so noise raises it, and resampling raises it once more. The interval is therefore
-    the basic bootstrap (2 × estimate − quantile), which takes that second rise off again; it is cut at 0.
+    The error is never negative: noise biases it upward, and resampling biases it again. Therefore the interval is that
+    of the basic bootstrap (2 × estimate − quantile), which removes the second bias; its bounds are at least 0.
     """
     confidences, right = _checked(confidence, correct)
     known = (~np.isnan(confidences)).astype(float)
@@ -82,10 +82,10 @@ def expected_calibration_error(
 
 
 def error_if_calibrated(confidence: npt.ArrayLike, *, resamples: int, seed: int) -> float:
-    """The calibration error to expect from as many queries if every confidence were true.
+    """Returns the expected calibration error of a perfectly calibrated system on the same number of queries.
 
-    An error near this floor is no sign of bad calibration (consistency resampling, Bröcker and Smith 2007). A query
-    that is right for one seed tends to be right for another: its seeds share one random number.
+    An error near this value does not indicate bad calibration (consistency resampling, Bröcker and Smith 2007). All
+    seeds of a query share one random number, because a query that is correct for one seed tends to be for another.
     """
     confidences, _ = _checked(confidence, confidence)
     member, rng = _membership(confidences), np.random.default_rng(seed)
@@ -97,9 +97,9 @@ def error_if_calibrated(confidence: npt.ArrayLike, *, resamples: int, seed: int)
 
 
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Coverage and risk [values]: the share of wrong first documents among the most confident share of the queries.
+    """Returns coverage and risk, each [values]: the error rate at rank 1 among the most confident share of queries.
 
-    Within equal confidences the risk is the one to expect from answering them in random order.
+    For equal confidences, the risk is the expectation over random orders.
     """
     confidences, right = _checked(confidence, correct)
     known = ~np.isnan(confidences)
@@ -118,30 +118,29 @@ def selective_means(
     level: float,
     seed: int,
 ) -> list[Interval]:
-    """The mean of a measure among the most confident share of the queries, with its percentile bootstrap interval.
+    """Returns the mean of a measure over the most confident share of queries, with percentile bootstrap intervals.
 
-    Within equal confidences the mean is the one to expect from answering them in random order; the last query may count
-    in part, so that the share is exact. Each resample is ranked anew.
+    For equal confidences, the mean is the expectation over random orders; the last query may count in part, so that the
+    share is exact. Each resample is ranked anew.
 
     Args:
-        confidence: [queries] or [seeds, queries], NaN where a seed did not test a query; the seeds' queries are ranked
-            together.
-        values: the measure, as many.
-        coverages: the shares, above 0 and at most 1.
-        resamples: how many resamples.
-        level: the coverage of the interval.
-        seed: of the resampling.
+        confidence: [queries] or [seeds, queries], NaN if a seed did not test a query; all seeds are ranked together.
+        values: the measure, same shape.
+        coverages: the shares of the queries, above 0 and at most 1.
+        resamples: number of resamples.
+        level: confidence level of the intervals.
+        seed: seed of the resampling.
 
-    Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, with a measure in place of the risk.
+    Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, with a measure instead of the risk.
     """
     confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
     known = ~np.isnan(confidences)
     order = np.argsort(-confidences[known], kind="stable")
     ranked = scores[known][order]
-    starts = np.flatnonzero(np.diff(-confidences[known][order], prepend=-np.inf))  # where a lower confidence begins
+    starts = np.flatnonzero(np.diff(-confidences[known][order], prepend=-np.inf))  # first position of each confidence
 
     def means(weights: FloatArray) -> FloatArray:
-        """[batch, coverages], where each row of ``weights`` says how often each ranked value counts."""
+        """Returns [batch, coverages]; each row of ``weights`` holds the multiplicity of each ranked value."""
         mass = np.add.reduceat(weights, starts, axis=1)
         average = np.add.reduceat(weights * ranked, starts, axis=1) / np.maximum(mass, 1e-12)
         above, total = np.cumsum(mass, axis=1) - mass, mass.sum(axis=1, keepdims=True)
@@ -149,11 +148,11 @@ def selective_means(
         return np.stack([(one * average).sum(axis=1) / one.sum(axis=1) for one in taken], axis=1)
 
     (observed,) = means(np.ones((1, len(ranked))))
-    found = []
+    estimates = []
     for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
         weights = (draws[:, :, None] * picks[:, None, :])[:, known][:, order]
-        found.append(means(weights[weights.any(axis=1)]))
-    low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        estimates.append(means(weights[weights.any(axis=1)]))
+    low, high = np.quantile(np.concatenate(estimates), [(1 - level) / 2, (1 + level) / 2], axis=0)
     n = confidences.shape[1]
     return [Interval(float(mean), float(a), float(b), n) for mean, a, b in zip(observed, low, high, strict=True)]
 
@@ -161,41 +160,41 @@ def selective_means(
 def weighted_mean(
     confidence: npt.ArrayLike, values: npt.ArrayLike, *, resamples: int, level: float, seed: int
 ) -> Interval:
-    """The mean of a measure in which each query counts as much as the system is sure of it, with its interval.
+    """Returns the mean of a measure weighted by confidence, with its percentile bootstrap interval.
 
-    Σ confidence × value / Σ confidence; above the plain mean where the system is surer of what it ranks better. The
-    interval is the percentile bootstrap's over queries and seeds; all NaN where every confidence is 0.
+    Σ confidence × value / Σ confidence; exceeds the plain mean if the system is more confident of queries that it ranks
+    better. The bootstrap resamples queries and seeds. All NaN if every confidence is 0.
 
     Args:
-        confidence: [queries] or [seeds, queries], NaN where a seed did not test a query.
-        values: the measure, as many.
-        resamples: how many resamples.
-        level: the coverage of the interval.
-        seed: of the resampling.
+        confidence: [queries] or [seeds, queries], NaN if a seed did not test a query.
+        values: the measure, same shape.
+        resamples: number of resamples.
+        level: confidence level of the interval.
+        seed: seed of the resampling.
     """
     confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
     weights, weighted = np.nan_to_num(confidences), np.nan_to_num(confidences * scores)
-    found = []
+    estimates = []
     for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
         mass, sums = (((draws @ one) * picks).sum(axis=1) for one in (weights, weighted))
-        found.append(sums[mass > 0] / mass[mass > 0])
-    means = np.concatenate(found)
+        estimates.append(sums[mass > 0] / mass[mass > 0])
+    means = np.concatenate(estimates)
     if not weights.any() or not len(means):
         return Interval(math.nan, math.nan, math.nan, confidences.shape[1])
     return Interval(float(weighted.sum() / weights.sum()), *percentiles(means, level), confidences.shape[1])
 
 
 class Calibration(NamedTuple):
-    """Everything that is reported of a system's confidence."""
+    """The reported figures on a system's confidence."""
 
-    accuracy: Interval  # share of queries whose first document is relevant
+    accuracy: Interval  # share of queries with a relevant first document
     brier: Interval  # mean squared error of the confidence (Brier 1950)
     ece: Interval
     ece_if_calibrated: float
     aurc: float  # area under the risk–coverage curve, lower is better (Geifman et al. 2019)
 
     def rounded(self) -> dict[str, Any]:
-        """As it stands in metrics.json."""
+        """Returns the figures as written to metrics.json."""
         return {
             "accuracy": self.accuracy.rounded(),
             "Brier": self.brier.rounded(),
@@ -208,10 +207,10 @@ class Calibration(NamedTuple):
 def calibration(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int, level: float, seed: int
 ) -> Calibration:
-    """All figures at once.
+    """Computes all calibration figures.
 
     Raises:
-        InputError: a confidence is missing or no probability.
+        InputError: a confidence is missing or not a probability.
     """
     confidences, right = _checked(confidence, correct)
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}

@@ -1,4 +1,4 @@
-"""Checks that stop a run whose figures would be wrong or arbitrary, before anything is measured."""
+"""Checks a run before it is measured; rejects runs whose figures would be wrong or arbitrary."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -10,57 +10,61 @@ from zero2ir.evaluation.measures import RankedList, Run, ranked_lists, run_of, s
 
 
 def check_run(run: Run, query_ids: Collection[str], doc_ids: Collection[str]) -> None:
-    """Refuses a run that is not of these queries and documents. A query may have found nothing, but must be there.
+    """Checks that a run has exactly the test queries and only documents of the collection.
+
+    A query's ranking may be empty, but must exist.
 
     Args:
-        run: any.
-        query_ids: the test queries.
-        doc_ids: the collection's documents, a set for speed.
+        run: the run.
+        query_ids: ids of the test queries.
+        doc_ids: ids of the collection's documents; pass a set for speed.
 
     Raises:
-        InputError: a query or document is unknown, a query is missing or twice there, a document stands twice for a
-            query, or a score is no finite number.
+        InputError: a query or document is unknown, a query is missing or repeated, a document is repeated for a query,
+            or a score is not finite.
     """
     ranked = list(ranked_lists(run))
-    wanted = set(query_ids)
-    _none_of("a query that is no test query", (row.query_id for row in ranked if row.query_id not in wanted))
-    _none_of("no row for a test query", sorted(wanted - {row.query_id for row in ranked}))
+    expected = set(query_ids)
+    _none_of("queries that are not test queries", (row.query_id for row in ranked if row.query_id not in expected))
+    _none_of("test queries without a row", sorted(expected - {row.query_id for row in ranked}))
     _none_of(
-        "a document that the collection lacks",
+        "documents that the collection lacks",
         (doc_id for row in ranked for doc_id in row.doc_ids if doc_id not in doc_ids),
     )
 
 
-def _none_of(what: str, found: Iterable[str]) -> None:
-    ids = list(dict.fromkeys(found))
-    if ids:
-        examples = ", ".join(ids[:3])
-        raise InputError(f"run: {what}: {examples} ({len(ids)} in all); rank the collection's own test queries anew")
+def _none_of(problem: str, ids: Iterable[str]) -> None:
+    distinct = list(dict.fromkeys(ids))
+    if distinct:
+        examples = ", ".join(distinct[:3])
+        raise InputError(
+            f"run: {problem}: {examples} ({len(distinct)} in all); rank the test queries of the collection"
+        )
 
 
 def check_ties(run: Run, qrels: Sequence[Judgment], measure: str, most: float) -> None:
-    """Refuses a run in which chance decides: documents with equal scores whose order moves the measure's mean by much.
+    """Rejects a run if the order of documents with equal scores changes the mean of the measure too much.
 
-    Equal scores are ordered by document id everywhere, and so always alike; but ids know nothing of relevance.
+    Equal scores are ordered by document id, which is deterministic but unrelated to relevance.
 
     Raises:
-        InputError: the mean could be more than ``most`` higher or lower, counted from one extreme to the other.
+        InputError: the lowest and the highest mean over the orders of ties differ by more than ``most``.
     """
     low, high = tie_range(run, qrels, measure)
     if high - low > most:
         raise InputError(
-            f"run: equal scores decide {measure}, which lies between {low:.3f} and {high:.3f} by the order of ties; "
-            f"make the scores finer, or allow it with evaluation.tie_limit={high - low + 0.001:.3f}"
+            f"run: {measure} depends on the order of ties, between {low:.3f} and {high:.3f}; use scores with fewer "
+            f"ties, or set evaluation.tie_limit={high - low + 0.001:.3f}"
         )
 
 
 def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float, float]:
-    """The least and the greatest mean of a measure that some order of equal scores gives.
+    """Returns the lowest and the highest mean of a measure over the orders of equal scores.
 
-    Exact for measures that never fall when a document moves below a more relevant one, as nDCG, AP, RR, P and R do.
+    Exact for measures that do not decrease when a document moves below a more relevant one: nDCG, AP, RR, P and R.
 
     Source: McSherry and Najork 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence
-    of Tied Scores", which averages over the orders where this takes the extremes.
+    of Tied Scores"; they average over the orders, this function takes the extremes.
     """
     grades = {(judgment.query_id, judgment.doc_id): judgment.relevance for judgment in qrels}
     ranked = list(ranked_lists(run))
@@ -72,7 +76,7 @@ def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float,
 
 
 def _tied(row: RankedList, grades: dict[tuple[str, str], int], sign: int) -> list[tuple[str, float]]:
-    """A query's documents with distinct scores: among equal ones, the more relevant first (1) or last (-1)."""
+    """Returns a query's documents with distinct scores; breaks ties by relevance, descending (1) or ascending (-1)."""
     gains = sign * np.array([grades.get((row.query_id, doc_id), 0) for doc_id in row.doc_ids])
     order = np.lexsort((gains, row.scores))[::-1]
     return [(row.doc_ids[place], -float(rank)) for rank, place in enumerate(order)]

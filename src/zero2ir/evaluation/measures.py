@@ -1,7 +1,7 @@
 """Runs and their measures.
 
-One tie rule holds everywhere, trec_eval's: scores are compared in single precision, and equal scores go by document
-id, last first. A run file that is written here and measured elsewhere therefore gives the same figures.
+The tie rule is that of trec_eval: scores are compared in single precision, and equal scores are ordered by document id,
+descending. Therefore other tools compute the same figures from a run file written here.
 """
 
 import gzip
@@ -25,12 +25,12 @@ DEFAULT_MEASURES = ("nDCG@10", "R@100", "AP", "RR@10", "Judged@10")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The ranking of documents for each query.
+    """The rankings of all queries.
 
     Attributes:
         query_ids: [queries].
-        doc_ids: strings [queries, k]; "" where a query has fewer than k results.
-        scores: [queries, k], higher is better; the column order carries no meaning beside it.
+        doc_ids: strings [queries, k]; padded with "" if a query has fewer than k results.
+        scores: [queries, k], higher is better; the order of the columns has no meaning.
     """
 
     query_ids: Sequence[str]
@@ -39,7 +39,7 @@ class Run:
 
 
 class RankedList(NamedTuple):
-    """One query's documents, best first by the tie rule."""
+    """One query's documents, best first, ties by the tie rule."""
 
     query_id: str
     doc_ids: list[str]
@@ -47,7 +47,7 @@ class RankedList(NamedTuple):
 
 
 class QueryScore(NamedTuple):
-    """One measure of one query."""
+    """The value of one measure for one query."""
 
     query_id: str
     measure: str
@@ -55,16 +55,16 @@ class QueryScore(NamedTuple):
 
 
 def ranked_lists(run: Run, depth: int | None = None) -> Iterator[RankedList]:
-    """Each query's documents, best first by the tie rule, at most ``depth`` of them.
+    """Yields each query's documents, best first, ties by the tie rule, at most ``depth`` of them.
 
     Raises:
-        InputError: the shapes disagree, or a query or a query's document stands twice, or a score is not finite.
+        InputError: the shapes differ, a query or a query's document is repeated, or a score is not finite.
     """
     if not len(run.query_ids) == len(run.doc_ids) == len(run.scores):
         lengths = f"{len(run.query_ids)} query_ids, {len(run.doc_ids)} rows of doc_ids, {len(run.scores)} of scores"
-        raise InputError(f"run: {lengths}; give one row of documents and one of scores for each query")
+        raise InputError(f"run: {lengths}; pass one row of documents and one of scores for each query")
     if len(set(run.query_ids)) < len(run.query_ids):
-        raise InputError("run: a query_id stands twice; give each query one row")
+        raise InputError("run: a query_id is repeated; pass one row per query")
     for query_id, doc_ids, scores in zip(run.query_ids, run.doc_ids, run.scores, strict=True):
         yield _ranking(query_id, np.asarray(doc_ids, dtype=str), np.asarray(scores, dtype=np.float32), depth)
 
@@ -74,25 +74,25 @@ def _ranking(
 ) -> RankedList:
     if doc_ids.shape != scores.shape:
         raise InputError(
-            f"run, query {query_id}: {doc_ids.size} doc_ids but {scores.size} scores; give as many of each"
+            f"run, query {query_id}: {doc_ids.size} doc_ids but {scores.size} scores; pass one score per document"
         )
     doc_ids, scores = doc_ids[doc_ids != ""], scores[doc_ids != ""]
     if not np.isfinite(scores).all():
         raise InputError(f"run, query {query_id}: a score is not a finite number; check the model's scores")
     if len(set(doc_ids.tolist())) < len(doc_ids):
-        raise InputError(f"run, query {query_id}: a document stands twice; keep its best score only")
+        raise InputError(f"run, query {query_id}: a document is repeated; keep only its best score")
     best_first = np.lexsort((doc_ids, scores))[::-1][:depth]
     return RankedList(query_id, doc_ids[best_first].tolist(), scores[best_first])
 
 
 def parse_measures(names: Sequence[str]) -> list[Any]:
-    """The ir-measures objects of these names, in this order.
+    """Returns the ir-measures objects of these names, in order.
 
     Raises:
-        InputError: a name is unknown, incomplete or given twice, or nothing installed can compute it.
+        InputError: a name is unknown, incomplete or repeated, or no installed provider can compute it.
     """
     if not names or len(set(names)) < len(names):
-        raise InputError(f"measures: name at least one and each once, not {list(names)}")
+        raise InputError(f"measures: {list(names)} is empty or has repetitions; name at least one measure, each once")
     return [_parse_measure(name) for name in names]
 
 
@@ -105,31 +105,31 @@ def _parse_measure(name: str) -> Any:
         ir_measures.evaluator([measure], {"q": {"d": 1}})
     except (NameError, ValueError, AssertionError, RuntimeError) as error:
         examples = ", ".join((*DEFAULT_MEASURES, "P@5", "Success@1", "nDCG@20"))
-        raise InputError(f"measures: cannot compute {name!r}; ir-measures names are like {examples}") from error
+        raise InputError(f"measures: cannot compute {name!r}; use ir-measures names such as {examples}") from error
     return measure
 
 
 def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEFAULT_MEASURES) -> list[QueryScore]:
-    """Measures a run for each judged query, ordered by measure as given, then by query id.
+    """Scores a run for each judged query, in the order of ``measures``, then by query id.
 
-    A judged query that the run misses counts 0; a query without judgments is not scored.
+    A judged query that the run lacks scores 0; a query without judgments is not scored.
 
     Raises:
-        InputError: a measure's name is bad, the run is malformed, or there are no judgments.
+        InputError: a measure is invalid, the run is malformed, or there are no judgments.
     """
     import ir_measures
 
     if not qrels:
-        raise InputError("qrels: no judgments, so there is nothing to measure against")
+        raise InputError("qrels: there are no judgments; add judgments of the test queries")
     parsed = parse_measures(measures)
     graded: dict[str, dict[str, int]] = {}
     for judgment in qrels:
         graded.setdefault(judgment.query_id, {})[judgment.doc_id] = judgment.relevance
-    # Numbers instead of query ids: one of the tools behind ir-measures (gdeval, for ERR) takes nothing else.
+    # Numbers instead of query ids, because a provider of ir-measures (gdeval, for ERR) accepts nothing else.
     query_ids = sorted(graded)
     number = {query_id: str(place) for place, query_id in enumerate(query_ids)}
-    # Ranks instead of scores: the tools break ties differently, and so they never see one.
-    # A query without documents counts 0 like one that is missed: Judged@k would divide by their number.
+    # Ranks instead of scores, because providers break ties differently.
+    # Queries without documents are left out and score 0, because Judged@k divides by the number of documents.
     ranked = {
         number[r.query_id]: {doc_id: -float(rank) for rank, doc_id in enumerate(r.doc_ids)}
         for r in ranked_lists(run)
@@ -147,11 +147,11 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
 
 
 def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
-    """The run without the documents that nobody judged for their query, in the same order.
+    """Returns the run without unjudged documents, in the same order.
 
-    An unjudged document counts as not relevant, which punishes a system for finding what the judges were never shown.
-    Measures of the condensed list leave it out instead (Sakai 2007, "Alternatives to Bpref", section 3.1); they favour
-    a system a little that finds many such, so both are stated.
+    Measures count an unjudged document as not relevant, which penalises a system for documents that were not pooled.
+    Condensed lists leave it out (Sakai 2007, "Alternatives to Bpref", section 3.1). They slightly favour a system that
+    ranks many unjudged documents, so both are reported.
     """
     judged = {(judgment.query_id, judgment.doc_id) for judgment in qrels}
     return run_of(
@@ -167,7 +167,7 @@ def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
 
 
 def top_relevant(run: Run, qrels: Sequence[Judgment]) -> dict[str, bool]:
-    """Judged query id → whether the run's first document for it is judged relevant (grade 1 or more)."""
+    """Returns judged query id → whether the first document of its ranking is relevant (grade 1 or more)."""
     relevant = {(j.query_id, j.doc_id) for j in qrels if j.relevance >= 1}
     first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     return {query_id: (query_id, first.get(query_id)) in relevant for query_id in sorted({j.query_id for j in qrels})}
@@ -177,7 +177,7 @@ def write_trec_run(path: Path, run: Run, tag: str, depth: int | None = None) -> 
     """Writes ``query Q0 document rank score tag`` lines, gzipped; the same run gives the same bytes.
 
     Raises:
-        InputError: an id or the tag is empty or holds white space, which the format cannot carry.
+        InputError: an id or the tag is empty or contains white space, which the format does not allow.
     """
     with (
         finished_file(path, "wb") as raw,
@@ -193,14 +193,14 @@ def write_trec_run(path: Path, run: Run, tag: str, depth: int | None = None) -> 
 def _check_words(path: Path, words: Sequence[str]) -> None:
     for word in words:
         if word.split() != [word]:
-            raise InputError(f"{path.name}: {word!r} is empty or holds white space; TREC files need ids without it")
+            raise InputError(f"{path.name}: the id {word!r} is empty or contains white space; change it for TREC files")
 
 
 def read_trec_run(path: Path) -> Run:
-    """Reads what ``write_trec_run`` wrote, or any gzipped TREC run; queries in the file's order.
+    """Reads a gzipped TREC run; queries are in the order of the file.
 
     Raises:
-        InputError: the file is no gzipped TREC run.
+        InputError: the file is not a gzipped TREC run.
     """
     rows: dict[str, list[tuple[str, float]]] = {}
     try:
@@ -219,12 +219,12 @@ def _parse_line(path: Path, number: int, line: str) -> tuple[str, str, float]:
         return query_id, doc_id, float(score)
     except ValueError as error:
         raise InputError(
-            f"{path}:{number}: expected 'query Q0 document rank score tag', got {line.strip()!r}"
+            f"{path}:{number}: expected 'query Q0 document rank score tag', found {line.strip()!r}; correct the line"
         ) from error
 
 
 def run_of(rows: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
-    """The run of query id → (document id, score) pairs, padded to the longest."""
+    """Returns the run of query id → (document id, score) pairs, padded to the longest ranking."""
     width = max((len(pairs) for pairs in rows.values()), default=0)
     doc_ids = [[doc_id for doc_id, _ in pairs] + [""] * (width - len(pairs)) for pairs in rows.values()]
     scores = [[score for _, score in pairs] + [0.0] * (width - len(pairs)) for pairs in rows.values()]

@@ -1,4 +1,4 @@
-"""What one evaluation leaves behind: a folder that anybody can measure again, and its reading."""
+"""Writes and reads the results folder of one evaluated system."""
 
 import json
 import math
@@ -31,14 +31,14 @@ from zero2ir.io.terminal import progress
 
 
 class EvaluationSettings(Settings):
-    """How every system is measured: the same for all, or they could not be compared.
+    """Evaluation settings, shared by all systems, so that they can be compared.
 
     Attributes:
-        measures: ir-measures names, and AnswerRecall@k, EM, F1; the task's, where nothing else is set.
-        depth: documents ranked per query; average precision is by custom measured to 1000.
-        resamples: of every bootstrap and randomisation test.
-        confidence_level: coverage of the intervals.
-        tie_limit: a run is refused where the order of equal scores alone moves the first measure's mean by more.
+        measures: ir-measures names, AnswerRecall@k, EM and F1; the default depends on the task.
+        depth: number of documents ranked per query; 1000 is the convention for average precision.
+        resamples: number of resamples of each bootstrap and randomisation test.
+        confidence_level: confidence level of the intervals.
+        tie_limit: a run is rejected if the order of ties can change the first measure's mean by more than this.
     """
 
     measures: tuple[str, ...] = DEFAULT_MEASURES
@@ -53,7 +53,10 @@ class EvaluationSettings(Settings):
         if ranking := ranking_measures(measures):
             parse_measures(ranking)
         if not ranking or len(set(measures)) < len(measures):
-            raise InputError(f"measures: name a ranking measure at least and each once, not {list(measures)}")
+            raise InputError(
+                f"measures: {list(measures)} has no ranking measure or has repetitions; "
+                "name at least one ranking measure and each measure once"
+            )
         return measures
 
     @model_validator(mode="after")
@@ -62,34 +65,34 @@ class EvaluationSettings(Settings):
         cutoffs |= {name: answer_cutoff(name) for name in self.measures if is_answer_measure(name)}
         for measure, cutoff in cutoffs.items():
             if cutoff > self.depth:
-                raise InputError(f"depth: {self.depth} is less than {measure} looks at; raise it")
+                raise InputError(f"depth: {self.depth} is less than the cutoff of {measure}; raise it")
         return self
 
 
 def ranking_measures(measures: Sequence[str]) -> list[str]:
-    """Those that look at documents alone, by ir-measures."""
+    """Returns the measures of rankings, which ir-measures computes."""
     return [name for name in measures if not is_answer_measure(name)]
 
 
 def graded_measures(measures: Sequence[str]) -> list[str]:
-    """Those of them that look at grades: not Judged@k, which counts who was judged at all."""
+    """Returns the ranking measures that depend on grades, i.e. all but Judged@k."""
     return [name for name in ranking_measures(measures) if not name.startswith("Judged")]
 
 
 class SystemIdentity(Settings):
-    """Which system was measured.
+    """The identity of an evaluated system.
 
     Attributes:
-        model: its type.
-        strategy: that trained it.
-        seed: of the draw of the judgments.
-        dataset: that it was measured on.
-        notes: free text such as what was chosen, why, and the code revision.
-        prompts: those that its training tried, each with its scores and cost; none for most strategies.
-        judged_queries: how many judged queries its training was given; None where nobody says.
-        runtime: the machine, the interpreter and the packages that measured it, by name.
-        model_order: where reports list its model type, the lowest first.
-        strategy_order: where reports list its strategy, the lowest first.
+        model: the model type.
+        strategy: the training strategy.
+        seed: the seed of the draw of the judgments.
+        dataset: the evaluated dataset.
+        notes: free text, such as the choices of the training and their reasons, and the code revision.
+        prompts: the prompts tried in training, each with its scores and cost; empty for most strategies.
+        judged_queries: number of judged queries used for training; None if unknown.
+        runtime: machine, interpreter and package versions of the evaluation, by name.
+        model_order: position of the model type in reports, ascending.
+        strategy_order: position of the strategy in reports, ascending.
     """
 
     model: str
@@ -105,12 +108,12 @@ class SystemIdentity(Settings):
 
     @property
     def name(self) -> str:
-        """model-strategy-seed, as its folder is called."""
+        """The name of its folder: model-strategy-seed<seed>."""
         return f"{self.model}-{self.strategy}-seed{self.seed}"
 
 
 class QueryConfidence(NamedTuple):
-    """The stated probability that a query's first document is relevant, and whether it is."""
+    """The stated probability that a query's first document is relevant, and whether it is relevant."""
 
     query_id: str
     confidence: float
@@ -119,7 +122,7 @@ class QueryConfidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """One results folder, read back; ``per_query`` and ``condensed`` map a measure to query id → value."""
+    """The content of a results folder; ``per_query`` and ``condensed`` map a measure to query id → value."""
 
     system: SystemIdentity
     metrics: dict[str, Any]
@@ -141,25 +144,26 @@ def write_results(
     key: AnswerKey | None = None,
     ceiling: Run | None = None,
 ) -> dict[str, Any]:
-    """Measures a run and writes the whole results folder, or nothing; the same inputs give the same bytes.
+    """Evaluates a run and writes the results folder atomically; the same inputs give the same bytes.
 
     Args:
-        folder: replaced if it exists; holds run.trec.gz, per_query.parquet, condensed.parquet, confidence.parquet,
+        folder: replaced if it exists; contains run.trec.gz, per_query.parquet, condensed.parquet, confidence.parquet,
             system.json and metrics.json.
-        qrels: the judgments of the test queries, never those that training saw.
-        confidence: query id → probability that its first document is relevant; empty for a system that states none.
-        cost: what the system took, by name and unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
-        seed: of the resampling.
-        key: the answers, for measures that look at them.
-        ceiling: a run that this one is stated as a share of; None for none.
+        qrels: the judgments of the test queries, held out from training.
+        confidence: query id → probability that its first document is relevant; empty if the system states none.
+        cost: the costs of the system by name with unit, e.g. ``train_seconds``, ``lm_calls``, ``labels``.
+        seed: seed of the resampling.
+        key: the answers, for answer measures.
+        ceiling: a run relative to which the measures are also reported; None for none.
 
     Returns:
-        What metrics.json holds: each measure's mean, ci_low, ci_high and n, the same without unjudged documents under
-        ``condensed``, then ``confidence`` and ``cost``; where there is a ceiling, also its measures under ``ceiling``
-        and the shares under ``ceiling_share``.
+        The content of metrics.json: mean, ci_low, ci_high and n of each measure; the same without unjudged documents
+        under ``condensed``; ``confidence`` and ``cost``; with a ceiling, its measures under ``ceiling`` and the shares
+        under ``ceiling_share``.
 
     Raises:
-        InputError: the run is malformed, a judged query has no confidence while others have, or a cost is no number.
+        InputError: the run is malformed, some but not all judged queries have a confidence, or a cost is not a finite
+            number of at least 0.
     """
     scores = score_run(run, qrels, ranking_measures(settings.measures))
     scores += score_answers(run, key or AnswerKey(), [name for name in settings.measures if is_answer_measure(name)])
@@ -185,7 +189,7 @@ def write_results(
 
 
 def _intervals(scores: Sequence[QueryScore], measures: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
-    """Each measure's mean with its interval, as it stands in metrics.json."""
+    """Returns each measure's mean with its interval, as written to metrics.json."""
     return {
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
         for name in measures
@@ -199,7 +203,7 @@ def _against(
     settings: EvaluationSettings,
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    """What the ceiling reaches, and the share of it, by measure of a ranking's quality."""
+    """Returns the graded measures of the ceiling and the run's shares of them."""
     measures = graded_measures(settings.measures)
     highest = {(row.measure, row.query_id): row.value for row in score_run(ceiling, qrels, measures)}
     reached: dict[str, Any] = {}
@@ -216,14 +220,14 @@ def _against(
 def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) -> list[QueryConfidence]:
     missing = [query_id for query_id in correct if query_id not in confidence]
     if missing:
-        raise InputError(f"confidence: none for {len(missing)} judged queries, e.g. {missing[0]}; give one for each")
+        raise InputError(f"confidence: {len(missing)} judged queries have none, e.g. {missing[0]}; pass one for each")
     return [QueryConfidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
 
 
 def _checked_cost(cost: Mapping[str, float]) -> dict[str, float]:
     for name, value in cost.items():
         if not 0 <= value < math.inf:
-            raise InputError(f"cost: {name} is {value}; give a finite number, 0 or more, or leave it out")
+            raise InputError(f"cost: {name} is {value}; pass a finite number of at least 0, or omit it")
     return dict(cost)
 
 
@@ -239,7 +243,7 @@ def read_results(folder: Path) -> Results:
     """Reads a results folder.
 
     Raises:
-        InputError: a file of it is missing or damaged.
+        InputError: a file is missing or damaged.
     """
     try:
         system = SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
@@ -249,31 +253,31 @@ def read_results(folder: Path) -> Results:
         confidence = read_records(folder / "confidence.parquet", QueryConfidence)
     except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: not a whole results folder ({reason}); run evaluate again") from error
+        raise InputError(f"{folder}: incomplete or damaged results folder ({reason}); run evaluate again") from error
     return Results(system, metrics, _by_measure(scores), confidence, _by_measure(without_unjudged))
 
 
 def _by_measure(scores: Sequence[QueryScore]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     for row in scores:
-        found.setdefault(row.measure, {})[row.query_id] = row.value
-    return found
+        values.setdefault(row.measure, {})[row.query_id] = row.value
+    return values
 
 
 def read_all(folders: Sequence[Path]) -> list[Results]:
     """Reads results folders, ordered by model, strategy and seed.
 
     Raises:
-        InputError: there is none, two name the same system, or they are not all of one dataset.
+        InputError: there are none, two have the same system, or they have different datasets.
     """
-    found = [read_results(folder) for folder in folders]
-    if not found:
-        raise InputError("no results to read; run evaluate first")
-    datasets = sorted({each.system.dataset for each in found})
+    results = [read_results(folder) for folder in folders]
+    if not results:
+        raise InputError("there are no results; run evaluate first")
+    datasets = sorted({each.system.dataset for each in results})
     if len(datasets) > 1:
-        raise InputError(f"results of several datasets ({', '.join(datasets)}); leave out those of the others")
-    names = [each.system.name for each in found]
+        raise InputError(f"results of several datasets ({', '.join(datasets)}); keep those of one dataset")
+    names = [each.system.name for each in results]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two results folders hold {twice}; leave one out")
-    return sorted(found, key=lambda each: (each.system.model, each.system.strategy, each.system.seed))
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two results folders have the system {repeated}; remove one")
+    return sorted(results, key=lambda each: (each.system.model, each.system.strategy, each.system.seed))

@@ -1,7 +1,7 @@
 """Paired comparisons of two systems on the same queries.
 
-Scores of one system come as seed → query id → value. A query is paired with itself under the same seed only, because
-with another seed it met another draw of the judgments.
+The scores of a system are seed → query id → value. Pairs have the same query and the same seed, because seeds differ in
+the draw of the judgments.
 """
 
 import itertools
@@ -25,17 +25,17 @@ from zero2ir.evaluation.intervals import (
 
 ScoresBySeed = Mapping[int, Mapping[str, float]]
 
-EXACT_BELOW = 17  # 2^16 sign patterns take a moment; beyond, they are drawn
-_SAME = 1e-9  # closer means differ by rounding only
-SIGNIFICANCE_LEVEL = 0.05  # of a test, after Holm's correction
+EXACT_BELOW = 17  # number of differences; up to 2^16 sign patterns are enumerated, otherwise patterns are sampled
+_SAME = 1e-9  # smaller differences are rounding errors
+SIGNIFICANCE_LEVEL = 0.05  # after Holm's correction
 
 
 class Comparison(NamedTuple):
-    """System minus the system it is compared with.
+    """The comparison of a system with another one; differences are system minus other.
 
-    Everything beside the intervals counts a query once, by its mean over the seeds. ``effect_size`` is the mean
-    difference over its standard deviation ``sd`` (Cohen's d for pairs); these, the effect's interval and the t-test's
-    p-value are NaN where one query, or queries that all differ by the same amount, leave them undefined.
+    All figures but the intervals use each query's mean over the seeds. ``effect_size`` is the mean difference over its
+    standard deviation ``sd`` (Cohen's d for pairs). ``effect_size`` with its interval, ``sd`` and the t-test's p-value
+    are NaN if there is one query or all queries differ by the same amount.
     """
 
     difference: Interval
@@ -50,21 +50,21 @@ class Comparison(NamedTuple):
     t_p_value: float = math.nan
 
     def detectable(self, level: float) -> float:
-        """The smallest true difference that a test at ``level`` finds with 80 % power; NaN without a spread."""
+        """Returns the smallest true difference that a test at ``level`` detects with 80 % power; NaN if sd is NaN."""
         return detectable_difference(self.sd, self.difference.n, level=level)
 
 
 def score_table(scores: ScoresBySeed) -> FloatArray:
-    """One system's values as [seeds, queries], in sorted order; NaN where a seed did not test a query."""
+    """Returns a system's values as [seeds, queries], both sorted; NaN if a seed did not test a query."""
     queries = sorted({query_id for values in scores.values() for query_id in values})
     return np.array([[scores[seed].get(query_id, math.nan) for query_id in queries] for seed in sorted(scores)])
 
 
 def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> FloatArray:
-    """System minus other, [seeds, queries], over the seeds and queries that both have.
+    """Returns system minus other, [seeds, queries], over the seeds and queries that both have.
 
     Raises:
-        InputError: they share no query under any seed.
+        InputError: the systems have no seed and query in common.
     """
     differences = {
         seed: {query_id: system[seed][query_id] - other[seed][query_id] for query_id in shared}
@@ -72,18 +72,20 @@ def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> FloatArray:
         if (shared := system[seed].keys() & other[seed].keys())
     }
     if not differences:
-        raise InputError("comparison: the two systems share no query under the same seed; evaluate both alike")
+        raise InputError(
+            "comparison: the systems have no seed and query in common; evaluate both with the same seeds and queries"
+        )
     return score_table(differences)
 
 
 def compare_scores(system: ScoresBySeed, other: ScoresBySeed, *, resamples: int, level: float, seed: int) -> Comparison:
-    """Compares two systems pair by pair.
+    """Compares two systems on paired scores.
 
-    The intervals account for queries and seeds. The tests count whole queries, each with all its seeds, since the seeds
-    of a query are no independent evidence: their p-values speak about these draws of the judgments.
+    The intervals account for queries and seeds. The tests use each query's mean over the seeds, because the seeds of a
+    query are not independent; their p-values are conditional on these draws of the judgments.
 
     Raises:
-        InputError: they share no query under any seed.
+        InputError: the systems have no seed and query in common.
     """
     table = paired_differences(system, other)
     by_query = np.nanmean(table, axis=0)
@@ -105,28 +107,28 @@ def compare_scores(system: ScoresBySeed, other: ScoresBySeed, *, resamples: int,
 
 
 def _effect_bounds(table: FloatArray, *, resamples: int, level: float, seed: int) -> tuple[float, float]:
-    """The percentile interval of the effect size over queries and seeds, [seeds, queries].
+    """Returns the percentile interval of the effect size over queries and seeds; ``table`` is [seeds, queries].
 
-    A resample whose differences are all equal has no effect size and is left out; NaN where all are.
+    Resamples with equal differences have no effect size and are left out; NaN if none is left.
     """
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
-    found = []
+    estimates = []
     for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
-        tested = draws @ known  # [batch, queries]: how many of the drawn seeds tested the query
+        tested = draws @ known  # [batch, queries]: number of drawn seeds that tested the query
         by_query = (draws @ filled) / np.maximum(tested, 1)
         picks = picks * (tested > 0)
         n = picks.sum(axis=1)
         mean = (picks * by_query).sum(axis=1) / np.maximum(n, 1)
         squares = (picks * (by_query - mean[:, None]) ** 2).sum(axis=1)
         spread = np.sqrt(squares / np.maximum(n - 1, 1))
-        found.append(mean[spread > _SAME] / spread[spread > _SAME])
-    effects = np.concatenate(found)
+        estimates.append(mean[spread > _SAME] / spread[spread > _SAME])
+    effects = np.concatenate(estimates)
     return percentiles(effects, level) if len(effects) else (math.nan, math.nan)
 
 
 def t_test_p(differences: npt.ArrayLike) -> float:
-    """Two-sided p-value of the paired t-test (Student 1908): 1 without a difference, NaN without a spread."""
+    """Returns the two-sided p-value of the paired t-test (Student 1908): 1 if all are 0, NaN if all are equal."""
     from scipy.stats import ttest_1samp
 
     values = np.asarray(differences, dtype=float)
@@ -138,11 +140,11 @@ def t_test_p(differences: npt.ArrayLike) -> float:
 
 
 def sign_flip_p(differences: npt.ArrayLike, *, resamples: int, seed: int) -> float:
-    """Two-sided p-value of the paired randomisation test (Fisher 1935; for IR: Smucker et al. 2007).
+    """Returns the two-sided p-value of the paired randomisation test (Fisher 1935; for IR: Smucker et al. 2007).
 
-    Under the null hypothesis each difference could as well have the other sign. With up to 16 differences other than
-    zero every sign pattern is counted, so that p is exact; with more, ``resamples`` patterns are drawn, and the
-    observed one counts among them (Phipson and Smyth 2010), so that p is never 0.
+    Under the null hypothesis, both signs of a difference are equally likely. With up to 16 non-zero differences, all
+    sign patterns are enumerated and p is exact. With more, ``resamples`` patterns are sampled and the observed one is
+    added (Phipson and Smyth 2010), so that p is never 0.
     """
     values = np.asarray(differences, dtype=float)
     values = values[np.abs(values) > _SAME]
@@ -161,7 +163,7 @@ def sign_flip_p(differences: npt.ArrayLike, *, resamples: int, seed: int) -> flo
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for all comparisons of one family (Holm 1979), in the order given."""
+    """Returns the p-values of a family of comparisons, adjusted (Holm 1979), in the same order."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -171,13 +173,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def detectable_difference(sd: float, queries: int, *, level: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true mean difference that a two-sided paired test finds with this power (normal approximation).
+    """Returns the smallest true mean difference that a two-sided paired test detects (normal approximation).
 
     Args:
         sd: standard deviation of the differences per query.
-        queries: how many there are.
-        level: the test's level, divided by the number of comparisons for a whole family.
-        power: the probability of finding it.
+        queries: number of queries.
+        level: level of the test; divide it by the number of comparisons in a family.
+        power: probability of detection.
     """
     normal = NormalDist()
     return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * sd / math.sqrt(queries)

@@ -1,1 +1,1 @@
-"""Files, databases, sockets and the terminal."""
+"""Reads and writes files and databases, opens sockets and shows progress in the terminal."""

@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent: written aside, then renamed."""
+"""Writes files and folders atomically: to a temporary name first, then renamed."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ from uuid import uuid4
 
 @contextmanager
 def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Opens a temporary sibling of ``path``; it becomes ``path`` only if the block succeeds.
+    """Opens a temporary file in the folder of ``path`` and renames it to ``path`` if the block succeeds.
 
-    Processes that write one file at the same time do not disturb each other; the last one to finish stays.
+    Several processes may write the same file at the same time; the last one to finish wins.
 
     Args:
-        path: the final name; its folder is made where it is missing.
+        path: the final name; its folder is created if it does not exist.
         mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,14 +34,14 @@ def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def finished_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary sibling of ``path``; it replaces ``path`` only if the block succeeds.
+    """Yields an empty temporary folder beside ``path`` that replaces ``path`` if the block succeeds.
 
-    The folder that stood there is renamed before it is deleted: at no moment is there half of one under its name.
+    An existing folder is renamed before it is deleted, so that ``path`` is never a partial folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old.part")
-    for rest in (part, old):
-        shutil.rmtree(rest, ignore_errors=True)
+    for leftover in (part, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir()
     try:
         yield part
@@ -49,12 +49,12 @@ def finished_folder(path: Path) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(part, path)
     finally:
-        for rest in (part, old):
-            shutil.rmtree(rest, ignore_errors=True)
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes ``value`` with sorted keys, so that the same value gives the same bytes."""
+    """Writes ``value`` as JSON with sorted keys, so that the same value gives the same bytes."""
     with finished_file(path) as file:
         json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
         file.write("\n")
@@ -66,20 +66,20 @@ def read_json(path: Path) -> Any:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes sure that a new file's name is on the disk, too."""
-    number = os.open(folder, os.O_RDONLY)
+    """Flushes a folder to disk, so that a new file's name is durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     finally:
-        os.close(number)
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file's bytes."""
+    """Returns the hexadecimal SHA-256 digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below ``folder``, in a fixed order."""
+    """Returns all files below ``folder``, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.is_file())

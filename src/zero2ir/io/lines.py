@@ -1,4 +1,4 @@
-"""Reading people's text files line by line, with a place for every complaint."""
+"""Reads users' text files line by line; error messages name file and line."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yields (place, line) of a UTF-8 file, with or without a byte order mark; blank lines are skipped.
+    """Yields (place, line) of a UTF-8 file, place being "file:line"; skips a byte order mark and blank lines.
 
     Raises:
         InputError: the file cannot be opened, or a line is not UTF-8.
@@ -41,37 +41,37 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{place}: bad JSON ({error.msg}, column {error.colno}); mend the line") from error
+            raise InputError(f"{place}: invalid JSON ({error.msg}, column {error.colno}); correct the line") from error
         except ValueError as error:  # Python's limit on the digits of an integer
-            raise InputError(f"{place}: bad JSON (a number of too many digits); mend the line") from error
+            raise InputError(f"{place}: invalid JSON (a number has too many digits); correct the line") from error
         if not isinstance(row, dict):
-            raise InputError(f"{place}: {type(row).__name__} in place of a JSON object; write {{...}} on each line")
+            raise InputError(f"{place}: {type(row).__name__} instead of a JSON object; write {{...}} on each line")
         yield place, row
 
 
 def text_of(row: dict[str, Any], key: str, place: str) -> str:
-    """The string under ``key``; a whole number counts as a string, because ids are often numbers.
+    """Returns the string under ``key``; converts an integer to a string, because ids are often numbers.
 
     Raises:
-        InputError: the key is missing, or its value is no string that UTF-8 can hold.
+        InputError: the key is missing, or its value is not a string or not valid in UTF-8.
     """
     if key not in row:
-        raise InputError(f"{place}: key {key!r} is missing; add it")
+        raise InputError(f"{place}: the key {key!r} is missing; add it")
     value = row[key]
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
         raise InputError(f"{place}: {key!r} is {value!r}; write a string")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InputError(f"{place}: {key!r} holds half a surrogate pair; remove the broken character")
+        raise InputError(f"{place}: {key!r} contains a lone surrogate; remove the invalid character")
     return value
 
 
 def texts_of(row: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
-    """The strings under ``key``, one or a list of them; none where the key is missing. Blank ones are left out.
+    """Returns the string or the list of strings under ``key`` as a tuple, without blank ones; () if it is missing.
 
     Raises:
-        InputError: the value is something else.
+        InputError: the value is neither a string nor a list of strings.
     """
     value = row.get(key)
     if value is None:
@@ -83,10 +83,10 @@ def texts_of(row: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
 
 
 def grade_of(value: Any, place: str) -> int:
-    """A relevance grade.
+    """Returns a relevance grade as an integer.
 
     Raises:
-        InputError: ``value`` is no whole number.
+        InputError: ``value`` is not an integer.
     """
     if not isinstance(value, bool):
         if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Tables of text, and how they are written in Markdown."""
+"""Text tables and their Markdown form."""
 
 import re
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """Headers and rows of text, ready to be written; the first ``labels`` columns are names, the others figures."""
+    """Headers and rows of text; the first ``labels`` columns hold labels, the others figures."""
 
     headers: list[str]
     rows: list[list[str]]
@@ -14,17 +14,17 @@ class Table(NamedTuple):
 
 
 def heading(key: str) -> str:
-    """A key as a column's head: ``lm_calls`` → "LM calls"."""
+    """Returns a key as a column header: ``lm_calls`` → "LM calls"."""
     spaced = " ".join("LM" if word == "lm" else word for word in key.split("_"))
     return spaced[:1].upper() + spaced[1:]
 
 
 def markdown(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
-    """A GitHub table; no text can break out of its cell, or become a link or markup.
+    """Returns a GitHub-flavoured table; cell text is escaped, so that it cannot become markup or links.
 
     Args:
-        table: any.
-        bold: (row, column) of the cells to stand out.
+        table: the table.
+        bold: (row, column) of the cells in bold.
     """
     marks = [":--" if column < table.labels else "--:" for column in range(len(table.headers))]
     lines = [[escaped(cell) for cell in table.headers], marks]
@@ -36,6 +36,6 @@ def markdown(table: Table, bold: Collection[tuple[int, int]] = ()) -> str:
 
 
 def escaped(text: str) -> str:
-    """One line of text as it is: no markup, no links."""
+    """Returns the text as one line with Markdown's special characters escaped."""
     plain = re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"\\(\[|\](?!\())", r"\1", plain)  # brackets without a link behind them are only brackets
+    return re.sub(r"\\(\[|\](?!\())", r"\1", plain)  # brackets are harmless unless a link target follows

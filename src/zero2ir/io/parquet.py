@@ -1,4 +1,4 @@
-"""Records (named tuples) as Parquet: a column a field; the same records give the same bytes."""
+"""Stores records (named tuples) as Parquet, one column per field; the same records give the same bytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,9 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
     """Writes records whose fields are str, int, float, bool, lists of str or float, or tuples of str.
 
     Args:
-        records: in the order in which they are read back.
-        kind: their class; its annotations give the columns.
-        path: written whole or not at all.
+        records: the records; their order is kept.
+        kind: the class of the records; its annotations define the columns.
+        path: the file, written atomically.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,10 +39,10 @@ def write_records(records: Iterable[tuple[Any, ...]], kind: type, path: Path) ->
 
 
 def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
-    """Reads what ``write_records`` wrote.
+    """Reads the file that ``write_records`` wrote.
 
     Raises:
-        InputError: the file is not there, damaged, or of another kind of record.
+        InputError: the file is missing or damaged, or its columns are not those of ``kind``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -51,12 +51,13 @@ def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:  # ``read_table`` would import pandas
             table = file.read()
         columns = [column.to_pylist() for column in table.columns]
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: altered text that is no UTF-8
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); write it again") from None
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text that is not UTF-8
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); create the file again") from None
     expected = list(kind.__annotations__)
     if table.column_names != expected:
         raise InputError(
-            f"{path}: has the columns {', '.join(table.column_names)} instead of {', '.join(expected)}; write it again"
+            f"{path}: the columns are {', '.join(table.column_names)} instead of {', '.join(expected)}; "
+            "create the file again"
         )
     columns = [
         [tuple(value) for value in column] if annotation == tuple[str, ...] else column

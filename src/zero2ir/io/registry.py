@@ -1,4 +1,4 @@
-"""Classes that register themselves by the kind that saved files name."""
+"""Registers classes by kind, the name that saved files use."""
 
 import pkgutil
 from importlib import import_module
@@ -10,14 +10,14 @@ Class = TypeVar("Class")
 
 
 class Registry(Generic[Class]):
-    """The classes of one package, and those that users derive from them, by kind.
+    """The classes of a package and those that users derive from them, by kind.
 
-    A class is added when it is defined. A kind that no class has yet is imported from the package's module of the same
-    name. Nothing else is ever imported, whatever a file says: opening a file runs no code of its choice.
+    A class is registered when it is defined. An unregistered kind is imported from the package's module of the same
+    name. Nothing else is imported, so that a saved file cannot run arbitrary code.
 
     Args:
-        package: whose modules define the kinds, e.g. "zero2ir.models".
-        noun: what messages call a class, e.g. "model".
+        package: the package whose modules define the kinds, e.g. "zero2ir.models".
+        noun: the name of a class in messages, e.g. "model".
     """
 
     def __init__(self, package: str, noun: str) -> None:
@@ -26,7 +26,7 @@ class Registry(Generic[Class]):
         self._classes: dict[str, type[Class]] = {}
 
     def add(self, cls: type[Class]) -> None:
-        """Adds a class that states its own ``kind``; one that inherits it is not to be saved.
+        """Registers a class that defines ``kind`` itself; classes that inherit it cannot be saved.
 
         Raises:
             TypeError: another class has the same kind.
@@ -36,21 +36,21 @@ class Registry(Generic[Class]):
             return
         other = self._classes.get(kind, cls)
         if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"{cls.__module__}.{cls.__qualname__}: {other.__module__} has the kind {kind!r} already")
+            raise TypeError(f"{cls.__module__}.{cls.__qualname__}: {other.__module__} already has the kind {kind!r}")
         self._classes[kind] = cls
 
     def find(self, kind: str) -> type[Class]:
-        """The class of a kind.
+        """Returns the class of a kind.
 
         Raises:
-            InputError: there is none.
+            InputError: the kind is unknown.
         """
         if kind not in self._classes and kind in self.modules():
             import_module(f"{self.package}.{kind}")
         if kind not in self._classes:
-            raise InputError(f"no {self.noun} of the kind {kind!r} is known; import the module that defines it first")
+            raise InputError(f"unknown kind of {self.noun}: {kind!r}; import the module that defines it first")
         return self._classes[kind]
 
     def modules(self) -> list[str]:
-        """The names of the package's modules."""
+        """Returns the names of the package's modules."""
         return [module.name for module in pkgutil.iter_modules(import_module(self.package).__path__)]

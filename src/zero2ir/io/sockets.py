@@ -1,4 +1,4 @@
-"""What every page and service of ours has in common: where it listens, and how secrets are compared."""
+"""Opens listening sockets and compares secrets, for all local pages and services."""
 
 import secrets
 import socket
@@ -10,23 +10,23 @@ LOOPBACK_NAMES = (HOST, "localhost")
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
-    """A listening socket, on the loopback interface unless another address is given; port 0 is any free one.
+    """Opens a listening socket, by default on the loopback interface; port 0 selects any free port.
 
     Raises:
-        InputError: the port cannot be had.
+        InputError: the port cannot be opened.
     """
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
-        bound.listen()  # from here on nobody else gets it, and whoever asks waits
+        bound.listen()  # reserves the port; early clients wait in the backlog
     except (OSError, OverflowError) as error:
         bound.close()
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"port {port}: cannot be had ({why}); give another one with --port") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"port {port}: cannot be opened ({reason}); choose another one with --port") from error
     return bound
 
 
-def equal_secrets(candidate: str, wanted: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell how much of them is."""
-    return secrets.compare_digest(candidate.encode(), wanted.encode())
+def equal_secrets(candidate: str, secret: str) -> bool:
+    """Compares two secrets in constant time."""
+    return secrets.compare_digest(candidate.encode(), secret.encode())

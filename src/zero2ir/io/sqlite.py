@@ -1,4 +1,4 @@
-"""SQLite files in which what was written stays, whatever is killed after that."""
+"""SQLite files whose committed transactions survive a crash of the process or the machine."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from typing import ClassVar, Self
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.files import sync_folder
 
-BUSY_SECONDS = 30.0  # how long another process may hold the file
+BUSY_SECONDS = 30.0  # how long to wait for another process's lock
 
 
 class SQLiteTable:
-    """One table in an SQLite file; what a transaction wrote is on the disk when it ends. Threads may share it.
+    """A table in an SQLite file; every committed transaction is on disk. Thread-safe.
 
     Args:
-        path: of the file; it may not exist yet.
+        path: the file; created if it does not exist.
 
     Raises:
-        InputError: it cannot be opened, is no such file, or is of a newer version.
+        InputError: the file cannot be opened, is not an SQLite file, or has a newer version.
     """
 
-    table: ClassVar[str]  # SQL that makes it where it is missing
+    table: ClassVar[str]  # SQL that creates the table if it does not exist
     version: ClassVar[int] = 1
 
     def __init__(self, path: str | Path) -> None:
@@ -43,7 +43,7 @@ class SQLiteTable:
                 sync_folder(self.path.parent)
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Closes the file."""
         with self._lock:
             self._connection.close()
 
@@ -57,10 +57,9 @@ class SQLiteTable:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > self.version:
             raise InputError(
-                f"{self.path}: version {version} is newer than {self.version}, which this zero2ir reads; "
-                "upgrade zero2ir"
+                f"{self.path}: the file has version {version}, this zero2ir reads up to {self.version}; upgrade zero2ir"
             )
-        if version < self.version:  # before the first row
+        if version < self.version:  # a new file
             self._connection.execute(f"PRAGMA user_version = {self.version}")
 
     @contextmanager
@@ -70,7 +69,7 @@ class SQLiteTable:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all that the block writes, or nothing."""
+        """Runs the block as one transaction."""
         with self._lock, self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -85,4 +84,4 @@ class SQLiteTable:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self.path}: cannot be used ({error}); check file and disk") from error
+            raise StorageError(f"{self.path}: cannot be used ({error}); check the file and the disk") from error

@@ -1,4 +1,4 @@
-"""Progress bars for people; silence for machines."""
+"""Shows progress bars in interactive terminals."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 def is_interactive() -> bool:
-    """Whether a person looks on: not in CI, and not where standard error is no terminal."""
+    """Returns whether standard error is a terminal and the process does not run in CI."""
     return sys.stderr.isatty() and not os.environ.get("CI")
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
-    """Yields ``items`` under a progress bar; draws nothing where nobody looks on."""
+    """Yields ``items`` and shows a progress bar if the terminal is interactive."""
     from rich.console import Console
     from rich.progress import track
 

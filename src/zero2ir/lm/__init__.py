@@ -1,1 +1,1 @@
-"""The language models."""
+"""Opens and calls language models."""

@@ -1,4 +1,4 @@
-"""Prompts that small models can follow, and answers that need no second call."""
+"""The DSPy adapter: formats prompts for small models and parses their answers."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pydantic
 from dspy.adapters.utils import apply_output_field_defaults, serialize_for_json
 from dspy.utils.exceptions import AdapterParseError
 
-# What chat templates mark turns with: <|im_start|>, <start_of_turn>, </s>, [INST]. A space inside makes it plain text.
+# Turn markers of chat templates: <|im_start|>, <start_of_turn>, </s>, [INST]. An inserted space makes them plain text.
 _CONTROL = re.compile(
     r"<(?=[|｜])|(?<=[|｜])(?=>)|(?<=<)(?=/?(?:s|bos|eos|pad|unk|mask|\w+_\w+)>)|(?<=\[)(?=/?INST\])", re.I
 )
@@ -21,10 +21,10 @@ _QUOTES = "'’\"`*“”‘«»"
 class CompactAdapter(dspy.Adapter):
     """A DSPy adapter for small language models.
 
-    Instructions come first, then each demonstration as a user and an assistant turn, then the input: everything but
-    the last message is the same from call to call, and the server's prompt cache reuses it. A signature with one
-    string output is answered with a bare line; any other is answered in JSON, and its schema travels with the request
-    (llama.cpp makes a grammar of it). A malformed answer raises ``AdapterParseError``; nothing is asked twice.
+    The prompt holds the instructions, then each demonstration as a user and an assistant turn, then the input: only
+    the last message differs between calls, so that the server's prompt cache serves the rest. For a signature with one
+    string output the model answers with a bare line; otherwise it answers in JSON, and the request contains the schema
+    (llama.cpp turns it into a grammar). A malformed answer raises ``AdapterParseError``; there is no second request.
     """
 
     def __call__(
@@ -35,14 +35,14 @@ class CompactAdapter(dspy.Adapter):
         demos: list[dict[str, Any]],
         inputs: dict[str, Any],
     ) -> list[dict[str, Any]]:
-        """Asks once and parses; see ``dspy.Adapter``."""
+        """Sends one request and parses the answer; see ``dspy.Adapter``."""
         limits = {"stop": ["\n"]} if _answers_with_a_line(signature) else {"response_format": _answer_model(signature)}
         return super().__call__(lm, {**limits, **lm_kwargs}, signature, demos, inputs)
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, str]]:
-        """The messages: system, demonstrations in turns, and the input as the only message that varies."""
+        """Returns the messages: system, demonstrations as turns, and the input as the only message that varies."""
         messages = [{"role": "system", "content": _instructions(signature)}]
         for demo in demos:
             if all(name in demo for name in signature.output_fields):
@@ -52,7 +52,7 @@ class CompactAdapter(dspy.Adapter):
         return messages
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
-        """The output fields of one answer.
+        """Parses an answer into the output fields.
 
         Raises:
             AdapterParseError: the line is empty, or the JSON does not fit the signature.
@@ -73,20 +73,20 @@ class CompactAdapter(dspy.Adapter):
 
 
 def escape_untrusted_text(text: str) -> str:
-    """Untrusted text as one line that can neither end a turn nor start one."""
-    text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be sent
+    """Returns untrusted text as one line that can neither end nor start a turn."""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # replaces lone surrogates, which cannot be sent
     text = _UNPRINTABLE.sub("", text)
     return " ".join(_CONTROL.sub(lambda match: match.group() + " ", text).split())
 
 
 def bare_line(answer: str, name: str) -> str:
-    """The first line of an answer that says something, without label, quotes and mark-up."""
+    """Returns the first non-empty line of an answer, without label, quotes and markup."""
     label = re.compile(rf"^\W*(?:search |output )?(?:answer|{re.escape(_label(name))})\W*:[\s*_`]*", re.I)
     for line in answer.splitlines():
         line = " ".join(label.sub("", line).split())
         inner = line.strip(_QUOTES + " ")
         if inner:
-            return line if any(quote in inner for quote in _QUOTES[2:]) else inner  # how to print "a" keeps its quotes
+            return line if any(quote in inner for quote in _QUOTES[2:]) else inner  # keeps both quotes of: print "a"
     return ""
 
 
@@ -104,7 +104,7 @@ def _answer_model(signature: type[dspy.Signature]) -> type[pydantic.BaseModel]:
 
 
 def _instructions(signature: type[dspy.Signature]) -> str:
-    """The task, what the fields mean where the signature says so, and the JSON keys where there are any."""
+    """Returns the task, the descriptions of the fields, and the JSON keys for an answer in JSON."""
     lines = [signature.instructions]
     for name, field in signature.fields.items():
         description = (field.json_schema_extra or {}).get("desc", "")
@@ -127,7 +127,7 @@ def _output_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> 
 
 
 def _as_text(value: Any) -> str:
-    """A string as one line, a list as numbered lines, anything else as JSON."""
+    """Returns a string as one line, a list as numbered lines, any other value as JSON."""
     if isinstance(value, str):
         return escape_untrusted_text(value)
     if isinstance(value, list | tuple):

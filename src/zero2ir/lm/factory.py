@@ -1,4 +1,4 @@
-"""Opens the language model that the settings name, or says at once why it cannot."""
+"""Opens the language model that the settings name and reports problems before any work starts."""
 
 import contextvars
 import hashlib
@@ -35,26 +35,26 @@ from zero2ir.lm.weights import weights_file
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
 CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
 CACHE_BYTES = 10 << 30
-KEYS_NOT_CACHED = ["api_key", "api_base", "timeout"]  # what does not change an answer
+KEYS_NOT_CACHED = ["api_key", "api_base", "timeout"]  # request keys that do not change the answer
 
 
 @dataclass(frozen=True)
 class LMFailure:
-    """Stands in a list of answers where there is none."""
+    """Takes the place of a missing answer in a list of answers."""
 
     reason: str
 
 
 class MeteredLM(dspy.LM):
-    """A ``dspy.LM`` that fills a ``Usage``, seeds each sampled request from its content, and keeps its own answers.
+    """A ``dspy.LM`` that counts its usage, seeds each sampled request from its content, and has its own answer cache.
 
-    The seed of a request depends on nothing but the experiment's seed and the request, so neither order, concurrency
-    nor an interruption changes an answer. Greedy requests carry no seed: their cached answers serve every seed.
+    The seed of a request depends only on the experiment's seed and the request, so that order, concurrency and
+    interruptions do not change an answer. Greedy requests have no seed: their cached answers serve every seed.
 
     Attributes:
-        usage: what is counted.
-        seed: the experiment's.
-        answers: by the content of their requests; DSPy's own cache, which the whole process shares, stays unused.
+        usage: the usage counters.
+        seed: the experiment's seed.
+        answers: the cache of answers by the content of the request; DSPy's process-wide cache is not used.
     """
 
     def __init__(self, model: str, usage: Usage, seed: int, answers: Cache | None = None, **options: Any) -> None:
@@ -66,16 +66,16 @@ class MeteredLM(dspy.LM):
     def __call__(
         self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
     ) -> Any:
-        """Asks, or answers from the cache; see ``dspy.LM``."""
+        """Returns the cached answer or sends the request; see ``dspy.LM``."""
         request = {**self.kwargs, **options, "model": self.model, "prompt": prompt, "messages": messages}
         if (request.get("temperature") or 0) > 0 and "seed" not in request and "seed" in self.supported_params:
             content = [self.seed, self.model, prompt, messages, request.get("rollout_id")]
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
-            request["seed"] = options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # every server takes 31 bits
+            request["seed"] = options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # all servers accept 31 bits
         answers = self.answers if self.cache else None
-        if answers is not None and (known := answers.get(request, KEYS_NOT_CACHED)) is not None:
+        if answers is not None and (cached := answers.get(request, KEYS_NOT_CACHED)) is not None:
             self.usage.add(cached=1)
-            return known
+            return cached
         start = time.perf_counter()
         try:
             outputs = super().__call__(prompt, messages=messages, cache=False, **options)
@@ -86,7 +86,7 @@ class MeteredLM(dspy.LM):
         return outputs
 
     def update_history(self, entry: dict[str, Any]) -> None:
-        """Counts the finished request."""
+        """Adds a finished request to the usage counters."""
         tokens = entry["usage"] or {}
         self.usage.add_call(tokens.get("prompt_tokens", 0), tokens.get("completion_tokens", 0), entry["cost"])
         super().update_history(entry)
@@ -94,14 +94,14 @@ class MeteredLM(dspy.LM):
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A language model; get one from ``open_lm`` or ``lazy_lm``.
+    """A language model, created by ``open_lm`` or ``lazy_lm``.
 
     Attributes:
-        settings: what was asked for.
-        seed: the experiment's, for answers that are sampled.
-        usage: what it cost so far.
+        settings: its settings.
+        seed: the experiment's seed, for sampled answers.
+        usage: its usage so far.
         adapter: turns signatures into prompts; use it with ``dspy.context(lm=..., adapter=...)``.
-        connect: gives the DSPy client, at the first use; None for ``lm=none``.
+        connect: returns the DSPy client; called at the first use; None for ``lm=none``.
     """
 
     settings: LMSettings
@@ -113,7 +113,7 @@ class LanguageModel:
 
     @property
     def available(self) -> bool:
-        """Whether there is a model to ask; false only for ``lm=none``."""
+        """Whether there is a model; false only for ``lm=none``."""
         return self.connect is not None
 
     @property
@@ -121,13 +121,13 @@ class LanguageModel:
         """The DSPy client.
 
         Raises:
-            InputError: the settings say "none", or the model cannot be had.
+            InputError: the settings say "none", or the model cannot be opened.
         """
         if self.connect is None:
             raise InputError(
                 "this step needs a language model, but lm=none; choose another with lm=smollm2 (see conf/lm)"
             )
-        with self._lock:  # one server, whoever asks first
+        with self._lock:  # starts one server only, even with several threads
             return self._client
 
     @cached_property
@@ -138,26 +138,26 @@ class LanguageModel:
     def map(
         self, module: dspy.Predict, inputs: Sequence[Mapping[str, Any]], description: str
     ) -> list[dspy.Prediction | LMFailure]:
-        """Runs a DSPy module on every input, ``settings.concurrency`` at once.
+        """Runs a DSPy module on every input, ``settings.concurrency`` at a time.
 
-        An answer that cannot be parsed is asked for once more, sampled; if that cannot be parsed either, or the prompt
-        is longer than the model's context, an ``LMFailure`` takes its place, for the caller to count.
+        If an answer cannot be parsed, the request is sampled once more; if that answer cannot be parsed either, or the
+        prompt exceeds the model's context, the result is an ``LMFailure``.
 
         Args:
             module: called with each input's values as keyword arguments.
-            inputs: one mapping a call; its "config" holds options of the request, such as "rollout_id", 0 or more.
-            description: what the progress bar says.
+            inputs: one mapping per call; its "config" holds request options such as "rollout_id", 0 or more.
+            description: the text of the progress bar.
 
         Returns:
-            One prediction or failure an input, in the order of ``inputs``.
+            One prediction or failure per input, in the order of ``inputs``.
 
         Raises:
-            InputError: there is no model, or it cannot be reached or refuses to work; or, within ``limited``, too many
-                of its answers are of no use.
+            InputError: there is no model, it cannot be reached, or it reports an error; or, within ``lm_limits``, the
+                share of unusable answers is too high.
         """
         limits = current_limits()
-        lm = self.lm if limits is None else _hurried(self.lm, limits)
-        context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace reach the threads
+        lm = self.lm if limits is None else _with_limits(self.lm, limits)
+        context = contextvars.copy_context()  # passes the caller's dspy.context and MLflow trace to the threads
 
         def ask(values: Mapping[str, Any]) -> dspy.Prediction:
             with dspy.context(lm=lm, adapter=self.adapter):
@@ -181,13 +181,13 @@ class LanguageModel:
             answers = list(progress(pending, description, total=len(inputs)))
         unusable = sum(isinstance(one, LMFailure) for one in answers)
         if limits is not None and unusable > limits.max_unusable_share * len(inputs):
-            raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are of no use")
+            raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are unusable")
         return answers
 
     def _once_more(self, module: dspy.Predict, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The same call, sampled, as a rollout that no caller asks for.
+        """Returns the same call with sampling and a rollout id that no caller uses.
 
-        A call's options win over the client's, so that they have to be among its own.
+        The options go into the call's own config, because it overrides the client's options.
         """
         own = values.get("config", {})
         options = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
@@ -195,10 +195,10 @@ class LanguageModel:
         return {**values, "config": {**own, "rollout_id": -1 - options["rollout_id"], "temperature": sampled}}
 
 
-def _hurried(lm: MeteredLM, limits: Limits) -> MeteredLM:
-    """The same client for somebody who waits; one whose engine keeps the time itself has no timeout to set."""
-    patient = lm.kwargs.get("timeout")
-    timeout = {} if patient is None else {"timeout": min(float(patient), limits.seconds)}
+def _with_limits(lm: MeteredLM, limits: Limits) -> MeteredLM:
+    """Returns a copy of the client with these limits; a client without a timeout enforces the limit itself."""
+    usual = lm.kwargs.get("timeout")
+    timeout = {} if usual is None else {"timeout": min(float(usual), limits.seconds)}
     return lm.copy(num_retries=0, **timeout)
 
 
@@ -207,9 +207,9 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
     """Opens a language model for the duration of the block.
 
     Args:
-        settings: which model, and how to call it.
-        cache_folder: keeps every answer by the content of its request; a second run asks nothing.
-        seed: the experiment's seed, for answers that are sampled.
+        settings: the model and its request options.
+        cache_folder: the cache of answers by the content of the request; a repeated run sends no request.
+        seed: the experiment's seed, for sampled answers.
 
     Raises:
         InputError: a package, file, environment variable or endpoint is missing.
@@ -217,17 +217,17 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
     with ExitStack() as stack:
         language_model = _opened_into(stack, settings, cache_folder, seed)
         if language_model.available:
-            _ = language_model.lm  # what is missing shall be said before any work
+            _ = language_model.lm  # reports problems before any work starts
         yield language_model
 
 
 def lazy_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
-    """A language model that is opened at its first use, and closed when nobody holds it or the process ends.
+    """Returns a language model that opens at its first use and closes when it is garbage-collected.
 
     Args:
-        settings: which model, and how to call it.
-        cache_folder: as for ``open_lm``.
-        seed: as for ``open_lm``.
+        settings: the model and its request options.
+        cache_folder: see ``open_lm``.
+        seed: see ``open_lm``.
     """
     stack = ExitStack()
     language_model = _opened_into(stack, settings, cache_folder, seed)
@@ -236,7 +236,7 @@ def lazy_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageMode
 
 
 def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
-    """The language model, unopened yet; what its use opens, the stack closes."""
+    """Returns the language model, not yet opened; the stack closes what its use opens."""
     if settings.provider == "none":
         return LanguageModel(settings, seed)
     usage = Usage()
@@ -263,10 +263,10 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 
 @contextmanager
 def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The embedded server's model name and connection; the name holds all that decides, as the cache's key needs."""
+    """Yields the embedded server's model name and connection; the name includes digests of weights and template."""
     weights = weights_file(settings, folder)
-    # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one that has to share its core
-    # holds up all of them (two threads on two busy cores took five times as long as one).
+    # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one thread on a busy core slows
+    # all of them (two threads on two busy cores took five times as long as one).
     threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
     identity = sha256(weights)[:12] + _digest(settings.chat_template)
     server = embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template)
@@ -275,13 +275,13 @@ def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[st
 
 
 def _digest(chat_template: str | None) -> str:
-    """Tells templates apart, since the same request becomes another text by another one."""
+    """Returns a short digest of the template, because the template changes the prompt of a request."""
     return "" if chat_template is None else f"-{hashlib.sha256(chat_template.encode()).hexdigest()[:8]}"
 
 
 @contextmanager
 def _remote(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
-    """An endpoint's model name and connection, after a look whether it is there and lets us in."""
+    """Yields an endpoint's model name and connection, after a check of its URL and key."""
     connection = {"api_base": settings.api_base, "api_key": _api_key(settings)}
     if settings.api_base is not None:
         _check_endpoint(settings.name, settings.api_base, connection["api_key"])
@@ -295,13 +295,13 @@ def _api_key(settings: LMSettings) -> str | None:
     if not key:
         raise InputError(
             f"lm={settings.name}: the environment variable {settings.api_key_env} is not set; "
-            "put the API key there, or choose lm=smollm2, which needs none"
+            "set it to the API key, or choose lm=smollm2, which needs none"
         )
     return key
 
 
 def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
-    """Asks an OpenAI-compatible endpoint for its models, so that a wrong URL or key ends the run before any work."""
+    """Requests the model list of an OpenAI-compatible endpoint, so that a wrong URL or key is reported at once."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else {}
     request = urllib.request.Request(f"{api_base.rstrip('/')}/models", headers=headers)
     try:
@@ -309,7 +309,7 @@ def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
             return
     except HTTPError as error:
         if error.code in (401, 403):
-            raise InputError(f"lm={name}: {api_base} refuses the API key (HTTP {error.code}); check the key") from None
+            raise InputError(f"lm={name}: {api_base} rejects the API key (HTTP {error.code}); check the key") from None
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(
@@ -319,7 +319,7 @@ def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
 
 @contextmanager
 def _loopback_without_proxy() -> Iterator[None]:
-    """Keeps requests to this machine from a proxy that the environment names; HTTP clients ask for no other sign."""
+    """Excludes the loopback address from the environment's proxy settings for the duration of the block."""
     former = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
     hosts = ",".join([host for host in former.values() if host] + ["127.0.0.1"])
     os.environ.update(dict.fromkeys(former, hosts))
@@ -335,7 +335,7 @@ def _loopback_without_proxy() -> Iterator[None]:
 
 @contextmanager
 def _answer_cache(folder: Path) -> Iterator[Cache]:
-    """Answers by the content of their requests, in ``folder`` and in memory, without unpickling of foreign types."""
+    """Opens the cache of answers by request, in ``folder`` and in memory; it does not unpickle arbitrary types."""
     folder.mkdir(parents=True, exist_ok=True)
     answers = Cache(True, True, str(folder), disk_size_limit_bytes=CACHE_BYTES, restrict_pickle=True)
     try:
@@ -346,7 +346,7 @@ def _answer_cache(folder: Path) -> Iterator[Cache]:
 
 @contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Holds back a line a request (httpx) and a line an answer that reached ``max_tokens`` (dspy)."""
+    """Silences the log lines of each request (httpx) and of each answer that reached ``max_tokens`` (dspy)."""
     loggers = {
         logging.getLogger(name): level for name, level in [("httpx", 30), ("LiteLLM", 40), ("dspy.clients.lm", 40)]
     }
@@ -361,14 +361,14 @@ def _quiet_logs() -> Iterator[None]:
 
 
 def _plain(outputs: Any) -> Any:
-    """Outputs as plain lists and dictionaries: the cache reads no other types, such as DSPy's for log-probabilities."""
+    """Returns the outputs as plain lists and dictionaries, the only types that the cache can read back."""
     if isinstance(outputs, dict):
         return {key: _plain(value) for key, value in outputs.items()}
     return [_plain(value) for value in outputs] if isinstance(outputs, list) else outputs
 
 
 def is_too_long(error: LMError) -> bool:
-    """Whether the prompt did not fit; DSPy knows most servers' way to say so, but not llama.cpp's."""
+    """Returns whether the prompt exceeded the context; DSPy does not recognise llama.cpp's message."""
     return isinstance(error, ContextWindowExceededError) or "exceeds the available context size" in str(error)
 
 

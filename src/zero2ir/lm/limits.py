@@ -1,4 +1,4 @@
-"""How long somebody who waits for an answer gives a language model, and how much nonsense he takes."""
+"""Limits on language model requests while a user waits for the answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What holds while people wait.
+    """Limits on the requests of one interactive call.
 
     Attributes:
-        seconds: after which a request is given up; it is sent once.
-        max_unusable_share: the share of unusable answers above which all of them count as an error.
+        seconds: timeout of a request; requests are not repeated.
+        max_unusable_share: a higher share of unusable answers is an error.
     """
 
     seconds: float
@@ -23,7 +23,7 @@ _LIMITS: ContextVar[Limits | None] = ContextVar("limits", default=None)
 
 @contextmanager
 def lm_limits(limits: Limits) -> Iterator[None]:
-    """Limits every question to a language model in the block, and in threads with its context."""
+    """Applies the limits to all requests in the block and in threads with its context."""
     token = _LIMITS.set(limits)
     try:
         yield
@@ -32,5 +32,5 @@ def lm_limits(limits: Limits) -> Iterator[None]:
 
 
 def current_limits() -> Limits | None:
-    """Those of the block that this is called in; None where nobody waits."""
+    """Returns the limits of the enclosing ``lm_limits`` block; None outside of one."""
     return _LIMITS.get()

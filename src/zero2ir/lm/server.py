@@ -1,4 +1,4 @@
-"""llama.cpp inside this process, behind an OpenAI-compatible endpoint on the loopback interface."""
+"""Runs llama.cpp in this process, as an OpenAI-compatible endpoint on the loopback interface."""
 
 import time
 import urllib.request
@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 from zero2ir.errors import InputError
 
-START_SECONDS = 60.0  # a start takes about two seconds; a loaded machine is given much more
+START_SECONDS = 60.0  # a start takes about two seconds, more on a loaded machine
 
 
 @contextmanager
@@ -18,15 +18,15 @@ def embedded_server(
 ) -> Iterator[str]:
     """Serves a GGUF model for the duration of the block.
 
-    The operating system chooses a free port, so no other server can be in the way. The server is a thread of this
-    process and ends with it, even when the process is killed.
+    The operating system chooses a free port. The server is a thread of this process and ends with it, even if the
+    process is killed.
 
     Args:
         weights: the GGUF file.
-        context: tokens that one sequence may take, prompt and answer together.
-        slots: sequences worked on at once; each has ``context`` tokens of its own.
-        threads: CPU threads.
-        chat_template: in Jinja; the weights' own where None.
+        context: maximum length of a sequence, prompt and answer together, in tokens.
+        slots: number of parallel sequences; each has ``context`` tokens.
+        threads: number of CPU threads.
+        chat_template: a Jinja template; None for that of the weights.
 
     Yields:
         The base URL, e.g. "http://127.0.0.1:41235".
@@ -50,15 +50,17 @@ def embedded_server(
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.ui = False
-    # Flash attention rounds differently for every batch shape, and the shape depends on what the prompt cache held:
-    # the same request then gets another text after other requests. Without it, texts depend on the request alone.
+    # With flash attention, rounding depends on the batch shape, and the shape on the content of the prompt cache: the
+    # same request would give different texts after different requests. Without it, texts depend on the request only.
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    params.verbosity = -1  # silences llama.cpp's own log; a model that cannot be loaded still raises
-    params.cache_ram_mib = 0  # no second prompt cache in main memory: the slot's own is what is reused
+    params.verbosity = -1  # silences llama.cpp's log; loading errors are still raised
+    params.cache_ram_mib = 0  # no second prompt cache in main memory; the slot's own cache suffices
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        raise InputError(f"{weights}: llama.cpp cannot load this file as a GGUF model ({error})") from None
+        raise InputError(
+            f"{weights}: llama.cpp cannot load this file as a GGUF model ({error}); check lm.weights"
+        ) from None
     _wait_until_healthy(server.listening_address)
     try:
         yield server.listening_address
@@ -67,7 +69,7 @@ def embedded_server(
 
 
 def _wait_until_healthy(base_url: str) -> None:
-    """Returns when the server answers; loopback requests never go through a proxy."""
+    """Waits until the server answers; its requests bypass any proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -77,6 +79,7 @@ def _wait_until_healthy(base_url: str) -> None:
         except (URLError, OSError) as error:
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"the embedded LM at {base_url} does not answer after {START_SECONDS:.0f} s ({error})"
+                    f"the embedded LM at {base_url} did not start within {START_SECONDS:.0f} s ({error}); "
+                    "free processor time or memory and run again"
                 ) from None
             time.sleep(0.05)

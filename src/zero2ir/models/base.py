@@ -28,6 +28,7 @@ NESTED = {"model": "in the folder of this name"}  # stands for a nested model in
 
 Value = TypeVar("Value")
 ModelT = TypeVar("ModelT", bound="Model")
+RetrieverT = TypeVar("RetrieverT", bound="Retriever")
 MODELS = Registry["Model"]("zero2ir.models", "model")
 
 

@@ -7,19 +7,18 @@ makes sense, what it is made of; a model without the ability has the plain answe
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Model, ModelT, Reader, Retriever, nested_models, parts, with_parts
+from zero2ir.models.base import Model, ModelT, Reader, Retriever, RetrieverT, nested_models, parts, with_parts
 from zero2ir.models.ranking import Candidates, Ranking
 
 # From a query, texts in place of documents or None, and k, to the fields of a prediction.
 TaskFunction = Callable[[str, Sequence[str] | None, int], dict[str, Any]]
-RetrieverT = TypeVar("RetrieverT", bound=Retriever)
 
 
 class Learnable(Model):

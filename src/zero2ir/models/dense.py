@@ -14,7 +14,7 @@ from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.models.base import copy_with
-from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter, gradient_cosines
+from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, apply_adapter, fit_adapter
 from zero2ir.models.encoder_based import EncoderBased
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
@@ -124,7 +124,7 @@ class Dense(EncoderBased):
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         """By the adapter's map at zero, also where the network learns: it moves the same vectors."""
         queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
-        return gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
+        return adapter_gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by contrast with the other examples' positives and with each one's negatives."""

@@ -149,7 +149,7 @@ class AdamSteps:
         return self.settings.penalty * (self.rates * self.moved).square().sum()
 
 
-def gradient_cosines(
+def adapter_gradient_cosines(
     queries: np.ndarray,
     documents: np.ndarray | Vectors,
     examples: Sequence[Example],

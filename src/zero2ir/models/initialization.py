@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Retriever, by_part, of_part, parts, with_parts
+from zero2ir.models.base import Retriever, RetrieverT, by_part, of_part, parts, with_parts
 from zero2ir.models.capabilities import Learnable
-
-RetrieverT = TypeVar("RetrieverT", bound=Retriever)
 
 
 class Initialization(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a step costs: seconds, memory, and what the language model took."""
+"""Costs: seconds, memory and use of the language model."""
 
 import resource
 import sys
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in MiB."""
+    """Returns the peak memory of this process, in MiB."""
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss is bytes on macOS, KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What ``work`` returns, and the seconds it took."""
+    """Returns the result of ``work`` and its duration in seconds."""
     start = time.perf_counter()
     result = work()
     return result, round(time.perf_counter() - start, 2)
 
 
 def lm_cost(language_model: "LanguageModel | None", prefix: str = "lm_") -> dict[str, Any]:
-    """What a language model took so far, as costs; nothing where there is none. An unknown price is left out."""
+    """Returns a language model's usage so far, without unknown prices; empty without a model."""
     if language_model is None or not language_model.available:
         return {}
     figures = language_model.usage.as_dict()

@@ -1,4 +1,4 @@
-"""An answer within a deadline, whatever it depends on: programs one after the other, the simplest last."""
+"""Answers within a deadline: a chain of programs, the simplest last."""
 
 import contextvars
 import time
@@ -19,18 +19,18 @@ Clock = Callable[[], float]
 
 
 class FallbackSettings(Settings):
-    """When the next program of a chain is asked.
+    """When to fall back to the next program of a chain.
 
     Attributes:
-        deadline: seconds that a request may take.
-        deadline_share: of the time that is left, what a program may take that another one stands behind.
-        max_failures: errors and time-outs in a row after which a program is not asked any more ...
-        reset_seconds: ... for so many seconds; then one request tries it.
-        max_concurrency: requests that a program may work on at once, those among them that nobody waits for any more.
-        max_unusable_share: the share of a language model's answers to one request above which the request counts as an
-            error.
-        min_confidence: an answer that is less sure is compared with the next program's, and the surer one given; 0
-            compares none.
+        deadline: seconds per request.
+        deadline_share: share of the remaining time that a program may take, except the last one.
+        max_failures: consecutive errors and time-outs that open a program's circuit breaker.
+        reset_seconds: seconds until an open circuit breaker lets one request through.
+        max_concurrency: concurrent requests per program, including timed-out ones that still run.
+        max_unusable_share: maximum share of unusable answers of the language model in a request; above it, the request
+            is an error.
+        min_confidence: answers with less confidence are compared with the next program's, and the most confident one
+            is returned; 0 disables this.
     """
 
     deadline: Annotated[float, Field(gt=0)] = 2.0
@@ -43,12 +43,12 @@ class FallbackSettings(Settings):
 
 
 class AnsweringSettings(Settings):
-    """How a program answers people.
+    """Policy and fallback of a program.
 
     Attributes:
-        risk: the share of wrong first documents that plain answers may have; None where every answer is given.
-        max_risk: the same of all answers, those with a warning among them; None for twice ``risk``.
-        fallback: when a simpler program answers.
+        risk: maximum share of wrong first documents among plain answers; None to answer every query.
+        max_risk: the same among all answers, including those with a warning; None for twice ``risk``.
+        fallback: when to fall back to a simpler program.
     """
 
     risk: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -57,12 +57,12 @@ class AnsweringSettings(Settings):
 
 
 class SkippedProgram(NamedTuple):
-    """A program that was asked, or passed over, before the one that served.
+    """A program of the chain that did not serve the request.
 
     Attributes:
-        program: its name.
+        program: name of the program.
         reason: why it did not serve.
-        detail: the kind of the error; never its text, which may hold a query or an address.
+        detail: class of the error, without its message, which may contain a query or an address.
     """
 
     program: str
@@ -71,7 +71,7 @@ class SkippedProgram(NamedTuple):
 
 
 class FallbackResult(NamedTuple, Generic[Result]):
-    """An answer, who gave it, and why not the ones before."""
+    """A result, the program that served it, and the programs skipped before."""
 
     result: Result
     served_by: str
@@ -79,7 +79,7 @@ class FallbackResult(NamedTuple, Generic[Result]):
 
 
 class NoAnswerError(RuntimeError):
-    """No program of the chain answered within the deadline; ``steps`` says why each did not."""
+    """Raised if no program of the chain answers within the deadline; ``steps`` gives the reasons."""
 
     def __init__(self, steps: Sequence[SkippedProgram]) -> None:
         super().__init__("no answer: " + ", ".join(f"{step.program}: {step.reason}" for step in steps))
@@ -88,7 +88,7 @@ class NoAnswerError(RuntimeError):
 
 @dataclass
 class CircuitBreaker:
-    """Keeps requests from a program that fails: closed, open, and half-open while one request tries it.
+    """Blocks requests to a failing program: closed, open, or half-open while one request tries it.
 
     Source: Nygard, Release It!, second edition, 2018, section 5.2.
     """
@@ -97,38 +97,38 @@ class CircuitBreaker:
     reset_seconds: float
     clock: Clock = time.monotonic
     consecutive_failures: int = 0
-    retry_at: float = 0.0  # when it may be tried
+    retry_at: float = 0.0  # clock time of the next trial
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def is_open(self) -> bool:
-        """Whether the program is passed over."""
+        """Whether requests are blocked."""
         return self.consecutive_failures >= self.failures
 
     def allows(self) -> bool:
-        """Whether a request may ask the program; of those that come after its rest, one."""
+        """Admits a request; an open breaker admits one request every ``reset_seconds``."""
         with self._lock:
             if not self.is_open:
                 return True
             if self.clock() < self.retry_at:
                 return False
-            self.retry_at = self.clock() + self.reset_seconds  # the others wait for what this one finds
+            self.retry_at = self.clock() + self.reset_seconds  # blocks other requests during the trial
             return True
 
     def record_outcome(self, succeeded: bool) -> None:
-        """What became of a request that was admitted."""
+        """Records the outcome of an admitted request."""
         with self._lock:
             self.consecutive_failures = 0 if succeeded else self.consecutive_failures + 1
             self.retry_at = self.clock() + self.reset_seconds
 
 
 class FallbackChain:
-    """Programs by name, and what is known of how they do.
+    """A chain of programs with circuit breakers.
 
     Args:
-        names: of the programs, the richest first; each once.
-        settings: when the next one is asked.
-        clock: seconds that only grow.
+        names: unique names of the programs, the most complex first.
+        settings: when to fall back.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, names: Sequence[str], settings: FallbackSettings, clock: Clock = time.monotonic) -> None:
@@ -144,15 +144,16 @@ class FallbackChain:
         confidence: Callable[[Result], float | None],
         deadline: float | None = None,
     ) -> FallbackResult[Result]:
-        """Asks one program after the other until one answers, and is sure enough.
+        """Calls programs in order until one answers with enough confidence.
 
         Args:
-            works: asks each program; what takes too long goes on in a thread of its own, and nobody looks at it.
-            confidence: that a result states; None where it states none: it serves, unless another one has stated some.
-            deadline: seconds; the settings' where None, or where it is longer.
+            works: one call per program; after a time-out, it continues in its thread and its result is dropped.
+            confidence: returns a result's confidence or None; a result without one serves, unless an earlier one is
+                unsure.
+            deadline: seconds, at most the settings' deadline, which is the default.
 
         Raises:
-            NoAnswerError: none did in time.
+            NoAnswerError: no program answered in time.
         """
         end = self._clock() + min(deadline or self.settings.deadline, self.settings.deadline)
         steps: list[SkippedProgram] = []
@@ -162,23 +163,23 @@ class FallbackChain:
             left = end - self._clock()
             try:
                 result = self._ask(name, work, left if last else left * self.settings.deadline_share, last)
-            except _SkippedError as passed:
-                steps.append(SkippedProgram(name, passed.reason, passed.detail))
+            except _SkippedError as skipped:
+                steps.append(SkippedProgram(name, skipped.reason, skipped.detail))
                 continue
-            sure = confidence(result)
-            enough = not unsure if sure is None else sure >= self.settings.min_confidence
+            probability = confidence(result)
+            enough = not unsure if probability is None else probability >= self.settings.min_confidence
             if enough or (last and not unsure):
                 return FallbackResult(result, name, tuple(steps))
-            unsure.append((-1.0 if sure is None else sure, name, result))  # of what is known, the surer one
+            unsure.append((-1.0 if probability is None else probability, name, result))
             if not last:
                 steps.append(SkippedProgram(name, "unsure"))
         if not unsure:
             raise NoAnswerError(steps)
-        _, best, result = max(unsure, key=lambda one: one[0])  # of equals the richest
+        _, best, result = max(unsure, key=lambda one: one[0])  # the first of ties
         return FallbackResult(result, best, tuple(step for step in steps if step.program != best))
 
     def _ask(self, name: str, work: Callable[[], Result], seconds: float, last: bool) -> Result:
-        """Asks one program; nobody stands behind the last one, so that it is asked in any case."""
+        """Calls one program; the last one even if its circuit is open."""
         breaker, free = self.breakers[name], self._free[name]
         if seconds <= 0:
             raise _SkippedError("time-out")
@@ -209,7 +210,7 @@ class _SkippedError(Exception):
 
 
 def _start(work: Callable[[], Result], free: Semaphore) -> "Future[Result]":
-    """Work that goes on in a thread which no end of the process waits for; the place is free when it has ended."""
+    """Runs ``work`` in a daemon thread, which releases ``free`` at its end."""
     outcome: Future[Result] = Future()
     context = contextvars.copy_context()  # the caller's dspy.context and MLflow trace
 

@@ -1,7 +1,7 @@
-"""What training needs, made from documents and judgments: encoders, passages of answers, synthetic queries.
+"""Prepares training inputs from documents and judgments: encoders, answer passages, synthetic queries.
 
-The library prepares here; in the pipeline the stages ingest and pretrain-synthetic have done the same, and the stage
-train reads it. What follows is one way for both: ``zero2ir.program.training``.
+In the pipeline, the stages ingest and pretrain-synthetic prepare the same, and the stage train reads it. Both continue
+in ``zero2ir.program.training``.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,23 +37,23 @@ from zero2ir.synthetic.settings import SyntheticSettings
 
 
 class PretrainingSettings(MakingSettings):
-    """The schema of ``conf/pretraining/*.yaml``: what is made from the documents alone.
+    """The schema of ``conf/pretraining/*.yaml``: training from the documents alone.
 
     Attributes:
-        synthetic: the queries that a language model writes.
+        synthetic: synthetic queries by a language model.
     """
 
     synthetic: SyntheticSettings = SyntheticSettings()
 
 
 class TaskSettings(Settings):
-    """What a task's judgments are, and what it measures.
+    """Judgments and measures of a task.
 
     Attributes:
-        name: what reports call it.
-        measures: ir-measures names, and AnswerRecall@k, EM, F1; the first is the report's main measure.
-        ceiling: whether each result is also stated as a share of what BM25 reaches with the queries' translations.
-        pairs: where judgments are question-answer pairs, how their passages are found; None where documents are judged.
+        name: name in reports.
+        measures: ir-measures names, AnswerRecall@k, EM, F1; the first is the report's main measure.
+        ceiling: whether to report results relative to BM25 with the queries' human translations, too.
+        pairs: how to find the passages of question-answer pairs; None if documents are judged.
     """
 
     name: str
@@ -63,19 +63,19 @@ class TaskSettings(Settings):
 
     @property
     def answers(self) -> bool:
-        """Whether a program gives an answer beside documents."""
+        """Whether programs return answers in addition to documents."""
         return self.pairs is not None
 
 
 class PreparationSettings(Settings):
-    """All that decides about the preparation.
+    """Settings of the preparation.
 
     Attributes:
         lm: the language model, if any.
         encoder: the general-purpose encoder.
-        pretraining: what is made from the documents alone.
-        tuning: how to choose on few judgments.
-        task: what the judgments are.
+        pretraining: training from the documents alone.
+        tuning: how to select hyperparameters on few judgments.
+        task: judgments and measures.
     """
 
     lm: LMSettings
@@ -86,11 +86,11 @@ class PreparationSettings(Settings):
 
 
 class Judged(NamedTuple):
-    """Judgments as training takes them.
+    """Judgments for training.
 
     Attributes:
         rows: the judged documents.
-        skipped: why a question-answer pair gives no judgment, by its question.
+        skipped: reason by question, for question-answer pairs without a passage.
     """
 
     rows: Sequence[JudgedDocument]
@@ -104,22 +104,22 @@ def prepare_corpus(
     seed: int,
     cache: Path | None = None,
 ) -> Corpus:
-    """The documents with the encoders that are needed, and no others: some are trained first.
+    """Returns the documents with the required encoders, trained if necessary.
 
     Args:
         documents: the collection.
-        settings: which encoder and language model, and how encoders are trained.
+        settings: encoder, language model and encoder training.
         needs: roles of encoders, and "lm".
-        seed: of everything that is drawn.
-        cache: a folder that keeps encoded documents for the next time.
+        seed: random seed.
+        cache: folder that caches embeddings.
 
     Raises:
-        InputError: an encoder or the language model cannot be had; nothing was computed yet.
+        InputError: an encoder or the language model is not available; raised before any computation.
     """
     check_available(settings.encoder)
     corpus = Corpus(documents, cache=cache, language_model=lazy_lm(settings.lm, paths.CACHE_FOLDER / "lm", seed))
     if "lm" in needs:
-        _ = corpus.require_language_model("this choice").lm  # before any work is done
+        _ = corpus.require_language_model("this choice").lm  # raises early
     encoders: dict[str, TextEncoder] = {}
     for role in sorted(set(needs) - {"lm"}):
         source = source_role(role, settings.encoder)
@@ -135,10 +135,10 @@ def prepare_judgments(
     task: TaskSettings,
     translations: Mapping[str, str] | None = None,
 ) -> Judged:
-    """The judgments; where they are question-answer pairs, those of the passages that hold the answers.
+    """Validates judgments; question-answer pairs become judgments of the passages that contain the answers.
 
     Raises:
-        InputError: a row is wrong, or translations are given to a task that does not use them.
+        InputError: a row is invalid, or the task does not use translations.
     """
     if task.pairs is None:
         return Judged(as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {})
@@ -147,10 +147,10 @@ def prepare_judgments(
     pairs = as_pairs(cast(QuestionAnswerPairs, judgments))
     if not pairs:
         return Judged([], {})
-    found = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    passages = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
-    skipped = {text[query_id]: reason for query_id, reason in found.skipped_questions.items()}
-    return Judged([row for rows in found.rows for row in rows], skipped)
+    skipped = {text[query_id]: reason for query_id, reason in passages.skipped_questions.items()}
+    return Judged([row for rows in passages.rows for row in rows], skipped)
 
 
 def prepare_inputs(
@@ -162,36 +162,36 @@ def prepare_inputs(
     synthetic: bool,
     candidates: CandidatesByQuery | None = None,
 ) -> TrainingInputs:
-    """All that training may see.
+    """Returns the training inputs.
 
     Args:
         corpus: the documents with their encoders.
         rows: the judgments.
-        settings: how synthetic queries are written, and how to choose on few judgments.
-        seed: of everything that is drawn.
+        settings: synthetic queries and tuning.
+        seed: random seed.
         synthetic: whether the language model writes synthetic queries.
-        candidates: the documents that each judged query ranks, ids by query id; None for the whole collection.
+        candidates: document ids to rank, by id of the judged query; None for the whole collection.
     """
     if not synthetic:
         return TrainingInputs(corpus, rows, (), settings.tuning, seed, candidates=candidates)
     assert corpus.language_model is not None
     writing = settings.pretraining.synthetic
-    written, _ = write_queries(corpus, rows, corpus.language_model, writing, seed)
-    return TrainingInputs(corpus, rows, written, settings.tuning, seed, writing, candidates=candidates)
+    queries, _ = write_queries(corpus, rows, corpus.language_model, writing, seed)
+    return TrainingInputs(corpus, rows, queries, settings.tuning, seed, writing, candidates=candidates)
 
 
 def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> list[AuxiliaryCollection]:
-    """Other collections with judgments, for strategy meta.
+    """Validates other collections with judgments, for strategy meta.
 
     Raises:
-        InputError: something is wrong with one; names its place.
+        InputError: a document or judgment is invalid; names the collection.
     """
-    made = []
+    prepared = []
     for number, (documents, judgments) in enumerate(collections):
         try:
             corpus = Corpus(as_documents(documents))
             rows = as_judgments(judgments, corpus.number_of)
         except InputError as error:
             raise InputError(f"auxiliary_collections[{number}]: {error}") from None
-        made.append(AuxiliaryCollection(f"auxiliary_collections[{number}]", corpus.documents, rows))
-    return made
+        prepared.append(AuxiliaryCollection(f"auxiliary_collections[{number}]", corpus.documents, rows))
+    return prepared

@@ -1,4 +1,4 @@
-"""The DSPy program that a training run ends in: a fitted retriever that says how sure it is."""
+"""The DSPy program that training returns: a fitted retriever with a calibrated confidence."""
 
 import hashlib
 import io
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 5
 PROGRAM_FILE = "program.json"
-RANK_TASK = "rank"  # the task of every program
+RANK_TASK = "rank"  # supported by every program
 FALLBACK_FOLDER = "fallback"
 
 
 class FallbackLink(NamedTuple):
-    """A simpler retriever over the same documents, which stands behind a program.
+    """A simpler retriever over the same documents, to fall back to.
 
     Attributes:
-        name: its model type.
+        name: model type.
         retriever: fitted and indexed.
-        confidence: says how sure an answer of it is; None where nothing can tell.
+        confidence: predicts the probability of relevance; None if it could not be fitted.
     """
 
     name: str
@@ -54,7 +54,7 @@ class FallbackLink(NamedTuple):
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> tuple[Ranking, np.ndarray | None]:
         """See ``Program.search``."""
-        deep = max(k, 2)  # the second document tells how far the first one leads
+        deep = max(k, 2)  # the margin needs the second document
         ranking = self.retriever.search(queries, deep, candidates)
         probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
         return ranking.cut(k), probabilities
@@ -63,20 +63,20 @@ class FallbackLink(NamedTuple):
 class Program(dspy.Module):
     """A trained retrieval system.
 
-    ``program(query=...)`` searches the collection; ``program(query=..., candidates=[...])`` ranks some of its documents
-    alone, by their ids; ``program(query=..., documents=[...])`` ranks given texts. One whose retriever has heads for
-    more tasks does these by name: ``program(query=..., task="classify_query")``.
+    ``program(query=...)`` searches the collection; ``program(query=..., candidates=[...])`` ranks documents of the
+    collection by id; ``program(query=..., documents=[...])`` ranks texts. A retriever with heads for further tasks
+    supports ``program(query=..., task="classify_query")``.
 
     Attributes:
         retriever: fitted and indexed.
         documents: the collection, in the order of the retriever's document numbers.
-        confidence: says how sure an answer is; None where there were too few judgments to tell.
-        about: model, strategy, what was chosen and because of what; JSON.
-        language_model: the one that the retriever asks; None where it asks none.
-        reader: points to the answers in the documents; None where only documents are wanted.
-        policy: what is done with an answer, by its confidence; None where every answer is given.
-        links: simpler retrievers that answer where this one fails, is late or is less sure; the simplest last.
-        fallback: when they do.
+        confidence: predicts the probability of relevance; None with too few judgments.
+        about: model, strategy, the chosen hyperparameters and the reason; JSON.
+        language_model: the retriever's language model; None if it uses none.
+        reader: extracts answers from documents; None if only documents are returned.
+        policy: decides by confidence whether to answer; None to answer every query.
+        links: simpler retrievers to fall back to on errors, time-outs or low confidence, the simplest last.
+        fallback: when to fall back.
     """
 
     def __init__(
@@ -104,18 +104,18 @@ class Program(dspy.Module):
         self.fallback = fallback or FallbackSettings()
         names = [self.name, *(link.name for link in self.links)]
         if len(set(names)) < len(names):
-            raise InputError(f"fallback: {', '.join(names)}; name each program once")
+            raise InputError(f"fallback: {', '.join(names)}; program names must be unique")
         self.chain = FallbackChain(names, self.fallback) if self.links else None
         self._number_of = {document.doc_id: number for number, document in enumerate(documents)}
 
     @property
     def name(self) -> str:
-        """Its model type."""
+        """The model type."""
         return str(self.about.get("model", "program"))
 
     @property
     def all_links(self) -> tuple[FallbackLink, ...]:
-        """Its own retriever, and those that stand behind it, in the order in which they are asked."""
+        """The program's own retriever and its fallbacks, in order."""
         return FallbackLink(self.name, self.retriever, self.confidence), *self.links
 
     def forward(
@@ -127,35 +127,34 @@ class Program(dspy.Module):
         task: str = RANK_TASK,
         deadline: float | None = None,
     ) -> dspy.Prediction:
-        """Ranks the collection, some of its documents, or the given texts, for one query; or does another task.
+        """Ranks the collection, candidates or texts for one query, or performs another task.
 
         Args:
             query: any text.
-            documents: texts to rank instead of the collection; their ids are their places, "0", "1", ...
-            k: how many to return, at least 1.
-            candidates: ids of the documents to rank instead of the whole collection, e.g. what another system found;
-                one that stands twice counts once.
-            task: "rank", or what the retriever has a head for: "passages", "answer", "classify_query",
-                "classify_document" (of the text that ``query`` is).
-            deadline: seconds until an answer is wanted, where there is a fallback; its settings' where None.
+            documents: texts to rank instead of the collection; their ids are "0", "1", ...
+            k: maximum number of documents to return, at least 1.
+            candidates: ids of documents to rank instead of the whole collection; duplicates count once.
+            task: "rank", or a task the retriever has a head for: "passages", "answer", "classify_query",
+                "classify_document" (``query`` is the document's text).
+            deadline: seconds, for programs with a fallback; None for its settings' deadline.
 
         Returns:
-            ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, that
-            each of them is relevant) and ``confidence`` (that the first one is; 0 where nothing was found).
-            The last two are None where they are unknown, as for given texts.
-            With a reader also ``answers`` (list of str, one a document, "" for none), ``spans`` (list of (start, end),
-            where the answer stands in its passage, in characters) and ``passages`` (list of str, title and text).
-            Of task="passages": ``passages``, the ``docids`` and ``spans`` that they are from, ``scores``. Of
-            task="answer": ``answer`` and ``span`` of the first document, and the lists of all of them. Of a class:
-            ``label`` and ``probability``, and ``classes`` and ``probabilities`` of the k likeliest.
-            With a policy also ``decision``: "answer", "warn", or "abstain", and then there is no document.
-            With a fallback also ``served_by`` (who answered), and ``steps`` (list of {"program", "reason", "detail"},
-            why those before did not).
+            ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, of
+            relevance) and ``confidence`` (float, the first document's probability; 0 without a document). The last two
+            are None if unknown, e.g. for texts.
+            With a reader: ``answers`` (list of str, one per document, "" for none), ``spans`` (list of (start, end),
+            character offsets in the passage) and ``passages`` (list of str, title and text).
+            task="passages": ``passages``, their ``docids`` and ``spans``, ``scores``. task="answer": ``answer`` and
+            ``span`` of the first document, and the lists for all. Classification: ``label`` and ``probability``, and
+            ``classes`` and ``probabilities`` of the k most probable classes.
+            With a policy: ``decision``: "answer", "warn", or "abstain" (then no documents are returned).
+            With a fallback: ``served_by`` (name of the program) and ``steps`` (list of {"program", "reason",
+            "detail"}, the skipped programs).
 
         Raises:
-            InputError: k is less than 1, a candidate is no document of the collection, both texts and candidates
-                are given, or there is no such task here.
-            NoAnswerError: there is a fallback, and even its last program did not answer within the deadline.
+            InputError: k is less than 1, a candidate is not in the collection, both texts and candidates are given, or
+                the retriever does not support the task.
+            NoAnswerError: the program has a fallback, and no program answered within the deadline.
         """
         if k < 1:
             raise InputError(f"k={k}: ask for at least one document")
@@ -175,17 +174,17 @@ class Program(dspy.Module):
     def _served(
         self, chain: FallbackChain, query: str, k: int, candidates: Candidates | None, deadline: float | None
     ) -> FallbackResult[tuple[Ranking, np.ndarray | None]]:
-        """The answer of the first link that has one in time, and is sure enough."""
+        """Returns the result of the first link that answers in time with enough confidence."""
         return chain.serve(
             [partial(link.search, [query], k, candidates) for link in self.all_links],
-            lambda is_ranked: None if is_ranked[1] is None else float(is_ranked[1][0, 0]),
+            lambda result: None if result[1] is None else float(result[1][0, 0]),
             deadline,
         )
 
     def _predicted(
         self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **extra_fields: Any
     ) -> dspy.Prediction:
-        """One query's ranking as an answer, or without a document where the policy abstains."""
+        """Converts one query's ranking to a prediction, without documents if the policy abstains."""
         confidence = None if probabilities is None else float(probabilities[0, 0])
         decision = self._decision(confidence)
         is_ranked = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
@@ -203,18 +202,18 @@ class Program(dspy.Module):
     def _other_task(
         self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Sequence[str] | None
     ) -> dspy.Prediction:
-        known = task_functions(self.retriever)
-        if task not in known:
-            raise InputError(f"task={task!r}: this program knows {', '.join([RANK_TASK, *known])}; choose one of these")
+        functions = task_functions(self.retriever)
+        if task not in functions:
+            raise InputError(f"task={task!r}: unknown task; this program supports {', '.join([RANK_TASK, *functions])}")
         if candidates is not None:
-            raise InputError(f"task={task!r}: candidates are ranked alone, by task={RANK_TASK!r}; leave them out")
-        return dspy.Prediction(**known[task](query, documents, k))
+            raise InputError(f"task={task!r}: candidates require task={RANK_TASK!r}; leave them out")
+        return dspy.Prediction(**functions[task](query, documents, k))
 
     def _decision(self, confidence: float | None) -> dict[str, Decision]:
         return {} if self.policy is None else {"decision": self.policy.decide(confidence)}
 
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
-        """What the reader adds to a prediction."""
+        """Returns the reader's fields of a prediction."""
         if self.reader is None:
             return {}
         (spans,) = self.reader.read([query], [passages])
@@ -225,7 +224,7 @@ class Program(dspy.Module):
         }
 
     def answers(self, queries: Sequence[str], passages: Sequence[str]) -> list[str]:
-        """The answer to each query in the one passage given for it; "" where there is none, or no reader."""
+        """Extracts the answer to each query from its passage; "" without an answer or a reader."""
         if self.reader is None:
             return [""] * len(queries)
         return [span.text for (span,) in self.reader.read(queries, [[passage] for passage in passages])]
@@ -244,78 +243,78 @@ class Program(dspy.Module):
     def search(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> tuple[Ranking, np.ndarray | None]:
-        """Many queries at once.
+        """Searches many queries at once.
 
         Args:
             queries: any number of texts.
-            k: how many documents each is answered with.
-            candidates: the numbers of the documents that each query ranks; the whole collection where None.
+            k: number of documents per query.
+            candidates: the document numbers that each query ranks; None for the whole collection.
 
         Returns:
-            Their rankings, and the probability that each document is relevant, (n_queries, k), where it is known.
+            The ranking, and each document's probability of relevance, (n_queries, k), or None.
         """
         return self.all_links[0].search(queries, k, candidates)
 
     def numbers_of(self, doc_ids: Sequence[str]) -> np.ndarray:
-        """(n,) int64 the numbers of the documents with these ids, each once.
+        """Returns the numbers of documents by id, (n,) int64, without duplicates.
 
         Raises:
-            InputError: the ids are one string, or there is no document with one of them.
+            InputError: ``doc_ids`` is a string, or an id is unknown.
         """
         if isinstance(doc_ids, str):
-            raise InputError("candidates: one string is no sequence of document ids; give a list")
+            raise InputError("candidates: a string; give a list of document ids")
         for place, doc_id in enumerate(doc_ids):
             if doc_id not in self._number_of:
                 raise InputError(f"candidates[{place}]: no document has the id {doc_id!r}; leave it out or correct it")
         return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(doc_ids)], dtype=np.int64)
 
     def document(self, doc_id: str) -> Document:
-        """One document of the collection.
+        """Returns a document by id.
 
         Raises:
-            InputError: there is none with this id.
+            InputError: the id is unknown.
         """
         if doc_id not in self._number_of:
             raise InputError(f"no document has the id {doc_id!r}")
         return self.documents[self._number_of[doc_id]]
 
     def add(self, documents: Sequence[str | Mapping[str, Any]]) -> None:
-        """Adds documents to the collection, without any training; one whose id is there already takes its place.
+        """Adds documents to the collection without training, or replaces those with the same ids.
 
         Args:
-            documents: as for ``zero2ir.train``, but each with an id.
+            documents: as for ``zero2ir.train``, but all with ids.
 
         Raises:
-            InputError: a document is none, or an id stands twice.
+            InputError: a document is invalid, or an id occurs twice.
         """
         if any(isinstance(document, str) for document in documents):
             raise InputError("documents: a string has no id; give mappings with doc_id, text, maybe title")
         self._replace_state(self.with_documents(as_documents(documents), ()))
 
     def remove(self, doc_ids: Sequence[str]) -> None:
-        """Removes documents from the collection, without any training.
+        """Removes documents from the collection without training.
 
         Raises:
-            InputError: there is no document with one of these ids, or none would be left.
+            InputError: an id is unknown, or no document would be left.
         """
         self.numbers_of(doc_ids)
         self._replace_state(self.with_documents((), doc_ids))
 
     def with_documents(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
-        """The same program over other documents; this one stays as it is.
+        """Returns a copy of the program over changed documents.
 
         Args:
-            added: these stand at the end; one whose id is there already takes its place.
-            removed: ids of documents, of which some may not be there.
+            added: documents to append; they replace those with the same ids.
+            removed: ids to remove; unknown ids are ignored.
 
         Raises:
-            InputError: none would be left.
+            InputError: no document would be left.
         """
         gone = {*removed, *(document.doc_id for document in added)}
         kept = [number for number, document in enumerate(self.documents) if document.doc_id not in gone]
         documents = [*(self.documents[number] for number in kept), *added]
         if not documents:
-            raise InputError("documents: none would be left; keep at least one")
+            raise InputError("documents: no document would be left; keep at least one")
         corpus = Corpus(documents, language_model=self.language_model)
         numbers = np.array(kept, dtype=np.int64)
         retriever = with_corpus(self.retriever, corpus, numbers)
@@ -330,16 +329,16 @@ class Program(dspy.Module):
             [link._replace(retriever=with_corpus(link.retriever, corpus, numbers)) for link in self.links],
             self.fallback,
         )
-        changed.chain = self.chain  # and what it knows of how each of them does
+        changed.chain = self.chain  # keeps the state of its circuit breakers
         return changed
 
     def _replace_state(self, other: "Program") -> None:
         self.__dict__.update(vars(other))
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
-        """Writes the program as a folder of JSON, safetensors, npy and Parquet, without pickle; ``load`` opens it.
+        """Writes the program as a folder of JSON, safetensors, npy and Parquet files, without pickle.
 
-        ``save_program=True`` is DSPy's own, pickled form of the same bytes, which ``mlflow.dspy`` asks for.
+        ``save_program=True`` writes DSPy's pickled form of the same bytes, which ``mlflow.dspy`` requires.
         """
         if save_program:
             super().save(str(path), save_program=True, modules_to_serialize=modules_to_serialize)
@@ -348,7 +347,7 @@ class Program(dspy.Module):
             self._write(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles as the archive of its folder, so that even then every file is checked when it is opened."""
+        """Pickles the archive of the program's folder, so that unpickling checks every file."""
         with TemporaryDirectory() as folder:
             self._write(Path(folder))
             return _unpack, (_pack(Path(folder)),)
@@ -370,7 +369,7 @@ class Program(dspy.Module):
                     for link in self.links
                 ],
             },
-            "lm": _described(self.language_model),
+            "lm": _lm_state(self.language_model),
             "reads": self.reader is not None,
             "files": {
                 path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -381,18 +380,18 @@ class Program(dspy.Module):
 
 
 def load_program(folder: str | Path) -> Program:
-    """Opens a saved program, after checking every file of it.
+    """Loads a saved program after checking all its files.
 
-    A language model that it asks is opened at the first question to it, by the settings that it was trained with; its
-    answers are kept below the current folder.
+    Its language model, if any, is loaded at the first request, with the settings of the training; its responses are
+    cached below the current folder.
 
     Raises:
-        InputError: it is no program, is of a newer version, or a file is missing, truncated, altered or foreign.
+        InputError: the folder is not a program or of another version, or a file is missing, altered or unexpected.
     """
     folder = Path(folder)
     state = _checked_state(folder)
     documents = read_records(folder / "documents.parquet", Document)
-    language_model = _lasting(state["lm"])
+    language_model = _restored_lm(state["lm"])
     corpus = Corpus(documents, language_model=language_model)
     retriever = load_retriever(folder / "retriever", corpus)
     policy, fallback = state["policy"], state["fallback"]
@@ -416,38 +415,38 @@ def load_program(folder: str | Path) -> Program:
     )
 
 
-def _confidence(described: dict[str, Any] | None) -> Confidence | None:
-    return None if described is None else Confidence.from_dict(described)
+def _confidence(state: dict[str, Any] | None) -> Confidence | None:
+    return None if state is None else Confidence.from_dict(state)
 
 
 def reader_of(retriever: Retriever, corpus: Corpus) -> Reader:
-    """The reader that a retriever ranks by; the one that learns nothing where it has none."""
+    """Returns the retriever's reader, or else a lexical one, which needs no training."""
     return find_reader(retriever) or LexicalReader().index(corpus)
 
 
-def _described(language_model: "LanguageModel | None") -> dict[str, Any] | None:
-    """What opens the same language model again: its settings, which name the variable of a key and never hold one."""
+def _lm_state(language_model: "LanguageModel | None") -> dict[str, Any] | None:
+    """Returns a language model's settings and seed; the settings name the variable of the API key, not the key."""
     if language_model is None:
         return None
     return {"settings": language_model.settings.model_dump(), "seed": language_model.seed}
 
 
-def _lasting(described: Mapping[str, Any] | None) -> "LanguageModel | None":
-    if described is None:
+def _restored_lm(state: Mapping[str, Any] | None) -> "LanguageModel | None":
+    if state is None:
         return None
     from zero2ir.lm.factory import lazy_lm
     from zero2ir.lm.settings import LMSettings
 
-    return lazy_lm(LMSettings(**described["settings"]), paths.CACHE_FOLDER / "lm", described["seed"])
+    return lazy_lm(LMSettings(**state["settings"]), paths.CACHE_FOLDER / "lm", state["seed"])
 
 
 def program_digest(folder: Path) -> str:
-    """Identifies a saved program: equal digests give equal answers. Hexadecimal."""
+    """Returns the hexadecimal digest of a saved program; equal digests mean equal predictions."""
     return _state(folder)["digest"]
 
 
 def index_bytes(folder: Path) -> int:
-    """The size of a saved program's indexes: its files without the documents' texts and the networks."""
+    """Returns the size of a saved program's indexes, without document texts and network weights."""
     return sum(
         path.stat().st_size
         for path in files_below(folder / "retriever")
@@ -479,17 +478,17 @@ def _state(folder: Path) -> dict[str, Any]:
 
 def _checked_state(folder: Path) -> dict[str, Any]:
     state = _state(folder)
-    for name, known in state["files"].items():
+    for name, expected in state["files"].items():
         path = folder / name
         if not path.is_file():
-            raise InputError(f"{path}: missing; the program is not whole, save it again")
-        if path.stat().st_size != known["bytes"]:
+            raise InputError(f"{path}: missing; save the program again")
+        if path.stat().st_size != expected["bytes"]:
             raise InputError(
-                f"{path}: {path.stat().st_size} bytes instead of {known['bytes']}; truncated, save the program again"
+                f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}; save the program again"
             )
-        if sha256(path) != known["sha256"]:
+        if sha256(path) != expected["sha256"]:
             raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
-    for path in files_below(folder):  # an adapter laid beside a program would change its answers
+    for path in files_below(folder):  # e.g. an added adapter would change predictions
         name = path.relative_to(folder).as_posix()
         if name not in state["files"] and name != PROGRAM_FILE and not path.name.startswith("."):
             raise InputError(f"{path}: does not belong to the program; remove it")

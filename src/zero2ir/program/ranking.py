@@ -1,4 +1,4 @@
-"""Runs: what a program ranks for many queries, what it answers, and what BM25 reaches with their translations."""
+"""Runs and answers of a program, and the run of BM25 with translated queries."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,28 +23,28 @@ def rank_queries(
     depth: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Run, dict[str, float]]:
-    """Ranks many queries: the run, and each query's confidence (empty where the program states none).
+    """Returns the run of a program and the confidence by query id, empty if the program has none.
 
     Args:
-        program: who ranks.
+        program: the program.
         queries: any number.
-        depth: of the ranked_lists.
-        candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
+        depth: documents per query.
+        candidates: document ids to rank, by query id; None for the whole collection.
     """
     ids = [query.query_id for query in queries]
     ranked = None if candidates is None else [program.numbers_of(candidates[query_id]) for query_id in ids]
     ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
-    stated = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
-    return as_run(ranking, ids, program.documents), stated
+    confidence = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
+    return as_run(ranking, ids, program.documents), confidence
 
 
 def answer_queries(program: "Program", queries: Sequence[Query], run: Run) -> dict[str, str]:
-    """Query id → the answer that the program reads in its first document; "" where it found none."""
+    """Returns the answer in the first document of the run by query id; "" if there is none."""
     first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     content = {document.doc_id: document.content for document in program.documents}
     passages = [content.get(first.get(query.query_id, ""), "") for query in queries]
-    given = program.answers([query.text for query in queries], passages)
-    return dict(zip((query.query_id for query in queries), given, strict=True))
+    answers = program.answers([query.text for query in queries], passages)
+    return dict(zip((query.query_id for query in queries), answers, strict=True))
 
 
 def translated_query_run(
@@ -53,30 +53,30 @@ def translated_query_run(
     depth: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
 ) -> Run:
-    """What BM25 finds with the queries' translations, which is as if they had been asked in the documents' language.
+    """Returns the run of BM25 with the queries' human translations into the documents' language.
 
     Args:
         documents: the collection.
         queries: with translations.
-        depth: of the ranked_lists.
-        candidates: the ids of the documents that each query ranks, by query id; the whole collection where None.
+        depth: documents per query.
+        candidates: document ids to rank, by query id; None for the whole collection.
 
     Raises:
         InputError: a query has no translation.
     """
     if missing := [query.query_id for query in queries if not query.translation]:
         raise InputError(
-            f"the task states shares of what is found with translated queries, and {len(missing)} have no translation, "
-            f"e.g. {missing[0]}; set dataset.parallel=true where there are some, or task=ranking"
+            f"task.ceiling: {len(missing)} queries have no translation, e.g. {missing[0]}; "
+            "set dataset.parallel=true if the dataset has translations, or task=ranking"
         )
     corpus, ids = Corpus(documents), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
-    found = Sparse(language=AUTO_LANGUAGE).index(corpus).search([query.translation for query in queries], depth, ranked)
-    return as_run(found, ids, documents)
+    ranking = Sparse(language=AUTO_LANGUAGE).index(corpus).search([one.translation for one in queries], depth, ranked)
+    return as_run(ranking, ids, documents)
 
 
 def as_run(ranking: Ranking, query_ids: Sequence[str], documents: Sequence[Document]) -> Run:
-    """A ranking with document ids in place of numbers."""
-    ids = np.array([document.doc_id for document in documents] + [""], dtype=object)  # -1 takes the last one
+    """Converts a ranking to a run, with document ids instead of numbers."""
+    ids = np.array([document.doc_id for document in documents] + [""], dtype=object)  # NO_DOCUMENT is -1
     scores = np.where(ranking.numbers == NO_DOCUMENT, 0.0, ranking.scores)
     return Run(query_ids, ids[ranking.numbers], scores)

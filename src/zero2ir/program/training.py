@@ -1,4 +1,4 @@
-"""How a program is trained, in the library and in the pipeline alike: fit, calibrate, and what stands behind it."""
+"""Training of programs, for the library and the pipeline: fit, calibration, policy and fallback."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from zero2ir.program.program import FallbackLink, Program, reader_of
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 
-class Calibration(NamedTuple):
-    """How sure a retriever is of its answers, learned from the judged queries.
+class ConfidenceFit(NamedTuple):
+    """The confidence of a retriever, and the data it was fitted on.
 
     Attributes:
-        confidence: None where too few queries are judged.
-        ranking: of the n judged queries, each by a retriever that did not learn from it.
-        judged: (n,) what the judgments say of each query.
+        confidence: None with too few judged queries.
+        ranking: out-of-fold ranking of the n judged queries.
+        judged: (n,) the judgments of each query.
     """
 
     confidence: Confidence | None
@@ -35,19 +35,19 @@ class Calibration(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A program, and what its training took and decided.
+    """A trained program, with its costs and the strategy's choices.
 
     Attributes:
-        program: ready to search.
-        fitted: what the strategy chose.
-        calibration: the program's confidence, and the rankings that it is fitted on.
-        cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents that decided about
-            the ranking), and what the language model took where one was asked, ``lm_calls`` and so on.
+        program: the trained program.
+        fitted: the strategy's result.
+        calibration: the program's confidence, and the rankings it is fitted on.
+        cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents used), and the
+            language model's usage, if any: ``lm_calls`` etc.
     """
 
     program: Program
     fitted: FitResult
-    calibration: Calibration
+    calibration: ConfidenceFit
     cost: Mapping[str, float]
 
 
@@ -57,14 +57,14 @@ def train_program(
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
-        model: not yet indexed.
-        strategy: how to train.
-        inputs: all that training may see.
-        about: what the program shall say of itself; ``chosen`` and ``reason`` are added.
-        answers: whether the program shall point to answers, too.
+        model: unfitted, not indexed.
+        strategy: the training strategy.
+        inputs: the training inputs.
+        about: metadata of the program; ``chosen``, ``reason`` and ``labels`` are added.
+        answers: whether the program extracts answers.
 
     Raises:
-        InputError: something that the strategy needs is missing.
+        InputError: an input that the strategy requires is missing.
     """
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
@@ -88,29 +88,28 @@ def train_program(
     return TrainingResult(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Calibration:
-    """Ranks the judged queries, none of which the prompts show, and fits the confidence on these rankings.
+def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> ConfidenceFit:
+    """Fits the confidence on out-of-fold rankings of the judged queries, which prompts do not show.
 
-    Queries without judgments tell how scores spread, unless each query ranks candidates of its own.
+    Queries without judgments help to standardise the signals, unless queries rank their own candidates.
 
     Args:
-        retriever: the retriever whose answers get a confidence.
-        inputs: what it was trained on.
-        learner: makes the retriever from the judgments of some queries, where it learned from them. A retriever ranks
-            the queries that it learned from better than all others, so each judged query is ranked by one that learned
-            without it.
+        retriever: the fitted retriever.
+        inputs: its training inputs.
+        learner: fits a retriever on some judged queries, for out-of-fold rankings; None if the retriever did not learn
+            from judgments.
     """
     judged = _judged(inputs)
     ranking = _out_of_fold(retriever, inputs, learner)
     if not judged:
-        return Calibration(None, ranking, judged)
+        return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
     spread = retriever.search(unlabelled, CONFIDENCE_DEPTH) if unlabelled else None
-    return Calibration(Confidence.fit(ranking, judged, spread), ranking, judged)
+    return ConfidenceFit(Confidence.fit(ranking, judged, spread), ranking, judged)
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
-    """The relevant and the other judged documents of each judged query."""
+    """Returns the judgments of each judged query."""
     number_of = inputs.corpus.number_of
     relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
@@ -120,51 +119,50 @@ def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
 
 
 def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None) -> Ranking:
-    """The judged queries, each ranked by a retriever that did not learn from it."""
-    every = list(inputs.queries)
-    parts = (inputs.folds() if learner else []) or [(every, every)]
+    """Ranks each judged query with a retriever fitted without it."""
+    query_ids = list(inputs.queries)
+    parts = (inputs.folds() if learner else []) or [(query_ids, query_ids)]
     rankings = []
     for held_out, rest in parts:
         fitted = (learner(rest) if learner else None) or retriever
         texts = [inputs.queries[query_id] for query_id in held_out]
         rankings.append(search_without_leakage(fitted, texts, CONFIDENCE_DEPTH, inputs.candidates_of(held_out)))
     place = {query_id: number for number, query_id in enumerate(one for held_out, _ in parts for one in held_out)}
-    return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in every], int))
+    return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in query_ids], int))
 
 
-def fit_policy(program: Program, calibration: Calibration, risk: float | None, max_risk: float | None) -> Program:
-    """The program with a policy that is chosen on the judged queries; as it is where no risk is stated.
+def fit_policy(program: Program, calibration: ConfidenceFit, risk: float | None, max_risk: float | None) -> Program:
+    """Sets the program's policy, chosen on the judged queries; does nothing if ``risk`` is None.
 
-    Each first document counts as relevant by the mean of what the judgments say, where one that nobody judged is not,
-    and of its stated probability. Of ten queries drawn 60 times from 400 train queries of beir/scifact, for BM25 and
-    stated risks of 0.1 to 0.3, the risk on the other queries was above the stated one in 12 to 23 % of the draws, and
-    in 42 to 50 % where the judgments alone counted.
+    A first document's relevance is estimated by the mean of its judgment (unjudged: 0) and its predicted probability.
+    In 60 samples of ten of 400 train queries of beir/scifact, for BM25 and risks of 0.1 to 0.3, the risk on the other
+    queries exceeded the requested one in 12 to 23 % of the samples, and in 42 to 50 % with judgments alone.
 
     Args:
-        program: trained.
-        calibration: the one of its training.
+        program: a trained program.
+        calibration: from its training.
         risk: see ``Policy.choose``.
         max_risk: see ``Policy.choose``.
 
     Raises:
-        InputError: a risk is stated, and there are too few judged queries to know how sure an answer is.
+        InputError: there are too few judged queries to fit a confidence.
     """
     if risk is None:
         return program
     if program.confidence is None:
         raise InputError(
             f"risk={risk}: {len(calibration.judged)} judged queries are too few for a confidence; judge more queries, "
-            "or state no risk"
+            "or leave out risk"
         )
     _, ranking, judged = calibration
     confidences = program.confidence.probabilities(ranking)[:, 0]
-    right = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
-    program.policy = Policy.choose(confidences, (np.array(right) + confidences) / 2, risk, max_risk)
+    is_relevant = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
+    program.policy = Policy.choose(confidences, (np.array(is_relevant) + confidences) / 2, risk, max_risk)
     return program
 
 
 def add_fallback(program: Program, simpler: Program, settings: FallbackSettings) -> Program:
-    """A program behind whose last link stands a simpler one over the same documents."""
+    """Appends a simpler program over the same documents to a program's fallback chain."""
     return Program(
         program.retriever,
         program.documents,

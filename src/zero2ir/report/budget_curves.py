@@ -1,4 +1,4 @@
-"""Quality by how many queries were judged, where results of several budgets are there."""
+"""Curves of the main measure over the number of judged queries, for results of several budgets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from zero2ir.report.tables import interval_text
 
 
 class Curve(NamedTuple):
-    """One system over its budgets; ``points`` maps the number of judged queries, rising, to the main measure."""
+    """The curve of a system; ``points`` maps the number of judged queries, ascending, to the main measure."""
 
     model: str
     strategy: str
@@ -21,31 +21,35 @@ class Curve(NamedTuple):
 
 
 def read_other_budgets(folders: Sequence[Path], dataset: str) -> list[Results]:
-    """Reads every results folder below the given ones.
+    """Reads all results folders in these folders.
 
     Raises:
-        InputError: a folder holds no results, or results of another dataset.
+        InputError: a folder contains no results, or results of another dataset.
     """
-    found = []
+    results = []
     for folder in folders:
-        inside = [read_results(path.parent) for path in sorted(folder.glob("*/system.json"))]
-        if not inside:
-            raise InputError(f"other_results: {folder} holds no results; give the folder results of a finished project")
-        found += inside
-    if strange := {each.system.dataset for each in found} - {dataset}:
-        raise InputError(f"other_results: they are of {', '.join(sorted(strange))}, not of {dataset}; leave them out")
-    return found
+        below = [read_results(path.parent) for path in sorted(folder.glob("*/system.json"))]
+        if not below:
+            raise InputError(
+                f"other_results: {folder} contains no results; set it to the results folder of a finished project"
+            )
+        results += below
+    if others := {each.system.dataset for each in results} - {dataset}:
+        raise InputError(
+            f"other_results: there are results of {', '.join(sorted(others))} instead of {dataset}; remove them"
+        )
+    return results
 
 
 def budget_curves(results: Sequence[Results], measure: str, **options: Any) -> list[Curve]:
-    """The curve of each system with results of two budgets or more, on the queries that all its budgets test.
+    """Returns the curve of each system with at least two budgets, on the test queries that its budgets share.
 
-    A budget's judged queries may leave the test; the points of a curve would not be comparable otherwise.
+    Judged queries may be excluded from the test set, so that only shared queries make the points comparable.
 
     Args:
-        results: of any budgets; those that state none are left out.
-        measure: the main one.
-        options: of ``bootstrap_interval``.
+        results: results of any budgets; results without a stated budget are left out.
+        measure: the main measure.
+        options: options of ``bootstrap_interval``.
     """
     grouped: dict[tuple[str, str], dict[int, list[Results]]] = {}
     for each in results:
@@ -56,20 +60,20 @@ def budget_curves(results: Sequence[Results], measure: str, **options: Any) -> l
 
 
 def _points(budgets: dict[int, list[Results]], measure: str, options: dict[str, Any]) -> dict[int, Interval]:
-    tested = [{query_id for each in found for query_id in each.per_query[measure]} for found in budgets.values()]
+    tested = [{query_id for each in results for query_id in each.per_query[measure]} for results in budgets.values()]
     shared = set.intersection(*tested)
     scores = {
         budget: {
             each.system.seed: {one: value for one, value in each.per_query[measure].items() if one in shared}
-            for each in found
+            for each in results
         }
-        for budget, found in sorted(budgets.items())
+        for budget, results in sorted(budgets.items())
     }
-    return {budget: bootstrap_interval(score_table(found), **options) for budget, found in scores.items()}
+    return {budget: bootstrap_interval(score_table(by_seed), **options) for budget, by_seed in scores.items()}
 
 
 def budgets_table(curves: Sequence[Curve]) -> Table:
-    """One row for each system, one column for each number of judged queries."""
+    """Returns a table with one row per system and one column per number of judged queries."""
     budgets = sorted({budget for curve in curves for budget in curve.points})
     rows = [
         [

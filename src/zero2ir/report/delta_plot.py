@@ -1,4 +1,4 @@
-"""The plot of differences by query, drawn into the page itself: each bar leads to its query."""
+"""Layout of the interactive plot of per-query differences; each bar links to its query."""
 
 from typing import NamedTuple
 
@@ -6,20 +6,20 @@ from zero2ir.report.query_cases import Cases, QueryCase
 from zero2ir.report.tables import format_signed
 
 WIDTH, HEIGHT = 900.0, 240.0
-LEFT, TOP, BOTTOM = 46.0, 10.0, 12.0  # room for the scale, and above and below the bars
-GAP = 34.0  # for the queries between, where some are left out
+LEFT, TOP, BOTTOM = 46.0, 10.0, 12.0  # margins: for the scale, above and below the bars
+GAP = 34.0  # width of the gap for omitted queries in the middle
 
 
 class Bar(NamedTuple):
-    """One query; lengths in the plot's own units.
+    """The bar of one query; lengths in units of the plot.
 
     Attributes:
         case: the query.
-        x: its left end.
-        width: of its column, which can be hit over the whole height.
-        y: the upper end of the bar.
-        height: of the bar.
-        label: the query and its difference.
+        x: left end of the bar.
+        width: width of the bar and of its clickable column.
+        y: upper end of the bar.
+        height: height of the bar.
+        label: the difference and the query.
     """
 
     case: QueryCase
@@ -31,14 +31,14 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A line of the scale."""
+    """A tick of the scale."""
 
     y: float
     label: str
 
 
 class DeltaPlot(NamedTuple):
-    """Where everything stands; ``gap`` is the middle of the place of the queries between, None where there are none."""
+    """The layout; ``gap`` is the x of the gap for ``between`` omitted queries, None if none is omitted."""
 
     bars: list[Bar]
     ticks: list[Tick]
@@ -51,7 +51,7 @@ class DeltaPlot(NamedTuple):
 
 
 def delta_plot(cases: Cases) -> DeltaPlot:
-    """Lays the bars out, in falling order from the left."""
+    """Lays out the bars, in descending order of the difference."""
     bars = cases.bars
     highest = max(0.0, *(case.delta for case in bars))
     lowest = min(0.0, *(case.delta for case in bars))
@@ -76,7 +76,7 @@ def delta_plot(cases: Cases) -> DeltaPlot:
 
 
 def _scale(lowest: float, highest: float) -> list[float]:
-    """Round values between the ends, 0 among them."""
+    """Returns round tick values from ``lowest`` to ``highest``, including 0."""
     step = next(one for one in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0) if (highest - lowest) / one <= 6 or one == 1.0)
     return [
         step * place

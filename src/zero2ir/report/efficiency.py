@@ -1,4 +1,4 @@
-"""Quality beside what it costs: which systems nothing else beats at the same price."""
+"""Quality against cost: the Pareto front of the systems on each kind of cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,14 +10,14 @@ PARETO_MARK = "●"
 
 
 class CostAxis(NamedTuple):
-    """A cost that quality is set against: the sum of the costs in metrics.json that begin and end so."""
+    """A kind of cost: the sum of the costs in metrics.json whose names have these prefixes and suffixes."""
 
     label: str
     starts: tuple[str, ...]
     ends: tuple[str, ...]
 
     def total(self, system: System) -> float | None:
-        """What a system costs, the mean over its seeds; None where nobody says."""
+        """Returns the cost of a system, the mean over its seeds; None if it is unknown."""
         parts = [
             value for name, value in system.cost.items() if name.startswith(self.starts) and name.endswith(self.ends)
         ]
@@ -36,34 +36,34 @@ COST_AXES = (
 
 
 def differing_cost_axes(summary: Summary) -> list[CostAxis]:
-    """Those that any two systems state differently; who does not state a price, pays none."""
-    return [price for price in COST_AXES if len({price.total(system) or 0.0 for system in summary.systems}) > 1]
+    """Returns the kinds of cost on which the systems differ; an unknown cost counts as 0."""
+    return [axis for axis in COST_AXES if len({axis.total(system) or 0.0 for system in summary.systems}) > 1]
 
 
-def pareto_front(summary: Summary, price: CostAxis) -> list[System]:
-    """The systems that none beats in quality or price without losing in the other, the cheapest first.
+def pareto_front(summary: Summary, axis: CostAxis) -> list[System]:
+    """Returns the Pareto-optimal systems in quality and cost, the cheapest first.
 
-    By the means alone: a step of the front may be within chance, which the comparisons tell.
+    It compares means only; differences between neighbours on the front may not be significant.
     """
     quality: Mapping[str, float] = {one.name: one.measures[summary.main_measure].mean for one in summary.systems}
     kept: list[System] = []
-    for system in sorted(summary.systems, key=lambda one: (price.total(one) or 0.0, -quality[one.name])):
+    for system in sorted(summary.systems, key=lambda one: (axis.total(one) or 0.0, -quality[one.name])):
         if not kept or quality[system.name] > quality[kept[-1].name]:
             kept.append(system)
     return kept
 
 
-def pareto_table(summary: Summary, prices: Sequence[CostAxis]) -> Table:
-    """One row for each system; a dot behind each price at which nothing else is better."""
-    fronts = {price: {system.name for system in pareto_front(summary, price)} for price in prices}
+def pareto_table(summary: Summary, cost_axes: Sequence[CostAxis]) -> Table:
+    """Returns a table with one row per system; a dot marks Pareto-optimal costs."""
+    fronts = {axis: {system.name for system in pareto_front(summary, axis)} for axis in cost_axes}
     rows = [
         [
             *(system.model, system.strategy, interval_text(system.measures[summary.main_measure])),
             *(
-                format_amount(price.total(system) or 0.0) + f" {PARETO_MARK}" * (system.name in fronts[price])
-                for price in prices
+                format_amount(axis.total(system) or 0.0) + f" {PARETO_MARK}" * (system.name in fronts[axis])
+                for axis in cost_axes
             ),
         ]
         for system in summary.systems
     ]
-    return Table(["Model", "Strategy", summary.main_measure, *(price.label for price in prices)], rows, labels=2)
+    return Table(["Model", "Strategy", summary.main_measure, *(axis.label for axis in cost_axes)], rows, labels=2)

@@ -1,4 +1,4 @@
-"""The figures of the report, as SVG and PNG; strategies keep their colour and marker from figure to figure."""
+"""Draws the figures of the report as SVG and PNG; a strategy has the same colour and marker in all figures."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The palette of Okabe and Ito (2008), told apart by all common kinds of colour vision, less its yellow.
+# The palette of Okabe and Ito (2008), which is safe for colour-blind readers, without its yellow.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vPX"
 _GREY = "#6b6b6b"
 _UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
 _STYLE: Any = {
-    "svg.hashsalt": "zero2ir",  # otherwise ids in the SVG are random
-    "text.parse_math": False,  # names may hold a dollar sign
+    "svg.hashsalt": "zero2ir",  # makes the ids in the SVG deterministic
+    "text.parse_math": False,  # names may contain a dollar sign
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
     "axes.spines.top": False,
@@ -48,9 +48,9 @@ _STYLE: Any = {
 
 
 class RenderedFigure(NamedTuple):
-    """A figure on disk with what it says in words."""
+    """A figure on disk with its caption and alternative text."""
 
-    name: str  # of its files
+    name: str  # name of its files, without suffix
     caption: str
     alt: str
 
@@ -61,7 +61,7 @@ class SeriesStyle(NamedTuple):
 
 
 def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -> list[RenderedFigure]:
-    """Draws every figure that the results allow, as ``folder``/name.svg and ``folder``/png/name.png.
+    """Draws all figures for which there are results, as ``folder``/name.svg and ``folder``/png/name.png.
 
     The same summary gives the same SVG.
     """
@@ -73,8 +73,8 @@ def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -
     if any(system.calibration for system in summary.systems):
         drawn.append(_draw_reliability(summary, folder))
         drawn.append(_draw_risk_coverage(summary, folder))
-    if prices := differing_cost_axes(summary):
-        drawn.append(_draw_front(summary, prices, folder))
+    if cost_axes := differing_cost_axes(summary):
+        drawn.append(_draw_front(summary, cost_axes, folder))
     if curves:
         drawn.append(_draw_budgets(summary, curves, folder))
     if any(each.system.prompts for each in summary.results):
@@ -84,20 +84,20 @@ def draw_figures(summary: Summary, folder: Path, curves: Sequence[Curve] = ()) -
 
 @contextmanager
 def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["Figure"]:
-    """A figure of this size in inches, saved when the block ends. No pyplot: nothing global is touched."""
+    """Yields a figure of this size in inches and saves it; works without pyplot and its global state."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        (folder / "png").mkdir(parents=True, exist_ok=True)  # apart, so that DVC plots each figure once
+        (folder / "png").mkdir(parents=True, exist_ok=True)  # a folder of its own, so that DVC plots each figure once
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         figure.savefig(folder / "png" / f"{name}.png", dpi=200)
 
 
 def _looks(summary: Summary) -> dict[str, SeriesStyle]:
-    """Strategy → how it is drawn, in the order that strategies state."""
+    """Returns strategy → style, in the order that strategies state."""
     strategies = sorted({(system.results[0].system.strategy_order, system.strategy) for system in summary.systems})
     return {
         name: SeriesStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
@@ -110,7 +110,7 @@ def _models(summary: Summary) -> list[str]:
 
 
 def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder: Path) -> RenderedFigure:
-    """One row for each system, grouped by model, one panel for each measure."""
+    """Draws means with intervals: one row per system, grouped by model, one panel per measure."""
     looks, rows = _looks(summary), _rows(summary)
     height = 0.9 + 0.22 * (rows[-1][0] + 1)
     with _canvas(folder, name, 7.5 if len(measures) == 1 else 10, height) as figure:
@@ -134,14 +134,14 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
     best = max(summary.systems, key=lambda system: system.measures[measures[0]].mean)
     return RenderedFigure(
         name,
-        f"{named} of every system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
+        f"{named} of each system with its {summary.level:.0%} interval; the dashed line is {summary.baseline}.",
         f"Dots with intervals, one row for each of {len(rows)} systems: {named}. Highest {measures[0]}: {best.name} "
-        f"at {best.measures[measures[0]].mean:.3f}. The table of systems holds the same figures.",
+        f"with {best.measures[measures[0]].mean:.3f}. The table of systems contains the same figures.",
     )
 
 
 def _draw_differences(summary: Summary, best_system: System, folder: Path) -> RenderedFigure:
-    """The best system's difference to the baseline on each query, in falling order."""
+    """Draws the best system's difference to the baseline on each query, in descending order."""
     seed, own, other = values_of(summary, best_system)
     differences = np.sort([own[one] - other[one] for one in own.keys() & other.keys()])[::-1]
     with _canvas(folder, "differences", 7.5, 2.6) as figure:
@@ -150,21 +150,21 @@ def _draw_differences(summary: Summary, best_system: System, folder: Path) -> Re
         axes.bar(np.arange(1, len(differences) + 1), differences, width=1.0, color=colours)
         axes.axhline(0, color=_GREY, linewidth=0.9)
         axes.set_xlim(0.5, len(differences) + 0.5)
-        axes.set_xlabel("test queries, by the difference")
+        axes.set_xlabel("test queries, by descending difference")
         axes.set_ylabel(f"Δ {summary.main_measure}")
         axes.grid(axis="x", visible=False)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    said = f"{best_system.name} minus {summary.baseline} on each test query, seed {seed}: {summary.main_measure}."
+    caption = f"{summary.main_measure} of {best_system.name} minus {summary.baseline} on each test query, seed {seed}."
     return RenderedFigure(
         "differences",
-        said,
-        f"Bars in falling order, one for each of {len(differences)} queries. {said} It is higher on {wins} and lower "
-        f"on {losses}.",
+        caption,
+        f"Bars in descending order, one for each of {len(differences)} queries. {caption} It is higher on {wins} and "
+        f"lower on {losses} queries.",
     )
 
 
 def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
-    """One panel for each training that searched for a prompt, one row for each prompt, the fixed one at 0."""
+    """Draws expected gains: one panel per training with prompt search, one row per prompt, the fixed prompt at 0."""
     searched = [each for each in summary.results if each.system.prompts]
     columns = min(3, len(searched))
     lines = math.ceil(len(searched) / columns)
@@ -195,15 +195,15 @@ def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
         figure.supxlabel("expected gain over the fixed prompt", fontsize=9)
     return RenderedFigure(
         "prompts",
-        "The gain over the fixed prompt of the same part that is to be expected of each prompt, with its 95% interval, "
-        "as the training saw it; in grey, prompts that were dropped after the first rung; a diamond is the choice.",
-        f"Dots with intervals, one panel for each of {len(searched)} trainings, one row for each prompt. The tables of "
-        "prompts hold the same figures.",
+        "Expected gain of each prompt over the fixed prompt of the same part, with its 95% interval, estimated in "
+        "training; prompts dropped after the first rung are grey; a diamond marks the chosen prompt.",
+        f"Dots with intervals, one panel for each of {len(searched)} trainings, one row per prompt. The tables of "
+        "prompts contain the same figures.",
     )
 
 
 def _rows(summary: Summary) -> list[tuple[float, System]]:
-    """Systems with their y, downwards; a gap with room for the model's name before each model."""
+    """Returns the systems with their y, downwards, with a gap for the model's name before each model."""
     rows: list[tuple[float, System]] = []
     y = -1.0
     for model in _models(summary):
@@ -222,7 +222,7 @@ def _whisker(axes: "Axes", interval: Any, y: float, look: SeriesStyle) -> None:
 def _small_multiples(
     summary: Summary, folder: Path, name: str, draw: Callable[["Axes", str], None], x: str, y: str, **shape: Any
 ) -> None:
-    """One panel for each model, sharing axes, with one legend of strategies above."""
+    """Draws one panel per model with shared axes, and one legend of strategies above."""
     models = _models(summary)
     rows = math.ceil(len(models) / 4)
     columns = math.ceil(len(models) / rows)
@@ -235,7 +235,7 @@ def _small_multiples(
             draw(axes, model)
         for axes in panels[len(models) :]:
             axes.set_visible(False)
-        for column in range(columns):  # the lowest visible panel of each column carries the labels
+        for column in range(columns):  # labels on the lowest visible panel of each column
             grid[(len(models) - 1 - column) // columns, column].tick_params(labelbottom=True)
         figure.supxlabel(x, fontsize=9)
         figure.supylabel(y, fontsize=9)
@@ -243,7 +243,7 @@ def _small_multiples(
 
 
 def _legend(figure: "Figure", looks: dict[str, SeriesStyle], columns: int) -> None:
-    """One legend of strategies above all panels."""
+    """Draws one legend of strategies above all panels."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -270,9 +270,9 @@ def _draw_reliability(summary: Summary, folder: Path) -> RenderedFigure:
     _small_multiples(summary, folder, "reliability", draw, "stated confidence", "first document relevant", **_UNIT)
     return RenderedFigure(
         "reliability",
-        "Reliability: how often the first document is relevant, at the confidence that the system states. On the "
-        "dashed line confidence can be taken at its word; below it, the system is overconfident.",
-        "Reliability diagrams, one panel for each model type. The calibration table holds the figures.",
+        "Reliability: the share of queries with a relevant first document, by stated confidence. On the dashed line, "
+        "confidence equals accuracy; below it, the system is overconfident.",
+        "Reliability diagrams, one panel per model type. The calibration table contains the figures.",
     )
 
 
@@ -292,52 +292,52 @@ def _draw_risk_coverage(summary: Summary, folder: Path) -> RenderedFigure:
         "risk-coverage",
         draw,
         "coverage: share of queries answered, most confident first",
-        "risk: share of them wrong",
+        "risk: error rate at rank 1",
         **_UNIT,
     )
     return RenderedFigure(
         "risk-coverage",
-        "Risk and coverage: if a system answers only the queries that it is most confident of, how many of its "
-        "first documents are not relevant. A useful confidence makes the curve rise from left to right.",
-        "Risk–coverage curves, one panel for each model type. The calibration table holds the areas below them.",
+        "Risk and coverage: the share of first documents that are not relevant, if a system answers only the queries "
+        "of which it is most confident. With a useful confidence, the curve rises from left to right.",
+        "Risk–coverage curves, one panel per model type. The calibration table contains the areas below them.",
     )
 
 
-def _draw_front(summary: Summary, prices: Sequence[CostAxis], folder: Path) -> RenderedFigure:
-    """One panel for each price: every system, and the line of those that nothing beats."""
+def _draw_front(summary: Summary, cost_axes: Sequence[CostAxis], folder: Path) -> RenderedFigure:
+    """Draws one panel per kind of cost: all systems and the Pareto front."""
     looks, measure = _looks(summary), summary.main_measure
-    columns = min(3, len(prices))
-    rows = math.ceil(len(prices) / columns)
+    columns = min(3, len(cost_axes))
+    rows = math.ceil(len(cost_axes) / columns)
     with _canvas(folder, "front", max(4.5, 3.3 * columns), 0.9 + 2.6 * rows) as figure:
         panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
-        for axes, price in zip(panels, prices, strict=False):
-            _front_panel(axes, summary, price, looks)
-        for axes in panels[len(prices) :]:
+        for axes, cost_axis in zip(panels, cost_axes, strict=False):
+            _front_panel(axes, summary, cost_axis, looks)
+        for axes in panels[len(cost_axes) :]:
             axes.set_visible(False)
         figure.supylabel(measure, fontsize=9)
         _legend(figure, looks, 2 * columns)
     return RenderedFigure(
         "front",
-        f"{measure} against what it costs. The line joins the systems that no other beats at the same price or less, "
-        "by their means alone; they are named. Intervals are in the table of systems.",
-        f"Scatter plots of {measure} against {len(prices)} costs. The table of prices holds the same figures.",
+        f"{measure} against cost. The line connects the systems with the highest mean at the same or a lower cost; "
+        "they are labelled. Intervals are in the table of systems.",
+        f"Scatter plots of {measure} against {len(cost_axes)} kinds of cost. The table of costs has the same figures.",
     )
 
 
-def _front_panel(axes: "Axes", summary: Summary, price: CostAxis, looks: dict[str, SeriesStyle]) -> None:
-    measure, best = summary.main_measure, pareto_front(summary, price)
-    costs = {system.name: price.total(system) or 0.0 for system in summary.systems}
+def _front_panel(axes: "Axes", summary: Summary, cost_axis: CostAxis, looks: dict[str, SeriesStyle]) -> None:
+    measure, best = summary.main_measure, pareto_front(summary, cost_axis)
+    costs = {system.name: cost_axis.total(system) or 0.0 for system in summary.systems}
     for system in summary.systems:
         look = looks[system.strategy]
         axes.plot(costs[system.name], system.measures[measure].mean, look.marker, color=look.colour, markersize=5.5)
     steps = [(costs[system.name], system.measures[measure].mean) for system in best]
     axes.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.0, zorder=1)
     for (system, (x, y)), after in zip(zip(best, steps, strict=True), [*best[1:], None], strict=True):
-        if after is None or after.model != system.model:  # of neighbours of one model type the best is named
+        if after is None or after.model != system.model:  # of neighbours with the same model, label the best
             side, shift = ("right", -5) if x > max(costs.values()) / 2 else ("left", 5)
             place: Any = {"xytext": (shift, 6), "textcoords": "offset points", "ha": side, "fontsize": 7.5}
             axes.annotate(as_words(system.model), (x, y), **place)
-    axes.set_title(price.label, fontsize=9, loc="left")
+    axes.set_title(cost_axis.label, fontsize=9, loc="left")
     axes.margins(x=0.1, y=0.18)
     axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda cost, _: format_amount(cost))
@@ -345,7 +345,7 @@ def _front_panel(axes: "Axes", summary: Summary, price: CostAxis, looks: dict[st
 
 
 def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> RenderedFigure:
-    """One panel for each model type, a line for each strategy over the number of judged queries."""
+    """Draws one panel per model type and one line per strategy over the number of judged queries."""
     from matplotlib.ticker import MaxNLocator
 
     looks, measure = _looks(summary), summary.main_measure
@@ -354,18 +354,18 @@ def _draw_budgets(summary: Summary, curves: Sequence[Curve], folder: Path) -> Re
         own = [curve for curve in curves if curve.model == model and curve.strategy in looks]
         for place, curve in enumerate(own):
             look = looks[curve.strategy]
-            x = np.array(list(curve.points)) + 0.15 * (place - (len(own) - 1) / 2)  # intervals do not hide each other
+            x = np.array(list(curve.points)) + 0.15 * (place - (len(own) - 1) / 2)  # keeps intervals from overlapping
             means = [interval.mean for interval in curve.points.values()]
             axes.plot(x, means, look.marker + "-", color=look.colour, markersize=4.5, lw=1.2)
             lows, highs = ([one[bound] for one in curve.points.values()] for bound in (1, 2))
             axes.vlines(x, lows, highs, color=look.colour, lw=0.9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    _small_multiples(summary, folder, "budgets", draw, "judged queries that training was given", measure)
+    _small_multiples(summary, folder, "budgets", draw, "judged queries in training", measure)
     return RenderedFigure(
         "budgets",
-        f"{measure} by the number of judged queries that training was given, with {summary.level:.0%} intervals, on "
-        "the queries that every budget of a system tests.",
-        f"Curves of {measure} over {len({one for curve in curves for one in curve.points})} budgets, one panel for "
-        "each model type. The table of budgets holds the same figures.",
+        f"{measure} by the number of judged queries in training, with {summary.level:.0%} intervals, on the test "
+        "queries that all budgets of a system share.",
+        f"Curves of {measure} over {len({one for curve in curves for one in curve.points})} budgets, one panel per "
+        "model type. The table of budgets contains the same figures.",
     )

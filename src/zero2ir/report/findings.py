@@ -1,4 +1,4 @@
-"""What the results say in plain words: nothing but differences that passed their test."""
+"""The significant differences between systems, as sentences."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,12 +9,12 @@ MAX_FINDINGS = 8  # sentences of each family; the tables hold the rest
 
 
 class Finding(NamedTuple):
-    """One difference that passed, in words.
+    """A significant difference.
 
     Attributes:
-        systems: of which it speaks; several where all figures are the same, as of a strategy that fell back to another.
+        systems: the systems; several if all their figures are equal, as after a fallback to another strategy.
         verdict: "better" or "worse".
-        other: than which.
+        other: the system they are compared with.
         text: the rest of the sentence.
     """
 
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
     @property
     def who(self) -> str:
-        """The systems in words."""
+        """The names of the systems."""
         return _listed(self.systems)
 
     @property
@@ -35,35 +35,37 @@ class Finding(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """All of it."""
+        """The whole sentence."""
         return f"{self.who} {self.ranks} {self.verdict} than {self.other}: {self.text}"
 
 
 def find_findings(summary: Summary, rows: Sequence[CorrectedComparison]) -> list[Finding]:
-    """The comparisons of one family whose verdict on the main measure is not "undecided", the largest effect first.
+    """Returns the findings of a family of comparisons on the main measure, the largest difference first.
 
-    Other measures are named where they agree or disagree by a passed test of their own.
+    A finding names other measures that are significant in the same or in the opposite direction.
     """
     passed = [row for row in rows if row.measure == summary.main_measure and row.verdict != "undecided"]
     passed.sort(key=lambda row: -abs(row.comparison.difference.mean))
-    alike: dict[tuple[str, str, str], list[str]] = {}
+    grouped: dict[tuple[str, str, str], list[str]] = {}
     for row in passed:
-        alike.setdefault((row.verdict, row.other, _said(row, rows)), []).append(row.system)
-    return [Finding(tuple(systems), *told) for told, systems in alike.items()][:MAX_FINDINGS]
+        grouped.setdefault((row.verdict, row.other, _result_text(row, rows)), []).append(row.system)
+    return [Finding(tuple(systems), *result) for result, systems in grouped.items()][:MAX_FINDINGS]
 
 
-def _said(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) -> str:
+def _result_text(row: CorrectedComparison, rows: Sequence[CorrectedComparison]) -> str:
     each = row.comparison
     total = each.wins + each.ties + each.losses
-    told = (
+    text = (
         f"{row.measure} {difference_text(each.difference)}, {_p(row.p_holm)} after Holm's correction; "
         f"higher on {each.wins:,} of {total:,} queries, lower on {each.losses:,}."
     )
-    beside = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
-    alike = [one.measure for one in beside if one.verdict == row.verdict and not one.measure.startswith("Judged")]
-    contrary = [one.measure for one in beside if one.mark and one.verdict != row.verdict]
-    told += f" So it is by {_listed(alike)}." if alike else ""
-    return told + (f" By {_listed(contrary)} it is the other way round." if contrary else "")
+    other_measures = [one for one in rows if (one.system, one.other) == (row.system, row.other) and one is not row]
+    agreeing = [
+        one.measure for one in other_measures if one.verdict == row.verdict and not one.measure.startswith("Judged")
+    ]
+    opposite = [one.measure for one in other_measures if one.mark and one.verdict != row.verdict]
+    text += f" The same holds for {_listed(agreeing)}." if agreeing else ""
+    return text + (f" The opposite holds for {_listed(opposite)}." if opposite else "")
 
 
 def _p(value: float) -> str:

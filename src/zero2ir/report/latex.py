@@ -1,4 +1,4 @@
-"""The table of systems in LaTeX."""
+"""Writes tables in LaTeX."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "[": "{[}",  # after a line's end it would be an argument
+    "[": "{[}",  # at the start of a row, [ would be read as an argument
     "Δ": r"$\Delta$",
     "−": r"$-$",
     "–": "--",
@@ -22,12 +22,12 @@ _LATEX = {
 
 
 def latex(table: Table, caption: str, bold: Collection[tuple[int, int]] = ()) -> str:
-    r"""A booktabs table, intervals small; the document needs ``\usepackage{booktabs,graphicx}``.
+    r"""Returns a booktabs table with small intervals; the document needs ``\usepackage{booktabs,graphicx}``.
 
     Args:
-        table: any; a figure may be followed by a mark and by an interval in brackets.
+        table: the table; a figure may have a mark and an interval in brackets behind it.
         caption: plain text.
-        bold: (row, column) of the figures to stand out.
+        bold: (row, column) of the figures in bold.
     """
     columns = "l" * table.labels + "r" * (len(table.headers) - table.labels)
     rows = [
@@ -41,7 +41,7 @@ def latex(table: Table, caption: str, bold: Collection[tuple[int, int]] = ()) ->
 
 
 def _latex_figure(text: str, bold: bool) -> str:
-    """A cell; what stands before a mark or an interval is the figure."""
+    """Returns a cell: the figure, its mark and its interval."""
     figure, bracket, interval = text.partition(" [")
     mark = figure[-1:] if figure.endswith((BETTER, WORSE)) else ""
     value = _latex_text(figure.removesuffix(mark))

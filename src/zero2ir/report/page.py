@@ -1,4 +1,4 @@
-"""The report as one folder: page, tables and figures."""
+"""Writes the report folder: page, tables and figures."""
 
 import base64
 from collections import Counter
@@ -47,7 +47,7 @@ from zero2ir.report.tables import (
     systems_table,
 )
 
-_CANDIDATES = {"qrels": "all documents judged for it", "run": "those of a given run"}
+_CANDIDATES = {"qrels": "all documents judged for it", "run": "documents of a run"}
 
 
 def build_report(
@@ -64,26 +64,26 @@ def build_report(
     level: float = 0.95,
     seed: int = 0,
 ) -> Path:
-    """Writes the whole report folder, or nothing: index.html, tables and figures.
+    """Writes the report folder atomically: index.html, tables and figures.
 
     Args:
-        results: one results folder for each system.
-        output: replaced where it exists.
-        manifest: the collection's manifest.json.
-        settings: the choices behind the results, as in params.yaml.
-        cards: the synthetic queries' data cards, as in card.json.
-        collection: what was ranked, to show single queries; None shows none.
-        other_results: folders that hold results folders of other budgets, for curves over the judged queries.
-        baseline: "model/strategy" that every system is compared with.
-        resamples: of each bootstrap and randomisation test.
-        level: coverage of the intervals.
-        seed: of the resampling; the same seed and results give the same page.
+        results: one results folder per system and seed.
+        output: replaced if it exists.
+        manifest: the content of the collection's manifest.json.
+        settings: the settings of the experiment, as in params.yaml.
+        cards: the data cards of the synthetic queries, as in card.json.
+        collection: the collection, for the section on single queries; None omits the section.
+        other_results: folders with results of other budgets, for curves over the number of judged queries.
+        baseline: "model/strategy" with which every system is compared.
+        resamples: number of resamples of each bootstrap and randomisation test.
+        level: confidence level of the intervals.
+        seed: seed of the resampling; the same seed and results give the same page.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        InputError: there are no results, or they cannot be compared.
+        InputError: there are no results, or they are not comparable.
     """
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     summary = summarise(read_all(results), baseline=baseline, **options)
@@ -125,22 +125,21 @@ def _tables(summary: Summary) -> dict[str, str]:
 
 def _caption(summary: Summary) -> str:
     return (
-        f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals, the best of each column in bold. "
+        f"{summary.dataset}: means with {summary.level:.0%} bootstrap intervals, the highest mean per column in bold. "
         f"{BETTER} better, {WORSE} worse than {summary.baseline}: paired randomisation test, Holm-corrected "
-        f"p < {SIGNIFICANCE_LEVEL:g}, and an interval of the difference that leaves out 0."
+        f"p < {SIGNIFICANCE_LEVEL:g}, and an interval of the difference that excludes 0."
     )
 
 
 def _summary(summary: Summary, table: str) -> str:
-    """For a README: the table, what it means, and the findings."""
-    found = _findings(summary)
-    said = [f"- {sentence.sentence}" for sentence in found] or ["No difference passed its test."]
-    parts = [table, escaped(_caption(summary)), "\n".join(escaped(line) for line in said)]
+    """Returns the table, its caption and the findings in Markdown, for a README."""
+    lines = [f"- {finding.sentence}" for finding in _findings(summary)] or ["No difference is significant."]
+    parts = [table, escaped(_caption(summary)), "\n".join(escaped(line) for line in lines)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _findings(summary: Summary) -> list[Finding]:
-    """Of both families; a pair that both hold is named once."""
+    """Returns the findings of both families, each pair of systems once."""
     against, untrained = (
         find_findings(summary, rows) for rows in (summary.against_baseline, summary.against_untrained)
     )
@@ -150,7 +149,7 @@ def _findings(summary: Summary) -> list[Finding]:
 
 
 def _data_uri(folder: Path, name: str) -> str:
-    """The SVG inside the page, so that the page can be sent around alone."""
+    """Returns an SVG as a data URI, which makes the page self-contained."""
     encoded = base64.b64encode((folder / "figures" / f"{name}.svg").read_bytes()).decode("ascii")
     return f"data:image/svg+xml;base64,{encoded}"
 
@@ -169,7 +168,7 @@ def _page(
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("zero2ir.report", "."),
-        autoescape=True,  # names, documents and LM outputs are nobody's promise
+        autoescape=True,  # names, documents and LM outputs are untrusted
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -217,7 +216,7 @@ def _page(
 
 
 def _judged_irrelevant(collection: Collection | None) -> float | None:
-    """The share of judged documents that are not relevant; None where nobody knows."""
+    """Returns the share of judgments with grade 0; None if there are no judgments."""
     if collection is None or not collection.judgments:
         return None
     return sum(row.relevance <= 0 for row in collection.judgments) / len(collection.judgments)
@@ -228,25 +227,25 @@ def _comparisons(rows: Sequence[CorrectedComparison], measure: str) -> Table:
 
 
 def _best(summary: Summary) -> dict[str, str]:
-    """The system with the highest mean of the main measure, in words."""
+    """Returns the texts on the system with the highest mean of the main measure."""
     best = max(summary.systems, key=lambda system: system.measures[summary.main_measure].mean)
-    found = summary.versus_baseline(best.name, summary.main_measure)
+    row = summary.versus_baseline(best.name, summary.main_measure)
     return {
         "name": best.name,
         "value": interval_text(best.measures[summary.main_measure]),
-        "difference": difference_text(found.comparison.difference) if found else "",
-        "p": probability(found.p_holm) if found else "",
+        "difference": difference_text(row.comparison.difference) if row else "",
+        "p": probability(row.p_holm) if row else "",
     }
 
 
 def _gains(rows: Sequence[CorrectedComparison]) -> Counter[str]:
-    """How many comparisons of a family's main measure came out which way, and ``all`` of them."""
+    """Returns the number of comparisons per verdict on a family's main measure, and their total as ``all``."""
     verdicts = Counter(row.verdict for row in rows if row.measure == rows[0].measure)
     return verdicts + Counter(all=verdicts.total())
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted keys and texts."""
+    """Yields nested settings as dotted keys and texts."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -265,16 +264,16 @@ def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _choices(summary: Summary) -> Table:
-    """What each system's training noted, e.g. what it chose and why, beside what the test queries say."""
-    found = [each for system in summary.systems for each in system.results if each.system.notes]
-    keys = list(dict.fromkeys(key for each in found for key in each.system.notes))
+    """Returns the notes of each training, e.g. its choices and their reasons, with the result on the test queries."""
+    noted = [each for system in summary.systems for each in system.results if each.system.notes]
+    keys = list(dict.fromkeys(key for each in noted for key in each.system.notes))
     rows = [
         [
             each.system.name,
             format_value(each.metrics[summary.main_measure]["mean"]),
             *(each.system.notes.get(key, "–") for key in keys),
         ]
-        for each in found
+        for each in noted
     ]
     headers = ["System", f"{summary.main_measure} (test)", *map(heading, keys)]
     return Table(headers, rows, labels=len(headers))

@@ -1,4 +1,4 @@
-"""What was run, and on what."""
+"""The provenance of the results: code, seeds, judged queries, machine and packages."""
 
 from zero2ir.io.markdown import heading
 from zero2ir.report.tables import Summary
@@ -8,21 +8,21 @@ _MACHINE = ("system", "processor", "python")
 
 
 def provenance(summary: Summary) -> dict[str, str]:
-    """Code, seeds, judged queries, machine and packages of all results; what they do not share stands in a list."""
-    made_on: dict[str, list[str]] = {}
+    """Returns code, seeds, judged queries, machine and packages of all results; lists the distinct values."""
+    runtime: dict[str, list[str]] = {}
     for each in summary.results:
         for name, value in each.system.runtime.items():
-            made_on.setdefault(name, []).append(value)
+            runtime.setdefault(name, []).append(value)
     facts = {
         "code": [each.system.notes["code"] for each in summary.results if "code" in each.system.notes],
         "seeds": [str(seed) for seed in summary.seeds],
         "judged_queries": [str(n) for each in summary.results if (n := each.system.judged_queries) is not None],
-        **{name: made_on.pop(name, []) for name in _MACHINE},
-        PACKAGES_KEY: [f"{name} {_listed(versions)}" for name, versions in made_on.items()],
+        **{name: runtime.pop(name, []) for name in _MACHINE},
+        PACKAGES_KEY: [f"{name} {_listed(versions)}" for name, versions in runtime.items()],
     }
     return {heading(name): _listed(values) for name, values in facts.items() if values}
 
 
 def _listed(values: list[str]) -> str:
-    """The distinct values in the order met."""
+    """Returns the distinct values in order of first occurrence."""
     return ", ".join(dict.fromkeys(values))

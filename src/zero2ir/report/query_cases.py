@@ -1,4 +1,4 @@
-"""Single queries for the report: what a system gains and loses on each against the baseline, and where it fails."""
+"""Single queries for the report: gains and losses of a system against the baseline, and its failures."""
 
 from collections.abc import Collection as Container
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,19 +15,19 @@ from zero2ir.evaluation.results import SystemIdentity
 from zero2ir.report.tables import Summary, System
 
 MAX_CASES = 10  # queries of each kind
-MAX_OPEN_QUERIES = 300  # queries that can be opened: more bars than that cannot be hit
-CASE_DEPTH = 5  # documents of each ranking
-EXCERPT_WORDS = 45  # of a document
+MAX_OPEN_QUERIES = 300  # queries in the plot; more bars would be too narrow to click
+CASE_DEPTH = 5  # documents shown of each ranking
+EXCERPT_WORDS = 45  # words shown of a document
 EQUALITY_TOLERANCE = 1e-9  # values this close are equal
 
 
 class DocumentExcerpt(NamedTuple):
-    """A document as it is shown.
+    """An excerpt of a document.
 
     Attributes:
-        doc_id: its id.
-        pieces: the words of it that hold most of the query's terms, in order.
-        judged: its grade; None where nobody judged it.
+        doc_id: the document's id.
+        pieces: the segments of the part with most of the query's terms.
+        judged: the grade; None if the document is unjudged.
     """
 
     doc_id: str
@@ -36,18 +36,18 @@ class DocumentExcerpt(NamedTuple):
 
 
 class QueryCase(NamedTuple):
-    """One query, with both values of the main measure and the first documents of both rankings.
+    """A query with the main measure and the first documents of the system and the baseline.
 
     Attributes:
-        place: its own among the queries that can be opened, from 1.
-        query_id: its id.
-        query: its text.
-        value: of the system.
-        other: of the baseline.
-        first_relevant: the rank of the system's first relevant document; None where it ranks none.
-        ranked: how many documents the system ranks.
-        system: its first documents.
-        baseline: the baseline's.
+        place: position among the queries that can be opened, from 1.
+        query_id: the query's id.
+        query: the query's text.
+        value: the measure of the system.
+        other: the measure of the baseline.
+        first_relevant: rank of the system's first relevant document; None if it ranks none.
+        ranked: number of documents that the system ranks.
+        system: the system's first documents.
+        baseline: the baseline's first documents.
     """
 
     place: int
@@ -62,34 +62,34 @@ class QueryCase(NamedTuple):
 
     @property
     def delta(self) -> float:
-        """What the system gains."""
+        """The system's value minus the baseline's."""
         return self.value - self.other
 
     @property
     def anchor(self) -> str:
-        """Of its place in the page."""
+        """The HTML id of the query."""
         return f"query-{self.place}"
 
     @property
     def why(self) -> str:
-        """What the system did with the relevant documents."""
+        """The rank of the first relevant document, in words."""
         if self.first_relevant is not None:
             return f"first relevant document at rank {self.first_relevant:,}"
-        return f"no relevant document among the {self.ranked:,} ranked" if self.ranked else "nothing found"
+        return f"no relevant document among the {self.ranked:,} ranked" if self.ranked else "no document ranked"
 
 
 class Cases(NamedTuple):
-    """Single queries of the best system but the baseline (see ``best_system``), with which it is compared.
+    """Single queries of the best system other than the baseline (see ``best_system``), compared with the baseline.
 
     Attributes:
-        system: its name.
-        seed: of both.
-        opened: queries that can be looked at: all by falling difference, or the ends where there are more than
-            ``MAX_OPEN_QUERIES``, and behind them failures that lie between.
-        between: how many are left out in the middle.
-        gains: the queries on which it gains most, the largest gain first.
-        losses: those on which it loses most.
-        failures: those on which it is worst.
+        system: name of the system.
+        seed: seed of both systems.
+        opened: queries that can be opened, by descending difference; with more than ``MAX_OPEN_QUERIES``, only those
+            with the largest and the smallest differences, followed by failures in between.
+        between: number of queries omitted from the middle of the plot.
+        gains: queries with the largest gains, largest first.
+        losses: queries with the largest losses, largest first.
+        failures: queries with the lowest values of the system.
     """
 
     system: str
@@ -102,14 +102,14 @@ class Cases(NamedTuple):
 
     @property
     def bars(self) -> list[QueryCase]:
-        """Those that stand in the plot of differences."""
+        """The queries in the plot of differences."""
         return self.opened[:MAX_OPEN_QUERIES]
 
 
 def best_system(summary: Summary) -> System | None:
-    """The best system beside the baseline by the main measure; None where there is no other.
+    """Returns the best system other than the baseline by the main measure; None if there is none.
 
-    One that fell back to the baseline shows nothing, so it is only taken where all did.
+    A system with the baseline's values (after a fallback) is returned only if all systems have them.
     """
 
     def worth(system: System) -> tuple[bool, float]:
@@ -120,7 +120,10 @@ def best_system(summary: Summary) -> System | None:
 
 
 def values_of(summary: Summary, best_system: System) -> tuple[int, Mapping[str, float], Mapping[str, float]]:
-    """The first seed on which the two differ, or else that they share, and the main measure of both by query id."""
+    """Returns a seed and the main measure of system and baseline by query id.
+
+    The seed is the first shared one on which the two differ, or else the first shared one.
+    """
     baseline = next(system for system in summary.systems if system.name == summary.baseline)
     own, other = best_system.scores(summary.main_measure), baseline.scores(summary.main_measure)
     shared = sorted(own.keys() & other.keys())
@@ -129,12 +132,12 @@ def values_of(summary: Summary, best_system: System) -> tuple[int, Mapping[str, 
 
 
 def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection) -> Cases | None:
-    """Every query of the best system beside the baseline; None without a second system.
+    """Returns the cases of the best system other than the baseline; None if there is no other system.
 
     Args:
-        summary: of the results.
+        summary: the summary of the results.
         folders: the results folders, in any order.
-        collection: that they are of.
+        collection: the evaluated collection.
     """
     best = best_system(summary)
     if best is None:
@@ -156,28 +159,28 @@ def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection
         else [*falling[: MAX_OPEN_QUERIES // 2], *falling[-(MAX_OPEN_QUERIES // 2) :]]
     )
     shown += [one for one in worst if one not in set(shown)]
-    teller = _CaseBuilder(collection, set(shown))
-    teller.learn(row.doc_ids for rows in (ranked, usual) for one, row in rows.items() if one in set(shown))
-    told = {
-        one: teller.case(place, one, own[one], other[one], ranked.get(one), usual.get(one))
+    builder = _CaseBuilder(collection, set(shown))
+    builder.learn(row.doc_ids for rows in (ranked, usual) for one, row in rows.items() if one in set(shown))
+    by_id = {
+        one: builder.case(place, one, own[one], other[one], ranked.get(one), usual.get(one))
         for place, one in enumerate(shown, start=1)
     }
-    opened = list(told.values())
+    opened = list(by_id.values())
     return Cases(
         *(best.name, seed, opened, max(0, len(falling) - MAX_OPEN_QUERIES)),
         gains=[case for case in opened if case.delta > EQUALITY_TOLERANCE][:MAX_CASES],
         losses=[case for case in opened[:MAX_OPEN_QUERIES][::-1] if case.delta < -EQUALITY_TOLERANCE][:MAX_CASES],
-        failures=[told[one] for one in worst],
+        failures=[by_id[one] for one in worst],
     )
 
 
 def identity(folder: Path) -> SystemIdentity:
-    """Which system a results folder is of."""
+    """Returns the identity of the system of a results folder."""
     return SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
 
 
 class _CaseBuilder:
-    """Looks up what a case says."""
+    """Builds the cases."""
 
     def __init__(self, collection: Collection, query_ids: Container[str]) -> None:
         self.documents: dict[str, Document] = {document.doc_id: document for document in collection.documents}
@@ -190,7 +193,7 @@ class _CaseBuilder:
                 self.grades.setdefault(row.query_id, {})[row.doc_id] = row.relevance
 
     def learn(self, rankings: Iterable[Sequence[str]]) -> None:
-        """Looks up the words of all documents that will be shown, at once."""
+        """Stems the words of all documents that will be shown, in one call."""
         ids = {doc_id for doc_ids in rankings for doc_id in doc_ids[:CASE_DEPTH]}
         self.stems.add(self.documents[doc_id].content for doc_id in ids)
 
@@ -221,35 +224,35 @@ class _CaseBuilder:
 
 
 class StemCache:
-    """The stems of words, each looked up once: a tokenizer's call costs more than what it does for a word."""
+    """Caches the stems of words, because a call of the tokenizer costs more than its work on a word."""
 
     def __init__(self, language: str = ENGLISH) -> None:
         self.language = language
-        self.known: dict[str, frozenset[str]] = {}
+        self.stems: dict[str, frozenset[str]] = {}
 
     def stem(self, texts: Sequence[str]) -> list[frozenset[str]]:
-        """The stems of each text."""
-        return [frozenset(found) for found in tokenize(texts, self.language)]
+        """Returns the stems of each text."""
+        return [frozenset(stems) for stems in tokenize(texts, self.language)]
 
     def add(self, texts: Iterable[str]) -> None:
-        """Looks up the words of many texts at once."""
+        """Stems the words of many texts in one call."""
         words = list(
-            {word for text in texts for word in (*text.split(), *HIGHLIGHT_WORD.findall(text))} - self.known.keys()
+            {word for text in texts for word in (*text.split(), *HIGHLIGHT_WORD.findall(text))} - self.stems.keys()
         )
-        self.known |= dict(zip(words, self.stem(words), strict=True))
+        self.stems |= dict(zip(words, self.stem(words), strict=True))
 
     def hits(self, words: Sequence[str], terms: frozenset[str]) -> list[bool]:
-        """Which of these words hold one of these stems."""
-        return [not terms.isdisjoint(self.known[word]) for word in words]
+        """Returns for each word whether it has one of these stems."""
+        return [not terms.isdisjoint(self.stems[word]) for word in words]
 
 
 def excerpt(text: str, terms: frozenset[str], stems: StemCache) -> list[Segment]:
-    """The run of ``EXCERPT_WORDS`` words that holds most of a query's terms, the first of equals, with these marked.
+    """Returns the first window of ``EXCERPT_WORDS`` words with most of a query's terms, with the terms marked.
 
     Args:
-        text: of a document; one that is not longer is shown whole.
-        terms: the stems of a query.
-        stems: of the language of both; it has learned the text.
+        text: the document's text; a shorter text is returned whole.
+        terms: the stems of the query.
+        stems: the stem cache; the text's words must have been added.
     """
     words, start = text.split(), 0
     if len(words) > EXCERPT_WORDS:

@@ -1,4 +1,4 @@
-"""The numbers of the report, and their tables in LaTeX and CSV."""
+"""Computes the figures of the report and their tables."""
 
 import csv
 import io
@@ -27,24 +27,24 @@ from zero2ir.io.terminal import progress
 
 UNTRAINED_STRATEGY = "zero_shot"
 BETTER, WORSE = "▲", "▼"  # than the baseline, by the corrected test and the interval
-COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries, the surest ones
-NORMAL_QUANTILE = 1.96  # standard errors to either side of a normal mean: a 95 % interval
+COVERAGES = (1.0, 0.9, 0.75, 0.5)  # shares of the queries with the highest confidence
+NORMAL_QUANTILE = 1.96  # half-width of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True)
 class System:
-    """One model type trained by one strategy, over all its seeds; ``cost`` is the mean over the seeds."""
+    """A model type trained by a strategy, with all seeds; ``cost`` is the mean over the seeds."""
 
     model: str
     strategy: str
     results: Sequence[Results]
     measures: dict[str, Interval]
     cost: dict[str, float]
-    calibration: Calibration | None  # None where the system states no confidence
-    selective: list[Interval]  # the main measure by ``COVERAGES``; empty where the system states no confidence
-    weighted: Interval | None  # the main measure with queries weighted by confidence; None where it states none
+    calibration: Calibration | None  # None if the system states no confidence
+    selective: list[Interval]  # the main measure at ``COVERAGES``; empty if the system states no confidence
+    weighted: Interval | None  # the main measure weighted by confidence; None if the system states no confidence
     condensed: dict[str, Interval]  # measures of the rankings without unjudged documents
-    ceiling_share: dict[str, Interval]  # shares of what is found with translated queries; empty where no task asks
+    ceiling_share: dict[str, Interval]  # share of the result with translated queries; empty for tasks without them
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class System:
 
 
 class CorrectedComparison(NamedTuple):
-    """A comparison within its family: all comparisons of one kind on one measure, corrected together."""
+    """A comparison corrected within its family: all comparisons of one kind on one measure."""
 
     family: str
     measure: str
@@ -66,14 +66,14 @@ class CorrectedComparison(NamedTuple):
     other: str
     comparison: Comparison
     p_holm: float
-    t_p_holm: float  # of the t-test, for who expects it; no verdict hangs on it
-    detectable: float  # the smallest true difference that Holm's strictest level would mostly show
+    t_p_holm: float  # of the t-test, for information; does not affect the verdict
+    detectable: float  # smallest true difference detected with 80 % power at Holm's strictest level
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where the corrected test and the interval both say so, else "undecided".
+        """ "better" or "worse" if both the corrected test and the interval show it, else "undecided".
 
-        The test alone would not do: it takes the draws of the judgments as given, which the interval does not.
+        The test alone is not enough, because it is conditional on the draws of the judgments; the interval is not.
         """
         if self.p_holm < SIGNIFICANCE_LEVEL and self.comparison.difference.ci_low > 0:
             return "better"
@@ -83,26 +83,26 @@ class CorrectedComparison(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """▲ where better, ▼ where worse, else nothing."""
+        """▲ if better, ▼ if worse, else ""."""
         return {"better": BETTER, "worse": WORSE}.get(self.verdict, "")
 
     @property
     def verdict_text(self) -> str:
-        """The verdict; an undecided one with what would have shown."""
+        """The verdict; if undecided, with the detectable difference."""
         if self.verdict != "undecided" or math.isnan(self.detectable):
             return self.verdict
-        return f"undecided; from {format_value(self.detectable)} it would show"
+        return f"undecided; detectable from {format_value(self.detectable)}"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that the report says in numbers."""
+    """All figures of the report."""
 
     dataset: str
     measures: Sequence[str]  # the first is the main one
     level: float  # of the intervals
     baseline: str
-    notes: Sequence[str]  # what a reader has to know before reading the tables
+    notes: Sequence[str]  # remarks shown above the tables
     systems: Sequence[System]
     against_baseline: Sequence[CorrectedComparison]
     against_untrained: Sequence[CorrectedComparison]
@@ -125,27 +125,27 @@ class Summary:
         return [*self.against_baseline, *self.against_untrained, *self.against_condensed]
 
     def versus_baseline(self, system: str, measure: str) -> CorrectedComparison | None:
-        """The system's comparison with the baseline; None for the baseline itself."""
-        found = (row for row in self.against_baseline if (row.system, row.measure) == (system, measure))
-        return next(found, None)
+        """Returns the system's comparison with the baseline; None for the baseline itself."""
+        rows = (row for row in self.against_baseline if (row.system, row.measure) == (system, measure))
+        return next(rows, None)
 
 
 def summarise(results: Sequence[Results], *, baseline: str, resamples: int, level: float, seed: int) -> Summary:
-    """Puts the seeds of each system together and compares the systems.
+    """Groups results by system and compares the systems.
 
-    Two families are declared, each on each measure: every system against the baseline, and every trained system
-    against the same model type untrained. A third is every system against the baseline on the main measure of rankings
+    There are two families of comparisons for each measure: all systems with the baseline, and all trained systems with
+    the same model type untrained. A third family compares all systems with the baseline on the main measure of rankings
     without unjudged documents.
 
     Args:
-        results: of one dataset.
-        baseline: "model/strategy"; where it was not evaluated, the first system takes its place and a note says so.
-        resamples: of each bootstrap and randomisation test.
-        level: coverage of the intervals.
-        seed: of the resampling.
+        results: results of one dataset.
+        baseline: "model/strategy"; if it was not evaluated, the first system replaces it and a note says so.
+        resamples: number of resamples of each bootstrap and randomisation test.
+        level: confidence level of the intervals.
+        seed: seed of the resampling.
 
     Raises:
-        InputError: there are no results, or they were not measured alike.
+        InputError: there are no results, or they have different measures or no common seeds.
     """
     measures = _shared_measures(results)
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
@@ -159,12 +159,12 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     notes = []
     if baseline not in systems:
         first = next(iter(systems))
-        notes.append(f"The declared baseline {baseline} was not evaluated; {first} stands in for it.")
+        notes.append(f"The configured baseline {baseline} was not evaluated; {first} replaces it.")
         baseline = first
     if ceilings := [each.metrics["ceiling"][measures[0]]["mean"] for each in results if "ceiling" in each.metrics]:
         notes.append(
-            f"The ceiling is BM25 with the queries' human translations, as if they had been asked in the documents' "
-            f"language: {measures[0]} {np.mean(ceilings):.3f}."
+            f"The ceiling is BM25 with the queries' human translations into the documents' language: "
+            f"{measures[0]} {np.mean(ceilings):.3f}."
         )
     seeds = {name: [each.system.seed for each in system.results] for name, system in systems.items()}
     if len({tuple(each) for each in seeds.values()}) > 1:
@@ -194,7 +194,7 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
 
 
 def _reading_order(results: Results) -> tuple[int, str, int, str, int]:
-    """By the order that model types and strategies state, then by name."""
+    """Orders by the order that model types and strategies state, then by name."""
     system = results.system
     return system.model_order, system.model, system.strategy_order, system.strategy, system.seed
 
@@ -206,7 +206,7 @@ def _shared_measures(results: Sequence[Results]) -> list[str]:
     for each in results:
         if list(each.per_query) != measures:
             differing = f"{each.system.name} has {list(each.per_query)}, {results[0].system.name} has {measures}"
-            raise InputError(f"report: systems were not measured alike ({differing}); run evaluate again for all")
+            raise InputError(f"report: the systems have different measures ({differing}); run evaluate again for all")
     return measures
 
 
@@ -236,7 +236,7 @@ def _system(
 
 
 def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any]) -> tuple[list[Interval], Interval]:
-    """A measure of the surest queries by ``COVERAGES``, and with queries weighted by confidence."""
+    """Returns a measure over the most confident queries at ``COVERAGES``, and weighted by confidence."""
     confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
     values = {
         each.system.seed: {row.query_id: each.per_query[measure][row.query_id] for row in each.confidence}
@@ -247,22 +247,22 @@ def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any])
 
 
 def _shares(results: Sequence[Results]) -> dict[str, Interval]:
-    """The shares of the ceiling: the mean over the seeds, and the widest of their intervals."""
-    found = [each.metrics.get("ceiling_share", {}) for each in results]
+    """Returns the shares of the ceiling: the mean over the seeds, and the hull of their intervals."""
+    shares = [each.metrics.get("ceiling_share", {}) for each in results]
     return {
         measure: Interval(
-            float(np.mean([each[measure]["mean"] for each in found])),
-            min(each[measure]["ci_low"] for each in found),
-            max(each[measure]["ci_high"] for each in found),
-            found[0][measure]["n"],
+            float(np.mean([each[measure]["mean"] for each in shares])),
+            min(each[measure]["ci_low"] for each in shares),
+            max(each[measure]["ci_high"] for each in shares),
+            shares[0][measure]["n"],
         )
-        for measure in found[0]
-        if all(measure in each for each in found)
+        for measure in shares[0]
+        if all(measure in each for each in shares)
     }
 
 
 def confidence_arrays(results: Sequence[Results]) -> tuple[FloatArray, FloatArray]:
-    """Confidence and correctness, each [seeds, queries]; NaN where a seed did not test a query."""
+    """Returns confidence and correctness, each [seeds, queries]; NaN if a seed did not test a query."""
     confidence = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
     correct = {each.system.seed: {row.query_id: float(row.correct) for row in each.confidence} for each in results}
     return score_table(confidence), score_table(correct)
@@ -294,17 +294,17 @@ def _family(
 
 
 class Power(NamedTuple):
-    """What the test queries can show, on the main measure against the baseline."""
+    """Detectable differences of the main measure from the baseline, with 80 % power."""
 
     queries: int
-    single: float  # smallest difference that one planned comparison finds with 80 % power
-    family: float  # the same at the strictest level that Holm's correction applies
+    single: float  # in a single planned comparison
+    family: float  # at the strictest level of Holm's correction
     comparisons: int
-    ten: float  # what ten queries with the same spread would find, one comparison
+    ten: float  # in a single comparison on ten queries with the same standard deviation
 
 
 def power(summary: Summary) -> Power | None:
-    """Computed from the median spread of the observed differences; None where there is nothing to compare."""
+    """Computes the power from the median standard deviation of the differences; None without comparisons."""
     rows = [row.comparison for row in summary.against_baseline if row.measure == summary.main_measure]
     spreads = sorted(row.sd for row in rows if not math.isnan(row.sd))
     if not spreads:
@@ -320,12 +320,12 @@ def power(summary: Summary) -> Power | None:
 
 
 def format_value(value: float) -> str:
-    """Three decimals, as retrieval measures are reported; an en dash where there is no value."""
+    """Returns a value with three decimals; an en dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def format_signed(value: float) -> str:
-    """Three decimals with a sign; a true minus."""
+    """Returns a value with sign and three decimals; uses the minus sign U+2212."""
     return "–" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
 
 
@@ -334,12 +334,12 @@ def probability(value: float) -> str:
 
 
 def format_amount(value: float) -> str:
-    """Up to three significant digits, thousands apart, no needless decimals."""
+    """Returns an amount with three significant digits and thousands separators, without needless decimals."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def as_words(key: str) -> str:
-    """A name without underscores: ``late_interaction`` → "late interaction"."""
+    """Returns a name without underscores: ``late_interaction`` → "late interaction"."""
     return key.replace("_", " ")
 
 
@@ -352,7 +352,7 @@ def difference_text(interval: Interval) -> str:
 
 
 def cost_names(summary: Summary) -> list[str]:
-    """Every cost that any system states, in the order met."""
+    """Returns the names of all costs, in order of first occurrence."""
     return list(dict.fromkeys(name for system in summary.systems for name in system.cost))
 
 
@@ -361,7 +361,7 @@ def effect_size_text(comparison: Comparison) -> str:
 
 
 def systems_table(summary: Summary, *, cost: bool = True) -> Table:
-    """One row for each model type and strategy: measures, difference to the baseline, and cost where wanted."""
+    """Returns one row per system: measures, difference to the baseline, and optionally costs."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
     ceiling = any(main in system.ceiling_share for system in summary.systems)
     headers = ["Model", "Strategy", "Seeds", main, f"{main}, lower bound", *summary.measures[1:]]
@@ -381,7 +381,7 @@ def systems_table(summary: Summary, *, cost: bool = True) -> Table:
 
 
 def paper_table(summary: Summary) -> Table:
-    """What fits a page: measures and the difference to the baseline, each with its interval."""
+    """Returns a table that fits on a page: measures and the difference to the baseline, each with its interval."""
     main = summary.main_measure
     rows = [
         [
@@ -395,32 +395,32 @@ def paper_table(summary: Summary) -> Table:
 
 
 def best_cells(summary: Summary, table: Table) -> set[tuple[int, int]]:
-    """(row, column) of the highest mean of each measure of quality in a table with a row a system."""
-    found = set()
+    """Returns (row, column) of the highest mean of each graded measure in a table with one row per system."""
+    cells = set()
     for measure in graded_measures(summary.measures):
         means = [system.measures[measure].mean for system in summary.systems]
         column = table.headers.index(measure)
-        found |= {(row, column) for row, mean in enumerate(means) if mean == max(means)}
-    return found
+        cells |= {(row, column) for row, mean in enumerate(means) if mean == max(means)}
+    return cells
 
 
 def _marked(summary: Summary, system: System, measure: str) -> str:
-    """A measure with its interval, and a mark where it differs from the baseline."""
-    found = summary.versus_baseline(system.name, measure)
-    return interval_text(system.measures[measure], found.mark if found else "")
+    """Returns a measure with its interval, and a mark if it differs from the baseline."""
+    row = summary.versus_baseline(system.name, measure)
+    return interval_text(system.measures[measure], row.mark if row else "")
 
 
 def _difference_cells(summary: Summary, system: System) -> list[str]:
-    found = summary.versus_baseline(system.name, summary.main_measure)
-    if found is None:
+    row = summary.versus_baseline(system.name, summary.main_measure)
+    if row is None:
         return ["baseline", "–", "–", "–"]
-    each = found.comparison
+    each = row.comparison
     record = f"{each.wins}/{each.ties}/{each.losses}"
-    return [difference_text(each.difference), probability(found.p_holm), effect_size_text(each), record]
+    return [difference_text(each.difference), probability(row.p_holm), effect_size_text(each), record]
 
 
 def condensed_table(summary: Summary) -> Table:
-    """The main measure as it is and without unjudged documents, and what the latter says against the baseline."""
+    """Returns the main measure with and without unjudged documents, and the latter compared with the baseline."""
     main = summary.main_measure
     judged = [measure for measure in summary.measures if measure.startswith("Judged")]
     headers = ["Model", "Strategy", *judged, main, f"{main}, condensed", "Δ, condensed", "Verdict"]
@@ -431,14 +431,16 @@ def condensed_table(summary: Summary) -> Table:
             continue
         row = [system.model, system.strategy, *(interval_text(system.measures[measure]) for measure in judged)]
         row += [interval_text(system.measures[main]), interval_text(system.condensed[main])]
-        found = against.get(system.name)
-        row += [difference_text(found.comparison.difference), found.verdict_text] if found else ["baseline", "–"]
+        compared = against.get(system.name)
+        row += (
+            [difference_text(compared.comparison.difference), compared.verdict_text] if compared else ["baseline", "–"]
+        )
         rows.append(row)
     return Table(headers, rows, labels=2)
 
 
 def cost_table(summary: Summary) -> Table:
-    """What each system took, the mean over its seeds."""
+    """Returns the costs of each system, the mean over its seeds."""
     costs = cost_names(summary)
     rows = [
         [
@@ -452,7 +454,7 @@ def cost_table(summary: Summary) -> Table:
 
 
 def calibration_table(summary: Summary) -> Table:
-    """How far each system's confidence can be trusted; systems that state none are left out."""
+    """Returns the calibration figures of each system that states a confidence."""
     headers = ["Model", "Strategy", "Precision at 1", "Brier score", "Calibration error", "Expected if calibrated"]
     rows = []
     for system in summary.systems:
@@ -464,7 +466,7 @@ def calibration_table(summary: Summary) -> Table:
 
 
 def selective_table(summary: Summary) -> Table:
-    """The main measure, weighted by confidence and of the surest queries; systems that state none are left out."""
+    """Returns the main measure weighted by confidence and of the most confident queries, for systems that state one."""
     main = summary.main_measure
     headers = ["Model", "Strategy", f"{main}, weighted", *(f"{main} of {share:.0%}" for share in COVERAGES)]
     rows = [
@@ -476,7 +478,7 @@ def selective_table(summary: Summary) -> Table:
 
 
 def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
-    """One row for each prompt that a training tried, those of one part together, the most promising first."""
+    """Returns one row per prompt tried in a training, grouped by part, the highest expected gain first."""
     named = [
         "Part",
         "Prompt",
@@ -507,7 +509,7 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
             one["instruction"],
             " · ".join(pair["query"] for pair in one["demonstrations"]) or "–",
             str(one.get("document_words", "–")),
-            "the LM's own" if one.get("temperature") is None else f"{one['temperature']:g}",
+            "default" if one.get("temperature") is None else f"{one['temperature']:g}",
             f"{one['accepted']} of {one['written']}" if "written" in one else "–",
             interval_text(Interval(**one["judged"])) if one["judged"] else "–",
             "–" if one["synthetic"] is None else format_value(one["synthetic"]),
@@ -522,7 +524,7 @@ def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
 
 
 class PromptComparison(NamedTuple):
-    """What a search started from and what it found, for one part; ``best`` is ``first`` where that was kept."""
+    """The first and the best prompt of a search for one part; equal if the first was kept."""
 
     part: str
     first: Mapping[str, Any]
@@ -530,20 +532,20 @@ class PromptComparison(NamedTuple):
 
 
 def compare_prompts(prompts: Sequence[Mapping[str, Any]]) -> list[PromptComparison]:
-    """The fixed and the chosen prompt of each part that has both."""
+    """Returns the fixed and the chosen prompt of each part that has both."""
     fixed = {one["part"]: one for one in prompts if one["origin"] == "fixed"}
     chosen = {one["part"]: one for one in prompts if one["chosen"]}
     return [PromptComparison(part, first, chosen[part]) for part, first in fixed.items() if part in chosen]
 
 
 def sort_by_expected_gain(prompts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """By their parts; those that were measured further first, and among them those with the higher expected gain."""
+    """Sorts prompts by part, then by descending rung, then by descending expected gain."""
     parts = list(dict.fromkeys(one["part"] for one in prompts))
     return sorted(prompts, key=lambda one: (parts.index(one["part"]), -one["rung"], -gain_of(one)[0]))
 
 
 def gain_of(prompt: Mapping[str, Any]) -> tuple[float, float]:
-    """A prompt's expected gain over the fixed one, and its standard error; 0 where nothing is known."""
+    """Returns a prompt's expected gain over the fixed prompt and its standard error; 0 if unknown."""
     return prompt["expected_gain"] or 0.0, prompt["standard_error"] or 0.0
 
 
@@ -556,7 +558,7 @@ def _gain_text(prompt: Mapping[str, Any]) -> str:
 
 
 def comparisons_table(rows: Sequence[CorrectedComparison], *, family: bool = True) -> Table:
-    """One row for each comparison; ``family`` says whether to name measure and family, by which they are corrected."""
+    """Returns one row per comparison; ``family`` adds the columns family and measure."""
     headers = ["System", "Against", "Verdict", "Queries", "Difference", "p", "p (Holm)", "t-test, p (Holm)"]
     headers += ["Effect size", "Wins / ties / losses"]
     cells = [
@@ -581,25 +583,25 @@ def comparisons_table(rows: Sequence[CorrectedComparison], *, family: bool = Tru
 
 
 def systems_csv(summary: Summary) -> str:
-    """The systems as plain numbers, for plots."""
+    """Returns the systems as plain numbers."""
     costs, main = cost_names(summary), summary.main_measure
     headers = ["system", "model", "strategy", "seeds"]
     headers += [f"{measure}{part}" for measure in summary.measures for part in ("", "_low", "_high")]
     headers += [*_COMPARISON_COLUMNS, *costs]
     rows = []
     for system in summary.systems:
-        found = summary.versus_baseline(system.name, main)
+        row = summary.versus_baseline(system.name, main)
         rows.append(
             [system.name, system.model, system.strategy, len(system.results)]
             + [value for measure in summary.measures for value in system.measures[measure][:3]]
-            + (_plain(found) if found else [""] * len(_COMPARISON_COLUMNS))
+            + (_plain(row) if row else [""] * len(_COMPARISON_COLUMNS))
             + [system.cost.get(name, "") for name in costs]
         )
     return _csv(headers, rows)
 
 
 def comparisons_csv(rows: Sequence[CorrectedComparison]) -> str:
-    """The comparisons as plain numbers."""
+    """Returns the comparisons as plain numbers."""
     headers = ["family", "measure", "system", "against", "queries", *_COMPARISON_COLUMNS, "verdict"]
     return _csv(headers, [[*row[:4], row.comparison.difference.n, *_plain(row), row.verdict] for row in rows])
 
@@ -611,7 +613,7 @@ _COMPARISON_COLUMNS = (
 
 
 def _plain(row: CorrectedComparison) -> list[Any]:
-    """The figures of ``_COMPARISON_COLUMNS``."""
+    """Returns the figures of ``_COMPARISON_COLUMNS``."""
     each = row.comparison
     tests = [each.p_value, row.p_holm, each.t_p_value, row.t_p_holm]
     effect = [each.effect_size, each.effect_low, each.effect_high]
@@ -628,7 +630,7 @@ def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def deltas_csv(summary: Summary) -> str:
-    """Every query's difference to the baseline on each measure, by system and seed, as plain numbers."""
+    """Returns each query's difference to the baseline on each measure, by system and seed, as plain numbers."""
     baseline = next(system for system in summary.systems if system.name == summary.baseline)
     rows = [
         [system.name, seed, query_id, measure, value, other[query_id], value - other[query_id]]

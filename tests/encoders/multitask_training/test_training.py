@@ -93,7 +93,7 @@ def test_a_finished_training_is_not_done_again(
 
 
 def test_only_a_transformer_can_learn_them(docstrings: list[Document], tiny_encoder: DenseEncoder) -> None:
-    with pytest.raises(InputError, match=r"model=multitask needs an encoder with a BERT inside"):
+    with pytest.raises(InputError, match=r"model=multitask needs an encoder based on BERT"):
         train_multitask(docstrings, tiny_encoder, MultitaskSettings(**QUICK), seed=0)
 
 

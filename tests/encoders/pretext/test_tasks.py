@@ -91,7 +91,7 @@ def test_the_next_document_is_the_next_of_the_collection() -> None:
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused_with_the_reason(task: object, documents: int, reason: str) -> None:
-    name = "written" if isinstance(task, SyntheticPairs) else "adjacency"
+    name = "synthetic" if isinstance(task, SyntheticPairs) else "adjacency"
     with pytest.raises(InputError, match=rf"^pairs\.{name}: .*{reason}") as refused:
         PairTasks(**{name: task}).check([story(number, 1) for number in range(documents)])
     assert "\n" not in str(refused.value)

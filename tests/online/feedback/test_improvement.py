@@ -121,7 +121,7 @@ def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Pat
     assert zero2ir.load("searcher")(query="white space").docids
 
     main(["improve", "searcher", "--feedback", "feedback.db"])
-    assert "searcher stays as it was" in capsys.readouterr().out
+    assert "searcher: unchanged" in capsys.readouterr().out
     assert (program_digest(Path("searcher")), versions.best()) == (after, "2")
 
     main(["improve", "searcher", "--roll-back"])

@@ -93,8 +93,8 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     newer.close()
     for name, reason in (
         ("notes.txt", "not a database"),
-        ("newer.sqlite", "version 2 is newer"),
-        ("notes.txt/below", "check file and disk"),
+        ("newer.sqlite", "the file has version 2"),
+        ("notes.txt/below", "check the file and the disk"),
     ):
         with pytest.raises(InputError, match=reason) as refused:
             FeedbackStore(tmp_path / name)

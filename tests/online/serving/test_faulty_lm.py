@@ -79,7 +79,7 @@ def test_most_answers_have_to_be_of_use_where_somebody_waits(
     assert len(language_model.map(ask, inputs, "asking")) == 4  # in a training a failure is counted
     with lm_limits(Limits(seconds=5.0, max_unusable_share=0.5)):
         if refused:
-            with pytest.raises(InputError, match="3 of 4 answers are of no use"):
+            with pytest.raises(InputError, match="3 of 4 answers are unusable"):
                 language_model.map(ask, inputs, "asking")
         else:
             assert len(language_model.map(ask, inputs, "asking")) == 4

@@ -227,7 +227,7 @@ def test_removing_what_is_not_there_and_the_last_document_is_refused(opened: Any
     *most, last = [document.doc_id for document in program.documents]
     client.service.remove(most)
     refused = client.delete(f"/documents/{last}")
-    assert (refused.status_code, "none would be left" in refused.json()["error"]) == (400, True)
+    assert (refused.status_code, "no document would be left" in refused.json()["error"]) == (400, True)
     assert opened().get("/health").json()["documents"] == 1
 
 

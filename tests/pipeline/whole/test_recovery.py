@@ -49,7 +49,7 @@ def test_ctrl_c_is_one_line(copy):
     answers = lm_answers(copy)
     status, message = copy.interrupted(signal.SIGINT, lambda: lm_answers(copy) > answers, *command)
     assert status == 130
-    assert message.splitlines() == ["interrupted; nothing half-written was left behind"]
+    assert message.splitlines() == ["interrupted; no incomplete files were left"]
     assert copy.unfinished() == []
     assert whole(copy) == there
 

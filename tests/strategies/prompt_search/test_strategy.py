@@ -251,7 +251,7 @@ def test_the_same_seed_finds_the_same(inputs: TrainingInputs) -> None:
 
 
 def test_what_is_missing_is_said(inputs: TrainingInputs) -> None:
-    with pytest.raises(InputError, match="strategy=prompt needs a language model, and there is none; choose one, e"):
+    with pytest.raises(InputError, match="strategy=prompt needs a language model; choose one, e"):
         PromptSearch().fit(pupil(inputs), with_lm(inputs, None))
     none = TrainingInputs(inputs.corpus, inputs.judgments)
     with pytest.raises(InputError, match="strategy=prompt needs synthetic queries, and there are none"):

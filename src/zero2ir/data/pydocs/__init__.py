@@ -1,6 +1,6 @@
-"""The embedded collection: the running Python's own documentation, with questions that people judged.
+"""The embedded collection: the running Python's own documentation, with questions and graded judgments.
 
-It needs no network and no download, so that everything can be tried and tested on real texts; see README.md beside.
+It needs no network and no download; see README.md in this folder.
 """
 
 import csv
@@ -15,12 +15,12 @@ DATA_FOLDER = Path(__file__).parent
 
 
 def read() -> RawCollection:
-    """Reads documents from the running Python, and the questions that they answer.
+    """Reads the documents of the running Python, and the questions that they answer.
 
-    What this Python version lacks is left out and counted in the collection's notes.
+    Judgments and questions without documents in this Python version are dropped and counted in the notes.
 
     Raises:
-        subprocess.CalledProcessError: the interpreter that reads the documents failed; it says why on standard error.
+        subprocess.CalledProcessError: the interpreter that reads the documents failed; see standard error.
     """
     rows, failed = read_pydocs()
     documents = [Document(*row) for row in rows]
@@ -37,7 +37,7 @@ def read() -> RawCollection:
 
 
 def questions(doc_ids: Set[str], version: str) -> tuple[list[Query], list[Judgment], dict[str, int]]:
-    """The questions that ``doc_ids`` answer, their judgments, and counts of what is left out, by reason."""
+    """Returns the questions that ``doc_ids`` answer, their judgments, and counts of what was dropped, by reason."""
     all_queries, all_judgments = list(_read_queries()), list(_read_judgments())
     known = [judgment for judgment in all_judgments if judgment.doc_id in doc_ids]
     answered = {judgment.query_id for judgment in known if judgment.relevance > 0}

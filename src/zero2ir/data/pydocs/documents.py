@@ -1,7 +1,7 @@
 """Documents from the running Python's standard library: its docstrings and its language topics.
 
-Documents depend on the Python version alone. So this file imports nothing but the standard library and is run by a
-fresh interpreter that ignores environment variables, site-packages and whatever the caller has imported or patched.
+The documents depend on the Python version only. Therefore this file imports only the standard library and runs in a
+fresh interpreter that ignores environment variables, site-packages and the caller's imports and patches.
 """
 
 import importlib
@@ -15,22 +15,22 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-# Top-level modules that are left out, by reason.
+# Excluded top-level modules, by reason.
 EXCLUDED = frozenset(
     " ".join(
         (
             "antigravity this",  # Easter eggs that act when imported
-            "idlelib test turtledemo pydoc_data ensurepip encodings",  # applications, tests, tables; topics come apart
+            "idlelib test turtledemo pydoc_data ensurepip encodings",  # applications, tests, tables; see _topics
             "aifc audioop cgi cgitb chunk crypt imghdr mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau "
             "telnetlib uu xdrlib asynchat asyncore imp smtpd distutils lib2to3",  # removed in Python 3.12 or 3.13
             "tkinter turtle curses readline dbm rlcompleter",  # optional parts of an installation
-            "fcntl grp msvcrt nt posix pty pwd resource syslog termios tty winreg winsound",  # of one platform only
+            "fcntl grp msvcrt nt posix pty pwd resource syslog termios tty winreg winsound",  # platform-specific
             "posixpath ntpath genericpath nturl2path sre_compile sre_constants sre_parse",  # inside os.path, re
             "bdb pyclbr pyexpat symtable xmlrpc zipimport",  # machinery that other modules wrap
         )
     ).split()
 )
-# Modules inside packages that people import by name; the other ones are parts that their package hands on.
+# Submodules that users import by name; other submodules are re-exported by their package.
 SUBMODULES = [
     "collections.abc",
     "concurrent.futures",
@@ -46,15 +46,15 @@ SUBMODULES = [
     "wsgiref.simple_server",
     *(f"xml.{part}" for part in ("dom.minidom", "etree.ElementTree", "sax.saxutils")),
 ]
-MINIMUM_WORDS = 3  # "Greatest Common Divisor." says something
-# All the text that a dataclass or a named tuple has by default.
+MINIMUM_WORDS = 3  # "Greatest Common Divisor." is a useful document
+# The default docstring of a dataclass or a named tuple.
 BARE_SIGNATURE = re.compile(r"[\w.]+\([^()]*(\([^()]*\)[^()]*)*\)")
 # Object representations, which may hold addresses, and absolute paths.
 UNSTABLE = re.compile(r"<[^>]*>|[\"'][/\\]")
 
 
 class DocumentedObject(NamedTuple):
-    """A documented object; ``depth`` counts the classes from which its docstring may come, 0 outside of classes."""
+    """A documented object; ``depth`` is the number of classes its docstring may come from, 0 outside of classes."""
 
     depth: int
     doc_id: str
@@ -69,7 +69,7 @@ def read_pydocs() -> tuple[list[tuple[str, str, str]], int]:
         (doc_id, title, text) in order of doc_id, and how many modules could not be imported.
 
     Raises:
-        subprocess.CalledProcessError: the interpreter failed; its messages are on standard error.
+        subprocess.CalledProcessError: the interpreter failed; see standard error.
     """
     command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", __file__]
     answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
@@ -77,12 +77,12 @@ def read_pydocs() -> tuple[list[tuple[str, str, str]], int]:
 
 
 def collect() -> tuple[list[tuple[str, str, str]], int]:
-    """What ``read_pydocs`` returns, from this very interpreter."""
+    """Returns the result of ``read_pydocs``, computed in this interpreter."""
     objects, failed = list(_topics()), 0
     for name in _module_names():
         try:
             module = importlib.import_module(name)
-        except ImportError:  # a part that this build or platform lacks
+        except ImportError:  # this build or platform lacks the module
             failed += 1
             continue
         objects += _of_module(module)
@@ -113,7 +113,7 @@ def _of_module(module: ModuleType) -> Iterator[DocumentedObject]:
 
 
 def _defined_in(value: object, module: str) -> bool:
-    """Whether the object belongs to the module's package or its C part, and was not merely imported there."""
+    """Returns whether the object is defined in the module's package or its C part, not just imported there."""
     home = getattr(value, "__module__", None) or ""
     return home.partition(".")[0].lstrip("_") == module.partition(".")[0]
 
@@ -135,7 +135,7 @@ def _of_object(doc_id: str, value: object, depth: int = 0) -> Iterator[Documente
 
 
 def _distinct(objects: list[DocumentedObject]) -> list[tuple[str, str, str]]:
-    """One document a text and an id; where names share a text, the defining and then the shortest name stands."""
+    """Returns one document per text and id; of names with the same text, the defining or else the shortest one."""
     by_text: dict[str, DocumentedObject] = {}
     for item in sorted(objects, key=lambda item: (item.depth, len(item.doc_id), item.doc_id)):
         by_text.setdefault(item.text, item)
@@ -144,11 +144,11 @@ def _distinct(objects: list[DocumentedObject]) -> list[tuple[str, str, str]]:
 
 
 def _signature(value: Any) -> str:
-    """The object's signature, or nothing where it has none or one that differs between runs or machines."""
+    """Returns the object's signature; "" if it has none or if it differs between runs or machines."""
     try:
         text = str(inspect.signature(value))
     except (TypeError, ValueError, AttributeError, NameError):
-        return ""  # not callable; in C without one; with a default or an annotation that is not defined where it stands
+        return ""  # not callable, a C function without a signature, or an undefined default or annotation
     return "" if UNSTABLE.search(text) else text
 
 

@@ -22,7 +22,7 @@ class SyntheticPairs(PairTask):
     def check(self, documents: Sequence[Document]) -> None:
         if not self.queries:
             raise InputError(
-                "pairs.written: no synthetic queries are there to learn from; add a strategy that has them written, "
+                "pairs.synthetic: no synthetic queries are there to learn from; add a strategy that has them written, "
                 "e.g. fixed_prompt, to params.yaml, or leave written out"
             )
 
