@@ -244,7 +244,7 @@ def test_search_says_why_it_gives_no_document(
     program.policy = Policy(risk=0.0, max_risk=0.0, answer=None, warn=None, coverage=0.0, queries=10)
     program.save(tmp_path / "unsure")
     cli.main(["search", str(tmp_path / "unsure"), "xylophone"])
-    assert "no document is given" in " ".join(capsys.readouterr().out.split())
+    assert "no document is returned" in " ".join(capsys.readouterr().out.split())
 
 
 def test_search_waits_for_the_richer_searcher(folder: Path) -> None:
