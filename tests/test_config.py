@@ -403,7 +403,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         ("task/ranking", {"measures": ["nDCG@ten"]}, "nDCG@ten"),
         ("task/ranking", {"measure": "AP"}, "task.measure: unknown key; valid keys are ceiling, measures, name"),
         ("evaluation/default", {"resamples": 1}, "evaluation.resamples: .*100, not 1"),
-        ("evaluation/default", {"depth": 5}, "depth: 5 is less than nDCG@10 looks at"),
+        ("evaluation/default", {"depth": 5}, "depth: 5 is less than the cutoff of nDCG@10"),
         ("tracking/local", {"uri": None}, "tracking.uri: .*string"),
     ],
 )

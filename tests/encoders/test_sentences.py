@@ -18,7 +18,7 @@ from zero2ir.encoders.sentences import (
     MAX_SENTENCES,
     MIN_SENTENCE_WORDS,
     SentenceEncoder,
-    split_query_sentences,
+    split_document_sentences,
 )
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
@@ -33,43 +33,43 @@ def encoder(tiny_transformer_settings: EncoderSettings) -> SentenceEncoder:
 
 def test_a_title_stands_alone_and_short_pieces_join_the_one_before() -> None:
     text = "Files\nOpen it. This opens a file and reads it. See above. No?\n\nA second part starts here"
-    assert split_query_sentences(text) == [
+    assert split_document_sentences(text) == [
         "Files Open it.",
         "This opens a file and reads it. See above. No?",
         "A second part starts here",
     ]
-    assert split_query_sentences("A title of five words\nIts only sentence has six.") == [
+    assert split_document_sentences("A title of five words\nIts only sentence has six.") == [
         "A title of five words",
         "Its only sentence has six.",
     ]
 
 
 def test_lines_that_were_wrapped_are_one_sentence() -> None:
-    assert split_query_sentences("Title of the long page\nThis sentence goes\non in the next\nline.") == [
+    assert split_document_sentences("Title of the long page\nThis sentence goes\non in the next\nline.") == [
         "Title of the long page",
         "This sentence goes on in the next line.",
     ]
 
 
 def test_no_text_is_one_empty_piece_and_long_ones_are_cut() -> None:
-    assert split_query_sentences("") == [""]
-    assert [len(piece.split()) for piece in split_query_sentences("word " * 150)] == [
+    assert split_document_sentences("") == [""]
+    assert [len(piece.split()) for piece in split_document_sentences("word " * 150)] == [
         MAX_SENTENCE_WORDS,
         MAX_SENTENCE_WORDS,
         22,
     ]
-    assert len(split_query_sentences("This is a sentence. " * 100_000)) == MAX_SENTENCES
+    assert len(split_document_sentences("This is a sentence. " * 100_000)) == MAX_SENTENCES
 
 
 def test_short_pieces_join_up_to_a_limit() -> None:
-    pieces = split_query_sentences("Answers\n" + "Yes. Not now. " * 100)
+    pieces = split_document_sentences("Answers\n" + "Yes. Not now. " * 100)
     assert len(pieces) == 5  # of 301 words
     assert max(len(piece.split()) for piece in pieces) < MAX_SENTENCE_WORDS + MIN_SENTENCE_WORDS
 
 
 @given(st.text())
 def test_any_text_gives_its_words_in_order(text: str) -> None:
-    pieces = split_query_sentences(text)
+    pieces = split_document_sentences(text)
     assert pieces
     if len(pieces) < MAX_SENTENCES:
         assert " ".join(pieces).split() == text.split()

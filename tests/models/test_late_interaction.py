@@ -134,9 +134,7 @@ def test_without_usearch_one_line_says_what_to_install(corpus: Corpus, monkeypat
 
 
 def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> None:
-    with pytest.raises(
-        InputError, match=r"^late_interaction: \d+ token vectors.*exact_limit=100; add a first stage"
-    ):
+    with pytest.raises(InputError, match=r"^late_interaction: \d+ token vectors.*exact_limit=100; add a first stage"):
         LateInteraction(exact_limit=100).index(corpus)
     LateInteraction(exact_limit=100, first_stage=Dense("static")).index(corpus)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.sentences import split_query_sentences
+from zero2ir.encoders.sentences import split_document_sentences
 from zero2ir.synthetic.passages import answering_passage, drawn_passages, passages
 
 LONG = Document(
@@ -35,7 +35,7 @@ def test_no_passage_is_too_long_and_together_they_show_everything(document: Docu
     assert all(len(one.split()) <= words for one in found)
     if len(document.content.split()) > words:
         shown = len(document.title.split()[: words // 2])
-        parts = [sentence.split() for sentence in split_query_sentences(f"\n{document.text}") if sentence]
+        parts = [sentence.split() for sentence in split_document_sentences(f"\n{document.text}") if sentence]
         for part in parts:
             text = f" {' '.join(part[: words - shown])} "
             assert any(text in f" {one} " for one in found)

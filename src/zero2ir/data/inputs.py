@@ -119,7 +119,6 @@ def as_pairs(pairs: QuestionAnswerPairs) -> list[Query]:
     Raises:
         InputError: a row has another form, or its question or answer is empty; names the row.
     """
-    from zero2ir.data.judgments import normalised
 
     texts: dict[str, str] = {}  # normalised text -> first occurrence
     answers: dict[str, tuple[str, ...]] = {}

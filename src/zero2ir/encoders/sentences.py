@@ -53,7 +53,7 @@ class SentenceEncoder(TokenEncoder):
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents to int8 vectors, one per sentence and at least one per text."""
-        pieces = [split_query_sentences(text) for text in texts]
+        pieces = [split_document_sentences(text) for text in texts]
         place = {piece: number for number, piece in enumerate(dict.fromkeys(one for row in pieces for one in row))}
         steps = np.rint(self.dense.encode(list(place)) * INT8_STEPS).astype(np.int8)
         return Tokens.concatenate([steps[[place[piece] for piece in row]] for row in pieces], steps)
@@ -77,7 +77,7 @@ class SentenceEncoder(TokenEncoder):
         return cls(settings, None if weights is None else read_network(weights))
 
 
-def split_query_sentences(text: str) -> list[str]:
+def split_document_sentences(text: str) -> list[str]:
     """Splits a text after its first line, after sentence-final punctuation, and at blank lines.
 
     Returns:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example, weighted_examples
-from zero2ir.encoders.sentences import split_query_sentences
+from zero2ir.encoders.sentences import split_document_sentences
 from zero2ir.encoders.training import FitSettings
 from zero2ir.io.settings import Settings
 from zero2ir.models.base import copy_with
@@ -94,7 +94,7 @@ class Aligned(Dense):
         """Draws document sentences and returns them with their translations by a language model."""
         settings = self.alignment
         rng = np.random.default_rng(seed)
-        sentences = sorted({sentence for text in self.corpus.contents for sentence in split_query_sentences(text)})
+        sentences = sorted({sentence for text in self.corpus.contents for sentence in split_document_sentences(text)})
         drawn = [sentences[place] for place in rng.permutation(len(sentences))[: settings.sentences]]
         pairs = parallel_demonstrations(examples, settings.demonstrations, rng)
         language = identify_language([example.query for example in examples])

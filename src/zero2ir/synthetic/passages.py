@@ -7,7 +7,7 @@ import numpy as np
 from zero2ir.data.languages import tokenize
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import readable
-from zero2ir.encoders.sentences import split_query_sentences
+from zero2ir.encoders.sentences import split_document_sentences
 
 
 def drawn_passages(document: Document, words: int, number: int, rng: np.random.Generator) -> list[str]:
@@ -43,7 +43,7 @@ def passages(document: Document, words: int) -> list[str]:
         return [" ".join(whole.split())]
     title = heading.split()[: words // 2]
     room = words - len(title)
-    after_a_line = split_query_sentences(f"\n{text}")  # the function treats the first line as a title
+    after_a_line = split_document_sentences(f"\n{text}")  # the function treats the first line as a title
     parts = [sentence.split()[:room] for sentence in after_a_line if sentence]
     return [" ".join(title + run) for run in _runs(parts, room) or [[]]]
 
