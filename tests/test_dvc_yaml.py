@@ -99,5 +99,5 @@ def test_what_dvc_does_not_watch_says_how_it_is_read_anew() -> None:
     for path in (*paths, PROJECT / "params.yaml", PROJECT / "conf" / "ingest.yaml"):
         told = re.search(r"^(?:path|auxiliary_collections): .*\n +# \((.*)\)$", path.read_text("utf-8"), re.MULTILINE)
         assert told, path.name
-        assert told[1].startswith("DVC does not watch ")
+        assert told[1].startswith("DVC does not track ")
         assert told[1].endswith(": dvc repro -f -s ingest, then dvc repro")

@@ -68,7 +68,7 @@ def test_texts_that_join_alike_are_told_apart(encoder: Counting, tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize(("have", "named"), [({}, "there is none"), ({"static": None}, "there is static")])
+@pytest.mark.parametrize(("have", "named"), [({}, "available: none"), ({"static": None}, "available: static")])
 def test_a_role_that_nobody_plays_is_an_input_error(have: dict[str, DenseEncoder], named: str) -> None:
-    with pytest.raises(InputError, match=f"'pretrained', but {named}; run pretrain-synthetic first"):
+    with pytest.raises(InputError, match=f"'pretrained', {named}; run pretrain-synthetic first"):
         Corpus([Document("a", "", "text")], have).encoded("pretrained")

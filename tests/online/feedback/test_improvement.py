@@ -125,7 +125,7 @@ def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Pat
     assert (program_digest(Path("searcher")), versions.best()) == (after, "2")
 
     main(["improve", "searcher", "--roll-back"])
-    assert "version 1 again" in capsys.readouterr().out
+    assert "restored version 1" in capsys.readouterr().out
     assert (program_digest(Path("searcher")), versions.best()) == (before, "1")
     state = json.loads(Path("searcher/program.json").read_text())
     assert state["about"]["strategy"] == "zero_shot"
