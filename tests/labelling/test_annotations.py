@@ -121,7 +121,10 @@ def test_export_and_import(tmp_path: Path) -> None:
     [
         ("nonsense", "a.jsonl:2: not an answer"),
         ("[1]", "a.jsonl:2: not an answer"),
-        ('{"query_id": "q", "query": "t", "annotator": "me", "grade": 1}', "a.jsonl:2: the key 'doc_id' is missing; add it"),
+        (
+            '{"query_id": "q", "query": "t", "annotator": "me", "grade": 1}',
+            "a.jsonl:2: the key 'doc_id' is missing; add it",
+        ),
         (
             '{"query_id": "q", "query": "t", "doc_id": "d", "annotator": "me", "grade": "x"}',
             "no integer|not an integer",
