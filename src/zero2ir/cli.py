@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
 INTERRUPTED = 130  # the exit status
-MODELS = ["sparse", "dense", "hybrid"]
-STRATEGIES = ["zero_shot", "fine_tune"]
+COMPARED_MODELS = ["sparse", "dense", "hybrid"]
+COMPARED_STRATEGIES = ["zero_shot", "fine_tune"]
 SEARCHES = ".txt, .jsonl (query, at, seconds, fallback), or the server's feedback.sqlite"
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Folder = Annotated[
+FolderArgument = Annotated[
     Path,
     typer.Argument(
         metavar="FOLDER",
@@ -46,15 +46,17 @@ Folder = Annotated[
         "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments improve the confidence.",
     ),
 ]
-Program = Annotated[Path, typer.Argument(metavar="PROGRAM", help="Folder of a saved program.")]
-Output = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the program in.")]
-Model = Annotated[str, typer.Option(metavar="MODEL", help="A file of conf/model.")]
-Strategy = Annotated[str, typer.Option(metavar="STRATEGY", help="A file of conf/strategy.")]
-Task = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
-Encoder = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
-LM = Annotated[str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
-Settings = Annotated[
+ProgramArgument = Annotated[Path, typer.Argument(metavar="PROGRAM", help="Folder of a saved program.")]
+OutputOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the program in.")]
+ModelOption = Annotated[str, typer.Option(metavar="MODEL", help="A file of conf/model.")]
+StrategyOption = Annotated[str, typer.Option(metavar="STRATEGY", help="A file of conf/strategy.")]
+TaskOption = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/task, e.g. qa.")]
+EncoderOption = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
+LMOption = Annotated[
+    str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")
+]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
+SettingsOption = Annotated[
     list[str],
     typer.Option(
         "--set",
@@ -64,13 +66,13 @@ Settings = Annotated[
         help="Configuration override; may be repeated.",
     ),
 ]
-Jobs = Annotated[
+JobsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Conditions run in parallel.", show_default="as memory allows")
 ]
-Port = Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")]
-Level = Annotated[float, typer.Option(metavar="LEVEL", help="Significance level.")]
-Tracking = Annotated[str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI.")]
-Name = Annotated[
+PortOption = Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")]
+LevelOption = Annotated[float, typer.Option(metavar="LEVEL", help="Significance level.")]
+TrackingOption = Annotated[str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI.")]
+NameOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="The program's name in MLflow.", show_default="its folder's name")
 ]
 
@@ -102,15 +104,15 @@ def _example(command: str) -> dict[str, Any]:
 @app.command(**_example("zero2ir train my-folder --output my-program"))
 def train(
     *,
-    folder: Folder,
-    output: Output,
-    model: Model = "hybrid",
-    strategy: Strategy = "fine_tune",
-    task: Task = "ranking",
-    encoder: Encoder = "minilm",
-    lm: LM = None,
-    seed: Seed = 0,
-    settings: Settings,
+    folder: FolderArgument,
+    output: OutputOption,
+    model: ModelOption = "hybrid",
+    strategy: StrategyOption = "fine_tune",
+    task: TaskOption = "ranking",
+    encoder: EncoderOption = "minilm",
+    lm: LMOption = None,
+    seed: SeedOption = 0,
+    settings: SettingsOption,
     fallback: Annotated[
         list[str],
         typer.Option(
@@ -158,7 +160,7 @@ def train(
 @app.command(**_example("zero2ir search my-program 'remove white space' -k 5"))
 def search(
     *,
-    program: Program,
+    program: ProgramArgument,
     queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more queries.")],
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of documents to return.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
@@ -219,10 +221,10 @@ def serve(
         ),
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
-    port: Port = 8766,
+    port: PortOption = 8766,
     log_queries: Annotated[bool, typer.Option("--log-queries", help="Log the text of queries.")] = False,
     impressions: Annotated[bool, typer.Option("--impressions", help="Record the shown documents as feedback.")] = False,
-    settings: Settings,
+    settings: SettingsOption,
 ) -> None:
     """Answers searches over HTTP.
 
@@ -254,16 +256,18 @@ def compare(
             ":model/strategy.",
         ),
     ],
-    models: Annotated[list[str], typer.Option(metavar="MODEL", help="A file of conf/model; may be repeated.")] = MODELS,
+    models: Annotated[
+        list[str], typer.Option(metavar="MODEL", help="A file of conf/model; may be repeated.")
+    ] = COMPARED_MODELS,
     strategies: Annotated[
         list[str], typer.Option(metavar="STRATEGY", help="A file of conf/strategy; may be repeated.")
-    ] = STRATEGIES,
+    ] = COMPARED_STRATEGIES,
     folds: Annotated[int, typer.Option(metavar="N", help="Folds of the cross-validation.")] = 5,
-    task: Task = "ranking",
-    encoder: Encoder = "minilm",
-    lm: LM = None,
-    seed: Seed = 0,
-    settings: Settings,
+    task: TaskOption = "ranking",
+    encoder: EncoderOption = "minilm",
+    lm: LMOption = None,
+    seed: SeedOption = 0,
+    settings: SettingsOption,
 ) -> None:
     """Compares systems on your judgments or on test queries.
 
@@ -326,8 +330,8 @@ def _with_interval(value: "Interval", form: str) -> "Text":
 def experiment(
     *,
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="A file of conf/experiment.")],
-    settings: Settings,
-    jobs: Jobs = None,
+    settings: SettingsOption,
+    jobs: JobsOption = None,
 ) -> None:
     """Runs the pipeline under many conditions."""
     from zero2ir.experiments.runner import run_preset
@@ -352,7 +356,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit."),
     ] = None,
-    jobs: Jobs = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Reproduces published figures and compares them."""
     from zero2ir.experiments import reproduction
@@ -378,7 +382,7 @@ def check(
 @app.command(**_example("zero2ir label my-folder --queries queries.txt --output my-program"))
 def label(
     *,
-    folder: Folder,
+    folder: FolderArgument,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -389,7 +393,7 @@ def label(
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder to save the program in.")] = None,
     web: Annotated[bool, typer.Option("--web", help="Judge in the browser instead of the terminal.")] = False,
-    port: Port = 8765,
+    port: PortOption = 8765,
     budget: Annotated[
         int | None, typer.Option(metavar="N", help="Total number of queries to judge.", show_default="10")
     ] = None,
@@ -405,12 +409,12 @@ def label(
     export: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to export the judgments to, as qrels and .jsonl.")
     ] = None,
-    model: Model = "hybrid",
-    strategy: Strategy = "fine_tune",
-    encoder: Encoder = "minilm",
-    lm: LM = None,
-    seed: Seed = 0,
-    settings: Settings,
+    model: ModelOption = "hybrid",
+    strategy: StrategyOption = "fine_tune",
+    encoder: EncoderOption = "minilm",
+    lm: LMOption = None,
+    seed: SeedOption = 0,
+    settings: SettingsOption,
 ) -> None:
     """Asks you for judgments and trains a program on them."""
     from zero2ir.data.local import read_checked
@@ -457,7 +461,7 @@ def label(
 @app.command(**_example("zero2ir improve my-program --feedback my-program-state/feedback.sqlite --judgments my-folder"))
 def improve(
     *,
-    program: Program,
+    program: ProgramArgument,
     feedback: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The server's file of grades and clicks.")
     ] = None,
@@ -465,10 +469,10 @@ def improve(
         Path | None, typer.Option(metavar="FOLDER", help="Folder with the judgments that the program was trained on.")
     ] = None,
     roll_back: Annotated[bool, typer.Option("--roll-back", help="Restore the previous version and exit.")] = False,
-    level: Level = 0.05,
-    seed: Seed = 0,
-    tracking: Tracking = "sqlite:///mlflow.db",
-    name: Name = None,
+    level: LevelOption = 0.05,
+    seed: SeedOption = 0,
+    tracking: TrackingOption = "sqlite:///mlflow.db",
+    name: NameOption = None,
 ) -> None:
     """Retrains a program on feedback and replaces it if the result is better."""
     from zero2ir.data.local import read_for_training
@@ -499,20 +503,20 @@ def improve(
 )
 def monitor(
     *,
-    program: Program,
+    program: ProgramArgument,
     reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Reference searches: {SEARCHES}.")],
     current: Annotated[Path, typer.Option(metavar="FILE", help="Current searches, in the same formats.")],
     window: Annotated[int, typer.Option(metavar="N", help="Number of latest searches to compare.")] = 200,
     planned_checks: Annotated[
         int, typer.Option(metavar="N", help="Planned checks, which share the significance level.")
     ] = 30,
-    level: Level = 0.05,
-    seed: Seed = 0,
+    level: LevelOption = 0.05,
+    seed: SeedOption = 0,
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for the report, metrics.prom and past checks.")
     ] = Path("monitor"),
-    tracking: Tracking = "sqlite:///mlflow.db",
-    name: Name = None,
+    tracking: TrackingOption = "sqlite:///mlflow.db",
+    name: NameOption = None,
 ) -> None:
     """Tests whether the queries have drifted."""
     from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
