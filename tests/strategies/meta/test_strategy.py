@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, build, compose
@@ -427,11 +427,12 @@ def test_the_examples_that_agree_are_learned_from(rotated: Rotated) -> None:
     assert rotated.test(fitted.retriever) > rotated.test(alike)
 
 
+@example([[0.0, 0.0, 2.4e-12]])
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6))
 def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> None:
     weights = agreement_weights(np.array(rows))
     assert (weights >= 0).all()
-    assert weights.mean() == pytest.approx(1) or weights.max() < 1e-3
+    assert weights.mean() == pytest.approx(1) or not weights.any()
 
 
 @pytest.mark.parametrize("name", ["meta", "meta_anil", "meta_reweight"])

@@ -18,7 +18,8 @@ def agreement_weights(cosines: np.ndarray) -> np.ndarray:
     length, so that hard examples and judgments do not dominate.
     """
     weights = np.maximum(cosines.mean(axis=1), 0.0)
-    return weights / max(float(weights.mean()), 1e-12)
+    mean = float(weights.mean())
+    return weights / mean if mean > 1e-12 else np.zeros_like(weights)  # rounding errors are no agreement
 
 
 def quantiles(weights: np.ndarray) -> dict[str, Any]:
