@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.config import LibraryConfig, build, compose
@@ -427,7 +428,7 @@ def test_the_examples_that_agree_are_learned_from(rotated: Rotated) -> None:
     assert rotated.test(fitted.retriever) > rotated.test(alike)
 
 
-@example([[0.0, 0.0, 2.4e-12]])
+@hypothesis.example([[0.0, 0.0, 2.4e-12]])
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6))
 def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> None:
     weights = agreement_weights(np.array(rows))
