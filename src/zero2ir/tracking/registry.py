@@ -1,7 +1,7 @@
-"""Which program is the best of its collection: MLflow's registry, and the rule by which the alias moves.
+"""Registers programs in MLflow and moves the alias of the best program of a collection.
 
-Every measured program is a version of the registered model of its collection. The alias ``best`` moves only to a
-program that is significantly better on the test queries than the one that holds it; of equals, the older one stays.
+Every evaluated program is a version of the registered model of its collection. The alias ``best`` moves only to a
+program that is significantly better on the test queries than its holder; if they are equal, it stays.
 """
 
 import re
@@ -19,31 +19,24 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 BEST_ALIAS = "best"
-VERSION_TAGS = (
-    "program",
-    "documents",
-    "model",
-    "strategy",
-    "seed",
-    "revision",
-)  # a run's tags that its version has, too
+VERSION_TAGS = ("program", "documents", "model", "strategy", "seed", "revision")  # copied from the run to its version
 SYSTEM_TAG = "system"
 
 
 class Promotion(NamedTuple):
-    """To which program the alias moves, and why."""
+    """The system to which the alias moves, and the reason."""
 
     system: str
     reason: str
 
 
 def registered_name(experiment: str) -> str:
-    """What the registry calls a collection's model: it takes neither "/" nor ":"."""
+    """Returns the registered model's name of an experiment; MLflow allows neither "/" nor ":" in it."""
     return re.sub(r"[/:]", "-", experiment)
 
 
 def register(client: "MlflowClient", name: str, run: "Run") -> None:
-    """Makes the program that a run logged a version; nothing where it is one already, or where none was logged."""
+    """Registers a run's logged program as a version, unless it is registered already or the run logged none."""
     logged = run.outputs.model_outputs if run.outputs else []
     tags = {key: run.data.tags[key] for key in VERSION_TAGS if key in run.data.tags}
     if not logged or tags["program"] in {version.tags.get("program") for version in versions(client, name)}:
@@ -59,13 +52,13 @@ def register(client: "MlflowClient", name: str, run: "Run") -> None:
 
 
 def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
-    """Every version, the newest first."""
+    """Returns all versions, the newest first."""
     found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
     return sorted(found, key=lambda version: -int(version.version))
 
 
 def ensure_registered(client: "MlflowClient", name: str) -> None:
-    """Has the registry know the name."""
+    """Creates the registered model, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -85,19 +78,19 @@ def promote(
     measure: str,
     options: Mapping[str, Any],
 ) -> Promotion | None:
-    """Moves the alias to the best of some systems, if that is significantly better than the program that has it.
+    """Moves the alias to the best contender, if it is significantly better than the holder of the alias.
 
     Args:
         client: of the store.
         name: of the registered model.
         contenders: each system's measure by test query, by the name of its run.
-        documents: digest of the collection; a program for other documents loses the alias, for nothing can be compared.
-        first: the system that gets the alias where nobody has it; the first contender where that is not among them.
-        measure: which one.
-        options: of ``compare_scores``.
+        documents: digest of the collection; a program for other documents loses the alias, since nothing is comparable.
+        first: the system that gets the alias if it has no holder; the first contender if that system is not among them.
+        measure: name of the compared measure.
+        options: keyword arguments of ``compare_scores``.
 
     Returns:
-        The move; None where the alias stays, or where no contender is registered.
+        The promotion; None if the alias stays or no contender is registered.
     """
     newest: dict[str, ModelVersion] = {}
     for version in versions(client, name):

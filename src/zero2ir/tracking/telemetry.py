@@ -1,7 +1,7 @@
-"""Looks on while something is trained or measured: the machine's load, and what a language model is asked.
+"""Records the load of the machine and the calls of the language model during training and evaluation.
 
-MLflow would attach both to an open run. Ours are opened when all is done, so that a kill leaves none behind; therefore
-what was seen is kept here and handed over then (``zero2ir.tracking.runs``).
+MLflow would attach both to an open run. Our runs open at the end, so that a killed process leaves no unfinished run.
+Until then the records stay here; ``zero2ir.tracking.runs`` logs them.
 """
 
 import threading
@@ -18,11 +18,11 @@ SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metric
 
 
 class TelemetrySettings(Settings):
-    """What is looked at; a part of conf/tracking.
+    """Which telemetry is recorded; a part of conf/tracking.
 
     Attributes:
-        sampling_seconds: between two looks at the machine's load while a system is trained or measured; 0 for none.
-        traces: whether every call of a language model is kept as DSPy made it, documents and judged queries included.
+        sampling_seconds: seconds between two samples of the machine's load; 0 records none.
+        traces: whether MLflow keeps every call of the language model, with its documents and judged queries.
     """
 
     sampling_seconds: Annotated[float, Field(ge=0)] = 5.0
@@ -30,7 +30,7 @@ class TelemetrySettings(Settings):
 
 
 class Figure(NamedTuple):
-    """A figure of the machine's load, as MLflow's metrics are made.
+    """One sample of the machine's load, in the form of an MLflow metric.
 
     Attributes:
         key: its name.
@@ -46,18 +46,18 @@ class Figure(NamedTuple):
 
 
 class Telemetry(BaseModel):
-    """What was seen.
+    """The recorded telemetry.
 
     Attributes:
-        load: figures of the machine by time.
-        traces: ids of the calls of a language model.
+        load: samples of the machine's load, in the order of time.
+        traces: trace ids of the language model's calls.
     """
 
     load: list[Figure] = Field(default_factory=list)
     traces: set[str] = Field(default_factory=set)
 
     def sample(self) -> None:
-        """Adds the machine's load now, by the names and in the units of MLflow."""
+        """Adds a sample of the machine's load, with the names and units of MLflow."""
         import psutil
 
         memory = psutil.virtual_memory()
@@ -74,43 +74,43 @@ class Telemetry(BaseModel):
 
 @contextmanager
 def record_telemetry(settings: TelemetrySettings) -> Iterator[Telemetry]:
-    """Looks on while the block runs."""
-    seen = Telemetry()
-    with _system(seen, settings.sampling_seconds), _traces(seen) if settings.traces else nullcontext():
-        yield seen
+    """Records telemetry while the block runs."""
+    telemetry = Telemetry()
+    with _system(telemetry, settings.sampling_seconds), _traces(telemetry) if settings.traces else nullcontext():
+        yield telemetry
 
 
 @contextmanager
-def _system(seen: Telemetry, seconds: float) -> Iterator[None]:
-    """Looks at the machine at once, then every so many seconds, and at the end."""
+def _system(telemetry: Telemetry, seconds: float) -> Iterator[None]:
+    """Samples the load at the start, every ``seconds`` seconds, and at the end."""
     if not seconds:
         yield
         return
     ended = threading.Event()
 
-    def go_on() -> None:
+    def sample_regularly() -> None:
         while not ended.wait(seconds):
-            seen.sample()
+            telemetry.sample()
 
-    seen.sample()
-    thread = threading.Thread(target=go_on, daemon=True)
+    telemetry.sample()
+    thread = threading.Thread(target=sample_regularly, daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
-        seen.sample()
+        telemetry.sample()
 
 
 @contextmanager
-def _traces(seen: Telemetry) -> Iterator[None]:
-    """Has MLflow keep what DSPy does, and notes which traces are ours."""
+def _traces(telemetry: Telemetry) -> Iterator[None]:
+    """Lets MLflow trace DSPy, and records the ids of our traces."""
     import mlflow
 
     mlflow.dspy.autolog(log_traces=True, log_traces_from_compile=True, log_traces_from_eval=True, silent=True)
     try:
-        with mlflow.tracing.configure(span_processors=[lambda span: seen.traces.add(span.trace_id)]):
+        with mlflow.tracing.configure(span_processors=[lambda span: telemetry.traces.add(span.trace_id)]):
             yield
         mlflow.flush_trace_async_logging()
     finally:
