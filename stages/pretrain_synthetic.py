@@ -5,12 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zero2ir.config import (
-    PretrainConfig,
-    built,
-    read_panel,
-    stage,
-)
+from zero2ir.config import PretrainConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments
 from zero2ir.data.store import is_ordered, read_documents
 from zero2ir.encoders.base import embed, save_encoded

@@ -64,6 +64,7 @@ def tracking_record(
     """Returns the record of this training, which the stage evaluate logs to MLflow."""
     fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
+    digest = sha256(documents)
     choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
     conf = {
         "model": complete(config.model),
@@ -78,12 +79,12 @@ def tracking_record(
         | {f"tuning/{key}": value for key, value in fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
-        | {"documents": sha256(documents), "chosen": fitted.chosen, "reason": fitted.reason},
+        | {"documents": digest, "chosen": fitted.chosen, "reason": fitted.reason},
         seconds=cost["train_seconds"],
         ended=time.time(),
         nested_runs=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
         data=(
-            DatasetInput(f"{panel.dataset} documents", documents, sha256(documents), "training"),
+            DatasetInput(f"{panel.dataset} documents", documents, digest, "training"),
             DatasetInput(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
         ),
         telemetry=telemetry,

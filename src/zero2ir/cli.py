@@ -25,7 +25,7 @@ DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated r
 INTERRUPTED = 130  # the exit status
 COMPARED_MODELS = ["sparse", "dense", "hybrid"]
 COMPARED_STRATEGIES = ["zero_shot", "fine_tune"]
-SEARCHES = ".txt, .jsonl (query, at, seconds, fallback), or the server's feedback.sqlite"
+SEARCHES = ".txt, .jsonl (query, timestamp, seconds, fallback), or the server's feedback.sqlite"
 
 app = typer.Typer(
     name="zero2ir",

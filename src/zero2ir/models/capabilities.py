@@ -171,7 +171,7 @@ def search_with_feedback(
         InputError: the retriever does not support feedback.
     """
     if not isinstance(retriever, FeedbackSearch):
-        raise InputError(f"{retriever.kind}: cannot search with feedback; take another model below model=prf")
+        raise InputError(f"{retriever.kind}: cannot search with feedback; choose another retriever for model=feedback")
     return retriever.search_with_feedback(queries, documents, weight, k, candidates)
 
 
