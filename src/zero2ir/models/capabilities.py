@@ -139,12 +139,7 @@ class FeedbackSearch(Retriever):
 
     @abstractmethod
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Searches with each query moved toward some documents: pseudo-relevance feedback.
 

@@ -79,12 +79,7 @@ class Dense(EncoderBased):
         return self.nearest.search(self.encode_queries(queries), k, candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Mixes the query's and the documents' mean vector (Rocchio).
 

@@ -93,12 +93,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return self._fuse(self._found(queries, candidates), k, candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves each retriever's query by its feedback weight, and fuses the rankings."""
         depth, scored = self._scope(candidates)

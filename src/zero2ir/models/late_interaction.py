@@ -136,12 +136,7 @@ class LateInteraction(EncoderBased):
         return self._nearest(self.encode_queries(queries), candidates, k)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Adds the documents' cluster centroids that are rare in the collection to the query's vectors.
 

@@ -117,12 +117,7 @@ class LearnedSparse(EncoderBased):
         return self._ranked(self.encode_queries(queries), k, candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Mixes the query's and the documents' mean weights on one scale (Rocchio 1971)."""
         moved = [self._moved(*pair, weight) for pair in zip(self.encode_queries(queries), documents, strict=True)]

@@ -64,12 +64,7 @@ class Reranked(Tunable, Wrapper):
         return self._reranked(queries, self.retriever.search(queries, max(k, self.depth + 1), candidates)).cut(k)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves the retriever's query; the reranker sees the original query."""
         moved = search_with_feedback(self.retriever, queries, documents, weight, max(k, self.depth + 1), candidates)

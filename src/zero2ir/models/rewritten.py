@@ -78,12 +78,7 @@ class Rewritten(Tunable, Wrapper, Prompted):
         return self.retriever.search(self.rewrite(queries), k, candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves the rewritten query."""
         return search_with_feedback(self.retriever, self.rewrite(queries), documents, weight, k, candidates)

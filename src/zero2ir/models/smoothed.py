@@ -100,12 +100,7 @@ class Smoothed(Tunable, Wrapper):
         return self._smoothed(self.retriever.search(queries, *self._scope(candidates)), k, candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves the retriever's query."""
         if not self.weight:

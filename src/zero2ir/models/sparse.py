@@ -112,12 +112,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """RM3: interpolates the query's term distribution with that of the documents' most frequent terms.
 

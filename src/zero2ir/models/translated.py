@@ -17,13 +17,7 @@ from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.hybrid import fused
 from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.prompted import Prompted
-from zero2ir.models.ranking import (
-    Candidates,
-    Ranking,
-    concatenate_rankings,
-    max_candidates,
-    with_reference_sample,
-)
+from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, max_candidates, with_reference_sample
 from zero2ir.models.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -116,12 +110,7 @@ class Translated(Tunable, Wrapper, Prompted):
         return concatenate_rankings(rankings)
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves the translation of the highest weight."""
         return search_with_feedback(

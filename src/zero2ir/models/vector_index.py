@@ -20,13 +20,7 @@ Precision = Literal["float32", "int8"]
 
 MAX_BLOCK_SCORES = 1 << 26  # scores in memory at once
 DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
-VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = (
-    "embeddings.npy",
-    "scale.npy",
-    "graph.usearch",
-    "graph.json",
-    "moments.npy",
-)
+VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = ("embeddings.npy", "scale.npy", "graph.usearch", "graph.json", "moments.npy")
 CONNECTIVITY = 16  # M, efConstruction and ef of the paper: recall@10 is 0.999 on beir/scifact, 0.995 on nfcorpus
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 128

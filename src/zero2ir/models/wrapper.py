@@ -24,12 +24,7 @@ class Wrapper(Initializable, Updatable, FeedbackSearch):
         return self
 
     def search_with_feedback(
-        self,
-        queries: Sequence[str],
-        documents: np.ndarray,
-        weight: float,
-        k: int,
-        candidates: Candidates | None = None,
+        self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         return search_with_feedback(self.retriever, queries, documents, weight, k, candidates)
 
