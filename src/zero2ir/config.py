@@ -15,14 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import Settings, first_mistake, parameter_schema, schema_in
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
@@ -312,7 +312,7 @@ def checked(config: Any, schema: type[Schema]) -> Schema:
     try:
         return schema.model_validate(_on_defaults(values, None, schema))
     except ValidationError as error:
-        raise InputError(_first_mistake(error, schema)) from None
+        raise InputError(first_mistake(error, schema)) from None
 
 
 def _on_defaults(values: Any, default: Any, annotation: Any) -> Any:
@@ -323,7 +323,7 @@ def _on_defaults(values: Any, default: Any, annotation: Any) -> Any:
         default = default.model_dump()
     if isinstance(default, Mapping):
         return {**default, **{key: _on_defaults(value, default.get(key), None) for key, value in values.items()}}
-    schema = _schema_in(annotation)
+    schema = schema_in(annotation)
     fields = schema.model_fields if inspect.isclass(schema) and issubclass(schema, BaseModel) else {}
     return {
         key: _on_defaults(value, fields[key].default, fields[key].annotation) if key in fields else value
@@ -343,18 +343,11 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
     """
     arguments = {key: _build_nested(value, f"{where}.{key}") for key, value in choice.items() if key != "_target_"}
     target = _class(choice.get("_target_"), where)
-    parameters = {name: p for name, p in inspect.signature(target).parameters.items() if name != "self"}
-    fields: Any = {
-        name: (_typed(p.annotation), ... if p.default is inspect.Parameter.empty else p.default)
-        for name, p in parameters.items()
-    }
-    schema = create_model(
-        target.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields
-    )
+    schema = parameter_schema(target)
     try:
         schema.model_validate(arguments)
     except ValidationError as error:
-        raise InputError(f"{where}.{_first_mistake(error, schema)}") from None
+        raise InputError(f"{where}.{first_mistake(error, schema)}") from None
     return target(**arguments)
 
 
@@ -369,18 +362,12 @@ def complete(choice: Any) -> Any:
     parts = {"_target_": choice["_target_"]}
     for name, parameter in inspect.signature(_class(choice["_target_"], "")).parameters.items():
         value = choice.get(name, parameter.default)
-        schema = _schema_in(parameter.annotation)
+        schema = schema_in(parameter.annotation)
         if schema is not parameter.annotation or (inspect.isclass(schema) and issubclass(schema, BaseModel)):
             parts[name] = schema.model_validate(value or {}).model_dump(mode="json")
         elif value is not inspect.Parameter.empty:
             parts[name] = complete(to_jsonable_python(value))
     return parts
-
-
-def _typed(annotation: Any) -> Any:
-    """Drops ``Mapping`` from a union with a schema, so that keys are checked."""
-    schema = _schema_in(annotation)
-    return annotation if schema is annotation else schema | None
 
 
 def _build_nested(value: Any, where: str) -> Any:
@@ -507,35 +494,3 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     if unknown := re.search(r"Could not override '([^']+)'", message):
         return f"{unknown[1]}: unknown key; valid keys are {', '.join(sorted(schema.model_fields))}"
     return message
-
-
-def _first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
-    """Returns pydantic's first error as ``key: message``."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        parent = _schema_at(schema, first["loc"][:-1])
-        valid = ", ".join(sorted(parent.model_fields))
-        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} has no keys'}"
-    message = first["msg"].removeprefix("Value error, ")
-    value = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
-    return f"{where}: {message}{value}" if where else message
-
-
-def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
-    """Returns the schema at ``path`` inside ``schema``."""
-    for part in path:
-        field = schema.model_fields.get(part) if inspect.isclass(schema) and issubclass(schema, BaseModel) else None
-        if field is not None:
-            schema = _schema_in(field.annotation)
-    return schema
-
-
-def _schema_in(annotation: Any) -> Any:
-    """Returns the schema in a field's annotation, also inside a union."""
-    from typing import get_args
-
-    for kind in (annotation, *get_args(annotation)):
-        if inspect.isclass(kind) and issubclass(kind, BaseModel):
-            return kind
-    return annotation

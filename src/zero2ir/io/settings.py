@@ -1,9 +1,61 @@
-"""The base class of all settings."""
+"""The base class of all settings, and schemas of constructors' parameters."""
 
-from pydantic import BaseModel, ConfigDict
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 
 class Settings(BaseModel):
-    """Immutable settings that reject unknown keys."""
+    """Immutable settings that reject unknown keys, NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@cache
+def parameter_schema(target: Callable[..., Any]) -> type[BaseModel]:
+    """Returns the schema of a callable's parameters without ``self``; it rejects unknown keys, NaN and infinity."""
+    parameters = [one for one in inspect.signature(target, eval_str=True).parameters.values() if one.name != "self"]
+    fields: Any = {
+        one.name: (_typed(one.annotation), ... if one.default is one.empty else one.default) for one in parameters
+    }
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+    return create_model(target.__name__, __config__=config, **fields)
+
+
+def _typed(annotation: Any) -> Any:
+    """Drops ``Mapping`` from a union with a schema, so that keys are checked."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    schema = schema_in(annotation)
+    return annotation if schema is annotation else schema | None
+
+
+def first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
+    """Returns the first error of a validation by ``schema`` as ``key: message``."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = _schema_at(schema, first["loc"][:-1])
+        valid = ", ".join(sorted(parent.model_fields))
+        return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} has no keys'}"
+    message = first["msg"].removeprefix("Value error, ")
+    value = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
+    return f"{where}: {message}{value}" if where else message
+
+
+def _schema_at(schema: Any, path: tuple[Any, ...]) -> Any:
+    """Returns the schema at ``path`` inside ``schema``."""
+    for part in path:
+        field = schema.model_fields.get(part) if inspect.isclass(schema) and issubclass(schema, BaseModel) else None
+        if field is not None:
+            schema = schema_in(field.annotation)
+    return schema
+
+
+def schema_in(annotation: Any) -> Any:
+    """Returns the schema in a field's annotation, also inside a union; the annotation itself if it has none."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)), annotation)
