@@ -16,6 +16,8 @@ _CONTROL = re.compile(
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff]")
 _QUOTES = "'’\"`*“”‘«»"
+Signature = type[dspy.Signature]
+Values = dict[str, Any]
 
 
 class CompactAdapter(dspy.Adapter):
@@ -28,20 +30,13 @@ class CompactAdapter(dspy.Adapter):
     """
 
     def __call__(
-        self,
-        lm: dspy.BaseLM,
-        lm_kwargs: dict[str, Any],
-        signature: type[dspy.Signature],
-        demos: list[dict[str, Any]],
-        inputs: dict[str, Any],
-    ) -> list[dict[str, Any]]:
+        self, lm: dspy.BaseLM, lm_kwargs: Values, signature: Signature, demos: list[Values], inputs: Values
+    ) -> list[Values]:
         """Sends one request and parses the answer; see ``dspy.Adapter``."""
         limits = {"stop": ["\n"]} if _answers_with_a_line(signature) else {"response_format": _answer_model(signature)}
         return super().__call__(lm, {**limits, **lm_kwargs}, signature, demos, inputs)
 
-    def format(
-        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
-    ) -> list[dict[str, str]]:
+    def format(self, signature: Signature, demos: list[Values], inputs: Values) -> list[dict[str, str]]:
         """Returns the messages: system, demonstrations as turns, and the input as the only message that varies."""
         messages = [{"role": "system", "content": _instructions(signature)}]
         for demo in demos:
@@ -51,7 +46,7 @@ class CompactAdapter(dspy.Adapter):
         messages.append({"role": "user", "content": _input_text(signature, inputs)})
         return messages
 
-    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+    def parse(self, signature: Signature, completion: str) -> Values:
         """Parses an answer into the output fields.
 
         Raises:
@@ -64,9 +59,8 @@ class CompactAdapter(dspy.Adapter):
                 raise AdapterParseError(type(self).__name__, signature, completion, "The answer is empty.")
             return {name: line}
         try:
-            answer = _answer_model(signature).model_validate_json(
-                completion[completion.find("{") : completion.rfind("}") + 1]
-            )
+            json_object = completion[completion.find("{") : completion.rfind("}") + 1]
+            answer = _answer_model(signature).model_validate_json(json_object)
         except pydantic.ValidationError as error:
             raise AdapterParseError(type(self).__name__, signature, completion, str(error)) from None
         return apply_output_field_defaults(signature, {name: getattr(answer, name) for name in signature.output_fields})
@@ -94,17 +88,16 @@ def _label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _answers_with_a_line(signature: type[dspy.Signature]) -> bool:
+def _answers_with_a_line(signature: Signature) -> bool:
     return [field.annotation for field in signature.output_fields.values()] == [str]
 
 
-def _answer_model(signature: type[dspy.Signature]) -> type[pydantic.BaseModel]:
+def _answer_model(signature: Signature) -> type[pydantic.BaseModel]:
     fields: dict[str, Any] = {name: (field.annotation, ...) for name, field in signature.output_fields.items()}
     return pydantic.create_model("Answer", **fields)
 
 
-def _instructions(signature: type[dspy.Signature]) -> str:
-    """Returns the task, the descriptions of the fields, and the JSON keys for an answer in JSON."""
+def _instructions(signature: Signature) -> str:
     lines = [signature.instructions]
     for name, field in signature.fields.items():
         description = (field.json_schema_extra or {}).get("desc", "")
@@ -115,11 +108,11 @@ def _instructions(signature: type[dspy.Signature]) -> str:
     return "\n".join(lines)
 
 
-def _input_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+def _input_text(signature: Signature, values: Mapping[str, Any]) -> str:
     return "\n".join(f"{_label(name)}: {_as_text(values[name])}" for name in signature.input_fields if name in values)
 
 
-def _output_text(signature: type[dspy.Signature], values: Mapping[str, Any]) -> str:
+def _output_text(signature: Signature, values: Mapping[str, Any]) -> str:
     if _answers_with_a_line(signature):
         (name,) = signature.output_fields
         return escape_untrusted_text(str(values[name]))

@@ -50,11 +50,7 @@ class MeteredLM(dspy.LM):
 
     The seed of a request depends only on the experiment's seed and the request, so that order, concurrency and
     interruptions do not change an answer. Greedy requests have no seed: their cached answers serve every seed.
-
-    Attributes:
-        usage: the usage counters.
-        seed: the experiment's seed.
-        answers: the cache of answers by the content of the request; DSPy's process-wide cache is not used.
+    DSPy's process-wide cache is not used.
     """
 
     def __init__(self, model: str, usage: Usage, seed: int, answers: Cache | None = None, **options: Any) -> None:
@@ -96,12 +92,8 @@ class MeteredLM(dspy.LM):
 class LanguageModel:
     """A language model, created by ``open_lm`` or ``lazy_lm``.
 
-    Attributes:
-        settings: its settings.
-        seed: the experiment's seed, for sampled answers.
-        usage: its usage so far.
-        adapter: turns signatures into prompts; use it with ``dspy.context(lm=..., adapter=...)``.
-        connect: returns the DSPy client; called at the first use; None for ``lm=none``.
+    Use ``lm`` and ``adapter`` with ``dspy.context(lm=..., adapter=...)``. ``connect`` returns the DSPy client; it is
+    called at the first use, and is None for ``lm=none``. ``seed`` is the experiment's seed, for sampled answers.
     """
 
     settings: LMSettings
@@ -185,11 +177,8 @@ class LanguageModel:
         return answers
 
     def _once_more(self, module: dspy.Predict, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the same call with sampling and a rollout id that no caller uses.
-
-        The options go into the call's own config, because it overrides the client's options.
-        """
-        own = values.get("config", {})
+        """Returns the same call with sampling and a rollout id that no caller uses."""
+        own = values.get("config", {})  # overrides the client's options
         options = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
         sampled = max(options["temperature"], SECOND_TRY_TEMPERATURE)
         return {**values, "config": {**own, "rollout_id": -1 - options["rollout_id"], "temperature": sampled}}
@@ -206,10 +195,7 @@ def _with_limits(lm: MeteredLM, limits: Limits) -> MeteredLM:
 def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[LanguageModel]:
     """Opens a language model for the duration of the block.
 
-    Args:
-        settings: the model and its request options.
-        cache_folder: the cache of answers by the content of the request; a repeated run sends no request.
-        seed: the experiment's seed, for sampled answers.
+    ``cache_folder`` keeps the answers by the content of the request, so that a repeated run sends no request.
 
     Raises:
         InputError: a package, file, environment variable or endpoint is missing.
@@ -222,13 +208,7 @@ def open_lm(settings: LMSettings, cache_folder: Path, seed: int) -> Iterator[Lan
 
 
 def lazy_lm(settings: LMSettings, cache_folder: Path, seed: int) -> LanguageModel:
-    """Returns a language model that opens at its first use and closes when it is garbage-collected.
-
-    Args:
-        settings: the model and its request options.
-        cache_folder: see ``open_lm``.
-        seed: see ``open_lm``.
-    """
+    """Returns a language model like ``open_lm`` that opens at its first use and closes when it is garbage-collected."""
     stack = ExitStack()
     language_model = _opened_into(stack, settings, cache_folder, seed)
     weakref.finalize(language_model, stack.close)
@@ -268,15 +248,12 @@ def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[st
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one thread on a busy core slows
     # all of them (two threads on two busy cores took five times as long as one).
     threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
-    identity = sha256(weights)[:12] + _digest(settings.chat_template)
+    identity = sha256(weights)[:12]
+    if settings.chat_template is not None:  # it changes the prompt of a request
+        identity += f"-{hashlib.sha256(settings.chat_template.encode()).hexdigest()[:8]}"
     server = embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template)
     with _loopback_without_proxy(), server as url:
         yield f"openai/{settings.name}-{identity}", {"api_base": f"{url}/v1", "api_key": "unused"}
-
-
-def _digest(chat_template: str | None) -> str:
-    """Returns a short digest of the template, because the template changes the prompt of a request."""
-    return "" if chat_template is None else f"-{hashlib.sha256(chat_template.encode()).hexdigest()[:8]}"
 
 
 @contextmanager
@@ -347,17 +324,15 @@ def _answer_cache(folder: Path) -> Iterator[Cache]:
 @contextmanager
 def _quiet_logs() -> Iterator[None]:
     """Silences the log lines of each request (httpx) and of each answer that reached ``max_tokens`` (dspy)."""
-    loggers = {
-        logging.getLogger(name): level for name, level in [("httpx", 30), ("LiteLLM", 40), ("dspy.clients.lm", 40)]
-    }
-    former = {logger: logger.level for logger in loggers}
-    for logger, level in loggers.items():
-        logger.setLevel(level)
+    levels = {"httpx": logging.WARNING, "LiteLLM": logging.ERROR, "dspy.clients.lm": logging.ERROR}
+    former = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     try:
         yield
     finally:
-        for logger, level in former.items():
-            logger.setLevel(level)
+        for name, level in former.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _plain(outputs: Any) -> Any:

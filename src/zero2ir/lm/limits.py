@@ -7,15 +7,10 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """Limits on the requests of one interactive call.
+    """Limits on the requests of one interactive call."""
 
-    Attributes:
-        seconds: timeout of a request; requests are not repeated.
-        max_unusable_share: a higher share of unusable answers is an error.
-    """
-
-    seconds: float
-    max_unusable_share: float
+    seconds: float  # timeout of a request; requests are not repeated
+    max_unusable_share: float  # a higher share of unusable answers is an error
 
 
 _LIMITS: ContextVar[Limits | None] = ContextVar("limits", default=None)

@@ -16,20 +16,10 @@ START_SECONDS = 60.0  # a start takes about two seconds, more on a loaded machin
 def embedded_server(
     weights: Path, context: int, slots: int, threads: int, chat_template: str | None = None
 ) -> Iterator[str]:
-    """Serves a GGUF model for the duration of the block.
+    """Serves a GGUF model at a free port and yields the base URL, e.g. "http://127.0.0.1:41235".
 
-    The operating system chooses a free port. The server is a thread of this process and ends with it, even if the
-    process is killed.
-
-    Args:
-        weights: the GGUF file.
-        context: maximum length of a sequence, prompt and answer together, in tokens.
-        slots: number of parallel sequences; each has ``context`` tokens.
-        threads: number of CPU threads.
-        chat_template: a Jinja template; None for that of the weights.
-
-    Yields:
-        The base URL, e.g. "http://127.0.0.1:41235".
+    The server is a thread of this process and ends with it, even if the process is killed. Each slot has ``context``
+    tokens for prompt and answer together.
 
     Raises:
         InputError: xllamacpp is missing, or llama.cpp cannot load the file.

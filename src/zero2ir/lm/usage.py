@@ -40,16 +40,11 @@ class Usage:
             self.completion_tokens += completion_tokens
             self.cost = None if self.cost is None or cost is None else self.cost + cost
 
-    def add(
-        self, *, cached: int = 0, failures: int = 0, retries: int = 0, repaired: int = 0, seconds: float = 0.0
-    ) -> None:
-        """Adds to the counters."""
+    def add(self, **amounts: float) -> None:
+        """Adds to the counters of these names."""
         with self._lock:
-            self.cached += cached
-            self.failures += failures
-            self.retries += retries
-            self.repaired += repaired
-            self.seconds += seconds
+            for name, amount in amounts.items():
+                setattr(self, name, getattr(self, name) + amount)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the counters as plain values, for JSON and MLflow."""

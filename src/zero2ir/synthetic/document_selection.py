@@ -14,18 +14,9 @@ MAX_POOL_DOCUMENTS = 50_000  # a larger collection is sampled before clustering
 def choose_documents(
     documents: Sequence[Document], judged: set[str], settings: SyntheticSettings, seed: int
 ) -> list[Document]:
-    """Draws unjudged documents that are long enough.
+    """Draws documents that are long enough and not in ``judged``, in the order of the draw.
 
     With the same seed a smaller number of documents is a subset of a larger one, so existing queries are reused.
-
-    Args:
-        documents: the collection.
-        judged: ids of documents to leave out.
-        settings: number of documents and method.
-        seed: seed of the draw and of the clusters.
-
-    Returns:
-        Documents in the order in which they were drawn.
 
     Source: diverse sampling from clusters of the collection as in DUQGen, arXiv 2404.02489, section 3.1; here equally
     from each cluster, and on TF-IDF, so that no encoder is needed.

@@ -24,27 +24,18 @@ SIMILARITY_CHUNK = 512
 class FilterInputs:
     """Synthetic queries with the data that the filters need; one row per query.
 
-    Attributes:
-        queries: n texts.
-        passages: n texts, the passages shown to the LM.
-        contents: n texts, the whole documents.
-        styles: n style names.
-        round_trip_ranks: (n,) rank of each query's own document, 0 if it is not retrieved.
-        log_likelihoods: (n,) mean log-probability of the query's tokens, NaN if unknown.
-        grades: (n,) the LM's grade of the document for the query, 0 to 1, NaN if unknown.
-        known_queries: queries of the prompts and judgments, which must not be repeated; small LMs tend to copy them.
-        prompt_texts: documents of the demonstrations.
+    ``known_queries`` are those of the prompts and judgments, which must not be repeated; small LMs tend to copy them.
     """
 
     queries: Sequence[str]
-    passages: Sequence[str]
-    contents: Sequence[str]
+    passages: Sequence[str]  # shown to the LM
+    contents: Sequence[str]  # the whole documents
     styles: Sequence[str]
-    round_trip_ranks: np.ndarray
-    log_likelihoods: np.ndarray
-    grades: np.ndarray
+    round_trip_ranks: np.ndarray  # (n,) rank of each query's own document, 0 if it is not retrieved
+    log_likelihoods: np.ndarray  # (n,) mean log-probability of the query's tokens, NaN if unknown
+    grades: np.ndarray  # (n,) the LM's grade of the document for the query, 0 to 1, NaN if unknown
     known_queries: Sequence[str] = ()
-    prompt_texts: Sequence[str] = ()
+    prompt_texts: Sequence[str] = ()  # documents of the demonstrations
 
 
 def objections(written: FilterInputs, settings: SyntheticSettings) -> list[list[str]]:
@@ -178,7 +169,6 @@ def _nearest(queries: Sequence[str], known: Sequence[str]) -> np.ndarray:
 
 
 def _length(text: str) -> int:
-    """Returns the number of words."""
     return len(words_of(text).split())
 
 
@@ -189,7 +179,6 @@ def _is_copied(query: str, known: Sequence[str], prompt_texts: Sequence[str]) ->
 
 
 def _within(part: str, whole: str) -> bool:
-    """Returns whether one text occurs in the other as a sequence of whole words."""
     return bool(part) and f" {part} " in f" {whole} "
 
 

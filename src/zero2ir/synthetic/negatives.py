@@ -22,7 +22,7 @@ def hard_negatives(
     """Draws negatives from a range of ranks of each query; the top ranks may contain unjudged relevant documents.
 
     Args:
-        retriever: the retriever that ranks.
+        retriever: ranks the documents.
         queries: n texts.
         excluded: n sets of document numbers that are relevant or already judged.
         number: maximum number of negatives per query.
@@ -31,7 +31,7 @@ def hard_negatives(
         candidates: candidates of each query; None for the whole collection.
 
     Returns:
-        n lists of document numbers; fewer than ``number`` if the ranking is shorter.
+        n lists of at most ``number`` document numbers.
     """
     first, last = ranks
     if not queries or number == 0:
@@ -45,15 +45,10 @@ def hard_negatives(
 
 
 class MinedNegatives(NamedTuple):
-    """Negatives of one query.
+    """Negatives of one query."""
 
-    Attributes:
-        numbers: document numbers.
-        margins: score of the query's own document minus the score of each negative.
-    """
-
-    numbers: list[int]
-    margins: list[float]
+    numbers: list[int]  # of the documents
+    margins: list[float]  # score of the query's own document minus the score of each negative
 
 
 def mined_negatives(
@@ -73,7 +68,7 @@ def mined_negatives(
     match at all (BM25) or of an average document (z-scored fusion); if a score is negative, the lowest score.
 
     Args:
-        retriever: the retriever that ranks; its scores are the teacher of the margins.
+        retriever: ranks the documents; its scores are the teacher of the margins.
         queries: n texts.
         positives: (n,) document numbers.
         contents: the texts of all documents.

@@ -11,14 +11,7 @@ from zero2ir.encoders.sentences import split_document_sentences
 
 
 def drawn_passages(document: Document, words: int, number: int, rng: np.random.Generator) -> list[str]:
-    """Draws passages of a document; repeats a passage only after all others were drawn.
-
-    Args:
-        document: the document; a document that is short enough is one passage.
-        words: maximum number of words of a passage, title included.
-        number: number of passages.
-        rng: random generator.
-    """
+    """Draws ``number`` passages of at most ``words`` words; repeats a passage only after all others were drawn."""
     texts = passages(document, words)
     order = rng.permutation(len(texts))
     return [texts[order[turn % len(texts)]] for turn in range(number)]
@@ -33,10 +26,8 @@ def answering_passage(document: Document, words: int, query: str) -> str:
 def passages(document: Document, words: int) -> list[str]:
     """Returns all passages of a document: its title and, from each sentence on, as many whole sentences as fit.
 
-    Only a title of more than half of the words, and a sentence longer than the remaining space, are cut.
-
-    Returns:
-        At least one text of at most ``words`` words; the document itself if it fits.
+    Each has at most ``words`` words; a document that fits is one passage. Only a title of more than half of the words,
+    and a sentence longer than the remaining space, are cut.
     """
     whole, heading, text = readable([document.content, document.title, document.text])
     if len(whole.split()) <= words:

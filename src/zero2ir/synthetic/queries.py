@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,37 +33,23 @@ REPEAT_TEMPERATURE = 0.7  # with greedy decoding a repeated passage would get th
 
 
 class QueryDraft(NamedTuple):
-    """A query before filtering.
-
-    Attributes:
-        style: name of the style.
-        document: the document that the query is written for.
-        passage: the passage shown to the LM.
-        repeat: number of earlier queries of this style for this passage.
-        query: the LM's query; empty if its answer is unusable.
-        log_likelihood: mean log-probability of the query's tokens; NaN if the LM does not return it.
-    """
+    """A query before filtering."""
 
     style: StyleName
     document: Document
-    passage: str
-    repeat: int
-    query: str = ""
-    log_likelihood: float = math.nan
+    passage: str  # shown to the LM
+    repeat: int  # number of earlier queries of this style for this passage
+    query: str = ""  # empty if the LM's answer is unusable
+    log_likelihood: float = math.nan  # mean over the query's tokens; NaN if the LM does not return it
 
 
 class SyntheticWriter:
     """Writes queries for documents, applies the filters, and mines negatives.
 
-    Args:
-        corpus: the documents; with the encoder "pretrained" if the settings use it for the negatives.
-        judgments: the training judgments.
-        language_model: the LM that writes.
-        settings: default settings of ``write``.
-        seed: seed of passages and negatives.
+    ``seed`` draws passages and negatives.
 
     Raises:
-        InputError: the negatives need an encoder that is missing.
+        InputError: the negatives need the encoder "pretrained", which the corpus lacks.
     """
 
     def __init__(
@@ -78,19 +65,16 @@ class SyntheticWriter:
         self.language_model = language_model
         self.settings = settings
         self.seed = seed
-        teacher = _teacher(corpus, settings)
+        teacher = _teacher(corpus, settings)  # raises before any work
         self.sparse = Sparse().index(corpus)
         self.teacher: Retriever = teacher or self.sparse
 
     def write(
         self, sample: Sequence[Document], prompts: Mapping[StyleName, Prompt], settings: SyntheticSettings | None = None
     ) -> list[SyntheticQuery]:
-        """Writes the queries of every prompt and returns them, including rejected ones.
+        """Writes the queries of every prompt for the documents and returns them, including rejected ones.
 
-        Args:
-            sample: the documents to write queries for.
-            prompts: prompts by style; ``settings.styles`` gives the number of queries per document.
-            settings: replace the writer's settings; the settings of the negatives must be equal.
+        ``settings`` replaces the writer's settings; the settings of the negatives must be equal.
 
         Raises:
             InputError: there is no language model, or a filter needs data that is missing.
@@ -164,12 +148,7 @@ def write_queries(
 ) -> tuple[list[SyntheticQuery], dict[str, Any]]:
     """Writes few-shot queries of several styles for some documents, and filters them.
 
-    Args:
-        corpus: the documents; with the encoder "pretrained" if the settings use it for the negatives.
-        judgments: the training judgments.
-        language_model: the LM that writes.
-        settings: number of documents and queries, styles, filters, negatives.
-        seed: seed of the choice of documents, of passages and demonstrations, and of the negatives.
+    ``seed`` draws documents, passages, demonstrations and negatives.
 
     Returns:
         All queries, including rejected ones; and their provenance: settings, prompts and counts.
@@ -266,9 +245,8 @@ def _grades(
         ]
         places = [place for place, draft in enumerate(drafts) if draft.style == style and draft.query]
         inputs = [{"query": drafts[place].query, "document": drafts[place].passage} for place in places]
-        answers = language_model.map(
-            relevance_judge(demonstrations, has_logprobs), inputs, f"grading queries ({style})"
-        )
+        judge = relevance_judge(demonstrations, has_logprobs)
+        answers = language_model.map(judge, inputs, f"grading queries ({style})")
         for place, answer in zip(places, answers, strict=True):
             grades[place] = round(parse_relevance(answer), 4)
     return grades
@@ -298,8 +276,5 @@ def round_trip_ranks(
 
 def counts(rows: Sequence[SyntheticQuery]) -> dict[str, int]:
     """Counts the written and accepted queries, and those that each filter rejects first."""
-    result = {"written": len(rows), "accepted": sum(not row.rejected for row in rows)}
-    for row in rows:
-        if row.rejected:
-            result[f"rejected: {row.rejected}"] = result.get(f"rejected: {row.rejected}", 0) + 1
-    return result
+    rejected = Counter(f"rejected: {row.rejected}" for row in rows if row.rejected)
+    return {"written": len(rows), "accepted": len(rows) - rejected.total(), **rejected}

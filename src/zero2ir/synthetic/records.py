@@ -12,16 +12,13 @@ class SyntheticQuery(NamedTuple):
         doc_id: id of the document that it was written for.
         negatives: ids of highly ranked other documents.
         rejected: first filter that rejects it; empty if it is accepted.
-        style: requested kind of query, e.g. "judgments", "question".
         passage: the passage shown to the LM.
         margins: the teacher's score of the document minus that of each negative.
         objections: all filters that reject it, in order.
         round_trip_rank: BM25 rank of the document for the query, 0 beyond the searched depth.
         log_likelihood: mean log-probability of the query's tokens; NaN if the LM does not return it.
         grade: the LM's grade of the document for the query, 0 to 1; NaN if not graded.
-        lm: name of the LM.
         prompt: digest of instruction and demonstrations.
-        seed: seed of the draws.
     """
 
     query_id: str

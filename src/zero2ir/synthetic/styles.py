@@ -37,17 +37,11 @@ EXCERPTS = (
 
 
 class Style(NamedTuple):
-    """A style of query.
-
-    Attributes:
-        instruction: instruction for the LM.
-        queries: one query for each of ``EXCERPTS``; none for the style that uses the judgments as demonstrations.
-        max_tokens: maximum length of the answer.
-    """
+    """A style of query with its instruction for the LM."""
 
     instruction: str
-    queries: tuple[str, ...]
-    max_tokens: int = 32
+    queries: tuple[str, ...]  # one for each of EXCERPTS; none if the judgments are the demonstrations
+    max_tokens: int = 32  # maximum length of the answer
 
 
 STYLES: Mapping[str, Style] = {
@@ -109,19 +103,12 @@ STYLES: Mapping[str, Style] = {
 
 
 class Prompt(NamedTuple):
-    """The prompt of a style, shown to the LM before each document.
-
-    Attributes:
-        style: name of the style.
-        instruction: instruction for the LM.
-        demonstrations: (document, query) pairs.
-        temperature: sampling temperature; None for the LM's default.
-    """
+    """The prompt of a style, shown to the LM before each document."""
 
     style: StyleName
     instruction: str
     demonstrations: PassageQueryPairs
-    temperature: float | None = None
+    temperature: float | None = None  # None for the LM's default
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the prompt, its temperature unless it is the LM's default, and the digest; JSON."""
@@ -156,17 +143,13 @@ def make_prompt(
 def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int) -> dict[str, tuple[str, str]]:
     """Returns the judged queries as (passage, query) pairs by query id, sorted, if they have a relevant document.
 
-    Args:
-        corpus: the documents.
-        judgments: the training judgments; the most relevant document of each query is used.
-        words: maximum number of words of a passage.
+    The passage is from the most relevant document and has at most ``words`` words.
     """
-    best = most_relevant(judgments)
-    document = {query_id: corpus.documents[corpus.number_of[row.doc_id]] for query_id, row in best.items()}
-    return {
-        query_id: (answering_passage(document[query_id], words, row.query), row.query)
-        for query_id, row in sorted(best.items())
-    }
+    pairs = {}
+    for query_id, row in sorted(most_relevant(judgments).items()):
+        document = corpus.documents[corpus.number_of[row.doc_id]]
+        pairs[query_id] = (answering_passage(document, words, row.query), row.query)
+    return pairs
 
 
 def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocument]:
@@ -179,12 +162,7 @@ def most_relevant(judgments: Sequence[JudgedDocument]) -> dict[str, JudgedDocume
 
 
 def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
-    """Returns the DSPy program that writes a query for a document.
-
-    Args:
-        prompt: style, instruction and demonstrations.
-        logprobs: whether to request the log-probabilities of the tokens.
-    """
+    """Returns the DSPy program that writes a query for a document, with the log-probabilities of the tokens or not."""
     import dspy
 
     signature = dspy.Signature("document -> query", prompt.instruction)
