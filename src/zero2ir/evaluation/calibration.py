@@ -1,8 +1,9 @@
 """Calibration of a system's stated confidence.
 
 In all functions, ``confidence`` is the stated probability that a query's first document is relevant, and ``correct`` is
-1 if it is, else 0: both [queries], or [seeds, queries] with NaN if a seed did not test a query. Equal confidences are
-treated alike, so that no figure depends on the order of the queries.
+1 if it is, else 0: both [queries], or [seeds, queries] with NaN if a seed did not test a query. Where a measure takes
+the place of ``correct``, its ``values`` have the same shape. Equal confidences are treated alike, so that no figure
+depends on the order of the queries.
 """
 
 import math
@@ -27,11 +28,7 @@ class Reliability(NamedTuple):
 
 
 def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Returns both as [seeds, queries].
-
-    Raises:
-        InputError: they are empty or differ in shape, or a confidence is missing or outside [0, 1].
-    """
+    """Returns both as [seeds, queries], none of them empty, confidences within [0, 1]."""
     confidences = np.atleast_2d(np.asarray(confidence, dtype=float))
     right = np.atleast_2d(np.asarray(correct, dtype=float))
     if confidences.shape != right.shape or not confidences.size or (np.isnan(confidences) != np.isnan(right)).any():
@@ -121,15 +118,7 @@ def selective_means(
     """Returns the mean of a measure over the most confident share of queries, with percentile bootstrap intervals.
 
     For equal confidences, the mean is the expectation over random orders; the last query may count in part, so that the
-    share is exact. Each resample is ranked anew.
-
-    Args:
-        confidence: [queries] or [seeds, queries], NaN if a seed did not test a query; all seeds are ranked together.
-        values: the measure, same shape.
-        coverages: the shares of the queries, above 0 and at most 1.
-        resamples: number of resamples.
-        level: confidence level of the intervals.
-        seed: seed of the resampling.
+    share is exact. All seeds are ranked together, each resample anew. ``coverages`` are above 0 and at most 1.
 
     Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, with a measure instead of the risk.
     """
@@ -164,13 +153,6 @@ def weighted_mean(
 
     Σ confidence × value / Σ confidence; exceeds the plain mean if the system is more confident of queries that it ranks
     better. The bootstrap resamples queries and seeds. All NaN if every confidence is 0.
-
-    Args:
-        confidence: [queries] or [seeds, queries], NaN if a seed did not test a query.
-        values: the measure, same shape.
-        resamples: number of resamples.
-        level: confidence level of the interval.
-        seed: seed of the resampling.
     """
     confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
     weights, weighted = np.nan_to_num(confidences), np.nan_to_num(confidences * scores)

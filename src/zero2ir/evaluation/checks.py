@@ -12,12 +12,7 @@ from zero2ir.evaluation.measures import RankedList, Run, ranked_lists, run_of, s
 def check_run(run: Run, query_ids: Collection[str], doc_ids: Collection[str]) -> None:
     """Checks that a run has exactly the test queries and only documents of the collection.
 
-    A query's ranking may be empty, but must exist.
-
-    Args:
-        run: the run.
-        query_ids: ids of the test queries.
-        doc_ids: ids of the collection's documents; pass a set for speed.
+    A query's ranking may be empty, but must exist. A set of ``doc_ids`` is fast.
 
     Raises:
         InputError: a query or document is unknown, a query is missing or repeated, a document is repeated for a query,

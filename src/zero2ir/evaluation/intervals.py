@@ -1,4 +1,8 @@
-"""Bootstrap intervals over queries, or over queries and seeds (draws of the judgments)."""
+"""Bootstrap intervals over queries, or over queries and seeds (draws of the judgments).
+
+In all functions, ``resamples`` is the number of resamples, ``level`` the confidence level of the interval (e.g. 0.95)
+and ``seed`` the seed of the resampling.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -35,11 +39,7 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     Seeds and queries are drawn with replacement, a query together with all its seeds, because all draws of the
     judgments share the same queries. BCa's acceleration is not defined for two factors.
 
-    Args:
-        values: [queries] or [seeds, queries]; NaN if a seed did not test a query. At least one value is not NaN.
-        resamples: number of resamples.
-        level: confidence level, e.g. 0.95.
-        seed: seed of the resampling.
+    ``values`` is [queries] or [seeds, queries], with NaN if a seed did not test a query, and not NaN throughout.
     """
     table = np.atleast_2d(np.asarray(values, dtype=float))
     table = table[:, ~np.isnan(table).all(axis=0)]
@@ -64,12 +64,8 @@ def percentiles(estimates: FloatArray, level: float) -> tuple[float, float]:
 def bca(values: FloatArray, means: FloatArray, level: float) -> tuple[float, float]:
     """Returns the bounds of the BCa interval of a mean (Efron 1987; Efron and Tibshirani 1993, eq. 14.9 to 14.15).
 
-    Equals ``scipy.stats.bootstrap``, but uses the closed form of a mean's jackknife, which scipy computes from n means.
-
-    Args:
-        values: [queries], the sample.
-        means: [resamples], its bootstrap means.
-        level: confidence level.
+    ``values`` is the sample, [queries], ``means`` its bootstrap means, [resamples]. Equals ``scipy.stats.bootstrap``,
+    but uses the closed form of a mean's jackknife, which scipy computes from n means.
     """
     from scipy.special import ndtr, ndtri
 
@@ -88,12 +84,7 @@ def bca(values: FloatArray, means: FloatArray, level: float) -> tuple[float, flo
 def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
     """Returns the mean as a share of another system's mean on the same queries, with its percentile interval.
 
-    Args:
-        values: [queries].
-        whole: [queries], values of the other system; their mean is above 0.
-        resamples: number of resamples.
-        level: confidence level.
-        seed: seed of the resampling.
+    ``values`` and the other system's ``whole`` are [queries]; the mean of ``whole`` is above 0.
     """
     pairs = np.stack([np.asarray(values, dtype=float), np.asarray(whole, dtype=float)], axis=1)
     sums = np.concatenate(

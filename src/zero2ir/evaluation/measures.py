@@ -39,7 +39,7 @@ class Run:
 
 
 class RankedList(NamedTuple):
-    """One query's documents, best first, ties by the tie rule."""
+    """A query's documents, best first, ties by the tie rule."""
 
     query_id: str
     doc_ids: list[str]
@@ -185,15 +185,13 @@ def write_trec_run(path: Path, run: Run, tag: str, depth: int | None = None) -> 
         io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as file,
     ):
         for query_id, doc_ids, scores in ranked_lists(run, depth):
-            _check_words(path, [tag, query_id, *doc_ids])
+            for word in (tag, query_id, *doc_ids):
+                if word.split() != [word]:
+                    raise InputError(
+                        f"{path.name}: the id {word!r} is empty or contains white space; change it for TREC files"
+                    )
             for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
                 file.write(f"{query_id} Q0 {doc_id} {rank} {score!s} {tag}\n")
-
-
-def _check_words(path: Path, words: Sequence[str]) -> None:
-    for word in words:
-        if word.split() != [word]:
-            raise InputError(f"{path.name}: the id {word!r} is empty or contains white space; change it for TREC files")
 
 
 def read_trec_run(path: Path) -> Run:
@@ -206,21 +204,17 @@ def read_trec_run(path: Path) -> Run:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                query_id, doc_id, score = _parse_line(path, number, line)
-                rows.setdefault(query_id, []).append((doc_id, score))
+                try:
+                    query_id, _, doc_id, _, score, _ = line.split()
+                    rows.setdefault(query_id, []).append((doc_id, float(score)))
+                except ValueError as error:
+                    expected = "expected 'query Q0 document rank score tag'"
+                    raise InputError(
+                        f"{path}:{number}: {expected}, found {line.strip()!r}; correct the line"
+                    ) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a gzipped TREC run ({error}); run evaluate again") from error
     return run_of(rows)
-
-
-def _parse_line(path: Path, number: int, line: str) -> tuple[str, str, float]:
-    try:
-        query_id, _, doc_id, _, score, _ = line.split()
-        return query_id, doc_id, float(score)
-    except ValueError as error:
-        raise InputError(
-            f"{path}:{number}: expected 'query Q0 document rank score tag', found {line.strip()!r}; correct the line"
-        ) from error
 
 
 def run_of(rows: Mapping[str, Sequence[tuple[str, float]]]) -> Run:

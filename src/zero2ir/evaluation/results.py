@@ -165,6 +165,9 @@ def write_results(
         InputError: the run is malformed, some but not all judged queries have a confidence, or a cost is not a finite
             number of at least 0.
     """
+    for name, value in cost.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"cost: {name} is {value}; pass a finite number of at least 0, or omit it")
     scores = score_run(run, qrels, ranking_measures(settings.measures))
     scores += score_answers(run, key or AnswerKey(), [name for name in settings.measures if is_answer_measure(name)])
     scores.sort(key=lambda row: settings.measures.index(row.measure))
@@ -176,8 +179,9 @@ def write_results(
     metrics["condensed"] = _intervals(without_unjudged, graded, options)
     if ceiling is not None:
         metrics |= _against(ceiling, scores, qrels, settings, options)
-    metrics["confidence"] = _calibration(query_confidences, options)
-    metrics["cost"] = _checked_cost(cost)
+    stated, right = [row.confidence for row in query_confidences], [row.correct for row in query_confidences]
+    metrics["confidence"] = calibration(stated, right, **options).rounded() if stated else {}
+    metrics["cost"] = dict(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
         write_records(scores, QueryScore, part / "per_query.parquet")
@@ -189,7 +193,6 @@ def write_results(
 
 
 def _intervals(scores: Sequence[QueryScore], measures: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
-    """Returns each measure's mean with its interval, as written to metrics.json."""
     return {
         name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
         for name in measures
@@ -222,21 +225,6 @@ def _confidence(confidence: Mapping[str, float], correct: Mapping[str, bool]) ->
     if missing:
         raise InputError(f"confidence: {len(missing)} judged queries have none, e.g. {missing[0]}; pass one for each")
     return [QueryConfidence(query_id, float(confidence[query_id]), right) for query_id, right in correct.items()]
-
-
-def _checked_cost(cost: Mapping[str, float]) -> dict[str, float]:
-    for name, value in cost.items():
-        if not 0 <= value < math.inf:
-            raise InputError(f"cost: {name} is {value}; pass a finite number of at least 0, or omit it")
-    return dict(cost)
-
-
-def _calibration(query_confidences: Sequence[QueryConfidence], options: dict[str, Any]) -> dict[str, Any]:
-    if not query_confidences:
-        return {}
-    return calibration(
-        [row.confidence for row in query_confidences], [row.correct for row in query_confidences], **options
-    ).rounded()
 
 
 def read_results(folder: Path) -> Results:

@@ -175,11 +175,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def detectable_difference(sd: float, queries: int, *, level: float = 0.05, power: float = 0.8) -> float:
     """Returns the smallest true mean difference that a two-sided paired test detects (normal approximation).
 
-    Args:
-        sd: standard deviation of the differences per query.
-        queries: number of queries.
-        level: level of the test; divide it by the number of comparisons in a family.
-        power: probability of detection.
+    ``sd`` is the standard deviation of the differences per query, ``level`` the level of the test (in a family, divided
+    by the number of comparisons) and ``power`` the probability of detection.
     """
     normal = NormalDist()
     return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * sd / math.sqrt(queries)

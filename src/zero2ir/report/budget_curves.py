@@ -30,26 +30,20 @@ def read_other_budgets(folders: Sequence[Path], dataset: str) -> list[Results]:
     for folder in folders:
         below = [read_results(path.parent) for path in sorted(folder.glob("*/system.json"))]
         if not below:
-            raise InputError(
-                f"other_results: {folder} contains no results; set it to the results folder of a finished project"
-            )
+            fix = "set it to the results folder of a finished project"
+            raise InputError(f"other_results: {folder} contains no results; {fix}")
         results += below
     if others := {each.system.dataset for each in results} - {dataset}:
-        raise InputError(
-            f"other_results: there are results of {', '.join(sorted(others))} instead of {dataset}; remove them"
-        )
+        named = ", ".join(sorted(others))
+        raise InputError(f"other_results: there are results of {named} instead of {dataset}; remove them")
     return results
 
 
 def budget_curves(results: Sequence[Results], measure: str, **options: Any) -> list[Curve]:
     """Returns the curve of each system with at least two budgets, on the test queries that its budgets share.
 
-    Judged queries may be excluded from the test set, so that only shared queries make the points comparable.
-
-    Args:
-        results: results of any budgets; results without a stated budget are left out.
-        measure: the main measure.
-        options: options of ``bootstrap_interval``.
+    Judged queries may be excluded from the test set, so that only shared queries make the points comparable. Results
+    without a stated budget are left out. ``options`` are those of ``bootstrap_interval``.
     """
     grouped: dict[tuple[str, str], dict[int, list[Results]]] = {}
     for each in results:

@@ -11,28 +11,17 @@ GAP = 34.0  # width of the gap for omitted queries in the middle
 
 
 class Bar(NamedTuple):
-    """The bar of one query; lengths in units of the plot.
-
-    Attributes:
-        case: the query.
-        x: left end of the bar.
-        width: width of the bar and of its clickable column.
-        y: upper end of the bar.
-        height: height of the bar.
-        label: the difference and the query.
-    """
+    """The bar of one query; lengths in units of the plot."""
 
     case: QueryCase
-    x: float
-    width: float
-    y: float
+    x: float  # left end of the bar
+    width: float  # of the bar and of its clickable column
+    y: float  # upper end of the bar
     height: float
-    label: str
+    label: str  # the difference and the query
 
 
 class Tick(NamedTuple):
-    """A tick of the scale."""
-
     y: float
     label: str
 

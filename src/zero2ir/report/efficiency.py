@@ -18,9 +18,8 @@ class CostAxis(NamedTuple):
 
     def total(self, system: System) -> float | None:
         """Returns the cost of a system, the mean over its seeds; None if it is unknown."""
-        parts = [
-            value for name, value in system.cost.items() if name.startswith(self.starts) and name.endswith(self.ends)
-        ]
+        costs = system.cost.items()
+        parts = [value for name, value in costs if name.startswith(self.starts) and name.endswith(self.ends)]
         return sum(parts) if parts else None
 
 

@@ -9,33 +9,23 @@ MAX_FINDINGS = 8  # sentences of each family; the tables hold the rest
 
 
 class Finding(NamedTuple):
-    """A significant difference.
+    """A significant difference."""
 
-    Attributes:
-        systems: the systems; several if all their figures are equal, as after a fallback to another strategy.
-        verdict: "better" or "worse".
-        other: the system they are compared with.
-        text: the rest of the sentence.
-    """
-
-    systems: tuple[str, ...]
-    verdict: str
-    other: str
-    text: str
+    systems: tuple[str, ...]  # several if all their figures are equal, as after a fallback to another strategy
+    verdict: str  # "better" or "worse"
+    other: str  # the system they are compared with
+    text: str  # the rest of the sentence
 
     @property
     def who(self) -> str:
-        """The names of the systems."""
         return _listed(self.systems)
 
     @property
     def ranks(self) -> str:
-        """The verb."""
         return "rank" if self.systems[1:] else "ranks"
 
     @property
     def sentence(self) -> str:
-        """The whole sentence."""
         return f"{self.who} {self.ranks} {self.verdict} than {self.other}: {self.text}"
 
 

@@ -10,6 +10,7 @@ from zero2ir.data.records import Collection
 from zero2ir.evaluation.results import read_all
 from zero2ir.io.files import finished_file, finished_folder
 from zero2ir.io.markdown import Table, escaped, heading, markdown
+from zero2ir.report import tables
 from zero2ir.report.budget_curves import Curve, budget_curves, budgets_table, read_other_budgets
 from zero2ir.report.delta_plot import delta_plot
 from zero2ir.report.efficiency import differing_cost_axes, pareto_table
@@ -18,34 +19,7 @@ from zero2ir.report.findings import Finding, find_findings
 from zero2ir.report.latex import latex
 from zero2ir.report.provenance import provenance
 from zero2ir.report.query_cases import Cases, find_cases
-from zero2ir.report.tables import (
-    BETTER,
-    SIGNIFICANCE_LEVEL,
-    UNTRAINED_STRATEGY,
-    WORSE,
-    CorrectedComparison,
-    Summary,
-    best_cells,
-    calibration_table,
-    compare_prompts,
-    comparisons_csv,
-    comparisons_table,
-    condensed_table,
-    cost_table,
-    deltas_csv,
-    difference_text,
-    format_signed,
-    format_value,
-    interval_text,
-    paper_table,
-    power,
-    probability,
-    prompts_table,
-    selective_table,
-    summarise,
-    systems_csv,
-    systems_table,
-)
+from zero2ir.report.tables import BETTER, SIGNIFICANCE_LEVEL, UNTRAINED_STRATEGY, WORSE, CorrectedComparison, Summary
 
 _CANDIDATES = {"qrels": "all documents judged for it", "run": "documents of a run"}
 
@@ -77,16 +51,13 @@ def build_report(
         baseline: "model/strategy" with which every system is compared.
         resamples: number of resamples of each bootstrap and randomisation test.
         level: confidence level of the intervals.
-        seed: seed of the resampling; the same seed and results give the same page.
-
-    Returns:
-        The path of the page.
+        seed: seed of the resampling; the same seed and results give the same page, whose path is returned.
 
     Raises:
         InputError: there are no results, or they are not comparable.
     """
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
-    summary = summarise(read_all(results), baseline=baseline, **options)
+    summary = tables.summarise(read_all(results), baseline=baseline, **options)
     others = read_other_budgets(other_results, summary.dataset)
     curves = budget_curves([*summary.results, *others], summary.main_measure, **options)
     cases = find_cases(summary, results, collection) if collection else None
@@ -110,16 +81,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _tables(summary: Summary) -> dict[str, str]:
-    systems, paper, compared = systems_table(summary), paper_table(summary), comparisons_table(summary.comparisons)
-    bold = best_cells(summary, paper)
+    systems, paper = tables.systems_table(summary), tables.paper_table(summary)
+    bold = tables.best_cells(summary, paper)
     return {
         "summary.md": _summary(summary, markdown(paper, bold)),
-        "systems.md": markdown(systems, best_cells(summary, systems)),
+        "systems.md": markdown(systems, tables.best_cells(summary, systems)),
         "systems.tex": latex(paper, _caption(summary), bold),
-        "systems.csv": systems_csv(summary),
-        "comparisons.md": markdown(compared),
-        "comparisons.csv": comparisons_csv(summary.comparisons),
-        "deltas.csv": deltas_csv(summary),
+        "systems.csv": tables.systems_csv(summary),
+        "comparisons.md": markdown(tables.comparisons_table(summary.comparisons)),
+        "comparisons.csv": tables.comparisons_csv(summary.comparisons),
+        "deltas.csv": tables.deltas_csv(summary),
     }
 
 
@@ -173,7 +144,7 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    main, systems = summary.main_measure, systems_table(summary, cost=False)
+    main, systems = summary.main_measure, tables.systems_table(summary, cost=False)
     prices = differing_cost_axes(summary)
     searched = [each for each in summary.results if each.system.prompts]
     return environment.get_template("page.html.j2").render(
@@ -184,10 +155,10 @@ def _page(
         findings=_findings(summary),
         provenance=provenance(summary),
         systems=systems,
-        bold=best_cells(summary, systems),
+        bold=tables.best_cells(summary, systems),
         better=BETTER,
         worse=WORSE,
-        condensed=condensed_table(summary),
+        condensed=tables.condensed_table(summary),
         judged_irrelevant=judged_irrelevant,
         front=pareto_table(summary, prices) if prices else None,
         budgets=budgets_table(curves) if curves else None,
@@ -195,10 +166,10 @@ def _page(
         against_baseline=_comparisons(summary.against_baseline, main),
         against_untrained=_comparisons(summary.against_untrained, main),
         untrained=UNTRAINED_STRATEGY,
-        calibration=calibration_table(summary),
-        selective=selective_table(summary),
-        cost=cost_table(summary),
-        power=power(summary),
+        calibration=tables.calibration_table(summary),
+        selective=tables.selective_table(summary),
+        cost=tables.cost_table(summary),
+        power=tables.power(summary),
         level=SIGNIFICANCE_LEVEL,
         counts=dict(manifest.get("counts", {})),
         candidates=_CANDIDATES.get(manifest.get("candidates", ""), "given"),
@@ -207,11 +178,11 @@ def _page(
         settings=dict(_flat(settings)),
         cards=cards,
         cases=cases,
-        signed=format_signed,
-        prompts={each.system.name: prompts_table(each.system.prompts) for each in searched},
-        prompt_comparisons={each.system.name: compare_prompts(each.system.prompts) for each in searched},
+        signed=tables.format_signed,
+        prompts={each.system.name: tables.prompts_table(each.system.prompts) for each in searched},
+        prompt_comparisons={each.system.name: tables.compare_prompts(each.system.prompts) for each in searched},
         choices=_choices(summary),
-        figure=format_value,
+        figure=tables.format_value,
     )
 
 
@@ -223,7 +194,7 @@ def _judged_irrelevant(collection: Collection | None) -> float | None:
 
 
 def _comparisons(rows: Sequence[CorrectedComparison], measure: str) -> Table:
-    return comparisons_table([row for row in rows if row.measure == measure], family=False)
+    return tables.comparisons_table([row for row in rows if row.measure == measure], family=False)
 
 
 def _best(summary: Summary) -> dict[str, str]:
@@ -232,9 +203,9 @@ def _best(summary: Summary) -> dict[str, str]:
     row = summary.versus_baseline(best.name, summary.main_measure)
     return {
         "name": best.name,
-        "value": interval_text(best.measures[summary.main_measure]),
-        "difference": difference_text(row.comparison.difference) if row else "",
-        "p": probability(row.p_holm) if row else "",
+        "value": tables.interval_text(best.measures[summary.main_measure]),
+        "difference": tables.difference_text(row.comparison.difference) if row else "",
+        "p": tables.probability(row.p_holm) if row else "",
     }
 
 
@@ -270,7 +241,7 @@ def _choices(summary: Summary) -> Table:
     rows = [
         [
             each.system.name,
-            format_value(each.metrics[summary.main_measure]["mean"]),
+            tables.format_value(each.metrics[summary.main_measure]["mean"]),
             *(each.system.notes.get(key, "–") for key in keys),
         ]
         for each in noted

@@ -22,47 +22,28 @@ EQUALITY_TOLERANCE = 1e-9  # values this close are equal
 
 
 class DocumentExcerpt(NamedTuple):
-    """An excerpt of a document.
-
-    Attributes:
-        doc_id: the document's id.
-        pieces: the segments of the part with most of the query's terms.
-        judged: the grade; None if the document is unjudged.
-    """
+    """An excerpt of a document: the part with most of the query's terms."""
 
     doc_id: str
     pieces: list[Segment]
-    judged: int | None
+    judged: int | None  # the grade; None if the document is unjudged
 
 
 class QueryCase(NamedTuple):
-    """A query with the main measure and the first documents of the system and the baseline.
+    """A query with the main measure and the first documents of the system and the baseline."""
 
-    Attributes:
-        place: position among the queries that can be opened, from 1.
-        query_id: the query's id.
-        query: the query's text.
-        value: the measure of the system.
-        other: the measure of the baseline.
-        first_relevant: rank of the system's first relevant document; None if it ranks none.
-        ranked: number of documents that the system ranks.
-        system: the system's first documents.
-        baseline: the baseline's first documents.
-    """
-
-    place: int
+    place: int  # position among the queries that can be opened, from 1
     query_id: str
     query: str
-    value: float
-    other: float
-    first_relevant: int | None
-    ranked: int
+    value: float  # of the system
+    other: float  # of the baseline
+    first_relevant: int | None  # rank of the system's first relevant document; None if it ranks none
+    ranked: int  # number of documents that the system ranks
     system: list[DocumentExcerpt]
     baseline: list[DocumentExcerpt]
 
     @property
     def delta(self) -> float:
-        """The system's value minus the baseline's."""
         return self.value - self.other
 
     @property
@@ -81,24 +62,17 @@ class QueryCase(NamedTuple):
 class Cases(NamedTuple):
     """Single queries of the best system other than the baseline (see ``best_system``), compared with the baseline.
 
-    Attributes:
-        system: name of the system.
-        seed: seed of both systems.
-        opened: queries that can be opened, by descending difference; with more than ``MAX_OPEN_QUERIES``, only those
-            with the largest and the smallest differences, followed by failures in between.
-        between: number of queries omitted from the middle of the plot.
-        gains: queries with the largest gains, largest first.
-        losses: queries with the largest losses, largest first.
-        failures: queries with the lowest values of the system.
+    ``opened`` are the queries that can be opened, by descending difference; with more than ``MAX_OPEN_QUERIES``, only
+    those with the largest and the smallest differences, followed by failures in between.
     """
 
     system: str
-    seed: int
+    seed: int  # of both systems
     opened: list[QueryCase]
-    between: int
-    gains: list[QueryCase]
-    losses: list[QueryCase]
-    failures: list[QueryCase]
+    between: int  # number of queries omitted from the middle of the plot
+    gains: list[QueryCase]  # the largest first
+    losses: list[QueryCase]  # the largest first
+    failures: list[QueryCase]  # the lowest values of the system
 
     @property
     def bars(self) -> list[QueryCase]:
@@ -134,10 +108,7 @@ def values_of(summary: Summary, best_system: System) -> tuple[int, Mapping[str, 
 def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection) -> Cases | None:
     """Returns the cases of the best system other than the baseline; None if there is no other system.
 
-    Args:
-        summary: the summary of the results.
-        folders: the results folders, in any order.
-        collection: the evaluated collection.
+    ``folders`` are the results folders, in any order.
     """
     best = best_system(summary)
     if best is None:
@@ -175,13 +146,10 @@ def find_cases(summary: Summary, folders: Sequence[Path], collection: Collection
 
 
 def identity(folder: Path) -> SystemIdentity:
-    """Returns the identity of the system of a results folder."""
     return SystemIdentity.model_validate_json((folder / "system.json").read_text(encoding="utf-8"))
 
 
 class _CaseBuilder:
-    """Builds the cases."""
-
     def __init__(self, collection: Collection, query_ids: Container[str]) -> None:
         self.documents: dict[str, Document] = {document.doc_id: document for document in collection.documents}
         self.queries = {query.query_id: query.text for query in collection.queries if query.query_id in query_ids}
@@ -203,17 +171,8 @@ class _CaseBuilder:
         ids = own.doc_ids if own else []
         grades = self.grades.get(query_id, {})
         first = next((rank for rank, doc_id in enumerate(ids, start=1) if grades.get(doc_id, 0) > 0), None)
-        return QueryCase(
-            place,
-            query_id,
-            self.queries[query_id],
-            value,
-            other,
-            first,
-            len(ids),
-            self._shown(query_id, ids),
-            self._shown(query_id, baseline.doc_ids if baseline else []),
-        )
+        shown = self._shown(query_id, ids), self._shown(query_id, baseline.doc_ids if baseline else [])
+        return QueryCase(place, query_id, self.queries[query_id], value, other, first, len(ids), *shown)
 
     def _shown(self, query_id: str, doc_ids: Sequence[str]) -> list[DocumentExcerpt]:
         terms, grades = self.terms[query_id], self.grades.get(query_id, {})
@@ -231,7 +190,6 @@ class StemCache:
         self.stems: dict[str, frozenset[str]] = {}
 
     def stem(self, texts: Sequence[str]) -> list[frozenset[str]]:
-        """Returns the stems of each text."""
         return [frozenset(stems) for stems in tokenize(texts, self.language)]
 
     def add(self, texts: Iterable[str]) -> None:
@@ -247,12 +205,9 @@ class StemCache:
 
 
 def excerpt(text: str, terms: frozenset[str], stems: StemCache) -> list[Segment]:
-    """Returns the first window of ``EXCERPT_WORDS`` words with most of a query's terms, with the terms marked.
+    """Returns the first window of ``EXCERPT_WORDS`` words with most of a query's terms (stems), with the terms marked.
 
-    Args:
-        text: the document's text; a shorter text is returned whole.
-        terms: the stems of the query.
-        stems: the stem cache; the text's words must have been added.
+    A shorter text is returned whole. Its words must have been added to ``stems``.
     """
     words, start = text.split(), 0
     if len(words) > EXCERPT_WORDS:

@@ -83,7 +83,6 @@ class CorrectedComparison(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """▲ if better, ▼ if worse, else ""."""
         return {"better": BETTER, "worse": WORSE}.get(self.verdict, "")
 
     @property
@@ -137,12 +136,7 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
     the same model type untrained. A third family compares all systems with the baseline on the main measure of rankings
     without unjudged documents.
 
-    Args:
-        results: results of one dataset.
-        baseline: "model/strategy"; if it was not evaluated, the first system replaces it and a note says so.
-        resamples: number of resamples of each bootstrap and randomisation test.
-        level: confidence level of the intervals.
-        seed: seed of the resampling.
+    If the ``baseline`` "model/strategy" was not evaluated, the first system replaces it and a note says so.
 
     Raises:
         InputError: there are no results, or they have different measures or no common seeds.
@@ -360,6 +354,10 @@ def effect_size_text(comparison: Comparison) -> str:
     return difference_text(Interval(comparison.effect_size, comparison.effect_low, comparison.effect_high, 0))
 
 
+def record_text(comparison: Comparison) -> str:
+    return f"{comparison.wins}/{comparison.ties}/{comparison.losses}"
+
+
 def systems_table(summary: Summary, *, cost: bool = True) -> Table:
     """Returns one row per system: measures, difference to the baseline, and optionally costs."""
     main, costs = summary.main_measure, cost_names(summary) if cost else []
@@ -375,9 +373,12 @@ def systems_table(summary: Summary, *, cost: bool = True) -> Table:
         if ceiling:
             row.append(interval_text(system.ceiling_share[main]) if main in system.ceiling_share else "–")
         row += _difference_cells(summary, system)
-        row += [format_amount(system.cost[name]) if name in system.cost else "–" for name in costs]
-        rows.append(row)
+        rows.append(row + _cost_cells(system, costs))
     return Table(headers, rows, labels=2)
+
+
+def _cost_cells(system: System, costs: Sequence[str]) -> list[str]:
+    return [format_amount(system.cost[name]) if name in system.cost else "–" for name in costs]
 
 
 def paper_table(summary: Summary) -> Table:
@@ -415,8 +416,7 @@ def _difference_cells(summary: Summary, system: System) -> list[str]:
     if row is None:
         return ["baseline", "–", "–", "–"]
     each = row.comparison
-    record = f"{each.wins}/{each.ties}/{each.losses}"
-    return [difference_text(each.difference), probability(row.p_holm), effect_size_text(each), record]
+    return [difference_text(each.difference), probability(row.p_holm), effect_size_text(each), record_text(each)]
 
 
 def condensed_table(summary: Summary) -> Table:
@@ -427,29 +427,19 @@ def condensed_table(summary: Summary) -> Table:
     against = {row.system: row for row in summary.against_condensed}
     rows = []
     for system in summary.systems:
-        if main not in system.condensed:
-            continue
-        row = [system.model, system.strategy, *(interval_text(system.measures[measure]) for measure in judged)]
-        row += [interval_text(system.measures[main]), interval_text(system.condensed[main])]
-        compared = against.get(system.name)
-        row += (
-            [difference_text(compared.comparison.difference), compared.verdict_text] if compared else ["baseline", "–"]
-        )
-        rows.append(row)
+        if main in system.condensed:
+            row = [system.model, system.strategy, *(interval_text(system.measures[each]) for each in (*judged, main))]
+            row += [interval_text(system.condensed[main]), "baseline", "–"]
+            if compared := against.get(system.name):
+                row[-2:] = difference_text(compared.comparison.difference), compared.verdict_text
+            rows.append(row)
     return Table(headers, rows, labels=2)
 
 
 def cost_table(summary: Summary) -> Table:
     """Returns the costs of each system, the mean over its seeds."""
     costs = cost_names(summary)
-    rows = [
-        [
-            system.model,
-            system.strategy,
-            *(format_amount(system.cost[name]) if name in system.cost else "–" for name in costs),
-        ]
-        for system in summary.systems
-    ]
+    rows = [[system.model, system.strategy, *_cost_cells(system, costs)] for system in summary.systems]
     return Table(["Model", "Strategy", *map(heading, costs)], rows, labels=2)
 
 
@@ -479,48 +469,24 @@ def selective_table(summary: Summary) -> Table:
 
 def prompts_table(prompts: Sequence[Mapping[str, Any]]) -> Table:
     """Returns one row per prompt tried in a training, grouped by part, the highest expected gain first."""
-    named = [
-        "Part",
-        "Prompt",
-        "Chosen",
-        "Proposed by",
-        "Style",
-        "Instruction",
-        "Demonstrated queries",
-        "Words",
-        "Temperature",
-    ]
-    figures = [
-        "Accepted",
-        "Judged queries",
-        "Synthetic queries",
-        "Expected gain",
-        "Reached rung",
-        "LM calls",
-        "Seconds",
-    ]
+    named = ["Part", "Prompt", "Chosen", "Proposed by", "Style", "Instruction", "Demonstrated queries"]
+    named += ["Words", "Temperature"]
+    figures = ["Accepted", "Judged queries", "Synthetic queries", "Expected gain", "Reached rung", "LM calls"]
     rows = [
         [
-            one["part"],
-            one["digest"],
-            "chosen" if one["chosen"] else "–",
-            one["origin"],
-            one["style"],
-            one["instruction"],
+            *(one["part"], one["digest"], "chosen" if one["chosen"] else "–"),
+            *(one["origin"], one["style"], one["instruction"]),
             " · ".join(pair["query"] for pair in one["demonstrations"]) or "–",
             str(one.get("document_words", "–")),
             "default" if one.get("temperature") is None else f"{one['temperature']:g}",
             f"{one['accepted']} of {one['written']}" if "written" in one else "–",
             interval_text(Interval(**one["judged"])) if one["judged"] else "–",
             "–" if one["synthetic"] is None else format_value(one["synthetic"]),
-            _gain_text(one),
-            str(one["rung"]),
-            str(one["lm_calls"]),
-            format_amount(one["seconds"]),
+            *(_gain_text(one), str(one["rung"]), str(one["lm_calls"]), format_amount(one["seconds"])),
         ]
         for one in sort_by_expected_gain(prompts)
     ]
-    return Table([*named, *figures], rows, labels=len(named))
+    return Table([*named, *figures, "Seconds"], rows, labels=len(named))
 
 
 class PromptComparison(NamedTuple):
@@ -563,16 +529,12 @@ def comparisons_table(rows: Sequence[CorrectedComparison], *, family: bool = Tru
     headers += ["Effect size", "Wins / ties / losses"]
     cells = [
         [
-            row.system,
-            row.other,
-            row.verdict_text,
+            *(row.system, row.other, row.verdict_text),
             str(row.comparison.difference.n),
             difference_text(row.comparison.difference),
-            probability(row.comparison.p_value),
-            probability(row.p_holm),
-            probability(row.t_p_holm),
+            *map(probability, (row.comparison.p_value, row.p_holm, row.t_p_holm)),
             effect_size_text(row.comparison),
-            f"{row.comparison.wins}/{row.comparison.ties}/{row.comparison.losses}",
+            record_text(row.comparison),
         ]
         for row in rows
     ]
@@ -625,7 +587,8 @@ def _csv(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headers)
     for row in rows:
-        writer.writerow([_csv_cell(cell) for cell in row])
+        cells = (("" if math.isnan(cell) else f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row)
+        writer.writerow(list(cells))
     return text.getvalue()
 
 
@@ -643,9 +606,3 @@ def deltas_csv(summary: Summary) -> str:
         if query_id in other
     ]
     return _csv(["system", "seed", "query_id", "measure", "value", "baseline", "difference"], rows)
-
-
-def _csv_cell(cell: Any) -> Any:
-    if isinstance(cell, float):
-        return "" if math.isnan(cell) else f"{cell:.6g}"
-    return cell
