@@ -418,6 +418,7 @@ def label(
 ) -> None:
     """Asks you for judgments and trains a program on them."""
     from zero2ir.data.local import read_checked
+    from zero2ir.io.sockets import listen
     from zero2ir.labelling import terminal
     from zero2ir.labelling import web as page
     from zero2ir.labelling.candidates import candidate_queries
@@ -425,7 +426,7 @@ def label(
 
     check_output(output)
     if web:
-        bound = page.listen(port)
+        bound = listen(port)
     else:
         terminal.require_terminal()
     collection = read_checked(folder, queries)

@@ -6,8 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from zero2ir.errors import InputError
+from zero2ir.io.sockets import listen
 from zero2ir.labelling.session import Session
-from zero2ir.labelling.web import labelling_application, listen
+from zero2ir.labelling.web import labelling_application
 
 Open = Callable[..., Session]
 ORIGIN = "http://127.0.0.1:8765"

@@ -20,9 +20,6 @@ class Annotation(NamedTuple):
     """One answer.
 
     Attributes:
-        query_id: id of the query.
-        query: text of the query.
-        doc_id: id of the document.
         grade: 0 for not relevant, 1, 2, ...; None for a skipped item.
         annotator: name of the annotator.
         repeat: whether the item was shown a second time to measure self-agreement.
@@ -39,11 +36,11 @@ class Annotation(NamedTuple):
 class Annotations:
     """The answers in an append-only JSON Lines file.
 
-    Writes, flushes and syncs an answer before ``add`` returns. Undoing appends a line; nothing is erased. If a crash
-    cut off the last line, that line is dropped and ``notice`` reports it.
+    An answer is on disk before ``add`` returns. Undoing appends a line; nothing is erased. If a crash cut off the last
+    line, that line is dropped and ``notice`` reports it.
 
     Args:
-        path: path of the file; it need not exist.
+        path: the file; it need not exist.
 
     Attributes:
         rows: the valid answers, oldest first.
@@ -71,11 +68,7 @@ class Annotations:
         self.rows.append(annotation)
 
     def undo(self) -> Annotation:
-        """Undoes the last valid answer and returns it.
-
-        Raises:
-            InputError: there is no answer to undo, or as for ``add``.
-        """
+        """Undoes the last valid answer and returns it; raises InputError if there is none, or as ``add``."""
         if not self.rows:
             raise InputError(f"{self.path}: no answer to undo")
         self._append({"undo": True})
@@ -101,12 +94,9 @@ class Annotations:
 
     def write_queries(self, path: Path) -> None:
         """Writes the texts of the judged queries, one JSON object per line: query_id, text."""
-        texts = {row.query_id: row.query for row in self.judgments()}
         with finished_file(path) as file:
-            file.writelines(
-                json.dumps({"query_id": query_id, "text": text}, ensure_ascii=False) + "\n"
-                for query_id, text in texts.items()
-            )
+            for query_id, text in {row.query_id: row.query for row in self.judgments()}.items():
+                file.write(json.dumps({"query_id": query_id, "text": text}, ensure_ascii=False) + "\n")
 
     def write_jsonl(self, path: Path) -> None:
         """Writes the judgments, one JSON object per line: query_id, query, doc_id, relevance."""
@@ -116,7 +106,10 @@ class Annotations:
         raw = self.path.read_bytes() if self.path.exists() else b""
         self._known = len(raw)
         for number, line in enumerate(raw.splitlines(keepends=True), start=1):
-            row = _parsed(line)
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except ValueError:
+                row = None
             if row is None and not line.endswith(b"\n"):  # only the last line can lack a line end
                 self.notice = f"{self.path}:{number}: the last answer is incomplete (interrupted write) and is dropped"
                 break
@@ -150,7 +143,7 @@ class Annotations:
                     raise InputError(f"{self.path}: changed by another program; close one of the two and start again")
                 file.truncate(self._whole)
                 file.seek(self._whole)
-                if self._whole and not self._ends_well(file):
+                if self._whole and os.pread(file.fileno(), 1, self._whole - 1) != b"\n":  # an editor left it out
                     line = b"\n" + line
                 file.write(line)
                 file.flush()
@@ -160,12 +153,6 @@ class Annotations:
         if new:
             sync_folder(self.path.parent)
         self._whole = self._known = self._whole + len(line)
-
-    @staticmethod
-    def _ends_well(file: Any) -> bool:
-        """Returns whether the last line has its line end; an editor may have left it out."""
-        file.seek(-1, os.SEEK_CUR)
-        return file.read(1) == b"\n"
 
 
 def read_qrels(path: Path, queries: Mapping[str, str]) -> list[JudgedDocument]:
@@ -204,11 +191,3 @@ def read_jsonl(path: Path) -> list[JudgedDocument]:
         )
         for place, row in read_json_lines(path)
     ]
-
-
-def _parsed(line: bytes) -> Any:
-    """Parses a JSON line; returns None for invalid JSON."""
-    try:
-        return json.loads(line.decode("utf-8"))
-    except ValueError:
-        return None

@@ -20,11 +20,7 @@ GRADES = (0, 1, 2)
 
 
 class Annotator(Protocol):
-    """Judges documents.
-
-    Attributes:
-        name: recorded with each answer.
-    """
+    """Judges documents; ``name`` is recorded with each answer."""
 
     name: str
 
@@ -92,7 +88,7 @@ class LMAnnotator:
     Args:
         corpus: the documents.
         language_model: the model that grades.
-        words: number of words after which a document is cut.
+        words: number of words after which queries and documents are cut.
 
     Source: Thomas et al., SIGIR 2024, "Large language models can accurately predict searcher preferences",
     doi:10.1145/3626772.3657707.
@@ -163,6 +159,7 @@ def annotator_agreement(
         resamples: number of bootstrap resamples of the pairs.
         level: coverage of the interval.
         seed: seed of the resampling.
+
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     one, two = np.asarray(first), np.asarray(second)

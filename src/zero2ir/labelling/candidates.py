@@ -39,14 +39,10 @@ def read_candidate_queries(path: Path) -> list[CandidateQuery]:
         InputError: the file cannot be read or contains no query; the message names the line.
     """
     if path.suffix == ".jsonl":
-        rows = [(place, row) for place, row in read_json_lines(path)]
-        candidates = [
-            (
-                text_of(row, "query_id", place) if "query_id" in row else query_id(text_of(row, "text", place)),
-                row["text"],
-            )
-            for place, row in rows
-        ]
+        candidates = []
+        for place, row in read_json_lines(path):
+            text = text_of(row, "text", place)
+            candidates.append((text_of(row, "query_id", place) if "query_id" in row else query_id(text), text))
     else:
         candidates = as_candidate_queries([line.strip() for _, line in read_lines(path)])
     if not candidates:

@@ -45,7 +45,8 @@ class Committee:
         Source: Cormack, Clarke and Buettcher, SIGIR 2009, doi:10.1145/1571941.1572114, for reciprocal ranks; pooling
         by Sparck Jones and van Rijsbergen 1975, "Report on the need for and provision of an ideal test collection".
         """
-        member_documents = [self._documents(ranking, place) for ranking in self.rankings.values()]
+        rows = [ranking.numbers[place] for ranking in self.rankings.values()]
+        member_documents = [row[row != NO_DOCUMENT].tolist() for row in rows]
         if how == "round-robin":
             turns = (numbers[rank] for rank in range(depth) for numbers in member_documents if rank < len(numbers))
             return list(dict.fromkeys(turns))[:depth]
@@ -64,11 +65,6 @@ class Committee:
         pools = [self.pool(place, "round-robin", TOP_DOCUMENTS) for place in range(len(self.queries))]
         documents = np.stack([vectors[pool].mean(axis=0) if pool else np.zeros(vectors.shape[1]) for pool in pools])
         return np.concatenate([_unit(queries), _unit(documents)], axis=1).astype(np.float32)
-
-    @staticmethod
-    def _documents(ranking: Ranking, place: int) -> list[int]:
-        numbers = ranking.numbers[place]
-        return [int(number) for number in numbers[numbers != NO_DOCUMENT]]
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

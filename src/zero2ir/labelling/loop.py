@@ -75,15 +75,12 @@ class AnswerStore(Protocol):
         """The valid answers, oldest first."""
         ...
 
-    def add(self, annotation: Annotation) -> None:
-        """Appends an answer."""
-
-    def undo(self) -> Any:
-        """Undoes the last answer."""
+    def add(self, annotation: Annotation) -> None: ...
+    def undo(self) -> Any: ...
 
 
 class Batch(NamedTuple):
-    """One answered batch: the number of answers before and after it."""
+    """The numbers of answers before and after a batch."""
 
     start: int
     end: int
@@ -165,11 +162,7 @@ class Labelling:
         return self._now().stopped
 
     def answer(self, grade: int | None, annotator: str) -> None:
-        """Stores the answer to the current item before anything else happens.
-
-        Args:
-            grade: 0 for not relevant, 1, 2, ...; None skips the item.
-            annotator: name of the annotator.
+        """Stores the answer to the current item before anything else happens; see ``Annotation``.
 
         Raises:
             InputError: there is no item to answer.
@@ -227,11 +220,7 @@ class Labelling:
         return self._judgments(len(self.answers.rows))
 
     def program(self) -> "Program":
-        """Trains the model on all judgments and returns it as a program.
-
-        Raises:
-            InputError: there is no judgment, but the strategy needs some.
-        """
+        """Trains the model on all judgments; raises InputError if the strategy needs some and there are none."""
         inputs = self.inputs.with_judgments(self.judgments())
         return train_program(self.model, self.strategy, inputs, self.about).program
 
@@ -265,15 +254,14 @@ class Labelling:
             start = end
 
     def _reason(self, start: int, batches: Sequence[Batch]) -> str | None:
-        """Returns why the loop stops after ``start`` answers; None if it continues."""
+        """Returns why the loop stops; None if it continues."""
         judged = len(self._judged(start))
         if judged >= self.settings.budget:
             return f"the budget of {self.settings.budget} judged queries is used up"
         if not self._state(start, batches).open:
             silent = len(self.queries) - len(self._answered)
-            return "every candidate query is judged" + (
-                f", except {silent} without retrieved documents" if silent else ""
-            )
+            exception = f", except {silent} without retrieved documents" if silent else ""
+            return f"every candidate query is judged{exception}"
         last = batches[-self.settings.patience :] if self.settings.patience else []
         if not last or len(last) < self.settings.patience or judged < self.settings.min_queries:
             return None
@@ -293,7 +281,6 @@ class Labelling:
         return self._plans[start]
 
     def _planned(self, start: int, batches: Sequence[Batch]) -> Iterator[AnnotationItem]:
-        """Yields the batch chosen after ``start`` answers: the documents of each query, then the repeated items."""
         state = self._state(start, batches)
         number = min(self.settings.batch(len(batches)), self.settings.budget - len(state.judged))
         answered = {(row.query_id, row.doc_id) for row in self.answers.rows[:start]}
@@ -308,7 +295,6 @@ class Labelling:
         yield from self._repeats(start, round(self.settings.repeats * new_items))
 
     def _repeats(self, start: int, number: int) -> list[AnnotationItem]:
-        """Draws answers of earlier batches to repeat, each at most once."""
         rows = self.answers.rows[:start]
         again = {(row.query_id, row.doc_id) for row in rows if row.repeat}
         graded = [row for row in rows if row.grade is not None and row.doc_id in self.inputs.corpus.number_of]
@@ -332,7 +318,6 @@ class Labelling:
         return [place for place in range(len(self.queries)) if self.committee.pool(place, self.settings.pooling, 1)]
 
     def _judged(self, start: int) -> list[int]:
-        """Returns the positions of the candidate queries that have judgments or answers after ``start`` answers."""
         judged_texts = {normalised(row.query) for row in self.inputs.judgments}
         before = [place for place, (_, text) in enumerate(self.queries) if normalised(text) in judged_texts]
         answered = [self._place[row.query_id] for row in self.answers.rows[:start] if row.query_id in self._place]

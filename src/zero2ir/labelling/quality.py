@@ -16,15 +16,7 @@ QueryDocumentPair = tuple[str, str]  # query_id, doc_id
 
 @dataclass(frozen=True)
 class SuspiciousJudgment:
-    """A judgment that should be reviewed.
-
-    Attributes:
-        query_id: id of the query.
-        query: text of the query.
-        doc_id: id of the document.
-        grade: the current grade.
-        reason: why the judgment is suspicious, in words.
-    """
+    """A judgment that should be reviewed, with its current grade, and why, in words."""
 
     query_id: str
     query: str
@@ -79,7 +71,6 @@ def find_suspicious_judgments(
 
 
 def _regraded(annotations: Mapping[QueryDocumentPair, Sequence[Annotation]]) -> list[SuspiciousJudgment]:
-    """Returns pairs whose last two grades differ."""
     return [
         _doubt(now, f"graded {before.grade} by {before.annotator}, then {now.grade} by {now.annotator}")
         for *_, before, now in (rows for rows in annotations.values() if len(rows) > 1)
@@ -112,7 +103,6 @@ def _surprising(
     annotations: Mapping[QueryDocumentPair, Sequence[Annotation]],
     model_rankings: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> list[SuspiciousJudgment]:
-    """Returns grades that contradict all models."""
     doubts = []
     for (query_id, doc_id), rows in annotations.items():
         rankings = list(model_rankings.get(query_id, {}).values())

@@ -137,15 +137,11 @@ class ModelChange(ScoredSelection):
 
     @staticmethod
     def _pool(state: SelectionState, place: int) -> tuple[list[int], np.ndarray]:
-        """Returns the committee's pool for a query and each member's scores of it, (n_pool, n_members)."""
+        """Returns the pool of a query and each member's scores of it, (n_pool, n_members)."""
         numbers = state.committee.pool(place, "round-robin", 2 * TOP_DOCUMENTS)
-        rows = [
-            ScoreStatistics.from_ranking(ranking, place).spread(len(state.committee.corpus.documents), "z-score")[
-                numbers
-            ]
-            for ranking in state.committee.rankings.values()
-        ]
-        return numbers, np.stack(rows, axis=1)
+        size = len(state.committee.corpus.documents)
+        statistics = [ScoreStatistics.from_ranking(ranking, place) for ranking in state.committee.rankings.values()]
+        return numbers, np.stack([one.spread(size, "z-score")[numbers] for one in statistics], axis=1)
 
 
 class Diversity(Selection):
@@ -281,7 +277,6 @@ def rank_biased_overlap(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def _distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Returns (n_points, n_centres) Euclidean distances."""
     squares = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * points @ centres.T
     return np.sqrt(np.maximum(squares, 0.0))
 

@@ -98,20 +98,12 @@ class Session:
         self.labelling.answer(grade, self.annotator)
 
     def undo(self, answer_count: int) -> None:
-        """Undoes the last answer; does nothing if there is none.
-
-        Raises:
-            InputError: as for ``answer``.
-        """
+        """Undoes the last answer, if any; raises as ``answer``."""
         self._check(answer_count)
         self.labelling.undo()
 
     def judge_again(self, query_id: str, doc_id: str, grade: int, answer_count: int) -> None:
-        """Stores a second judgment of a judged pair.
-
-        Raises:
-            InputError: the pair is not judged, or as for ``answer``.
-        """
+        """Stores a second judgment of a judged pair; raises InputError if it is not judged, or as ``answer``."""
         self._check(answer_count)
         before = [row for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         if not before:
@@ -167,7 +159,6 @@ class Session:
         )
 
     def _committee_documents(self) -> dict[str, dict[str, list[str]]]:
-        """Returns, by judged candidate query and committee member, the ids of the retrieved documents."""
         committee, corpus = self.labelling.committee, self.labelling.inputs.corpus
         place_of = {query_id: place for place, (query_id, _) in enumerate(self.labelling.queries)}
         judged = {row.query_id for row in self.annotations.rows if row.query_id in place_of}
@@ -185,11 +176,8 @@ class Session:
 
     def export(self, name: str, path: Path) -> None:
         """Writes the judgments as ``qrels.trec``, ``queries.jsonl`` or ``judgments.jsonl``."""
-        write = {
-            QRELS: self.annotations.write_qrels,
-            QUERIES: self.annotations.write_queries,
-            JSONL: self.annotations.write_jsonl,
-        }
+        rows = self.annotations
+        write = {QRELS: rows.write_qrels, QUERIES: rows.write_queries, JSONL: rows.write_jsonl}
         write[name](path)
 
     def export_all(self, folder: Path) -> None:
@@ -252,19 +240,12 @@ def import_judgments(
     """
     texts = {query.query_id: query.text for query in collection.queries} | dict(labelling.queries)
     ids = {normalised(text): query_id for query_id, text in labelling.queries}
-    sources = [
-        (
-            [
-                JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance)
-                for row in collection.judgments
-            ],
-            "qrels",
-        )
-    ]
+    judged = collection.judgments
+    rows = [JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance) for row in judged]
+    sources = [(rows, "qrels")]
     if imported is not None:
-        sources.append(
-            (read_jsonl(imported) if imported.suffix == ".jsonl" else read_qrels(imported, texts), imported.name)
-        )
+        rows = read_jsonl(imported) if imported.suffix == ".jsonl" else read_qrels(imported, texts)
+        sources.append((rows, imported.name))
     for rows, source in sources:
         for row in rows:
             if row.doc_id not in labelling.inputs.corpus.number_of:
@@ -273,11 +254,7 @@ def import_judgments(
 
 
 def check_output(output: Path | None) -> None:
-    """Checks that saving would not overwrite anything but a program.
-
-    Raises:
-        InputError: ``output`` exists and is not a program.
-    """
+    """Raises InputError if ``output`` exists and is not a program, so that saving would overwrite something else."""
     if output is not None and output.exists() and not (output / PROGRAM_FILE).is_file():
         raise InputError(f"{output}: exists and is not a program; give another folder with --output")
 
@@ -290,13 +267,7 @@ def load_saved_program(output: Path) -> "Program | None":
 
 
 def program_changes(before: "Program", after: "Program", queries: Sequence[str]) -> list[str]:
-    """Describes how a new program differs from the saved one, in lines.
-
-    Args:
-        before: the saved program.
-        after: the new program.
-        queries: at least one query to compare them on.
-    """
+    """Describes, in lines, how a new program differs from the saved one on at least one query."""
     old, new = (_first_ten(program, queries) for program in (before, after))
     moved = float(np.mean([len(set(now) - set(then)) / max(1, len(now)) for then, now in zip(old, new, strict=True)]))
     first = [
@@ -319,7 +290,7 @@ def _first_ten(program: "Program", queries: Sequence[str]) -> list[list[str]]:
 
 
 def batch_effect_text(effect: BatchEffect, measure: str) -> str:
-    """Describes the effect of the last refit."""
+    """Describes the effect of the last batch."""
     return (
         f"the last batch changed {effect.changed_share:.0%} of the first ten documents; {measure}, cross-validated: "
         f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all judged queries"
@@ -328,10 +299,9 @@ def batch_effect_text(effect: BatchEffect, measure: str) -> str:
 
 def progress_text(progress: Progress) -> str:
     """Describes the progress."""
-    done = (
-        f"{progress.documents} documents of {progress.queries} queries judged; the budget is {progress.budget} queries"
-    )
-    return f"{done}; {progress.batch} more answers until the next fit" if progress.batch else done
+    left = f"; {progress.batch} more answers until the next fit" if progress.batch else ""
+    judged = f"{progress.documents} documents of {progress.queries} queries judged"
+    return f"{judged}; the budget is {progress.budget} queries{left}"
 
 
 def agreement_text(agreement: Agreement | None) -> str | None:

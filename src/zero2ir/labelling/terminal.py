@@ -24,11 +24,7 @@ ESCAPE = re.compile(r"\x1b(?:[\[O][0-?]*[ -/]*[@-~]|.)?", re.DOTALL)
 
 
 def require_terminal() -> None:
-    """Checks that the program runs in a terminal.
-
-    Raises:
-        InputError: standard input or output is not a terminal.
-    """
+    """Raises InputError if standard input or output is not a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("standard input or output is not a terminal; use a terminal, or --web")
 
@@ -43,13 +39,7 @@ def label_in_terminal(session: Session) -> None:
 
 
 def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> None:
-    """Shows items and takes answers until the labelling stops or the person quits.
-
-    Args:
-        session: the session.
-        console: the console to draw on.
-        keys: the pressed keys.
-    """
+    """Shows items and takes answers until the labelling stops or the person quits."""
     view, whole = _fitted(session, console), False
     while view.item is not None:
         console.clear()
@@ -72,19 +62,12 @@ def run_in_terminal(session: Session, console: Console, keys: Iterator[str]) -> 
 
 
 def _fitted(session: Session, console: Console) -> View:
-    """Returns the current view; fitting the model may take a moment."""
     with console.status("fitting the model"):
         return session.view()
 
 
 def screen(view: View, console: Console, whole: bool = False) -> RenderableType:
-    """Renders one item.
-
-    Args:
-        view: a view with an item.
-        console: gives the size of the screen.
-        whole: whether to show the whole document, however long.
-    """
+    """Renders the item of a view, cut to the size of the console unless ``whole``."""
     assert view.item is not None
     document = _text([*view.title, ("\n\n", False), *view.text] if view.title else view.text)
     lines = document.wrap(console, console.width - 4)
@@ -116,7 +99,7 @@ def _ranked(place: int, view: View, width: int) -> Text:
 
 
 def _text(segments: Sequence[Segment]) -> Text:
-    """Renders segments as plain text with highlights; markup and control sequences in documents have no effect."""
+    """Renders segments with highlights; markup and control sequences in documents have no effect."""
     return Text.assemble(*((printable(piece), "bold black on yellow" if mark else "") for piece, mark in segments))
 
 
@@ -125,12 +108,11 @@ def review_suspicious_judgments(session: Session, console: Console, keys: Iterat
     for number, doubt in enumerate(doubts := session.doubts(), start=1):
         document = session.document(doubt.doc_id)
         console.clear()
+        content = _text(highlight(document.content, doubt.query))
         console.print(
             Text(f"Suspicious judgment {number} of {len(doubts)}: {printable(doubt.reason)}", style="yellow"),
             Text.assemble(("Query  ", "dim"), (printable(doubt.query), "bold")),
-            Panel(
-                _text(highlight(document.content, doubt.query)), title=Text(printable(doubt.doc_id)), title_align="left"
-            ),
+            Panel(content, title=Text(printable(doubt.doc_id)), title_align="left"),
             Text(f"It is graded {doubt.grade}.  0, 1 or 2 regrades it  s keeps it  q quits", style="reverse"),
         )
         key = next((key for key in keys if key in ("0", "1", "2", "s", "q", CTRL_D)), "q")

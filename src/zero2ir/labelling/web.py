@@ -15,10 +15,8 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTex
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
-from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets, listen
+from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.labelling.session import GRADE_NAMES, JSONL, QRELS, QUERIES, Session, View
-
-__all__ = ["labelling_application", "listen", "serve_labelling", "view_json"]
 
 TOKEN_HEADER = "x-zero2ir-token"
 PAGE_FOLDER = Path(str(files("zero2ir.labelling") / "page"))

@@ -29,14 +29,15 @@ def assign_arm(user: str, salt: str, shares: Sequence[float] = (0.5, 0.5)) -> in
 
 def uniform(*words: str) -> float:
     """Returns a number in [0, 1) that depends only on the words, uniform over words."""
-    return int.from_bytes(_digest(words)[:8], "big") / 2**64
+    return _digest(words) / 2**64
 
 
 def random_generator(*words: str) -> np.random.Generator:
     """Returns a random generator that depends only on the words."""
-    return np.random.default_rng(int.from_bytes(_digest(words)[:8], "big"))
+    return np.random.default_rng(_digest(words))
 
 
-def _digest(words: Sequence[str]) -> bytes:
-    """Hashes the words with their lengths, so that ("a", "bc") differs from ("ab", "c")."""
-    return hashlib.sha256("".join(f"{len(word)}:{word}" for word in words).encode("utf-8", "surrogatepass")).digest()
+def _digest(words: Sequence[str]) -> int:
+    # with their lengths, so that ("a", "bc") differs from ("ab", "c")
+    text = "".join(f"{len(word)}:{word}" for word in words).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")

@@ -17,7 +17,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.sockets import listen
 from zero2ir.models.sparse import Sparse
-from zero2ir.online.serving.service import SearchService
+from zero2ir.online.serving.service import SearchService, warm_up
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import api_key_from_environment, application, serve
 from zero2ir.program.confidence import Confidence
@@ -110,9 +110,9 @@ def test_the_simpler_program_answers_where_the_first_fails_or_hangs(opened: Any,
 
 def test_warming_up_tells_what_does_not_answer(opened: Any, program: Program) -> None:
     service = opened().service
-    assert service.warm_up() == {}
+    assert warm_up(service.program) == {}
     program.retriever.trouble = fails  # type: ignore[attr-defined]
-    assert service.warm_up() == {"rich": "ConnectionError"}
+    assert warm_up(service.program) == {"rich": "ConnectionError"}
 
 
 def test_no_answer_at_all_is_said_and_counted(opened: Any, program: Program) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -99,7 +99,9 @@ def improve(
     settings = settings or ImproveSettings()
     corpus = Corpus(program.documents, encoders(program.retriever), language_model=program.language_model)
     current = [event for event in events if event.doc_id in corpus.number_of]  # skip documents removed since
-    rows = _merged(judgments, _feedback_judgments(current, settings), corpus)
+    # position bias is estimated separately for training and held-out queries
+    feedback = [row for part in _split(current, settings.held_out) for row in from_feedback(part, settings.clicks)]
+    rows = _merged(judgments, feedback, corpus)
     training, held_out = _split(rows, settings.held_out)
     if not any(row.relevance > 0 for row in training):
         raise InputError(
@@ -122,17 +124,18 @@ def _compared(
     settings: ImproveSettings,
     seed: int,
 ) -> ImprovementResult:
-    """Compares the new program with the old one, given each one's measure on each held-out query."""
-    because = f"{new.about['chosen']}: {new.about['reason']}."
-    because = f"{because[0].upper()}{because[1:]}"
+    """Compares two programs by their values on the held-out queries."""
+    chosen = str(new.about["chosen"])
+    because = f"{chosen[:1].upper()}{chosen[1:]}: {new.about['reason']}."
     if len(values) < MIN_HELD_OUT_QUERIES:
         text = (
             f"Not compared: {len(values)} held-out queries, at least {MIN_HELD_OUT_QUERIES} are needed; "
             f"the old program stays. {because}"
         )
         return ImprovementResult(new, False, None, text, {**figures, "held_out_queries": float(len(values))})
-    options: dict[str, Any] = {"resamples": settings.resamples, "level": 1 - settings.level, "seed": seed}
-    comparison = compare_scores({seed: values}, {seed: old}, **options)
+    comparison = compare_scores(
+        {seed: values}, {seed: old}, resamples=settings.resamples, level=1 - settings.level, seed=seed
+    )
     better = comparison.difference.mean > 0 and comparison.p_value <= settings.level
     compared = {
         "held_out_queries": float(len(values)),
@@ -141,7 +144,12 @@ def _compared(
         "difference": comparison.difference.mean,
         "p_value": comparison.p_value,
     }
-    text = f"{_comparison_text(better, comparison, compared, settings.tuning.measure)}. {because}"
+    difference = comparison.difference
+    text = (
+        f"{'Better' if better else 'Not better'}: {settings.tuning.measure} {compared['new']:.3f} against "
+        f"{compared['old']:.3f} on {difference.n} held-out queries, {difference.mean:+.3f} "
+        f"[{difference.ci_low:+.3f}, {difference.ci_high:+.3f}], p = {comparison.p_value:.4f}. {because}"
+    )
     return ImprovementResult(new, better, comparison, text, {**figures, **compared})
 
 
@@ -150,14 +158,8 @@ def is_held_out(query: str, share: float) -> bool:
     return uniform("held out", normalised(query)) < share
 
 
-def _feedback_judgments(events: Sequence["FeedbackEvent"], settings: ImproveSettings) -> list[WeightedJudgment]:
-    """Converts feedback to judgments; position bias is estimated separately for training and held-out queries."""
-    parts = _split(events, settings.held_out)
-    return [row for part in parts for row in from_feedback(part, settings.clicks)]
-
-
 def _split(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list[QueryRow]]:
-    """Splits rows into those of training queries and those of held-out queries."""
+    """Splits rows into those of training and those of held-out queries."""
     parts: tuple[list[QueryRow], list[QueryRow]] = ([], [])
     for row in rows:
         parts[is_held_out(row.query, share)].append(row)
@@ -168,7 +170,6 @@ def _merged(
     judgments: Sequence[tuple[str, str, int]], feedback: Sequence[WeightedJudgment], corpus: Corpus
 ) -> list[WeightedJudgment]:
     """Merges judgments and feedback, one text per query; drops feedback on judged documents."""
-
     judged = as_judgments(judgments, corpus.number_of)
     texts = {normalised(row.query): row.query for row in judged}
     judged_pairs = {(row.query, row.doc_id) for row in judged}
@@ -182,24 +183,23 @@ def _merged(
 def _inputs(
     corpus: Corpus, rows: Sequence[WeightedJudgment], queries: Sequence[str], settings: ImproveSettings, seed: int
 ) -> TrainingInputs:
-    """Builds the training inputs: the weighted judgments and the unlabelled queries."""
     query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
     judged = [JudgedDocument(query_ids[row.query], row.query, row.doc_id, row.relevance) for row in rows]
     labelled = set(map(normalised, query_ids))
+    unlabelled = {normalised(query): query for query in queries if normalised(query) not in labelled}
+    weights = {(query_ids[row.query], row.doc_id): row.weight for row in rows}
     return TrainingInputs(
         corpus,
         judged,
         tuning=settings.tuning,
         seed=seed,
-        unlabelled_queries=list(
-            {normalised(query): query for query in queries if normalised(query) not in labelled}.values()
-        ),
-        weights={(query_ids[row.query], row.doc_id): row.weight for row in rows},
+        unlabelled_queries=list(unlabelled.values()),
+        weights=weights,
     )
 
 
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
-    """Trains a program with a strategy; chooses its policy again and keeps its fallback."""
+    """Trains a program; fits its policy again and keeps its fallback."""
     from zero2ir.program.program import Program, reader_of
     from zero2ir.program.training import calibrate, fit_policy
 
@@ -244,7 +244,6 @@ def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgm
 def _measured(
     retriever: "Retriever", corpus: Corpus, judged: Mapping[str, Sequence[WeightedJudgment]], measure: str, alone: bool
 ) -> dict[str, float]:
-    """Returns the measure of each query on the whole collection, or on its judged documents alone."""
     if not judged:
         return {}
     numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
@@ -254,13 +253,3 @@ def _measured(
     ]
     values = judged_values(ranking, corpus, list(judged), qrels, measure)
     return dict(zip(judged, map(float, values), strict=True))
-
-
-def _comparison_text(better: bool, comparison: Comparison, figures: Mapping[str, float], measure: str) -> str:
-    """Describes the comparison."""
-    difference = comparison.difference
-    return (
-        f"{'Better' if better else 'Not better'}: {measure} {figures['new']:.3f} against {figures['old']:.3f} on "
-        f"{difference.n} held-out queries, {difference.mean:+.3f} [{difference.ci_low:+.3f}, "
-        f"{difference.ci_high:+.3f}], p = {comparison.p_value:.4f}"
-    )

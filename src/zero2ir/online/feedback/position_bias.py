@@ -5,6 +5,7 @@ Ranks can be compared through documents shown at several ranks for one query: be
 ``swap_for_exploration`` swapped them. Otherwise a low rank may get fewer clicks because worse documents stand there.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,14 +25,9 @@ PRIOR_EXAMINATIONS = 20.0
 
 
 class ImpressionCounts(NamedTuple):
-    """Impressions and clicks of a document at one rank of a query.
+    """Numbers of impressions and clicks (at most as many) of a document at one rank, from 1, of a query.
 
-    Attributes:
-        query: text as first submitted; queries that differ only in case or punctuation are merged.
-        doc_id: id of the document.
-        position: rank, from 1.
-        impressions: number of impressions.
-        clicks: number of clicks, at most ``impressions``.
+    Queries that differ only in case or punctuation are one, with the text first submitted.
     """
 
     query: str
@@ -78,16 +74,14 @@ def examination(tally: Sequence[ImpressionCounts]) -> np.ndarray:
     """
     depth = max((row.position for row in tally), default=0)
     assumed = PRIOR_CLICK_MODEL.examination(depth)
-    moved = _moved(tally)
+    ranks = Counter((row.query, row.doc_id) for row in tally)
+    moved = [row for row in tally if ranks[row.query, row.doc_id] > 1]
     if not moved:
         return assumed
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys((row.query, row.doc_id) for row in moved))}
     pair = np.array([pairs[row.query, row.doc_id] for row in moved])
     rank = np.array([row.position - 1 for row in moved])
-    impressions, clicks = (
-        np.array([row.impressions for row in moved], float),
-        np.array([row.clicks for row in moved], float),
-    )
+    impressions, clicks = np.array([(row.impressions, row.clicks) for row in moved], float).T
     examined, attraction = assumed.copy(), np.full(len(pairs), clicks.sum() / (impressions * assumed[rank]).sum())
     rank_impressions, pair_impressions = np.bincount(rank, impressions, depth), np.bincount(pair, impressions)
     for _ in range(EM_ITERATIONS):
@@ -98,14 +92,6 @@ def examination(tally: Sequence[ImpressionCounts]) -> np.ndarray:
         examined = (examinations + PRIOR_EXAMINATIONS * assumed) / (rank_impressions + PRIOR_EXAMINATIONS)
         attraction = np.clip((attracted + 0.5) / (pair_impressions + 1), 0, 1 - 1e-9)
     return np.minimum(examined / examined[0], 1.0)
-
-
-def _moved(tally: Sequence[ImpressionCounts]) -> list[ImpressionCounts]:
-    """Returns the rows of documents shown at several ranks for one query."""
-    ranks: dict[tuple[str, str], int] = {}
-    for row in tally:
-        ranks[row.query, row.doc_id] = ranks.get((row.query, row.doc_id), 0) + 1
-    return [row for row in tally if ranks[row.query, row.doc_id] > 1]
 
 
 def swap_for_exploration(doc_ids: Sequence[str], user: str, query: str, salt: str, share: float = 0.1) -> list[str]:

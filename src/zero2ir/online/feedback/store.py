@@ -40,11 +40,7 @@ class FeedbackStore(SQLiteTable):
     ``record`` returns after the event is on disk, so a crash loses nothing; a resent event is stored once. Threads and
     processes may share a file.
 
-    Args:
-        path: path of the file; it need not exist.
-
-    Raises:
-        InputError: the file cannot be opened, or is not a feedback store.
+    See ``SQLiteTable`` for arguments and errors.
     """
 
     table = """

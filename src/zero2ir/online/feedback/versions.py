@@ -39,25 +39,18 @@ class ProgramVersions:
         self.name = name
 
     def register(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-        """Registers a saved program as a new version with its own run, without moving the alias.
+        """Registers the program in a folder as a new version, without moving the alias, and returns the version.
 
-        A program that is already registered keeps its version.
-
-        Args:
-            folder: folder written by ``Program.save``.
-            metrics: metrics of the run.
-            tags: tags of the run, e.g. the result of the comparison.
-
-        Returns:
-            The version.
+        A program that is already registered keeps its version. ``metrics`` and ``tags`` are those of a new run.
 
         Raises:
             InputError: the folder contains no program.
         """
         digest = program_digest(folder)
         client = self._client()
-        if (registered := self._version_of(client, digest)) is not None:
-            return registered
+        versions = client.search_model_versions(f"name='{self.name}'")
+        if registered := [int(one.version) for one in versions if one.tags.get(DIGEST_TAG) == digest]:
+            return str(min(registered))
         short = {key: value[:MAX_CHARACTERS] for key, value in tags.items()}
         run_id = client.create_run(
             experiment_of(client, self.name), run_name=f"{self.name}/improve", tags=short | {DIGEST_TAG: digest}
@@ -89,10 +82,7 @@ class ProgramVersions:
         client.set_registered_model_alias(self.name, BEST_ALIAS, version)
 
     def roll_back(self, folder: Path) -> str:
-        """Restores the previous version of ``best`` to a folder and moves the alias back to it.
-
-        Returns:
-            The restored version.
+        """Restores the previous version of ``best`` to a folder, moves the alias back to it and returns it.
 
         Raises:
             InputError: nothing is registered, there is no previous version, or it is incomplete; nothing changes.
@@ -124,14 +114,7 @@ class ProgramVersions:
     def replace(self, folder: Path, improved: "ImprovementResult") -> str:
         """Registers the program in a folder and its improved version, and keeps the better one in the folder.
 
-        The alias always points to the version in the folder.
-
-        Args:
-            folder: folder of the program that was improved.
-            improved: result of the improvement.
-
-        Returns:
-            The version of the new program.
+        The alias always points to the version in the folder. Returns the version of the new program.
         """
         self.move_alias(self.register(folder, {}, {}))
         with TemporaryDirectory() as below:
@@ -142,13 +125,6 @@ class ProgramVersions:
             self.fetch(version, folder)
             self.move_alias(version)
         return version
-
-    def _version_of(self, client: "MlflowClient", digest: str) -> str | None:
-        """Returns the version of a program that is already registered."""
-        matching = [
-            one for one in client.search_model_versions(f"name='{self.name}'") if one.tags.get(DIGEST_TAG) == digest
-        ]
-        return str(min(int(one.version) for one in matching)) if matching else None
 
     def _client(self) -> "MlflowClient":
         return client_of(self.uri)

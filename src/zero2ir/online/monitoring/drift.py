@@ -46,8 +46,8 @@ def vectors_p(reference: np.ndarray, current: np.ndarray, *, permutations: int, 
     """Returns the permutation p-value of the maximum mean discrepancy (MMD) and the witness of each current vector.
 
     Args:
-        reference: (n_reference, dimension); at most 400 of them are sampled for the test.
-        current: (n_current, dimension); likewise.
+        reference: (n_reference, dimension) vectors; for the test, at most 400 of each side are sampled.
+        current: (n_current, dimension) vectors.
         permutations: number of permutations; the smallest p-value is 1 / (1 + permutations).
         seed: seed of sampling and permutations.
 
@@ -76,10 +76,7 @@ def vectors_p(reference: np.ndarray, current: np.ndarray, *, permutations: int, 
 
 
 def _permutation_p(kernel: np.ndarray, weights: np.ndarray, permutations: int, rng: np.random.Generator) -> float:
-    """Returns the share of permutations with at least the observed discrepancy; stops early if the p-value is high.
-
-    Source: Besag and Clifford, Biometrika 78, 1991, doi:10.1093/biomet/78.2.301: draw until a fixed number is as large.
-    """
+    """Stops early if the p-value is high: Besag and Clifford, Biometrika 78, 1991, doi:10.1093/biomet/78.2.301."""
     observed = weights @ kernel @ weights
     larger = 0
     for start in range(0, permutations, BATCH):
@@ -92,6 +89,5 @@ def _permutation_p(kernel: np.ndarray, weights: np.ndarray, permutations: int, r
 
 
 def _squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns (n, m) squared distances."""
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
     return np.maximum(squares, 0.0)

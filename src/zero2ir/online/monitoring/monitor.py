@@ -90,8 +90,8 @@ class DriftCheck:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the result without the window; JSON apart from NaN."""
-        names = ("searches", "first", "last")
-        return {name: getattr(self, name) for name in names} | {"signals": [one._asdict() for one in self.signals]}
+        signals = [one._asdict() for one in self.signals]
+        return {"searches": self.searches, "first": self.first, "last": self.last, "signals": signals}
 
 
 def _alert_text(signal: Signal) -> str:
@@ -153,7 +153,6 @@ class Monitor:
         )
 
     def _testable(self, current: SearchSignals) -> list[str]:
-        """Returns the signals with enough values on both sides."""
         sides = (self.reference.signals, current.signals)
         return [
             name
@@ -224,7 +223,7 @@ class ChangeDetector:
                 detector.update(self._rank(name, value))
 
     def update(self, search: SearchEvent) -> list[ChangePoint]:
-        """Processes the next search of the stream; returns the changes detected at it."""
+        """Processes the next search of the stream; returns the changes that it shows."""
         return self.update_all(self.monitor.meter.measure([search]))
 
     def update_all(self, measured: SearchSignals) -> list[ChangePoint]:
@@ -242,6 +241,4 @@ class ChangeDetector:
     def _rank(self, name: str, value: float) -> float:
         """Returns the share of the reference below a value; equal values count half."""
         values = self._sorted[name]
-        return float(np.searchsorted(values, value, "left") + np.searchsorted(values, value, "right")) / (
-            2 * len(values)
-        )
+        return float(sum(np.searchsorted(values, value, side) for side in ("left", "right"))) / (2 * len(values))

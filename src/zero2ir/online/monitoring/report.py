@@ -29,15 +29,17 @@ def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSi
     """Adds a check to a folder (checks.jsonl, index.html, metrics.prom); returns the number of checks in it.
 
     Raises:
-        InputError: checks.jsonl contains a line that is not a check.
+        InputError: as for ``read_checks``.
     """
+    from prometheus_client import generate_latest
+
     checks = [*read_checks(folder), check.as_dict()]
     with finished_file(folder / CHECKS_FILE) as file:
         file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in checks)
     with finished_file(folder / PAGE_FILE) as file:
         file.write(_page(check, checks, reference))
     with finished_file(folder / METRICS_FILE, "wb") as file:
-        file.write(prometheus_text(prometheus_registry(check, len(checks))))
+        file.write(generate_latest(prometheus_registry(check, len(checks))))
     return len(checks)
 
 
@@ -81,13 +83,6 @@ def prometheus_registry(check: DriftCheck, checks: int) -> "CollectorRegistry":
     Gauge("zero2ir_drift_checks", "Checks so far", registry=registry).set(checks)
     Gauge("zero2ir_drift_searches", "Searches in the window", registry=registry).set(check.searches)
     return registry
-
-
-def prometheus_text(registry: "CollectorRegistry") -> bytes:
-    """Returns the metrics in Prometheus' text format, for a scrape or the textfile collector of a node exporter."""
-    from prometheus_client import generate_latest
-
-    return generate_latest(registry)
 
 
 def mlflow_metrics(check: DriftCheck) -> dict[str, float]:
@@ -145,15 +140,11 @@ def _page(check: DriftCheck, checks: Sequence[Mapping[str, Any]], reference: Sea
         check=check,
         searches=len(reference.queries),
         checks=len(checks),
-        shown=_shown,
+        shown=lambda value: "–" if math.isnan(value) else f"{value:.3g}",
         when=_when,
         windows=_svg(lambda: _windows(check, reference)),
         history=_svg(lambda: _history(checks)) if len(checks) > 1 else None,
     )
-
-
-def _shown(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3g}"
 
 
 def _when(at: float) -> str:
@@ -161,7 +152,6 @@ def _when(at: float) -> str:
 
 
 def _windows(check: DriftCheck, reference: SearchSignals) -> "Figure":
-    """Draws one panel per signal: its distribution in the reference and in the window."""
     from matplotlib.figure import Figure
 
     signals = [signal for signal in check.signals if signal.name != QUERY_VECTORS]
@@ -200,21 +190,14 @@ def _history(checks: Sequence[Mapping[str, Any]]) -> "Figure":
             for signal in check["signals"]
             if signal["name"] == name
         ]
-        axes.plot(
-            *zip(*points, strict=True),
-            marker="o",
-            markersize=3,
-            lw=1,
-            color=_COLOURS[number % len(_COLOURS)],
-            label=name,
-        )
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, lw=1, color=colour, label=name)
     axes.set(yscale="log", xlabel="check", ylabel="p, all checks")
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 
 
 def _svg(draw: Callable[[], "Figure"]) -> str:
-    """Returns the figure as a data URI."""
     import matplotlib
 
     buffer = io.BytesIO()

@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 HASHED = 256  # dimension of hashed word counts of queries, for a program without a text encoder
 LENGTH_SIGNAL, UNKNOWN_SIGNAL, SCORE_SIGNAL, CONFIDENCE_SIGNAL, SECONDS_SIGNAL, FALLBACK_SIGNAL, NEARNESS_SIGNAL = (
     SIGNALS
-) = (
-    "query length",
-    "unknown terms",
-    "score",
-    "confidence",
-    "seconds",
-    "fallback",
-    "nearness",
-)
+) = ("query length", "unknown terms", "score", "confidence", "seconds", "fallback", "nearness")
 QUERY_VECTORS = "queries"  # the query vectors as one signal
 
 

@@ -10,12 +10,6 @@ class DocumentJournal(SQLiteTable):
     """The last change of each added or removed document, in an SQLite file.
 
     Applying the journal is idempotent, so a crash at any moment needs no repair.
-
-    Args:
-        path: path of the file; it need not exist.
-
-    Raises:
-        InputError: the file cannot be opened, or is not a journal.
     """
 
     table = """
@@ -28,11 +22,7 @@ class DocumentJournal(SQLiteTable):
     """
 
     def record(self, added: Sequence[Document], removed: Sequence[str]) -> None:
-        """Stores additions and removals, all or none, before it returns.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
+        """Stores additions and removals, all or none, before it returns; raises InputError if it cannot write."""
         rows = [*((doc_id, None, None) for doc_id in removed), *added]
         with self._writing() as connection:
             connection.executemany("DELETE FROM documents WHERE doc_id = ?", [(row[0],) for row in rows])

@@ -28,10 +28,11 @@ class Metrics:
         self.steps = Counter("zero2ir_skipped_programs", "Skipped programs", ["program", "reason"], **options)
         self.unanswered = Counter("zero2ir_unanswered", "Searches without an answer", **options)
         self.feedback = Counter("zero2ir_feedback", "Recorded feedback events", ["kind"], **options)
+        self.circuits = Gauge("zero2ir_circuit_open", "1 if a program is being skipped", ["program"], **options)
         documents = Gauge("zero2ir_documents", "Documents in the collection", **options)
         documents.set_function(lambda: len(self.service.program.documents))
         failures = Gauge("zero2ir_lm_failures", "Unusable answers of the language model", **options)
-        failures.set_function(lambda: lm_failures(self.service))
+        failures.set_function(self._lm_failures)
 
     def answered(self, answer: dspy.Prediction) -> None:
         """Counts an answer and the programs that were skipped for it."""
@@ -40,23 +41,17 @@ class Metrics:
         self.count_skipped(answer.get("steps") or [])
 
     def count_skipped(self, steps: list[dict[str, str]]) -> None:
-        """Counts skipped programs."""
         for step in steps:
             self.steps.labels(step["program"], step["reason"]).inc()
 
     def text(self) -> bytes:
         """Returns the metrics in Prometheus' text format."""
-        chain = self.service.program.chain
-        lines = b""
-        if chain is not None:
-            rows = "".join(
-                f'zero2ir_circuit_open{{program="{name}"}} {int(one.is_open)}\n' for name, one in chain.breakers.items()
-            )
-            lines = f"# TYPE zero2ir_circuit_open gauge\n{rows}".encode()
-        return generate_latest(self.registry) + lines
+        self.circuits.clear()  # the program may have been replaced
+        if (chain := self.service.program.chain) is not None:
+            for name, breaker in chain.breakers.items():
+                self.circuits.labels(name).set(breaker.is_open)
+        return generate_latest(self.registry)
 
-
-def lm_failures(service: SearchService) -> int:
-    """Returns the number of unusable answers of the program's language model."""
-    language_model = service.program.language_model
-    return 0 if language_model is None else language_model.usage.failures
+    def _lm_failures(self) -> int:
+        language_model = self.service.program.language_model
+        return 0 if language_model is None else language_model.usage.failures

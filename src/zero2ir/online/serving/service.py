@@ -25,8 +25,8 @@ FEEDBACK_FILE, DOCUMENTS_FILE = "feedback.sqlite", "documents.sqlite"
 class SearchService:
     """A program with a folder for its document changes and its feedback.
 
-    The saved program itself is never changed: added and removed documents and feedback are stored in files beside it,
-    and are restored when the service is opened again, even after a crash.
+    The saved program never changes: changes of documents and feedback are stored in files beside it, and are restored
+    when the service is opened again, even after a crash.
 
     Args:
         program: the trained program.
@@ -34,9 +34,7 @@ class SearchService:
         settings: limits and what is recorded.
 
     Attributes:
-        program: the program with the current documents; replaced as a whole at each change, so that a search sees one
-            state.
-        feedback: the feedback store.
+        program: the program with the current documents; replaced as a whole, so that a search sees one state.
 
     Raises:
         InputError: a file cannot be opened, or no document is left.
@@ -50,17 +48,8 @@ class SearchService:
         self._changing = Lock()
 
     def _with_changes(self, program: Program) -> Program:
-        """Applies the journal to a program."""
         added, removed = self.journal.changes()
         return program.with_documents(added, removed) if added or removed else program
-
-    def warm_up(self) -> dict[str, str]:
-        """Searches once with each link of the program, so that models and connections are loaded before requests come.
-
-        Returns:
-            Type of the error of each failed link, by its name; a failed link is tried again at the next request.
-        """
-        return warm_up_links(self.program)
 
     def replace(self, program: Program) -> None:
         """Replaces the program by a newly trained one with the current documents; searches do not wait for it.
@@ -70,7 +59,7 @@ class SearchService:
         """
         with self._changing:
             ready = self._with_changes(program)
-            warm_up_links(ready)
+            warm_up(ready)
             self.program = ready
 
     def search(
@@ -91,7 +80,6 @@ class SearchService:
         return answer, [program.document(doc_id) for doc_id in answer.docids]
 
     def _record_impressions(self, query: str, doc_ids: Sequence[str], user: str) -> None:
-        """Records the shown documents; the answer is returned even if the file cannot be written."""
         search_id, now = uuid4().hex, time.time()
         events = [
             FeedbackEvent(f"{search_id}/{place}", "impression", query, doc_id, place, None, now, user)
@@ -142,8 +130,12 @@ class SearchService:
         self.close()
 
 
-def warm_up_links(program: Program) -> dict[str, str]:
-    """Searches once with each link of a program; returns the type of the error of each failed link, by its name."""
+def warm_up(program: Program) -> dict[str, str]:
+    """Searches once with each link of a program, to load models and open connections before requests come.
+
+    Returns:
+        Type of the error of each failed link, by its name; a failed link is tried again at the next request.
+    """
     failed = {}
     for link in program.all_links:
         try:

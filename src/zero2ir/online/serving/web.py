@@ -23,7 +23,7 @@ from zero2ir.errors import InputError, StorageError
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.metrics import Metrics
-from zero2ir.online.serving.service import LOG, SearchService, open_program
+from zero2ir.online.serving.service import LOG, SearchService, open_program, warm_up
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import NoAnswerError
 
@@ -228,14 +228,7 @@ def response_json(answer: Any, documents: list[Document], name: str) -> dict[str
     passages = answer.get("answers") or [None] * len(documents)
     return {
         "results": [
-            {
-                "doc_id": document.doc_id,
-                "title": document.title,
-                "text": document.text,
-                "score": score,
-                "probability": probability,
-                "answer": passage,
-            }
+            document._asdict() | {"score": score, "probability": probability, "answer": passage}
             for document, score, probability, passage in zip(
                 documents, answer.scores, probabilities, passages, strict=False
             )
@@ -341,7 +334,7 @@ def api_key_from_environment(host: str) -> str | None:
 
 
 def on_sighup(reopen: Callable[[], None]) -> None:
-    """Reopens the program at SIGHUP in a separate thread; on failure logs the error and keeps the current program."""
+    """Reopens the program in a thread at SIGHUP; if that fails, logs the error and keeps the current program."""
 
     def run() -> None:
         try:
@@ -372,7 +365,7 @@ def serve_program(
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
     with SearchService(open_program(place), state, settings) as service:
-        for name, error in service.warm_up().items():
+        for name, error in warm_up(service.program).items():
             print(f"{name} does not answer yet ({error})", flush=True)
         on_sighup(lambda: service.replace(open_program(place)))
         serve(service, bound, api_key)

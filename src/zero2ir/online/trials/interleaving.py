@@ -39,19 +39,16 @@ def team_draft(first: Sequence[str], second: Sequence[str], k: int, rng: np.rand
     doc_ids: list[str] = []
     teams: list[int] = []
     used: set[str] = set()
-    places = [0, 0]
     rankings = (first, second)
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))))
     sizes = [0, 0]
     while len(doc_ids) < k:
-        for team, ranking in enumerate(rankings):
-            while places[team] < len(ranking) and ranking[places[team]] in used:
-                places[team] += 1
-        left = [team for team in (FIRST, SECOND) if places[team] < len(rankings[team])]
+        unused = [[doc_id for doc_id in ranking if doc_id not in used] for ranking in rankings]
+        left = [team for team in (FIRST, SECOND) if unused[team]]
         if not left:
             break
         team = left[0] if len(left) == 1 else _turn(sizes, rng)
-        doc_id = rankings[team][places[team]]
+        doc_id = unused[team][0]
         used.add(doc_id)
         sizes[team] += 1
         teams.append(NEITHER if len(doc_ids) < shared else team)
@@ -60,7 +57,6 @@ def team_draft(first: Sequence[str], second: Sequence[str], k: int, rng: np.rand
 
 
 def _turn(sizes: Sequence[int], rng: np.random.Generator) -> int:
-    """Returns the smaller team; a coin decides between equal ones."""
     if sizes[FIRST] != sizes[SECOND]:
         return FIRST if sizes[FIRST] < sizes[SECOND] else SECOND
     return int(rng.integers(2))

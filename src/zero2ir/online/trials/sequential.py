@@ -50,9 +50,7 @@ def e_values(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
 def always_valid_p(outcomes: npt.ArrayLike, mean: float = 0.5) -> FloatArray:
     """Returns (n,) the always-valid p-value after each outcome: the chance of ever falling below a level is the level.
 
-    Args:
-        outcomes: as for ``e_values``.
-        mean: as for ``e_values``.
+    The arguments are those of ``e_values``.
     """
     return np.minimum(1.0, 1.0 / np.maximum.accumulate(np.maximum(e_values(outcomes, mean), 1e-300)))
 

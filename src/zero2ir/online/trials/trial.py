@@ -153,7 +153,6 @@ class Trial(ABC):
 
     def sample_ratio_p(self, outcomes: Sequence[UserOutcome]) -> float | None:
         """Returns the p-value of the arms' sizes; None without arms."""
-        del outcomes
         return None
 
 
@@ -200,13 +199,11 @@ class SplitTrial(Trial):
     def outcome(self, query: str, user: str, clicked: set[str]) -> float:
         if not clicked:
             return 0.0
-        return max(
-            (1 / rank for rank, doc_id in enumerate(self.show(query, user), 1) if doc_id in clicked), default=0.0
-        )
+        shown = self.show(query, user)
+        return max((1 / rank for rank, doc_id in enumerate(shown, 1) if doc_id in clicked), default=0.0)
 
     def differences(self, outcomes: Sequence[UserOutcome]) -> np.ndarray:
-        first, second = self._arms(outcomes)
-        return np.array([theirs - own for own, theirs in zip(first, second, strict=False)])
+        return np.array([second - first for first, second in zip(*self._arms(outcomes), strict=False)])
 
     def _arms(self, outcomes: Sequence[UserOutcome]) -> tuple[list[float], list[float]]:
         arms: tuple[list[float], list[float]] = ([], [])
@@ -268,7 +265,6 @@ def decide_trial(
 def _decision_text(
     better: Better | None, broken: bool, equal: bool, ended: bool, ratio_p: float | None, settings: TrialSettings
 ) -> str:
-    """Describes the decision in one sentence."""
     if broken:
         return (
             f"Stop: arms of such different sizes occur by chance in one of {1 / max(ratio_p or 0, 1e-12):,.0f} trials; "
