@@ -1,13 +1,13 @@
-"""What fitting settings to ten judged queries gains and loses, by what decides: train queries alone.
+"""Measures what fitting settings to ten judged queries gains and loses, by the measure that decides.
 
     python benchmarks/choosing.py beir/scifact beir/nfcorpus
 
-Ten of 400 train queries, with up to five judged documents each, are drawn time after time, and the settings of BM25 and
-of two hybrids are chosen by them; the others of the 400 tell what that was worth. A choice is safe if it loses nothing
-where the default is about the best of the candidates, and able if it gains where another one is better. So each
-candidate plays the default in turn: `default` is the mean gain of nDCG@10 for the one that the configuration has, with
-a 95 % interval over the draws, and `wrong default` what share of the distance to the best was gained on the mean over
-those that are at least 0.008 worse. A significance of 0.5 is no test: any expected gain will do.
+Draws ten of 400 train queries many times, with up to five judged documents each, and chooses the settings of BM25 and
+of two hybrids on them. The rest of the 400 queries measure the choice; test queries are not used. A good rule loses
+nothing where the default is about the best candidate, and gains where another candidate is better. So each candidate
+plays the default in turn. Columns: `default`, the mean gain of nDCG@10 over the configured default with a 95 % interval
+over the draws; `wrong default`, the mean share of the distance to the best candidate that is gained over defaults that
+are at least 0.008 worse. A significance of 0.5 is no test: any expected gain suffices.
 """
 
 import argparse
@@ -40,7 +40,7 @@ EACH = 4  # a wrong default sees every fourth draw
 
 
 class JudgmentDraw(NamedTuple):
-    """The judged queries of one draw, by their places among all, and each measure of each candidate on them."""
+    """The judged queries of one draw, by their numbers, and each measure of each candidate on them."""
 
     places: np.ndarray
     values: dict[str, np.ndarray]
@@ -89,7 +89,7 @@ def benches(dataset: str, draws: int) -> dict[str, Bench]:
 
 
 def sampled(collection: Collection) -> Collection:
-    """Some train queries, each with a relevant document, and their judgments."""
+    """Returns some train queries, each with a relevant document, and their judgments."""
     relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
     train = sorted(one for one in collection.queries if one.split == "train" and one.query_id in relevant)
     queries = [train[place] for place in np.random.default_rng(11).permutation(len(train))[:QUERIES]]
@@ -120,7 +120,7 @@ def measured(collection: Collection, corpus: Corpus, rankings: Sequence[Ranking]
 
 
 def outcome(bench: Bench, measure: str, significance: float) -> tuple[np.ndarray, list[float]]:
-    """(n_draws,) the gains over the configured default, and for each wrong one the share of what could be gained."""
+    """Returns (n_draws,) the gains over the configured default, and for each wrong default the share that is gained."""
     means = bench.goal.mean(axis=1)
     short = means.max() - means
     wrong = [default for default in range(1, len(means)) if short[default] >= WRONG]
@@ -132,7 +132,7 @@ def outcome(bench: Bench, measure: str, significance: float) -> tuple[np.ndarray
 
 
 def gains(bench: Bench, default: int, measure: str, significance: float, draws: Sequence[JudgmentDraw]) -> np.ndarray:
-    """(n_draws,) what the choice gains over a default on the queries that were not drawn."""
+    """Returns (n_draws,) what the choice gains over a default on the queries that were not drawn."""
     order = [default, *(number for number in range(len(bench.goal)) if number != default)]
     chosen = [order[choose(one.values[measure][order], TUNING.prior_deviation, significance).index] for one in draws]
     rest = [np.setdiff1d(np.arange(bench.goal.shape[1]), one.places) for one in draws]

@@ -1,16 +1,19 @@
-"""Alerts about a stream of queries: how often they are false, and how soon they come when the stream is another one.
+"""Measures how often alerts about a stream of queries are false, and how soon they come after the stream changes.
 
     python benchmarks/drift.py beir/scifact beir/nfcorpus
 
-A hybrid searcher of the first collection is asked with that collection's queries, train and test. One half of them is
-the reference. False alerts: windows of 100 queries drawn from the other half, without replacement, so that nothing
-moved; the share of 400 single looks with any alert, and of 40 series of ten looks that share the level. Each has halves
-of its own: with the same ones for all, a chance difference between them would come back in every window. The stream:
-queries of the other half, then, from a known place on, queries of the second collection; how many of these it takes to
-an alert of the window's looks (the last 100 queries, every 25 queries; as many looks as the stream allows share the
-level) and of ADWIN, search by search; 40 streams, with 300 queries before the switch. False alerts before it count.
+A hybrid program of the first collection searches with that collection's train and test queries. One half of them is the
+reference.
 
-Each signal is measured once for each query. Prints Markdown and writes drift.json.
+- False alerts: windows of 100 queries are drawn without replacement from the other half, so that nothing changed.
+  Printed are the share of 400 single checks with any alert, and of 40 series of ten checks that share the level. Each
+  has halves of its own; otherwise a chance difference between the halves would recur in every window.
+- Delay: queries of the other half, then, from a known position on, queries of the second collection. Printed is how
+  many of these it takes until an alert of the window's checks (the last 100 queries, every 25 queries; all checks that
+  the stream allows share the level) and of ADWIN, search by search. There are 40 streams with 300 queries before the
+  change; alerts before the change count as false.
+
+Each signal is measured once per query. Prints Markdown and writes drift.json.
 """
 
 import argparse
@@ -44,7 +47,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=40)
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    program = searcher(given.first, given.model)
+    program = saved_program(given.first, given.model)
     own, foreign = queries(given.first, rng), queries(given.second, rng)
     half = len(own) // 2
     monitor = Monitor(program, [SearchEvent(query) for query in own[:half]])
@@ -61,7 +64,7 @@ def main() -> None:
     write_json(CACHE / "drift.json", {**vars(given), **found})
 
 
-def searcher(dataset: str, model: str) -> Program:
+def saved_program(dataset: str, model: str) -> Program:
     config = compose("library", LibraryConfig, [f"model={model}"])
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
@@ -72,14 +75,14 @@ def searcher(dataset: str, model: str) -> Program:
 
 
 def queries(dataset: str, rng: np.random.Generator) -> list[str]:
-    """All queries of a collection, shuffled."""
+    """Returns all queries of a collection, shuffled."""
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     texts = sorted({query.text for query in collection.queries})
     return [texts[place] for place in rng.permutation(len(texts))]
 
 
 def looking(monitor: Monitor, looks: int, seed: int) -> Monitor:
-    """The same monitor with other settings; nothing is measured again."""
+    """Returns the same monitor with other settings; nothing is measured again."""
     changed = object.__new__(Monitor)
     changed.settings = MonitorSettings(planned_checks=looks, examples=0, seed=seed)
     changed.meter, changed.reference = monitor.meter, monitor.reference
@@ -89,7 +92,7 @@ def looking(monitor: Monitor, looks: int, seed: int) -> Monitor:
 def false_alerts(
     monitor: Monitor, everything: SearchSignals, times: int, looks: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """The share of series of looks with any alert, with its 95 % interval."""
+    """Returns the share of series of checks with any alert, with its 95 % interval."""
     from scipy.stats import binomtest
 
     alerts = 0
@@ -106,7 +109,7 @@ def false_alerts(
 def switched(
     monitor: Monitor, same: SearchSignals, other: SearchSignals, streams: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """How many queries of the other collection it takes to an alert, and alerts before them."""
+    """Returns how many queries of the other collection it takes until an alert, and the alerts before them."""
     looks = (BEFORE + AFTER - WINDOW) // STEP + 1
     delays: dict[str, list[float]] = {"windows": [], "ADWIN": []}
     early = dict.fromkeys(delays, 0)

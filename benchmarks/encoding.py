@@ -1,8 +1,8 @@
-"""How fast documents are encoded, against torch with batches of 32, and how near the vectors stay to its.
+"""Measures how fast documents are encoded, and how near the vectors are to those of torch with batches of 32.
 
     OMP_NUM_THREADS=2 python benchmarks/encoding.py beir/scifact 200
 
-Seconds are of the processor, so that other work on the machine disturbs them little; the best of three rounds counts.
+Counts processor seconds, which other work on the machine hardly changes; the best of three rounds counts.
 """
 
 import sys
@@ -25,18 +25,18 @@ ROUNDS = 3
 
 
 def read_texts(dataset: str, number: int) -> list[str]:
-    """The first documents of a collection."""
+    """Returns the first documents of a collection."""
     return [document.default_text() for document in ir_datasets.load(dataset).docs_iter()[:number]]
 
 
 def encoders() -> dict[str, DenseEncoder]:
-    """The default encoder in each setting."""
+    """Returns the default encoder in each setting."""
     given = compose("library", LibraryConfig, []).encoder
     return {name: DenseEncoder(given.model_copy(update=update)) for name, update in SETTINGS.items()}
 
 
 def measure(encoder: DenseEncoder, texts: Sequence[str]) -> tuple[float, float, np.ndarray]:
-    """Processor seconds, wall seconds and vectors of one round."""
+    """Returns processor seconds, wall seconds and vectors of one round."""
     processor, wall = time.process_time(), time.perf_counter()
     vectors = encoder.encode(texts)
     return time.process_time() - processor, time.perf_counter() - wall, vectors

@@ -1,19 +1,19 @@
-"""Does a searcher get better by what people do with it? Ten rounds of simulated feedback on Cranfield.
+"""Measures how much feedback improves a program: ten rounds of simulated feedback on Cranfield.
 
     python benchmarks/improving.py
 
-For each seed one half of Cranfield's queries is asked by simulated people, and the other half tests; nothing that is
-known of a test query is used. The searcher starts from ten judged queries of the first half, five documents each, by
-fine_tune. In each round people ask 1,000 times, one of the first half's queries each, and click by position (rank k is
-looked at once in k times; one in ten irrelevant documents is clicked on, one in ten relevant ones is not). One search
-in five has its first document swapped with another one. ``zero2ir improve`` then learns from all clicks so far and
-keeps the better searcher, by what people did on the queries that it holds out. Compared: doing nothing; learning
-without the guards of fine_tune and keeping whatever has a higher mean on the held-out queries, significant or not; no
-correction for ranks; and learning from all judgments of the first half: feedback cannot come to more.
+For each seed, simulated users search with one half of Cranfield's queries, and the other half tests; nothing about a
+test query is used. The program starts from ten judged queries of the first half, five documents each, by fine_tune. In
+each round users search 1,000 times, each time with a query of the first half. They look at rank k once in k times,
+click on one in ten irrelevant documents, and miss one in ten relevant ones. One search in five has its first document
+swapped with another one. ``zero2ir improve`` then learns from all clicks so far and keeps the better program, judged by
+the clicks on the queries that it holds out. Compared with: doing nothing; learning without the guards of fine_tune and
+keeping whatever has the higher mean on the held-out queries, significant or not; no correction for ranks; and learning
+from all judgments of the first half, which is the most that feedback can reach.
 
 Prints Markdown, and writes improving.json and a figure (``--output``). Intervals are 95 % bootstrap intervals over
-queries and seeds, differences to doing nothing are paired, their p-values are Holm-corrected over the rounds of an arm.
-What is finished is kept in .cache/benchmark/improving.
+queries and seeds. Differences to doing nothing are paired; their p-values are Holm-corrected over the rounds of an arm.
+Finished parts are kept in .cache/benchmark/improving.
 """
 
 import argparse
@@ -68,7 +68,7 @@ Values = dict[str, float]  # of each test query
 
 
 class Learns:
-    """Learns from all judgments, whether that pays or not."""
+    """Learns from all judgments, with or without a gain."""
 
     needs: frozenset[Need] = frozenset()
 
@@ -129,7 +129,7 @@ def finished(bench: Bench, dataset: str, model: str, arm: str, seed: int) -> dic
 
 
 def simulated(bench: Bench, arm: str, seed: int) -> dict[str, Any]:
-    """The measure of each test query after each round, and whether the searcher was replaced in it."""
+    """Returns the measure of each test query after each round, and whether the round replaced the program."""
     asked, tested = halves(bench.collection, seed)
     if arm == ALL:
         return {"values": [measured(bench, trained(bench, judgments_of(bench, asked)), tested)] * (ROUNDS + 1)}
@@ -154,7 +154,7 @@ def simulated(bench: Bench, arm: str, seed: int) -> dict[str, Any]:
 
 
 def halves(collection: Collection, seed: int) -> tuple[Collection, Collection]:
-    """The half that is asked, as train queries, and the half that tests; texts that stand in both do not test."""
+    """Returns the searched half as train queries, and the half that tests, without texts that are in both."""
     relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
     queries = sorted(query for query in collection.queries if query.query_id in relevant)
     order = np.random.default_rng(seed).permutation(len(queries))
@@ -190,7 +190,7 @@ def judgments_of(bench: Bench, asked: Collection) -> TrainingInputs:
 
 
 def searched(bench: Bench, program: Program, asked: Collection, number: int, seed: int) -> list[FeedbackEvent]:
-    """What people do in one round."""
+    """Returns the feedback of one round."""
     rng = np.random.default_rng([seed, number])
     queries = [asked.queries[place] for place in rng.integers(len(asked.queries), size=SEARCHES)]
     grades = {(row.query_id, row.doc_id): row.relevance for row in asked.judgments}
@@ -218,7 +218,7 @@ def measured(bench: Bench, program: Program, tested: Collection) -> Values:
 
 
 def summary(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    """For each arm the mean after each round with its interval, and its difference to doing nothing; JSON."""
+    """Returns for each arm the mean after each round with its interval, and its difference to doing nothing; JSON."""
     nothing = {seed: one["values"][0] for seed, one in found[NOTHING].items()}
     table: dict[str, Any] = {}
     for name, seeds in found.items():

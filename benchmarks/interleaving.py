@@ -1,19 +1,19 @@
-"""Interleaving on simulated people: how often it errs, and how many searches it takes to tell two searchers apart.
+"""Measures the errors and the power of interleaving on simulated users.
 
     python benchmarks/interleaving.py beir/scifact --second hybrid
 
-draws test queries with replacement, shows each one's team-draft interleaving of BM25's and the second model's first ten
-documents, and lets position-based, cascade and dependent people click on it, who take one in ten irrelevant documents
-for relevant and miss one in ten relevant ones. Printed for each kind of people:
+Draws test queries with replacement and shows the team-draft interleaving of the first ten documents of BM25 and of the
+second model. Position-based, cascade and dependent users click on it; they take one in ten irrelevant documents for
+relevant and miss one in ten relevant ones. Prints for each kind of user:
 
 - errors: the share of 2,000 experiments between equally good rankers (a coin decides for each search which of the two
   is called the first) that find a difference at the 5 % level, by the sign test at the planned end, and by the
-  always-valid test that is looked at after every search, as by somebody who stops at the first p of 0.05;
-- power: after how many searches 80 % of the experiments between BM25 and the second model have found the better one;
-  intervals by bootstrap over experiments; beside it for an A/B test on the reciprocal rank of the first click, two
-  searches a pair.
+  always-valid test after every search, as if the experiment stopped at the first p of 0.05;
+- power: the number of searches after which 80 % of the experiments between BM25 and the second model have found the
+  better one, with bootstrap intervals over experiments; the same for an A/B test on the reciprocal rank of the first
+  click, with two searches per pair.
 
-Every search is somebody else's. Prints Markdown and writes interleaving.json.
+Every search is by another user. Prints Markdown and writes interleaving.json.
 """
 
 import argparse
@@ -46,7 +46,7 @@ CACHE = paths.CACHE_FOLDER / "benchmark" / "interleaving"
 
 
 class Asked(NamedTuple):
-    """One query: the two rankings, and how attractive each document is."""
+    """One query: its two rankings, and how attractive each document is."""
 
     first: list[str]
     second: list[str]
@@ -54,11 +54,11 @@ class Asked(NamedTuple):
 
 
 class Interleavings(NamedTuple):
-    """What people may be shown.
+    """What users may be shown.
 
     Attributes:
         attraction: (n_queries * DRAWS, DEPTH) of the documents of interleavings.
-        teams: the same shape, 1 where a document speaks for the second, -1 for the first, 0 for neither.
+        teams: the same shape, 1 where a document is of the second ranker, -1 of the first, 0 of neither.
         rankings: (2, n_queries, DEPTH) attraction of the documents of the rankings themselves.
     """
 
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def rankings(dataset: str, model: str) -> list[Asked]:
-    """Both rankings of each test query."""
+    """Returns both rankings of each test query."""
     config = compose("library", LibraryConfig, [f"model={model}"])
     collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
@@ -122,14 +122,14 @@ def rankings(dataset: str, model: str) -> list[Asked]:
 
 
 def searches(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) whom each search's clicks speak for: 1 the second, -1 the first; as ``preference`` does one by one."""
+    """Returns (n,) the ranker that the clicks of each search prefer: 1 the second, -1 the first; see ``preference``."""
     rows = rng.integers(len(drawn.attraction), size=n)
     clicked = people.click(drawn.attraction[rows], rng)
     return np.sign((clicked * drawn.teams[rows]).sum(axis=1)).astype(int)
 
 
 def interleaved(asked: list[Asked], rng: np.random.Generator) -> Interleavings:
-    """Many interleavings of each query, which searches are drawn from; and its two rankings as they are."""
+    """Returns many interleavings of each query, from which searches are drawn, and its two rankings."""
     attractions, teams = np.zeros((len(asked) * DRAWS, DEPTH)), np.zeros((len(asked) * DRAWS, DEPTH), dtype=int)
     for row in range(len(attractions)):
         one = asked[row // DRAWS]
@@ -145,7 +145,7 @@ def interleaved(asked: list[Asked], rng: np.random.Generator) -> Interleavings:
 
 
 def pairs(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) the reciprocal rank of a first click on the second ranking, less that of another search's on the first."""
+    """Returns (n,) the reciprocal rank of the first click on the second ranking, minus another search's on the first."""
     values = []
     for rankings in drawn.rankings:
         clicked = people.click(rankings[rng.integers(len(rankings), size=n)], rng)
@@ -154,7 +154,7 @@ def pairs(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Gener
 
 
 def errors(drawn: Interleavings, people: ClickModel, experiments: int, n: int) -> dict[str, float]:
-    """The share of experiments between equal rankers that find a difference."""
+    """Returns the share of experiments between equal rankers that find a difference."""
     rng = np.random.default_rng(1)
     equal = drawn._replace(
         attraction=np.tile(drawn.attraction, (2, 1)), teams=np.concatenate([drawn.teams, -drawn.teams])
@@ -168,7 +168,7 @@ def errors(drawn: Interleavings, people: ClickModel, experiments: int, n: int) -
 
 
 def peeked(row: np.ndarray) -> list[float]:
-    """The sign test after every tenth search: what somebody sees who looks often and does not correct for it."""
+    """Applies the sign test after every tenth search, as users do who check often and do not correct for it."""
     wins, losses = (row > 0).cumsum()[9::10], (row < 0).cumsum()[9::10]
     return [sign_test(int(won), int(lost)) for won, lost in zip(wins, losses, strict=True)]
 
@@ -178,7 +178,7 @@ def share(found: list[Any]) -> float:
 
 
 def power(drawn: Interleavings, people: ClickModel, experiments: int, most: int) -> dict[str, Any]:
-    """After how many searches the better ranker was found in 80 % of the experiments; None beyond the last."""
+    """Returns after how many searches the better ranker was found in 80 % of the experiments; None beyond the last."""
     rng = np.random.default_rng(2)
     outcomes = searches(drawn, people, experiments * most, rng).reshape(experiments, most)
     compared = pairs(drawn, people, experiments * most, rng).reshape(experiments, most)
@@ -199,7 +199,7 @@ def t_tests(differences: np.ndarray) -> list[float]:
 
 
 def needed(p_values: Callable[[int], list[float]], most: int, searches_a_unit: int = 1) -> dict[str, Any]:
-    """The least planned number of searches with 80 % power, by bisection, with what a bootstrap makes of it."""
+    """Returns the smallest planned number of searches with 80 % power, by bisection, with its bootstrap values."""
     known = {n: np.array(p_values(n)) <= LEVEL for n in np.unique(np.geomspace(20, most, 40).astype(int)).tolist()}
 
     def first(rows: np.ndarray) -> float:
@@ -209,7 +209,7 @@ def needed(p_values: Callable[[int], list[float]], most: int, searches_a_unit: i
 
 
 def stopping(outcomes: list[np.ndarray], searches_a_unit: int = 1) -> dict[str, Any]:
-    """When 80 % of the experiments have stopped that are looked at after every search."""
+    """Returns after how many searches 80 % of the experiments have stopped that are checked after every search."""
     evidence = [e_values(row) >= 1 / LEVEL for row in outcomes]
     times = np.array([found.argmax() + 1 if found.any() else np.inf for found in evidence])
 

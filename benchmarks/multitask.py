@@ -1,14 +1,14 @@
-"""One encoder for five tasks beside five encoders for one task each, of the same size and budget.
+"""Compares one encoder for five tasks with five encoders for one task each, of the same size and budget.
 
     python benchmarks/multitask.py squadshifts-newwiki [--every 3] [pretraining.multitask.steps=100 ...]
 
-reads a folder with documents, questions with answers and qrels, draws ten question-answer pairs (seed 0), and trains on
-the documents and these: one encoder on all five tasks, again with losses weighed by uncertainty, and one on each task
-alone, all with the same number of steps. Every task is then measured on what none of them learned from: to rank, to
-find passages, to answer and to classify queries by test questions, to classify documents by a fifth of the documents,
-which no training sees. The classes are the documents' titles where many share one, else clusters. Differences are
-paired, with 95 % bootstrap intervals; p-values are of randomisation tests and Holm-corrected. What is finished is kept
-in .cache/benchmark/multitask and not done again; for newer code delete it. Nothing was chosen by these figures.
+Reads a folder with documents, questions with answers and qrels, draws ten question-answer pairs (seed 0), and trains on
+the documents and these pairs: one encoder on all five tasks, another one with losses weighted by uncertainty, and one
+on each task alone, all with the same number of steps. Every task is then measured on data that none of them saw: test
+questions for ranking, finding passages, answering and classifying queries, and a fifth of the documents for classifying
+documents. The classes are the documents' titles where many share one, otherwise clusters. Differences are paired, with
+95 % bootstrap intervals; p-values are of randomisation tests and Holm-corrected. Finished parts are kept in
+.cache/benchmark/multitask; delete it after a change of the code. No setting was chosen by these figures.
 """
 
 import argparse
@@ -63,14 +63,14 @@ Values = dict[str, dict[str, float]]  # by task and query or document
 
 
 class Trial(NamedTuple):
-    """What is learned from, and what is measured on.
+    """The data of training and of measurement.
 
     Attributes:
         corpus: all documents.
         judged: the ten pairs.
         tested: questions.
         relevant: query id → numbers of its relevant documents.
-        labels: of all documents; what the training makes is the same.
+        labels: of all documents; equal to those of the training.
     """
 
     corpus: Corpus
@@ -127,7 +127,7 @@ def read_trial(given: argparse.Namespace, settings: MultitaskSettings) -> Trial:
 
 
 def every_nth(whole: RawCollection, n: int) -> RawCollection:
-    """Every n-th document, and the queries that it is relevant for."""
+    """Returns every n-th document, and the queries with a relevant document among them."""
     documents = whole.documents[::n]
     kept = {document.doc_id for document in documents}
     judgments = [row for row in whole.judgments if row.doc_id in kept]
@@ -137,7 +137,7 @@ def every_nth(whole: RawCollection, n: int) -> RawCollection:
 
 
 def once(path: Path, work: Callable[[], Values]) -> Values:
-    """What was found before, or is now."""
+    """Returns the stored result, or computes and stores it."""
     if not path.is_file():
         start = time.perf_counter()
         write_json(path, work())
@@ -166,7 +166,7 @@ def measured(
 def ranked(
     task: TaskName, encoder: DenseEncoder, trial: Trial, settings: MultitaskSettings
 ) -> Iterator[tuple[str, float]]:
-    """Whole documents; or passages of all documents, where those of a relevant document that hold an answer count."""
+    """Ranks whole documents, or all passages; a passage counts if it answers and its document is relevant."""
     contents = trial.corpus.contents
     places = [(number, 0, len(text)) for number, text in enumerate(contents)]
     if task == "passages":
@@ -192,7 +192,7 @@ def ndcg(hits: Sequence[bool], relevant: int) -> float:
 
 
 def answered(read: Callable[..., Any], trial: Trial) -> Iterator[tuple[str, float]]:
-    """The answer in the relevant passage."""
+    """Answers from the relevant passage."""
     texts = [trial.corpus.documents[min(trial.relevant[query.query_id])].text for query in trial.tested]
     spans = read([query.text for query in trial.tested], [[text] for text in texts])
     for query, (span,) in zip(trial.tested, spans, strict=True):
@@ -200,7 +200,7 @@ def answered(read: Callable[..., Any], trial: Trial) -> Iterator[tuple[str, floa
 
 
 def to_classify(task: TaskName, trial: Trial) -> list[tuple[str, str, int]]:
-    """(id, text, class) of test questions, by their document; or of the documents that no training saw."""
+    """Returns (id, text, class) of test questions, by their document, or of the documents that no training saw."""
     documents, of = trial.corpus.documents, trial.labels.class_ids
     if task == "classify_query":
         return [(query.query_id, query.text, int(of[min(trial.relevant[query.query_id])])) for query in trial.tested]
@@ -215,7 +215,7 @@ def classified(task: TaskName, encoder: MultitaskEncoder, trial: Trial) -> Itera
 
 
 def untrained(trial: Trial, settings: MultitaskSettings, config: LibraryConfig) -> Values:
-    """What there is without training: the encoder as it is, the lexical reader, and the class that most have."""
+    """Measures what needs no training: the encoder as it is, the lexical reader, and the most frequent class."""
     encoder = DenseEncoder(config.encoder)
     if settings.layers is not None:
         network = deepcopy(encoder.model)
@@ -230,7 +230,7 @@ def untrained(trial: Trial, settings: MultitaskSettings, config: LibraryConfig) 
 
 
 def show(single: Values, multi: dict[str, Values], before: Values) -> None:
-    """A row a task."""
+    """Prints one row per task."""
     compared = {
         (name, task): compare_scores({0: values[task]}, {0: single[task]}, **STATISTICS)
         for name, values in multi.items()

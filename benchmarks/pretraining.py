@@ -1,17 +1,17 @@
-"""What each pretext task and each filter of written queries is worth, on and off, to the static encoder from scratch.
+"""Measures the worth of each pretext task and of each filter of synthetic queries to the static encoder from scratch.
 
-    dvc repro evaluate                                 # of a collection, with a strategy that has queries written
+    dvc repro evaluate                                 # of a collection, with a strategy that has synthetic queries
     python benchmarks/pretraining.py                   # in the same folder: the tables "tasks" and "filters"
-    python benchmarks/pretraining.py learned_sparse    # what its two trainings are worth: some minutes a row
-    python benchmarks/pretraining.py adapted           # what is reconstructed first: twenty minutes for 1,000 documents
+    python benchmarks/pretraining.py learned_sparse    # the worth of its two trainings: some minutes a row
+    python benchmarks/pretraining.py adapted           # reconstruction first: twenty minutes for 1,000 documents
 
-trains the encoder again for every row, with the settings, queries and seed of the folder's pipeline, and measures it on
-the test queries, a static encoder alone and fused with BM25 (conf/model/static_hybrid.yaml). Nothing is chosen here:
-the rows are what they are. Differences are paired, with 95 % bootstrap intervals; p-values are of randomisation tests
-on the encoder alone, Holm-corrected within a table.
+Trains the encoder again for every row, with the settings, queries and seed of the folder's pipeline, and measures it on
+the test queries, as a static encoder alone and fused with BM25 (conf/model/static_hybrid.yaml). Nothing is chosen here.
+Differences are paired, with 95 % bootstrap intervals; p-values are of randomisation tests on the encoder alone,
+Holm-corrected within a table.
 
-Filters are judged by what an encoder learns from the written queries alone; beside the pretext tasks they would hardly
-show. A filter that the pipeline was not asked about (pretraining.synthetic.filters) has no row.
+Filters are measured by what an encoder learns from the synthetic queries alone; beside the pretext tasks they would
+hardly show. A filter that the pipeline does not use (pretraining.synthetic.filters) has no row.
 """
 
 import sys
@@ -55,7 +55,7 @@ class Condition(NamedTuple):
 
 
 def part_conditions(table: str, tasks: PairTasks) -> Iterator[Condition]:
-    """The default first, then each part of the training off, and what could be in its place."""
+    """Returns the default first, then each part of the training off, and its alternatives."""
     rows = {
         "learned_sparse": {
             "masked, then pairs": "",
@@ -73,7 +73,7 @@ def part_conditions(table: str, tasks: PairTasks) -> Iterator[Condition]:
 
 
 def task_conditions(queries: Sequence[SyntheticQuery], ordered: bool) -> Iterator[Condition]:
-    """The default tasks first, then each of them off, each other one on, all, and each alone."""
+    """Returns the default tasks first, then each of them off, each other one on, all, and each alone."""
     alone = {name: compose_tasks(name) for name in PairTasks.model_fields}
     everything = {name: getattr(tasks, name) for name, tasks in alone.items()}
     written = accepted(queries, SyntheticSettings().filters)
@@ -98,7 +98,7 @@ def compose_tasks(name: str) -> PairTasks:
 
 
 def filter_conditions(queries: Sequence[SyntheticQuery]) -> Iterator[Condition]:
-    """The default filters first, then none, each of them off, and each other one on."""
+    """Returns the default filters first, then none, each of them off, and each other one on."""
     default = SyntheticSettings().filters
     asked = {name for row in queries for name in row.objections}
     rows = {"default filters": set(default), "no filter": {"empty"}}
@@ -110,7 +110,7 @@ def filter_conditions(queries: Sequence[SyntheticQuery]) -> Iterator[Condition]:
 
 
 def accepted(queries: Sequence[SyntheticQuery], filters: Collection[str]) -> list[tuple[str, str]]:
-    """The queries that none of some filters objects to, each with its document."""
+    """Returns the queries that none of these filters rejects, each with its document."""
     return [(row.query, row.doc_id) for row in queries if set(filters).isdisjoint(row.objections)]
 
 
@@ -145,7 +145,7 @@ def model(name: str) -> Retriever:
 def per_query(
     retriever: Retriever, corpus: Corpus, queries: Sequence[Query], qrels: Sequence[Judgment]
 ) -> dict[str, float]:
-    """The measure of each test query."""
+    """Returns the measure of each test query."""
     ranking = retriever.index(corpus).search([query.text for query in queries], DEPTH)
     run = as_run(ranking, [query.query_id for query in queries], corpus.documents)
     return {row.query_id: row.value for row in score_run(run, qrels, [MEASURE])}
@@ -156,7 +156,7 @@ def mean(values: Mapping[str, float]) -> float:
 
 
 def show(title: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Prints a Markdown table; every row is compared with the first."""
+    """Prints a Markdown table; compares every row with the first."""
     (first, base), *others = values.items()
     own, *fused = base
     compared = {

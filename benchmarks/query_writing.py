@@ -1,14 +1,13 @@
-"""Accepted synthetic queries a minute, against the plain way to write them with DSPy.
+"""Measures accepted synthetic queries a minute, compared with the plain way to write them with DSPy.
 
     python benchmarks/query_writing.py 60
 
 All ways write for the same passages of the embedded collection, with the same judgments as demonstrations, the same
-embedded SmolLM2, greedily, with the same filters, and no answer from a cache. The plain way is one ``dspy.Predict``
-with DSPy's ChatAdapter, call after call, and the weights as they come in their package; beside it stands the same with
-the weights in the quantization that the pipeline takes. It has the limit of 48 tokens an answer that
-conf/lm/smollm2.yaml sets: without one, the model goes on and on, and 20 queries take more than five minutes. Rates are
-by the wall clock, so that only their ratio says anything on a machine that does other work; the ways take turns, so
-that such work disturbs all.
+embedded SmolLM2, greedy decoding, the same filters, and no cached answers. The plain way is one ``dspy.Predict`` with
+DSPy's ChatAdapter, call after call, with the packaged weights; a second row has the weights in the quantization of the
+pipeline. It has the limit of 48 tokens an answer of conf/lm/smollm2.yaml: without a limit the model does not stop, and
+20 queries take more than five minutes. Rates are by the wall clock, so only their ratio is meaningful on a machine with
+other work; the ways take turns, so that such work affects all of them.
 """
 
 import sys
@@ -48,7 +47,7 @@ def ours(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: LanguageM
 
 
 def plain(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: LanguageModel) -> list[str]:
-    """What a first script would do; an answer that cannot be parsed is no query."""
+    """A first script: an answer that cannot be parsed is no query."""
     writer = dspy.Predict(dspy.Signature("document -> query", prompt.instruction))
     writer.demos = [dspy.Example(document=document, query=query) for document, query in prompt.demonstrations]
     queries = []
@@ -77,7 +76,7 @@ WAYS = {
 
 @contextmanager
 def servers() -> Iterator[dict[str, LanguageModel]]:
-    """A server for each way, with a prompt cache of its own, and no answers from before."""
+    """Starts a server for each way, with its own prompt cache and without earlier answers."""
     settings = compose("library", LibraryConfig, ["lm=smollm2"]).lm
     with TemporaryDirectory() as folder, ExitStack() as stack:
         packaged = settings.model_copy(update={"quantization": None})
@@ -95,7 +94,7 @@ def accepted(
     prompt: Prompt,
     settings: SyntheticSettings,
 ) -> int:
-    """How many of the queries pass the filters."""
+    """Returns how many of the queries pass the filters."""
     documents = [draft.document for draft in drafts]
     ranks = round_trip_ranks(Sparse().index(corpus), corpus, queries, documents, settings.round_trip)
     unknown = np.full(len(drafts), np.nan)

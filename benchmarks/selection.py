@@ -1,18 +1,19 @@
-"""Which judgments? Every way to choose them against random ones: learning curves over the judged documents.
+"""Compares every way to select judgments with random selection: learning curves over the judged documents.
 
     python benchmarks/selection.py cranfield beir/nfcorpus beir/scifact
 
-simulates a labelling for each way, collection and seed: the qrels answer (what they do not know is not relevant), five
-documents of each chosen query are judged, and the model learns from all that is judged and is measured on the test
-queries after 1, 2, 5, 10, 20 and 50 of them. It always learns: the guards of the strategies would keep what was there
-before, whatever was judged. Candidates are 200 train queries, drawn by the seed; of Cranfield, which has no train
-queries, one half of its queries, and the other half tests. Rankings and vectors are computed once for a collection, so
-that one labelling takes seconds. What is finished is kept in .cache/benchmark/selection and not done again by a second
-call; for newer code delete that folder.
+Simulates a labelling for each way, collection and seed: the qrels answer (a document without a judgment is not
+relevant), five documents of each selected query are judged, and the model learns from all judgments and is measured on
+the test queries after 1, 2, 5, 10, 20 and 50 of them. It always learns: the guards of the strategies would keep the
+former model, whatever was judged. Candidates are 200 train queries, drawn by the seed; Cranfield has no train queries,
+so one half of its queries is used, and the other half tests. Rankings and vectors are computed once per collection, so
+that one labelling takes seconds. Finished parts are kept in .cache/benchmark/selection and not computed again; delete
+that folder after a change of the code.
 
 Prints a table for each collection and writes a figure and its data (``--output``). The area under the curve is the mean
-measure over the judged documents, 0 to all, by trapezoids. Intervals are 95 % bootstrap intervals over queries and
-seeds; differences to random are paired, their p-values are of randomisation tests and Holm-corrected over a collection.
+measure over the judged documents, from 0 to all, by trapezoids. Intervals are 95 % bootstrap intervals over queries and
+seeds. Differences to random selection are paired; their p-values are of randomisation tests and Holm-corrected over a
+collection.
 """
 
 import argparse
@@ -69,7 +70,7 @@ Curve = Mapping[int, Mapping[str, float]]  # judged queries to the measure of ea
 
 
 class Tabled(Retriever):
-    """A retriever that has searched with some queries once, and is asked for no others."""
+    """A retriever that has searched with some queries once, and accepts no others."""
 
     kind = "tabled"
 
@@ -95,10 +96,10 @@ class Tabled(Retriever):
 
 
 class Learns:
-    """Learns from all judgments, whether that pays or not.
+    """Learns from all judgments, with or without a gain.
 
     Args:
-        measured: whether it finds out by cross-validation what was gained; for selections that look at it.
+        measured: whether cross-validation measures the gain, for selections that use it.
     """
 
     needs: frozenset[Need] = frozenset()
@@ -118,7 +119,7 @@ class Learns:
 
 
 class Bench(NamedTuple):
-    """One collection with all that is computed once."""
+    """One collection with everything that is computed once."""
 
     collection: Collection
     corpus: Corpus
@@ -145,7 +146,7 @@ def main() -> None:
 
 
 def simulated(dataset: str, model: str, selections: Sequence[str]) -> dict[str, dict[int, Curve]]:
-    """Each selection's curve for each seed; what is missing is run, seed by seed."""
+    """Returns each selection's curve for each seed; computes missing ones, seed by seed."""
     folder = CACHE / dataset.replace("/", "-") / model
     bench: Bench | None = None
     for seed in SEEDS:
@@ -213,7 +214,7 @@ def curve(bench: Bench, selection: str, seed: int) -> dict[str, dict[str, float]
 def halves(
     collection: Collection, seed: int
 ) -> tuple[list[tuple[str, str]], list[Judgment], tuple[Mapping[str, str], list[Judgment]]]:
-    """The queries that may be judged and their qrels; the texts of the test queries by id and theirs."""
+    """Returns the queries that may be judged with their qrels, and the test queries' texts and qrels by id."""
     relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
     queries = sorted(query for query in collection.queries if query.query_id in relevant)
     train = [query for query in queries if query.split == "train"]
@@ -239,7 +240,7 @@ def measured(
 
 
 def summary(curves: Mapping[str, Mapping[int, Curve]]) -> dict[str, Any]:
-    """For each selection its mean at each budget and its area, with their differences to random; JSON."""
+    """Returns for each selection its mean at each budget and its area, with their differences to random; JSON."""
     areas = {name: {seed: area(one) for seed, one in found.items()} for name, found in curves.items()}
     compared = {
         name: compare_scores(found, areas[FIRST], **STATISTICS) for name, found in areas.items() if name != FIRST
@@ -267,7 +268,7 @@ def summary(curves: Mapping[str, Mapping[int, Curve]]) -> dict[str, Any]:
 
 
 def area(one: Curve) -> dict[str, float]:
-    """Each test query's mean measure over the budgets from 0, by trapezoids."""
+    """Returns each test query's mean measure over the budgets from 0, by trapezoids."""
     numbers = sorted(one)
     return {
         query_id: float(np.trapezoid([one[number][query_id] for number in numbers], numbers) / numbers[-1])
@@ -280,7 +281,7 @@ def interval_of(values: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
 
 
 def show(dataset: str, table: Mapping[str, Any]) -> None:
-    """Prints a Markdown table: random's values, and what the others differ by."""
+    """Prints a Markdown table: the values of random selection, and the differences of the others."""
     numbers = list(table[FIRST]["curve"])
     heads = ["selection", *numbers, "area", "area − random", "p (Holm)"]
     print(f"\n**{dataset}**, {MEASURE} by judged queries of five documents\n")
@@ -297,7 +298,7 @@ def worded(found: Mapping[str, float]) -> str:
 
 
 def draw(tables: Mapping[str, Any], path: Path) -> None:
-    """What each selection gains over the model as it is, by judged documents; a panel a collection."""
+    """Draws what each selection gains over the initial model, by judged documents; one panel per collection."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, len(tables), figsize=(4.2 * len(tables), 3.6), squeeze=False, layout="constrained")

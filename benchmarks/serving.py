@@ -1,15 +1,16 @@
-"""A searcher in service: how fast it answers, what a kill costs, what a broken language model costs, when it abstains.
+"""Measures a program in service: its speed, losses by kills and by a faulty language model, and when it abstains.
 
     python benchmarks/serving.py load kills faults policy
 
-on the documents of beir/scifact (from the ir_datasets home), ten judged queries of seed 0, and the loopback interface:
+Uses the documents of beir/scifact (from the ir_datasets home), ten judged queries of seed 0, and the loopback
+interface:
 
-- ``load_collection``: requests a second and their times for each model, 16 clients that ask again as soon as they have
-  an answer, beside ``mlflow models serve`` for the same program. Queries are the collection's train queries.
+- ``load``: requests a second and their times for each model, with 16 clients that send the next request when they
+  have an answer, beside ``mlflow models serve`` for the same program. Queries are the collection's train queries.
 - ``kills``: the server is killed fifty times while eight senders send feedback and one adds documents.
-- ``faults``: the hybrid with passages that a language model writes, BM25 behind it; the endpoint fails, hangs or talks
-  nonsense 30 and 100 % of the time.
-- ``policy``: thresholds that ten judgments choose for a stated risk, and the risk on the test queries.
+- ``faults``: the hybrid with passages that a language model writes, with BM25 as the fallback; the endpoint fails,
+  hangs or returns nonsense in 30 and 100 % of the requests.
+- ``policy``: thresholds that ten judgments choose for a given risk, and the risk on the test queries.
 
 Programs are kept in .cache/benchmark/serving, and encoded documents in .cache/embeddings.
 """
@@ -82,7 +83,7 @@ def main() -> None:
 
 
 def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingInputs]:
-    """The model, the strategy, and ten judged queries with the encoders that the model needs."""
+    """Returns the model, the strategy, and ten judged queries with the encoders that the model needs."""
     config = compose("library", LibraryConfig, [f"model={model}"])
     chosen, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
@@ -97,7 +98,7 @@ def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingIn
 
 
 def saved_program(collection: Collection, model: str) -> Path:
-    """The folder of a program that was trained on ten judged queries."""
+    """Returns the folder of a program that was trained on ten judged queries."""
     folder = CACHE / model
     if not folder.exists():
         chosen, strategy, inputs = inputs_for(collection, model)
@@ -123,7 +124,7 @@ def load_test(collection: Collection, models: Sequence[str]) -> None:
 
 
 class Target(NamedTuple):
-    """A server: the number of its process, its port on the loopback interface, and how it is asked."""
+    """A server: its process id, its port on the loopback interface, and the path and body of a request."""
 
     number: int
     port: int
@@ -131,7 +132,7 @@ class Target(NamedTuple):
     body: Callable[[str], Any]
 
     def processor_seconds(self) -> float:
-        """Of the process and those below it; they hardly depend on what else the machine does."""
+        """Returns the processor time of the process and its children; other work on the machine hardly changes it."""
         import psutil
 
         process = psutil.Process(self.number)
@@ -151,7 +152,7 @@ def row(server: str, model: str, target: Target, queries: Sequence[str]) -> None
 
 
 def asked(target: Target, queries: Sequence[str], clients: int, seconds: float) -> tuple[list[float], int, float]:
-    """Times of the answers in seconds, the number of errors, and how long it took; at most ``MOST`` requests."""
+    """Returns the times of the answers in seconds, the number of errors, and the duration; sends at most ``MOST``."""
     times: list[float] = []
     errors, place, lock = Counter[str](), iter(range(min(MOST, 10 * len(queries)))), threading.Lock()
     start = time.perf_counter()
@@ -183,7 +184,7 @@ def asked(target: Target, queries: Sequence[str], clients: int, seconds: float) 
 
 @contextmanager
 def served_by_mlflow(folder: Path, model: str) -> Iterator[tuple[int, int]]:
-    """The process and the port at which MLflow serves the same program."""
+    """Yields the process and the port at which MLflow serves the same program."""
     import mlflow
 
     from zero2ir.io.sockets import listen
@@ -236,8 +237,8 @@ def kill_test(collection: Collection, models: Sequence[str]) -> None:
 
     texts = [{"doc_id": "strip", "text": "Remove white space."}, {"doc_id": "split", "text": "Cut into words."}]
     with TemporaryDirectory() as folder:
-        train(texts, model="sparse", strategy="zero_shot").save(Path(folder) / "searcher")
-        found = killed(Path(folder) / "searcher", Path(folder) / "state", KILLS, SENDERS, SEED)
+        train(texts, model="sparse", strategy="zero_shot").save(Path(folder) / "program")
+        found = killed(Path(folder) / "program", Path(folder) / "state", KILLS, SENDERS, SEED)
     print(
         f"{found.kills} kills: {len(found.sent)} events sent, {len(found.acknowledged)} acknowledged, "
         f"{len(found.stored)} stored, {len(found.documents)} documents acknowledged, {len(found.kept)} kept: "
@@ -272,7 +273,7 @@ def faulty_row(
     queries: Sequence[str],
     settings: FallbackSettings,
 ) -> str:
-    """What becomes of the queries at one rate of one fault."""
+    """Returns the row of the queries at one rate of one fault."""
     lm = LMSettings(name="faulty", provider="litellm", model="openai/faulty", api_base=endpoint.url)
     corpus = Corpus(inputs.corpus.documents, language_model=lazy_lm(lm, folder, SEED))
     rewritten = Rewritten(hybrid)
@@ -326,7 +327,7 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
 
 
 def share(correct: np.ndarray, chosen: np.ndarray) -> str:
-    """The share of the queries that is answered, and the share of them whose first document is wrong."""
+    """Returns the share of the queries that is answered, and the share of them whose first document is wrong."""
     if not chosen.any():
         return "0 | –"
     risk = bootstrap_interval((1.0 - correct[chosen]).tolist(), **STATISTICS)
