@@ -145,7 +145,7 @@ def interleaved(asked: list[Asked], rng: np.random.Generator) -> Interleavings:
 
 
 def pairs(drawn: Interleavings, people: ClickModel, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns (n,) the reciprocal rank of the first click on the second ranking, minus another search's on the first."""
+    """Returns (n,) reciprocal rank of the first click on the second ranking, minus another search's on the first."""
     values = []
     for rankings in drawn.rankings:
         clicked = people.click(rankings[rng.integers(len(rankings), size=n)], rng)
