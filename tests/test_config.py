@@ -393,7 +393,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "pretraining/default",
             {"pairs": {"title": None, "inverse_cloze": None}},
-            "pretraining.pairs: no task is on; list",
+            "pretraining.pairs: no task is enabled; list",
         ),
         (
             "pretraining/default",

@@ -192,7 +192,7 @@ def test_an_encoder_that_cannot_reconstruct_is_refused(
     static = EncoderSettings(name="table", source="hub", model=str(tmp_path))
     with pytest.raises(InputError, match="reconstruction=masked needs an encoder based on BERT, which table is not"):
         train_adapted(docstrings, static, ADAPTED, seed=0)
-    with pytest.raises(InputError, match=r"goes on from a general-purpose encoder; choose encoder=minilm"):
+    with pytest.raises(InputError, match=r"needs a general-purpose encoder; choose encoder=minilm"):
         train_adapted(docstrings, EncoderSettings(name="static", source="static"), ADAPTED, seed=0)
 
 

@@ -84,7 +84,7 @@ def test_it_is_saved_without_pickle_and_says_when_its_heads_are_damaged(
     assert opened.find_answers(*asked) == tiny_multitask_encoder.find_answers(*asked)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".txt"}
     (tmp_path / HEADS_WEIGHTS_FILE).write_bytes(b"short")
-    with pytest.raises(InputError, match="no whole heads there"):
+    with pytest.raises(InputError, match="incomplete or missing heads"):
         load_encoder(tmp_path)
 
 

@@ -59,7 +59,7 @@ def test_documents_that_give_no_pair_are_told_of() -> None:
     documents = [Document(str(number), "", word) for number, word in enumerate(["bolt", "nut", "washer"])]
     settings = StaticSettings(dimension=16)
     with pytest.warns(
-        UserWarning, match=r"^no document gives a pair to inverse_cloze, title: the encoder stays as it was$"
+        UserWarning, match=r"^no document yields a pair for inverse_cloze, title: the encoder is not trained$"
     ):
         trained = train_static(documents, settings, seed=0)
     assert trained.losses == {"pairs": []}

@@ -202,7 +202,7 @@ def test_split_parts_documents_in_their_order(number: int, share: float) -> None
 
 
 def test_a_single_document_is_not_parted() -> None:
-    with pytest.raises(InputError, match="a single document cannot be parted"):
+    with pytest.raises(InputError, match="a single document cannot be split"):
         split_documents([Document("d", "", "a b c")], 0.5, seed=0)
 
 

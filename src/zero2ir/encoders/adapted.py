@@ -1,4 +1,4 @@
-"""Continued pre-training: the general-purpose encoder goes on learning, from the collection alone."""
+"""Continued pre-training of the general-purpose encoder on the collection."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,16 +23,15 @@ RECONSTRUCTIONS: dict[str, Reconstruction] = {"masked": Masking(), "denoising": 
 
 
 class AdaptedSettings(Settings):
-    """Continued pre-training: a second or more a document on one core, so about twenty minutes for a thousand.
+    """Settings of continued pre-training; a thousand documents take about twenty minutes on one core.
 
     Attributes:
-        reconstruction: what comes first: "masked" tokens are told from those around them, or "denoising" writes a text
-            from the vector of what is left of its words; "none" begins with the pairs.
-        reconstruction_fit: how long and how hard it reconstructs.
-        contrastive_fit: how it trains on pretext pairs then; a rate that is not small unlearns more than the pairs
-            teach.
-        max_tokens: texts are cut after so many in training.
-        checkpoints: checkpoints, and documents that are held out to tell when to end, of each of the two trainings.
+        reconstruction: the first part: "masked" predicts masked tokens, "denoising" restores a text from the vector of
+            some of its words, "none" skips this part.
+        reconstruction_fit: training by reconstruction.
+        contrastive_fit: training on pretext pairs; a high learning rate does more harm than the pairs do good.
+        max_tokens: maximum tokens per text in training.
+        checkpoints: checkpoints, and held-out documents for early stopping, of each part.
     """
 
     reconstruction: Literal["none", "masked", "denoising"] = "masked"
@@ -50,61 +49,40 @@ def train_adapted(
     tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
-    """Trains a general-purpose encoder on: first to reconstruct the documents, then on pretext pairs; no label.
+    """Trains a general-purpose encoder further: by reconstruction of the documents, then on pretext pairs.
 
     Args:
         documents: the collection.
         pretrained: the encoder to start from.
-        settings: how long and how hard.
-        seed: of the damage, the pairs, what is held out, and dropout.
-        tasks: the pairs; by default inverse cloze and titles, which need no LM.
-        folder: keeps the checkpoints; None for no resumption.
+        settings: training settings.
+        seed: of masks or deletions, the pairs, the held-out documents and dropout.
+        tasks: the pretext tasks; by default inverse cloze and titles, which need no LM.
+        folder: folder of the checkpoints; None for no resumption.
 
     Raises:
-        InputError: there is no encoder to start from, it does not suit the reconstruction, or a task makes no sense
-            with these documents.
+        InputError: there is no encoder to start from, it is not based on BERT as the reconstruction needs, or a task
+            does not apply to these documents.
 
     Source: Gururangan et al., ACL 2020, arXiv 2004.10964, section 3; for retrieval GPL, arXiv 2112.07577, section 5.
     """
     if pretrained.source == "static":
-        raise InputError("adapted goes on from a general-purpose encoder; choose encoder=minilm, or model=scratch")
+        raise InputError("model=adapted needs a general-purpose encoder; choose encoder=minilm, or model=scratch")
     tasks.check(documents)
     start = DenseEncoder(pretrained)
     if settings.reconstruction != "none":
         bert_body(start, f"reconstruction={settings.reconstruction}")
+    model, checkpoints = start.model, settings.checkpoints
     losses: dict[str, Sequence[LossPoint]] = {}
-    read = start.model.max_seq_length or np.inf
-    limited = np.isfinite(read)  # a static table reads all
+    limit = model.max_seq_length or np.inf
+    limited = np.isfinite(limit)  # static token embeddings have no limit
     if limited:
-        start.model.max_seq_length = int(min(read, settings.max_tokens))
+        model.max_seq_length = int(min(limit, settings.max_tokens))
     if settings.reconstruction != "none":
-        task = RECONSTRUCTIONS[settings.reconstruction]
-        losses["reconstruction"] = learn_reconstruction(
-            start.model,
-            documents,
-            task,
-            settings.reconstruction_fit,
-            settings.checkpoints,
-            seed,
-            _below(folder, "reconstruction"),
-        )
-    losses["pairs"] = learn_pairs(
-        start.model,
-        documents,
-        tasks,
-        settings.contrastive_fit,
-        settings.checkpoints,
-        seed,
-        _below(folder, "pairs"),
-        start.prompts,
-    )
+        task, fit = RECONSTRUCTIONS[settings.reconstruction], settings.reconstruction_fit
+        part = folder / "reconstruction" if folder is not None else None
+        losses["reconstruction"] = learn_reconstruction(model, documents, task, fit, checkpoints, seed, part)
+    part, prompts = folder / "pairs" if folder is not None else None, start.prompts
+    losses["pairs"] = learn_pairs(model, documents, tasks, settings.contrastive_fit, checkpoints, seed, part, prompts)
     if limited:
-        start.model.max_seq_length = int(read)
-    origin = pretrained.model_copy(
-        update={"name": f"adapted-seed{seed}", "source": "static", "model": "", "sha256": ""}
-    )
-    return DenseEncoder(origin, start.model, losses)
-
-
-def _below(folder: Path | None, name: str) -> Path | None:
-    return folder / name if folder is not None else None
+        model.max_seq_length = int(limit)
+    return DenseEncoder(pretrained.trained_as(f"adapted-seed{seed}"), model, losses)

@@ -26,7 +26,6 @@ class TextEncoder(ABC):
         settings: the source of the network.
         trained: whether the weights were trained here, rather than loaded from the source.
         losses: loss curves by part of the training; empty if not trained in this process.
-        model: the sentence-transformers network, for training.
     """
 
     kind: ClassVar[str]  # the name of its module
@@ -42,7 +41,7 @@ class TextEncoder(ABC):
     @property
     @abstractmethod
     def model(self) -> Any:
-        """The network, loaded on first use."""
+        """The sentence-transformers network, for training; loaded on first use."""
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Any:
@@ -58,11 +57,7 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def read(self, path: Path, number: int) -> Any:
-        """Reads encoded texts.
-
-        Raises:
-            InputError: the file is damaged or does not have ``number`` rows.
-        """
+        """Reads encoded texts; raises ``InputError`` if the file is damaged or does not have ``number`` rows."""
 
     @classmethod
     @abstractmethod

@@ -14,12 +14,7 @@ ENCODING_CHUNK = 8  # documents per lock acquisition
 
 
 class CachedQueryEncoder:
-    """An encoder with a fixed set of queries, encoded once.
-
-    Args:
-        encoder: any encoder.
-        queries: all queries that will be encoded.
-    """
+    """An encoder that encodes a fixed set of queries once, and knows no other ones."""
 
     def __init__(self, encoder: TextEncoder, queries: Sequence[str]) -> None:
         texts = list(dict.fromkeys(queries))
@@ -42,9 +37,7 @@ def take_rows(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
 
 
 def append_documents(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
-    """Encodes further documents and appends them to selected rows.
-
-    Encodes in small chunks, so that concurrent searches do not wait long.
+    """Encodes further documents and appends them to selected rows, in small chunks so that searches hardly wait.
 
     Args:
         rows: encoded documents.

@@ -13,12 +13,7 @@ COMPONENTS = 100
 def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
     """Clusters texts by k-means on latent semantic analysis; returns (n_texts,) cluster numbers.
 
-    With too few texts or words, each text is its own cluster.
-
-    Args:
-        texts: the documents' contents.
-        clusters: maximum number of clusters.
-        seed: of the projection and the initial centres.
+    With too few texts or words, each text is its own cluster. The seed is of the projection and the initial centres.
     """
     terms = tokenize(texts)
     different = len({term for text in terms for term in text})
@@ -43,7 +38,7 @@ def cluster_vectors(vectors: np.ndarray, clusters: int, seed: int) -> np.ndarray
 
     if len(vectors) <= clusters:
         return np.arange(len(vectors))
-    # Keeps small clusters.
+    # A reassignment ratio of 0 keeps small clusters.
     return MiniBatchKMeans(clusters, n_init=3, reassignment_ratio=0.0, random_state=seed).fit_predict(vectors)
 
 

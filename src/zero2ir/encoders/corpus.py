@@ -70,11 +70,7 @@ class Corpus:
         return np.array([self.number_of[doc_id] for doc_id in doc_ids], dtype=np.int64)
 
     def encoder(self, role: str) -> Any:
-        """Returns the encoder of a role.
-
-        Raises:
-            InputError: there is no encoder of this role.
-        """
+        """Returns the encoder of a role; raises ``InputError`` if there is none."""
         if role not in self.encoders:
             roles = ", ".join(sorted(self.encoders)) or "none"
             raise InputError(f"the model needs the encoder {role!r}, available: {roles}; run pretrain-synthetic first")
@@ -87,26 +83,13 @@ class Corpus:
         return self._encoded[role]
 
     def cached_subset(self, numbers: Sequence[int], queries: Sequence[str], roles: Sequence[str]) -> "Corpus":
-        """Returns a subset of the documents with cached query encoders, for repeated training on the same queries.
-
-        Args:
-            numbers: numbers of the documents, in the new order.
-            queries: all queries to encode.
-            roles: roles of the encoders.
-        """
+        """Returns some documents, in this order, with cached encodings of all queries, for repeated training."""
         encoders: dict[str, Any] = {role: CachedQueryEncoder(self.encoder(role), queries) for role in roles}
         encoded = {role: take_rows(self.encoded(role), numbers) for role in roles}
         return Corpus([self.documents[number] for number in numbers], encoders, encoded)
 
     def require_language_model(self, who: str = "the model") -> "LanguageModel":
-        """Returns the language model.
-
-        Args:
-            who: the component that needs it, for the message.
-
-        Raises:
-            InputError: there is no language model, or lm=none.
-        """
+        """Returns the language model; raises ``InputError`` with the name of the component if there is none."""
         if self.language_model is None or not self.language_model.available:
             raise InputError(f"{who} needs a language model; choose one, e.g. lm=smollm2")
         return self.language_model

@@ -28,11 +28,6 @@ class DenseEncoder(TextEncoder):
     """A sentence-transformers model that maps texts to unit vectors.
 
     Known architectures run without sentence-transformers, with identical vectors; see ``inference``.
-
-    Attributes:
-        settings: source and encoding options.
-        model: the sentence-transformers model, loaded on first use.
-        trained: whether the weights were trained here, rather than loaded from the source.
     """
 
     kind = "dense"
@@ -59,7 +54,6 @@ class DenseEncoder(TextEncoder):
 
     @cached_property
     def model(self) -> "SentenceTransformer":  # type: ignore[override]  # mypy: a cached property is a property
-        """The sentence-transformers model, for training."""
         if isinstance(self._network, InferenceNetwork):
             with TemporaryDirectory() as folder:
                 self._network.write(Path(folder))
@@ -144,11 +138,7 @@ class DenseEncoder(TextEncoder):
 
 
 def bert_body(encoder: DenseEncoder, needed_by: str) -> Any:
-    """Returns the BERT inside an encoder.
-
-    Raises:
-        InputError: the encoder is not based on BERT.
-    """
+    """Returns the BERT inside an encoder; raises ``InputError`` if there is none."""
     body = getattr(encoder.model[0], "auto_model", None)
     if body is None or body.config.model_type != "bert":
         raise InputError(
@@ -163,7 +153,6 @@ def read_network(weights: Path) -> "InferenceNetwork | SentenceTransformer":
 
 
 def _open(settings: EncoderSettings) -> "SentenceTransformer":
-    """Loads the sentence-transformers model from the settings' source."""
     model = _load(settings, lambda place: _network(place, settings.source == "package" or Path(place).is_dir()))
     if np.isfinite(model.max_seq_length or np.inf):
         model.max_seq_length = settings.max_tokens
@@ -199,7 +188,6 @@ def _load(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _Netwo
 
 
 def _prompts(settings: EncoderSettings) -> dict[str, str]:
-    """Returns the prompts in the settings; others stay as in the model."""
     prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
     return {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
 
@@ -226,17 +214,11 @@ def save_embeddings(path: Path, vectors: np.ndarray) -> None:
 
 
 def load_embeddings(path: Path, rows: int) -> np.ndarray:
-    """Reads vectors.
-
-    Raises:
-        InputError: the file is damaged or does not have ``rows`` vectors.
-    """
+    """Reads vectors; raises ``InputError`` if the file is damaged or does not have ``rows`` vectors."""
     try:
         vectors: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path}: incomplete embeddings file ({error}); run the stage pretrain-synthetic again"
-        ) from None
+        raise InputError(f"{path}: incomplete embeddings file ({error}); run pretrain-synthetic again") from None
     if vectors.ndim != 2 or len(vectors) != rows:
         raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; run pretrain-synthetic again")
     return vectors

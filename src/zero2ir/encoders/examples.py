@@ -1,4 +1,4 @@
-"""What a model learns from, one query and its documents at a time; and the same as rows of text."""
+"""Training examples: queries with their documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ import numpy as np
 
 
 class Example(NamedTuple):
-    """One thing to learn from: this query should find ``positive`` rather than ``negatives``.
+    """A query with a relevant document and non-relevant ones.
 
     Attributes:
         query: the query's text.
-        positive: a document number.
-        negatives: document numbers, possibly none.
-        weight: how much it counts beside the other examples, at least 0.
-        margins: by how much a teacher scores ``positive`` above each of the negatives; empty where there is none.
-        translation: the query in the documents' language, where it is in another one and somebody translated it.
-        answers: strings that answer the query; empty where none is known.
+        positive: number of the relevant document.
+        negatives: numbers of non-relevant documents, possibly none.
+        weight: relative weight of the example, at least 0.
+        margins: a teacher's score of ``positive`` minus that of each negative; empty without a teacher.
+        translation: the query in the documents' language; "" if unknown or not needed.
+        answers: strings that answer the query; empty if unknown.
     """
 
     query: str
@@ -29,7 +29,7 @@ class Example(NamedTuple):
 
 
 def weighted_examples(examples: Sequence[Example]) -> list[Example]:
-    """The examples that teach anything: one of weight 0 is no negative of the others, either."""
+    """Returns the examples of positive weight; the others are not used as negatives either."""
     return [example for example in examples if example.weight > 0]
 
 
@@ -40,17 +40,17 @@ def text_columns(
     rng: np.random.Generator,
     prompts: tuple[str, str] = ("", ""),
 ) -> dict[str, list[str]]:
-    """Rows of text; an example comes in a share of the epochs that is proportional to its weight.
+    """Returns training rows; an example occurs in a share of the epochs that is proportional to its weight.
 
     Args:
         examples: at least one, of positive weight.
         contents: the documents' texts.
         epochs: passes over the examples.
-        rng: the order, which passes an example is in, and which of its negatives.
-        prompts: what stands before queries and before documents.
+        rng: draws the order, the epochs of each example, and one of its negatives.
+        prompts: prefixes of queries and of documents.
 
     Returns:
-        "anchor", "positive", and "negative" where every example has one.
+        The columns "anchor" and "positive", and "negative" if every example has a negative.
     """
     most = max(example.weight for example in examples)
     passes = [examples[number] for _ in range(epochs) for number in rng.permutation(len(examples))]

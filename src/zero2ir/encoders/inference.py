@@ -1,8 +1,7 @@
-"""Dense encoders for inference alone: the ``tokenizers`` library and the network in torch, no training framework.
+"""Inference with dense encoders without sentence-transformers, which takes five seconds to import.
 
-Sentence-transformers takes five seconds to import, and a search computes one short vector. The networks here do the
-same operations in the same order on batches of the same texts, so that their vectors are those of sentence-transformers
-to the last bit. They know BERT with mean pooling and tables of token vectors; others stay with sentence-transformers.
+The networks here do the same operations in the same order on the same batches, so their vectors equal those of
+sentence-transformers bit by bit. Supported are BERT with mean pooling and static token embeddings.
 """
 
 import json
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 _WEIGHTS = "model.safetensors"
 MODULES = "modules.json"
 _TOKENIZER = "tokenizer.json"
-# What a BERT that is not plain has set otherwise; Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.
+# Configuration of the supported networks; other values mean another architecture.
 PLAIN_BERT = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -32,7 +31,7 @@ PLAIN_BERT = {
     "position_embedding_type": "absolute",
 }
 PLAIN_TOKENIZER = {"padding_side": "right", "truncation_side": "right", "tokenize_chinese_chars": True}
-MEAN_POOLING = ({"pooling_mode"}, {"pooling_mode_mean_tokens"})  # as it is written now, and as it was
+MEAN_POOLING = ({"pooling_mode"}, {"pooling_mode_mean_tokens"})  # the present format and the former one
 PLAIN_TRANSFORMER = {
     "do_lower_case": False,
     "transformer_task": "feature-extraction",
@@ -42,20 +41,20 @@ PLAIN_TRANSFORMER = {
 
 
 class InferenceNetwork(ABC):
-    """A sentence-transformers model that was read from a folder.
+    """A sentence-transformers model loaded from a folder.
 
     Attributes:
-        dimension: of its vectors.
-        prompts: "query" and "document" → what stands in front of each.
-        max_tokens: texts are cut after so many; None for never.
+        dimension: dimension of the vectors.
+        prompts: the prefixes of "query" and "document".
+        max_tokens: maximum tokens per text; None for no limit.
     """
 
-    TABLE: ClassVar[str]  # the name of the tokens' vectors
+    TABLE: ClassVar[str]  # tensor name of the token embeddings
     dimension: int
     max_tokens: int | None = None
 
     def __init__(self, folder: Path, tensors: Mapping[str, "Tensor"], tokenizer: "Tokenizer", device: str) -> None:
-        """Keeps all that the folder holds, so that what happens to it later does not matter."""
+        """Keeps the content of all files in memory, because the folder may change or disappear later."""
         from safetensors import safe_open
 
         self._files = {
@@ -73,16 +72,16 @@ class InferenceNetwork(ABC):
 
     @abstractmethod
     def _pooled(self, texts: list[str]) -> "Tensor":
-        """(n_texts, dimension) their vectors of any length."""
+        """Returns vectors, not normalised, (n_texts, dimension)."""
 
     def encode(self, texts: Sequence[str], prompt: str, batch_size: int, dimensions: int | None) -> np.ndarray:
-        """(n_texts, dimension) float32 unit vectors, longest text first so that batches hold little padding.
+        """Encodes texts to unit vectors, (n_texts, dimension) float32, longest first to reduce padding.
 
         Args:
             texts: at least one, without lone surrogates.
-            prompt: stands in front of each.
+            prompt: prefix of each text.
             batch_size: texts per forward pass.
-            dimensions: vectors are cut after so many; None for not.
+            dimensions: truncates the vectors; None to keep all.
         """
         import torch
         from torch.nn.functional import normalize
@@ -99,7 +98,7 @@ class InferenceNetwork(ABC):
         return rows
 
     def write(self, folder: Path) -> None:
-        """Writes the model as it was read."""
+        """Writes the model as it was loaded."""
         from safetensors.torch import save_file
 
         for name, content in self._files.items():
@@ -109,13 +108,12 @@ class InferenceNetwork(ABC):
 
 
 class TokenTable(InferenceNetwork):
-    """A table of token vectors; a text's vector is the mean of its tokens'."""
+    """Static token embeddings; a text's vector is the mean of its tokens' embeddings."""
 
     TABLE = "embedding.weight"
 
     @classmethod
     def knows(cls, folder: Path, tokenizer: "Tokenizer") -> bool:
-        """Whether the model in this folder is such a network."""
         return _kinds(folder) in (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
 
     def __init__(self, folder: Path, tensors: Mapping[str, "Tensor"], tokenizer: "Tokenizer", device: str) -> None:
@@ -133,7 +131,7 @@ class TokenTable(InferenceNetwork):
 
 
 class Bert(InferenceNetwork):
-    """A BERT; a text's vector is the mean of its tokens' last states.
+    """A BERT; a text's vector is the mean of its tokens' last hidden states.
 
     Source: Devlin et al., NAACL 2019, arXiv 1810.04805; mean pooling as in Reimers and Gurevych, EMNLP 2019,
     arXiv 1908.10084, section 3.
@@ -143,7 +141,6 @@ class Bert(InferenceNetwork):
 
     @classmethod
     def knows(cls, folder: Path, tokenizer: "Tokenizer") -> bool:
-        """Whether the model in this folder is such a network."""
         from tokenizers.normalizers import BertNormalizer
 
         if _kinds(folder) not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
@@ -189,7 +186,7 @@ class Bert(InferenceNetwork):
         return (states * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1e-9)
 
     def _states(self, ids: "Tensor", mask: "Tensor") -> "Tensor":
-        """(n_texts, n_tokens, dimension) the last hidden states of (n_texts, n_tokens) token numbers."""
+        """Returns the last hidden states, (n_texts, n_tokens, dimension), of token ids, (n_texts, n_tokens)."""
         weights, length = self._on_device, ids.shape[1]
         words = weights[self.TABLE][ids]
         kinds = weights["embeddings.token_type_embeddings.weight"][0]
@@ -227,7 +224,7 @@ class Bert(InferenceNetwork):
 
 
 def open_network(folder: Path, device: str) -> InferenceNetwork | None:
-    """Reads a sentence-transformers model; None where it is of an architecture that is not known here."""
+    """Loads a sentence-transformers model; None if its architecture is not supported here."""
     if not all((folder / name).is_file() for name in (MODULES, _WEIGHTS, _TOKENIZER)):
         return None
     if _read(folder, "config_sentence_transformers.json").get("default_prompt_name"):
@@ -246,12 +243,12 @@ def open_network(folder: Path, device: str) -> InferenceNetwork | None:
 
 
 def _kinds(folder: Path) -> list[str]:
-    """The kinds of a model's modules."""
+    """Returns the class names of a model's modules."""
     return [module["type"].rpartition(".")[2] for module in _read(folder, MODULES)]
 
 
 def _agree(stated: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
-    """Whether nothing is stated otherwise than it is in a plain network."""
+    """Tests whether all stated values are those of ``plain``."""
     return all(stated.get(key, value) == value for key, value in plain.items())
 
 

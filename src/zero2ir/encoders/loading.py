@@ -21,12 +21,8 @@ def load_encoder(folder: Path) -> TextEncoder:
 def load_encoded(folder: Path, documents: int) -> tuple[TextEncoder, Any]:
     """Loads an encoder and its encoded documents.
 
-    Args:
-        folder: the saved encoder.
-        documents: expected number of documents.
-
     Raises:
-        InputError: the files are missing, damaged, or have another number of documents.
+        InputError: the files are missing, damaged, or do not have this number of documents.
     """
     encoder = load_encoder(folder)
     return encoder, encoder.read(folder / encoder.encoded, documents)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder as Network
     from torch import Tensor
 
-CALIBRATION_PASSAGES = 300  # passages
+CALIBRATION_PASSAGES = 300
 FLOPS_SAMPLE_TERMS = 300  # terms to estimate FLOPS on
 
 
@@ -102,7 +102,13 @@ def train_learned_sparse(
     """
     import torch
 
-    _check(tasks, documents, settings)
+    tasks.check(documents)
+    next_document = tasks.adjacency is not None and tasks.adjacency.unit == "documents"
+    if next_document and settings.passages < len(documents):
+        raise InputError(
+            f"pairs.adjacency: learned_sparse samples {settings.passages} documents, which are not consecutive; "
+            "use unit: passages"
+        )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = with_head(pretrained)
@@ -114,26 +120,14 @@ def train_learned_sparse(
     states, labels = masked_states(network, passages, settings.masked_share, rng)
     losses: dict[str, list[LossPoint]] = {}
     if len(labels) and settings.reconstruction.steps:
-        frequency = np.asarray(counts.sum(axis=0)).ravel()
-        losses["reconstruction"] = train_head_reconstruction(
-            network, states, labels, frequency, settings.reconstruction, rng
-        )
+        frequency, fit = np.asarray(counts.sum(axis=0)).ravel(), settings.reconstruction
+        losses["reconstruction"] = train_head_reconstruction(network, states, labels, frequency, fit, rng)
     calibrate_head_bias(network, passages[:CALIBRATION_PASSAGES], lexicon.importance > 0, settings.activation_share)
     pairs = list(tasks.pairs(sample, rng))
     if len(pairs) > 1 and settings.contrast.steps:
         losses["pairs"] = train_head_contrastive(network, pairs, lexicon, settings, rng)
     origin = EncoderSettings(name=f"learned-sparse-seed{seed}", source="static")
     return SparseEncoder(origin, network.eval(), lexicon, losses)
-
-
-def _check(tasks: PairTasks, documents: Sequence[Document], settings: LearnedSparseSettings) -> None:
-    tasks.check(documents)
-    next_document = tasks.adjacency is not None and tasks.adjacency.unit == "documents"
-    if next_document and settings.passages < len(documents):
-        raise InputError(
-            f"pairs.adjacency: learned_sparse samples {settings.passages} documents, which are not consecutive; "
-            "use unit: passages"
-        )
 
 
 def with_head(pretrained: DenseEncoder) -> "Network":
@@ -160,11 +154,7 @@ def with_head(pretrained: DenseEncoder) -> "Network":
 def masked_states(
     network: "Network", passages: Sequence[np.ndarray], share: float, rng: np.random.Generator
 ) -> tuple["Tensor", np.ndarray]:
-    """Returns the hidden states and labels of the tokens to reconstruct, without unknown tokens.
-
-    Returns:
-        (n, hidden) float32 and (n,) token ids.
-    """
+    """Returns the states (n, hidden) and token ids (n,) of the tokens to reconstruct, without unknown tokens."""
     import torch
 
     drawn = [1 + np.flatnonzero(rng.random(max(0, len(passage) - 2)) < share) for passage in passages]
@@ -190,7 +180,7 @@ def train_head_reconstruction(
     settings: HeadFit,
     rng: np.random.Generator,
 ) -> list[LossPoint]:
-    """Trains the head in place to predict the token of each state among the collection's terms.
+    """Trains the head in place to predict the token of each state among the collection's terms; returns the loss curve.
 
     Args:
         network: its body and word embeddings are frozen.
@@ -199,9 +189,6 @@ def train_head_reconstruction(
         frequency: (n_terms,) collection frequencies; the head's bias is initialised with their logarithm.
         settings: steps, batch size, learning rate.
         rng: samples the batches.
-
-    Returns:
-        The loss curve.
     """
     import torch
 
@@ -246,9 +233,11 @@ def calibrate_head_bias(network: "Network", passages: Sequence[np.ndarray], know
 
     Otherwise terms that are likely everywhere, and a few documents with many active terms, would match every query.
 
+    A term's maximum logit in a passage is shifted by its quantile over the passages and divided by the mean standard
+    deviation of the terms.
+
     Args:
-        network: a term's maximum logit in a passage is shifted by its quantile over the passages and divided by the
-            mean standard deviation of the terms.
+        network: its head is changed.
         passages: at least one.
         known: (n_terms,) bool, the collection's terms; others are disabled.
         active: share of the passages.
@@ -274,19 +263,10 @@ def train_head_contrastive(
     settings: LearnedSparseSettings,
     rng: np.random.Generator,
 ) -> list[LossPoint]:
-    """Trains the head in place by in-batch contrast on the sum of exact and learned term weights.
+    """Trains the head in place by in-batch contrast on exact plus learned term weights; returns the loss curve.
 
-    Computes only the weights of the terms in the batch's queries, and FLOPS on a sample of terms.
-
-    Args:
-        network: its body and word embeddings are frozen.
-        pairs: (query, document text).
-        lexicon: of the collection.
-        settings: steps, batch size, learning rate, scale, regularisation.
-        rng: samples the batches.
-
-    Returns:
-        The loss curve.
+    Computes only the weights of the terms in the batch's queries, and FLOPS on a sample of terms. The body and the word
+    embeddings are frozen.
     """
     import torch
 

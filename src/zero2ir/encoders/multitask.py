@@ -1,4 +1,4 @@
-"""Encoders with heads: one network whose vectors also tell classes, and where in a text an answer stands."""
+"""Multi-task encoders: a dense encoder with heads that classify texts and find answers in them."""
 
 import json
 import re
@@ -30,24 +30,24 @@ TASKS: tuple[TaskName, ...] = get_args(TaskName)
 CLASSIFYING: tuple[TaskName, ...] = ("classify_query", "classify_document")
 HEADS_WEIGHTS_FILE = "heads.safetensors"
 HEADS_DESCRIPTION_FILE = "heads.json"
-QUESTION_WORDS = 64  # a longer question is cut
-MAX_ANSWER_TOKENS = 30  # tokens of an answer
+QUESTION_WORDS = 64  # longer questions are truncated
+MAX_ANSWER_TOKENS = 30
 HEAD_BATCH_SIZE = 256  # texts whose token vectors are in memory at once
 
 
 @dataclass(frozen=True)
 class Heads:
-    """What stands on an encoder's vectors, and what is known of it.
+    """The heads of a multi-task encoder, linear maps of its vectors.
 
     Attributes:
-        weights: "<task>.weight" and "<task>.bias" of linear maps, float32: "answer" (2, width) of a token's vector,
-            start and end; "classify_query" and "classify_document" (n_classes, width) of a text's unit vector.
-        labels: the names of the classes.
-        source: where the classes come from, in words.
-        trained_tasks: the tasks that it learned.
-        figures: "<task> <measure>" → what it reached on documents that were held out.
-        scale: a unit vector is multiplied with it before it is mapped.
-        passage_words: words of a passage, at most.
+        weights: "<task>.weight" and "<task>.bias", float32: (2, width) for "answer", from a token's vector to scores of
+            start and end; (n_classes, width) for "classify_query" and "classify_document", from a text's unit vector.
+        labels: names of the classes.
+        source: description of the origin of the classes.
+        trained_tasks: tasks that the encoder was trained on.
+        figures: "<task> <measure>" → value on held-out documents.
+        scale: factor of unit vectors before classification.
+        passage_words: maximum words per passage.
     """
 
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Heads:
     passage_words: int = 40
 
     def about(self) -> dict[str, Any]:
-        """All but the weights; JSON."""
+        """Returns all but the weights, for JSON."""
         names = ("labels", "source", "trained_tasks", "figures", "scale", "passage_words")
         return {name: getattr(self, name) for name in names}
 
@@ -67,11 +67,8 @@ class Heads:
 class MultitaskEncoder(DenseEncoder):
     """A dense encoder with heads.
 
-    Attributes:
-        heads: for spans and classes.
-
-    Source: a shared body with a head a task, Liu et al., ACL 2019, arXiv 1901.11504, section 3; spans as in Devlin et
-    al., NAACL 2019, arXiv 1810.04805, sections 4.2 and 4.3.
+    Source: a shared body with one head per task, Liu et al., ACL 2019, arXiv 1901.11504, section 3; spans as in Devlin
+    et al., NAACL 2019, arXiv 1810.04805, sections 4.2 and 4.3.
     """
 
     kind = "multitask"
@@ -87,19 +84,18 @@ class MultitaskEncoder(DenseEncoder):
         self.heads = heads
 
     def classify(self, task: TaskName, texts: Sequence[str]) -> np.ndarray:
-        """(n_texts, n_classes) float32 how likely each class is, of queries or of documents."""
+        """Returns the class probabilities of queries or documents, (n_texts, n_classes) float32."""
         vectors = self.encode_queries(texts) if task == "classify_query" else self.encode(texts)
-        logits = (
-            self.heads.scale * vectors @ self.heads.weights[f"{task}.weight"].T + self.heads.weights[f"{task}.bias"]
-        )
+        weight, bias = self.heads.weights[f"{task}.weight"], self.heads.weights[f"{task}.bias"]
+        logits = self.heads.scale * vectors @ weight.T + bias
         likely = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
         return likely / likely.sum(axis=1, keepdims=True)
 
     def find_answers(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
-        """The best span of each candidate, one list of candidates a query; ``NO_SPAN`` where there is none.
+        """Returns the best span of each candidate, one list per query; ``NO_SPAN`` for a text without words.
 
-        A long text is read a passage at a time. A span's score is what it has above "no answer in this passage", which
-        the first token stands for, so that scores of different texts compare.
+        Reads long texts passage by passage. A span's score is relative to "no answer in this passage", the span of the
+        first token, so that scores of different texts are comparable.
         """
         asked = [
             (query, text[start:end], start)
@@ -121,12 +117,12 @@ class MultitaskEncoder(DenseEncoder):
         ]
 
     def _spans(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Span]:
-        """The best span of each passage, for the question beside it."""
+        """Yields the best span of each (question, passage)."""
         weight, bias = self.heads.weights["answer.weight"], self.heads.weights["answer.bias"]
         for first in range(0, len(pairs), HEAD_BATCH_SIZE):
             batch = pairs[first : first + HEAD_BATCH_SIZE]
             texts = [question_with_passage(self.model.tokenizer, question, passage) for question, passage in batch]
-            with BATCH_LOCK:  # the tokenizer, too: it is told how to cut
+            with BATCH_LOCK:  # also for the tokenizer, whose truncation is a state
                 states = self.model.encode(
                     texts, batch_size=self.settings.batch_size, output_value="token_embeddings", show_progress_bar=False
                 )
@@ -137,7 +133,7 @@ class MultitaskEncoder(DenseEncoder):
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "MultitaskEncoder":
-        assert weights is not None  # it always has its own
+        assert weights is not None  # always saved
         return cls(settings, read_network(weights), _read_heads(weights.parent))
 
     def save(self, folder: Path) -> None:
@@ -151,18 +147,18 @@ def _read_heads(folder: Path) -> Heads:
         about = json.loads((folder / HEADS_DESCRIPTION_FILE).read_text(encoding="utf-8"))
         weights = load_file(folder / HEADS_WEIGHTS_FILE)
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{folder}: no whole heads there ({error}); train the encoder again") from None
+        raise InputError(f"{folder}: incomplete or missing heads ({error}); train the encoder again") from None
     return Heads(weights, tuple(about.pop("labels")), trained_tasks=tuple(about.pop("trained_tasks")), **about)
 
 
 def question_with_passage(tokenizer: Any, question: str, passage: str) -> str:
-    """A question and the passage that it is asked of, as one text that ends with the passage."""
+    """Joins a question and a passage to one text, which ends with the passage."""
     words = " ".join(question.split()[:QUESTION_WORDS])
     return readable([f"{words} {tokenizer.sep_token} {passage}"])[0]
 
 
 def token_offsets(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[np.ndarray]:
-    """(n_tokens, 2) int64 where each token of a text starts and ends; equal for marks that are not in the text."""
+    """Returns the start and end of each token in its text, (n_tokens, 2) int64; equal for special tokens."""
     if not texts:
         return []
     tokens = tokenizer(list(texts), truncation=limit is not None, max_length=limit, return_offsets_mapping=True)
@@ -170,12 +166,12 @@ def token_offsets(tokenizer: Any, texts: Sequence[str], limit: int | None) -> li
 
 
 def best_token_span(passage: str, places: np.ndarray, values: np.ndarray) -> Span:
-    """The span with the highest value above that of the first token, which stands for none.
+    """Returns the span with the highest score, relative to that of the first token, which means "no answer".
 
     Args:
-        passage: its text.
-        places: (n_tokens, 2) the tokens' places in the passage; those before it are no part of an answer.
-        values: (n_tokens, 2) of each token as start and as end.
+        passage: the passage's text.
+        places: (n_tokens, 2) start and end of each token in the passage; negative for the question's tokens.
+        values: (n_tokens, 2) score of each token as start and as end.
     """
     own = np.flatnonzero((places[:, 0] >= 0) & (places[:, 1] > places[:, 0]))
     if not len(own):
@@ -188,12 +184,12 @@ def best_token_span(passage: str, places: np.ndarray, values: np.ndarray) -> Spa
 
 
 def pieces(text: str, words: int) -> list[tuple[int, int]]:
-    """The passages of a text, (start, end) of their characters, in order: at least one.
+    """Splits a text into at least one passage, (start, end) in characters.
 
-    Whole sentences are joined up to so many words; a longer sentence is cut.
+    Joins whole sentences up to ``words`` words; splits longer sentences.
     """
     found: list[tuple[int, int]] = []
-    held = words  # so that the first sentence opens a passage
+    held = words  # the first sentence starts a passage
     for places in _sentences(text):
         for at in range(0, len(places), words):
             run = places[at : at + words]
@@ -206,7 +202,7 @@ def pieces(text: str, words: int) -> list[tuple[int, int]]:
 
 
 def _sentences(text: str) -> Iterator[list[tuple[int, int]]]:
-    """The places of each sentence's words."""
+    """Yields the (start, end) of the words of each sentence."""
     breaks = [match.span() for match in SENTENCE_END.finditer(text)]
     starts, ends = [0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(text)]
     for start, end in zip(starts, ends, strict=True):

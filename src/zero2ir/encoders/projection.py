@@ -84,9 +84,8 @@ def token_vectors(network: DenseEncoder, texts: Sequence[str]) -> np.ndarray:
 def _projection(tokens: np.ndarray, settings: ProjectionSettings) -> "Dense":
     """Returns the map x -> (x - mean) V S^-whitening, with V the first principal components and S their variances.
 
-    The covariance is shrunk according to the number of tokens, because whitening would amplify components with
-    underestimated variances. Source: oracle approximating shrinkage,
-    Chen et al., IEEE TSP 2010, doi:10.1109/TSP.2010.2053029.
+    The covariance is shrunk, because whitening would amplify components with underestimated variances. Source: oracle
+    approximating shrinkage, Chen et al., IEEE TSP 2010, doi:10.1109/TSP.2010.2053029.
     """
     import torch
     from sentence_transformers.base.modules.dense import Dense

@@ -65,7 +65,7 @@ def train_scratch(
         settings: architecture and training.
         seed: of the initial weights, the pairs, the held-out documents and dropout.
         tasks: the pretext tasks; by default inverse cloze and titles, which need no LM.
-        folder: folder of the checkpoints; None to not resume.
+        folder: folder of the checkpoints; None for no resumption.
 
     Raises:
         InputError: a task does not apply to these documents.

@@ -28,11 +28,6 @@ class SentenceEncoder(TokenEncoder):
 
     A single vector averages a text's topics, and dense encoders truncate long texts; sentence vectors avoid both.
 
-    Attributes:
-        settings: settings of the dense encoder.
-        model: its network.
-        trained: whether the weights were trained here.
-
     Source: MaxP, Dai and Callan, SIGIR 2019, arXiv 1905.09217, section 3, with sentences for passages.
     """
 
@@ -48,7 +43,6 @@ class SentenceEncoder(TokenEncoder):
 
     @property
     def model(self) -> Any:
-        """The dense encoder's network, for training."""
         return self.dense.model
 
     def encode(self, texts: Sequence[str]) -> Tokens:
@@ -67,10 +61,8 @@ class SentenceEncoder(TokenEncoder):
         self.dense.write_weights(folder)
 
     def digest(self) -> str:
-        splitting = (
-            f"{SENTENCE_END.pattern} {MIN_SENTENCE_WORDS} {MAX_SENTENCE_WORDS} {MAX_JOINED_WORDS} {MAX_SENTENCES}"
-        )
-        return hashlib.sha256(f"{self.dense.digest()} {splitting}".encode()).hexdigest()[:16]
+        limits = f"{MIN_SENTENCE_WORDS} {MAX_SENTENCE_WORDS} {MAX_JOINED_WORDS} {MAX_SENTENCES}"
+        return hashlib.sha256(f"{self.dense.digest()} {SENTENCE_END.pattern} {limits}".encode()).hexdigest()[:16]
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "SentenceEncoder":
@@ -91,9 +83,8 @@ def split_document_sentences(text: str) -> list[str]:
         if joined and len(words) < MIN_SENTENCE_WORDS and len(joined[-1].split()) + len(words) <= MAX_JOINED_WORDS:
             joined[-1] = f"{joined[-1]} {piece}".strip()
         else:
-            joined += [
-                " ".join(words[at : at + MAX_SENTENCE_WORDS]) for at in range(0, max(1, len(words)), MAX_SENTENCE_WORDS)
-            ]
+            starts = range(0, max(1, len(words)), MAX_SENTENCE_WORDS)
+            joined += [" ".join(words[at : at + MAX_SENTENCE_WORDS]) for at in starts]
         if len(joined) >= MAX_SENTENCES:
             break
     return joined[:MAX_SENTENCES]

@@ -39,6 +39,10 @@ class EncoderSettings(Settings):
     dimensions: Annotated[int, Field(ge=1)] | None = None
     backend: Literal["torch", "openvino"] = "torch"
 
+    def trained_as(self, name: str) -> "EncoderSettings":
+        """Returns the settings of an encoder that was trained here, starting from this one."""
+        return self.model_copy(update={"name": name, "source": "static", "model": "", "sha256": ""})
+
     def identity(self) -> str:
         """Returns the settings that vectors depend on, as JSON; recently added ones only if not default."""
         later = ("query_prompt", "document_prompt", "dimensions", "backend")
@@ -47,22 +51,14 @@ class EncoderSettings(Settings):
 
 
 def check_available(settings: EncoderSettings) -> None:
-    """Checks that the encoder is available.
-
-    Raises:
-        InputError: the package is not installed or its weights differ from ``sha256``, or the backend is missing.
-    """
+    """Raises ``InputError`` if the package is not installed, its weights are altered, or the backend is missing."""
     if settings.source == "package":
         checked_weights(settings)
     check_backend(settings)
 
 
 def check_backend(settings: EncoderSettings) -> None:
-    """Checks that the backend is installed.
-
-    Raises:
-        InputError: the backend is not installed.
-    """
+    """Raises ``InputError`` if the backend is not installed."""
     if settings.backend == "openvino" and importlib.util.find_spec("openvino") is None:
         raise InputError("backend=openvino: openvino is not installed; pip install 'zero2ir[openvino]'")
 

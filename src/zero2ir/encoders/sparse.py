@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 from scipy.sparse import csr_matrix
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import WEIGHTS, TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
@@ -43,34 +44,27 @@ class Lexicon(NamedTuple):
 
     @classmethod
     def from_counts(cls, counts: csr_matrix) -> "Lexicon":
-        """Counts documents as BM25 does.
-
-        Args:
-            counts: (n_documents, n_terms) how often each term stands in each document.
-        """
+        """Computes the statistics from term counts, (n_documents, n_terms)."""
         n_documents = counts.shape[0]
         return cls(inverse_frequency(counts), max(float(counts.sum()) / max(1, n_documents), 1.0))
 
     def with_documents(self, rows: csr_matrix) -> "Lexicon":
-        """The same with the terms of documents that came later; what it knows keeps its importance.
+        """Returns a copy with the importance of new terms; known terms keep theirs.
 
         Args:
-            rows: (n_documents, n_terms) the weights of all documents. A term that is unknown has none but in those that
-                hold it.
+            rows: (n_documents, n_terms) term weights of all documents, old and new.
         """
         return self._replace(importance=np.where(self.importance > 0, self.importance, inverse_frequency(rows)))
 
 
 class SparseEncoder(TextEncoder):
-    """A masked-language model that weighs terms for a text, beside the terms that stand in it.
+    """A masked-language model whose term weights are added to the exact term frequencies of a text.
 
-    A term's weight in a document is BM25's saturated frequency of it, plus half the network's: the logarithm of one
-    plus the greatest logit that any position has for the term. A table weighs a query's terms, without the network.
+    A term's weight in a document is its saturated frequency as in BM25, plus ``EXPANSION`` times the network's weight:
+    log(1 + the term's maximum logit over all positions). Queries need no network: a table has their terms' weights.
 
     Attributes:
-        settings: where the network's body comes from.
-        model: the sentence-transformers network.
-        lexicon: of the collection.
+        lexicon: term statistics of the collection.
 
     Source: SPLADE-max, Formal et al. 2021, arXiv 2109.10086, section 3; inference-free queries, Geng et al. 2024,
     arXiv 2411.04403, section 3; lexical beside learned weights, Gao et al., ECIR 2021, arXiv 2004.13969.
@@ -94,7 +88,6 @@ class SparseEncoder(TextEncoder):
 
     @property
     def model(self) -> "Network":
-        """The network, for training."""
         return self._model
 
     def with_model(self, model: "Network") -> "SparseEncoder":
@@ -106,32 +99,21 @@ class SparseEncoder(TextEncoder):
         return SparseEncoder(self.settings, self.model, self.lexicon.with_documents(rows), self.losses)
 
     def encode(self, texts: Sequence[str]) -> csr_matrix:
-        """Encodes documents; equal texts have equal rows.
-
-        Returns:
-            (n_texts, n_terms) float32 weights, at least 0.
-        """
+        """Encodes documents, (n_texts, n_terms) float32 weights, at least 0; equal texts have equal rows."""
         distinct = sorted(set(readable(texts)))
         place = {text: number for number, text in enumerate(distinct)}
         with BATCH_LOCK:
-            rows = self._exact(distinct) + EXPANSION * self._expanded(distinct)
+            exact = saturated(term_counts(self.model.tokenizer, distinct), self.lexicon.mean_length)
+            rows = exact + EXPANSION * self._expanded(distinct)
         return csr_matrix(rows[[place[text] for text in readable(texts)]])
 
     def encode_queries(self, texts: Sequence[str]) -> csr_matrix:
-        """Weights the terms of queries by their importance, without the network.
-
-        Returns:
-            (n_texts, n_terms) float32.
-        """
+        """Weights the terms of queries by their importance, (n_texts, n_terms) float32."""
         return importance_weights(term_counts(self.model.tokenizer, texts), self.lexicon.importance)
 
     def terms(self, numbers: Sequence[int]) -> list[str]:
         """Returns vocabulary terms by number."""
         return [str(term) for term in self.model.tokenizer.convert_ids_to_tokens([int(one) for one in numbers])]
-
-    def _exact(self, texts: Sequence[str]) -> csr_matrix:
-        """Returns the weights of each text's own terms, (n_texts, n_terms)."""
-        return saturated(term_counts(self.model.tokenizer, texts), self.lexicon.mean_length)
 
     def _expanded(self, texts: Sequence[str]) -> csr_matrix:
         """Returns the network's ``MAX_EXPANSION_TERMS`` largest weights of each text, (n_texts, n_terms)."""
@@ -157,13 +139,8 @@ class SparseEncoder(TextEncoder):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_file(
-            {
-                "importance": self.lexicon.importance,
-                "mean_length": np.array([self.lexicon.mean_length], dtype=np.float64),
-            },
-            folder / "weights" / LEXICON,
-        )
+        statistics = {"importance": self.lexicon.importance, "mean_length": np.array([self.lexicon.mean_length])}
+        save_file(statistics, folder / WEIGHTS / LEXICON)
 
     def digest(self) -> str:
         lexicon = self.lexicon.importance.tobytes() + np.float64(self.lexicon.mean_length).tobytes()
@@ -180,16 +157,32 @@ class SparseEncoder(TextEncoder):
         return cls(settings, model, Lexicon(lexicon["importance"], float(lexicon["mean_length"][0])))
 
     def write(self, path: Path, rows: csr_matrix) -> None:
-        write_sparse(path, rows)
+        rows.sort_indices()
+        parts = {
+            "data": rows.data.astype(np.float32),
+            "indices": rows.indices.astype(np.int32),
+            "indptr": rows.indptr.astype(np.int64),
+            "shape": np.array(rows.shape, dtype=np.int64),
+        }
+        with finished_file(path, "wb") as file:
+            file.write(save(parts))
 
     def read(self, path: Path, number: int) -> csr_matrix:
-        return read_sparse(path, number)
+        try:
+            parts = load_file(path)
+            shape = tuple(int(length) for length in parts["shape"])
+            matrix = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise InputError(
+                f"{path}: incomplete file of term weights ({error}); run pretrain-synthetic again"
+            ) from None
+        if matrix.shape[0] != number:
+            raise InputError(f"{path}: {matrix.shape[0]} rows for {number} documents; run pretrain-synthetic again")
+        return matrix
 
 
 def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
     """Counts terms in untruncated texts without special tokens, (n_texts, n_terms) float32."""
-    from itertools import chain
-
     ids: list[list[int]] = []
     if texts:
         with BATCH_LOCK:
@@ -204,11 +197,7 @@ def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:
 
 
 def inverse_frequency(counts: csr_matrix) -> np.ndarray:
-    """Returns BM25's inverse document frequencies, (n_terms,) float32; 0 for terms not in the collection.
-
-    Args:
-        counts: (n_documents, n_terms) term counts.
-    """
+    """Returns BM25's inverse document frequencies from term counts, (n_documents, n_terms); 0 for absent terms."""
     n_documents = counts.shape[0]
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
     importance = np.log(1 + (n_documents - frequency + 0.5) / (frequency + 0.5))
@@ -217,12 +206,7 @@ def inverse_frequency(counts: csr_matrix) -> np.ndarray:
 
 
 def saturated(counts: csr_matrix, mean_length: float) -> csr_matrix:
-    """Returns BM25's saturated term frequencies, 0 to 1, float32.
-
-    Args:
-        counts: (n_texts, n_terms) term counts.
-        mean_length: mean document length, in terms.
-    """
+    """Returns BM25's saturated term frequencies, 0 to 1, from counts; both are (n_texts, n_terms) float32."""
     lengths = np.asarray(counts.sum(axis=1)).ravel() / mean_length
     norms = K1 * (1 - B + B * np.repeat(lengths, np.diff(counts.indptr)))
     rows = counts.copy()
@@ -245,13 +229,7 @@ def bert(network: "Network") -> Any:
 
 
 def tokens(network: "Network", texts: Sequence[str], most: int | None = None) -> list[np.ndarray]:
-    """Returns each text's token ids, (length,), truncated and with special tokens.
-
-    Args:
-        network: has the tokenizer.
-        texts: any texts.
-        most: maximum tokens; None for the network's maximum.
-    """
+    """Returns each text's token ids, (length,), with special tokens; ``most`` tokens, or the network's maximum."""
     if not texts:
         return []
     rows = network.tokenizer(readable(texts), truncation=True, max_length=most or network.max_seq_length)["input_ids"]
@@ -279,9 +257,7 @@ def last_hidden_states(
 
 
 def term_weigher(network: "Network", terms: np.ndarray) -> Callable[[Sequence["Tensor"]], "Tensor"]:
-    """Returns a function that computes SPLADE's max-pooled weights of some terms.
-
-    It takes the maximum before the logarithm, and computes no other terms' logits.
+    """Returns a function that computes SPLADE's max-pooled weights of some terms, and no other terms' logits.
 
     Args:
         network: has the vocabulary head.
@@ -304,35 +280,3 @@ def term_weigher(network: "Network", terms: np.ndarray) -> Callable[[Sequence["T
         return torch.log1p(torch.relu(logits.masked_fill(outside[..., None], MASKED_LOGIT).amax(dim=1)))
 
     return weigh
-
-
-def write_sparse(path: Path, rows: csr_matrix) -> None:
-    """Writes a sparse matrix as safetensors."""
-    from safetensors.numpy import save
-
-    rows.sort_indices()
-    parts = {
-        "data": rows.data.astype(np.float32),
-        "indices": rows.indices.astype(np.int32),
-        "indptr": rows.indptr.astype(np.int64),
-        "shape": np.array(rows.shape, dtype=np.int64),
-    }
-    with finished_file(path, "wb") as file:
-        file.write(save(parts))
-
-
-def read_sparse(path: Path, rows: int) -> csr_matrix:
-    """Reads a sparse matrix.
-
-    Raises:
-        InputError: the file is damaged or does not have ``rows`` rows.
-    """
-    try:
-        parts = load_file(path)
-        shape = tuple(int(length) for length in parts["shape"])
-        matrix = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(f"{path}: incomplete file of term weights ({error}); run pretrain-synthetic again") from None
-    if matrix.shape[0] != rows:
-        raise InputError(f"{path}: {matrix.shape[0]} rows for {rows} documents; run pretrain-synthetic again")
-    return matrix

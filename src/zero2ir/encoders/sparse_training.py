@@ -17,7 +17,7 @@ class SparseFitSettings(Settings):
     """Training settings of a sparse network.
 
     Attributes:
-        epochs: passes over the data, made by the caller.
+        epochs: passes over the data.
         batch_size: pairs per step, with in-batch negatives.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         scale: inverse temperature of the softmax over scores.
@@ -50,7 +50,7 @@ def fit_sparse(
     Source: Formal et al. 2021, arXiv 2109.10086, section 3; FLOPS by Paria et al., ICLR 2020, arXiv 2004.05665.
     """
     import torch
-    from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
+    from sentence_transformers import SparseEncoder
     from sentence_transformers.base.modules import Router
     from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import SpladeRegularizerWeightSchedulerCallback
     from sentence_transformers.sparse_encoder.losses import SparseMultipleNegativesRankingLoss, SpladeLoss
@@ -62,8 +62,6 @@ def fit_sparse(
     contrast = SparseMultipleNegativesRankingLoss(model, scale=settings.scale)
     loss = SpladeLoss(model, contrast, document_regularizer_weight=settings.flops, query_regularizer_weight=0.0)
     train_in_order(
-        SparseEncoderTrainer,
-        SparseEncoderTrainingArguments,
         model,
         loss,
         columns,

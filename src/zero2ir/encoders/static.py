@@ -47,16 +47,9 @@ def train_static(
     tasks: PairTasks = DEFAULT_PAIR_TASKS,
     folder: Path | None = None,
 ) -> DenseEncoder:
-    """Trains a static encoder from random initialisation on pretext pairs.
+    """Trains token embeddings, whose mean is a text's vector; the arguments are those of ``train_scratch``.
 
-    A text's vector is the mean of its token embeddings, so training and encoding take seconds on a CPU.
-
-    Args:
-        documents: the collection.
-        settings: dimension and training.
-        seed: of the initial weights and of the pairs.
-        tasks: the pretext tasks; by default inverse cloze and titles, which need no LM.
-        folder: folder of the checkpoints, if any.
+    Training and encoding take seconds on a CPU.
     """
     model = random_table(documents, settings, seed)
     curve = learn_pairs(model, documents, tasks, settings.fit, settings.checkpoints, seed, folder)

@@ -30,10 +30,8 @@ def make_tokenizer(choice: TokenizerChoice, documents: Sequence[Document], vocab
 
     Source: Schuster and Nakajima, ICASSP 2012; learned by byte-pair merges, as in ``tokenizers``.
     """
-    return _default() if choice == "default" else _learned(documents, vocabulary)
-
-
-def _default() -> "Tokenizer":
+    if choice == "collection":
+        return _learned(documents, vocabulary)
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(package_folder(TOKENIZER) / "tokenizer.json"))
@@ -47,16 +45,13 @@ def _learned(documents: Sequence[Document], vocabulary: int) -> "Tokenizer":
 
     texts = readable([document.content for document in documents])
     learner = _split_into_words(Tokenizer(models.WordPiece(unk_token="[UNK]")))
-    # The trainer numbers letters in hash-table order and breaks ties by these numbers; adding them as special tokens
-    # makes the order deterministic.
+    # The trainer numbers letters in hash-table order and breaks ties by these numbers. Special tokens fix the order.
     inner = {letter for text in texts for letter in INSIDE.findall(learner.normalizer.normalize_str(text))}
     special = [*SPECIAL, *(f"##{letter}" for letter in sorted(inner))]
-    learner.train_from_iterator(
-        texts,
-        trainers.WordPieceTrainer(
-            vocab_size=vocabulary, min_frequency=MIN_TOKEN_COUNT, special_tokens=special, show_progress=False
-        ),
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, min_frequency=MIN_TOKEN_COUNT, special_tokens=special, show_progress=False
     )
+    learner.train_from_iterator(texts, trainer)
     tokenizer = _split_into_words(Tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]")))
     tokenizer.add_special_tokens(SPECIAL)
     number = tokenizer.get_vocab()

@@ -21,7 +21,6 @@ from zero2ir.io.terminal import is_interactive
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-
 INT8_STEPS = 127  # of int8 between 0 and 1
 
 
@@ -65,25 +64,19 @@ class Tokens(NamedTuple):
 class TokenEncoder(TextEncoder):
     """A sentence-transformers ``MultiVectorEncoder``: one unit vector per token or cluster of similar tokens.
 
-    Attributes:
-        settings: settings of the original encoder.
-        model: the network.
-        trained: always true.
-
     Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
     """
 
     kind = "tokens"
     encoded = "tokens.safetensors"
+    trained = True
 
     def __init__(self, settings: EncoderSettings, model: "MultiVectorEncoder") -> None:
         self.settings = settings
-        self.trained = True
         self._model = model
 
     @property
     def model(self) -> "MultiVectorEncoder":
-        """The network, for training."""
         return self._model
 
     @property
@@ -120,7 +113,6 @@ class TokenEncoder(TextEncoder):
         return Tokens.concatenate(list(rows), nothing)
 
     def digest(self) -> str:
-        """Returns a digest of the weights and the pooling."""
         pooling: Any = self.model[-1]
         pooling_config = json.dumps(pooling.get_config_dict(), sort_keys=True)
         return hashlib.sha256(f"{super().digest()} {pooling_config}".encode()).hexdigest()[:16]
@@ -143,10 +135,9 @@ class TokenEncoder(TextEncoder):
             tokens = Tokens(**load_file(path))
         except (OSError, SafetensorError, TypeError) as error:
             raise InputError(
-                f"{path}: incomplete file of token vectors ({error}); run the stage pretrain-synthetic again"
+                f"{path}: incomplete file of token vectors ({error}); run pretrain-synthetic again"
             ) from None
-        if len(tokens.starts) != number + 1 or tokens.starts[-1] != len(tokens.vectors):
-            raise InputError(
-                f"{path}: {len(tokens.starts) - 1} texts for {number} documents; run pretrain-synthetic again"
-            )
+        count = len(tokens.starts) - 1
+        if count != number or tokens.starts[-1] != len(tokens.vectors):
+            raise InputError(f"{path}: {count} texts for {number} documents; run pretrain-synthetic again")
         return tokens

@@ -30,7 +30,7 @@ class FitSettings(Settings):
     """Training settings.
 
     Attributes:
-        epochs: passes over the data, made by the caller, because pairs may differ.
+        epochs: passes over the data; each may draw other pairs.
         batch_size: pairs per step, with in-batch negatives.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
         scale: inverse temperature of the softmax over cosines.
@@ -132,25 +132,13 @@ def train_contrastive(
     checkpointing: Checkpointing = NO_CHECKPOINTS,
 ) -> list[LossPoint]:
     """As ``fit``, with checkpoints; returns the loss curve."""
-    trainer_type, arguments_type, loss = _tools(model, settings.scale)
-    curve = train_in_order(
-        trainer_type,
-        arguments_type,
-        model,
-        loss,
-        columns,
-        settings,
-        seed,
-        checkpointing=checkpointing,
-        max_grad_norm=0.0,
-    )
+    loss = _contrastive_loss(model, settings.scale)
+    curve = train_in_order(model, loss, columns, settings, seed, checkpointing=checkpointing, max_grad_norm=0.0)
     model.eval()
     return curve
 
 
 def train_in_order(
-    trainer_type: Any,
-    arguments_type: Any,
     model: Any,
     loss: Any,
     columns: Mapping[str, Any],
@@ -163,9 +151,7 @@ def train_in_order(
     """Trains a network of any kind in place, by one pass over the rows in order.
 
     Args:
-        trainer_type: the sentence-transformers trainer class.
-        arguments_type: the class of its arguments.
-        model: the network.
+        model: a network of sentence-transformers, which has a trainer for its class.
         loss: module with the network and possibly own parameters; a dict by task for several tasks.
         columns: lists of equal length, in the order that the loss expects; a dict by task for several tasks.
         settings: batch size and learning rate, with linear warm-up over a tenth of the steps and linear decay.
@@ -177,12 +163,12 @@ def train_in_order(
     Returns:
         The loss curve.
     """
+    import sentence_transformers
     import torch
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    finished = (
-        checkpointing.folder / FINISHED_FILE if checkpointing.folder and checkpointing.checkpoints.number else None
-    )
+    checkpoints = checkpointing.checkpoints
+    finished = checkpointing.folder / FINISHED_FILE if checkpointing.folder and checkpoints.number else None
     if finished is not None and finished.is_dir():
         return _read_finished(finished, loss)
     several = isinstance(loss, dict)
@@ -190,9 +176,9 @@ def train_in_order(
     held_out = _rows(checkpointing.held_out or {})
     lengths = [len(part) for part in rows.values()] if several else [len(rows)]
     steps = sum(-(-length // settings.batch_size) for length in lengths)
-    every = max(1, -(-steps // (checkpointing.checkpoints.number or CURVE_POINTS)))
+    every = max(1, -(-steps // (checkpoints.number or CURVE_POINTS)))
     with nullcontext(str(checkpointing.folder)) if finished is not None else TemporaryDirectory() as folder:
-        arguments = arguments_type(
+        arguments = getattr(sentence_transformers, f"{type(model).__name__}TrainingArguments")(
             output_dir=folder,
             num_train_epochs=1,
             per_device_train_batch_size=settings.batch_size,
@@ -204,7 +190,7 @@ def train_in_order(
             optim="adamw_torch_fused",
             logging_strategy="steps",
             logging_steps=every,
-            save_strategy="steps" if checkpointing.checkpoints.number else "no",
+            save_strategy="steps" if checkpoints.number else "no",
             save_steps=every,
             save_total_limit=1,  # plus the best one
             eval_strategy="steps" if len(held_out) else "no",
@@ -216,8 +202,8 @@ def train_in_order(
             dataloader_pin_memory=torch.cuda.is_available(),
             **options,
         )
-        kind = _quiet_trainer(trainer_type)
-        trainer = kind(
+        trainer_type = getattr(sentence_transformers, f"{type(model).__name__}Trainer")
+        trainer = _quiet_trainer(trainer_type)(
             model=model,
             args=arguments,
             train_dataset=rows,
@@ -228,7 +214,7 @@ def train_in_order(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_log_at_the_end())
         if len(held_out):
-            trainer.add_callback(EarlyStoppingCallback(checkpointing.checkpoints.patience))
+            trainer.add_callback(EarlyStoppingCallback(checkpoints.patience))
         if is_interactive():
             trainer.add_callback(_bar())
         with quiet_transformers():  # suppresses a warning about file times
@@ -364,17 +350,14 @@ def _read_finished(folder: Path, loss: Any) -> list[LossPoint]:
     return [LossPoint(**point) for point in json.loads((folder / LOSSES_FILE).read_text(encoding="utf-8"))]
 
 
-def _tools(model: Any, scale: float) -> tuple[Any, Any, Any]:
-    """Returns the trainer class, its arguments class and the loss of a network."""
-    import sentence_transformers as st
+def _contrastive_loss(model: Any, scale: float) -> Any:
+    from sentence_transformers import MultiVectorEncoder
 
-    if not isinstance(model, st.MultiVectorEncoder):
+    if not isinstance(model, MultiVectorEncoder):
         from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-        loss: Any = MultipleNegativesRankingLoss(model, scale=scale)
-        return st.SentenceTransformerTrainer, st.SentenceTransformerTrainingArguments, loss
+        return MultipleNegativesRankingLoss(model, scale=scale)
     from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipleNegativesRankingLoss
     from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
 
-    loss = MultiVectorMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=mean_colbert_scores)
-    return st.MultiVectorEncoderTrainer, st.MultiVectorEncoderTrainingArguments, loss
+    return MultiVectorMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=mean_colbert_scores)

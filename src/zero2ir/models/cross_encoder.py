@@ -194,15 +194,12 @@ def train_cross_encoder(
     network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int
 ) -> "Network":
     """Trains a cross-encoder in place on the lists in their order, and returns it."""
-    from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-
     columns: dict[str, list[Any]] = {
         "query": readable([row.query for row in rows]),
         "texts": [readable(row.texts) for row in rows],
         "label": [row.labels for row in rows],
     }
-    loss = _loss(network, settings.loss)
-    train_in_order(CrossEncoderTrainer, CrossEncoderTrainingArguments, network, loss, columns, settings, seed)
+    train_in_order(network, _loss(network, settings.loss), columns, settings, seed)
     return network.eval()
 
 

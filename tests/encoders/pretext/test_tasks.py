@@ -58,7 +58,7 @@ def test_the_two_spans_are_drawn_independently() -> None:
 
 
 def test_a_crop_longer_at_least_than_at_most_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"shortest=0\.6 is more than longest=0\.5; swap them"):
+    with pytest.raises(ValidationError, match=r"shortest=0\.6 is greater than longest=0\.5; swap them"):
         Cropping(shortest=0.6)
 
 
@@ -87,7 +87,7 @@ def test_the_next_document_is_the_next_of_the_collection() -> None:
         (Adjacency(unit="documents"), 3, r"does not say .* meaningful order; set dataset\.ordered=true"),
         (Adjacency(unit="documents", ordered=True), 1, "a single document has no next one"),
         (Adjacency(), 3, "every document is a single sentence"),
-        (SyntheticPairs(), 3, r"no synthetic queries .* add a strategy"),
+        (SyntheticPairs(), 3, r"no synthetic queries; add a strategy"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused_with_the_reason(task: object, documents: int, reason: str) -> None:
@@ -122,7 +122,9 @@ def test_tasks_learn_what_they_have_to_know_of_a_collection() -> None:
 
 
 def test_some_task_must_be_on() -> None:
-    with pytest.raises(ValidationError, match="no task is on; list at least one of inverse_cloze, title, cropping"):
+    with pytest.raises(
+        ValidationError, match="no task is enabled; list at least one of inverse_cloze, title, cropping"
+    ):
         PairTasks()
 
 

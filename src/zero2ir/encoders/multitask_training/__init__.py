@@ -1,1 +1,1 @@
-"""One encoder that learns several tasks at once: what each learns from, its loss, and how they take turns."""
+"""Multi-task training of one encoder: training data and loss of each task, and their schedule."""

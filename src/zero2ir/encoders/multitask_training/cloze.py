@@ -1,4 +1,4 @@
-"""Questions made of a text alone: a sentence that lacks some words is asked for them."""
+"""Cloze questions: training data for answer extraction, made from texts alone."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,17 @@ import numpy as np
 from zero2ir.data.answer_words import ANSWER_KINDS, parse_text
 
 QUESTION_WORD = {"date": "when", "number": "how many", "name": "who", "": "what"}
-KEPT_WORD_SHARE = 0.7  # share of the words around the answer that stay in the question
-CONTEXT_WORDS = 8  # words before and behind the answer that the question is made of
+KEPT_WORD_SHARE = 0.7  # share of the context that stays in the question
+CONTEXT_WORDS = 8  # words of context before and after the answer
 
 
 class Cloze(NamedTuple):
-    """A question and where its answer stands.
+    """A question and the place of its answer.
 
     Attributes:
-        question: a question word that suits the answer, and some of the words around it.
-        start: of the answer's first character in the text.
-        end: behind its last one.
+        question: a question word for the answer's kind, and some of the words around the answer.
+        start: start of the answer in the text, in characters.
+        end: its end, exclusive.
     """
 
     question: str
@@ -26,14 +26,10 @@ class Cloze(NamedTuple):
 
 
 def cloze(text: str, rng: np.random.Generator) -> Cloze | None:
-    """Asks for some words of a text; None where it has too few.
+    """Makes a question that some words of a text answer; None if the text is too short.
 
-    Names, numbers and dates are asked for before other words. Some of the words around are left out of the question, so
-    that it takes more than equal words to find the place again.
-
-    Args:
-        text: a sentence or some.
-        rng: draws the answer and what is left out.
+    Prefers names, numbers and dates as answers. Drops some of the words around the answer, so that matching words are
+    not sufficient to find it.
 
     Source: Lewis, Denoyer and Riedel, ACL 2019, arXiv 1906.04980, section 2: identity cloze with a question word and
     word dropping.
@@ -42,10 +38,8 @@ def cloze(text: str, rng: np.random.Generator) -> Cloze | None:
     if len(words.spans) == 0 or len(words.places) < 4:
         return None
     first, behind, kind = _answer(text, rng)
-    around = [
-        *range(max(0, first - CONTEXT_WORDS), first),
-        *range(behind, min(behind + CONTEXT_WORDS, len(words.places))),
-    ]
+    after = range(behind, min(behind + CONTEXT_WORDS, len(words.places)))
+    around = [*range(max(0, first - CONTEXT_WORDS), first), *after]
     kept = [number for number in around if rng.random() < KEPT_WORD_SHARE] or around
     if not kept:
         return None
@@ -54,7 +48,7 @@ def cloze(text: str, rng: np.random.Generator) -> Cloze | None:
 
 
 def _answer(text: str, rng: np.random.Generator) -> tuple[int, int, str]:
-    """A span of a text, as word numbers from first to behind the last, and its kind; "" for none."""
+    """Draws an answer: its first word, its last word + 1, and its kind or ""."""
     words = parse_text(text)
     sums = {kind: np.concatenate([[0], np.cumsum(words.kinds[kind])]) for kind in ANSWER_KINDS}
     first, behind = words.spans.T

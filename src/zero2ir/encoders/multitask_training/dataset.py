@@ -1,4 +1,4 @@
-"""What each task learns from: rows of text made of the documents, and of the judged queries where there are some."""
+"""Training rows of each task, from the documents and from judged queries, if any."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,23 +27,23 @@ COLUMNS: Mapping[TaskName, tuple[str, ...]] = {
     "classify_query": ("text", "label"),
     "classify_document": ("text", "label"),
 }
-NO_ANSWER_SPAN = (0, 0)  # the first token: no answer
-UNANSWERABLE_SHARE = 0.25  # share of the questions that are asked of another passage
+NO_ANSWER_SPAN = (0, 0)  # the first token
+UNANSWERABLE_SHARE = 0.25  # share of the questions that are paired with a random passage
 PASSAGE_PAIRS = Adjacency(sentences=2)
 
 
 @dataclass(frozen=True)
 class MultitaskDataset:
-    """Makes the rows of every task; nothing of a query is looked at that is not judged.
+    """Makes the training rows of every task; uses no queries other than the judged ones.
 
     Attributes:
-        documents: to learn from.
-        labels: of these documents.
-        judged: judged queries; their document numbers are places in ``documents``.
-        pairs: which pretext pairs teach to rank.
-        settings: of the training.
-        tokenizer: the network's.
-        prompts: what stands before queries and before documents.
+        documents: the training documents.
+        labels: classes of these documents.
+        judged: judged queries; document numbers are indices of ``documents``.
+        pairs: pretext tasks for ranking.
+        settings: training settings.
+        tokenizer: the network's tokenizer.
+        prompts: prefixes of queries and of documents.
     """
 
     documents: Sequence[Document]
@@ -55,7 +55,7 @@ class MultitaskDataset:
     prompts: tuple[str, str] = ("", "")
 
     def epoch(self, task: TaskName, rng: np.random.Generator) -> list[TrainingRow]:
-        """One pass over the documents, judged queries spread evenly among them."""
+        """Returns the rows of one pass over the documents, with rows of judged queries spread evenly among them."""
         makers: Mapping[TaskName, tuple[Callable[..., Iterator[TrainingRow]], Callable[..., Iterator[TrainingRow]]]] = {
             "rank": (self._rank, self._judged_rank),
             "passages": (self._passages, self._judged_passages),
@@ -73,7 +73,7 @@ class MultitaskDataset:
         return before_query + query, before_document + text
 
     def _rank(self, rng: np.random.Generator) -> Iterator[TrainingRow]:
-        shared = self.labels.source == SOURCE_TITLES  # such a title finds many documents, and so teaches nothing of one
+        shared = self.labels.source == SOURCE_TITLES  # many documents share a title, which then identifies none of them
         tasks = [task for task in self.pairs.enabled if not (shared and isinstance(task, Title))]
         rows = [self._pair(*pair) for task in tasks for pair in task.pairs(self.documents, rng)]
         yield from (rows[number] for number in rng.permutation(len(rows)))
@@ -92,7 +92,7 @@ class MultitaskDataset:
                 yield self._pair(example.query, text[slice(*self._piece_with(text, *places))])
 
     def questions(self, rng: np.random.Generator) -> Iterator[tuple[str, Cloze]]:
-        """A passage of each document, and a question that it answers."""
+        """Yields a passage of each document and a question that it answers."""
         for number in rng.permutation(len(self.documents)):
             passage = self._some_passage(self.documents[number], rng)
             if (cloze_question := cloze(passage, rng)) is not None:
@@ -116,11 +116,11 @@ class MultitaskDataset:
                     yield row
 
     def _piece_with(self, text: str, start: int, end: int) -> tuple[int, int]:
-        """The passage in which something starts."""
+        """Returns the passage in which a span starts."""
         return next(piece for piece in reversed(pieces(text, self.settings.passage_words)) if piece[0] <= start)
 
     def _answered(self, passage: str, asked: Cloze) -> TrainingRow | None:
-        """A question of a passage with the tokens of its answer; None where these are cut off."""
+        """Returns a question and passage with the answer's tokens; None if these are truncated."""
         text = question_with_passage(self.tokenizer, asked.question, passage)
         (places,) = token_offsets(self.tokenizer, [text], self.settings.max_tokens)
         places = places - (len(text) - len(passage))
@@ -152,7 +152,7 @@ class MultitaskDataset:
                 yield self.documents[number], label
 
     def _some_passage(self, document: Document, rng: np.random.Generator) -> str:
-        """A passage of a document's text; its title may be the class, or the answer to too much."""
+        """Draws a passage without the title, which may be the class."""
         passages = pieces(document.body, self.settings.passage_words)
         return document.body[slice(*passages[rng.integers(len(passages))])]
 
@@ -160,28 +160,26 @@ class MultitaskDataset:
 def interleave_judged_rows(
     rows: Sequence[TrainingRow], judged: Sequence[TrainingRow], share: float
 ) -> list[TrainingRow]:
-    """Rows with others among them, evenly, which come again and again until they have their share."""
+    """Inserts judged rows evenly among the others, repeated until they have their share."""
     if not judged or not share:
         return list(rows)
     if not rows:
         return list(judged)
-    number = max(1, round(share * len(rows)))
-    again = cycle(judged)
-    places = np.linspace(0, len(rows), number, endpoint=False).astype(int)
+    places = np.linspace(0, len(rows), max(1, round(share * len(rows))), endpoint=False).astype(int)
     output = list(rows)
-    for place in reversed(places):
-        output.insert(place, next(again))
+    for place, row in zip(reversed(places), cycle(judged)):  # the cycle has no end
+        output.insert(place, row)
     return output
 
 
 def schedule(sizes: Sequence[int], steps: int, temperature: float, rng: np.random.Generator) -> np.ndarray:
-    """(steps,) int64 which task each step is of: a task with rows has its share of the steps, one at least.
+    """Draws the task of each step, (steps,) int64; every task with rows has at least one step.
 
     Args:
-        sizes: rows of each task.
-        steps: in all.
-        temperature: shares are those of the sizes' T-th roots.
-        rng: the order.
+        sizes: number of rows of each task.
+        steps: number of steps.
+        temperature: T; a task's share of the steps is proportional to the T-th root of its size.
+        rng: draws the order.
     """
     shares = np.array(sizes, dtype=np.float64) ** (1 / temperature) * (np.array(sizes) > 0)
     wanted = steps * shares / shares.sum()

@@ -1,4 +1,4 @@
-"""What each head reached on documents that no task learned from, by questions made of these."""
+"""Evaluation of each head on held-out documents."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -9,44 +9,38 @@ from zero2ir.data.answers import token_f1
 from zero2ir.encoders.multitask import CLASSIFYING, MultitaskEncoder, TaskName
 from zero2ir.encoders.multitask_training.dataset import MultitaskDataset, TrainingRow
 
-MAX_ROWS_PER_TASK = 100  # rows a task
+MAX_ROWS_PER_TASK = 100
 
 
 def evaluate_heads(encoder: MultitaskEncoder, lessons: MultitaskDataset, seed: int) -> dict[str, float]:
-    """What an encoder makes of lessons that it did not learn from.
+    """Evaluates an encoder on rows of held-out documents.
 
     Returns:
-        "<task> <measure>" → its value: the mean reciprocal rank of a pair's text among those of all pairs, the answers'
-        F1, the share of right classes. A task without a row has none.
+        "<task> <measure>" → value: the mean reciprocal rank of a pair's text among the texts of all pairs, the mean F1
+        of the answers, or the share of correct classes. Tasks without rows are missing.
     """
-    found = {
-        f"{task} {_measure(task)}": _measured(encoder, task, lessons, seed) for task in encoder.heads.trained_tasks
-    }
+    found = dict(_measured(encoder, task, lessons, seed) for task in encoder.heads.trained_tasks)
     return {name: round(float(np.mean(values)), 4) for name, values in found.items() if len(values)}
 
 
-def _measure(task: TaskName) -> str:
-    return "accuracy" if task in CLASSIFYING else "F1" if task == "answer" else "RR"
-
-
-def _measured(encoder: MultitaskEncoder, task: TaskName, lessons: MultitaskDataset, seed: int) -> np.ndarray:
-    """(n_rows,) the task's measure."""
+def _measured(
+    encoder: MultitaskEncoder, task: TaskName, lessons: MultitaskDataset, seed: int
+) -> tuple[str, np.ndarray]:
+    """Returns "<task> <measure>" and its values, (n_rows,)."""
     rng = np.random.default_rng([seed, 1])
     if task == "answer":
-        return _f1(encoder, lessons, rng)
+        return f"{task} F1", _f1(encoder, lessons, rng)
     rows = lessons.epoch(task, rng)[:MAX_ROWS_PER_TASK]
-    return _right(encoder, task, rows) if task in CLASSIFYING else _reciprocal_ranks(encoder, rows)
+    if task in CLASSIFYING:
+        return f"{task} accuracy", _right(encoder, task, rows)
+    return f"{task} RR", _reciprocal_ranks(encoder, rows)
 
 
 def _f1(encoder: MultitaskEncoder, lessons: MultitaskDataset, rng: np.random.Generator) -> np.ndarray:
     asked = list(islice(lessons.questions(rng), MAX_ROWS_PER_TASK))
     spans = encoder.find_answers([made.question for _, made in asked], [[passage] for passage, _ in asked])
-    return np.array(
-        [
-            token_f1(span.text, [passage[made.start : made.end]])
-            for (span,), (passage, made) in zip(spans, asked, strict=True)
-        ]
-    )
+    pairs = zip(spans, asked, strict=True)
+    return np.array([token_f1(span.text, [passage[made.start : made.end]]) for (span,), (passage, made) in pairs])
 
 
 def _right(encoder: MultitaskEncoder, task: TaskName, rows: Sequence[TrainingRow]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Classes for documents, and so for the queries that ask for them: their own titles, or clusters."""
+"""Classes of documents for training without labels: their titles, or clusters."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.clusters import cluster
 from zero2ir.errors import InputError
 
-MIN_DOCUMENTS_PER_CLASS = 5  # documents of a class that titles make
-MIN_COVERED_SHARE = 0.9  # share of the documents in such classes, or titles are no classes
+MIN_DOCUMENTS_PER_CLASS = 5  # documents that share a title, to make it a class
+MIN_COVERED_SHARE = 0.9  # share of the documents in such classes, to use titles as classes
 MIN_DOCUMENTS = 20
-TERMS_PER_CLASS_NAME = 3  # that name a cluster
+TERMS_PER_CLASS_NAME = 3  # terms in the name of a cluster
 SOURCE_TITLES = "the documents' titles"
 SOURCE_CLUSTERS = "clusters of the documents"
 
 
 class Labels(NamedTuple):
-    """The classes of some documents.
+    """The classes of documents.
 
     Attributes:
-        names: n_classes; of a title, or of the terms that are typical of a cluster.
-        class_ids: (n_documents,) int64 the class of each document, -1 where it has none.
-        source: where they come from, in words.
+        names: name of each class: a title, or terms typical of a cluster.
+        class_ids: (n_documents,) int64 class of each document; -1 for none.
+        source: description of their origin.
     """
 
     names: tuple[str, ...]
@@ -33,27 +33,24 @@ class Labels(NamedTuple):
 
 
 def label_documents(documents: Sequence[Document], clusters: int, seed: int) -> Labels:
-    """Takes titles for classes where most documents share theirs with some others, as articles' passages do.
-
-    Otherwise documents are clustered.
+    """Uses titles as classes if most documents share theirs, as passages of articles do; otherwise clusters.
 
     Args:
         documents: the collection.
-        clusters: the most that are made; fewer of few documents.
+        clusters: maximum number of clusters.
         seed: of the clusters.
 
     Raises:
-        InputError: there are too few documents to tell classes apart.
+        InputError: there are too few documents.
     """
     if len(documents) < MIN_DOCUMENTS:
         raise InputError(
             f"multitask: {len(documents)} documents are too few for classes; give {MIN_DOCUMENTS}, or use model=dense"
         )
-    return by_titles(documents) or _by_clusters(documents, clusters, seed)
+    return _by_titles(documents) or _by_clusters(documents, clusters, seed)
 
 
-def by_titles(documents: Sequence[Document]) -> Labels | None:
-    """The titles as classes; None where they are none."""
+def _by_titles(documents: Sequence[Document]) -> Labels | None:
     counts = Counter(document.title for document in documents if document.title.strip())
     names = tuple(sorted(title for title, count in counts.items() if count >= MIN_DOCUMENTS_PER_CLASS))
     if len(names) < 2 or sum(counts[name] for name in names) < MIN_COVERED_SHARE * len(documents):
@@ -62,7 +59,7 @@ def by_titles(documents: Sequence[Document]) -> Labels | None:
 
 
 def of_titles(documents: Sequence[Document], names: Sequence[str]) -> np.ndarray:
-    """(n_documents,) int64 the place of each document's title among the names, -1 where it is none of them."""
+    """Returns the index of each document's title in ``names``, (n_documents,) int64; -1 if it is not there."""
     place = {name: number for number, name in enumerate(names)}
     return np.array([place.get(document.title, -1) for document in documents], dtype=np.int64)
 
@@ -75,13 +72,13 @@ def _by_clusters(documents: Sequence[Document], clusters: int, seed: int) -> Lab
 
 
 def _typical(contents: Sequence[str], of: np.ndarray, classes: int) -> tuple[str, ...]:
-    """A name for each cluster: its number, and the words that it has more of than the others."""
+    """Returns a name for each cluster: its number and its most typical words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(stop_words="english", token_pattern=r"(?u)\b[^\W\d]{3,}\b", max_features=20_000)
     try:
         weights = vectorizer.fit_transform(contents)
-    except ValueError:  # not a word in them
+    except ValueError:  # no words
         return tuple(f"{number}" for number in range(classes))
     words = vectorizer.get_feature_names_out()
     usual = np.asarray(weights.mean(axis=0)).ravel()

@@ -1,4 +1,4 @@
-"""One loss a task, each over the same network."""
+"""The loss of each task; all share one network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,23 +6,16 @@ from typing import Any
 from zero2ir.encoders.multitask import CLASSIFYING, Heads, TaskName
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 
-LEARNED_PARAMETERS = r"\.(head|log_variance)\b"  # what begins at random, or at nothing, by its parameters' names
+LEARNED_PARAMETERS = r"\.(head|log_variance)\b"  # names of the parameters that are not pretrained
 
 
 def task_losses(model: Any, tasks: Sequence[TaskName], classes: int, settings: MultitaskSettings) -> dict[str, Any]:
-    """The loss of each task, with a new head where it takes one.
-
-    Args:
-        model: the network that all of them share.
-        tasks: which.
-        classes: how many there are.
-        settings: the scale, and whether the losses' weights are learned.
-    """
+    """Returns the loss of each task over ``model``, with a new head if the task needs one."""
     return {task: _weighed(_task_loss(model, task, classes, settings), settings) for task in tasks}
 
 
 def load_heads(losses: Mapping[str, Any], heads: Heads) -> None:
-    """Sets the heads to those that were learned before, in place."""
+    """Sets the losses' heads to trained ones, in place."""
     import torch
 
     for task, loss in losses.items():
@@ -33,7 +26,7 @@ def load_heads(losses: Mapping[str, Any], heads: Heads) -> None:
 
 
 def learned_heads(losses: Mapping[str, Any]) -> dict[str, Any]:
-    """The heads' weights by "<task>.weight" and "<task>.bias", float32."""
+    """Returns the heads' weights by "<task>.weight" and "<task>.bias", float32."""
     return {
         f"{task}.{name}": parameter.detach().float().cpu().numpy().copy()
         for task, loss in losses.items()
@@ -53,10 +46,10 @@ def _task_loss(model: Any, task: TaskName, classes: int, settings: MultitaskSett
 
 
 def _weighed(task: Any, settings: MultitaskSettings) -> Any:
-    """A loss that counts by how uncertain it is; by 1 where the weights are equal.
+    """Returns a loss weighted by its learned uncertainty, or by 1 if the weights are equal.
 
-    Source: Kendall, Gal and Cipolla, CVPR 2018, arXiv 1705.07115, section 3.2, equation 10, where a task's loss is
-    divided by its variance and half the variance's logarithm is added.
+    Source: Kendall, Gal and Cipolla, CVPR 2018, arXiv 1705.07115, section 3.2, equation 10: the loss is divided by its
+    variance, and half the logarithm of the variance is added.
     """
     import torch
 
@@ -95,7 +88,7 @@ def _class_loss(model: Any, classes: int, scale: float) -> Any:
 
 
 def _span_loss(model: Any) -> Any:
-    """Cross-entropy of the tokens that an answer starts and ends with, among all of question and passage.
+    """Cross-entropy of an answer's first and last tokens among all tokens of question and passage.
 
     Source: Devlin et al., NAACL 2019, arXiv 1810.04805, section 4.2; the first token for no answer, section 4.3.
     """

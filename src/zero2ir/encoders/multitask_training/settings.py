@@ -1,4 +1,4 @@
-"""How one encoder learns several tasks at once."""
+"""Settings of multi-task training."""
 
 from typing import Annotated, Literal
 
@@ -9,24 +9,24 @@ from zero2ir.io.settings import Settings
 
 
 class MultitaskSettings(Settings):
-    """The schema of ``multitask`` in ``conf/pretraining/*.yaml``: some minutes on one core.
+    """The schema of ``multitask`` in ``conf/pretraining/*.yaml``; training takes a few minutes on one core.
 
     Attributes:
-        tasks: which are learned.
-        layers: of the body, so many first ones; all where None.
-        steps: batches in all; each is of one task.
-        batch_size: rows of a batch.
+        tasks: tasks to train on.
+        layers: number of the body's layers to keep, from the first; None for all.
+        steps: number of batches; each belongs to one task.
+        batch_size: rows per batch.
         learning_rate: of the body, with linear warm-up over a tenth of the steps and linear decay.
-        head_rate: the same of the heads, which begin with random weights.
+        head_rate: learning rate of the heads, whose initial weights are random.
         scale: inverse temperature of the softmax over cosines.
-        max_tokens: texts are cut after so many in training.
-        temperature: tasks take turns by the T-th root of how many rows they have; 1 is in proportion.
-        weights: of the tasks' losses: "equal", or "uncertainty", learned.
-        clusters: classes, at most, where the documents' titles are none.
-        passage_words: words of a passage, at most, which is made of whole sentences where they are no longer.
-        judged_share: share of the rows that comes from judged queries, where there are any.
-        held_out: share of the documents that is learned from by no task; the heads are measured on them.
-        checkpoints: so often, evenly over the training, one is written; 0 is never.
+        max_tokens: maximum tokens per text in training.
+        temperature: T; a task's share of the steps is proportional to the T-th root of its number of rows.
+        weights: weights of the tasks' losses: "equal", or "uncertainty" for learned ones.
+        clusters: maximum number of classes if the documents' titles are no classes.
+        passage_words: maximum words per passage; passages consist of whole sentences unless these are longer.
+        judged_share: share of rows from judged queries, if there are any.
+        held_out: share of the documents that are held out to evaluate the heads.
+        checkpoints: number of checkpoints, evenly over the training; 0 for none.
 
     Source: temperature as in Raffel et al. 2020, arXiv 1910.10683, section 3.5.2; weights as in Kendall, Gal and
     Cipolla, CVPR 2018, arXiv 1705.07115, section 3.2.

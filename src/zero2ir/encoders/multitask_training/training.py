@@ -11,8 +11,8 @@ import numpy as np
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder, bert_body
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.multitask import Heads, MultitaskEncoder, TaskName
-from zero2ir.encoders.multitask_training.dataset import COLUMNS, MultitaskDataset, TrainingRow, schedule
+from zero2ir.encoders.multitask import Heads, MultitaskEncoder
+from zero2ir.encoders.multitask_training.dataset import COLUMNS, MultitaskDataset, schedule
 from zero2ir.encoders.multitask_training.evaluation import evaluate_heads
 from zero2ir.encoders.multitask_training.labels import SOURCE_CLUSTERS, Labels, label_documents, of_titles
 from zero2ir.encoders.multitask_training.losses import LEARNED_PARAMETERS, learned_heads, load_heads, task_losses
@@ -32,23 +32,23 @@ def train_multitask(
     folder: Path | None = None,
     judged: Sequence[Example] = (),
 ) -> MultitaskEncoder:
-    """Trains an encoder's network in place: each batch is of one task, and has that task's loss and head.
+    """Trains an encoder's network in place; each batch belongs to one task and uses the loss and head of this task.
 
-    To rank, it learns from pretext pairs; to find passages, from neighbouring ones; to answer, from cloze questions;
-    the classes come from the documents' titles or from clusters (``labels.label_documents``), those of queries from the
-    document that they were made of. Judged queries join in where there are any.
+    The training data are pretext pairs for ranking, neighbouring passages for passage retrieval, cloze questions for
+    answers, and titles or clusters (``labels.label_documents``) as classes of documents and of queries made from them;
+    and judged queries, if any.
 
     Args:
         documents: the collection.
-        start: a BERT; one that has heads already goes on with them and their classes.
-        settings: how long and how hard, and which tasks.
-        seed: of the heads' initial weights, the rows, their order, what is held out, and dropout.
-        pairs: the pretext pairs that teach to rank.
-        folder: keeps the checkpoints; None for no resumption.
-        judged: judged queries; their document numbers are places in ``documents``.
+        start: a BERT; if it has heads, training continues with them and their classes.
+        settings: training settings and tasks.
+        seed: of the heads' initial weights, the rows, their order, the held-out documents and dropout.
+        pairs: pretext tasks for ranking.
+        folder: folder of the checkpoints; None for no resumption.
+        judged: judged queries; document numbers are indices of ``documents``.
 
     Raises:
-        InputError: the encoder is none that this can train, the documents are too few, or they teach none of the tasks.
+        InputError: the encoder is not based on BERT, there are too few documents, or they yield no row for any task.
 
     Source: Liu et al., ACL 2019, arXiv 1901.11504, section 3.1, algorithm 1.
     """
@@ -67,11 +67,11 @@ def train_multitask(
             pairs,
             settings,
             start.model.tokenizer,
-            start.prompts if numbers is kept else ("", ""),  # an encoder puts its prompts before texts itself
+            start.prompts if numbers is kept else ("", ""),  # in the evaluation, the encoder adds its prompts itself
         )
         for numbers in (kept, held_out)
     )
-    with _cut(start.model, settings.max_tokens):
+    with _truncated(start.model, settings.max_tokens):
         losses, curve = _learn(start, taught, settings, seed, folder)
     heads = Heads(
         learned_heads(losses),
@@ -81,16 +81,13 @@ def train_multitask(
         scale=settings.scale,
         passage_words=settings.passage_words,
     )
-    origin = start.settings.model_copy(
-        update={"name": f"multitask-seed{seed}", "source": "static", "model": "", "sha256": ""}
-    )
-    made = MultitaskEncoder(origin, start.model, heads, {"tasks": curve})
-    made.heads = replace(heads, figures=evaluate_heads(made, asked, seed))
-    return made
+    encoder = MultitaskEncoder(start.settings.trained_as(f"multitask-seed{seed}"), start.model, heads, {"tasks": curve})
+    encoder.heads = replace(heads, figures=evaluate_heads(encoder, asked, seed))
+    return encoder
 
 
 def _labels(documents: Sequence[Document], start: DenseEncoder, settings: MultitaskSettings, seed: int) -> Labels:
-    """The documents' classes: those that an encoder with heads knows, or new ones."""
+    """Returns the documents' classes: those of the encoder's heads, if it has any, or new ones."""
     if not isinstance(start, MultitaskEncoder):
         return label_documents(documents, settings.clusters, seed)
     known = start.heads
@@ -101,14 +98,14 @@ def _labels(documents: Sequence[Document], start: DenseEncoder, settings: Multit
 
 
 def _split(documents: Sequence[Document], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """The numbers of the documents to learn from, and of those held out."""
+    """Returns the numbers of the training documents and of the held-out ones."""
     kept, held_out = split_documents(documents, share, seed)
     place = {document.doc_id: number for number, document in enumerate(documents)}
     return [place[one.doc_id] for one in kept], [place[one.doc_id] for one in held_out]
 
 
 def _judged_among(judged: Sequence[Example], numbers: Sequence[int]) -> list[Example]:
-    """The judged queries whose document is among some, by their places there."""
+    """Returns the judged queries whose document is among ``numbers``, with its index there."""
     place = {number: row for row, number in enumerate(numbers)}
     return [one._replace(positive=place[one.positive]) for one in judged if one.positive in place]
 
@@ -116,9 +113,8 @@ def _judged_among(judged: Sequence[Example], numbers: Sequence[int]) -> list[Exa
 def _learn(
     start: DenseEncoder, lessons: MultitaskDataset, settings: MultitaskSettings, seed: int, folder: Path | None
 ) -> tuple[dict[str, Any], list[LossPoint]]:
-    """The losses with what they learned, of the tasks that the documents teach; and the loss curve."""
+    """Returns the trained losses of the tasks that have rows, and the loss curve."""
     import torch
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
     columns, order = draw_rows(lessons, settings, np.random.default_rng(seed))
     with torch.random.fork_rng():
@@ -131,18 +127,16 @@ def _learn(
     own = [name for task, loss in losses.items() for name, _ in loss.named_parameters(task)]
     begins = any(name.split(".")[-1] == "log_variance" or ".head." in name for name in own)
     curve = train_in_order(
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
         start.model,
         losses,
         columns,
         settings,
         seed,
         checkpointing=Checkpointing(CheckpointSettings(number=settings.checkpoints), folder=folder),
-        multi_dataset_batch_sampler=_following(order),
+        multi_dataset_batch_sampler=_scheduled_sampler(order),
         learning_rate_mapping={LEARNED_PARAMETERS: settings.head_rate} if begins else {},
         bf16=bfloat16_is_fast(),
-        use_cpu=not torch.cuda.is_available(),  # it refuses bf16 where it does not know that
+        use_cpu=not torch.cuda.is_available(),  # bf16 on a CPU requires it
     )
     start.model.eval()
     return losses, curve
@@ -151,10 +145,10 @@ def _learn(
 def draw_rows(
     lessons: MultitaskDataset, settings: MultitaskSettings, rng: np.random.Generator
 ) -> tuple[dict[str, dict[str, list[Any]]], list[int]]:
-    """The rows of each task that has any, as many as its steps take, and which task each step is of.
+    """Returns the rows of each task with rows, as many as its steps need, and the task number of each step.
 
     Raises:
-        InputError: the documents teach none of the tasks.
+        InputError: the documents yield no row for any task.
     """
     first = {task: rows for task in settings.tasks if (rows := lessons.epoch(task, rng))}
     if not first:
@@ -163,32 +157,21 @@ def draw_rows(
         )
     order = schedule([len(rows) for rows in first.values()], settings.steps, settings.temperature, rng)
     counts = np.bincount(order, minlength=len(first)) * settings.batch_size
-    columns: dict[str, dict[str, list[Any]]] = {
-        task: _columns(task, _enough(lessons, task, rows, count, rng))
-        for (task, rows), count in zip(first.items(), counts, strict=True)
-        if count
-    }
+    columns: dict[str, dict[str, list[Any]]] = {}
+    for (task, rows), count in zip(first.items(), counts, strict=True):
+        while len(rows) < count:
+            rows += lessons.epoch(task, rng)
+        if count:
+            columns[task] = {name: [row[at] for row in rows[:count]] for at, name in enumerate(COLUMNS[task])}
     known = {number: place for place, number in enumerate(np.flatnonzero(counts))}
     return columns, [known[number] for number in order]
 
 
-def _enough(
-    lessons: MultitaskDataset, task: TaskName, rows: list[TrainingRow], count: int, rng: np.random.Generator
-) -> list[TrainingRow]:
-    while len(rows) < count:
-        rows = [*rows, *lessons.epoch(task, rng)]
-    return rows[:count]
-
-
-def _columns(task: TaskName, rows: Sequence[TrainingRow]) -> dict[str, list[Any]]:
-    return {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS[task])}
-
-
-def _following(order: Sequence[int]) -> Any:
-    """A sampler whose batches are of the tasks in this order, each task's rows as they stand."""
+def _scheduled_sampler(order: Sequence[int]) -> Any:
+    """Returns a sampler whose batches follow a schedule of tasks, with each task's rows in order."""
     from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler
 
-    class Following(MultiDatasetDefaultBatchSampler):
+    class ScheduledSampler(MultiDatasetDefaultBatchSampler):
         def __iter__(self) -> Iterator[list[int]]:
             before = np.cumsum([0, *(len(part) for part in cast(Any, self.dataset).datasets)]).tolist()
             batches = [iter(sampler) for sampler in self.batch_samplers]
@@ -198,11 +181,11 @@ def _following(order: Sequence[int]) -> Any:
         def __len__(self) -> int:
             return len(order)
 
-    return Following
+    return ScheduledSampler
 
 
 def bfloat16_is_fast() -> bool:
-    """Whether training in bfloat16 is: 1.8 to 2.3 times as fast with a CPU's AMX, and slower without."""
+    """Tests for fast bfloat16: on CPUs it is 1.8 to 2.3 times as fast as float32 with AMX, and slower without."""
     import torch
 
     if torch.cuda.is_available():
@@ -211,8 +194,8 @@ def bfloat16_is_fast() -> bool:
 
 
 @contextmanager
-def _cut(model: Any, tokens: int) -> Iterator[None]:
-    """Texts are cut after fewer tokens as long as this is open."""
+def _truncated(model: Any, tokens: int) -> Iterator[None]:
+    """Lowers the maximum number of tokens temporarily."""
     before = model.max_seq_length
     model.max_seq_length = min(before or tokens, tokens)
     try:

@@ -1,1 +1,1 @@
-"""Pretext tasks, one module each: training data made from documents alone."""
+"""Pretext tasks, one module each: training data from unlabelled documents."""

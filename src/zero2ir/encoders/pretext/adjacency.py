@@ -1,4 +1,4 @@
-"""Adjacency: a text should find the one that follows it."""
+"""Adjacency: a text should retrieve the following one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -12,16 +12,15 @@ from zero2ir.errors import InputError
 
 
 class Adjacency(DocumentTask):
-    """The next document of a collection that has an order; the next passage of the same document otherwise.
+    """Pairs of neighbouring passages of a document, or of neighbouring documents of an ordered collection.
 
     Attributes:
-        unit: what follows what: "documents" (chapters, threads, sections) or "passages".
-        sentences: of a passage, at most; fewer where the document has not twice as many.
-        ordered: whether the order of the documents means something. The pipeline takes this from the collection's
-            manifest, where the dataset's settings put it.
+        unit: "documents" (e.g. chapters, threads, sections) or "passages".
+        sentences: maximum sentences per passage; fewer in short documents.
+        ordered: whether the order of the documents is meaningful; set by the pipeline from the collection's manifest.
 
-    Source: next sentence prediction, Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1, by contrast with the
-        batch; neighbouring passages as in Neelakantan et al. 2022, arXiv 2201.10005, section 2.1.
+    Source: next sentence prediction, Devlin et al., NAACL 2019, arXiv 1810.04805, section 3.1, with in-batch negatives;
+        neighbouring passages as in Neelakantan et al. 2022, arXiv 2201.10005, section 2.1.
     """
 
     unit: Literal["documents", "passages"] = "passages"
@@ -32,14 +31,14 @@ class Adjacency(DocumentTask):
         if self.unit == "documents" and not self.ordered:
             raise InputError(
                 "pairs.adjacency: the collection does not say that its documents are in a meaningful order; "
-                "set dataset.ordered=true if they are, or take unit: passages"
+                "set dataset.ordered=true if they are, or use unit: passages"
             )
         if self.unit == "documents" and len(documents) < 2:
-            raise InputError("pairs.adjacency: a single document has no next one; take unit: passages")
+            raise InputError("pairs.adjacency: a single document has no next one; use unit: passages")
         if self.unit == "passages" and all(len(split_sentences(document.text)) < 2 for document in documents):
             raise InputError(
                 "pairs.adjacency: every document is a single sentence, so no passage has a neighbour; "
-                "leave adjacency out, or take unit: documents where their order means something"
+                "remove adjacency, or use unit: documents if their order is meaningful"
             )
 
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:

@@ -1,4 +1,4 @@
-"""What every pair task is: its settings, and how it makes (query, document) training pairs from documents alone."""
+"""The base classes of pretext tasks that make (query, document) pairs from documents."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,39 +15,29 @@ TextPair = tuple[str, str]  # query, document text
 
 
 class PairTask(Settings, ABC):
-    """A pretext task of the form "this text should find that one"; its fields are its settings."""
+    """A pretext task that makes pairs of texts, of which one should retrieve the other; its fields are its settings."""
 
     @abstractmethod
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
-        """One epoch of pairs, in random order.
-
-        Args:
-            documents: in the collection's order.
-            rng: the source of chance.
-        """
+        """Yields the pairs of one epoch in random order; ``documents`` are in the collection's order."""
 
     def check(self, documents: Sequence[Document]) -> None:
-        """Fails where the task makes no sense with these documents.
-
-        Raises:
-            InputError: says why, and what to do.
-        """
+        """Raises ``InputError`` if the task does not apply to these documents."""
 
 
 class DocumentTask(PairTask):
-    """A task that looks at one document at a time."""
+    """A task whose pairs come from single documents."""
 
     @abstractmethod
     def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
-        """(query, document text), or None where the document gives no pair."""
+        """Returns a pair from a document, or None."""
 
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
         for number in rng.permutation(len(documents)):
-            pair = self.pair(documents[number], rng)
-            if pair is not None:
+            if (pair := self.pair(documents[number], rng)) is not None:
                 yield pair
 
 
 def split_sentences(text: str) -> list[str]:
-    """Splits a text after full stops, question and exclamation marks and at blank lines; drops very short pieces."""
+    """Splits a text after sentence-final punctuation and at blank lines; drops very short pieces."""
     return [piece for piece in SENTENCE_END.split(text) if len(piece.split()) >= MIN_PRETEXT_WORDS]

@@ -1,4 +1,4 @@
-"""Cropping: a span of a document should find another span of it."""
+"""Cropping: a span of a document should retrieve another span of it."""
 
 from typing import Annotated, Self
 
@@ -10,11 +10,11 @@ from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextP
 
 
 class Cropping(DocumentTask):
-    """Two spans of one document, drawn independently, so that they may overlap.
+    """Two independent random spans of a document, which may overlap.
 
     Attributes:
-        shortest: a span's length as a share of the document's words is drawn evenly from here ...
-        longest: ... to here; at least three words.
+        shortest: minimum length of a span as a share of the document's words; a span has at least three words.
+        longest: maximum length; lengths are uniformly distributed.
 
     Source: Contriever, Izacard et al., TMLR 2022, arXiv 2112.09118, section 3.1.
     """
@@ -25,7 +25,7 @@ class Cropping(DocumentTask):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.shortest > self.longest:
-            raise ValueError(f"shortest={self.shortest} is more than longest={self.longest}; swap them")
+            raise ValueError(f"shortest={self.shortest} is greater than longest={self.longest}; swap them")
         return self
 
     def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:

@@ -1,4 +1,4 @@
-"""Denoising reconstruction: a text's vector shall suffice to write the text again."""
+"""Denoising: a decoder restores a text from the vector of some of its words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ import numpy as np
 from zero2ir.encoders.pretext.reconstruction import Reconstruction
 from zero2ir.encoders.training import quiet_transformers
 
-DELETED_SHARE = 0.6  # share of the words, at random
+DELETED_SHARE = 0.6  # share of deleted words
 
 
 class Denoising(Reconstruction):
-    """A text, written by a decoder that sees nothing but the encoder's one vector of what is left of its words.
+    """Restores texts after the deletion of random words; the decoder sees the encoder's vector only.
 
-    The decoder shares the encoder's weights but for its attention to that vector; it is thrown away afterwards.
+    The decoder shares the encoder's weights except for its cross-attention, and is discarded after training.
 
     Source: TSDAE, Wang, Reimers and Gurevych, Findings of EMNLP 2021, arXiv 2104.06979, section 3.
     """
@@ -25,12 +25,12 @@ class Denoising(Reconstruction):
     def loss(self, model: Any) -> Any:
         from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
-        with quiet_transformers():  # it lists the decoder's weights that are new
+        with quiet_transformers():  # suppresses the list of the decoder's new weights
             return DenoisingAutoEncoderLoss(model)
 
 
 def delete_words(text: str, rng: np.random.Generator) -> str:
-    """What is left of a text when most of its words are deleted; at least one word of it."""
+    """Deletes random words of a text; keeps at least one."""
     words = text.split()
     if not words:
         return text

@@ -1,4 +1,4 @@
-"""Inverse cloze: a sentence should find the rest of its document."""
+"""Inverse cloze: a sentence should retrieve the rest of its document."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextP
 
 
 class InverseCloze(DocumentTask):
-    """A random sentence and the rest of its document; a text of one sentence gives a random third of its words.
+    """A random sentence and the rest of its document; for single sentences, a random third of the words.
 
     Attributes:
-        keep: how often the sentence stays in the document, so that exact matches are learned, too.
+        keep: share of pairs whose sentence stays in the document, so that exact matches are learned as well.
 
     Source: Lee, Chang and Toutanova, ACL 2019, arXiv 1906.00300, section 4.
     """

@@ -1,4 +1,4 @@
-"""Reconstruction tasks: an encoder learns to restore documents that were damaged."""
+"""The base class of reconstruction tasks, and their training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from zero2ir.io.settings import Settings
 
 
 class ReconstructionFit(Settings):
-    """How long and how hard to train.
+    """Training settings of reconstruction.
 
     Attributes:
-        epochs: passes over the documents; each damages them anew.
-        batch_size: documents a step.
+        epochs: passes over the documents, each with other masks or deletions.
+        batch_size: documents per step.
         learning_rate: of AdamW, with linear warm-up over a tenth of the steps and linear decay.
     """
 
@@ -30,19 +30,15 @@ class ReconstructionFit(Settings):
 
 
 class Reconstruction(ABC):
-    """A text-to-text pretext task."""
+    """A pretext task that restores texts from parts of them."""
 
     @abstractmethod
     def columns(self, texts: Sequence[str], rng: np.random.Generator) -> Mapping[str, list[str]]:
-        """One epoch of rows for the loss."""
+        """Returns the rows of one epoch."""
 
     @abstractmethod
     def loss(self, model: Any) -> Any:
-        """A module that holds the network and what else it takes to restore a text from what the network makes of it.
-
-        Args:
-            model: a sentence-transformers network with a BERT inside.
-        """
+        """Returns the loss, a module that includes ``model``, a sentence-transformers network based on BERT."""
 
 
 def learn_reconstruction(
@@ -54,22 +50,18 @@ def learn_reconstruction(
     seed: int,
     folder: Path | None = None,
 ) -> list[LossPoint]:
-    """Trains a network in place to reconstruct the documents.
+    """Trains a network in place to reconstruct the documents; returns the loss curve.
 
     Args:
-        model: a sentence-transformers network with a BERT inside.
-        documents: in the collection's order; no query of it is looked at.
-        task: what is restored from what.
-        settings: how long and how hard.
-        checkpoints: how it is watched.
-        seed: of the damage, the weights that the task adds, what is held out, and dropout.
-        folder: keeps the checkpoints; None for no resumption.
-
-    Returns:
-        The loss curve.
+        model: a sentence-transformers network based on BERT.
+        documents: in the collection's order.
+        task: the reconstruction task.
+        settings: training settings.
+        checkpoints: checkpoints and held-out documents.
+        seed: of masks or deletions, the task's new weights, the held-out documents and dropout.
+        folder: folder of the checkpoints; None for no resumption.
     """
     import torch
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
     kept, held_out = (
         readable([document.content for document in part])
@@ -81,15 +73,7 @@ def learn_reconstruction(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         loss = task.loss(model)
-    curve = train_in_order(
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-        model,
-        loss,
-        task.columns(drawn, rng),
-        settings,
-        seed,
-        checkpointing=Checkpointing(checkpoints, asked, folder),
-    )
+    watch = Checkpointing(checkpoints, asked, folder)
+    curve = train_in_order(model, loss, task.columns(drawn, rng), settings, seed, checkpointing=watch)
     model.eval()
     return curve

@@ -1,4 +1,4 @@
-"""Written queries: what a language model wrote for a document should find it."""
+"""Synthetic pairs: a synthetic query should retrieve the document that it was written for."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ class SyntheticPairs(PairTask):
     """The accepted synthetic queries, each with the document that it was written for.
 
     Attributes:
-        queries: (query, doc_id); the pipeline puts the stage's own synthetic queries here.
+        queries: (query, doc_id); set by the pipeline.
     """
 
     queries: tuple[tuple[str, str], ...] = ()
@@ -22,8 +22,8 @@ class SyntheticPairs(PairTask):
     def check(self, documents: Sequence[Document]) -> None:
         if not self.queries:
             raise InputError(
-                "pairs.synthetic: no synthetic queries are there to learn from; add a strategy that has them written, "
-                "e.g. fixed_prompt, to params.yaml, or leave written out"
+                "pairs.synthetic: there are no synthetic queries; add a strategy that generates them, e.g. "
+                "fixed_prompt, to params.yaml, or remove synthetic"
             )
 
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
@@ -31,7 +31,7 @@ class SyntheticPairs(PairTask):
         known = [(query, doc_id) for query, doc_id in self.queries if doc_id in contents]
         drawn = [known[number] for number in rng.permutation(len(known))]
         before: Counter[str] = Counter()
-        rounds: list[int] = []  # a document's second query comes after every document's first
+        rounds: list[int] = []  # the first queries of all documents precede the second ones
         for _, doc_id in drawn:
             rounds.append(before[doc_id])
             before[doc_id] += 1

@@ -1,4 +1,4 @@
-"""Which pretext tasks are on, and how one epoch of them is mixed."""
+"""The enabled pretext tasks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -17,14 +17,14 @@ from zero2ir.io.settings import Settings
 
 
 class PairTasks(Settings):
-    """The schema of ``pairs`` in ``conf/pretraining/*.yaml``: tasks that have settings are on, those with null are off.
+    """The schema of ``pairs`` in ``conf/pretraining/*.yaml``; tasks with null are disabled.
 
     Attributes:
-        inverse_cloze: a sentence finds the rest of its document.
-        title: a title finds its text.
-        cropping: a span of a document finds another span of it.
-        adjacency: a passage finds the next one, or a document the next one.
-        synthetic: an LM-written query finds its document.
+        inverse_cloze: a sentence retrieves the rest of its document.
+        title: a title retrieves its text.
+        cropping: a span of a document retrieves another span of it.
+        adjacency: a passage or document retrieves the next one.
+        synthetic: a synthetic query retrieves its document.
     """
 
     inverse_cloze: InverseCloze | None = None
@@ -36,44 +36,35 @@ class PairTasks(Settings):
     @model_validator(mode="after")
     def _at_least_one(self) -> Self:
         if not self.enabled:
-            raise ValueError(f"no task is on; list at least one of {', '.join(type(self).model_fields)}")
+            raise ValueError(f"no task is enabled; list at least one of {', '.join(type(self).model_fields)}")
         return self
 
     @property
     def enabled(self) -> list[PairTask]:
-        """The tasks that are on, in a fixed order."""
+        """The enabled tasks, in a fixed order."""
         return [task for _, task in self if task is not None]
 
     @property
     def names(self) -> list[str]:
-        """What those are called in a file of ``conf/pretraining``."""
+        """The names of the enabled tasks in ``conf/pretraining``."""
         return [name for name, task in self if task is not None]
 
     def check(self, documents: Sequence[Document]) -> None:
-        """Fails where one of the tasks makes no sense with these documents.
-
-        Raises:
-            InputError: says which one, why, and what to do.
-        """
+        """Raises ``InputError`` if one of the tasks does not apply to these documents."""
         for task in self.enabled:
             task.check(documents)
 
     def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
-        """One epoch: every task's pairs in a pass of its own, so that a batch rarely holds one document twice.
-
-        Args:
-            documents: in the collection's order.
-            rng: the source of chance.
-        """
+        """Yields the pairs of one epoch, task by task, so that a batch rarely has a document twice."""
         for task in self.enabled:
             yield from task.pairs(documents, rng)
 
     def with_collection(self, ordered: bool, written: Sequence[tuple[str, str]]) -> "PairTasks":
-        """The same tasks with what they have to know of a collection.
+        """Returns a copy with properties of a collection.
 
         Args:
-            ordered: whether the order of its documents means something.
-            synthetic: (query, doc_id) of the accepted synthetic queries.
+            ordered: whether the order of its documents is meaningful.
+            written: (query, doc_id) of the accepted synthetic queries.
         """
         known: dict[str, PairTask] = {}
         if self.adjacency is not None:
