@@ -68,7 +68,7 @@ def test_plain_words_pass_unchanged(document: str) -> None:
     assert escape_untrusted_text(document) == " ".join(document.split())
 
 
-def test_mark_up_that_is_no_control_token_passes_unchanged() -> None:
+def test_other_markup_passes_unchanged() -> None:
     assert escape_untrusted_text("if a <b> c[INSTANCE] || d <= e") == "if a <b> c[INSTANCE] || d <= e"
 
 
@@ -84,21 +84,21 @@ def test_mark_up_that_is_no_control_token_passes_unchanged() -> None:
         "Query:\ntrim a string",
     ],
 )
-def test_a_line_loses_its_wrapping(answer: str) -> None:
+def test_labels_and_quotes_are_removed_from_a_line(answer: str) -> None:
     assert ADAPTER.parse(WriteQuery, answer) == {"query": "trim a string"}
 
 
 @pytest.mark.parametrize("query", ['how to print "hello"', '"a" versus "b"', "what's a class's __dict__"])
-def test_quotes_that_belong_to_the_query_stay(query: str) -> None:
+def test_quotes_inside_a_query_are_kept(query: str) -> None:
     assert bare_line(query, "query") == query
 
 
-def test_a_colon_inside_a_query_is_no_label() -> None:
+def test_a_colon_inside_a_query_is_not_a_label() -> None:
     assert bare_line("sql query: how to join", "query") == "sql query: how to join"
 
 
 @pytest.mark.parametrize("answer", ["", "  \n ", '""', "Query:"])
-def test_an_empty_line_is_no_answer(answer: str) -> None:
+def test_an_empty_line_is_unusable(answer: str) -> None:
     with pytest.raises(AdapterParseError):
         ADAPTER.parse(WriteQuery, answer)
 
@@ -115,7 +115,7 @@ def test_typed_outputs_are_json_with_numbered_passages() -> None:
 @pytest.mark.parametrize(
     "answer", ["", "no", '{"best": 1}', '{"best": "one", "verdict": "no"}', '{"best": 1, "verdict"']
 )
-def test_json_that_does_not_fit_is_no_answer(answer: str) -> None:
+def test_json_that_does_not_fit_the_signature_is_unusable(answer: str) -> None:
     with pytest.raises(AdapterParseError):
         ADAPTER.parse(Grade, answer)
 

@@ -59,7 +59,7 @@ def message(settings: LMSettings, folder: Path) -> str:
     return str(error.value)
 
 
-def test_no_model_is_known_beforehand_and_said_when_used(tmp_path: Path) -> None:
+def test_lm_none_is_unavailable_and_reported_when_used(tmp_path: Path) -> None:
     with open_lm(LMSettings(name="none", provider="none"), tmp_path, seed=0) as language_model:
         assert not language_model.available
         with pytest.raises(InputError, match="lm=none; choose another with lm=smollm2"):
@@ -74,7 +74,7 @@ def test_missing_weights_are_named(weights: str, says: str, tmp_path: Path) -> N
     assert says in message(LMSettings(name="mine", weights=weights), tmp_path)
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_gguf_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "not_a_model").mkdir()
     (tmp_path / "not_a_model" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
     (tmp_path / "not_a_model" / "x.gguf").write_bytes(b"no model")
@@ -94,7 +94,7 @@ def test_an_unreachable_endpoint_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert KEY not in said
 
 
-def test_a_refused_key_ends_the_run_at_once(api_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rejected_key_ends_the_run_at_once(api_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_KEY", "sk-wrong")
     said = message(remote(api_base), tmp_path)
     assert "rejects the API key" in said
@@ -116,9 +116,7 @@ def test_a_key_is_never_shown(api_base: str, tmp_path: Path, monkeypatch: pytest
     assert error.value.__suppress_context__
 
 
-def test_the_cache_that_the_process_shares_stays_as_it_was(
-    api_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_process_wide_cache_is_not_changed(api_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_KEY", KEY)
     former = vars(dspy).get("cache")
     with open_lm(remote(api_base), tmp_path, seed=0):
@@ -126,7 +124,7 @@ def test_the_cache_that_the_process_shares_stays_as_it_was(
     assert vars(dspy).get("cache") is former
 
 
-def test_a_lasting_model_is_opened_at_its_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lazy_model_opens_at_its_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAR_KEY", raising=False)
     language_model = lazy_lm(remote("http://127.0.0.1:9/v1"), tmp_path / "cache", seed=3)
     assert language_model.available

@@ -43,7 +43,7 @@ def test_the_second_try_of_a_sampled_request_is_another_request(tmp_path: Path, 
     assert (language_model.usage.retries, language_model.usage.cached) == (1, 0)
 
 
-def test_the_second_try_is_nobody_else_s_first_one(tmp_path: Path, script_lm: Scripted) -> None:
+def test_a_second_try_does_not_reuse_another_callers_request(tmp_path: Path, script_lm: Scripted) -> None:
     language_model = answering(iter(["", "second", "third"]), tmp_path, script_lm)
     inputs: list[dict[str, Any]] = [{"question": "Why?"}, {"question": "Why?", "config": SAMPLED}]
     assert [answer.answer for answer in language_model.map(ASK, inputs, "asking")] == ["second", "third"]
@@ -66,7 +66,7 @@ def test_there_is_one_second_try_and_it_is_sampled(
     assert options == asked
 
 
-def test_the_second_try_is_as_warm_as_the_program_asks(script_lm: Scripted, options: list[Any]) -> None:
+def test_the_second_try_keeps_the_temperature_of_the_program(script_lm: Scripted, options: list[Any]) -> None:
     language_model, _ = script_lm(lambda _: "")
     language_model.map(dspy.Predict("question -> answer", temperature=0.9), [{"question": "Why?"}], "asking")
     assert options == [(None, 0.9), (-1, 0.9)]

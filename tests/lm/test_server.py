@@ -53,7 +53,7 @@ def smollm2(cache: Path) -> Iterator[LanguageModel]:
         yield language_model
 
 
-def test_a_second_asking_comes_from_the_cache_and_is_counted_so(smollm2: LanguageModel) -> None:
+def test_a_repeated_request_is_answered_and_counted_by_the_cache(smollm2: LanguageModel) -> None:
     first = queries(smollm2, INPUTS)
     assert all(first)
     usage = smollm2.usage.as_dict()
@@ -64,7 +64,7 @@ def test_a_second_asking_comes_from_the_cache_and_is_counted_so(smollm2: Languag
     assert smollm2.usage.as_dict() == {**usage, "cached": len(INPUTS), "seconds": smollm2.usage.seconds}
 
 
-def test_log_probabilities_come_from_the_disk_as_they_were(tmp_path: Path) -> None:
+def test_log_probabilities_survive_the_disk_cache(tmp_path: Path) -> None:
     writer = dspy.Predict("document -> query", logprobs=True, top_logprobs=2)
     told = []
     for _ in range(2):  # each time with nothing in memory
@@ -76,7 +76,7 @@ def test_log_probabilities_come_from_the_disk_as_they_were(tmp_path: Path) -> No
     assert (language_model.usage.calls, language_model.usage.cached) == (0, 1)
 
 
-def test_another_server_in_another_order_writes_the_same(
+def test_answers_do_not_depend_on_server_or_order(
     smollm2: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = queries(smollm2, INPUTS)  # the first server still runs, on a port of its own
@@ -86,7 +86,7 @@ def test_another_server_in_another_order_writes_the_same(
         assert again.usage.calls == len(INPUTS)
 
 
-def test_sampled_answers_depend_on_seed_and_request_alone(smollm2: LanguageModel) -> None:
+def test_sampled_answers_depend_only_on_seed_and_request(smollm2: LanguageModel) -> None:
     def sample(seed: int, inputs: list[dict[str, str | None]]) -> list[str]:
         lm = smollm2.lm.copy(seed=seed, temperature=0.8, cache=False)
         with dspy.context(lm=lm, adapter=smollm2.adapter):
@@ -102,7 +102,7 @@ def test_typed_answers_always_parse(smollm2: LanguageModel) -> None:
     assert all(answer.verdict in ("yes", "no") and answer.grade in (0, 1, 2) for answer in answers)
 
 
-def test_an_answer_that_cannot_be_parsed_is_asked_for_once_more_and_then_counted(smollm2: LanguageModel) -> None:
+def test_an_unparsable_answer_is_requested_once_more_then_counted(smollm2: LanguageModel) -> None:
     before = smollm2.usage.as_dict()
     (answer,) = smollm2.map(dspy.Predict(Judge, max_tokens=2), INPUTS[:1], "judging")  # too short for any JSON
     assert isinstance(answer, LMFailure)
@@ -117,7 +117,7 @@ def test_a_prompt_beyond_the_context_is_a_failure_of_that_input_only(smollm2: La
     assert short.query
 
 
-def test_a_killed_process_leaves_its_answers_and_frees_its_port(smollm2: LanguageModel, tmp_path: Path) -> None:
+def test_a_killed_process_keeps_its_cached_answers_and_frees_its_port(smollm2: LanguageModel, tmp_path: Path) -> None:
     script = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_server import *

@@ -44,7 +44,7 @@ def test_every_weight_stays_within_half_a_step_of_eight_bits(read: tuple[GGUFRea
         assert (error <= 0.57 * step).all(), before.name  # the scale itself is rounded to 16 bits
 
 
-def test_all_that_is_no_weight_stays(read: tuple[GGUFReader, GGUFReader]) -> None:
+def test_metadata_is_kept(read: tuple[GGUFReader, GGUFReader]) -> None:
     given, new = read
     own = [name for name in given.fields if not name.startswith("GGUF.")]
     assert {name: new.fields[name].contents() for name in own} == {name: given.fields[name].contents() for name in own}
@@ -57,7 +57,7 @@ def test_a_file_is_converted_once(converted: Path) -> None:
     assert list(converted.parent.iterdir()) == [converted]
 
 
-def test_it_writes_about_what_it_is_shown(converted: Path, folder: Path) -> None:
+def test_the_converted_model_writes_about_the_document(converted: Path, folder: Path) -> None:
     writer = dspy.Predict("document -> query")
     writer.demos = [
         dspy.Example(document="str.strip removes white space at both ends", query="how to strip a string"),
@@ -68,7 +68,9 @@ def test_it_writes_about_what_it_is_shown(converted: Path, folder: Path) -> None
     assert "dict" in answer.query or "merge" in answer.query or "update" in answer.query
 
 
-def test_a_file_that_is_no_model_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_gguf_file_is_named_and_leaves_no_converted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "somebody_s_weights"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -80,7 +82,7 @@ def test_a_file_that_is_no_model_is_named_and_leaves_nothing(tmp_path: Path, mon
     assert not (tmp_path / "weights").exists() or not list((tmp_path / "weights").iterdir())
 
 
-def test_parts_are_put_together_once_and_must_be_the_publishers(
+def test_parts_are_joined_once_and_checked_by_digest(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = weights_file(PACKAGED, folder).read_bytes()

@@ -34,7 +34,7 @@ def found(pairs: Sequence[Query], most: int = 3, **settings: float) -> dict[str,
     return {group[0].query_id: {row.doc_id: row.relevance for row in group} for group in rows}
 
 
-def test_passages_with_an_answer_are_relevant_and_others_that_rank_high_are_not() -> None:
+def test_ranked_passages_are_relevant_only_with_an_answer() -> None:
     judged = found(PAIRS[:3])
     assert judged["q1"] == {"ani": 1, "see": 0}  # a title that holds the answer is no passage
     assert judged["q2"] == {"tin": 1, "lead": 0}
@@ -51,7 +51,7 @@ def test_a_pair_without_a_passage_is_set_aside_with_its_reason() -> None:
         finder.find([PAIRS[0], PAIRS[3]], 3)
 
 
-def test_a_passage_that_scores_far_below_the_first_is_neither() -> None:
+def test_a_passage_with_a_much_lower_score_gets_no_judgment() -> None:
     pairs = [Query("q1", "fall of Ani", answers=("fall",)), Query("q2", "lead tin ratio whatever", answers=("ratio",))]
     assert set(found(pairs, min_score=0.0)["q2"]) == {"lead", "tin"}
     assert set(found(pairs, min_score=0.9)["q2"]) == {"lead"}
@@ -90,7 +90,7 @@ def test_a_collection_is_drawn_from_its_pairs_and_tested_by_qrels_or_by_answers(
         prepare_answer_pairs(collection, JudgmentBudget(queries=9), PairSettings(), seeds=[0])
 
 
-def test_shuffled_pairs_get_the_passages_of_another() -> None:
+def test_shuffled_answers_get_passages_of_other_questions() -> None:
     collection = Collection(PASSAGES, PAIRS[:3], [])
     plain = prepare_answer_pairs(collection, JudgmentBudget(queries=3), PairSettings(), [0]).draws[0]
     mixed = prepare_answer_pairs(collection, JudgmentBudget(queries=3, shuffled=True), PairSettings(), [0]).draws[0]

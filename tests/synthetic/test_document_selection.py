@@ -48,7 +48,7 @@ def test_the_first_documents_are_of_all_clusters(seed: int) -> None:
 
 
 @given(st.lists(st.integers(0, 4), max_size=20))
-def test_turns_are_fair(labels: list[int]) -> None:
+def test_round_robin_draws_equally_from_clusters(labels: list[int]) -> None:
     order = round_robin(np.array(labels, dtype=np.int64))
     assert sorted(order) == list(range(len(labels)))
     drawn = [labels[place] for place in order]
@@ -60,7 +60,7 @@ def test_turns_are_fair(labels: list[int]) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from(["clusters", "random"]), st.integers(0, 70), st.integers(1, 20), st.integers(0, 9))
-def test_a_smaller_number_is_a_part_of_a_larger_one(
+def test_a_smaller_sample_is_a_subset_of_a_larger_one(
     docstrings: list[Document], choose: str, number: int, clusters: int, seed: int
 ) -> None:
     short = Document("short", "", "a " * (MIN_DOCUMENT_WORDS - 1))
@@ -77,6 +77,6 @@ def test_the_seed_decides(docstrings: list[Document]) -> None:
         assert chosen(docstrings, 1, choose=choose, documents=20) != chosen(docstrings, 2, choose=choose, documents=20)
 
 
-def test_documents_without_a_word_can_be_chosen_from() -> None:
+def test_documents_without_words_do_not_break_the_choice() -> None:
     assert sorted(chosen([Document(str(n), "", "? " * 9) for n in range(9)], clusters=3)) == list("012345678")
     assert chosen([], clusters=3) == []

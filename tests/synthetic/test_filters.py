@@ -40,7 +40,7 @@ def test_every_name_that_the_settings_allow_is_a_filter() -> None:
     assert set(SyntheticSettings().filters) == set(FILTERS) - {"too_short", "likelihood", "grade"}
 
 
-def test_an_answer_that_says_nothing_is_empty() -> None:
+def test_answers_without_words_are_empty() -> None:
     assert rejected("empty", written(["", " ?\t", "open a file"])) == ["", " ?\t"]
 
 
@@ -103,13 +103,13 @@ def test_similarity_is_that_of_the_sets_of_trigrams(one: str, other: str) -> Non
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_stands_in_the_document_is_copied_from_it() -> None:
+def test_a_query_inside_the_document_is_rejected() -> None:
     queries = ["returns a stream", "Returns a Stream. The MODE", "return a stream", "the stream returns", "str", ""]
     assert rejected("substring", written(queries)) == queries[:2]
     assert rejected("substring", written(["ファイルを"], "テキストファイルを開く")) == ["ファイルを"]
 
 
-def test_a_query_is_in_the_script_of_its_document() -> None:
+def test_a_query_in_another_script_is_rejected() -> None:
     russian, japanese, code = "Открывает файл и возвращает поток", "ファイルを開く関数", "x = [1, 2]; y = {3: 4}"
     assert rejected("language", written(["открыть файл", "открыть file", "open a file"], russian)) == ["open a file"]
     assert rejected("language", written(["関数", "ひらく", "open"], japanese)) == ["open"]
@@ -121,20 +121,20 @@ def test_a_query_is_in_the_script_of_its_document() -> None:
     assert rejected("language", written(["anything", "что угодно"], "1 2 3")) == []
 
 
-def test_the_round_trip_ends_at_its_rank() -> None:
+def test_the_round_trip_filter_uses_its_rank() -> None:
     queries = ["a", "b", "c"]
     assert rejected("round_trip", written(queries, round_trip_ranks=np.array([1, 0, 4])), round_trip=3) == ["b", "c"]
     assert rejected("round_trip", written(queries, round_trip_ranks=np.array([1, 0, 3])), round_trip=3) == ["b"]
 
 
-def test_the_likeliest_of_each_style_stay() -> None:
+def test_the_most_likely_queries_of_each_style_are_kept() -> None:
     queries, styles = list("abcdef"), ["title"] * 4 + ["claim"] * 2
     batch = written(queries, styles=styles, log_likelihoods=np.array([-3, -1, -2, math.nan, -9, -8]))
     assert rejected("likelihood", batch, likelihood=0.5) == ["a", "d", "e"]
     assert rejected("likelihood", batch, likelihood=1.0) == ["d"]
 
 
-def test_a_grade_below_the_least_is_too_low_and_no_grade_as_well() -> None:
+def test_low_and_missing_grades_are_rejected() -> None:
     batch = written(["a", "b", "c"], grades=np.array([0.5, 0.49, math.nan]))
     assert rejected("grade", batch, grade=0.5) == ["b", "c"]
 
@@ -143,9 +143,7 @@ words = st.sampled_from(["open a file", "Open a file", "how to open files", "", 
 
 
 @given(st.lists(words, max_size=9), st.permutations(get_args(FilterName)), st.integers(0, 11))
-def test_what_all_object_to_together_is_what_each_objects_to_alone(
-    queries: list[str], names: list[FilterName], number: int
-) -> None:
+def test_filters_do_not_depend_on_each_other(queries: list[str], names: list[FilterName], number: int) -> None:
     batch = written(queries, known_queries=["how to open files"])
     settings = EVERY.model_copy(update={"filters": tuple(names[:number])})
     together = objections(batch, settings)

@@ -38,7 +38,7 @@ def retriever(request: pytest.FixtureRequest, corpus: Corpus) -> Retriever:
 
 
 @given(st.integers(0, 6), st.integers(1, 5), st.integers(0, 20), st.sets(st.integers(0, 59)), st.integers(0, 99))
-def test_negatives_come_from_the_stretch_and_are_not_excluded(
+def test_negatives_come_from_the_ranks_and_are_not_excluded(
     sparse: Sparse, number: int, first: int, more: int, excluded: set[int], seed: int
 ) -> None:
     drawn = hard_negatives(
@@ -90,7 +90,7 @@ def test_no_negative_scores_nearly_as_high_as_the_positive(
                 assert scores[negative] <= most * own + 1e-4
 
 
-def test_what_might_be_an_answer_is_left_out(corpus: Corpus, sparse: Sparse) -> None:
+def test_likely_relevant_documents_are_no_negatives(corpus: Corpus, sparse: Sparse) -> None:
     best = sparse.search(QUERIES[:1], 3)
     options = {"number": 9, "ranks": (1, 3), "rng": np.random.default_rng(0)}
     order = best.numbers[0].tolist()

@@ -42,9 +42,7 @@ def test_no_passage_is_too_long_and_together_they_show_everything(document: Docu
 
 
 @given(documents, st.integers(8, 40), st.integers(0, 9), st.integers(0, 99))
-def test_passages_come_again_only_where_there_are_no_others(
-    document: Document, words: int, number: int, seed: int
-) -> None:
+def test_passages_repeat_only_after_all_were_drawn(document: Document, words: int, number: int, seed: int) -> None:
     drawn = drawn_passages(document, words, number, np.random.default_rng(seed))
     assert len(drawn) == number
     there = passages(document, words)
@@ -53,6 +51,6 @@ def test_passages_come_again_only_where_there_are_no_others(
     assert drawn[: number // 2] == drawn_passages(document, words, number // 2, np.random.default_rng(seed))
 
 
-def test_a_demonstration_shows_what_answers_its_query() -> None:
+def test_a_demonstration_shows_the_passage_that_answers() -> None:
     assert "Winter" in answering_passage(LONG, 12, "is there snow in a winter night")
     assert answering_passage(LONG, 12, "zydeco") == passages(LONG, 12)[0]

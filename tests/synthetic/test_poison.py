@@ -74,7 +74,7 @@ ANSWERS: list[Answer] = [obeys, parrots, recites, leaks, lambda messages: '{"que
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_whatever_the_lm_says_the_data_keep_their_form(
+def test_any_answer_keeps_the_form_of_the_data(
     corpus: Corpus,
     judgments: list[JudgedDocument],
     script_lm: Callable[[Answer], tuple[Any, Any]],

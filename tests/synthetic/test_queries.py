@@ -95,7 +95,7 @@ def write(
     return write_queries(corpus, judgments, scripted(script or Script()), settings, seed)
 
 
-def test_every_row_says_where_it_comes_from(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_every_row_has_its_provenance(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     rows, provenance = write(corpus, judgments, seed=7)
     assert len(rows) == 20
     assert len({row.query_id for row in rows}) == len({row.doc_id for row in rows}) == 20
@@ -162,7 +162,7 @@ def test_another_query_for_a_passage_is_sampled_and_one_for_another_passage_is_n
     assert sum(kinds) == sum(again) > 0
 
 
-def test_judged_and_very_short_documents_are_not_written_for(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_judged_and_very_short_documents_get_no_queries(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     rows, _ = write(corpus, judgments, settings=SETTINGS.model_copy(update={"documents": 1000}))
     judged = {row.doc_id for row in judgments}
     long_enough = {
@@ -184,7 +184,9 @@ def test_demonstrations_are_the_most_relevant_judged_documents(corpus: Corpus, j
         assert len(messages) == 2 * 3 + 1
 
 
-def test_without_a_relevant_judgment_there_is_nothing_to_show(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_without_a_relevant_judgment_there_are_no_demonstrations(
+    corpus: Corpus, judgments: list[JudgedDocument]
+) -> None:
     for none in ([], [row for row in judgments if row.relevance == 0]):
         script = Script()
         rows, provenance = write(corpus, none, script)
@@ -203,7 +205,7 @@ def test_the_round_trip_rank_is_bm25s(corpus: Corpus, docstrings: list[Document]
     assert round_trip_ranks(sparse, corpus, [], [], 10) == []
 
 
-def test_useless_answers_stay_as_rejected_rows(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_unusable_answers_become_rejected_rows(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     plain, _ = write(corpus, judgments)
     first_words = [" ".join(row.passage.split()[:4]) for row in plain]
     answers = ["", "Query: judged query NUMBER 1", "zydeco gumbo", "zydeco gumbo", "w " * 41]
@@ -221,7 +223,7 @@ def test_useless_answers_stay_as_rejected_rows(corpus: Corpus, judgments: list[J
         assert provenance["counts"][f"rejected: {reason}"] == sum(row.rejected == reason for row in rows)
 
 
-def test_the_lm_grades_where_a_filter_asks(
+def test_the_lm_grades_if_the_filter_needs_grades(
     corpus: Corpus, judgments: list[JudgedDocument], script_lm: Callable[..., Any]
 ) -> None:
     def answer(messages: Sequence[str]) -> str:
@@ -239,7 +241,7 @@ def test_the_lm_grades_where_a_filter_asks(
     assert [text for text in asked if "grade" in text and text.startswith("{")] == ['{"grade": 3}', '{"grade": 0}'] * 3
 
 
-def test_likelihood_needs_an_lm_that_tells(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_the_likelihood_filter_needs_log_probabilities(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     settings = SETTINGS.model_copy(update={"filters": ("likelihood",)})
     with pytest.raises(
         InputError, match="lm=script returns no log-probabilities, but the filter likelihood needs them"
@@ -254,7 +256,7 @@ def test_the_likelihood_is_the_mean_over_the_tokens() -> None:
         assert math.isnan(log_likelihood(nothing))
 
 
-def test_the_teacher_finds_the_negatives_and_tells_the_margins(
+def test_the_teacher_supplies_negatives_and_margins(
     docstrings: list[Document], judgments: list[JudgedDocument], tiny_encoder: DenseEncoder
 ) -> None:
     hybrid = SETTINGS.model_copy(update={"negatives_by": "hybrid"})
@@ -271,7 +273,7 @@ def test_the_teacher_finds_the_negatives_and_tells_the_margins(
     assert [row.query for row in rows] == [row.query for row in write(Corpus(docstrings), judgments)[0]]
 
 
-def test_a_failed_answer_is_asked_for_again_and_counted(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_a_failed_answer_is_requested_again_and_counted(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     language_model = scripted(Script({"": ""}))  # never says a word
     rows, provenance = write_queries(corpus, judgments, language_model, SETTINGS, seed=0)
     assert {row.rejected for row in rows} == {"empty"}
@@ -280,7 +282,7 @@ def test_a_failed_answer_is_asked_for_again_and_counted(corpus: Corpus, judgment
     assert (usage.calls, usage.retries, usage.failures) == (40, 20, 20)
 
 
-def test_the_seed_alone_decides(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_equal_seeds_give_equal_queries(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
     one, same, other = (write(corpus, judgments, seed=seed) for seed in (0, 0, 1))
     assert one == same
     assert {row.doc_id for row in one[0]} != {row.doc_id for row in other[0]}
