@@ -1,4 +1,4 @@
-"""Threads whose texts are encoded together get what they would get alone."""
+"""Threads whose texts are encoded in one batch get the same vectors as alone."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def flat(rows: np.ndarray | BaseException) -> list[int]:
     return rows.ravel().tolist()
 
 
-def test_who_waits_is_encoded_in_one_batch() -> None:
+def test_waiting_requests_are_encoded_in_one_batch() -> None:
     lengths = Lengths()
     found = asked(lengths, ["a"], ["bb", "ccc"], [], ["dddd"])
     assert [flat(rows) for rows in found] == [[1], [2, 3], [], [4]]
@@ -67,7 +67,7 @@ def test_a_bad_text_fails_alone() -> None:
     assert [flat(rows) for rows in (first, good, other)] == [[1], [2], [4]]
 
 
-def test_an_interrupt_leaves_nobody_waiting() -> None:
+def test_an_interrupt_wakes_all_waiting_threads() -> None:
     def interrupted(texts: Sequence[str]) -> np.ndarray:
         raise KeyboardInterrupt
 
@@ -77,7 +77,7 @@ def test_an_interrupt_leaves_nobody_waiting() -> None:
             together(["ab"])
 
 
-def test_a_real_encoder_gives_each_thread_its_own() -> None:
+def test_each_thread_gets_its_own_vectors() -> None:
     from zero2ir.config import LibraryConfig, compose
     from zero2ir.encoders.dense import DenseEncoder
 

@@ -1,4 +1,4 @@
-"""Embeddings are computed once, kept by content, and never mixed up."""
+"""Embeddings are computed once, cached by content, and never mixed up."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_the_cache_serves_the_same_texts_and_no_others(
     assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
-def test_texts_that_join_alike_are_told_apart(encoder: Counting, tmp_path: Path) -> None:
+def test_the_cache_distinguishes_texts_with_equal_concatenation(encoder: Counting, tmp_path: Path) -> None:
     for texts in (["open file", "sort"], ["open", "file sort"], ["open filesort", ""]):
         corpus = Corpus([Document(str(n), "", text) for n, text in enumerate(texts)], {"s": encoder}, cache=tmp_path)
         np.testing.assert_array_equal(corpus.encoded("s"), encoder.encode(texts))
@@ -69,6 +69,6 @@ def test_texts_that_join_alike_are_told_apart(encoder: Counting, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("have", "named"), [({}, "available: none"), ({"static": None}, "available: static")])
-def test_a_role_that_nobody_plays_is_an_input_error(have: dict[str, DenseEncoder], named: str) -> None:
+def test_a_missing_role_is_an_input_error(have: dict[str, DenseEncoder], named: str) -> None:
     with pytest.raises(InputError, match=f"'pretrained', {named}; run pretrain-synthetic first"):
         Corpus([Document("a", "", "text")], have).encoded("pretrained")

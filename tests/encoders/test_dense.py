@@ -1,4 +1,4 @@
-"""Encoders: unit vectors, honest digests, weights that are checked; one test with the real MiniLM."""
+"""Dense encoders: unit vectors, digests, checked weights; one test with the real MiniLM."""
 
 import sys
 from copy import deepcopy
@@ -25,7 +25,7 @@ MINILM = EncoderSettings(
 )
 
 
-def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encoder: DenseEncoder) -> None:
+def test_vectors_have_length_one_or_are_zero_without_tokens(tiny_encoder: DenseEncoder) -> None:
     vectors = tiny_encoder.encode(["open a file", "", " \n", "🐍", "a \ud800 b", "word " * 100_000])
     assert (vectors.shape, vectors.dtype) == ((6, 16), np.float32)
     lengths = np.linalg.norm(vectors, axis=1)
@@ -33,9 +33,7 @@ def test_vectors_have_length_one_and_a_text_without_a_token_is_nought(tiny_encod
     assert tiny_encoder.encode([]).shape == (0, 16)
 
 
-def test_the_order_and_the_company_of_a_text_do_not_matter(
-    tiny_encoder: DenseEncoder, docstrings: list[Document]
-) -> None:
+def test_a_vector_does_not_depend_on_order_or_batch(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
     texts = [document.content for document in docstrings]
     whole = tiny_encoder.encode(texts)
     np.testing.assert_allclose(tiny_encoder.encode(texts[::-1])[::-1], whole, atol=1e-6)
@@ -54,14 +52,14 @@ def test_a_saved_encoder_gives_the_same_vectors_and_digest(tiny_encoder: DenseEn
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".bin", ".pkl", ".pt")]
 
 
-def test_the_digest_tells_weights_and_settings_apart(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
+def test_the_digest_depends_on_weights_and_settings(tiny_encoder: DenseEncoder, docstrings: list[Document]) -> None:
     small = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
     other = train_static(docstrings[:20], small, seed=1)
     renamed = DenseEncoder(tiny_encoder.settings.model_copy(update={"max_tokens": 64}), tiny_encoder.model)
     assert len({tiny_encoder.digest(), other.digest(), renamed.digest(), DenseEncoder(MINILM).digest()}) == 4
 
 
-def test_embeddings_come_back(tmp_path: Path) -> None:
+def test_embeddings_survive_the_round_trip(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     save_embeddings(tmp_path / "e.npy", vectors)
     np.testing.assert_array_equal(load_embeddings(tmp_path / "e.npy", rows=3), vectors)
@@ -114,12 +112,12 @@ def test_a_package_is_found_without_importing_it() -> None:
     check_available(MINILM)
 
 
-def test_a_static_encoder_has_no_weights_to_open() -> None:
+def test_a_static_encoder_has_no_weights_to_load() -> None:
     with pytest.raises(InputError, match="encoder=scratch is trained on a collection and has no weights of its own"):
         DenseEncoder(EncoderSettings(name="scratch", source="static")).encode(["text"])
 
 
-def test_a_folder_that_holds_no_model_is_an_input_error(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"encoder=mine: cannot load .*choose encoder=minilm"):
         DenseEncoder(EncoderSettings(name="mine", source="hub", model=str(tmp_path))).encode(["text"])
 
@@ -136,7 +134,7 @@ def test_minilm_understands_and_is_saved_by_reference(tmp_path: Path) -> None:
     np.testing.assert_allclose(cut, longer, atol=1e-5)  # both are cut after max_tokens
 
 
-def test_the_cache_key_of_plain_settings_stays_and_each_new_setting_has_its_own() -> None:
+def test_default_settings_keep_their_cache_key_and_others_have_their_own() -> None:
     plain = '{"name":"minilm","source":"package","model":"m","sha256":"","max_tokens":256,"batch_size":32}'
     settings = EncoderSettings(name="minilm", source="package", model="m")
     assert settings.identity() == plain
@@ -198,7 +196,7 @@ def int8() -> DenseEncoder:
     return DenseEncoder(MINILM.model_copy(update={"backend": "openvino", "batch_size": 8}))
 
 
-def test_in_int8_documents_stay_near_and_queries_are_the_same(int8: DenseEncoder, docstrings: list[Document]) -> None:
+def test_int8_documents_are_close_and_queries_are_equal(int8: DenseEncoder, docstrings: list[Document]) -> None:
     texts = [*(document.content for document in docstrings[:8]), "a", "word " * 1000]  # short and cut, in one batch
     plain = DenseEncoder(MINILM)
     vectors, exact = int8.encode(texts), plain.encode(texts)
@@ -210,9 +208,7 @@ def test_in_int8_documents_stay_near_and_queries_are_the_same(int8: DenseEncoder
     assert int8.digest() != plain.digest()
 
 
-def test_in_int8_the_order_and_the_company_of_a_text_hardly_matter(
-    int8: DenseEncoder, docstrings: list[Document]
-) -> None:
+def test_int8_vectors_hardly_depend_on_order_or_batch(int8: DenseEncoder, docstrings: list[Document]) -> None:
     texts = [document.content for document in docstrings[:12]]
     whole = int8.encode(texts)
     np.testing.assert_array_equal(int8.encode(texts), whole)
@@ -220,7 +216,7 @@ def test_in_int8_the_order_and_the_company_of_a_text_hardly_matter(
         assert (again * whole).sum(axis=1).min() > 0.998
 
 
-def test_in_int8_a_network_that_was_trained_here_is_encoded_with_its_own_weights(int8: DenseEncoder) -> None:
+def test_int8_uses_the_weights_of_a_trained_network(int8: DenseEncoder) -> None:
     import torch
 
     network = deepcopy(int8.model)
@@ -233,13 +229,13 @@ def test_in_int8_a_network_that_was_trained_here_is_encoded_with_its_own_weights
     assert vector @ exact > 0.98 > vector @ other
 
 
-def test_only_transformers_have_an_int8_form(tiny_encoder: DenseEncoder) -> None:
+def test_only_transformers_can_be_quantized(tiny_encoder: DenseEncoder) -> None:
     pytest.importorskip("openvino", reason="the extra openvino, 180 MB, is not installed")
     settings = tiny_encoder.settings.model_copy(update={"backend": "openvino"})
     with pytest.raises(InputError, match="this encoder is a StaticEmbedding; choose backend=torch"):
         DenseEncoder(settings, tiny_encoder.model).encode(["text"])
 
 
-def test_openvino_reports_nothing_to_its_maker(int8: DenseEncoder) -> None:
+def test_openvino_sends_no_telemetry(int8: DenseEncoder) -> None:
     int8.encode(["text"])
     assert sys.modules["openvino_telemetry"] is None

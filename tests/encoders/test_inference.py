@@ -1,4 +1,4 @@
-"""The network alone: the vectors of sentence-transformers to the last bit, and nothing where it does not know how."""
+"""Inference networks: the vectors of sentence-transformers bit by bit; other architectures are not loaded."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def test_vectors_are_those_of_sentence_transformers_to_the_last_bit(
     )
 
 
-def test_a_model_that_was_read_outlives_its_folder_and_is_written_as_it_was(
+def test_a_loaded_model_does_not_need_its_folder_and_is_written_unchanged(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     for name in ("scratch", "table"):
@@ -106,7 +106,7 @@ def changed(path: Path, **values: Any) -> None:
     ],
     ids=["cls", "prompt", "relu", "roberta", "lower", "length", "left", "cased", "default", "tokenizer", "weights"],
 )
-def test_another_architecture_is_left_to_sentence_transformers(
+def test_other_architectures_use_sentence_transformers(
     folders: dict[str, Path], tmp_path: Path, change: Callable[[Path], Any]
 ) -> None:
     folder = tmp_path / "changed"

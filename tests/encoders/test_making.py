@@ -1,4 +1,4 @@
-"""Every role has its network, and each network that is trained here learns something from the documents alone."""
+"""Every role has an encoder, and each one that is trained here learns from the documents."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_another_seed_makes_another_transformer(docstrings: list[Document]) -> N
 
 
 @pytest.mark.parametrize("role", ["static", *paths.SEED_INDEPENDENT_ROLES])
-def test_an_encoder_is_made_once_a_seed_where_the_seed_decides(
+def test_an_encoder_is_trained_once_per_seed(
     role: str, docstrings: list[Document], tiny_transformer_settings: EncoderSettings
 ) -> None:
     corpus = Corpus(docstrings)
@@ -97,7 +97,7 @@ def test_an_encoder_is_made_once_a_seed_where_the_seed_decides(
 
 
 @pytest.mark.parametrize("how", ["none", "masked", "denoising"])
-def test_adapted_goes_on_from_the_given_encoder(
+def test_adapted_continues_from_the_given_encoder(
     how: str, docstrings: list[Document], tiny_transformer: DenseEncoder, tmp_path: Path
 ) -> None:
     settings = ADAPTED.model_copy(update={"reconstruction": how})
@@ -117,7 +117,7 @@ def test_adapted_goes_on_from_the_given_encoder(
 
 
 @pytest.mark.parametrize("task", [Masking(), Denoising()])
-def test_reconstruction_gets_better(task: Masking | Denoising, docstrings: list[Document], tmp_path: Path) -> None:
+def test_reconstruction_loss_falls(task: Masking | Denoising, docstrings: list[Document], tmp_path: Path) -> None:
     model = random_transformer(docstrings, SCRATCH, seed=0)
     body, name = model[0], str(tmp_path)  # where the decoder finds the body's weights
     body.auto_model.save_pretrained(name)
@@ -206,7 +206,7 @@ def test_dense_ranks_with_every_role(role: str, docstrings: list[Document], tiny
 
 
 @pytest.mark.parametrize("role", ["static", "scratch", "adapted", "multitask", "learned_sparse"])
-def test_a_task_that_makes_no_sense_stops_every_role(
+def test_a_task_that_does_not_apply_stops_every_role(
     role: str, docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     settings = SETTINGS.model_copy(update={"pairs": PairTasks(adjacency=Adjacency(unit="documents"))})
@@ -214,7 +214,7 @@ def test_a_task_that_makes_no_sense_stops_every_role(
         make_encoder(role, Corpus(docstrings), tiny_transformer.settings, settings, seed=0)
 
 
-def test_learned_sparse_does_not_take_drawn_documents_for_neighbours(
+def test_learned_sparse_does_not_treat_sampled_documents_as_neighbours(
     docstrings: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     settings = SETTINGS.model_copy(update={"pairs": PairTasks(adjacency=Adjacency(unit="documents", ordered=True))})
@@ -227,7 +227,7 @@ def test_an_unknown_role_is_refused(docstrings: list[Document], tiny_transformer
         make_encoder("magic", Corpus(docstrings), tiny_transformer.settings, SETTINGS, seed=0)
 
 
-def test_checkpoints_belong_to_all_that_decides(docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
+def test_the_training_digest_depends_on_every_input(docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
     corpus, given = Corpus(docstrings), tiny_transformer.settings
     plain = training_digest("scratch", corpus, given, SETTINGS, 0)
     assert plain == training_digest("scratch", Corpus(list(docstrings)), given, SETTINGS, 0)

@@ -1,4 +1,4 @@
-"""The vocabulary head learns from documents alone, leaves the body as it is, and gives no document everything."""
+"""Training of the vocabulary head: it learns from documents, and the body stays unchanged."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ SHORT = HeadFit(steps=2, batch_size=8, learning_rate=0.01)
 SETTINGS = LearnedSparseSettings(passages=8, max_tokens=16, reconstruction=SHORT, contrast=SHORT)
 
 
-def test_the_seed_alone_decides(docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
+def test_the_result_depends_only_on_the_seed(docstrings: list[Document], tiny_transformer: DenseEncoder) -> None:
     before = torch.random.get_rng_state()
     one, same, other = (train_learned_sparse(docstrings, tiny_transformer, SETTINGS, seed) for seed in (0, 0, 1))
     assert one.digest() == same.digest() != other.digest()
@@ -50,7 +50,7 @@ def test_the_body_stays_and_its_word_embeddings_are_the_output_layer(
 @pytest.mark.parametrize(
     "documents", [[Document("d", "", "")], [Document("d", "", "short")], [Document("d", "T", "x")]]
 )
-def test_a_collection_that_teaches_nothing_still_gives_an_encoder(
+def test_a_collection_without_pairs_still_yields_an_encoder(
     documents: list[Document], tiny_transformer: DenseEncoder
 ) -> None:
     rows = train_learned_sparse(documents, tiny_transformer, SETTINGS, seed=0).encode(["open a file"])

@@ -1,4 +1,4 @@
-"""Encoders with heads: passages of a text, spans, classes, and a form without pickle."""
+"""Multi-task encoders: passages of a text, spans, classes, and saving without pickle."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -18,7 +18,7 @@ from zero2ir.errors import InputError
 
 
 @given(st.text(st.sampled_from("ab .!?\n\t"), max_size=200), st.integers(1, 9))
-def test_passages_hold_every_word_once_in_order(text: str, words: int) -> None:
+def test_passages_have_every_word_once_in_order(text: str, words: int) -> None:
     found = pieces(text, words)
     assert [word for start, end in found for word in text[start:end].split()] == text.split()
     assert all(len(text[start:end].split()) <= words for start, end in found)
@@ -54,7 +54,7 @@ def test_a_long_text_is_read_to_its_end(tiny_multitask_encoder: MultitaskEncoder
     assert span.score >= alone.score - 1e-4  # the best passage counts
 
 
-def test_a_reader_waits_for_its_turn(tiny_multitask_encoder: MultitaskEncoder) -> None:
+def test_concurrent_readers_take_turns(tiny_multitask_encoder: MultitaskEncoder) -> None:
     asked = (["who was it"], [["It was Gregory."]])
     expected = tiny_multitask_encoder.find_answers(*asked)
     with ThreadPoolExecutor(1) as pool:
@@ -73,7 +73,7 @@ def test_probabilities_are_of_all_classes(tiny_multitask_encoder: MultitaskEncod
         assert tiny_multitask_encoder.classify(task, []).shape[0] == 0
 
 
-def test_it_is_saved_without_pickle_and_says_when_its_heads_are_damaged(
+def test_heads_are_saved_without_pickle_and_damage_is_an_error(
     tiny_multitask_encoder: MultitaskEncoder, tmp_path: Path
 ) -> None:
     tiny_multitask_encoder.save(tmp_path)
@@ -88,7 +88,7 @@ def test_it_is_saved_without_pickle_and_says_when_its_heads_are_damaged(
         load_encoder(tmp_path)
 
 
-def test_it_is_saved_with_the_documents_that_it_encoded(
+def test_encoder_and_encoded_documents_are_saved_together(
     tiny_multitask_encoder: MultitaskEncoder, tmp_path: Path
 ) -> None:
     rows = tiny_multitask_encoder.encode(["open a file", "sort a list"])

@@ -1,4 +1,4 @@
-"""Sentence encoders: what a sentence is, a vector for each, and files that come back whole."""
+"""Sentence encoders: splitting into sentences, one vector for each, and saving."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def encoder(tiny_transformer_settings: EncoderSettings) -> SentenceEncoder:
     return SentenceEncoder(tiny_transformer_settings)
 
 
-def test_a_title_stands_alone_and_short_pieces_join_the_one_before() -> None:
+def test_a_title_is_one_piece_and_short_pieces_join_the_previous_one() -> None:
     text = "Files\nOpen it. This opens a file and reads it. See above. No?\n\nA second part starts here"
     assert split_document_sentences(text) == [
         "Files Open it.",
@@ -92,7 +92,7 @@ def test_a_query_is_one_vector(encoder: SentenceEncoder, tiny_transformer: Dense
     assert tokens.lengths.tolist() == [1, 1, 1]
 
 
-def test_what_was_saved_comes_back_without_the_weights_of_another(encoder: SentenceEncoder, tmp_path: Path) -> None:
+def test_a_pretrained_encoder_is_saved_without_weights(encoder: SentenceEncoder, tmp_path: Path) -> None:
     save_encoded(encoder, encoder.encode(TEXTS), tmp_path)
     loaded, rows = load_encoded(tmp_path, len(TEXTS))
     assert isinstance(loaded, SentenceEncoder)

@@ -1,4 +1,4 @@
-"""Learned sparse encoders: their own terms by BM25, the network's beside them, and files that come back whole."""
+"""Learned sparse encoders: exact term weights, learned ones, and saving."""
 
 from pathlib import Path
 
@@ -42,14 +42,14 @@ def test_a_row_is_the_sum_of_exact_and_learned_weights(tiny_sparse_encoder: Spar
     assert (learned <= MAX_EXPANSION_TERMS + 4).all()
 
 
-def test_a_term_that_no_document_has_is_never_given(tiny_sparse_encoder: SparseEncoder) -> None:
+def test_terms_outside_the_collection_have_no_weight(tiny_sparse_encoder: SparseEncoder) -> None:
     rows = tiny_sparse_encoder.encode(["gumbo zydeco", "open a file"])
     own = term_counts(tiny_sparse_encoder.model.tokenizer, ["gumbo zydeco", "open a file"])
     unknown = tiny_sparse_encoder.lexicon.importance == 0
     assert set(rows[:, unknown].nonzero()[1]) == set(own[:, unknown].nonzero()[1])
 
 
-def test_queries_are_weighed_once_a_term(tiny_sparse_encoder: SparseEncoder) -> None:
+def test_a_repeated_query_term_counts_once(tiny_sparse_encoder: SparseEncoder) -> None:
     once, twice, none, special = tiny_sparse_encoder.encode_queries(["file", "file File", "", "[SEP] gumbo"]).toarray()
     np.testing.assert_array_equal(once, twice)
     number = tiny_sparse_encoder.model.tokenizer.convert_tokens_to_ids("file")
@@ -60,11 +60,11 @@ def test_queries_are_weighed_once_a_term(tiny_sparse_encoder: SparseEncoder) -> 
     assert tiny_sparse_encoder.terms([number]) == ["file"]
 
 
-def test_no_text_gives_no_row(tiny_sparse_encoder: SparseEncoder) -> None:
+def test_no_texts_yield_no_rows(tiny_sparse_encoder: SparseEncoder) -> None:
     assert tiny_sparse_encoder.encode([]).shape[0] == tiny_sparse_encoder.encode_queries([]).shape[0] == 0
 
 
-def test_it_comes_back_as_it_was_saved(tiny_sparse_encoder: SparseEncoder, tmp_path: Path) -> None:
+def test_a_saved_encoder_is_loaded_unchanged(tiny_sparse_encoder: SparseEncoder, tmp_path: Path) -> None:
     rows = tiny_sparse_encoder.encode(TEXTS)
     save_encoded(tiny_sparse_encoder, rows, tmp_path)
     encoder, read = load_encoded(tmp_path, len(TEXTS))
@@ -75,7 +75,7 @@ def test_it_comes_back_as_it_was_saved(tiny_sparse_encoder: SparseEncoder, tmp_p
     assert other.digest() != encoder.digest()
 
 
-def test_damage_and_other_documents_are_told(tiny_sparse_encoder: SparseEncoder, tmp_path: Path) -> None:
+def test_damaged_files_and_other_documents_are_errors(tiny_sparse_encoder: SparseEncoder, tmp_path: Path) -> None:
     path = tmp_path / "terms.safetensors"
     tiny_sparse_encoder.write(path, tiny_sparse_encoder.encode(TEXTS))
     with pytest.raises(InputError, match="5 rows for 6 documents; run pretrain-synthetic again"):

@@ -1,4 +1,4 @@
-"""The encoder from scratch learns something from documents alone, and the same thing each time."""
+"""The encoder from scratch learns from documents, reproducibly."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from zero2ir.encoders.training import FitSettings
 SMALL = StaticSettings(dimension=16, fit=FitSettings(epochs=1, batch_size=32, learning_rate=0.02))
 
 
-def test_the_seed_alone_decides(docstrings: list[Document]) -> None:
+def test_the_result_depends_only_on_the_seed(docstrings: list[Document]) -> None:
     texts = [document.content for document in docstrings]
     one, same, other = (train_static(docstrings[:20], SMALL, seed).encode(texts) for seed in (0, 0, 1))
     assert one.tobytes() == same.tobytes()
@@ -21,7 +21,7 @@ def test_the_seed_alone_decides(docstrings: list[Document]) -> None:
 
 
 @pytest.mark.parametrize("documents", [[], [Document("d", "", "short")], [Document("d", "Title", "one text")]])
-def test_a_collection_that_teaches_nothing_still_gives_an_encoder(documents: list[Document]) -> None:
+def test_a_collection_without_pairs_still_yields_an_encoder(documents: list[Document]) -> None:
     vectors = train_static(documents, SMALL, seed=0).encode(["open a file"])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1.0], abs=1e-5)
 
@@ -35,7 +35,7 @@ def test_a_tokenizer_of_the_collection_has_its_own_vocabulary(docstrings: list[D
     )
 
 
-def test_training_finds_sentences_that_it_has_not_seen() -> None:
+def test_training_generalises_to_unseen_sentences() -> None:
     """A sentence of each document is kept from training; it should find the rest of its document."""
     held_out, documents = [], []
     for doc_id, _, text in read_pydocs()[0]:
@@ -55,7 +55,7 @@ def test_training_finds_sentences_that_it_has_not_seen() -> None:
     assert reciprocal_rank(trained) > reciprocal_rank(untrained) + 0.1
 
 
-def test_documents_that_give_no_pair_are_told_of() -> None:
+def test_documents_without_pairs_cause_a_warning() -> None:
     documents = [Document(str(number), "", word) for number, word in enumerate(["bolt", "nut", "washer"])]
     settings = StaticSettings(dimension=16)
     with pytest.warns(

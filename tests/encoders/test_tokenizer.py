@@ -1,4 +1,4 @@
-"""A tokenizer that a collection makes: WordPieces, the same in every process."""
+"""Learned tokenizers: WordPieces, the same in every process."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def test_the_same_documents_make_the_same_vocabulary_in_another_process(docstrin
     assert make_tokenizer("collection", docstrings, 1500).get_vocab() == json.loads(other.stdout)
 
 
-def test_words_of_the_collection_are_whole_and_none_is_unknown(docstrings: list[Document]) -> None:
+def test_frequent_words_are_single_tokens_and_none_is_unknown(docstrings: list[Document]) -> None:
     tokenizer = make_tokenizer("collection", docstrings, 2000)
     assert tokenizer.get_vocab_size() <= 2000
     assert {tokenizer.id_to_token(number) for number in range(5)} == set(SPECIAL)
@@ -41,7 +41,7 @@ def test_words_of_the_collection_are_whole_and_none_is_unknown(docstrings: list[
 
 
 @pytest.mark.parametrize("text", ["Größe", "Ğüzel", "日本語", "हिन्दी में", "naïve café"])
-def test_other_scripts_come_back(text: str) -> None:
+def test_other_scripts_survive_the_round_trip(text: str) -> None:
     tokenizer = make_tokenizer("collection", [Document("d", "", f"{text} {text}")], 1000)
     assert "[UNK]" not in tokenizer.encode(text).tokens
 

@@ -1,4 +1,4 @@
-"""Late-interaction encoders: rows of vectors, the projection, files that are whole; one test with the real MiniLM."""
+"""Late-interaction encoders: token vectors, the projection, and saving; one test with the real MiniLM."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_texts_are_taken_in_the_order_asked_for() -> None:
     assert tokens.take([]).vectors.shape == (0, 2)
 
 
-def test_without_whitening_the_projection_keeps_what_cosines_it_can(
+def test_without_whitening_the_projection_preserves_cosines(
     tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:
     texts = [document.content for document in docstrings]
@@ -79,7 +79,7 @@ def test_whitening_gives_all_components_one_variance(
 
 
 @pytest.mark.parametrize("texts", [[""], ["open a file"], ["open a file", "sort a list"]])
-def test_few_tokens_do_not_blow_up_what_they_do_not_tell(
+def test_whitening_on_few_tokens_does_not_amplify_noise(
     texts: list[str], tiny_transformer_settings: EncoderSettings
 ) -> None:
     encoder = projected_encoder(texts, tiny_transformer_settings, ProjectionSettings(dimension=32, whitening=0.5))
@@ -98,7 +98,7 @@ def test_the_same_documents_make_the_same_encoder(
     assert other.digest() != again.digest()
 
 
-def test_what_pools_tokens_otherwise_has_another_digest(
+def test_the_digest_depends_on_the_pooling(
     tiny_token_encoder: TokenEncoder, tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:
     texts = [document.content for document in docstrings]
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_be_projected_is_refused(tiny_transformer_settings: EncoderSettings) -> None:
+def test_encoders_that_cannot_be_projected_are_refused(tiny_transformer_settings: EncoderSettings) -> None:
     with pytest.raises(InputError, match=r"dimension=64: the encoder has 32; take fewer"):
         projected_encoder(["open a file"], tiny_transformer_settings, ProjectionSettings(dimension=64))
     with pytest.raises(InputError, match="choose encoder=minilm"):

@@ -1,4 +1,4 @@
-"""A training survives: killed at any moment it goes on from its last checkpoint, and it ends where it is best."""
+"""Training resumes from its last checkpoint after a kill, and stops early with the best weights."""
 
 import json
 import signal
@@ -78,7 +78,7 @@ def checkpoints(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("checkpoint-*")}
 
 
-def test_killed_it_goes_on_and_ends_in_the_same_weights(docstrings: list[Document], tmp_path: Path) -> None:
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(docstrings: list[Document], tmp_path: Path) -> None:
     settings = SCRATCH.model_copy(update={"fit": FIT.model_copy(update={"epochs": 12})})
     command = [sys.executable, "-c", TRAIN, settings.model_dump_json(), str(tmp_path)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -112,7 +112,7 @@ def kinds(documents: list[Document], pretrained: EncoderSettings) -> dict[str, C
 
 
 @pytest.mark.parametrize("kind", ["static", "scratch", "masked", "denoising"])
-def test_every_kind_of_training_goes_on_where_it_was(
+def test_every_kind_of_training_resumes(
     kind: str,
     docstrings: list[Document],
     tiny_transformer_settings: EncoderSettings,
@@ -165,7 +165,7 @@ def test_without_checks_nothing_is_written(docstrings: list[Document], tmp_path:
     assert curve[-1].loss < curve[0].loss
 
 
-def test_it_ends_early_and_with_the_best_weights(docstrings: list[Document]) -> None:
+def test_early_stopping_keeps_the_best_weights(docstrings: list[Document]) -> None:
     """Sixty documents are learned by heart soon; the held-out loss tells."""
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -189,7 +189,7 @@ def test_it_ends_early_and_with_the_best_weights(docstrings: list[Document]) -> 
 
 
 @pytest.mark.parametrize(("number", "share"), [(0, 0.0), (1, 0.0), (2, 0.1), (60, 0.05), (60, 0.9), (500, 0.05)])
-def test_split_parts_documents_in_their_order(number: int, share: float) -> None:
+def test_split_keeps_the_order_of_documents(number: int, share: float) -> None:
     documents = [Document(str(n), "", "") for n in range(number)]
     kept, held_out = split_documents(documents, share, seed=0)
     assert sorted(kept + held_out, key=lambda document: int(document.doc_id)) == documents
@@ -201,18 +201,18 @@ def test_split_parts_documents_in_their_order(number: int, share: float) -> None
     assert split_documents(documents, share, seed=0) == (kept, held_out)
 
 
-def test_a_single_document_is_not_parted() -> None:
+def test_a_single_document_is_not_split() -> None:
     with pytest.raises(InputError, match="a single document cannot be split"):
         split_documents([Document("d", "", "a b c")], 0.5, seed=0)
 
 
-def test_what_nobody_looks_at_is_not_held_out() -> None:
+def test_held_out_documents_need_checkpoints() -> None:
     with pytest.raises(ValidationError, match=r"held_out=0\.1, but number=0 never evaluates it"):
         CheckpointSettings(held_out=0.1)
 
 
 @given(st.lists(st.floats(0, 10), max_size=400))
-def test_a_curve_of_one_s_own_losses_averages_each_step_once(losses: list[float]) -> None:
+def test_a_downsampled_curve_averages_each_step_once(losses: list[float]) -> None:
     curve = downsample_losses(losses)
     steps = [point.step for point in curve]
     assert len(curve) <= CURVE_POINTS

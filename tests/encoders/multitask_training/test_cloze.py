@@ -1,4 +1,4 @@
-"""Cloze questions: what is asked for stands in the text, and not in the question."""
+"""Cloze questions: the answer is in the text, and not in the question."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TEXT = "The church was founded by Gregory in 301 near the old capital."
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_names_and_dates_are_asked_for_by_their_question_word(seed: int) -> None:
+def test_names_and_dates_have_their_question_words(seed: int) -> None:
     made = cloze(TEXT, np.random.default_rng(seed))
     assert made is not None
     asked = {"Gregory": "who", "301": "how many"}
@@ -21,7 +21,7 @@ def test_names_and_dates_are_asked_for_by_their_question_word(seed: int) -> None
 
 
 @given(st.text(max_size=120), st.integers(0, 5))
-def test_any_text_gives_a_question_with_its_answer_or_none(text: str, seed: int) -> None:
+def test_any_text_yields_a_question_with_its_answer_or_none(text: str, seed: int) -> None:
     made = cloze(text, np.random.default_rng(seed))
     if made is not None:
         assert 0 <= made.start < made.end <= len(text)
@@ -29,5 +29,5 @@ def test_any_text_gives_a_question_with_its_answer_or_none(text: str, seed: int)
 
 
 @pytest.mark.parametrize("text", ["", "the of and", "too short"])
-def test_too_few_words_give_none(text: str) -> None:
+def test_too_few_words_yield_no_question(text: str) -> None:
     assert cloze(text, np.random.default_rng(0)) is None

@@ -1,4 +1,4 @@
-"""Rows for every task, and which task's turn it is."""
+"""Training rows of every task, and the schedule of tasks."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def lessons(tiny_transformer: DenseEncoder) -> MultitaskDataset:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_epoch_has_the_columns_of_its_task_and_depends_on_the_seed_alone(
+def test_an_epoch_has_the_columns_of_its_task_and_depends_only_on_the_seed(
     lessons: MultitaskDataset, task: TaskName
 ) -> None:
     rows = lessons.epoch(task, np.random.default_rng(1))
@@ -44,7 +44,7 @@ def test_an_epoch_has_the_columns_of_its_task_and_depends_on_the_seed_alone(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_judged_queries_are_among_the_rows_of_every_task_but_the_documents(
+def test_judged_queries_are_in_the_rows_of_every_task_except_document_classification(
     lessons: MultitaskDataset, task: TaskName
 ) -> None:
     rows = lessons.epoch(task, np.random.default_rng(0))
@@ -73,7 +73,7 @@ def test_a_document_without_a_class_is_not_classified_and_its_title_is_not_shown
     assert not any("Article" in text for text, _ in rows)
 
 
-def test_a_title_that_many_share_finds_none_of_them(lessons: MultitaskDataset) -> None:
+def test_shared_titles_are_no_ranking_pairs(lessons: MultitaskDataset) -> None:
     assert not any(query.startswith("q: Article") for query, _ in lessons.epoch("rank", np.random.default_rng(0)))
 
 
@@ -87,14 +87,14 @@ def test_judged_rows_have_their_share_and_no_row_is_lost(number: int, judged: in
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=5).filter(any), st.integers(5, 60), st.floats(1, 8))
-def test_every_task_with_rows_has_its_turns(sizes: list[int], steps: int, temperature: float) -> None:
+def test_every_task_with_rows_has_steps(sizes: list[int], steps: int, temperature: float) -> None:
     order = schedule(sizes, steps, temperature, np.random.default_rng(0))
     counts = np.bincount(order, minlength=len(sizes))
     assert counts.sum() == steps
     assert ((counts > 0) == (np.array(sizes) > 0)).all()
 
 
-def test_turns_are_in_proportion_and_the_more_alike_the_higher_the_temperature() -> None:
+def test_steps_are_proportional_to_rows_and_more_equal_at_higher_temperature() -> None:
     def shares(temperature: float) -> list[int]:
         return np.bincount(schedule([900, 100], 100, temperature, np.random.default_rng(0))).tolist()
 

@@ -1,4 +1,4 @@
-"""Classes: titles that documents share, else clusters."""
+"""Classes: shared titles, or else clusters."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def articles(sizes: dict[str, int]) -> list[Document]:
     ]
 
 
-def test_titles_that_documents_share_are_their_classes() -> None:
+def test_shared_titles_are_classes() -> None:
     labels = label_documents(articles({"Church": 12, "Space": 9, "Rare": 1}), clusters=4, seed=0)
     assert (labels.names, labels.source) == (("Church", "Space"), SOURCE_TITLES)
     assert labels.class_ids.tolist() == [0] * 12 + [1] * 9 + [-1]
@@ -26,14 +26,14 @@ def test_titles_that_documents_share_are_their_classes() -> None:
 @pytest.mark.parametrize(
     "sizes", [{"Church": 30}, {"": 30}, {f"title {n}": 1 for n in range(30)}, {"A": 9, "B": 9, "C": 3}]
 )
-def test_where_titles_tell_nothing_apart_clusters_do(sizes: dict[str, int]) -> None:
+def test_clusters_are_classes_if_titles_are_not(sizes: dict[str, int]) -> None:
     labels = label_documents(articles(sizes), clusters=4, seed=0)
     assert labels.source == SOURCE_CLUSTERS
     assert 1 <= len(labels.names) <= 4
     assert set(labels.class_ids) == set(range(len(labels.names)))
 
 
-def test_a_cluster_is_named_by_what_it_has_more_of_than_the_others() -> None:
+def test_a_cluster_is_named_by_its_typical_terms() -> None:
     texts = [f"bishop abbey monastery {n}" for n in "abcdefghijkl"] + [
         f"rocket orbit engine {n}" for n in "abcdefghijkl"
     ]

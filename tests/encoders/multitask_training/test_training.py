@@ -1,4 +1,4 @@
-"""One network, five tasks: what it learns, and that nothing else tells it."""
+"""Multi-task training: five tasks on one network."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def trained(documents: list[Document], origin: EncoderSettings, **changes: Any) 
     return train_multitask(documents, DenseEncoder(origin), MultitaskSettings(**QUICK | changes), seed=0)
 
 
-def test_five_tasks_are_learned_and_measured(tiny_multitask_encoder: MultitaskEncoder) -> None:
+def test_five_tasks_are_trained_and_evaluated(tiny_multitask_encoder: MultitaskEncoder) -> None:
     heads = tiny_multitask_encoder.heads
     assert heads.trained_tasks == TASKS
     assert set(heads.figures) == {
@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_encoder(
         np.testing.assert_array_equal(weights, tiny_multitask_encoder.heads.weights[name])
 
 
-def test_one_task_alone_has_no_other_head(
+def test_a_single_task_has_no_other_head(
     docstrings: list[Document], tiny_transformer_settings: EncoderSettings
 ) -> None:
     made = trained(docstrings, tiny_transformer_settings, tasks=["classify_document"], steps=60, head_rate=0.05)
@@ -58,14 +58,14 @@ def test_one_task_alone_has_no_other_head(
     assert made.losses["tasks"][-1].loss < made.losses["tasks"][0].loss
 
 
-def test_uncertain_losses_weigh_less_and_learn_something_else(
+def test_uncertainty_weights_change_the_result(
     docstrings: list[Document], tiny_transformer_settings: EncoderSettings, tiny_multitask_encoder: MultitaskEncoder
 ) -> None:
     made = trained(docstrings, tiny_transformer_settings, weights="uncertainty", layers=1)
     assert made.digest() != tiny_multitask_encoder.digest()
 
 
-def test_it_goes_on_with_its_heads_and_classes_and_judged_queries(
+def test_training_continues_with_heads_classes_and_judged_queries(
     docstrings: list[Document], tiny_transformer_settings: EncoderSettings
 ) -> None:
     start = trained(docstrings, tiny_transformer_settings)
@@ -78,7 +78,7 @@ def test_it_goes_on_with_its_heads_and_classes_and_judged_queries(
         assert 0 <= np.abs(weights - before[name]).max() < 1e-4
 
 
-def test_a_finished_training_is_not_done_again(
+def test_a_finished_training_is_not_repeated(
     docstrings: list[Document], tiny_transformer_settings: EncoderSettings, tmp_path: Path
 ) -> None:
     settings = MultitaskSettings(**QUICK | {"checkpoints": 2})
@@ -92,12 +92,12 @@ def test_a_finished_training_is_not_done_again(
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
-def test_only_a_transformer_can_learn_them(docstrings: list[Document], tiny_encoder: DenseEncoder) -> None:
+def test_only_a_transformer_can_be_trained(docstrings: list[Document], tiny_encoder: DenseEncoder) -> None:
     with pytest.raises(InputError, match=r"model=multitask needs an encoder based on BERT"):
         train_multitask(docstrings, tiny_encoder, MultitaskSettings(**QUICK), seed=0)
 
 
-def test_texts_that_teach_nothing_are_refused(tiny_transformer_settings: EncoderSettings) -> None:
+def test_texts_that_yield_no_rows_are_refused(tiny_transformer_settings: EncoderSettings) -> None:
     documents = [Document(str(n), "", "word") for n in range(30)]  # each is a class of its own
     with pytest.raises(InputError, match=r"these documents teach none of passages, answer"):
         trained(documents, tiny_transformer_settings, tasks=["passages", "answer"])

@@ -1,4 +1,4 @@
-"""Inverse cloze: what a pair may hold, and which sentences it draws."""
+"""Inverse cloze: properties of its pairs, and which sentences it draws."""
 
 from collections import Counter
 
@@ -36,7 +36,7 @@ def test_sentences_end_at_marks_and_blank_lines() -> None:
 
 
 @given(lengths, seeds)
-def test_the_query_is_a_stretch_of_the_document_and_leaves_it(lengths: list[int], seed: int) -> None:
+def test_the_query_is_a_span_that_is_removed_from_the_document(lengths: list[int], seed: int) -> None:
     document = numbered(lengths, title="Title")
     drawn = pair(document, np.random.default_rng(seed), keep=0)
     pieces = split_sentences(document.text)
@@ -55,7 +55,7 @@ def test_the_query_is_a_stretch_of_the_document_and_leaves_it(lengths: list[int]
 
 
 @given(lengths, seeds)
-def test_kept_whole_the_document_holds_the_query(lengths: list[int], seed: int) -> None:
+def test_with_keep_the_document_contains_the_query(lengths: list[int], seed: int) -> None:
     document = numbered(lengths)
     drawn = pair(document, np.random.default_rng(seed), keep=1)
     if drawn is not None:
@@ -64,7 +64,7 @@ def test_kept_whole_the_document_holds_the_query(lengths: list[int], seed: int) 
 
 
 @given(st.text(), st.text(), seeds)
-def test_any_text_gives_words_of_its_own_or_nothing(title: str, text: str, seed: int) -> None:
+def test_any_text_yields_a_pair_of_its_own_words_or_none(title: str, text: str, seed: int) -> None:
     drawn = pair(Document("d", title, text), np.random.default_rng(seed))
     if drawn is not None:
         assert set(drawn[0].split()) <= set(text.split())
@@ -72,7 +72,7 @@ def test_any_text_gives_words_of_its_own_or_nothing(title: str, text: str, seed:
         assert drawn[1].strip()
 
 
-def test_the_sentence_stays_in_the_document_now_and_then() -> None:
+def test_the_sentence_stays_in_a_share_of_the_documents() -> None:
     document, rng = numbered([5, 5, 5]), np.random.default_rng(0)
     kept = sum(query in rest for query, rest in (pair(document, rng) or ("", "") for _ in range(1000)))
     assert 60 < kept < 140  # a tenth

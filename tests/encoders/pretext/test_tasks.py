@@ -1,4 +1,4 @@
-"""The other pair tasks, and how an epoch of them is mixed."""
+"""The other pair tasks, and the order of pairs in an epoch."""
 
 from itertools import pairwise
 
@@ -37,7 +37,7 @@ def test_a_title_pair_needs_both() -> None:
 
 
 @given(st.integers(1, 200), st.floats(0.01, 1), st.floats(0.01, 1), seeds)
-def test_a_crop_is_a_stretch_of_the_stated_length(words: int, one: float, other: float, seed: int) -> None:
+def test_a_crop_has_the_stated_length(words: int, one: float, other: float, seed: int) -> None:
     shortest, longest = sorted((one, other))
     document = Document("d", "", " ".join(f"w{n}" for n in range(words)))
     pair = Cropping(shortest=shortest, longest=longest).pair(document, rng(seed))
@@ -57,7 +57,7 @@ def test_the_two_spans_are_drawn_independently() -> None:
     assert any(set(one.split()) & set(other.split()) for one, other in pairs)  # they may overlap
 
 
-def test_a_crop_longer_at_least_than_at_most_is_refused() -> None:
+def test_a_minimum_length_above_the_maximum_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"shortest=0\.6 is greater than longest=0\.5; swap them"):
         Cropping(shortest=0.6)
 
@@ -90,20 +90,20 @@ def test_the_next_document_is_the_next_of_the_collection() -> None:
         (SyntheticPairs(), 3, r"no synthetic queries; add a strategy"),
     ],
 )
-def test_a_task_that_makes_no_sense_is_refused_with_the_reason(task: object, documents: int, reason: str) -> None:
+def test_a_task_that_does_not_apply_is_refused_with_the_reason(task: object, documents: int, reason: str) -> None:
     name = "synthetic" if isinstance(task, SyntheticPairs) else "adjacency"
     with pytest.raises(InputError, match=rf"^pairs\.{name}: .*{reason}") as refused:
         PairTasks(**{name: task}).check([story(number, 1) for number in range(documents)])
     assert "\n" not in str(refused.value)
 
 
-def test_tasks_that_make_sense_are_not_refused() -> None:
+def test_tasks_that_apply_are_not_refused() -> None:
     documents = [story(number, 2) for number in range(2)]
     PairTasks(adjacency=Adjacency(), title=Title()).check(documents)
     PairTasks(adjacency=Adjacency(unit="documents", ordered=True)).check([story(0, 1), story(1, 1)])
 
 
-def test_written_queries_find_their_documents_and_none_comes_twice_before_all_came_once() -> None:
+def test_synthetic_queries_are_paired_with_their_documents_and_spread_evenly() -> None:
     documents = [story(number, 2) for number in range(3)]
     queries = tuple((f"q{number}{turn}", f"id{number}") for number in range(3) for turn in range(3))
     pairs = list(SyntheticPairs(queries=(*queries, ("lost", "elsewhere"))).pairs(documents, rng()))
@@ -112,7 +112,7 @@ def test_written_queries_find_their_documents_and_none_comes_twice_before_all_ca
         assert len({text for _, text in pairs[3 * turn : 3 * turn + 3]}) == 3
 
 
-def test_tasks_learn_what_they_have_to_know_of_a_collection() -> None:
+def test_tasks_are_given_the_properties_of_the_collection() -> None:
     tasks = PairTasks(adjacency=Adjacency(unit="documents"), synthetic=SyntheticPairs(), title=Title())
     told = tasks.with_collection(ordered=True, written=[("q", "id0")])
     assert told.adjacency is not None
@@ -121,7 +121,7 @@ def test_tasks_learn_what_they_have_to_know_of_a_collection() -> None:
     assert DEFAULT_PAIR_TASKS.with_collection(ordered=True, written=[("q", "id0")]) == DEFAULT_PAIR_TASKS
 
 
-def test_some_task_must_be_on() -> None:
+def test_at_least_one_task_must_be_enabled() -> None:
     with pytest.raises(
         ValidationError, match="no task is enabled; list at least one of inverse_cloze, title, cropping"
     ):
@@ -129,7 +129,7 @@ def test_some_task_must_be_on() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=8), seeds)
-def test_each_document_comes_once_a_task_and_a_task_after_the_other(parts: list[tuple[int, bool]], seed: int) -> None:
+def test_each_document_occurs_once_per_task(parts: list[tuple[int, bool]], seed: int) -> None:
     documents = [story(n, count, f"title{n}" if titled else "") for n, (count, titled) in enumerate(parts)]
     pairs = list(DEFAULT_PAIR_TASKS.pairs(documents, rng(seed)))
     cloze, titles = (list(task.pairs(documents, rng(seed))) for task in (InverseCloze(), Title()))
