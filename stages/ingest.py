@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zero2ir.config import IngestConfig, check_experiment, stage
+from zero2ir.config import IngestConfig, check_choices, read_panel, stage
 from zero2ir.data.auxiliary import read_ingested, write_auxiliary_collections
 from zero2ir.data.checks import check_collection, require_judged_queries
 from zero2ir.data.judgments import (
@@ -22,7 +22,7 @@ from zero2ir.synthetic.answer_pairs import prepare_answer_pairs
 
 
 def main(config: IngestConfig) -> None:
-    check_experiment()
+    check_choices(read_panel())
     collection, quality = check_collection(load_collection(config.dataset))
     if config.dataset.passages is not None:
         collection = split_into_passages(collection, config.dataset.passages)

@@ -27,7 +27,7 @@ from zero2ir.config import (
     TrainConfig,
     build,
     built,
-    check_experiment,
+    check_choices,
     complete,
     compose,
     conf_folder,
@@ -165,7 +165,8 @@ def test_the_library_composes_without_a_project(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_panel_as_it_is_passes() -> None:
-    panel = check_experiment()
+    panel = read_panel()
+    check_choices(panel)
     assert (panel.models, panel.strategies, panel.seeds) == (read_panel().models, read_panel().strategies, (0,))
     assert compose("ingest", IngestConfig, []).budget == panel.budget
 
@@ -477,7 +478,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
 )
 def test_mistake_in_params(project: Path, change: dict[str, Any], message: str) -> None:
     edit(project / "params.yaml", lambda values: values.update(change))
-    assert re.search(message, refusal(check_experiment))
+    assert re.search(message, refusal(lambda: check_choices(read_panel())))
 
 
 def test_params_that_are_missing_or_no_yaml(project: Path) -> None:

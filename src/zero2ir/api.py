@@ -91,9 +91,8 @@ def train(
     rows, skipped = prepare_judgments(judgments, corpus, config.task, translations)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     pools = as_candidates(candidates, rows, corpus.number_of)
-    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools)
     inputs = replace(
-        inputs,
+        prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
         auxiliary_collections=prepare_auxiliary(auxiliary_collections),
         unlabelled_queries=list(unlabelled_queries),
     )
@@ -108,11 +107,7 @@ def train(
 
 
 def load(folder: str | Path) -> "Program":
-    """Loads a saved program after checking all its files.
-
-    Raises:
-        InputError: the program is incomplete, was altered, or was written by a newer version.
-    """
+    """Loads a saved program after checking all its files; a file that is missing or altered raises ``InputError``."""
     from zero2ir.program.program import load_program
 
     return load_program(folder)
@@ -269,16 +264,10 @@ def compare(
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; compare needs at least 2")
-    fold_of = dict(
-        zip(
-            query_ids, np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids)), strict=True
-        )
-    )
-    options: dict[str, Any] = {
-        "resamples": first.evaluation.resamples,
-        "level": first.evaluation.confidence_level,
-        "seed": seed,
-    }
+    places = np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids))
+    fold_of = dict(zip(query_ids, places.tolist(), strict=True))
+    evaluation = first.evaluation
+    options: dict[str, Any] = {"resamples": evaluation.resamples, "level": evaluation.confidence_level, "seed": seed}
     scores = {
         name: {0: _cross_validated_scores(config, corpus, rows, ranked, fold_of, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))

@@ -7,18 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from zero2ir import api
 from zero2ir.data.highlight import printable
 from zero2ir.errors import InputError, one_line_errors
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from zero2ir.evaluation.intervals import Interval
 
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
@@ -36,6 +31,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _repeated(metavar: str, text: str, *name: str) -> Any:
+    """Returns an option that may be repeated; none by default."""
+    shown: dict[str, Any] = {"default_factory": list, "show_default": False}
+    return typer.Option(*name, metavar=metavar, help=f"{text}; may be repeated.", **shown)
+
 
 FolderArgument = Annotated[
     Path,
@@ -56,16 +58,7 @@ LMOption = Annotated[
     str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
-SettingsOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        default_factory=list,
-        show_default=False,
-        help="Configuration override; may be repeated.",
-    ),
-]
+SettingsOption = Annotated[list[str], _repeated("KEY=VALUE", "Configuration override", "--set")]
 JobsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Conditions run in parallel.", show_default="as memory allows")
 ]
@@ -97,7 +90,6 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 def _example(command: str) -> dict[str, Any]:
-    """Returns the epilog of a command's help: an example on one line."""
     return {"epilog": f"\b\nexample: {command}"}
 
 
@@ -113,15 +105,7 @@ def train(
     lm: LMOption = None,
     seed: SeedOption = 0,
     settings: SettingsOption,
-    fallback: Annotated[
-        list[str],
-        typer.Option(
-            metavar="MODEL",
-            default_factory=list,
-            show_default=False,
-            help="Simpler model to fall back to; may be repeated, the simplest last.",
-        ),
-    ],
+    fallback: Annotated[list[str], _repeated("MODEL", "Simpler model to fall back to, the simplest last")],
     risk: Annotated[
         float | None,
         typer.Option(
@@ -214,11 +198,7 @@ def serve(
     ],
     state: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder for feedback and changed documents.",
-            show_default="PROGRAM-state",
-        ),
+        typer.Option(metavar="FOLDER", help="Folder for feedback and changed documents.", show_default="PROGRAM-state"),
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: PortOption = 8766,
@@ -310,20 +290,14 @@ def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
     adjusted = iter(holm([row.difference.p_value for row in rows if row.difference is not None]))
     table = Table(Column("system", no_wrap=True), rows[0].measure, "difference", "p (Holm)", box=box.SIMPLE_HEAD)
     for row in rows:
-        cells = [Text(row.system), _with_interval(row.value, ".3f")]
+        cells = [row.system, f"{row.value.mean:.3f} [{row.value.ci_low:.3f}, {row.value.ci_high:.3f}]"]
         if row.difference is not None:
-            cells += [_with_interval(row.difference.difference, "+.3f"), Text(f"{next(adjusted):.3f}")]
-        table.add_row(*cells)
-    console = Console()
-    console.print(table)
-    console.print(f"Cross-validated on {rows[0].value.n} judged queries. Brackets: 95 % intervals.")
-    console.print(f"Differences are relative to {rows[0].system}.")
-
-
-def _with_interval(value: "Interval", form: str) -> "Text":
-    from rich.text import Text
-
-    return Text(f"{value.mean:{form}} [{value.ci_low:{form}}, {value.ci_high:{form}}]")
+            gain = row.difference.difference
+            cells += [f"{gain.mean:+.3f} [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}]", f"{next(adjusted):.3f}"]
+        table.add_row(*map(Text, cells))
+    Console().print(table)
+    print(f"Cross-validated on {rows[0].value.n} judged queries. Brackets: 95 % intervals.")
+    print(f"Differences are relative to {rows[0].system}.")
 
 
 @app.command(**_example("zero2ir experiment paper --set sweep.dataset=[cranfield] --set panel.seeds=[0]"))
@@ -342,19 +316,10 @@ def experiment(
 @app.command(**_example("zero2ir check --only 'results/sparse/zero_shot/*'"))
 def check(
     *,
-    only: Annotated[
-        list[str],
-        typer.Option(
-            metavar="PATTERN",
-            default_factory=list,
-            show_default=False,
-            help="Names of figures, with * and ?; may be repeated.",
-        ),
-    ],
+    only: Annotated[list[str], _repeated("PATTERN", "Names of figures, with * and ?")],
     names: Annotated[bool, typer.Option("--list", help="List the figures and exit.")] = False,
     write: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit."),
+        Path | None, typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit.")
     ] = None,
     jobs: JobsOption = None,
 ) -> None:

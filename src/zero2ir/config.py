@@ -234,7 +234,7 @@ STAGES: dict[str, type[Settings]] = {
 
 
 def conf_folder() -> Path:
-    """Returns the folder conf of the current project; outside a project, the one in the package."""
+    """Returns the folder conf of the current project; outside a project, the package's."""
     project = Path("conf").resolve()
     return project if (project / "library.yaml").is_file() else Path(str(files("zero2ir"))) / "conf"
 
@@ -250,15 +250,7 @@ def compose(name: str, schema: type[Schema], overrides: Sequence[str]) -> Schema
 
 
 def built(group: str, names: Sequence[str]) -> list[Any]:
-    """Builds the objects that files of a configuration group describe.
-
-    Args:
-        group: "model" or "strategy".
-        names: file names without suffix.
-
-    Raises:
-        InputError: as ``compose`` and ``build``.
-    """
+    """Builds the objects of files of a group, "model" or "strategy"; raises as ``compose`` and ``build``."""
     from omegaconf import OmegaConf
 
     with _composed(None, [f"+{group}@{name}={name}" for name in dict.fromkeys(names)]) as config:
@@ -283,12 +275,7 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
             yield hydra_compose(name, [_forced(word) for word in overrides])
     except InputError:
         raise
-    except (
-        HydraException,
-        OmegaConfBaseException,
-        YAMLError,
-        ValueError,
-    ) as error:  # ValueError for model=0
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # ValueError for model=0
         raise InputError(_explained(error, schema)) from error
     finally:
         GlobalHydra.instance().hydra = backup
@@ -301,11 +288,7 @@ def _forced(word: str) -> str:
 
 
 def checked(config: Any, schema: type[Schema]) -> Schema:
-    """Validates a composed configuration and adds defaults.
-
-    Raises:
-        InputError: the first invalid key or value.
-    """
+    """Validates a composed configuration and adds defaults; the first invalid key or value raises ``InputError``."""
     from omegaconf import OmegaConf
 
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -323,8 +306,7 @@ def _on_defaults(values: Any, default: Any, annotation: Any) -> Any:
         default = default.model_dump()
     if isinstance(default, Mapping):
         return {**default, **{key: _on_defaults(value, default.get(key), None) for key, value in values.items()}}
-    schema = schema_in(annotation)
-    fields = schema.model_fields if inspect.isclass(schema) and issubclass(schema, BaseModel) else {}
+    fields = getattr(schema_in(annotation), "model_fields", {})
     return {
         key: _on_defaults(value, fields[key].default, fields[key].annotation) if key in fields else value
         for key, value in values.items()
@@ -352,7 +334,7 @@ def build(choice: Mapping[str, Any], where: str) -> Any:
 
 
 def complete(choice: Any) -> Any:
-    """Adds constructor defaults to an object's configuration, recursively; returns JSON values, for the record."""
+    """Adds constructor defaults to an object's configuration, recursively, as JSON values for the record."""
     if isinstance(choice, list):
         return [complete(item) for item in choice]
     if not isinstance(choice, Mapping):
@@ -384,30 +366,15 @@ def _class(target: Any, where: str) -> Any:
     from hydra.utils import get_class
 
     if (project := str(Path.cwd())) not in sys.path:
-        sys.path.append(project)  # so that a model or a strategy of one's own can stand in the project's folder
+        sys.path.append(project)  # the project's folder may contain the user's models and strategies
     try:
         return get_class(str(target))
     except Exception as error:  # Hydra raises bare Exception for several reasons
         raise InputError(f"{where}._target_: {target!r} cannot be imported; give module.Class") from error
 
 
-def check_experiment() -> Panel:
-    """Composes and validates everything that ``params.yaml`` names.
-
-    Raises:
-        InputError: the first invalid key or value.
-    """
-    panel = read_panel()
-    check_choices(panel)
-    return panel
-
-
 def check_choices(panel: Panel) -> None:
-    """Composes and validates everything that a panel names.
-
-    Raises:
-        InputError: the first invalid key or value.
-    """
+    """Composes and validates everything that a panel names; the first invalid key or value raises ``InputError``."""
     task, lm = f"task={panel.task}", f"lm={panel.lm}"
     compose("ingest", IngestConfig, [f"dataset={panel.dataset}", task])
     compose("pretrain_synthetic", PretrainConfig, [lm, f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"])
@@ -443,12 +410,10 @@ def read_panel() -> Panel:
 
 
 def stage(work: Callable[[Any], None], name: str) -> None:
-    """Runs a stage from the command line, with Hydra's overrides and multirun.
+    """Runs a stage from the command line, with Hydra's overrides and multirun; errors as ``one_line_errors``.
 
     Each stage validates its own configuration; ``ingest`` and ``pretrain-synthetic`` also validate what params.yaml
     names, and DVC runs them again when it changes, so that errors appear before any training.
-
-    Errors are one line on standard error and exit status 1, with a traceback if ZERO2IR_TRACEBACK=1.
     """
     import hydra
     from hydra.errors import HydraException
@@ -475,12 +440,11 @@ def _register_panel() -> None:
     """Resolves ``${panel:seeds}`` to a key of params.yaml, because dvc.yaml cannot pass lists."""
     from omegaconf import OmegaConf
 
-    OmegaConf.register_new_resolver("panel", _panel_value, replace=True)
+    def value(key: str | None = None) -> Any:
+        values = read_panel().model_dump(mode="json")
+        return values[key] if key else values
 
-
-def _panel_value(key: str | None = None) -> Any:
-    values = read_panel().model_dump(mode="json")
-    return values[key] if key else values
+    OmegaConf.register_new_resolver("panel", value, replace=True)
 
 
 def _explained(error: BaseException, schema: type[BaseModel]) -> str:

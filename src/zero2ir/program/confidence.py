@@ -30,12 +30,7 @@ MAX_JUDGED_SHARE = 0.95  # of relevant documents; below 1, so that an unjudged d
 
 @dataclass(frozen=True)
 class QueryJudgments:
-    """The judgments of one query.
-
-    Attributes:
-        relevant: numbers of the documents judged relevant.
-        nonrelevant: numbers of the documents judged not relevant.
-    """
+    """The numbers of the documents judged relevant and not relevant for one query."""
 
     relevant: frozenset[int]
     nonrelevant: frozenset[int] = frozenset()
@@ -96,11 +91,7 @@ class Confidence:
 
     @classmethod
     def unfitted(cls, *rankings: Ranking) -> Self:
-        """Returns the prior, for queries without judgments: it orders documents, but its level is unreliable.
-
-        Args:
-            rankings: to standardise the signals over; queries without documents are ignored.
-        """
+        """Returns the prior, standardised over the rankings; it orders documents, but its level is unreliable."""
         first = np.concatenate([signals(one)[one.numbers[:, 0] != NO_DOCUMENT, 0] for one in rankings])
         first = first if len(first) else np.zeros((1, first.shape[1]))
         spread = first.std(axis=0)
@@ -131,7 +122,6 @@ class Confidence:
         return type(self)(float(parameters[0]), float(np.exp(parameters[1])), self.centre, self.spread)
 
     def _prior(self, ranking: Ranking) -> np.ndarray:
-        """Returns the prior's log-odds, (n_queries, k); 0 without a document."""
         n_signals = len(self.centre)
         standard = (signals(ranking)[..., :n_signals] - np.array(self.centre)) / np.array(self.spread)
         return np.where(ranking.numbers != NO_DOCUMENT, INTERCEPT + standard @ np.array(SLOPES[n_signals]), 0.0)
@@ -142,7 +132,7 @@ class Confidence:
         return np.where(ranking.numbers != NO_DOCUMENT, _sigmoid(odds), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the parameters as JSON values."""
+        """Returns the parameters as JSON values, for ``from_dict``."""
         return asdict(self)
 
     @classmethod
@@ -160,8 +150,7 @@ def signals(ranking: Ranking) -> np.ndarray:
     Returns:
         (n_queries, k, 2), 0 without a document. *Height*: log(1 + standard deviations above the mean score of the
         collection). *Margin*: the difference to the best other document, relative to the first document's difference
-        to the mean; -1 to 1. For fused rankings (n_queries, k, 3): *agreement* is the same for all documents of a
-        query.
+        to the mean; -1 to 1. Fused rankings add a third signal, the *agreement* of the query.
     """
     is_ranked = ranking.numbers != NO_DOCUMENT
     scores = np.where(is_ranked, ranking.scores, ranking.mean[:, None]).astype(np.float64)
@@ -173,10 +162,8 @@ def signals(ranking: Ranking) -> np.ndarray:
     rival = np.repeat(scores[:, :1], scores.shape[1], axis=1)
     rival[:, 0] = scores[:, 1] if scores.shape[1] > 1 else ranking.mean
     margin = np.clip((scores - rival) / np.maximum(above[:, :1], 1e-12), -1.0, 1.0)
-    every = [height, margin]
-    if ranking.agreement is not None:
-        every.append(np.broadcast_to(ranking.agreement[:, None], height.shape))
-    return np.where(is_ranked[..., None], np.stack(every, axis=-1), 0.0)
+    agreement = [] if ranking.agreement is None else [np.broadcast_to(ranking.agreement[:, None], height.shape)]
+    return np.where(is_ranked[..., None], np.stack([height, margin, *agreement], axis=-1), 0.0)
 
 
 def _labels(numbers: np.ndarray, judged: QueryJudgments) -> list[float]:

@@ -57,17 +57,11 @@ class AnsweringSettings(Settings):
 
 
 class SkippedProgram(NamedTuple):
-    """A program of the chain that did not serve the request.
-
-    Attributes:
-        program: name of the program.
-        reason: why it did not serve.
-        detail: class of the error, without its message, which may contain a query or an address.
-    """
+    """A program of the chain that did not serve the request."""
 
     program: str
     reason: Reason
-    detail: str = ""
+    detail: str = ""  # class of the error, without its message, which may contain a query or an address
 
 
 class FallbackResult(NamedTuple, Generic[Result]):
@@ -123,13 +117,7 @@ class CircuitBreaker:
 
 
 class FallbackChain:
-    """A chain of programs with circuit breakers.
-
-    Args:
-        names: unique names of the programs, the most complex first.
-        settings: when to fall back.
-        clock: monotonic clock, in seconds.
-    """
+    """A chain of programs with circuit breakers; ``names`` are unique, the most complex program is first."""
 
     def __init__(self, names: Sequence[str], settings: FallbackSettings, clock: Clock = time.monotonic) -> None:
         self.names = list(names)
@@ -202,11 +190,10 @@ class FallbackChain:
             breaker.record_outcome(succeeded)
 
 
+@dataclass(eq=False)
 class _SkippedError(Exception):
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason: Reason = reason
-        self.detail = detail
+    reason: Reason
+    detail: str = ""
 
 
 def _start(work: Callable[[], Result], free: Semaphore) -> "Future[Result]":

@@ -86,12 +86,7 @@ class PreparationSettings(Settings):
 
 
 class Judged(NamedTuple):
-    """Judgments for training.
-
-    Attributes:
-        rows: the judged documents.
-        skipped: reason by question, for question-answer pairs without a passage.
-    """
+    """Judgments for training, and the reason by question for question-answer pairs without a passage."""
 
     rows: Sequence[JudgedDocument]
     skipped: Mapping[str, str]
@@ -188,10 +183,10 @@ def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> lis
     """
     prepared = []
     for number, (documents, judgments) in enumerate(collections):
+        name = f"auxiliary_collections[{number}]"
         try:
             corpus = Corpus(as_documents(documents))
-            rows = as_judgments(judgments, corpus.number_of)
+            prepared.append(AuxiliaryCollection(name, corpus.documents, as_judgments(judgments, corpus.number_of)))
         except InputError as error:
-            raise InputError(f"auxiliary_collections[{number}]: {error}") from None
-        prepared.append(AuxiliaryCollection(f"auxiliary_collections[{number}]", corpus.documents, rows))
+            raise InputError(f"{name}: {error}") from None
     return prepared

@@ -26,7 +26,7 @@ from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 from zero2ir.program.confidence import Confidence
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
-from zero2ir.program.policy import Decision, Policy
+from zero2ir.program.policy import Policy
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
@@ -43,7 +43,7 @@ class FallbackLink(NamedTuple):
     Attributes:
         name: model type.
         retriever: fitted and indexed.
-        confidence: predicts the probability of relevance; None if it could not be fitted.
+        confidence: predicts the probability of relevance; None with too few judgments.
     """
 
     name: str
@@ -167,26 +167,20 @@ class Program(dspy.Module):
         candidate_numbers = None if candidates is None else [self.numbers_of(candidates)]
         if self.chain is None:
             return self._predicted(query, *self.search([query], k, candidate_numbers))
-        served = self._served(self.chain, query, k, candidate_numbers, deadline)
-        steps = [step._asdict() for step in served.steps]
-        return self._predicted(query, *served.result, served_by=served.served_by, steps=steps)
-
-    def _served(
-        self, chain: FallbackChain, query: str, k: int, candidates: Candidates | None, deadline: float | None
-    ) -> FallbackResult[tuple[Ranking, np.ndarray | None]]:
-        """Returns the result of the first link that answers in time with enough confidence."""
-        return chain.serve(
-            [partial(link.search, [query], k, candidates) for link in self.all_links],
+        served: FallbackResult[tuple[Ranking, np.ndarray | None]] = self.chain.serve(
+            [partial(link.search, [query], k, candidate_numbers) for link in self.all_links],
             lambda result: None if result[1] is None else float(result[1][0, 0]),
             deadline,
         )
+        steps = [step._asdict() for step in served.steps]
+        return self._predicted(query, *served.result, served_by=served.served_by, steps=steps)
 
     def _predicted(
         self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **extra_fields: Any
     ) -> dspy.Prediction:
         """Converts one query's ranking to a prediction, without documents if the policy abstains."""
         confidence = None if probabilities is None else float(probabilities[0, 0])
-        decision = self._decision(confidence)
+        decision = {} if self.policy is None else {"decision": self.policy.decide(confidence)}
         is_ranked = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
         best = [self.documents[number] for number in ranking.numbers[0][is_ranked]]
         return dspy.Prediction(
@@ -209,11 +203,7 @@ class Program(dspy.Module):
             raise InputError(f"task={task!r}: candidates require task={RANK_TASK!r}; leave them out")
         return dspy.Prediction(**functions[task](query, documents, k))
 
-    def _decision(self, confidence: float | None) -> dict[str, Decision]:
-        return {} if self.policy is None else {"decision": self.policy.decide(confidence)}
-
     def _read(self, query: str, passages: list[str]) -> dict[str, Any]:
-        """Returns the reader's fields of a prediction."""
         if self.reader is None:
             return {}
         (spans,) = self.reader.read([query], [passages])
@@ -269,11 +259,7 @@ class Program(dspy.Module):
         return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(doc_ids)], dtype=np.int64)
 
     def document(self, doc_id: str) -> Document:
-        """Returns a document by id.
-
-        Raises:
-            InputError: the id is unknown.
-        """
+        """Returns a document by id; an unknown id raises ``InputError``."""
         if doc_id not in self._number_of:
             raise InputError(f"no document has the id {doc_id!r}")
         return self.documents[self._number_of[doc_id]]
@@ -289,16 +275,12 @@ class Program(dspy.Module):
         """
         if any(isinstance(document, str) for document in documents):
             raise InputError("documents: a string has no id; give mappings with doc_id, text, maybe title")
-        self._replace_state(self.with_documents(as_documents(documents), ()))
+        self.__dict__.update(vars(self.with_documents(as_documents(documents), ())))
 
     def remove(self, doc_ids: Sequence[str]) -> None:
-        """Removes documents from the collection without training.
-
-        Raises:
-            InputError: an id is unknown, or no document would be left.
-        """
+        """Removes documents without training; an unknown id or an empty rest raises ``InputError``."""
         self.numbers_of(doc_ids)
-        self._replace_state(self.with_documents((), doc_ids))
+        self.__dict__.update(vars(self.with_documents((), doc_ids)))
 
     def with_documents(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
         """Returns a copy of the program over changed documents.
@@ -315,8 +297,7 @@ class Program(dspy.Module):
         documents = [*(self.documents[number] for number in kept), *added]
         if not documents:
             raise InputError("documents: no document would be left; keep at least one")
-        corpus = Corpus(documents, language_model=self.language_model)
-        numbers = np.array(kept, dtype=np.int64)
+        corpus, numbers = Corpus(documents, language_model=self.language_model), np.array(kept, dtype=np.int64)
         retriever = with_corpus(self.retriever, corpus, numbers)
         changed = Program(
             retriever,
@@ -331,9 +312,6 @@ class Program(dspy.Module):
         )
         changed.chain = self.chain  # keeps the state of its circuit breakers
         return changed
-
-    def _replace_state(self, other: "Program") -> None:
-        self.__dict__.update(vars(other))
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
         """Writes the program as a folder of JSON, safetensors, npy and Parquet files, without pickle.
@@ -447,11 +425,8 @@ def program_digest(folder: Path) -> str:
 
 def index_bytes(folder: Path) -> int:
     """Returns the size of a saved program's indexes, without document texts and network weights."""
-    return sum(
-        path.stat().st_size
-        for path in files_below(folder / "retriever")
-        if "weights" not in path.relative_to(folder).parts[:-1]
-    )
+    found = files_below(folder / "retriever")
+    return sum(path.stat().st_size for path in found if "weights" not in path.relative_to(folder).parts[:-1])
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -463,14 +438,9 @@ def _state(folder: Path) -> dict[str, Any]:
         version = int(state["format"])
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
-    if version > FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format {version} is newer than {FORMAT_VERSION}, which this zero2ir reads; upgrade zero2ir"
-        )
-    if version < FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format {version} is older than {FORMAT_VERSION}, which this zero2ir reads; train it again"
-        )
+    if version != FORMAT_VERSION:
+        age, remedy = ("newer", "upgrade zero2ir") if version > FORMAT_VERSION else ("older", "train it again")
+        raise InputError(f"{path}: format {version} is {age} than {FORMAT_VERSION}, which this zero2ir reads; {remedy}")
     if state.pop("digest", None) != (digest := _digest(state)):
         raise InputError(f"{path}: truncated or altered; save the program again")
     return state | {"digest": digest}
@@ -482,10 +452,8 @@ def _checked_state(folder: Path) -> dict[str, Any]:
         path = folder / name
         if not path.is_file():
             raise InputError(f"{path}: missing; save the program again")
-        if path.stat().st_size != expected["bytes"]:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}; save the program again"
-            )
+        if (size := path.stat().st_size) != expected["bytes"]:
+            raise InputError(f"{path}: {size} bytes instead of {expected['bytes']}; save the program again")
         if sha256(path) != expected["sha256"]:
             raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
     for path in files_below(folder):  # e.g. an added adapter would change predictions

@@ -18,18 +18,11 @@ if TYPE_CHECKING:
 
 
 def rank_queries(
-    program: "Program",
-    queries: Sequence[Query],
-    depth: int,
-    candidates: Mapping[str, Sequence[str]] | None = None,
+    program: "Program", queries: Sequence[Query], depth: int, candidates: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Run, dict[str, float]]:
-    """Returns the run of a program and the confidence by query id, empty if the program has none.
+    """Returns the run of a program, ``depth`` documents deep, and the confidence by query id, if the program has one.
 
-    Args:
-        program: the program.
-        queries: any number.
-        depth: documents per query.
-        candidates: document ids to rank, by query id; None for the whole collection.
+    ``candidates`` are the document ids to rank, by query id; None for the whole collection.
     """
     ids = [query.query_id for query in queries]
     ranked = None if candidates is None else [program.numbers_of(candidates[query_id]) for query_id in ids]
@@ -53,13 +46,7 @@ def translated_query_run(
     depth: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
 ) -> Run:
-    """Returns the run of BM25 with the queries' human translations into the documents' language.
-
-    Args:
-        documents: the collection.
-        queries: with translations.
-        depth: documents per query.
-        candidates: document ids to rank, by query id; None for the whole collection.
+    """Returns the run of BM25 with the queries' human translations into the documents' language; as ``rank_queries``.
 
     Raises:
         InputError: a query has no translation.

@@ -20,17 +20,11 @@ from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 
 
 class ConfidenceFit(NamedTuple):
-    """The confidence of a retriever, and the data it was fitted on.
+    """The confidence of a retriever, and the data it was fitted on."""
 
-    Attributes:
-        confidence: None with too few judged queries.
-        ranking: out-of-fold ranking of the n judged queries.
-        judged: (n,) the judgments of each query.
-    """
-
-    confidence: Confidence | None
-    ranking: Ranking
-    judged: Sequence[QueryJudgments]
+    confidence: Confidence | None  # None with too few judged queries
+    ranking: Ranking  # out-of-fold, of the n judged queries
+    judged: Sequence[QueryJudgments]  # (n,)
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ def train_program(
 
     Args:
         model: unfitted, not indexed.
-        strategy: the training strategy.
+        strategy: how to train it.
         inputs: the training inputs.
         about: metadata of the program; ``chosen``, ``reason`` and ``labels`` are added.
         answers: whether the program extracts answers.
@@ -78,10 +72,9 @@ def train_program(
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
-    seconds = time.perf_counter() - start
     cost = {
         "index_seconds": index_seconds,
-        "train_seconds": round(seconds, 2),
+        "train_seconds": round(time.perf_counter() - start, 2),
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
@@ -91,16 +84,10 @@ def train_program(
 def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> ConfidenceFit:
     """Fits the confidence on out-of-fold rankings of the judged queries, which prompts do not show.
 
-    Queries without judgments help to standardise the signals, unless queries rank their own candidates.
-
-    Args:
-        retriever: the fitted retriever.
-        inputs: its training inputs.
-        learner: fits a retriever on some judged queries, for out-of-fold rankings; None if the retriever did not learn
-            from judgments.
+    Queries without judgments help to standardise the signals, unless queries rank their own candidates. ``learner``
+    fits a retriever on some judged queries; it is None if the retriever did not learn from judgments.
     """
-    judged = _judged(inputs)
-    ranking = _out_of_fold(retriever, inputs, learner)
+    judged, ranking = _judged(inputs), _out_of_fold(retriever, inputs, learner)
     if not judged:
         return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
@@ -109,7 +96,6 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
-    """Returns the judgments of each judged query."""
     number_of = inputs.corpus.number_of
     relevant: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
     other: dict[str, set[int]] = {query_id: set() for query_id in inputs.queries}
@@ -138,14 +124,8 @@ def fit_policy(program: Program, calibration: ConfidenceFit, risk: float | None,
     In 60 samples of ten of 400 train queries of beir/scifact, for BM25 and risks of 0.1 to 0.3, the risk on the other
     queries exceeded the requested one in 12 to 23 % of the samples, and in 42 to 50 % with judgments alone.
 
-    Args:
-        program: a trained program.
-        calibration: from its training.
-        risk: see ``Policy.choose``.
-        max_risk: see ``Policy.choose``.
-
     Raises:
-        InputError: there are too few judged queries to fit a confidence.
+        InputError: there are too few judged queries to fit a confidence, or as ``Policy.choose``.
     """
     if risk is None:
         return program

@@ -1,1 +1,1 @@
-"""What is recorded of a run: MLflow, telemetry, provenance."""
+"""Records of runs: MLflow, telemetry, provenance."""

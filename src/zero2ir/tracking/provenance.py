@@ -1,4 +1,4 @@
-"""What a figure was measured with: the code, the machine, and the packages that decide about figures."""
+"""Provenance of a result: the code's revision, the machine, and the versions of packages that affect results."""
 
 import os
 import platform
@@ -6,14 +6,14 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = (  # that decide about figures; the lock names all others
+PACKAGES = (  # that affect results; requirements.lock lists all
     *("bm25s", "PyStemmer", "numpy", "scipy", "torch", "sentence-transformers", "transformers", "dspy", "xllamacpp"),
     *("ir-measures", "pytrec_eval-terrier", "scikit-learn"),
 )
 
 
 def describe_runtime() -> dict[str, str]:
-    """What a figure was measured with: machine, interpreter, and the packages that decide about figures, by version."""
+    """Returns the system, processor and Python version, and the installed version of each of ``PACKAGES``."""
     machine = {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
@@ -23,13 +23,10 @@ def describe_runtime() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name; Python itself knows it on few systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown processor")
+    path = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown processor")
 
 
 def _version(package: str) -> str | None:
@@ -40,7 +37,7 @@ def _version(package: str) -> str | None:
 
 
 def code_revision(folder: Path = Path()) -> str:
-    """The git commit of the code, with "+changes" where files differ from it; "unknown" outside of git."""
+    """Returns the git commit, with "+changes" if files of src or conf differ from it; "unknown" outside git."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()

@@ -24,7 +24,7 @@ SYSTEM_TAG = "system"
 
 
 class Promotion(NamedTuple):
-    """The system to which the alias moves, and the reason."""
+    """The system that gets the alias, and the reason."""
 
     system: str
     reason: str
@@ -84,8 +84,8 @@ def promote(
         client: of the store.
         name: of the registered model.
         contenders: each system's measure by test query, by the name of its run.
-        documents: digest of the collection; a program for other documents loses the alias, since nothing is comparable.
-        first: the system that gets the alias if it has no holder; the first contender if that system is not among them.
+        documents: digest of the collection; a program for other documents cannot be compared and loses the alias.
+        first: the system that gets the alias if it has no holder; by default the first contender.
         measure: name of the compared measure.
         options: keyword arguments of ``compare_scores``.
 
@@ -99,33 +99,27 @@ def promote(
     known = {system: values for system, values in contenders.items() if system in newest}
     if not known:
         return None
-    holder = _holder(client, name, documents)
-    if holder is not None:
-        others = {system: values for system, values in known.items() if newest[system].version != holder.version}
-        described = f"version {holder.version}, {holder.tags[SYSTEM_TAG]}"
-        return _move(
-            client, name, newest, better(others, _values(client, holder, measure), described, measure, options)
-        )
-    start = first if first in known else next(iter(known))
-    begun = Promotion(start, "it is the first one, against which the others have to show that they are better")
-    _move(client, name, newest, begun)
-    rule: dict[str, Any] = {"documents": documents, "first": first, "measure": measure, "options": options}
-    return promote(client, name, known, **rule) or begun
+    start, holder = None, _holder(client, name, documents)
+    if holder is None:
+        system = first if first in known else next(iter(known))
+        start = Promotion(system, "it is the first one, against which the others have to show that they are better")
+        holder = newest[system]
+        _move_alias(client, name, holder, start)
+    others = {system: values for system, values in known.items() if newest[system].version != holder.version}
+    described = f"version {holder.version}, {holder.tags[SYSTEM_TAG]}"
+    promotion = better(others, _values(client, holder, measure), described, measure, options)
+    if promotion is not None:
+        _move_alias(client, name, newest[promotion.system], promotion)
+    return promotion or start
 
 
-def _move(
-    client: "MlflowClient", name: str, newest: Mapping[str, "ModelVersion"], move: Promotion | None
-) -> Promotion | None:
-    """Gives the alias to the version of a move, and says there why."""
-    if move is not None:
-        version = newest[move.system].version
-        client.set_registered_model_alias(name, BEST_ALIAS, version)
-        client.set_model_version_tag(name, version, "best_reason", move.reason)
-    return move
+def _move_alias(client: "MlflowClient", name: str, version: "ModelVersion", promotion: Promotion) -> None:
+    client.set_registered_model_alias(name, BEST_ALIAS, version.version)
+    client.set_model_version_tag(name, version.version, "best_reason", promotion.reason)
 
 
 def _holder(client: "MlflowClient", name: str, documents: str) -> "ModelVersion | None":
-    """Who has the alias, for these documents."""
+    """Returns the version with the alias, if it is for these documents."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -136,7 +130,7 @@ def _holder(client: "MlflowClient", name: str, documents: str) -> "ModelVersion 
 
 
 def _values(client: "MlflowClient", version: "ModelVersion", measure: str) -> dict[str, float]:
-    """The measure of each test query, as its run recorded it."""
+    """Returns the measure of each test query from the artifacts of the version's run."""
     with tempfile.TemporaryDirectory() as folder:
         client.download_artifacts(str(version.run_id), "results", folder)
         return read_results(Path(folder) / "results").per_query[measure]
@@ -149,10 +143,10 @@ def better(
     measure: str,
     options: Mapping[str, Any],
 ) -> Promotion | None:
-    """The contender with the largest gain of those that are significantly better than the holder; None for none.
+    """Returns the contender with the largest gain of those that are significantly better than the holder, if any.
 
-    Paired on the test queries that both have, by the randomisation test, Holm-corrected over the contenders; the
-    interval has to agree.
+    Significant means: by the randomisation test, paired over the shared test queries and Holm-corrected over the
+    contenders, and with an interval above zero.
     """
     compared = {system: compare_scores({0: values}, {0: holder}, **options) for system, values in contenders.items()}
     adjusted = dict(zip(compared, holm([found.p_value for found in compared.values()]), strict=True))

@@ -1,7 +1,7 @@
-"""The one place that talks to MLflow: what is recorded of a pipeline, its trainings, evaluations and report.
+"""Records a pipeline, its trainings, evaluations and report in MLflow.
 
-An experiment holds one collection. In it, a run of the pipeline (one panel, one revision of the code) is a parent run;
-below it stands a run for each system and for each encoder that was made, and below a system what its training tried.
+Each collection has one experiment. A run of the pipeline (one panel, one revision of the code) is a parent run. Its
+child runs are the systems and the encoders; the child runs of a system are the prompts that its training tried.
 """
 
 import hashlib
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from zero2ir.encoders.training import LossPoint
     from zero2ir.program.program import Program
 
-PROGRAM_TAG = "program"  # digest of the trained program: an evaluation finds its training by it
-PIPELINE_TAG = "pipeline"  # digest of panel and revision: the stages find their parent by it
+PROGRAM_TAG = "program"  # digest of the trained program
+PIPELINE_TAG = "pipeline"  # digest of panel and revision
 PACKAGE = Path(__file__).parents[1]
 SQLITE = "sqlite:///"
-RESULTS_ARTIFACT = "results"  # the folder of a run's artifacts
+RESULTS_ARTIFACT = "results"
 MAX_CHARACTERS = 500  # of a tag or parameter
-MAX_DIGEST_CHARACTERS = 36  # characters; MLflow's limits, like the next two
-MAX_METRICS = 1000
-MAX_TRACES = 100
+# MLflow's limits: characters of a dataset's digest, metrics and traces in one call
+MAX_DIGEST_CHARACTERS, MAX_METRICS, MAX_TRACES = 36, 1000, 100
 
 
 class TrackingSettings(Settings):
@@ -43,7 +42,7 @@ class TrackingSettings(Settings):
     Attributes:
         uri: an MLflow tracking URI.
         experiment: the experiment's name.
-        telemetry: what is looked at while systems are trained and measured.
+        telemetry: which telemetry to record during training and evaluation.
     """
 
     uri: str
@@ -52,12 +51,7 @@ class TrackingSettings(Settings):
 
 
 class PipelineRun(NamedTuple):
-    """One run of the pipeline, by what decides about it.
-
-    Attributes:
-        panel: params.yaml, as plain values.
-        revision: of the code.
-    """
+    """Identifies a run of the pipeline: params.yaml, as JSON values, and the revision of the code."""
 
     panel: Mapping[str, Any]
     revision: str
@@ -69,14 +63,7 @@ class PipelineRun(NamedTuple):
 
 
 class DatasetInput(NamedTuple):
-    """A file of data that a run has used, for MLflow's list of datasets.
-
-    Attributes:
-        name: what it is called.
-        path: where it lies.
-        digest: of its bytes.
-        context: what for, "training" or "test".
-    """
+    """A data file that a run used; ``context`` is "training" or "test"."""
 
     name: str
     path: Path
@@ -85,13 +72,13 @@ class DatasetInput(NamedTuple):
 
 
 class NestedRun(NamedTuple):
-    """Something that a training tried on its way, e.g. a prompt.
+    """A candidate that a training tried, e.g. a prompt.
 
     Attributes:
         name: of the run and of the artifact.
         parameters: nested settings.
-        metrics: figures.
-        artifact: all of it; JSON.
+        metrics: by name.
+        artifact: the complete record; JSON.
     """
 
     name: str
@@ -101,21 +88,21 @@ class NestedRun(NamedTuple):
 
 
 class TrainingRecord(BaseModel):
-    """What is to be recorded of a training. It lies beside the program until that is measured: then both are recorded.
+    """The record of a training, kept beside the program until the stage evaluate logs it.
 
-    So a training imports no MLflow, which would take longer than fitting a small model.
+    So the training does not import MLflow, which takes longer than fitting a small model.
 
     Attributes:
-        panel: params.yaml, as plain values.
+        panel: params.yaml, as JSON values.
         revision: of the code.
         parameters: nested settings.
-        metrics: figures of the training, by measure or cost name.
+        metrics: by measure or cost name.
         tags: model, strategy, seed, what was chosen and why.
-        seconds: how long the training took.
-        ended: when, in seconds since 1970.
-        nested_runs: what the training tried, each recorded as a run below its own.
-        data: what it learned from.
-        telemetry: the machine's load and the LM calls meanwhile.
+        seconds: duration of the training.
+        ended: seconds since 1970.
+        nested_runs: the candidates that the training tried; each becomes a child run.
+        data: the training data.
+        telemetry: recorded during the training.
     """
 
     panel: dict[str, Any]
@@ -131,12 +118,12 @@ class TrainingRecord(BaseModel):
 
 
 def metric_name(measure: str) -> str:
-    """MLflow allows no "@", "(" or "=" in a name: nDCG@10 becomes nDCG.10."""
+    """Replaces characters that MLflow forbids in names: nDCG@10 becomes nDCG.10."""
     return re.sub(r"[^\w./ -]+", ".", measure).strip(".")
 
 
 def flatten_parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as MLflow parameters: {"model": {"k1": 0.9}} becomes {"model.k1": 0.9}."""
+    """Flattens nested settings to MLflow parameters: {"model": {"k1": 0.9}} becomes {"model.k1": "0.9"}."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -148,11 +135,11 @@ def flatten_parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str,
 
 @contextmanager
 def collect_telemetry(settings: TrackingSettings) -> Iterator[Telemetry]:
-    """Looks on while the block runs, as the settings say; hand what was seen to the function that records the run."""
+    """Records telemetry while the block runs; pass it to the function that logs the run."""
     if settings.telemetry.traces:
-        _client(settings)  # traces go there as they are made
-    with record_telemetry(settings.telemetry) as seen:
-        yield seen
+        _client(settings)  # MLflow sends traces at once
+    with record_telemetry(settings.telemetry) as telemetry:
+        yield telemetry
 
 
 def log_pretraining(
@@ -166,17 +153,17 @@ def log_pretraining(
     tags: Mapping[str, str],
     telemetry: Telemetry | None = None,
 ) -> None:
-    """Records the making of an encoder or of synthetic queries as a run below the pipeline's, with loss curves.
+    """Logs the training of an encoder or the writing of synthetic queries as a child run of the pipeline.
 
     Args:
-        settings: where.
-        pipeline: in which run of it.
+        settings: where to log.
+        pipeline: the parent run.
         name: of the run.
-        losses: the curve of each part of the training; logged as <part>/loss and <part>/held_out_loss by step.
+        losses: loss curve of each part of the training; logged as <part>/loss and <part>/held_out_loss by step.
         parameters: nested settings.
-        metrics: what it cost.
+        metrics: costs.
         tags: such as the encoder's role.
-        telemetry: the machine's load and the LM calls meanwhile.
+        telemetry: recorded meanwhile.
     """
     import mlflow
     from mlflow.entities import Metric
@@ -207,20 +194,20 @@ def log_training(
     training: TrainingRecord,
     artifacts: Mapping[str, Any],
 ) -> str:
-    """Records a training as a run below the pipeline's, with the program as an MLflow model; once.
+    """Logs a training as a child run of the pipeline, with the program as an MLflow model.
 
-    The run is opened when all is done, so that a training that was killed leaves none behind.
+    The run starts after the training, so that a killed training leaves no unfinished run.
 
     Args:
-        settings: where.
+        settings: where to log.
         name: of the run, model/strategy/seed.
-        program: logged by ``mlflow.dspy``; its code goes along, so that the artifacts alone suffice to load it.
+        program: logged by ``mlflow.dspy`` with our code, so that the artifacts suffice to load it.
         digest: of the saved program.
-        training: what is recorded.
+        training: the record.
         artifacts: JSON files by name.
 
     Returns:
-        The run's id; that of a finished run of this name and program, where there is one.
+        The run's id; if a finished run has this name and program, its id, and nothing is logged.
     """
     import mlflow
 
@@ -252,7 +239,6 @@ def log_training(
 
 
 def _log_nested_run(client: "MlflowClient", experiment: str, parent: str, name: str, nested_run: NestedRun) -> None:
-    """Records one try as a run below that of the training."""
     from mlflow.entities import Metric, Param
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -277,7 +263,7 @@ def log_evaluation(
     data: Sequence[DatasetInput] = (),
     telemetry: Telemetry | None = None,
 ) -> None:
-    """Adds the measures and the results folder to the run of the training, and registers the program."""
+    """Adds the measures and the results folder to the training's run, and registers the program."""
     import mlflow
 
     client, _ = _client(settings)
@@ -292,7 +278,7 @@ def log_evaluation(
 
 
 def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, tags: Mapping[str, str]) -> None:
-    """Adds a report folder to the pipeline's run, and ends that."""
+    """Adds the report folder to the pipeline's run and ends the run."""
     client, experiment = _client(settings)
     run_id = _pipeline_run(client, experiment, pipeline)
     for key, value in _short(tags).items():
@@ -302,18 +288,15 @@ def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, 
 
 
 def log_best(
-    settings: TrackingSettings,
-    pipeline: PipelineRun,
-    contenders: Mapping[str, Mapping[str, float]],
-    **rule: Any,
+    settings: TrackingSettings, pipeline: PipelineRun, contenders: Mapping[str, Mapping[str, float]], **rule: Any
 ) -> Promotion | None:
-    """Moves the registry's alias ``best`` where a system deserves it, and says so in the pipeline's run.
+    """Moves the registry's alias ``best`` as ``registry.promote`` decides, and tags the pipeline's run with the reason.
 
     Args:
-        settings: where.
-        pipeline: in which run of it.
+        settings: where to log.
+        pipeline: the run to tag.
         contenders: each system's measure by test query, by the name of its run.
-        rule: as for ``registry.promote``.
+        rule: further arguments of ``registry.promote``.
     """
     client, experiment = _client(settings)
     with quiet_mlflow():
@@ -333,16 +316,16 @@ def _new_run(
     tags: Mapping[str, str],
     started: int | None = None,
 ) -> str:
-    """Opens a run below the pipeline's; its id."""
+    """Creates a child run of the pipeline and returns its id."""
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    below = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), "revision": pipeline.revision}
-    run = client.create_run(experiment, start_time=started, run_name=name, tags=below | _short(tags))
+    own = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), "revision": pipeline.revision}
+    run = client.create_run(experiment, start_time=started, run_name=name, tags=own | _short(tags))
     return str(run.info.run_id)
 
 
 def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: PipelineRun) -> str:
-    """The parent run; opened by the first stage that records something, and ended by the report."""
+    """Returns the id of the parent run; the first stage that logs creates it, the report ends it."""
     found = client.search_runs([experiment], f"tags.{PIPELINE_TAG} = '{pipeline.digest}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
@@ -354,13 +337,13 @@ def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: PipelineRun
 
 
 def _log_data(data: Sequence[DatasetInput]) -> None:
-    """Names the data in the open run."""
+    """Logs the data of the active run."""
     import mlflow
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
 
     for name, path, digest, context in data:
-        with warnings.catch_warnings():  # MLflow knows two names for one and the same kind of source
+        with warnings.catch_warnings():  # MLflow has two names for this kind of source
             warnings.simplefilter("ignore", UserWarning)
             source = resolve_dataset_source(str(path.resolve()))
         dataset = MetaDataset(source, name=name, digest=digest[:MAX_DIGEST_CHARACTERS])  # type: ignore[abstract]
@@ -368,7 +351,6 @@ def _log_data(data: Sequence[DatasetInput]) -> None:
 
 
 def _log_telemetry(client: "MlflowClient", run_id: str, telemetry: Telemetry | None) -> None:
-    """Hands over what was seen meanwhile."""
     from mlflow.entities import Metric
 
     if telemetry is None:
@@ -382,9 +364,9 @@ def _log_telemetry(client: "MlflowClient", run_id: str, telemetry: Telemetry | N
 
 
 def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> str:
-    """The tracking URI as it is valid in any folder, for processes that will report from several ones.
+    """Returns the tracking URI with an absolute path, for processes that run in other folders.
 
-    A new store and its experiments are made here: no two processes make them at once, and their artifacts lie here.
+    Creates the store and the experiments, so that no two processes create them at once and artifacts are stored here.
     """
     import mlflow
 
@@ -412,7 +394,7 @@ def _short(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _requirements() -> list[str]:
-    """What the logged program needs: our own direct dependencies in the versions that are installed."""
+    """Returns our direct dependencies in the installed versions, for the logged program."""
     from importlib.metadata import requires, version
 
     names = [re.split(r"[\s\[<>=!~;]", line)[0] for line in requires("zero2ir") or () if "extra ==" not in line]
@@ -421,7 +403,7 @@ def _requirements() -> list[str]:
 
 @contextmanager
 def _requirements_unchecked() -> Iterator[None]:
-    """Keeps MLflow from comparing what is installed with itself, for which it reads every installed package's files."""
+    """Skips MLflow's comparison of requirements with installed packages, which reads the files of all packages."""
     from mlflow.utils import environment
 
     check = environment.warn_dependency_requirement_mismatches
@@ -434,7 +416,7 @@ def _requirements_unchecked() -> Iterator[None]:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """MLflow tells of every database migration and every pickle; what matters is said in the documentation."""
+    """Hides MLflow's messages about database migrations and pickles."""
     import logging
 
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "dspy")]

@@ -1,7 +1,7 @@
 """Records the load of the machine and the calls of the language model during training and evaluation.
 
-MLflow would attach both to an open run. Our runs open at the end, so that a killed process leaves no unfinished run.
-Until then the records stay here; ``zero2ir.tracking.runs`` logs them.
+MLflow would attach both to an open run. Our runs start at the end, so that a killed process leaves no unfinished run;
+then ``zero2ir.tracking.runs`` logs the records.
 """
 
 import threading
@@ -30,28 +30,16 @@ class TelemetrySettings(Settings):
 
 
 class Figure(NamedTuple):
-    """One sample of the machine's load, in the form of an MLflow metric.
-
-    Attributes:
-        key: its name.
-        value: the figure.
-        timestamp: milliseconds since 1970.
-        step: the number of the sample.
-    """
+    """One sample of the machine's load, in the form of an MLflow metric."""
 
     key: str
     value: float
-    timestamp: int
-    step: int
+    timestamp: int  # milliseconds since 1970
+    step: int  # number of the sample
 
 
 class Telemetry(BaseModel):
-    """The recorded telemetry.
-
-    Attributes:
-        load: samples of the machine's load, in the order of time.
-        traces: trace ids of the language model's calls.
-    """
+    """Samples of the machine's load in order of time, and trace ids of the language model's calls."""
 
     load: list[Figure] = Field(default_factory=list)
     traces: set[str] = Field(default_factory=set)
