@@ -14,9 +14,8 @@ MAX_ANSWER_WORDS = 8  # words of an answer
 PARSED_TEXTS_CACHED = 10_000  # parsed texts kept in memory
 
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*")
-_MONTH = re.compile(
-    "january|february|march|april|may|june|july|august|september|october|november|december", re.IGNORECASE
-)
+_MONTH = re.compile("january|february|march|april|may|june|july|august|september|october|november|december", re.I)
+_YEAR = re.compile(r"(1\d|20)\d\d(s|[-–]\d+)?")
 _NUMBER = re.compile(
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven|eigh|nine)teen|"
     "(twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|billion|half",
@@ -59,19 +58,11 @@ def parse_text(text: str) -> ParsedText:
     words = [match.group() for match in matches]
     stems = tuple(tokens[0] if tokens else "" for tokens in tokenize(words))
     places = np.array([match.span() for match in matches], dtype=np.int64).reshape(-1, 2)
-    numbers = np.array([_is_number(word) for word in words], dtype=bool)
-    dates = np.array([_is_date(word) for word in words], dtype=bool)
+    numbers = np.array([any(map(str.isdigit, word)) or bool(_NUMBER.fullmatch(word)) for word in words], dtype=bool)
+    dates = np.array([bool(_MONTH.fullmatch(word) or _YEAR.fullmatch(word)) for word in words], dtype=bool)
     names = np.array([word[:1].isupper() for word in words], dtype=bool)
     kinds = {"date": dates, "number": numbers, "name": names & ~dates}
     return ParsedText(places, stems, kinds, _spans(text, places, stems))
-
-
-def _is_number(word: str) -> bool:
-    return any(map(str.isdigit, word)) or _NUMBER.fullmatch(word) is not None
-
-
-def _is_date(word: str) -> bool:
-    return _MONTH.fullmatch(word) is not None or re.fullmatch(r"(1\d|20)\d\d(s|[-–]\d+)?", word) is not None
 
 
 def _spans(text: str, places: np.ndarray, stems: Sequence[str]) -> np.ndarray:

@@ -56,9 +56,8 @@ def token_f1(predicted: str, answers: Sequence[str]) -> float:
 
     Source: Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1.
     """
-    return max(
-        (_f1(normalised_answer(predicted).split(), normalised_answer(one).split()) for one in answers), default=0.0
-    )
+    words = normalised_answer(predicted).split()
+    return max((_f1(words, normalised_answer(one).split()) for one in answers), default=0.0)
 
 
 def _f1(predicted: Sequence[str], answer: Sequence[str]) -> float:
@@ -88,11 +87,7 @@ def answer_spans(text: str, answers: Sequence[str]) -> list[tuple[int, int]]:
 
 
 class AnswerIndex:
-    """Finds the texts that contain an answer with an inverted index of their words.
-
-    Args:
-        texts: n texts.
-    """
+    """Finds the texts that contain an answer with an inverted index of their words."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = [normalised_answer(text) for text in texts]
@@ -105,11 +100,9 @@ class AnswerIndex:
         """Returns the positions of the texts that contain at least one of the answers."""
         matches: set[int] = set()
         for answer in answers:
-            words = normalised_answer(answer).split()
-            likely = [self._postings.get(word, set()) for word in words]
-            for number in set.intersection(*likely) if likely else ():
-                if contains_answer(self._texts[number], [answer]):
-                    matches.add(number)
+            likely = [self._postings.get(word, set()) for word in normalised_answer(answer).split()]
+            numbers = set.intersection(*likely) if likely else set()
+            matches |= {number for number in numbers if contains_answer(self._texts[number], [answer])}
         return matches
 
 

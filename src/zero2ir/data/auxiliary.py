@@ -3,7 +3,6 @@
 Only documents and drawn judgments of an auxiliary collection are read; its queries and qrels stay test data.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,9 @@ from zero2ir.data.judgments import normalised, read_judgments, write_judgments
 from zero2ir.data.records import Collection, Document, JudgedDocument
 from zero2ir.data.store import read_documents
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_folder, sha256, write_json
+from zero2ir.io.files import finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import write_records
+from zero2ir.io.paths import ingested
 
 _DOCUMENTS, _JUDGMENTS, _METADATA = "documents.parquet", "judgments.jsonl", "metadata.json"
 
@@ -48,7 +48,7 @@ def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
     """
     path = data / "collection" / "documents.parquet"
     documents = read_documents(data / "collection")
-    manifest = json.loads((data / "collection" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_json(data / "collection" / "manifest.json")
     digest = sha256(path)
     if digest != manifest["sha256"]["documents.parquet"]:
         raise InputError(f"{path}: the file changed after the ingest stage; run the ingest stage of that project again")
@@ -56,10 +56,7 @@ def read_ingested(data: Path, own: Collection) -> AuxiliaryCollection:
         raise InputError(f"{data}: this is the project's own collection; remove it from auxiliary_collections")
     draws = sorted((data / "judgments").glob("seed*.jsonl"))
     rows = {(row.query_id, row.doc_id): row for draw in draws for row in read_judgments(draw)}
-    doc_ids, own_queries = (
-        {document.doc_id for document in documents},
-        {normalised(query.text) for query in own.queries},
-    )
+    doc_ids, own_queries = {row.doc_id for row in documents}, {normalised(query.text) for query in own.queries}
     kept = [row for row in rows.values() if normalised(row.query) not in own_queries]
     if unknown := next((row for row in kept if row.doc_id not in doc_ids), None):
         raise InputError(
@@ -98,8 +95,6 @@ def read_auxiliary_collections(folder: Path) -> list[AuxiliaryCollection]:
     Raises:
         InputError: the folder does not exist.
     """
-    if not (folder / _METADATA).is_file():
-        raise InputError(f"{folder / _METADATA}: file not found; run the ingest stage first")
     return [
         AuxiliaryCollection(
             facts["name"],
@@ -107,5 +102,5 @@ def read_auxiliary_collections(folder: Path) -> list[AuxiliaryCollection]:
             read_judgments(folder / str(number) / _JUDGMENTS),
             {key: value for key, value in facts.items() if key != "name"},
         )
-        for number, facts in enumerate(json.loads((folder / _METADATA).read_text(encoding="utf-8")))
+        for number, facts in enumerate(read_json(ingested(folder / _METADATA)))
     ]

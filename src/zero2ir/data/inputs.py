@@ -119,7 +119,6 @@ def as_pairs(pairs: QuestionAnswerPairs) -> list[Query]:
     Raises:
         InputError: a row has another form, or its question or answer is empty; names the row.
     """
-
     texts: dict[str, str] = {}  # normalised text -> first occurrence
     answers: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(pairs):
@@ -136,6 +135,4 @@ def as_pairs(pairs: QuestionAnswerPairs) -> list[Query]:
             raise InputError(f"judgments[{number}]: the question or the answer is empty; set it or remove the row")
         question = texts.setdefault(normalised(question), question)
         answers[question] = (*answers.get(question, ()), *(one for one in answer_texts if one.strip()))
-    return [
-        Query(f"q{place}", text, answers=answer_texts) for place, (text, answer_texts) in enumerate(answers.items())
-    ]
+    return [Query(f"q{place}", text, answers=found) for place, (text, found) in enumerate(answers.items())]

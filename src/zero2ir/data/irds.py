@@ -32,9 +32,15 @@ def read(train: str | None, test: str, candidates: str | None = None) -> RawColl
     ids = ", ".join(dataset.dataset_id() for dataset in splits.values())
     with _sources_of(ids):
         documents = [_document(record) for record in splits["test"].docs_iter()]
-        queries = [query for split, dataset in splits.items() for query in _queries(dataset, split)]
-        judgments = [judgment for dataset in splits.values() for judgment in _judgments(dataset)]
-        rows = [row for dataset in splits.values() for row in _candidates(dataset)] if candidates == "run" else None
+        queries = [
+            Query(query.query_id, query.default_text(), split, answers=tuple(getattr(query, "answers", ())))
+            for split, dataset in splits.items()
+            for query in dataset.queries_iter()
+        ]
+        sets = splits.values()
+        judgments = [Judgment(row.query_id, row.doc_id, row.relevance) for one in sets for row in one.qrels_iter()]
+        scored = [row for one in sets for row in one.scoreddocs_iter()] if candidates == "run" else None
+    rows = None if scored is None else [CandidateDocument(row.query_id, row.doc_id) for row in scored]
     notes = {}
     if test == "cranfield":
         graded = _cranfield_grades(judgments)
@@ -74,21 +80,6 @@ def _document(record: Any) -> Document:
     if "title" in record._fields and "text" in record._fields:
         return Document(record.doc_id, record.title or "", record.text or "")
     return Document(record.doc_id, "", record.default_text())
-
-
-def _queries(dataset: Any, split: str) -> Iterator[Query]:
-    return (
-        Query(query.query_id, query.default_text(), split, answers=tuple(getattr(query, "answers", ())))
-        for query in dataset.queries_iter()
-    )
-
-
-def _judgments(dataset: Any) -> Iterator[Judgment]:
-    return (Judgment(row.query_id, row.doc_id, row.relevance) for row in dataset.qrels_iter())
-
-
-def _candidates(dataset: Any) -> Iterator[CandidateDocument]:
-    return (CandidateDocument(row.query_id, row.doc_id) for row in dataset.scoreddocs_iter())
 
 
 def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:

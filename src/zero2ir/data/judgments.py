@@ -5,12 +5,13 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zero2ir.data.records import Collection, JudgedDocument, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_file, write_json
+from zero2ir.io.files import finished_file, read_json, write_json
 from zero2ir.io.lines import grade_of, read_json_lines, text_of, texts_of
+from zero2ir.io.paths import ingested
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +40,11 @@ def draw_judgments(collection: Collection, budget: "JudgmentBudget", seed: int) 
     rng = np.random.default_rng(seed)
     drawn: list[list[JudgedDocument]] = []
     for query in draw_queries(collection.queries, judged, budget, rng, "a relevant document"):
-        rows = _shuffled(judged[query.query_id], rng)
+        ordered = sorted(judged[query.query_id])
+        rows = [ordered[i] for i in rng.permutation(len(ordered))]
         first = next(row for row in rows if row.relevance > 0)
         chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn.append(
-            [JudgedDocument(query.query_id, query.text, row.doc_id, row.relevance, query.translation) for row in chosen]
-        )
+        drawn.append([JudgedDocument(*query[:2], row.doc_id, row.relevance, query.translation) for row in chosen])
     return judgments_within_budget(drawn, budget)
 
 
@@ -57,7 +57,7 @@ def draw_queries(
         queries: the queries of both splits.
         usable: the ids of the queries that may be drawn.
         budget: the number of queries.
-        rng: the random generator.
+        rng: advanced by one permutation of the usable queries.
         having: what makes a query usable, for the error message.
 
     Raises:
@@ -77,12 +77,7 @@ def draw_queries(
 def judgments_within_budget(
     drawn: Sequence[Sequence[JudgedDocument]], budget: "JudgmentBudget"
 ) -> list[JudgedDocument]:
-    """Returns the rows of all queries; for a shuffled budget, each query gets the judged documents of the next query.
-
-    Args:
-        drawn: the rows of each query, in random order.
-        budget: its ``shuffled`` selects the control.
-    """
+    """Returns the rows of all queries; if the budget is shuffled, each query gets the rows of the next one."""
     if not budget.shuffled:
         return [row for rows in drawn for row in rows]
     next_rows = [*drawn[1:], *drawn[:1]]
@@ -126,7 +121,7 @@ def read_unlabelled_queries(path: Path) -> list[str]:
     Raises:
         InputError: the file does not exist.
     """
-    return _read_json(path)
+    return read_json(ingested(path))
 
 
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:
@@ -137,10 +132,8 @@ def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) ->
     Raises:
         InputError: no query is left.
     """
-    train_ids, train_texts = set(), set()
-    for row in judgments:
-        train_ids.add(row.query_id)
-        train_texts.add(normalised(row.query))
+    train = list(judgments)
+    train_ids, train_texts = {row.query_id for row in train}, {normalised(row.query) for row in train}
     judged = _judged_documents(collection)
     queries = [
         query
@@ -204,7 +197,7 @@ def write_candidates(
     Args:
         collection: the collection of the judgments.
         judgments: the result of ``draw_judgments``.
-        path: the file to write.
+        path: the JSON file.
         shuffled: whether each query has the judged documents of the next query; then also its candidates.
     """
     query_ids = list(dict.fromkeys(row.query_id for row in judgments))
@@ -221,13 +214,7 @@ def read_candidates(path: Path) -> dict[str, list[str]] | None:
     Raises:
         InputError: the file does not exist.
     """
-    return _read_json(path)
-
-
-def _read_json(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: file not found; run the ingest stage first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(ingested(path))
 
 
 def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:
@@ -236,8 +223,3 @@ def _judged_documents(collection: Collection) -> dict[str, list[Judgment]]:
     for judgment in collection.judgments:
         judged[judgment.query_id].append(judgment)
     return {query_id: rows for query_id, rows in judged.items() if any(row.relevance > 0 for row in rows)}
-
-
-def _shuffled(rows: Sequence[Judgment], rng: "np.random.Generator") -> list[Judgment]:
-    ordered = sorted(rows)
-    return [ordered[i] for i in rng.permutation(len(ordered))]

@@ -158,9 +158,8 @@ def _segmented(texts: Sequence[str], language: str) -> list[str]:
     try:
         import rjieba
     except ImportError:
-        raise InputError(
-            "documents in Chinese: word segmentation needs rjieba: pip install 'zero2ir[languages]'"
-        ) from None
+        hint = "documents in Chinese: word segmentation needs rjieba: pip install 'zero2ir[languages]'"
+        raise InputError(hint) from None
     return [" ".join(rjieba.cut(normalise_nfc(text).encode("utf-8", "replace").decode())) for text in texts]
 
 

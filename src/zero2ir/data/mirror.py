@@ -1,12 +1,13 @@
 """Copies a mirror of source files to the ir_datasets home: ``python -m zero2ir.data.mirror <folder>``."""
 
 import argparse
+import filecmp
 import os
 import shutil
 from pathlib import Path
 
 from zero2ir.errors import InputError
-from zero2ir.io.files import files_below, finished_file, sha256
+from zero2ir.io.files import files_below, finished_file
 
 
 def copy_mirror(mirror: Path) -> None:
@@ -18,26 +19,20 @@ def copy_mirror(mirror: Path) -> None:
     Raises:
         InputError: ``mirror`` is not a folder or contains no file.
     """
-    if not mirror.is_dir():
-        raise InputError(f"{mirror}: folder not found; set MIRROR=<folder with a mirror of the source files>")
     sources = files_below(mirror)
     if not sources:
-        raise InputError(f"{mirror}: the folder is empty; set MIRROR=<folder with a mirror of the source files>")
+        reason = "the folder is empty" if mirror.is_dir() else "folder not found"
+        raise InputError(f"{mirror}: {reason}; set MIRROR=<folder with a mirror of the source files>")
     home = Path(os.environ.get("IR_DATASETS_HOME", Path.home() / ".ir_datasets"))
     for source in sources:
         name = source.relative_to(mirror)
-        if _same(source, home / name):
+        target = home / name
+        if target.is_file() and filecmp.cmp(source, target, shallow=False):
             print(f"{name}: up to date")
             continue
-        with source.open("rb") as reader, finished_file(home / name, "wb") as writer:
+        with source.open("rb") as reader, finished_file(target, "wb") as writer:
             shutil.copyfileobj(reader, writer)
         print(f"{name}: copied, {source.stat().st_size:,} bytes")
-
-
-def _same(source: Path, target: Path) -> bool:
-    if not target.is_file() or source.stat().st_size != target.stat().st_size:
-        return False
-    return sha256(source) == sha256(target)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Splits long documents into passages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from zero2ir.data.answers import contains_answer, normalised_answer
@@ -22,6 +22,7 @@ def split_into_passages(collection: Collection, settings: PassageSettings) -> Co
     documents = [passage for parts in passages.values() for passage in parts]
     _require_own_ids(documents)
     answers = {query.query_id: query.answers for query in collection.queries}
+    rows = collection.candidates
     return replace(
         collection,
         documents=documents,
@@ -30,7 +31,9 @@ def split_into_passages(collection: Collection, settings: PassageSettings) -> Co
             for row in collection.judgments
             for passage in _judged(passages[row.doc_id], answers[row.query_id] if row.relevance > 0 else ())
         ],
-        candidates=None if collection.candidates is None else list(_candidates(collection.candidates, passages)),
+        candidates=None
+        if rows is None
+        else [CandidateDocument(row.query_id, passage.doc_id) for row in rows for passage in passages[row.doc_id]],
     )
 
 
@@ -39,8 +42,7 @@ def cut_document(document: Document, settings: PassageSettings) -> list[Document
     words = document.text.split()
     if len(words) <= settings.words:
         return [document]
-    step = settings.words - settings.overlap
-    starts = range(0, len(words) - settings.overlap, step)
+    starts = range(0, len(words) - settings.overlap, settings.words - settings.overlap)
     return [
         document._replace(doc_id=f"{document.doc_id}#{number}", text=" ".join(words[start : start + settings.words]))
         for number, start in enumerate(starts)
@@ -57,14 +59,6 @@ def _require_own_ids(documents: Sequence[Document]) -> None:
                 "rename the document, or set dataset.passages=null"
             )
         ids.add(document.doc_id)
-
-
-def _candidates(
-    rows: Sequence[CandidateDocument], passages: Mapping[str, Sequence[Document]]
-) -> Iterator[CandidateDocument]:
-    for row in rows:
-        for passage in passages[row.doc_id]:
-            yield CandidateDocument(row.query_id, passage.doc_id)
 
 
 def _judged(passages: Sequence[Document], answers: Sequence[str]) -> Sequence[Document]:

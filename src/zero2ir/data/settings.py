@@ -16,10 +16,10 @@ _NEEDED = {"ir_datasets": ("test", "an ir_datasets id"), "local": ("path", "your
 
 
 class PassageSettings(Settings):
-    """Settings for splitting long documents into passages.
+    """How long documents are split into passages.
 
     Attributes:
-        words: maximum length of a passage, in words.
+        words: maximum length of a passage.
         overlap: number of words that a passage shares with the previous one.
     """
 
@@ -69,16 +69,14 @@ class DatasetSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _say_what_is_missing(cls, values: Any) -> Any:
-        """Reports a required key that is null in ``conf/dataset`` and how to set it."""
-        if not isinstance(values, dict) or values.get("source") not in _NEEDED:
-            return values
-        key, what = _NEEDED[values["source"]]
-        if not values.get(key):
-            raise ValueError(f"dataset.{key} is missing; set dataset.{key}=<{what}>")
+        if isinstance(values, dict) and values.get("source") in _NEEDED:
+            key, what = _NEEDED[values["source"]]
+            if not values.get(key):
+                raise ValueError(f"dataset.{key} is missing; set dataset.{key}=<{what}>")
         return values
 
     @model_validator(mode="after")
-    def _only_keys_of_the_source(self) -> "DatasetSettings":
+    def _only_keys_of_the_source(self) -> Self:
         keys = {key for key in set().union(*_KEYS_OF_SOURCE.values()) if getattr(self, key) is not None}
         if unsupported := sorted(keys - _KEYS_OF_SOURCE[self.source]):
             raise ValueError(f"dataset.{unsupported[0]} does not apply to source {self.source!r}; remove it")

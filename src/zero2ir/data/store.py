@@ -1,6 +1,5 @@
 """Stores a collection on disk as three or four Parquet files and a manifest."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,8 +7,9 @@ from pathlib import Path
 
 from zero2ir.data.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.io.files import files_below, finished_folder, sha256, write_json
+from zero2ir.io.files import files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.paths import ingested
 
 _FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
 _CANDIDATES = "candidates.parquet"  # exists only if each query ranks its own candidates
@@ -49,7 +49,7 @@ def read_documents(folder: Path) -> list[Document]:
     Raises:
         InputError: the collection does not exist.
     """
-    return read_records(_existing(folder / "documents.parquet"), Document)
+    return read_records(ingested(folder / "documents.parquet"), Document)
 
 
 def is_ordered(folder: Path) -> bool:
@@ -58,8 +58,7 @@ def is_ordered(folder: Path) -> bool:
     Raises:
         InputError: the collection does not exist.
     """
-    manifest = json.loads(_existing(folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest.get("ordered", False) is True
+    return read_json(ingested(folder / "manifest.json")).get("ordered", False) is True
 
 
 def read_collection(folder: Path) -> Collection:
@@ -68,9 +67,9 @@ def read_collection(folder: Path) -> Collection:
     Raises:
         InputError: the collection does not exist, or a file changed after it was written.
     """
-    manifest = json.loads(_existing(folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_json(ingested(folder / "manifest.json"))
     for name in manifest["sha256"]:
-        if sha256(_existing(folder / name)) != manifest["sha256"][name]:
+        if sha256(ingested(folder / name)) != manifest["sha256"][name]:
             raise InputError(f"{folder / name}: the file changed after the ingest stage; run the ingest stage again")
     ranks_all = _CANDIDATES not in manifest["sha256"]
     return Collection(
@@ -92,9 +91,3 @@ def _counts(collection: Collection) -> dict[str, int]:
         "relevant judgments": sum(judgment.relevance > 0 for judgment in collection.judgments),
         **({} if collection.candidates is None else {"candidates": len(collection.candidates)}),
     }
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path}: file not found; run the ingest stage first")
-    return path

@@ -15,10 +15,10 @@ from uuid import uuid4
 def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a temporary file in the folder of ``path`` and renames it to ``path`` if the block succeeds.
 
-    Several processes may write the same file at the same time; the last one to finish wins.
+    The folder is created if it does not exist. If several processes write the same file, the last one to finish wins.
 
     Args:
-        path: the final name; its folder is created if it does not exist.
+        path: the final name.
         mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

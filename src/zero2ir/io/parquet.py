@@ -59,8 +59,7 @@ def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
             f"{path}: the columns are {', '.join(table.column_names)} instead of {', '.join(expected)}; "
             "create the file again"
         )
-    columns = [
-        [tuple(value) for value in column] if annotation == tuple[str, ...] else column
-        for column, annotation in zip(columns, kind.__annotations__.values(), strict=True)
-    ]
+    for place, annotation in enumerate(kind.__annotations__.values()):
+        if annotation == tuple[str, ...]:
+            columns[place] = list(map(tuple, columns[place]))
     return [kind(*row) for row in zip(*columns, strict=True)]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from zero2ir.errors import InputError
+
 COLLECTION_FOLDER = Path("data/collection")
 JUDGMENTS_FOLDER = Path("data/judgments")
 AUXILIARY_FOLDER = Path("data/auxiliary")  # auxiliary collections
@@ -17,23 +19,32 @@ SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # enco
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them
 
 
+def ingested(path: Path) -> Path:
+    """Returns the path of a file that the ingest stage wrote.
+
+    Raises:
+        InputError: the file does not exist.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: file not found; run the ingest stage first")
+    return path
+
+
 def judgments(seed: int) -> Path:
-    """Returns the path of the judgments drawn with a seed."""
     return JUDGMENTS_FOLDER / f"seed{seed}.jsonl"
 
 
 def candidates(seed: int) -> Path:
-    """Returns the path of the candidates of a seed's judged queries."""
+    """Returns the path of the candidates of the judged queries."""
     return JUDGMENTS_FOLDER / f"seed{seed}-candidates.json"
 
 
 def unlabelled_queries(seed: int) -> Path:
-    """Returns the path of a seed's unlabelled queries."""
     return JUDGMENTS_FOLDER / f"seed{seed}-unlabelled-queries.json"
 
 
 def synthetic(seed: int) -> Path:
-    """Returns the folder of the synthetic queries whose prompt shows a seed's judgments."""
+    """Returns the folder of the queries whose prompt shows the judgments drawn with ``seed``."""
     return SYNTHETIC_FOLDER / f"seed{seed}"
 
 
@@ -48,12 +59,10 @@ def losses(role: str, seed: int, part: str) -> Path:
 
 
 def pretraining_run(role: str, seed: int) -> str:
-    """Returns the MLflow run name of an encoder's pretraining."""
     return f"pretraining/{role}/seed{seed}"
 
 
 def synthetic_run(seed: int) -> str:
-    """Returns the MLflow run name of a seed's synthetic queries."""
     return f"synthetic/seed{seed}"
 
 
@@ -63,7 +72,6 @@ def system_name(model: str, strategy: str, seed: int) -> str:
 
 
 def run_name(model: str, strategy: str, seed: int) -> str:
-    """Returns the MLflow run name of a trained system."""
     return f"{model}/{strategy}/seed{seed}"
 
 

@@ -38,7 +38,8 @@ def read() -> RawCollection:
 
 def questions(doc_ids: Set[str], version: str) -> tuple[list[Query], list[Judgment], dict[str, int]]:
     """Returns the questions that ``doc_ids`` answer, their judgments, and counts of what was dropped, by reason."""
-    all_queries, all_judgments = list(_read_queries()), list(_read_judgments())
+    all_queries = [Query(row["query_id"], row["text"], row["split"]) for row in _rows("queries.tsv")]
+    all_judgments = [Judgment(row["query_id"], row["doc_id"], int(row["relevance"])) for row in _rows("qrels.tsv")]
     known = [judgment for judgment in all_judgments if judgment.doc_id in doc_ids]
     answered = {judgment.query_id for judgment in known if judgment.relevance > 0}
     queries = [query for query in all_queries if query.query_id in answered]
@@ -48,16 +49,6 @@ def questions(doc_ids: Set[str], version: str) -> tuple[list[Query], list[Judgme
         f"queries with no relevant document in Python {version}": len(all_queries) - len(queries),
     }
     return queries, judgments, lacking
-
-
-def _read_queries() -> Iterator[Query]:
-    for row in _rows("queries.tsv"):
-        yield Query(row["query_id"], row["text"], row["split"])
-
-
-def _read_judgments() -> Iterator[Judgment]:
-    for row in _rows("qrels.tsv"):
-        yield Judgment(row["query_id"], row["doc_id"], int(row["relevance"]))
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
