@@ -27,7 +27,7 @@ def annotation(number: int, grade: int | None = 1, repeat: bool = False) -> Anno
 
 
 @given(st.lists(answers | st.none()))
-def test_what_stands_is_what_is_read_again(steps: list[Annotation | None]) -> None:
+def test_answers_are_read_back(steps: list[Annotation | None]) -> None:
     with TemporaryDirectory() as folder:
         path, stands = Path(folder) / "a.jsonl", list[Annotation]()
         for step in steps:
@@ -41,7 +41,7 @@ def test_what_stands_is_what_is_read_again(steps: list[Annotation | None]) -> No
 
 
 @given(st.lists(answers, min_size=1, max_size=4), st.data())
-def test_a_torn_last_line_is_dropped_and_said(given: list[Annotation], data: st.DataObject) -> None:
+def test_an_incomplete_last_line_is_dropped_and_reported(given: list[Annotation], data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.jsonl"
         kept, sizes = Annotations(path), [0]
@@ -59,7 +59,7 @@ def test_a_torn_last_line_is_dropped_and_said(given: list[Annotation], data: st.
         assert Annotations(path).notice is None
 
 
-def test_a_killed_process_loses_at_most_what_it_had_not_said(tmp_path: Path) -> None:
+def test_a_killed_process_keeps_all_acknowledged_answers(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
@@ -83,7 +83,7 @@ while True:
     assert [row.query_id for row in rows] == [f"q{number}" for number in range(len(rows))]
 
 
-def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     first, second = Annotations(tmp_path / "a.jsonl"), Annotations(tmp_path / "a.jsonl")
     first.add(ONE)
     with pytest.raises(InputError, match="changed by another program"):
@@ -132,7 +132,7 @@ def test_export_and_import(tmp_path: Path) -> None:
         ('{"query_id": "q", "query": "t", "doc_id": "d", "annotator": "me", "grade": -1}', "negative"),
     ],
 )
-def test_a_line_that_is_no_answer_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "a.jsonl"
     Annotations(path).add(ONE)
     with path.open("a") as file:

@@ -22,14 +22,14 @@ QRELS = [Judgment("q", "a", 2), Judgment("q", "b", 0), Judgment("q", "c", -1)]
 ITEMS = [AnnotationItem("q", "text", doc_id) for doc_id in "abcz"]
 
 
-def test_qrels_answer() -> None:
+def test_the_simulated_annotator_answers_from_qrels() -> None:
     assert Simulated(QRELS).grades(ITEMS) == [2, 0, 0, 0]
     assert Simulated(QRELS, unjudged="skipped").grades(ITEMS) == [2, 0, 0, None]
     with pytest.raises(ValueError, match=r"noise=1\.5: must be between 0 and 1"):
         Simulated(QRELS, noise=1.5)
 
 
-def test_noise_is_as_frequent_as_it_is_said_to_be_and_repeats_itself() -> None:
+def test_noise_has_the_configured_share_and_is_reproducible() -> None:
     items = [AnnotationItem(f"q{number}", "text", "a") for number in range(2000)]
     qrels = [Judgment(item.query_id, "a", 1) for item in items]
     noisy = Simulated(qrels, noise=0.2, seed=3)
@@ -51,7 +51,7 @@ def test_a_language_model_grades(script_lm: Callable[..., Any]) -> None:
     assert annotator.grades([AnnotationItem("q", "text", "a"), AnnotationItem("q", "text", "b")]) == [2, None]
 
 
-def test_an_annotator_answers_until_nothing_is_asked(session: Callable[..., Session]) -> None:
+def test_an_annotator_answers_until_the_loop_stops(session: Callable[..., Session]) -> None:
     labelling = session(settings=("labelling.budget=3",)).labelling
     label_all(labelling, Simulated([]))
     assert labelling.next() is None

@@ -29,7 +29,7 @@ def answer_all(labelling: Labelling) -> list[AnnotationItem]:
 
 
 @pytest.mark.parametrize("selection", ["random", "margin"])
-def test_it_asks_the_same_however_often_it_is_opened_again(session: Open, tmp_path, selection: str) -> None:
+def test_a_reopened_labelling_asks_the_same(session: Open, tmp_path, selection: str) -> None:
     chosen = f"selection={selection}"
     whole = answer_all(session(settings=(*FEW, chosen)).labelling)
     (tmp_path / "annotations.jsonl").unlink()
@@ -43,7 +43,7 @@ def test_it_asks_the_same_however_often_it_is_opened_again(session: Open, tmp_pa
     assert len({(item.query_id, item.doc_id) for item in whole}) == len(whole) == 12
 
 
-def test_the_budget_ends_it_and_it_says_so(session: Open) -> None:
+def test_the_loop_stops_at_the_budget(session: Open) -> None:
     labelling = session(settings=FEW).labelling
     assert labelling.stopped is None
     assert labelling.effect is None
@@ -60,7 +60,7 @@ def test_every_query_may_be_judged(session: Open) -> None:
     assert labelling.stopped == "every candidate query is judged"
 
 
-def test_it_stops_where_labels_change_nothing(session: Open) -> None:
+def test_the_loop_stops_if_labels_change_nothing(session: Open) -> None:
     calm = (
         "labelling.min_queries=2",
         "labelling.patience=2",
@@ -74,7 +74,7 @@ def test_it_stops_where_labels_change_nothing(session: Open) -> None:
     assert labelling.stopped.endswith("more judgments make no difference")
 
 
-def test_the_last_answer_can_be_taken_back(session: Open) -> None:
+def test_the_last_answer_can_be_undone(session: Open) -> None:
     labelling = session(settings=FEW).labelling
     assert labelling.undo() is None
     first, *_ = labelling.waiting
@@ -98,7 +98,7 @@ def test_skipped_documents_are_no_judgments_and_the_last_grade_counts(session: O
     assert [(row.query, row.doc_id, row.relevance) for row in labelling.judgments()] == [(first.query, first.doc_id, 2)]
 
 
-def test_a_grade_stays_where_the_document_is_skipped_when_it_is_shown_again(session: Open) -> None:
+def test_a_grade_stays_if_the_repeated_item_is_skipped(session: Open) -> None:
     labelling = session(settings=FEW).labelling
     first = labelling.next()
     assert first is not None
@@ -107,7 +107,7 @@ def test_a_grade_stays_where_the_document_is_skipped_when_it_is_shown_again(sess
     assert [row.relevance for row in labelling.judgments()] == [2]
 
 
-def test_what_finds_nothing_is_never_asked(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
+def test_queries_without_results_are_never_asked(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
     queries = ["zzzz qqqq", "cut a sentence into a list of words", "xxxx"]
     settings = ["~model@committee.dense", "~model@committee.static", "labelling.patience=0"]
     labelling = zero2ir.api.label(string_methods, queries, tmp_path / "a.jsonl", model="sparse", settings=settings)
@@ -115,7 +115,7 @@ def test_what_finds_nothing_is_never_asked(tmp_path: Path, string_methods: list[
     assert labelling.stopped == "every candidate query is judged, except 2 without retrieved documents"
 
 
-def test_items_are_shown_again_where_that_is_wanted(session: Open) -> None:
+def test_items_are_repeated_if_configured(session: Open) -> None:
     asked = answer_all(session(settings=(*FEW, "labelling.repeats=1.0")).labelling)
     again = [item for item in asked if item.repeat]
     assert again
@@ -125,7 +125,7 @@ def test_items_are_shown_again_where_that_is_wanted(session: Open) -> None:
     assert len({(item.query_id, item.doc_id) for item in again}) == len(again)
 
 
-def test_what_the_last_batch_changed_is_told(session: Open) -> None:
+def test_the_effect_of_the_last_batch_is_described(session: Open) -> None:
     labelling = session(settings=FEW).labelling
     answer_all(labelling)
     effect = labelling.effect

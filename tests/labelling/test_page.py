@@ -49,7 +49,7 @@ def folder(tmp_path: Path, string_methods: list[dict[str, str]]) -> Path:
 def served(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The real command; its page's address, and the process."""
     command = ["label", "folder", "--queries", "asked.txt", "--web", "--port", "0", "--model", "sparse"]
-    command += ["--output", "searcher", "--set", "~model@committee.dense", "--set", "~model@committee.static"]
+    command += ["--output", "program", "--set", "~model@committee.dense", "--set", "~model@committee.static"]
     with subprocess.Popen(
         [str(Path(sys.executable).with_name("zero2ir")), *command], cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -146,18 +146,18 @@ def test_label_ten_kill_reopen_continue_export(folder: Path, browser: Any) -> No
         assert [line.split()[3] for line in lines] == ["0", "1", "2", "0", "0", "2", "1", "0", "1", "2"]
         page.get_by_role("button", name="Train and save the program").click()
         wait(page, "!busy && document.querySelectorAll('#saved li').length > 0")
-        assert "saved in searcher" in page.locator("#saved").inner_text()
+        assert "saved in program" in page.locator("#saved").inner_text()
         assert wrong == []
         assert process.stdout is not None
         process.send_signal(signal.SIGINT)
         said = process.stdout.read()
         assert process.wait() == 0
-        assert "the program in searcher is trained on all of them" in said
-        assert (folder / "searcher" / "program.json").is_file()
+        assert "the program in program is trained on all of them" in said
+        assert (folder / "program" / "program.json").is_file()
     assert len(Annotations(answers).rows) == 11
 
 
-def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path], browser: Any) -> None:
+def test_a_second_window_shows_the_current_item(shared: tuple[str, Path], browser: Any) -> None:
     address, answers = shared
     page, wrong = opened(browser, address)
     other = page.context.new_page()
@@ -173,7 +173,7 @@ def test_a_second_window_goes_on_with_what_is_asked_now(shared: tuple[str, Path]
     assert all("409" in message for message in wrong)
 
 
-def test_another_site_changes_nothing(shared: tuple[str, Path], browser: Any) -> None:
+def test_another_site_cannot_change_anything(shared: tuple[str, Path], browser: Any) -> None:
     address, _ = shared
     page, _ = opened(browser, address)
     before = page.evaluate("view.answer_count")

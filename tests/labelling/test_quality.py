@@ -41,7 +41,7 @@ def test_two_grades_for_one_pair_are_a_contradiction_until_one_is_given_twice() 
     assert find_suspicious_judgments([*given, row("a", "x", 1)], NOTHING) != []
 
 
-def test_queries_that_ask_almost_the_same_with_opposite_grades() -> None:
+def test_near_duplicate_queries_with_opposite_grades_are_suspicious() -> None:
     one, other = "how do I remove white space", "How do I remove the white space?"
     found = find_suspicious_judgments([row("a", "x", 2, query=one), row("b", "x", 0, query=other)], NOTHING)
     assert [(doubt.query_id, doubt.grade) for doubt in found] == [("a", 2), ("b", 0)]
@@ -52,7 +52,7 @@ def test_queries_that_ask_almost_the_same_with_opposite_grades() -> None:
     )
 
 
-def test_grades_far_from_what_all_models_say() -> None:
+def test_grades_that_contradict_all_models_are_suspicious() -> None:
     models = {"a": {"sparse": ["x", "y"], "dense": ["x", "z"]}}
     assert [doubt.doc_id for doubt in find_suspicious_judgments([row("a", "x", 0), row("a", "y", 0)], models)] == ["x"]
     assert [doubt.doc_id for doubt in find_suspicious_judgments([row("a", "x", 1), row("a", "w", 2)], models)] == ["w"]
@@ -60,7 +60,7 @@ def test_grades_far_from_what_all_models_say() -> None:
 
 
 @given(rows)
-def test_nothing_is_doubted_that_is_not_judged_and_nothing_twice(given: list[Annotation]) -> None:
+def test_only_judged_pairs_are_suspicious_and_each_once(given: list[Annotation]) -> None:
     models = {query_id: {"one": ["x"], "two": ["x"]} for query_id in "abc"}
     before = list(given)
     found = find_suspicious_judgments(given, models)

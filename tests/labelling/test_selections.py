@@ -92,7 +92,7 @@ def test_the_least_margin_comes_first(committee: Committee) -> None:
     assert Uncertainty("margin").choose(state, 3) == np.argsort(margins, kind="stable")[:3].tolist()
 
 
-def test_k_centre_takes_the_farthest_from_what_is_judged(committee: Committee) -> None:
+def test_k_centre_takes_the_query_farthest_from_the_judged_ones(committee: Committee) -> None:
     points = committee.features
     (chosen,) = Diversity("k-centre").choose(state_of(committee, [2]), 1)
     away = np.linalg.norm(points - points[2], axis=1)
@@ -115,7 +115,7 @@ def test_overlaps_by_hand() -> None:
     assert rank_biased_overlap(one, two) == pytest.approx(weights @ [0, 1 / 2, 2 / 3] / weights.sum())
 
 
-def test_a_bandit_comes_back_to_what_pays() -> None:
+def test_a_bandit_prefers_the_rewarded_arm() -> None:
     bandit = Bandit({"a": Random(), "b": Random()}, prior_deviation=0.05, noise_deviation=0.01)
     rewards: list[float] = []
     for _ in range(60):  # only "b" pays

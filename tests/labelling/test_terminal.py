@@ -35,7 +35,7 @@ def shown(screen: Console) -> str:
     return screen.file.getvalue()
 
 
-def test_keys_answer_skip_and_take_back(session: Open) -> None:
+def test_keys_answer_skip_and_undo(session: Open) -> None:
     sitting, screen = session(), console()
     run_in_terminal(sitting, screen, iter("x0s2u1q0"))  # x does nothing, and after q nothing counts
     assert [row.grade for row in sitting.annotations.rows] == [0, None, 1]
@@ -44,14 +44,14 @@ def test_keys_answer_skip_and_take_back(session: Open) -> None:
     assert "0 not relevant" in shown(screen)
 
 
-def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: Path) -> None:
-    searcher = tmp_path / "searcher"
-    sitting = session(searcher)
+def test_a_session_continues_and_describes_changes(session: Open, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    sitting = session(program)
     run_in_terminal(sitting, console(), iter("2100020001q"))
     asked = sitting.view().item
     first = sitting.closing_text()
-    assert first[-1].startswith(f"saved in {searcher}")
-    again = session(searcher)
+    assert first[-1].startswith(f"saved in {program}")
+    again = session(program)
     assert again.view().item == asked
     screen = console()
     run_in_terminal(again, screen, iter("0120120120" * 9))
@@ -59,10 +59,10 @@ def test_it_goes_on_where_it_was_and_says_what_changed(session: Open, tmp_path: 
     assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
     lines = again.closing_text()
     assert any("since the last save: 10 → 50 judged documents used" in line for line in lines)
-    assert zero2ir.load(searcher)(query="cut a sentence into words").docids
+    assert zero2ir.load(program)(query="cut a sentence into words").docids
 
 
-def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
+def test_markup_and_control_sequences_have_no_effect(tmp_path: Path) -> None:
     documents = [{"doc_id": f"[red]{n}", "text": f"[bold]words[/] \x1b[2J\x1b]0;owned\x07 {n}"} for n in range(3)]
     settings = ["~model@committee.dense", "~model@committee.static"]
     labelling = zero2ir.api.label(
@@ -76,13 +76,13 @@ def test_a_document_is_neither_markup_nor_a_command(tmp_path: Path) -> None:
     assert "\x1b" not in shown(screen)
 
 
-def test_keys_that_send_several_bytes_are_no_grades() -> None:
+def test_escape_sequences_are_no_grades() -> None:
     for key in (b"\x1b[2~", b"\x1b[20~", b"\x1b[1;5C", b"\x1bOP", b"\x1b2", b"\x1b", "é".encode()):
         assert not set(letters(key)) & set("012sumq")
     assert letters(b"s1\x1b[A0") == "s10"  # typed ahead
 
 
-def test_a_document_that_is_gone_is_not_looked_at_again(session: Open) -> None:
+def test_a_removed_document_is_not_reviewed(session: Open) -> None:
     sitting = session(settings=("labelling.repeats=1.0",))
     query = sitting.labelling.queries[0]
     for grade in (2, 0):
@@ -93,7 +93,7 @@ def test_a_document_that_is_gone_is_not_looked_at_again(session: Open) -> None:
     assert len(sitting.annotations.rows) == 2
 
 
-def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
+def test_a_review_changes_only_regraded_judgments(session: Open) -> None:
     sitting = session()
     run_in_terminal(sitting, console(), iter("22q"))
     first, second = sitting.annotations.rows
@@ -106,7 +106,7 @@ def test_a_second_look_changes_only_what_is_pressed(session: Open) -> None:
     assert any(line.startswith("suspicious judgment: ") for line in sitting.closing_text())
 
 
-def test_some_items_are_asked_again_and_agreement_is_stated(session: Open) -> None:
+def test_items_are_repeated_and_agreement_is_shown(session: Open) -> None:
     sitting = session(settings=("labelling.repeats=0.5",))
     run_in_terminal(
         sitting, console(), iter("20100" + "2010100" + "q")
@@ -118,7 +118,7 @@ def test_some_items_are_asked_again_and_agreement_is_stated(session: Open) -> No
     assert any(line.startswith("agreement with yourself: 2 judged twice: ") for line in sitting.closing_text())
 
 
-def test_what_is_judged_elsewhere_is_taken_over(session: Open, tmp_path: Path) -> None:
+def test_imported_judgments_are_used(session: Open, tmp_path: Path) -> None:
     sitting = session()
     query_id, query = sitting.labelling.queries[0]
     collection = Collection(
@@ -182,7 +182,7 @@ def typed(arguments: list[str], keys: str, folder: Path) -> str:
     return seen
 
 
-def test_from_a_folder_of_text_files_to_a_searcher(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
+def test_from_a_folder_of_text_files_to_a_program(tmp_path: Path, string_methods: list[dict[str, str]]) -> None:
     texts = tmp_path / "my texts"
     for document in string_methods:
         path = texts / "str" / f"{document['doc_id']} method.txt"

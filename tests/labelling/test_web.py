@@ -76,7 +76,7 @@ def test_an_answer_counts_once(session: Open) -> None:
         {"cookie": "zero2ir_8765=guessed"},
     ],
 )
-def test_what_comes_from_elsewhere_changes_nothing(session: Open, headers: dict[str, str | None]) -> None:
+def test_requests_of_other_sites_change_nothing(session: Open, headers: dict[str, str | None]) -> None:
     sitting = session()
     browser = Browser(sitting)
     if "cookie" in headers:
@@ -93,13 +93,13 @@ def test_what_comes_from_elsewhere_changes_nothing(session: Open, headers: dict[
 @pytest.mark.parametrize(
     "path", ["/", "/view", "/label.js", "/export/qrels.trec", "/?token=guessed", "/view?token=key"]
 )
-def test_nothing_is_shown_without_the_key(session: Open, path: str) -> None:
+def test_nothing_is_shown_without_the_token(session: Open, path: str) -> None:
     app = labelling_application(session(), 8765, "key")
     assert TestClient(app, base_url=ORIGIN).get(path).status_code == 403
     assert TestClient(app, base_url="http://evil.example:8765").get("/?token=key").status_code == 403
 
 
-def test_every_answer_of_the_server_is_guarded(session: Open) -> None:
+def test_every_response_has_the_security_headers(session: Open) -> None:
     browser = Browser(session())
     for path in ("/", "/label.js", "/label.css", "/view", "/export/qrels.trec", "/nothing"):
         headers = browser.client.get(path).headers

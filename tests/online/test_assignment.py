@@ -13,16 +13,16 @@ USERS = [f"user-{number}" for number in range(4000)]
 
 @settings(max_examples=10)
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_a_user_keeps_the_arm(user, salt):
+def test_a_user_keeps_the_same_arm(user, salt):
     assert assign_arm(user, salt) == assign_arm(user, salt)
 
 
-def test_known_users_are_where_they_have_always_been():
+def test_the_arms_of_some_users_never_change():
     assert [assign_arm(user, "a trial") for user in ("ada", "bert", "cleo", "dora")] == [1, 0, 0, 0]  # across processes
 
 
 @pytest.mark.parametrize("shares", [(1, 1), (9, 1), (2, 1, 1)])
-def test_arms_have_their_shares(shares):
+def test_arms_have_the_configured_shares(shares):
     counts = np.bincount([assign_arm(user, "salt", shares) for user in USERS], minlength=len(shares))
     assert counts / len(USERS) == pytest.approx(np.array(shares) / sum(shares), abs=0.03)
 
@@ -32,7 +32,7 @@ def test_two_salts_are_independent():
     assert abs(np.corrcoef(arms)[0, 1]) < 0.05
 
 
-def test_words_are_told_apart_by_their_borders():
+def test_the_borders_between_words_matter():
     assert uniform("a", "bc") != uniform("ab", "c")
     assert random_generator("a", "bc").random() != random_generator("ab", "c").random()
 
@@ -40,6 +40,6 @@ def test_words_are_told_apart_by_their_borders():
 @pytest.mark.parametrize(
     ("user", "shares", "told"), [("", (1, 1), "user"), ("ada", (1, 0), "shares"), ("a", (), "shares")]
 )
-def test_what_cannot_be_assigned_is_refused(user, shares, told):
+def test_invalid_users_and_shares_are_refused(user, shares, told):
     with pytest.raises(InputError, match=told):
         assign_arm(user, "salt", shares)

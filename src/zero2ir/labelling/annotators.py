@@ -48,7 +48,7 @@ class Simulated:
     Args:
         qrels: qrels of the candidate queries.
         noise: share of the answers that are replaced by another grade of the qrels, 0 to 1.
-        unjudged: answer for a document without a judgment: "zero" or "skipped".
+        unjudged: answer for a document without a judgment.
         seed: seed of the noise. The same item always gets the same answer; a repeated item gets its own draw.
     """
 
@@ -136,12 +136,9 @@ def label_all(labelling: Labelling, annotator: Annotator) -> None:
 
 
 class Agreement(NamedTuple):
-    """Agreement of two annotators.
+    """Cohen's kappa of two annotators with its interval over the pairs, and the share of pairs with equal grades.
 
-    Attributes:
-        kappa: Cohen's kappa, the agreement beyond chance, with its interval over the pairs; NaN if both annotators
-            give one and the same grade throughout.
-        equal: share of the pairs with equal grades.
+    Kappa, the agreement beyond chance, is NaN if both annotators give one and the same grade throughout.
     """
 
     kappa: Interval

@@ -34,14 +34,7 @@ class AnnotationItem(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Progress of a labelling.
-
-    Attributes:
-        documents: number of judged documents, including skipped ones.
-        queries: number of judged queries.
-        budget: number of queries to judge.
-        batch: number of unanswered items in the current batch.
-    """
+    """Numbers of judged (or skipped) documents, judged queries, queries to judge, and open items of the batch."""
 
     documents: int
     queries: int
@@ -107,7 +100,7 @@ class Labelling:
     """Chooses queries to judge and fits a model to the answers.
 
     Each batch depends only on the settings, the seed and the answers before it, so a labelling can be resumed. Answers
-    outside the chosen batches, e.g. imported ones, count as ordinary judgments.
+    outside the batches, e.g. imported ones, count as ordinary judgments.
 
     Args:
         model: the retriever to train, indexed on the corpus.

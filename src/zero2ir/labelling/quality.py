@@ -32,7 +32,7 @@ def self_agreement(rows: Sequence[Annotation], resamples: int = 1000) -> Agreeme
 
     Args:
         rows: the valid answers, in order.
-        resamples: bootstrap resamples for the interval of kappa (takes about a second); 0 for no interval.
+        resamples: bootstrap resamples for the interval of kappa (about a second); 0 for no interval.
     """
     last: dict[tuple[str, QueryDocumentPair], int] = {}
     first, second = [], []
@@ -60,11 +60,8 @@ def find_suspicious_judgments(
     for row in rows:
         if row.grade is not None:
             annotations.setdefault((row.query_id, row.doc_id), []).append(row)
-    unsettled = {
-        pair: grades
-        for pair, grades in annotations.items()
-        if len({row.grade for row in grades[-2:]}) == len(grades[-2:])
-    }
+    settled = {pair for pair, rows in annotations.items() if len({row.grade for row in rows[-2:]}) < len(rows[-2:])}
+    unsettled = {pair: rows for pair, rows in annotations.items() if pair not in settled}
     latest = {pair: grades[-1] for pair, grades in annotations.items()}
     suspicious = [*_regraded(unsettled), *_alike(latest, unsettled), *_surprising(unsettled, model_rankings)]
     return list({(one.query_id, one.doc_id): one for one in reversed(suspicious)}.values())[::-1]

@@ -45,12 +45,11 @@ class FittedModel:
 
     def changed_share(self, before: "FittedModel") -> float:
         """Returns the mean share of the candidates' first ten documents that are new relative to ``before``."""
-        shares = []
-        for new, old in zip(
-            self.ranking.numbers[:, :TOP_DOCUMENTS], before.ranking.numbers[:, :TOP_DOCUMENTS], strict=True
-        ):
-            now, then = set(new[new != NO_DOCUMENT].tolist()), set(old[old != NO_DOCUMENT].tolist())
-            shares.append(len(now - then) / max(1, len(now)))
+        now, then = (
+            [set(row[row != NO_DOCUMENT].tolist()) for row in model.ranking.numbers[:, :TOP_DOCUMENTS]]
+            for model in (self, before)
+        )
+        shares = [len(new - old) / max(1, len(new)) for new, old in zip(now, then, strict=True)]
         return float(np.mean(shares)) if shares else 0.0
 
 
@@ -77,9 +76,8 @@ class SelectionState:
     @cached_property
     def open(self) -> list[int]:
         """Positions of the unjudged queries that may be chosen, in order."""
-        places = range(len(self.committee.queries)) if self.within is None else sorted(self.within)
-        judged = set(self.judged)
-        return [place for place in places if place not in judged]
+        places = range(len(self.committee.queries)) if self.within is None else self.within
+        return sorted(set(places) - set(self.judged))
 
     def restricted_to(self, places: Collection[int]) -> "SelectionState":
         """Returns a copy that allows only these positions."""

@@ -282,5 +282,4 @@ def _distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def _first(scores: np.ndarray, at: int) -> np.ndarray:
-    """Returns the pool's scores with one document moved to the front."""
     return np.concatenate([scores[at : at + 1], np.delete(scores, at, axis=0)])

@@ -43,15 +43,12 @@ class View:
     Attributes:
         answer_count: number of valid answers; sent back with each answer so that no item is answered twice.
         item: the item to judge; None if there is none.
-        title: title of the item's document as text segments, the query's words highlighted.
-        text: text of the item's document, likewise.
+        title: title of the item's document as text segments, the query's words highlighted; so is ``text``.
         ranking: the current model's first documents for the item's query.
-        progress: progress in words.
         share: share of the budget that is used, 0 to 1.
         effect: effect of the last batch in words; None before the first refit.
         stopped: why the labelling has stopped; None while it runs.
         agreement: self-agreement of the annotator in words; None without repeated items.
-        doubts: suspicious judgments.
     """
 
     answer_count: int
@@ -68,12 +65,7 @@ class View:
 
 
 class Session:
-    """A labelling together with its annotator.
-
-    Args:
-        labelling: the labelling; its answers are stored in a file.
-        annotator: name of the annotator.
-        output: folder to save the program in; None to save none.
+    """A labelling with answers in a file, the name of its annotator, and the folder to save the program in, if any.
 
     Raises:
         InputError: ``output`` exists and is not a program.
@@ -159,18 +151,15 @@ class Session:
         )
 
     def _committee_documents(self) -> dict[str, dict[str, list[str]]]:
-        committee, corpus = self.labelling.committee, self.labelling.inputs.corpus
+        rankings, corpus = self.labelling.committee.rankings, self.labelling.inputs.corpus
         place_of = {query_id: place for place, (query_id, _) in enumerate(self.labelling.queries)}
         judged = {row.query_id for row in self.annotations.rows if row.query_id in place_of}
+
+        def ids(numbers: np.ndarray) -> list[str]:
+            return [corpus.documents[number].doc_id for number in numbers[:DEEP] if number != NO_DOCUMENT]
+
         return {
-            query_id: {
-                name: [
-                    corpus.documents[number].doc_id
-                    for number in ranking.numbers[place_of[query_id]][:DEEP]
-                    if number != NO_DOCUMENT
-                ]
-                for name, ranking in committee.rankings.items()
-            }
+            query_id: {name: ids(ranking.numbers[place_of[query_id]]) for name, ranking in rankings.items()}
             for query_id in judged
         }
 
@@ -226,14 +215,10 @@ class Session:
 def import_judgments(
     collection: Collection, imported: Path | None, labelling: Labelling
 ) -> Iterator[tuple[list[JudgedDocument], str]]:
-    """Yields judgments made elsewhere and the name of their source: the folder's qrels, then the imported file.
+    """Yields judgments made elsewhere and the name of their source: those of the folder, then those of a file.
 
-    A query with the text of a candidate query gets the candidate's id.
-
-    Args:
-        collection: the collection of the folder.
-        imported: JSON Lines (*.jsonl), or qrels whose queries are in the folder or among the candidates.
-        labelling: the labelling with the candidate queries.
+    A query with the text of a candidate query gets the candidate's id. The file is JSON Lines (*.jsonl), or qrels whose
+    queries are in the folder or among the candidates.
 
     Raises:
         InputError: a line is malformed, or names an unknown query or document.

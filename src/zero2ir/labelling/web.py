@@ -92,17 +92,20 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
             return None
         if request.headers.get("origin") != f"http://{request.headers['host']}":
             return "request from another site refused"
-        return (
-            None
-            if equal_secrets(request.headers.get(TOKEN_HEADER, ""), page_secret)
-            else "this page is out of date; reload it"
-        )
+        if not equal_secrets(request.headers.get(TOKEN_HEADER, ""), page_secret):
+            return "this page is out of date; reload it"
+        return None
 
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         named = f"http://{request.headers.get('host', '')}" in origins
         response: Response
-        if named and request.method == "GET" and request.url.path == "/" and equal_secrets(_token(request), token):
+        if (
+            named
+            and request.method == "GET"
+            and request.url.path == "/"
+            and equal_secrets(request.query_params.get("token", ""), token)
+        ):
             response = RedirectResponse("/", status_code=303)
             response.set_cookie(cookie, token, httponly=True, samesite="strict")
         elif reason := refused(request):
@@ -180,7 +183,3 @@ def _page(page_secret: str, saves: bool) -> str:
     )
     template = environment.get_template("label.html.j2")
     return template.render(token=page_secret, grades=GRADE_NAMES, saves=saves, exports=(QRELS, QUERIES, JSONL))
-
-
-def _token(request: Request) -> str:
-    return request.query_params.get("token", "")

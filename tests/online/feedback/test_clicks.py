@@ -10,18 +10,18 @@ RNG = np.random.default_rng
 MANY = 40_000
 
 
-def test_attraction_lies_between_the_noise_and_its_complement_and_grows_with_the_grade():
+def test_attraction_grows_with_the_grade_within_the_noise():
     values = attraction(np.array([-1, 0, 1, 2, 3, 9]), noise=0.1, most=3)
     assert values == pytest.approx([0.1, 0.1, 0.1 + 0.8 / 7, 0.1 + 0.8 * 3 / 7, 0.9, 0.9])
 
 
-def test_by_position_a_click_needs_a_look_and_an_attraction():
+def test_a_click_needs_examination_and_attraction():
     attractions = np.tile([0.9, 0.5, 0.0, 0.8], (MANY, 1))
     rate = PositionBasedModel(bias=1.0).click(attractions, RNG(0)).mean(axis=0)
     assert rate == pytest.approx([0.9, 0.5 / 2, 0.0, 0.8 / 4], abs=0.01)
 
 
-def test_without_bias_every_rank_is_looked_at():
+def test_without_bias_every_rank_is_examined():
     assert PositionBasedModel(bias=0).click(np.ones((3, 5)), RNG(0)).all()
 
 
@@ -31,12 +31,12 @@ def test_a_cascade_stops_at_the_first_click():
     assert clicked.mean(axis=0) == pytest.approx(0.4 * 0.6 ** np.arange(6), abs=0.01)
 
 
-def test_dependent_people_go_on_after_a_click_with_their_persistence():
+def test_users_continue_after_a_click_with_the_given_persistence():
     clicked = DependentClickModel(persistence=0.5).click(np.ones((MANY, 4)), RNG(0))
     assert clicked.mean(axis=0) == pytest.approx(0.5 ** np.arange(4), abs=0.01)
     assert DependentClickModel(persistence=1).click(np.ones((2, 4)), RNG(0)).all()
 
 
-def test_nobody_reads_on_without_end_in_a_cascade():
+def test_a_cascade_has_no_persistence():
     with pytest.raises(ValidationError):
         CascadeModel(persistence=0.5)

@@ -1,4 +1,4 @@
-"""From clicks to a better searcher: what decides does not teach, and only a better one replaces the old."""
+"""From clicks to a better program: what decides does not teach, and only a better one replaces the old."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def asked(string_methods) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def bad(string_methods):
-    """A searcher that trusts the wrong one of its parts: there is something to learn."""
+    """A program that trusts the wrong one of its parts: there is something to learn."""
     settings = [*SMALL, "model.weights=[0.02,0.98]", "model.retrievers.1.encoder=static"]
     return zero2ir.train(string_methods, strategy="zero_shot", encoder="static", settings=settings)
 
@@ -53,7 +53,7 @@ def events(bad, asked) -> list[FeedbackEvent]:
     return list(clicked(bad, asked))
 
 
-def test_clicks_make_a_bad_searcher_better(bad, asked, events):
+def test_clicks_improve_a_bad_program(bad, asked, events):
     improved = improve(bad, events, settings=SETTINGS)
     assert improved.better
     assert improved.text.startswith("Better: nDCG@10")
@@ -67,8 +67,8 @@ def test_clicks_make_a_bad_searcher_better(bad, asked, events):
     assert not again.better  # the same evidence once more
 
 
-def test_what_decides_does_not_teach(bad, asked, events):
-    """With all that is known of the held-out queries turned around, the same searcher is made."""
+def test_held_out_queries_are_not_used_for_training(bad, asked, events):
+    """With all that is known of the held-out queries turned around, the same program is made."""
     learned = improve(bad, events, settings=SETTINGS).program
     rows = [event for event in events if not is_held_out(event.query, SETTINGS.held_out)]
     lies = [
@@ -88,58 +88,58 @@ def test_too_few_held_out_queries_replace_nothing(bad, asked, events):
     assert improved.text.startswith("Not compared: 0 held-out queries")
 
 
-def test_a_judgment_counts_more_than_clicks(bad, asked, events):
+def test_a_judgment_takes_precedence_over_clicks(bad, asked, events):
     queries = [query for query in asked if not is_held_out(query, SETTINGS.held_out)]
     improved = improve(bad, events, [(query, asked[query], 1) for query in queries], settings=SETTINGS)
     plain = improve(bad, events, settings=SETTINGS)
     assert improved.figures["learned_from_clicks"] < plain.figures["learned_from_clicks"]
 
 
-def test_nothing_to_learn_from_is_said(bad, events):
+def test_without_relevant_documents_it_is_an_error(bad, events):
     with pytest.raises(InputError, match="nothing to learn from"):
         improve(bad, [event for event in events if event.kind == "impression"], settings=SETTINGS)
 
 
-def test_feedback_on_a_document_that_is_gone_is_left_out(bad, events):
+def test_feedback_on_a_removed_document_is_ignored(bad, events):
     gone = [event._replace(event_id=f"{event.event_id}~", doc_id="gone") for event in events]
     assert improve(bad, [*events, *gone], settings=SETTINGS).text == improve(bad, events, settings=SETTINGS).text
 
 
 def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    bad.save("searcher")
-    before = program_digest(Path("searcher"))
+    bad.save("program")
+    before = program_digest(Path("program"))
     graded = enumerate(asked.items())
     with FeedbackStore("feedback.db") as store:
         store.record_all([FeedbackEvent(str(number), "grade", *pair, None, 1, 0.0) for number, pair in graded])
-    main(["improve", "searcher", "--feedback", "feedback.db"])
+    main(["improve", "program", "--feedback", "feedback.db"])
     assert "Better: nDCG@10" in capsys.readouterr().out
-    after = program_digest(Path("searcher"))
+    after = program_digest(Path("program"))
     assert after != before
-    versions = ProgramVersions("sqlite:///mlflow.db", "searcher")
+    versions = ProgramVersions("sqlite:///mlflow.db", "program")
     assert versions.best() == "2"
-    assert zero2ir.load("searcher")(query="white space").docids
+    assert zero2ir.load("program")(query="white space").docids
 
-    main(["improve", "searcher", "--feedback", "feedback.db"])
-    assert "searcher: unchanged" in capsys.readouterr().out
-    assert (program_digest(Path("searcher")), versions.best()) == (after, "2")
+    main(["improve", "program", "--feedback", "feedback.db"])
+    assert "program: unchanged" in capsys.readouterr().out
+    assert (program_digest(Path("program")), versions.best()) == (after, "2")
 
-    main(["improve", "searcher", "--roll-back"])
+    main(["improve", "program", "--roll-back"])
     assert "restored version 1" in capsys.readouterr().out
-    assert (program_digest(Path("searcher")), versions.best()) == (before, "1")
-    state = json.loads(Path("searcher/program.json").read_text())
+    assert (program_digest(Path("program")), versions.best()) == (before, "1")
+    state = json.loads(Path("program/program.json").read_text())
     assert state["about"]["strategy"] == "zero_shot"
 
 
-def test_the_command_says_what_is_missing(bad, tmp_path, monkeypatch, capsys):
+def test_the_command_names_a_missing_file(bad, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    bad.save("searcher")
+    bad.save("program")
     with pytest.raises(SystemExit):
-        main(["improve", "searcher", "--feedback", "nothing.db"])
+        main(["improve", "program", "--feedback", "nothing.db"])
     assert "nothing.db: no such file" in capsys.readouterr().err
 
 
-def test_what_stands_behind_a_searcher_and_its_stated_risk_stay(bad, events, string_methods):
+def test_fallback_and_risk_are_kept(bad, events, string_methods):
     from zero2ir.program.fallback import FallbackSettings
     from zero2ir.program.policy import Policy
     from zero2ir.program.program import FallbackLink, Program

@@ -29,7 +29,7 @@ def expected(attraction: dict[str, tuple[float, int]], shown: int) -> list[Impre
     ]
 
 
-def test_a_rank_that_is_rarely_looked_at_does_not_hide_a_good_document():
+def test_a_rarely_examined_rank_does_not_hide_a_good_document():
     tally = expected({"good": (0.9, 8), "bad": (0.1, 1), "worse": (0.1, 2)}, shown=200)
     found = {row.doc_id: row for row in from_clicks(tally, SETTINGS)}
     assert {doc_id: row.relevance for doc_id, row in found.items()} == {"good": 1, "bad": 0, "worse": 0}
@@ -41,14 +41,14 @@ def test_a_rank_that_is_rarely_looked_at_does_not_hide_a_good_document():
     assert not [row for row in naive if row.relevance]
 
 
-def test_clipping_brings_no_bias():
+def test_clipping_adds_no_bias():
     tally = expected({"good": (0.8, 10), "other": (0.2, 1)}, shown=2000)
     for clip in (1.0, 3.0, 100.0):
         found = {row.doc_id: row.attraction for row in from_clicks(tally, ClickSettings(clip=clip))}
         assert found["good"] == pytest.approx(0.8, abs=0.03)
 
 
-def test_little_evidence_says_nothing():
+def test_little_evidence_gives_no_judgment():
     tally = [
         *expected({"a": (0.5, 1), "b": (0.5, 2)}, shown=200),
         ImpressionCounts("q", "c", 1, 1, 1),
@@ -74,7 +74,7 @@ def grade(number, doc_id, value, user="", query="q"):
     return FeedbackEvent(str(number), "grade", query, doc_id, None, value, float(number), user)
 
 
-def test_of_grades_the_last_of_each_user_counts_and_their_median():
+def test_the_median_of_the_users_last_grades_counts():
     events = [
         grade(0, "a", 0, "ada"),
         grade(1, "a", 2, "ada"),  # ada thought again
@@ -89,7 +89,7 @@ def test_of_grades_the_last_of_each_user_counts_and_their_median():
     ]
 
 
-def test_grades_count_where_there_are_both():
+def test_grades_take_precedence_over_clicks():
     shown = [
         FeedbackEvent(f"{kind}{user}{doc_id}", kind, "q", doc_id, 1, None, 0.0, f"u{user}")
         for doc_id, clicked in (("a", 40), ("b", 0))

@@ -24,7 +24,7 @@ def event(kind, query="Query", doc_id="a", position=1, user="ada"):
 def simulated(
     people: PositionBasedModel, swapped: bool, searches: int = 300, queries: int = 20
 ) -> list[ImpressionCounts]:
-    """Rankings of eight documents, the attractive ones first, as in a good searcher."""
+    """Rankings of eight documents, the attractive ones first, as in a good program."""
     rng = np.random.default_rng(0)
     shown, clicks = {}, {}
     attraction = np.linspace(0.9, 0.2, 8)
@@ -45,12 +45,12 @@ def simulated(
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, 1.5])
-def test_swaps_tell_how_ranks_are_looked_at(bias):
+def test_swaps_reveal_the_examination_of_ranks(bias):
     people = PositionBasedModel(bias=bias)
     assert examination(simulated(people, swapped=True)) == pytest.approx(people.examination(8), abs=0.07)
 
 
-def test_without_swaps_the_assumed_curve_stays():
+def test_without_swaps_the_prior_curve_stays():
     assert examination(simulated(PositionBasedModel(bias=0.3), swapped=False)) == pytest.approx(
         PRIOR_CLICK_MODEL.examination(8)
     )
@@ -62,7 +62,7 @@ def test_few_swaps_change_little():
     assert examination(few) == pytest.approx([1, 0.5], abs=0.05)
 
 
-def test_what_is_swapped_is_the_first_and_another_one_for_a_share_of_the_searches():
+def test_a_share_of_the_searches_swaps_the_first_with_another():
     ranking = list("abcdef")
     shown = [swap_for_exploration(ranking, f"u{number}", "q", "salt", share=0.25) for number in range(2000)]
     assert shown == [swap_for_exploration(ranking, f"u{number}", "q", "salt", share=0.25) for number in range(2000)]
@@ -75,7 +75,7 @@ def test_what_is_swapped_is_the_first_and_another_one_for_a_share_of_the_searche
     assert swap_for_exploration(["a"], "u", "q", "salt", share=1.0) == ["a"]
 
 
-def test_the_tally_counts_a_click_once_and_at_most_as_often_as_the_document_was_shown():
+def test_a_click_counts_once_and_at_most_once_per_impression():
     events = [
         *(event("impression"), event("click"), event("click")),  # opened twice
         *(event("impression", user="bert"), event("impression", "query?", user="bert")),  # the same query

@@ -34,7 +34,7 @@ events = st.builds(
 
 @settings(max_examples=15)  # each makes files and waits for the disk
 @given(sent=st.lists(events, max_size=8))
-def test_each_event_is_kept_once_and_as_it_was(
+def test_each_event_is_stored_once_and_unchanged(
     tmp_path_factory: pytest.TempPathFactory, sent: list[FeedbackEvent]
 ) -> None:
     path = tmp_path_factory.mktemp("store") / "feedback.sqlite"
@@ -48,14 +48,14 @@ def test_each_event_is_kept_once_and_as_it_was(
         assert len(opened) == len(first)
 
 
-def test_events_come_in_their_order_and_from_a_place_on(tmp_path: Path) -> None:
+def test_events_are_read_in_order_of_arrival(tmp_path: Path) -> None:
     with FeedbackStore(tmp_path / "new" / "feedback.sqlite") as store:
         assert [store.record(event) for event in (GRADE, CLICK, GRADE)] == [True, True, False]
         assert store.events() == [GRADE, CLICK]
         assert store.events(after=1) == [CLICK]
 
 
-def test_threads_and_several_openers_share_a_file(tmp_path: Path) -> None:
+def test_threads_and_several_stores_share_a_file(tmp_path: Path) -> None:
     stores = [FeedbackStore(tmp_path / "feedback.sqlite") for _ in range(2)]
     numbered = [CLICK._replace(event_id=str(number % 40)) for number in range(80)]  # each is sent twice
     with ThreadPoolExecutor(8) as pool:
@@ -77,9 +77,7 @@ def test_threads_and_several_openers_share_a_file(tmp_path: Path) -> None:
         (CLICK._replace(position=0), "positions start at 1"),
     ],
 )
-def test_what_is_no_event_is_refused_with_all_that_came_beside_it(
-    tmp_path: Path, event: FeedbackEvent, reason: str
-) -> None:
+def test_an_invalid_event_refuses_the_whole_batch(tmp_path: Path, event: FeedbackEvent, reason: str) -> None:
     with FeedbackStore(tmp_path / "feedback.sqlite") as store:
         with pytest.raises(InputError, match=reason):
             store.record_all([CLICK, event])
@@ -101,7 +99,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
 
 
-def test_what_was_acknowledged_before_a_kill_is_there(tmp_path: Path) -> None:
+def test_acknowledged_events_survive_a_kill(tmp_path: Path) -> None:
     script = """
 import sys
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore

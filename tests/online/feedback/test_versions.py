@@ -1,4 +1,4 @@
-"""The registry of searchers: versions, the alias, and the way back."""
+"""The registry of programs: versions, the alias, and the way back."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(string_methods, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three searchers that differ."""
-    paths = [tmp_path_factory.mktemp("searchers") / str(number) for number in range(3)]
+    """Three programs that differ."""
+    paths = [tmp_path_factory.mktemp("programs") / str(number) for number in range(3)]
     for number, path in enumerate(paths):
         zero2ir.train(string_methods[number:], model="sparse", strategy="zero_shot").save(path)
     return paths

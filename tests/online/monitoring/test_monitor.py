@@ -55,7 +55,7 @@ def test_the_same_searches_raise_no_alert(monitor, usual):
     assert {signal.name for signal in look.signals} <= known
 
 
-def test_other_searches_raise_alerts_that_show_them(monitor, usual):
+def test_other_searches_raise_alerts_with_examples(monitor, usual):
     look = monitor.check_window([*usual[250:270], *(SearchEvent(query, seconds=0.01) for query in FOREIGN)])
     assert {"unknown terms", "score", "queries"} <= names(look)
     shown = [
@@ -66,14 +66,14 @@ def test_other_searches_raise_alerts_that_show_them(monitor, usual):
     assert look.text.count("ALERT") == len(look.alerts)
 
 
-def test_slow_answers_and_fallbacks_move_alone(program, usual):
+def test_slow_answers_and_fallbacks_change_only_their_own_signal(program, usual):
     reference = [one._replace(fallback=False) for one in usual[:250]]
     window = [one._replace(seconds=one.seconds + 1, fallback=number % 3 == 0) for number, one in enumerate(usual[250:])]
     look = Monitor(program, reference).check_window(window)
     assert names(look) == {"seconds", "fallback"}
 
 
-def test_who_looks_more_often_needs_more_evidence(program, usual):
+def test_more_planned_checks_need_more_evidence(program, usual):
     window = [one._replace(seconds=one.seconds * 1.6) for one in usual[250:]]
     p_values = [
         next(
@@ -86,7 +86,7 @@ def test_who_looks_more_often_needs_more_evidence(program, usual):
     assert p_values[1] == pytest.approx(10 * p_values[0])
 
 
-def test_a_stream_is_watched_search_by_search(monitor, usual):
+def test_a_change_in_a_stream_is_detected(monitor, usual):
     watch = monitor.change_detector()
     assert [found for one in usual[250:400] for found in watch.update(one)] == []
     found = [one for query in [*FOREIGN, *FOREIGN] for one in watch.update(SearchEvent(query))]
@@ -122,7 +122,7 @@ def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
     assert read_searches(tmp_path / "a.db") == searches
 
 
-def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
+def test_a_query_may_contain_a_line_separator(monitor, usual, tmp_path: Path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"query": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
     assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("a\u2028b\x85c")]
     strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
@@ -141,7 +141,7 @@ def test_a_query_may_hold_a_line_separator(monitor, usual, tmp_path: Path):
         ("b.txt", None, "no such file"),
     ],
 )
-def test_what_is_no_search_is_refused(tmp_path, name, text, told):
+def test_invalid_searches_are_refused(tmp_path, name, text, told):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=told):
@@ -155,10 +155,10 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     import mlflow
 
     monkeypatch.chdir(tmp_path)
-    program.save("searcher")
+    program.save("program")
     Path("then.jsonl").write_text("\n".join(json.dumps(one._asdict()) for one in usual[:250]))
     Path("now.txt").write_text("\n".join([*FOREIGN, "<script>alert(1)</script> \x1b[31m quarterly figures"]))
-    common = ["monitor", "searcher", "--reference", "then.jsonl"]
+    common = ["monitor", "program", "--reference", "then.jsonl"]
     main([*common, "--current", "then.jsonl", "--window", "100"])
     assert "No drift: 100 searches" in capsys.readouterr().out
     main([*common, "--current", "now.txt"])
@@ -181,7 +181,7 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     assert metrics["zero2ir_drift_checks", None] == 2
     assert "quarterly" not in Path("monitor/metrics.prom").read_text()
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("searcher/monitor").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("program/monitor").experiment_id])
     assert [run.data.metrics["unknown terms/drifted"] for run in runs] == [1.0, 0.0]
     assert "unknown terms" in runs[0].data.tags["drifted"]
 

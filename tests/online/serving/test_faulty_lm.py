@@ -41,7 +41,7 @@ def queries(number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_query_is_answered_in_time_and_who_answered_is_counted(
+def test_every_query_is_answered_in_time_and_counted(
     string_methods: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "unused")
@@ -71,9 +71,7 @@ def test_every_query_is_answered_in_time_and_who_answered_is_counted(
 
 
 @pytest.mark.parametrize(("unusable", "refused"), [(2, False), (3, True)])
-def test_most_answers_have_to_be_of_use_where_somebody_waits(
-    script_lm: Callable[[Any], Any], unusable: int, refused: bool
-) -> None:
+def test_many_unusable_answers_are_an_error(script_lm: Callable[[Any], Any], unusable: int, refused: bool) -> None:
     language_model, _ = script_lm(lambda messages: "" if int(messages[-1][-1]) < unusable else "an answer")
     ask, inputs = dspy.Predict("question -> answer"), [{"question": f"number {number}"} for number in range(4)]
     assert len(language_model.map(ask, inputs, "asking")) == 4  # in a training a failure is counted
@@ -85,18 +83,18 @@ def test_most_answers_have_to_be_of_use_where_somebody_waits(
             assert len(language_model.map(ask, inputs, "asking")) == 4
 
 
-def test_a_saved_program_waits_no_longer_than_one_in_the_making(
+def test_a_saved_program_keeps_its_deadline(
     string_methods: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "unused")
     monkeypatch.chdir(tmp_path)
     with FaultyEndpoint("hangs", 1.0) as endpoint:
-        program(string_methods, endpoint.url, tmp_path, Rewritten(Sparse())).save(tmp_path / "searcher")
-        loaded = load_program(tmp_path / "searcher")
+        program(string_methods, endpoint.url, tmp_path, Rewritten(Sparse())).save(tmp_path / "program")
+        loaded = load_program(tmp_path / "program")
         assert [link.name for link in loaded.links] == ["sparse"]
         assert loaded.fallback.deadline == DEADLINE
         start = time.monotonic()
         answer = loaded(query="cut a string")
         assert time.monotonic() - start < DEADLINE
         assert (answer.served_by, answer.steps[0]["reason"]) == ("sparse", "time-out")
-    assert "unused" not in (tmp_path / "searcher" / "program.json").read_text(encoding="utf-8")
+    assert "unused" not in (tmp_path / "program" / "program.json").read_text(encoding="utf-8")

@@ -14,12 +14,12 @@ from zero2ir.program.program import Program, program_digest
 @pytest.fixture(scope="module")
 def saved(string_methods: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
-    folder = tmp_path_factory.mktemp("killed") / "searcher"
+    folder = tmp_path_factory.mktemp("killed") / "program"
     Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(folder)
     return folder
 
 
-def test_kills_lose_and_double_nothing(saved: Path, tmp_path: Path) -> None:
+def test_kills_lose_and_duplicate_nothing(saved: Path, tmp_path: Path) -> None:
     before = program_digest(saved)
     found = killed(saved, tmp_path / "state", kills=2, senders=4, seed=0)
     assert (found.kills, found.lost, found.doubled) == (2, 0, 0)

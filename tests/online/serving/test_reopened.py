@@ -1,4 +1,4 @@
-"""A searcher that was trained anew comes into service at SIGHUP; a broken one does not."""
+"""A program that was trained anew comes into service at SIGHUP; a broken one does not."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ def save(documents: list[Document], name: str, folder: Path) -> None:
     Program(Sparse().index(Corpus(documents)), documents, None, {"model": name}).save(folder)
 
 
-def test_the_new_searcher_serves_with_the_documents_as_they_are(documents: list[Document], tmp_path: Path) -> None:
-    folder = tmp_path / "searcher"
+def test_the_new_program_serves_the_current_documents(documents: list[Document], tmp_path: Path) -> None:
+    folder = tmp_path / "program"
     save(documents, "first", folder)
     with Server(folder, tmp_path / "state") as server:
         server.ask("POST", "/documents", {"documents": [ADDED]})
@@ -38,8 +38,8 @@ def test_the_new_searcher_serves_with_the_documents_as_they_are(documents: list[
         assert [row["doc_id"] for row in found["results"]] == ["trim"]
 
 
-def test_a_broken_searcher_changes_nothing(documents: list[Document], tmp_path: Path) -> None:
-    folder = tmp_path / "searcher"
+def test_a_broken_program_changes_nothing(documents: list[Document], tmp_path: Path) -> None:
+    folder = tmp_path / "program"
     save(documents, "first", folder)
     with Server(folder, tmp_path / "state") as server:
         whole = (folder / "program.json").read_bytes()

@@ -78,7 +78,7 @@ def opened(program: Program, tmp_path: Path) -> Iterator[Callable[..., TestClien
     services[-1].close()
 
 
-def test_an_answer_carries_documents_probabilities_and_who_gave_it(opened: Any, program: Program) -> None:
+def test_an_answer_has_documents_probabilities_and_the_program(opened: Any, program: Program) -> None:
     answer = opened().post("/search", json={"query": QUERY, "k": 3}).json()
     expected = program(query=QUERY, k=3)
     assert [row["doc_id"] for row in answer["results"]] == expected.docids
@@ -90,7 +90,7 @@ def test_an_answer_carries_documents_probabilities_and_who_gave_it(opened: Any, 
     assert {row["doc_id"] for row in only["results"]} == {"strip", "join"}
 
 
-def test_the_simpler_program_answers_where_the_first_fails_or_hangs(opened: Any, program: Program) -> None:
+def test_the_fallback_answers_if_the_first_program_fails_or_hangs(opened: Any, program: Program) -> None:
     client = opened()
     for trouble, reason in ((fails, "error"), (lambda: time.sleep(2), "time-out"), (fails, "circuit open")):
         program.retriever.trouble = trouble  # type: ignore[attr-defined]
@@ -108,14 +108,14 @@ def test_the_simpler_program_answers_where_the_first_fails_or_hangs(opened: Any,
     assert QUERY not in told
 
 
-def test_warming_up_tells_what_does_not_answer(opened: Any, program: Program) -> None:
+def test_warming_up_names_programs_that_fail(opened: Any, program: Program) -> None:
     service = opened().service
     assert warm_up(service.program) == {}
     program.retriever.trouble = fails  # type: ignore[attr-defined]
     assert warm_up(service.program) == {"rich": "ConnectionError"}
 
 
-def test_no_answer_at_all_is_said_and_counted(opened: Any, program: Program) -> None:
+def test_a_search_without_an_answer_is_counted(opened: Any, program: Program) -> None:
     program.retriever.trouble = fails  # type: ignore[attr-defined]
     alone = Program(program.retriever, program.documents, SURE, {"model": "rich"})
     client = opened(served=alone)
@@ -124,7 +124,7 @@ def test_no_answer_at_all_is_said_and_counted(opened: Any, program: Program) -> 
     assert "zero2ir_unanswered_total 1.0" in client.get("/metrics").text
 
 
-def test_an_unsure_answer_is_kept_back(opened: Any, program: Program) -> None:
+def test_an_unsure_answer_is_withheld(opened: Any, program: Program) -> None:
     for threshold, decision, number in ((0.0, "answer", 10), (None, "abstain", 0)):
         program.policy = Policy(0.2, 0.2, threshold, threshold, 1.0, 10)
         answer = opened().post("/search", json={"query": QUERY}).json()
@@ -132,7 +132,7 @@ def test_an_unsure_answer_is_kept_back(opened: Any, program: Program) -> None:
         assert answer["confidence"] > 0
 
 
-def test_feedback_counts_once_and_is_there_after_a_restart(opened: Any) -> None:
+def test_feedback_counts_once_and_survives_a_restart(opened: Any) -> None:
     client = opened()
     assert [client.post("/feedback", json=GRADE).json() for _ in range(2)] == [{"recorded": True}, {"recorded": False}]
     assert 'zero2ir_feedback_total{kind="grade"} 1.0' in client.get("/metrics").text
@@ -141,7 +141,7 @@ def test_feedback_counts_once_and_is_there_after_a_restart(opened: Any) -> None:
     assert abs(event.timestamp - time.time()) < 60
 
 
-def test_impressions_are_recorded_where_that_is_wanted(opened: Any) -> None:
+def test_impressions_are_recorded_if_configured(opened: Any) -> None:
     for wanted in (False, True):
         client = opened(impressions=wanted)
         shown = client.post("/search", json={"query": QUERY, "k": 3, "user": "ann"}).json()["results"]
@@ -156,7 +156,7 @@ def test_impressions_are_recorded_where_that_is_wanted(opened: Any) -> None:
     assert (nothing.kind, nothing.query, nothing.doc_id, nothing.user) == ("nothing", "zydeco", "", "ann")
 
 
-def test_what_cannot_be_kept_is_to_be_sent_again_and_costs_no_answer(
+def test_a_full_disk_refuses_feedback_and_costs_no_answer(
     opened: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     client = opened(impressions=True)
@@ -170,7 +170,7 @@ def test_what_cannot_be_kept_is_to_be_sent_again_and_costs_no_answer(
     assert client.post("/feedback", json=GRADE).json() == {"recorded": True}
 
 
-def test_documents_come_and_go_and_stay_so_after_a_restart(opened: Any, documents: list[Document]) -> None:
+def test_changed_documents_survive_a_restart(opened: Any, documents: list[Document]) -> None:
     client = opened()
     new = {"doc_id": "a/new one", "title": "", "text": "zydeco accordion"}
     assert client.post("/documents", json={"documents": [new]}).json() == {"documents": len(documents) + 1}
@@ -205,7 +205,7 @@ def test_documents_come_and_go_and_stay_so_after_a_restart(opened: Any, document
         ("/documents", {"documents": [{"doc_id": "a", "text": "x" * 40_000}]}, 413, "larger than 30000 bytes"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(opened: Any, path: str, body: Any, status: int, reason: str) -> None:
+def test_invalid_requests_get_one_line(opened: Any, path: str, body: Any, status: int, reason: str) -> None:
     answer = opened(max_body_bytes=30_000).post(path, json=body)
     assert answer.status_code == status
     assert reason in answer.json()["error"]
@@ -221,7 +221,7 @@ def test_a_large_body_of_unknown_length_is_cut_off(opened: Any) -> None:
     assert answer.status_code == 413
 
 
-def test_removing_what_is_not_there_and_the_last_document_is_refused(opened: Any, program: Program) -> None:
+def test_removing_an_unknown_or_the_last_document_is_refused(opened: Any, program: Program) -> None:
     client = opened()
     assert client.delete("/documents/nowhere").status_code == 400
     *most, last = [document.doc_id for document in program.documents]
@@ -231,7 +231,7 @@ def test_removing_what_is_not_there_and_the_last_document_is_refused(opened: Any
     assert opened().get("/health").json()["documents"] == 1
 
 
-def test_only_who_has_the_key_is_answered(opened: Any) -> None:
+def test_requests_need_the_key(opened: Any) -> None:
     client = opened(api_key="a secret")
     for headers, status in (
         ({}, 401),
@@ -245,7 +245,7 @@ def test_only_who_has_the_key_is_answered(opened: Any) -> None:
     assert "/search" in client.get("/openapi.json").json()["paths"]
 
 
-def test_the_page_of_the_api_needs_no_other_host(opened: Any) -> None:
+def test_the_api_page_needs_no_other_host(opened: Any) -> None:
     client = opened(api_key="s3cret")
     page = client.get("/docs").text
     needed = [place for place in re.findall(r'(?:src|href)="([^"]+)"', page) if "favicon" not in place]
@@ -256,7 +256,7 @@ def test_the_page_of_the_api_needs_no_other_host(opened: Any) -> None:
     assert "https://" not in page
 
 
-def test_another_name_for_this_machine_is_turned_away(opened: Any) -> None:
+def test_another_host_name_is_refused(opened: Any) -> None:
     answer = opened().post("/search", json={"query": QUERY}, headers={"host": "evil.example:8766"})
     assert answer.status_code == 403
 
@@ -269,7 +269,7 @@ def test_a_page_of_another_site_cannot_post(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("wanted", [False, True])
-def test_the_log_holds_queries_only_where_that_is_wanted(
+def test_the_log_contains_queries_only_if_configured(
     opened: Any, program: Program, caplog: pytest.LogCaptureFixture, wanted: bool
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -288,7 +288,7 @@ def test_the_log_holds_queries_only_where_that_is_wanted(
     assert "secret-id" not in told
 
 
-def test_other_machines_are_served_with_a_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_machines_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZERO2IR_API_KEY", raising=False)
     assert api_key_from_environment("127.0.0.1") is None
     with pytest.raises(InputError, match="set an API key in ZERO2IR_API_KEY"):
@@ -298,7 +298,7 @@ def test_other_machines_are_served_with_a_key_alone(monkeypatch: pytest.MonkeyPa
     listen(0).close()
 
 
-def test_in_service_a_matrix_product_has_one_thread(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrix_products_use_one_thread_while_serving(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def blas_threads() -> set[int]:
         return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 

@@ -25,7 +25,7 @@ def test_contract(first, second, k, seed):
 
 
 @given(RANKING, st.integers(1, 12), SEED)
-def test_equal_rankings_come_out_as_they_are_and_speak_for_neither(ranking, k, seed):
+def test_equal_rankings_stay_and_count_for_neither(ranking, k, seed):
     made = team_draft(ranking, ranking, k, np.random.default_rng(seed))
     assert made.doc_ids == ranking[:k]
     assert set(made.teams) <= {NEITHER}
@@ -47,7 +47,7 @@ def test_by_hand():
     }
 
 
-def test_who_begins_is_even():
+def test_each_team_starts_equally_often():
     firsts = [team_draft(["a"], ["b"], 1, np.random.default_rng(seed)).teams[0] for seed in range(2000)]
     assert np.mean(firsts) == pytest.approx(0.5, abs=0.04)
 

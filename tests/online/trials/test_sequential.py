@@ -55,7 +55,7 @@ def test_the_interval_is_what_is_not_rejected():
         assert inside == (e_values(outcomes, mean)[-1] < 20)
 
 
-def test_looking_after_every_outcome_errs_as_rarely_as_the_level_says():
+def test_looking_after_every_outcome_keeps_the_level():
     rng = np.random.default_rng(2)
     ever = [always_valid_p(rng.choice([0, 0.5, 1], 300, p=[0.3, 0.4, 0.3]))[-1] <= 0.05 for _ in range(400)]
     assert np.mean(ever) <= 0.05
@@ -70,14 +70,14 @@ def test_the_interval_covers_over_all_looks():
     assert np.mean(missed) <= 0.1
 
 
-def test_it_finds_what_is_there():
+def test_a_true_effect_is_found():
     rng = np.random.default_rng(4)
     p = [always_valid_p(rng.random(500) < 0.65)[-1] for _ in range(100)]
     assert np.mean(np.array(p) <= 0.05) >= 0.95
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_half_of_what_is_as_extreme_counts(wins, losses):
+def test_the_mid_p_value_counts_half_of_equal_outcomes(wins, losses):
     exact = binomtest(wins, wins + losses, 0.5).pvalue if wins + losses else 1.0
     assert sign_test(wins, losses) == sign_test(losses, wins)
     assert exact / 2 - 1e-12 <= sign_test(wins, losses) <= exact + 1e-12
@@ -89,7 +89,7 @@ def test_the_sign_test_by_hand():
     assert sign_test(4, 1) == pytest.approx(2 * (1 + 5 / 2) / 32)
 
 
-def test_outcomes_beyond_the_borders_are_refused():
+def test_outcomes_out_of_range_are_refused():
     with pytest.raises(InputError, match="from 0 to 1"):
         e_values([0.5, 1.5])
     with pytest.raises(InputError, match="from 0 to 1"):

@@ -48,7 +48,7 @@ def events_of(trial: Trial, users: int, seed: int = 0) -> Iterator[FeedbackEvent
 @pytest.mark.parametrize(
     ("first", "second", "better"), [(good, bad, "first"), (bad, good, "second"), (good, good, None)]
 )
-def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, second, better):
+def test_a_trial_finds_a_difference_only_if_there_is_one(kind, first, second, better):
     trial = kind(first, second, TrialSettings(salt="trial", max_users=500))
     verdict = trial.verdict(events_of(trial, 120), now=1e9)
     assert verdict.better == better
@@ -59,13 +59,13 @@ def test_a_trial_finds_what_is_better_and_nothing_where_nothing_is(kind, first, 
         assert np.sign(verdict.difference.mean) == (1 if better == "second" else -1)
 
 
-def test_everybody_sees_the_same_again_and_another_salt_shows_another():
+def test_a_user_sees_the_same_ranking_until_the_salt_changes():
     trials = [InterleavedTrial(good, bad, TrialSettings(salt=salt)) for salt in ("one", "one", "two")]
     shown = [[trial.show("query", f"u{number}") for number in range(20)] for trial in trials]
     assert shown[0] == shown[1] != shown[2]
 
 
-def test_a_user_counts_when_the_time_is_over_and_never_changes():
+def test_a_users_outcome_is_final_after_the_window():
     trial = InterleavedTrial(good, bad, TrialSettings(salt="trial", window_seconds=DAY))
     events = list(events_of(trial, 60))
     early, late = trial.outcomes(events, now=1.5 * DAY), trial.outcomes(events, now=9 * DAY)
@@ -75,7 +75,7 @@ def test_a_user_counts_when_the_time_is_over_and_never_changes():
     assert trial.outcomes([*events, afterwards], now=9 * DAY) == late
 
 
-def test_grades_and_people_without_a_name_are_left_out():
+def test_grades_and_anonymous_users_are_ignored():
     trial = SplitTrial(good, bad, TrialSettings(salt="trial"))
     nameless = FeedbackEvent("1", "click", "one", "a", 1, None, 0.0)
     grade = FeedbackEvent("2", "grade", "one", "a", 1, 2, 0.0, "ada")
@@ -85,7 +85,7 @@ def test_grades_and_people_without_a_name_are_left_out():
     assert verdict.text == "Continue: no decision yet."
 
 
-def test_arms_that_lose_users_are_not_believed():
+def test_arms_that_lose_users_stop_the_trial():
     trial = SplitTrial(bad, good, TrialSettings(salt="trial"))
     kept = [
         event for event in events_of(trial, 300) if trial.show("one", event.user) == GOOD or event.timestamp % 7200 == 0
@@ -101,7 +101,7 @@ def test_arms_that_lose_users_are_not_believed():
     assert sample_ratio_p([90, 10], (9, 1)) == 1.0
 
 
-def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_left():
+def test_a_trial_ends_if_the_programs_are_equal_or_users_run_out():
     ties = np.zeros(2000)
     assert "less than 0.05" in decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0.05), "x").text
     ended = decide_trial(ties, len(ties), None, TrialSettings(salt="s", min_effect=0, max_users=2000), "x")
@@ -110,13 +110,13 @@ def test_a_trial_ends_where_the_two_are_the_same_for_all_purposes_or_nobody_is_l
 
 
 @pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
-def test_a_trial_ends_after_so_many_users_of_both_arms_together(kind):
+def test_a_trial_ends_after_max_users_of_both_arms(kind):
     trial = kind(good, good, TrialSettings(salt="trial", max_users=60, min_effect=0))
     assert not trial.verdict(events_of(trial, 59), now=1e9).stop
     assert "no difference after 60 users" in trial.verdict(events_of(trial, 60), now=1e9).text
 
 
-def test_a_program_is_asked_once_for_a_query(string_methods):
+def test_a_program_searches_each_query_once(string_methods):
     program = zero2ir.train(string_methods, model="sparse", strategy="zero_shot")
     search = cached_search(program)
     assert search("white space", 3) is search("white space", 3)
@@ -124,6 +124,6 @@ def test_a_program_is_asked_once_for_a_query(string_methods):
 
 
 @pytest.mark.parametrize("kind", [InterleavedTrial, SplitTrial])
-def test_who_asks_must_be_known(kind):
+def test_a_user_id_is_required(kind):
     with pytest.raises(InputError, match="user"):
         kind(good, bad, TrialSettings(salt="trial")).show("query", "")

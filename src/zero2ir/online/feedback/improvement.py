@@ -87,8 +87,9 @@ def improve(
 
     Args:
         program: the program in use.
-        events: impressions, clicks and grades. A judgment takes precedence over feedback on the same document.
-        judgments: (query, doc_id, grade) rows, as for ``zero2ir.train``; ideally those that it was trained on.
+        events: impressions, clicks and grades.
+        judgments: (query, doc_id, grade) rows, as for ``zero2ir.train``, ideally those that it was trained on; they
+            take precedence over feedback on the same document.
         settings: how to improve.
         strategy: the training strategy; None for fine_tune, which keeps the old model unless training improves it.
         seed: seed of all random choices.

@@ -36,8 +36,7 @@ class WeightedJudgment(NamedTuple):
     """A judgment of one document of a query, derived from feedback.
 
     Attributes:
-        query: text of the query as first submitted.
-        doc_id: id of the document.
+        query: text as first submitted.
         relevance: the grade; 1 or 0 for clicks.
         weight: weight, at least 0: the grade; for clicks, the attraction above average as a share of the possible
             excess.

@@ -27,11 +27,9 @@ PROGRAM_ARTIFACT = "program"  # name of the artifact
 
 
 class ProgramVersions:
-    """All versions of one program.
+    """All versions of one program: a registered model and an experiment with its runs, both called ``name``.
 
-    Args:
-        uri: an MLflow tracking URI whose store also holds the registry.
-        name: name of the registered model and of the experiment with its runs.
+    ``uri`` is an MLflow tracking URI whose store also holds the registry.
     """
 
     def __init__(self, uri: str, name: str) -> None:

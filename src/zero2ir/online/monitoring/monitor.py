@@ -139,7 +139,6 @@ class Monitor:
         return DriftCheck(self.compared(current), len(window), min(times), max(times), current)
 
     def compared(self, current: SearchSignals) -> tuple[Signal, ...]:
-        """Compares measured searches with the reference."""
         tested = [(*self._tested(name, current), name) for name in self._testable(current)]
         # the smallest possible p-value, adjusted, is half of the level
         needed = self.settings.planned_checks * (len(tested) + 1) / self.settings.level
@@ -183,13 +182,7 @@ class Monitor:
 
 
 class ChangePoint(NamedTuple):
-    """A change in a stream.
-
-    Attributes:
-        signal: name of the signal that changed.
-        search: number of the search, from 0, at which the change was detected.
-        query: query of that search.
-    """
+    """A change of a signal in a stream, with the number, from 0, and the query of the search that showed it."""
 
     signal: str
     search: int

@@ -96,14 +96,14 @@ def mlflow_metrics(check: DriftCheck) -> dict[str, float]:
 
 
 def log_check(uri: str, name: str, folder: Path, check: DriftCheck, number: int) -> None:
-    """Records a check in MLflow as its own run; the number of the check is the step of its metrics.
+    """Records a check in MLflow as a run of its own; its number, from 1, is the step of its metrics.
 
     Args:
         uri: an MLflow tracking URI.
         name: name of the experiment.
         folder: folder written by ``write_monitoring_report``; its page, with the queries of the alerts, is logged.
         check: the last check.
-        number: number of the check, from 1.
+        number: number of the check.
     """
     from zero2ir.online.feedback.versions import client_of, experiment_of
     from zero2ir.tracking.runs import metric_name

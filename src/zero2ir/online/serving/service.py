@@ -15,7 +15,7 @@ from zero2ir.errors import InputError, StorageError
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.settings import ServingSettings
-from zero2ir.program.program import Program
+from zero2ir.program.program import Program, load_program
 
 LOG = logging.getLogger("zero2ir.online.serving")
 
@@ -52,11 +52,7 @@ class SearchService:
         return program.with_documents(added, removed) if added or removed else program
 
     def replace(self, program: Program) -> None:
-        """Replaces the program by a newly trained one with the current documents; searches do not wait for it.
-
-        Raises:
-            InputError: none of its documents is left.
-        """
+        """Replaces the program by a newly trained one with the current documents; searches do not wait for it."""
         with self._changing:
             ready = self._with_changes(program)
             warm_up(ready)
@@ -146,17 +142,10 @@ def warm_up(program: Program) -> dict[str, str]:
 
 
 def open_program(place: str) -> Program:
-    """Opens a saved program, or one that was logged to MLflow.
+    """Opens a saved program from a folder, or one logged to MLflow from a URI such as "models:/<model id>".
 
-    Args:
-        place: a folder, or an MLflow URI such as "models:/<model id>". MLflow's format is a pickle: only open programs
-            from a store that you trust.
-
-    Raises:
-        InputError: there is no program.
+    MLflow's format is a pickle: only open programs from a store that you trust. Raises InputError if there is none.
     """
-    from zero2ir.program.program import load_program
-
     if ":/" not in place:
         return load_program(place)
     import mlflow

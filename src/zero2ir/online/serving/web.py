@@ -133,7 +133,7 @@ def documents_type(settings: ServingSettings) -> Any:
 
 
 def application(service: SearchService, hosts: set[str] | None = None, api_key: str | None = None) -> FastAPI:
-    """Builds the application with its paths behind the guard.
+    """Builds the application of a service, with its paths behind the guard.
 
     Args:
         service: the service.
@@ -350,14 +350,14 @@ def on_sighup(reopen: Callable[[], None]) -> None:
 def serve_program(
     place: str, state: Path, settings: ServingSettings, bound: socket.socket, api_key: str | None
 ) -> None:
-    """Opens a program and serves it until Ctrl-C or SIGTERM; SIGHUP reopens it.
+    """Opens a program and serves it on a listening socket until Ctrl-C or SIGTERM; SIGHUP reopens it.
 
     Args:
         place: folder of the program, or an MLflow model URI.
         state: folder for feedback and document changes.
         settings: limits, logging and recording.
-        bound: socket to listen on.
-        api_key: key required from requests; None for no key.
+        bound: the socket.
+        api_key: see ``application``.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

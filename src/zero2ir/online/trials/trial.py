@@ -97,7 +97,7 @@ class Trial(ABC):
     Args:
         first: search function of the program in use.
         second: search function of the candidate program.
-        settings: settings of the trial.
+        settings: level, window and end of the trial.
     """
 
     what: str  # description of the measured quantity
@@ -236,8 +236,7 @@ def decide_trial(
     """Decides on the differences so far.
 
     Args:
-        differences: (n,) second minus first per user or pair of users, from -1 to 1, in the order in which they became
-            final.
+        differences: (n,) second minus first per user or pair of users, as returned by ``Trial.differences``.
         users: number of final users.
         ratio_p: p-value of the arms' sizes; None without arms.
         settings: level, smallest relevant effect, maximum number of users.
