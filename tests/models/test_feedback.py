@@ -8,6 +8,7 @@ import pytest
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.feedback import PseudoRelevanceFeedback
@@ -96,6 +97,6 @@ def test_it_is_saved_with_its_settings(corpus: Corpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"documents": 0}, {"weight": 1.5}, {"weight": -0.1}])
-def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="at least 1 document, and a weight of 0 to 1"):
+def test_settings_out_of_range_are_rejected(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"^PseudoRelevanceFeedback.{next(iter(wrong))}: Input should be "):
         PseudoRelevanceFeedback(Sparse(), **wrong)  # type: ignore[arg-type]

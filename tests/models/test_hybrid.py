@@ -14,6 +14,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
+from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
@@ -183,9 +184,23 @@ def test_no_retriever_gets_less_than_the_least_weight(least: float, number: int)
     assert all(least <= weight <= 1 - least for each in settings for weight in each["weights"])
 
 
-def test_an_unknown_normalisation_is_refused_with_the_choices() -> None:
-    with pytest.raises(ValueError, match="'zscore'; choose one of z-score, min-max, reciprocal-rank"):
-        Hybrid([Given({}), Given({})], normalization="zscore")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("number", "options", "message"),
+    [
+        (2, {"normalization": "zscore"}, "should be 'z-score', 'min-max' or 'reciprocal-rank', not 'zscore'"),
+        (1, {}, "Hybrid.retrievers: .* should have at least 2 items"),
+        (2, {"weights": [1.0]}, r"weights=\[1.0\] for 2 retrievers; give one each"),
+        (2, {"feedback_weights": [1.0] * 3}, "feedback_weights=.* for 2 retrievers"),
+        (2, {"weights": [0, 0]}, "all are 0"),
+        (2, {"weights": [1.0, -0.5]}, "Hybrid.weights.1: Input should be greater than or equal to 0"),
+        (2, {"weights": [1.0, float("inf")]}, "Hybrid.weights.1: Input should be a finite number"),
+        (2, {"min_weight": float("nan")}, "Hybrid.min_weight: Input should be a finite number"),
+    ],
+)
+def test_wrong_settings_are_rejected_in_one_line(number: int, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        Hybrid([Given({})] * number, **options)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document], tiny_encoder: DenseEncoder) -> None:

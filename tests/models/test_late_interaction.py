@@ -142,13 +142,13 @@ def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"index_type": "plaid"}, "index_type='plaid'; choose one of exact, graph"),
+        ({"index_type": "plaid"}, "index_type: Input should be 'exact' or 'graph', not 'plaid'"),
         ({"index_type": "graph", "first_stage": Dense()}, "index_type='graph' and a first stage both"),
-        ({"depth": 0}, "depth=0; take at least 1"),
+        ({"depth": 0}, "depth: Input should be greater than 0, not 0"),
         ({"adapter": {"batch_size": 0}}, "batch_size"),
     ],
 )
-def test_senseless_settings_are_refused(options: dict[str, object], message: str) -> None:
+def test_wrong_settings_are_rejected(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LateInteraction(**options)  # type: ignore[arg-type]
 

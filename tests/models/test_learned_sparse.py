@@ -11,6 +11,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.sparse import SparseEncoder
+from zero2ir.errors import InputError
 from zero2ir.models.learned_sparse import LearnedSparse
 from zero2ir.models.ranking import top_k
 from zero2ir.models.term_factors import TermFactorSettings, fit_factors
@@ -147,8 +148,8 @@ def test_a_new_document_is_found_by_a_term_that_no_other_has(model: LearnedSpars
     assert (model.search([word], 3).numbers == -1).all()  # it stays as it was
 
 
-def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="queries='free'; choose one of inference-free, network"):
+def test_wrong_settings_are_rejected() -> None:
+    with pytest.raises(InputError, match=r"LearnedSparse\.queries: Input should be 'inference-free' or 'network'"):
         LearnedSparse(queries="free")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="penalty"):
         LearnedSparse(terms={"penalty": 0.0})

@@ -206,14 +206,14 @@ def test_what_is_shown_comes_before_the_question(docstrings, script_lm) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Pointwise(demonstrations=1), "at least 1 word and 2 demonstrations"),
-        (lambda: Listwise(words=0), "at least 1 word and 1 demonstrations"),
-        (lambda: Listwise(window=1), "window must be at least 2"),
-        (lambda: Listwise(window=3, step=4), "step between 1 and window"),
+        (lambda: Pointwise(demonstrations=1), "Pointwise.demonstrations: .* greater than or equal to 2, not 1"),
+        (lambda: Listwise(words=0), "Listwise.words: .* greater than 0"),
+        (lambda: Listwise(window=1), "Listwise.window: .* greater than or equal to 2"),
+        (lambda: Listwise(window=3, step=4), "window=3, step=4: a step leaves candidates out"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_settings_out_of_range_are_rejected(make, says: str) -> None:
+    with pytest.raises(InputError, match=says):
         make()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
+from zero2ir.errors import InputError
 from zero2ir.models.base import Reranker, load_retriever, parts, with_parts
 from zero2ir.models.capabilities import learn, settings, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
@@ -30,7 +31,7 @@ class Fixed(Reranker):
 
     kind = "fixed"
 
-    def __init__(self, scores: dict[str, float]) -> None:
+    def __init__(self, scores: dict[str, Any]) -> None:
         self.scores = scores
         self.asked: list[str] = []
 
@@ -141,8 +142,8 @@ def test_given_texts_are_scored_by_the_same_mixture() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"depth": 0}, {"weight": 1.1}, {"weight": -0.1}])
-def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="at least 1 candidate, with a weight of 0 to 1"):
+def test_settings_out_of_range_are_rejected(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"^Reranked.{next(iter(wrong))}: Input should be "):
         Reranked(Sparse(), Shortest(), **wrong)  # type: ignore[arg-type]
 
 

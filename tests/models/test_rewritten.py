@@ -8,6 +8,7 @@ import pytest
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
+from zero2ir.errors import InputError
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import load_retriever
@@ -104,14 +105,14 @@ def test_nothing_to_show_and_nothing_to_learn_is_none(asked) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"method": "none"}, "choose one of off, query2doc, hyde"),
-        ({"alternatives": ["both"]}, "method='both'"),
-        ({"repeat": 0}, "give at least 1"),
-        ({"demonstrations": -1}, "no fewer than 0 demonstrations"),
+        ({"method": "none"}, "method: Input should be 'off', 'query2doc' or 'hyde'"),
+        ({"alternatives": ["both"]}, r"alternatives.0: .* not 'both'"),
+        ({"repeat": 0}, "repeat: Input should be greater than 0"),
+        ({"demonstrations": -1}, "demonstrations: Input should be greater than or equal to 0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(wrong, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_settings_out_of_range_are_rejected(wrong, says: str) -> None:
+    with pytest.raises(InputError, match=says):
         Rewritten(Sparse(), **wrong)
 
 

@@ -8,6 +8,7 @@ import pytest
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.smoothed import Smoothed, neighbours_of
@@ -89,6 +90,6 @@ def test_saved_neighbours_are_checked(corpus: Corpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"neighbours": 0}, {"weight": 1.1}, {"weight": -0.1}])
-def test_settings_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="take at least 1 neighbour"):
+def test_settings_out_of_range_are_rejected(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"^Smoothed.{next(iter(options))}: Input should be "):
         Smoothed(Sparse(), **options)

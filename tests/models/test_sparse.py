@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.capabilities import learn
 from zero2ir.models.sparse import Sparse, tokenize
@@ -101,3 +103,11 @@ def test_a_collection_without_a_single_term_finds_nothing(tmp_path: Path) -> Non
     for one in (sparse, load_retriever(tmp_path, nothing)):
         assert (one.search(["the", "apple"], 2).numbers == -1).all()
         assert not np.concatenate(one.score(["the", "apple"], [["the", "apple"]] * 2)).any()
+
+
+@pytest.mark.parametrize("wrong", [{"k1": float("nan")}, {"k1": -1.0}, {"b": 1.5}, {"alternatives": [(1.2, -1.0)]}])
+def test_settings_out_of_range_are_rejected(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"^Sparse.{next(iter(wrong))}.*: Input should be "):
+        Sparse(**wrong)
+    with pytest.raises(InputError, match=f"^Sparse.{next(iter(wrong))}.*: Input should be "):
+        Sparse().with_params(**wrong)

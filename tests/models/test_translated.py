@@ -171,6 +171,6 @@ def test_no_language_model_names_what_would_serve(asked) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"translations": 0}, {"demonstrations": -1}, {"temperature": 0.0}, {"alternatives": [0]}, {"depth": 0}]
 )
-def test_what_makes_no_sense_is_refused(wrong) -> None:
-    with pytest.raises(ValueError, match="at least 1 of each"):
+def test_settings_out_of_range_are_rejected(wrong) -> None:
+    with pytest.raises(InputError, match=f"^Translated.{next(iter(wrong))}.*: Input should be greater than "):
         Translated(Sparse(), **wrong)

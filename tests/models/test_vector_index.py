@@ -164,6 +164,6 @@ def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
     np.testing.assert_array_equal(loaded.search(["zydeco"], 5).scores, learned[1].search(["zydeco"], 5).scores)
 
 
-def test_a_precision_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="vectors='int4'; choose one of float32, int8"):
+def test_an_unknown_precision_is_rejected() -> None:
+    with pytest.raises(InputError, match=r"Dense\.vectors: Input should be 'float32' or 'int8', not 'int4'"):
         Dense(vectors="int4")  # type: ignore[arg-type]

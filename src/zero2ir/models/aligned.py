@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example, weighted_examples
@@ -63,7 +63,7 @@ class Aligned(Dense):
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
         vectors: Precision = "float32",
-        exact_limit: int = 200_000,
+        exact_limit: NonNegativeInt = 200_000,
         alignment: AlignmentSettings | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(encoder, learning, adapter, fit, vectors, exact_limit)

@@ -1,26 +1,28 @@
 """The base classes of retrievers, rerankers and readers, with their parameters, copies, saving and loading.
 
-A model type is a class with a ``kind``. Its constructor stores its arguments under their own names and raises a
-ValueError for wrong values. Parameters, copies, nested models and saved files follow from that. Interfaces that only
-some models have are in ``zero2ir.models.capabilities``.
+A model type is a class with a ``kind``. Its constructor stores its arguments under their own names; their annotations
+are checked. Parameters, copies, nested models and saved files follow from that. Interfaces that only some models have
+are in ``zero2ir.models.capabilities``.
 """
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import cache
+from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from zero2ir.data.answers import Span
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
 from zero2ir.io.registry import Registry
+from zero2ir.io.settings import first_mistake, parameter_schema
 from zero2ir.models.ranking import Candidates, Ranking
 
 MODEL_STATE_FILE = "model.json"
@@ -47,6 +49,8 @@ class Model(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _checked(cls.__init__)  # type: ignore[method-assign]
         MODELS.add(cls)
 
     def needs(self) -> set[str]:
@@ -193,6 +197,23 @@ def copy_with(model: ModelT, **attributes: Any) -> ModelT:
     other = copy(model)
     vars(other).update(attributes)
     return other
+
+
+def _checked(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Returns a constructor that raises an InputError for arguments that do not fit their annotations."""
+
+    @wraps(constructor)
+    def construct(self: Model, *values: Any, **named: Any) -> None:
+        given = signature(constructor).bind(self, *values, **named).arguments
+        own = next(iter(given))
+        schema = parameter_schema(constructor)
+        try:
+            checked = schema.model_validate({name: value for name, value in given.items() if name != own})
+        except ValidationError as error:
+            raise InputError(f"{type(self).__name__}.{first_mistake(error, schema)}") from None
+        constructor(self, **{name: getattr(checked, name) for name in given if name != own})
+
+    return construct
 
 
 @cache

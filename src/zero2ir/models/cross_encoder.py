@@ -74,11 +74,9 @@ class CrossEncoder(Learnable, Updatable, Reranker):
     def __init__(
         self,
         encoder: str = "pretrained",
-        max_tokens: int = 192,
+        max_tokens: Annotated[int, Field(ge=8)] = 192,
         fit: CrossEncoderSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        if max_tokens < 8:
-            raise ValueError(f"max_tokens={max_tokens}; give at least 8")
         self.encoder = encoder
         self.max_tokens = max_tokens
         self.fit = CrossEncoderSettings.model_validate(fit or {})

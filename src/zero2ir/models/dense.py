@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
@@ -46,10 +47,8 @@ class Dense(EncoderBased):
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
         vectors: Precision = "float32",
-        exact_limit: int = 200_000,
+        exact_limit: NonNegativeInt = 200_000,
     ) -> None:
-        if vectors not in get_args(Precision):
-            raise ValueError(f"vectors={vectors!r}; choose one of {', '.join(get_args(Precision))}")
         self.encoder = encoder
         self.learning = learning
         self.adapter = DenseAdapterSettings.model_validate(adapter or {})

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import PositiveInt
 
+from zero2ir.io.settings import Fraction
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.ranking import Candidates, Ranking
@@ -31,18 +33,14 @@ class PseudoRelevanceFeedback(Tunable, Wrapper):
     def __init__(
         self,
         retriever: Retriever,
-        documents: int = 5,
-        weight: float = 0.3,
-        alternatives: Sequence[Sequence[float]] = (),
+        documents: PositiveInt = 5,
+        weight: Fraction = 0.3,
+        alternatives: Sequence[tuple[PositiveInt, Fraction]] = (),
     ) -> None:
-        if documents < 1 or not 0 <= weight <= 1:
-            raise ValueError(
-                f"documents={documents}, weight={weight}; take at least 1 document, and a weight of 0 to 1"
-            )
         self.retriever = retriever
         self.documents = documents
         self.weight = weight
-        self.alternatives = [(int(documents), float(weight)) for documents, weight in alternatives]
+        self.alternatives = list(alternatives)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:

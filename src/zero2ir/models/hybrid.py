@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.errors import InputError
+from zero2ir.io.settings import Fraction
 from zero2ir.models.base import Retriever, copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable, Initialization
@@ -61,18 +64,21 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
 
     def __init__(
         self,
-        retrievers: Sequence[Retriever],
-        weights: Sequence[float] | None = None,
+        retrievers: Annotated[Sequence[Retriever], Field(min_length=2)],
+        weights: Sequence[NonNegativeFloat] | None = None,
         normalization: Normalization = "z-score",
-        depth: int = 1000,
-        steps: int = 10,
-        min_weight: float = 0.2,
-        feedback_weights: Sequence[float] | None = None,
+        depth: PositiveInt = 1000,
+        steps: PositiveInt = 10,
+        min_weight: Fraction = 0.2,
+        feedback_weights: Sequence[Fraction] | None = None,
         learning: Literal["retrievers", "weights"] = "retrievers",
-        penalty: float = 2.0,
+        penalty: NonNegativeFloat = 2.0,
     ) -> None:
-        if normalization not in get_args(Normalization):
-            raise ValueError(f"normalization={normalization!r}; choose one of {', '.join(get_args(Normalization))}")
+        for name, values in (("weights", weights), ("feedback_weights", feedback_weights)):
+            if values is not None and len(values) != len(retrievers):
+                raise InputError(f"{name}={list(values)} for {len(retrievers)} retrievers; give one each")
+        if weights is not None and not sum(weights):
+            raise InputError(f"weights={list(weights)}: all are 0; give one above 0")
         self.retrievers = list(retrievers)
         self.weights = list(weights) if weights is not None else [1 / len(self.retrievers)] * len(self.retrievers)
         self.normalization: Normalization = normalization

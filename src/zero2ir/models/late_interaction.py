@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
 from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
@@ -75,17 +76,13 @@ class LateInteraction(EncoderBased):
         learning: Literal["adapter", "encoder"] = "adapter",
         first_stage: Retriever | None = None,
         index_type: IndexType = "exact",
-        depth: int = 1000,
-        exact_limit: int = 20_000_000,
+        depth: PositiveInt = 1000,
+        exact_limit: NonNegativeInt = 20_000_000,
         adapter: TokenAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        if index_type not in get_args(IndexType):
-            raise ValueError(f"index_type={index_type!r}; choose one of {', '.join(get_args(IndexType))}")
         if first_stage is not None and index_type != "exact":
-            raise ValueError(f"index_type={index_type!r} and a first stage both select the candidates; leave one out")
-        if depth < 1:
-            raise ValueError(f"depth={depth}; take at least 1")
+            raise InputError(f"index_type={index_type!r} and a first stage both select the candidates; leave one out")
         self.encoder = encoder
         self.learning = learning
         self.first_stage = first_stage

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import NonNegativeInt
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
@@ -46,9 +47,6 @@ class LearnedSparse(EncoderBased):
         terms: settings of the factors' fit.
         fit: settings of the encoder's training.
         feedback_terms: number of document terms that feedback adds to a query.
-
-    Raises:
-        ValueError: ``queries`` is unknown.
     """
 
     kind = "learned_sparse"
@@ -63,10 +61,8 @@ class LearnedSparse(EncoderBased):
         learning: Literal["terms", "encoder"] = "terms",
         terms: TermFactorSettings | Mapping[str, Any] | None = None,
         fit: SparseFitSettings | Mapping[str, Any] | None = None,
-        feedback_terms: int = 50,
+        feedback_terms: NonNegativeInt = 50,
     ) -> None:
-        if queries not in get_args(Queries):
-            raise ValueError(f"queries={queries!r}; choose one of {', '.join(get_args(Queries))}")
         self.encoder = encoder
         self.queries = queries
         self.learning = learning

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from zero2ir.encoders.examples import Example
+from zero2ir.errors import InputError
 from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 
 if TYPE_CHECKING:
@@ -31,12 +33,17 @@ class Listwise(LLMReranker):
     kind = "listwise"
     task = "order"
     instruction = "Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."
-    min_demonstrations = 1
 
-    def __init__(self, words: int = 40, demonstrations: int = 2, window: int = 6, step: int = 3) -> None:
+    def __init__(
+        self,
+        words: PositiveInt = 40,
+        demonstrations: PositiveInt = 2,
+        window: Annotated[int, Field(ge=2)] = 6,
+        step: PositiveInt = 3,
+    ) -> None:
         super().__init__(words, demonstrations)
-        if window < 2 or not 1 <= step <= window:
-            raise ValueError(f"window={window}, step={step}; window must be at least 2, and step between 1 and window")
+        if step > window:
+            raise InputError(f"window={window}, step={step}: a step leaves candidates out; lower it")
         self.window = window
         self.step = step
 

@@ -1,9 +1,10 @@
 """The base of rerankers that use a language model."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from pydantic import PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
@@ -26,14 +27,8 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
     """
 
     role = "reranker"
-    min_demonstrations: ClassVar[int]
 
-    def __init__(self, words: int, demonstrations: int) -> None:
-        if words < 1 or demonstrations < self.min_demonstrations:
-            raise ValueError(
-                f"words={words}, demonstrations={demonstrations}; "
-                f"take at least 1 word and {self.min_demonstrations} demonstrations"
-            )
+    def __init__(self, words: PositiveInt, demonstrations: PositiveInt) -> None:
         self.words = words
         self.demonstrations = demonstrations
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.encoders.examples import Example
@@ -41,7 +42,7 @@ class Multitask(Dense, MultitaskRetriever):
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: MultitaskSettings | Mapping[str, Any] | None = None,
         vectors: Precision = "float32",
-        exact_limit: int = 200_000,
+        exact_limit: NonNegativeInt = 200_000,
     ) -> None:
         super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
         self.fit = MultitaskSettings.model_validate(fit or {})

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from zero2ir.encoders.examples import Example
 from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
@@ -36,9 +37,8 @@ class Pointwise(LLMReranker):
     kind = "pointwise"
     task = "judge"
     instruction = "Does this document answer the query?"
-    min_demonstrations = 2
 
-    def __init__(self, words: int = 60, demonstrations: int = 4) -> None:
+    def __init__(self, words: PositiveInt = 60, demonstrations: Annotated[int, Field(ge=2)] = 4) -> None:
         super().__init__(words, demonstrations)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:

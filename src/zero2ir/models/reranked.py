@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from pydantic import PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
+from zero2ir.io.settings import Fraction
 from zero2ir.models.base import Reranker, Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback, with_corpus
 from zero2ir.models.encoder_based import encoders
@@ -37,17 +39,15 @@ class Reranked(Tunable, Wrapper):
         self,
         retriever: Retriever,
         reranker: Reranker,
-        depth: int = 20,
-        weight: float = 0.5,
-        alternatives: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+        depth: PositiveInt = 20,
+        weight: Fraction = 0.5,
+        alternatives: Sequence[Fraction] = (0.25, 0.5, 0.75, 1.0),
     ) -> None:
-        if depth < 1 or not 0 <= weight <= 1:
-            raise ValueError(f"depth={depth}, weight={weight}; rerank at least 1 candidate, with a weight of 0 to 1")
         self.retriever = retriever
         self.reranker = reranker
         self.depth = depth
         self.weight = weight
-        self.alternatives = [float(weight) for weight in alternatives]
+        self.alternatives = list(alternatives)
 
     def index(self, corpus: Corpus) -> Self:
         super().index(corpus)

@@ -1,9 +1,10 @@
 """Query rewriting around any retriever: search with a passage that a language model writes as an answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.models.base import Retriever
@@ -49,20 +50,12 @@ class Rewritten(Tunable, Wrapper, Prompted):
         self,
         retriever: Retriever,
         method: RewriteMethod = "query2doc",
-        repeat: int = 5,
-        max_tokens: int = 64,
-        words: int = 50,
-        demonstrations: int = 4,
+        repeat: PositiveInt = 5,
+        max_tokens: PositiveInt = 64,
+        words: PositiveInt = 50,
+        demonstrations: NonNegativeInt = 4,
         alternatives: Sequence[RewriteMethod] = ("query2doc", "hyde"),
     ) -> None:
-        for one in (method, *alternatives):
-            if one not in get_args(RewriteMethod):
-                raise ValueError(f"method={one!r}; choose one of {', '.join(get_args(RewriteMethod))}")
-        if min(repeat, max_tokens, words) < 1 or demonstrations < 0:
-            raise ValueError(
-                f"repeat={repeat}, max_tokens={max_tokens}, words={words}, demonstrations={demonstrations}; "
-                "give at least 1, and no fewer than 0 demonstrations"
-            )
         self.retriever = retriever
         self.method: RewriteMethod = method
         self.repeat = repeat

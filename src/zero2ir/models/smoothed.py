@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Fraction
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
@@ -59,22 +61,18 @@ class Smoothed(Tunable, Wrapper):
         self,
         retriever: Retriever,
         encoder: str = "pretrained",
-        neighbours: int = 5,
-        weight: float = 0.3,
-        depth: int = 1000,
-        alternatives: Sequence[Sequence[float]] = (),
-        exact_limit: int = 200_000,
+        neighbours: PositiveInt = 5,
+        weight: Fraction = 0.3,
+        depth: PositiveInt = 1000,
+        alternatives: Sequence[tuple[PositiveInt, Fraction]] = (),
+        exact_limit: NonNegativeInt = 200_000,
     ) -> None:
-        if neighbours < 1 or not 0 <= weight <= 1:
-            raise ValueError(
-                f"neighbours={neighbours}, weight={weight}; take at least 1 neighbour, and a weight of 0 to 1"
-            )
         self.retriever = retriever
         self.encoder = encoder
         self.neighbours = neighbours
         self.weight = weight
         self.depth = depth
-        self.alternatives = [(int(neighbours), float(weight)) for neighbours, weight in alternatives]
+        self.alternatives = list(alternatives)
         self.exact_limit = exact_limit
 
     def needs(self) -> set[str]:

@@ -8,12 +8,14 @@ from typing import Any, Self
 
 import bm25s
 import numpy as np
+from pydantic import NonNegativeFloat, NonNegativeInt
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, identify_language, tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.io.files import read_json, write_json
+from zero2ir.io.settings import Fraction
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
 
@@ -39,15 +41,15 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     def __init__(
         self,
-        k1: float = 0.9,
-        b: float = 0.4,
-        alternatives: Sequence[Sequence[float]] = (),
-        feedback_terms: int = 20,
+        k1: NonNegativeFloat = 0.9,
+        b: Fraction = 0.4,
+        alternatives: Sequence[tuple[NonNegativeFloat, Fraction]] = (),
+        feedback_terms: NonNegativeInt = 20,
         language: str = ENGLISH,
     ) -> None:
         self.k1 = k1
         self.b = b
-        self.alternatives = [tuple(pair) for pair in alternatives]
+        self.alternatives = list(alternatives)
         self.feedback_terms = feedback_terms
         self.language = language
 

@@ -4,7 +4,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
 from zero2ir.errors import InputError
+from zero2ir.io.settings import Fraction
 from zero2ir.models.sparse import Sparse
 
 LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"}
@@ -39,15 +42,15 @@ class CharacterNgrams(Sparse):
 
     def __init__(
         self,
-        k1: float = 0.9,
-        b: float = 0.4,
-        alternatives: Sequence[Sequence[float]] = (),
-        feedback_terms: int = 60,
-        lengths: Sequence[int] = (3, 5),
+        k1: NonNegativeFloat = 0.9,
+        b: Fraction = 0.4,
+        alternatives: Sequence[tuple[NonNegativeFloat, Fraction]] = (),
+        feedback_terms: NonNegativeInt = 60,
+        lengths: tuple[PositiveInt, PositiveInt] = (3, 5),
         pinyin: bool = False,
     ) -> None:
-        if len(lengths) != 2 or not 1 <= lengths[0] <= lengths[1]:
-            raise ValueError(f"lengths={list(lengths)}; give the shortest, at least 1, and the longest")
+        if lengths[0] > lengths[1]:
+            raise InputError(f"lengths={list(lengths)}: the shortest is longer than the longest; swap them")
         super().__init__(k1, b, alternatives, feedback_terms)
         self.lengths = list(lengths)
         self.pinyin = pinyin

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from zero2ir.data.languages import identify_language, language_of, normalise_nfc
 from zero2ir.encoders.corpus import Corpus
@@ -59,19 +60,13 @@ class Translated(Tunable, Wrapper, Prompted):
     def __init__(
         self,
         retriever: Retriever,
-        translations: int = 1,
-        temperature: float = 0.7,
-        demonstrations: int = 10,
-        max_tokens: int = 96,
-        depth: int = 1000,
-        alternatives: Sequence[int] = (),
+        translations: PositiveInt = 1,
+        temperature: PositiveFloat = 0.7,
+        demonstrations: NonNegativeInt = 10,
+        max_tokens: PositiveInt = 96,
+        depth: PositiveInt = 1000,
+        alternatives: Sequence[PositiveInt] = (),
     ) -> None:
-        if min(translations, max_tokens, depth, *alternatives) < 1 or demonstrations < 0 or temperature <= 0:
-            raise ValueError(
-                f"translations={translations}, max_tokens={max_tokens}, depth={depth}, alternatives="
-                f"{list(alternatives)}, demonstrations={demonstrations}, temperature={temperature}; give at least 1 of "
-                "each, no fewer than 0 demonstrations, and a temperature above 0"
-            )
         self.retriever = retriever
         self.translations = translations
         self.temperature = temperature
