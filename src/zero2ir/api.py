@@ -238,13 +238,12 @@ def compare(
     Raises:
         InputError: as ``train``; or there are no systems, too few judged queries or too few folds.
     """
-    import numpy as np
-
     from zero2ir.config import build
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare_scores
     from zero2ir.io.terminal import progress
     from zero2ir.program.preparation import prepare_corpus, prepare_judgments
+    from zero2ir.strategies.base import draw_folds
 
     for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if number < least:
@@ -264,12 +263,11 @@ def compare(
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; compare needs at least 2")
-    places = np.random.default_rng(seed).permutation(len(query_ids)) % min(folds, len(query_ids))
-    fold_of = dict(zip(query_ids, places.tolist(), strict=True))
+    drawn = draw_folds(query_ids, folds, seed)
     evaluation = first.evaluation
     options: dict[str, Any] = {"resamples": evaluation.resamples, "level": evaluation.confidence_level, "seed": seed}
     scores = {
-        name: {0: _cross_validated_scores(config, corpus, rows, ranked, fold_of, seed)}
+        name: {0: _cross_validated_scores(config, corpus, rows, ranked, drawn, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
     baseline = next(iter(scores.values()))
@@ -289,7 +287,7 @@ def _cross_validated_scores(
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
     candidates: CandidatesByQuery | None,
-    fold_of: Mapping[str, int],
+    folds: Sequence[tuple[Sequence[str], Sequence[str]]],
     seed: int,
 ) -> dict[str, float]:
     """Returns the first measure of each judged query, out of fold."""
@@ -303,9 +301,8 @@ def _cross_validated_scores(
     qrels = [Judgment(row.query_id, row.doc_id, row.relevance) for row in rows]
     text = {row.query_id: row.query for row in rows}
     values: dict[str, float] = {}
-    for fold in sorted(set(fold_of.values())):
-        held_out = [query_id for query_id, place in fold_of.items() if place == fold]
-        training_rows = [row for row in rows if fold_of.get(row.query_id, fold) != fold]
+    for held_out, rest in folds:
+        training_rows = [row for row in rows if row.query_id in rest]
         strategy = build(config.strategy, "strategy")
         synthetic = needs_synthetic_queries(strategy, config.lm.available)
         inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)

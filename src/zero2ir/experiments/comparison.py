@@ -71,7 +71,7 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     pairs = match_systems(read_side(one), read_side(other), (one, other))
     measure = _measure([results for pair in pairs.values() for side in pair for results in side.values()])
-    scores = {names: tuple(_scores(side, measure) for side in pair) for names, pair in pairs.items()}
+    scores = {names: tuple(scores_by_seed(side, measure) for side in pair) for names, pair in pairs.items()}
     compared = {names: compare_scores(*both, **options) for names, both in scores.items()}
     adjusted = holm([result.p_value for result in compared.values()])
     return [
@@ -90,8 +90,7 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
 
 def comparison_lines(one: str, other: str) -> list[str]:
     """Describes the result of ``compare_sides``, in lines."""
-    rows = compare_sides(one, other, resamples=10_000, level=0.95, seed=0)
-    lines = []
+    rows, lines = compare_sides(one, other, resamples=10_000, level=0.95, seed=0), []
     for row in rows:
         result = row.comparison
         seeds = ", ".join(map(str, row.seeds))
@@ -116,11 +115,9 @@ def match_systems(
 ) -> dict[tuple[str, str], tuple[Any, Any]]:
     """Returns the pairs of systems to compare, by their names."""
     if len(one) == len(other) == 1:
-        names = tuple(
-            side if side.endswith(name) else f"{side} ({name})"
-            for name, side in zip((*one, *other), sides, strict=True)
-        )
-        return {(names[0], names[1]): (*one.values(), *other.values())}  # type: ignore[dict-item]
+        named = zip((*one, *other), sides, strict=True)
+        first, second = (side if side.endswith(name) else f"{side} ({name})" for name, side in named)
+        return {(first, second): (*one.values(), *other.values())}  # type: ignore[dict-item]
     shared = [name for name in one if name in other]
     if not shared:
         raise InputError(f"{sides[0]} has {', '.join(one)}, {sides[1]} has {', '.join(other)}: no system in common")
@@ -137,16 +134,8 @@ def _measure(results: Sequence[Results]) -> str:
     return measures[0]
 
 
-def _scores(side: Mapping[int, Results], measure: str) -> ScoresBySeed:
-    return {seed: results.per_query[measure] for seed, results in side.items()}
-
-
 def read_side(described: str) -> ResultsBySystem:
-    """Returns the systems of one side; see ``compare_sides``.
-
-    Raises:
-        InputError: the description cannot be resolved.
-    """
+    """Returns the systems of one side, or raises an InputError; see ``compare_sides``."""
     folder = Path(described)
     if (folder / "metrics.json").is_file():
         return grouped([folder])
@@ -171,12 +160,13 @@ def grouped(folders: Sequence[Path]) -> dict[str, dict[int, Results]]:
     return groups
 
 
-def commit_of(described: str) -> str:
-    """Returns the commit of a git revision or of a DVC experiment.
+def scores_by_seed(results: Mapping[int, Results], measure: str) -> ScoresBySeed:
+    """Returns a measure of each query, by seed and query id."""
+    return {seed: one.per_query[measure] for seed, one in results.items()}
 
-    Raises:
-        InputError: there is neither with this name.
-    """
+
+def commit_of(described: str) -> str:
+    """Returns the commit of a git revision or of a DVC experiment; an InputError if there is neither."""
     try:
         experiments = git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
         named = [name for name in experiments if name.rpartition("/")[2] == described]
@@ -209,9 +199,7 @@ def at_revision(described: str, commit: str, system: str) -> ResultsBySystem:
                 "dvc commit, git add dvc.lock"
             ) from error
         results = next(iter(Path(folder).rglob("metrics.json"))).parent.parent
-        folders = (
-            system_folders(system, results) if system else [path.parent for path in results.glob("*/metrics.json")]
-        )
-        if not folders:
-            raise InputError(f"{described}: has no {system or 'results'}")
-        return grouped(sorted(folders))
+        own = [path.parent for path in results.glob("*/metrics.json")]
+        if folders := system_folders(system, results) if system else sorted(own):
+            return grouped(folders)
+        raise InputError(f"{described}: has no {system or 'results'}")

@@ -58,22 +58,15 @@ class Condition(NamedTuple):
     @property
     def title(self) -> str:
         """Label in reports: the swept values in order; the dataset without a sweep."""
-        return (
-            self.panel.dataset
-            if not self.swept
-            else ", ".join(
-                str(value) if key == "dataset" else f"{key.rpartition('.')[2]} {_plain(value)}"
-                for key, value in self.swept.items()
-            )
-        )
+        values = [
+            str(value) if key == "dataset" else f"{key.rpartition('.')[2]} {_plain(value)}"
+            for key, value in self.swept.items()
+        ]
+        return ", ".join(values) or self.panel.dataset
 
 
 def read_preset(name: str, changes: Sequence[str] = ()) -> ExperimentConfig:
-    """Composes conf/experiment/<name>.yaml with changes such as "panel.seeds=[0]" or "sweep.dataset=[cranfield]".
-
-    Raises:
-        InputError: unknown preset, unknown key or invalid value.
-    """
+    """Composes conf/experiment/<name>.yaml with changes such as "panel.seeds=[0]"; an InputError if one is invalid."""
     return compose("experiment", ExperimentConfig, [f"experiment={name}", *changes])
 
 
@@ -83,10 +76,8 @@ def conditions(preset: ExperimentConfig) -> list[Condition]:
     Raises:
         InputError: a key is not in params.yaml, a value is invalid, or two conditions have the same name.
     """
-    combinations = [
-        dict(zip(preset.sweep, values, strict=True)) for values in itertools.product(*preset.sweep.values())
-    ]
-    result = [condition(swept, preset.panel) for swept in combinations]
+    combinations = itertools.product(*preset.sweep.values())
+    result = [condition(dict(zip(preset.sweep, values, strict=True)), preset.panel) for values in combinations]
     names = [one.name for one in result]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -95,11 +86,7 @@ def conditions(preset: ExperimentConfig) -> list[Condition]:
 
 
 def condition(swept: Mapping[str, Any], changes: Mapping[str, Any]) -> Condition:
-    """Builds one condition: params.yaml with the changes and the swept values.
-
-    Raises:
-        InputError: a key is not in params.yaml, or a value is invalid.
-    """
+    """Builds one condition: params.yaml with the changes and the swept values; an InputError if one is invalid."""
     from omegaconf import OmegaConf
 
     panel = OmegaConf.merge(read_panel().model_dump(mode="json"), changes)

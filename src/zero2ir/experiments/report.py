@@ -22,6 +22,7 @@ from zero2ir.evaluation.significance import (
     paired_differences,
     score_table,
 )
+from zero2ir.experiments.comparison import scores_by_seed
 from zero2ir.experiments.preset import Condition, ExperimentConfig
 from zero2ir.experiments.workspaces import Workspace
 from zero2ir.io import paths
@@ -41,16 +42,11 @@ STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 FALLBACK_STRATEGY = "fine_tune"  # the strategy that more complex strategies fall back to
 EMPTY_CELL = "–"
 
-ModelStrategy = tuple[str, str]  # model and strategy
+ModelStrategy = tuple[str, str]
 
 
 class ConditionResults:
-    """Results of one condition.
-
-    Args:
-        condition: the condition.
-        results: results of all its systems.
-    """
+    """Results of all systems of one condition."""
 
     def __init__(self, condition: Condition, results: Sequence[Results]) -> None:
         self.condition = condition
@@ -65,39 +61,39 @@ class ConditionResults:
         return next(iter(next(iter(first.values())).per_query))
 
     def scores(self, system: ModelStrategy) -> ScoresBySeed:
-        return {seed: one.per_query[self.measure] for seed, one in self.by_system[system].items()}
+        return scores_by_seed(self.by_system[system], self.measure)
 
     def value(self, system: ModelStrategy) -> Interval:
         return bootstrap_interval(score_table(self.scores(system)), **STATISTICS)
 
     def gains(self) -> dict[ModelStrategy, tuple[Comparison, float]]:
         """Gains of each trained system over its untrained model, with p-values Holm-corrected over all systems."""
-        pairs = [(model, strategy) for model, strategy in self.by_system if strategy != UNTRAINED_STRATEGY]
-        pairs = [pair for pair in pairs if (pair[0], UNTRAINED_STRATEGY) in self.by_system]
-        return corrected({pair: (self.scores(pair), self.scores((pair[0], UNTRAINED_STRATEGY))) for pair in pairs})
+        untrained = {pair: (pair[0], UNTRAINED_STRATEGY) for pair in self.by_system if pair[1] != UNTRAINED_STRATEGY}
+        pairs = {pair: other for pair, other in untrained.items() if other in self.by_system}
+        return corrected({pair: (self.scores(pair), self.scores(other)) for pair, other in pairs.items()})
 
     def fell_back(self, system: ModelStrategy) -> int:
         """Returns the number of seeds under which the strategy fell back to the simpler one."""
-        model, strategy = system
-        simpler = (
-            FALLBACK_STRATEGY
-            if strategy != FALLBACK_STRATEGY and (model, FALLBACK_STRATEGY) in self.by_system
-            else UNTRAINED_STRATEGY
-        )
-        fallback = self.by_system.get((model, simpler), {})
+        simpler = (system[0], FALLBACK_STRATEGY)
+        if simpler == system or simpler not in self.by_system:
+            simpler = (system[0], UNTRAINED_STRATEGY)
+        fallback = self.by_system.get(simpler, {})
         own = self.by_system[system]
         return sum(seed in fallback and one.per_query == fallback[seed].per_query for seed, one in own.items())
 
     def cost(self, system: ModelStrategy, name: str) -> float | None:
         """Returns the mean cost over the seeds; None if no result has it."""
         values = [one.metrics["cost"].get(name) for one in self.by_system[system].values()]
-        present = [value for value in values if value is not None]
-        return sum(present) / len(present) if present else None
+        return mean_or_none([value for value in values if value is not None])
 
     def calibration_error(self, system: ModelStrategy) -> float | None:
         values = [one.metrics["confidence"] for one in self.by_system[system].values()]
-        errors = [one["ECE"]["mean"] for one in values if "ECE" in one]
-        return sum(errors) / len(errors) if errors else None
+        return mean_or_none([one["ECE"]["mean"] for one in values if "ECE" in one])
+
+
+def mean_or_none(values: Sequence[float]) -> float | None:
+    """Returns the mean; None without values."""
+    return sum(values) / len(values) if values else None
 
 
 def corrected(pairs: Mapping[Any, tuple[ScoresBySeed, ScoresBySeed]]) -> dict[Any, tuple[Comparison, float]]:
@@ -169,26 +165,17 @@ def details(condition: ConditionResults) -> Table:
         if system in gains:
             comparison, p = gains[system]
             record = f"{comparison.wins}/{comparison.ties}/{comparison.losses}"
-            row += [difference_text(comparison.difference), probability(p), record]
-            row += [f"{condition.fell_back(system)}/{len(results)}"]
+            fell_back = f"{condition.fell_back(system)}/{len(results)}"
+            row += [difference_text(comparison.difference), probability(p), record, fell_back]
         else:
             row += [EMPTY_CELL] * 4
         error, seconds = condition.calibration_error(system), condition.cost(system, "train_seconds")
-        row += [
-            EMPTY_CELL if error is None else format_value(error),
-            EMPTY_CELL if seconds is None else format_amount(seconds),
-        ]
+        row.append(EMPTY_CELL if error is None else format_value(error))
+        row.append(EMPTY_CELL if seconds is None else format_amount(seconds))
         rows.append(row)
-    headers = [
-        "Model",
-        "Strategy",
-        "Draws",
-        condition.measure,
-        f"− {UNTRAINED_STRATEGY}",
-        "p (Holm)",
-        "Wins / ties / losses",
-    ]
-    return Table([*headers, "Fell back", "Calibration error", "Train seconds"], rows, labels=2)
+    compared = [f"− {UNTRAINED_STRATEGY}", "p (Holm)", "Wins / ties / losses", "Fell back"]
+    headers = ["Model", "Strategy", "Draws", condition.measure, *compared, "Calibration error", "Train seconds"]
+    return Table(headers, rows, labels=2)
 
 
 def averages_table(results: Sequence[ConditionResults]) -> Table | None:

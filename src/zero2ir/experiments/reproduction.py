@@ -14,9 +14,9 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError, model_validator
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval
-from zero2ir.evaluation.significance import compare_scores
-from zero2ir.experiments.comparison import grouped
+from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.significance import compare_scores, score_table
+from zero2ir.experiments.comparison import grouped, scores_by_seed
 from zero2ir.experiments.preset import Condition, condition, read_preset
 from zero2ir.experiments.report import STATISTICS
 from zero2ir.experiments.runner import run_conditions
@@ -97,11 +97,7 @@ class Reproduction(Settings):
         return self
 
     def _cell(self, cell: str) -> str:
-        """Returns the cell itself, or the cell that "=TABLE; ROW; COLUMN" refers to.
-
-        Raises:
-            InputError: the cell does not exist.
-        """
+        """Returns the cell itself, or the cell that it refers to; an InputError if that does not exist."""
         if not cell.startswith("="):
             return cell
         name, row, head = (part.strip() for part in f"{cell.removeprefix('=')};;".split(";")[:3])
@@ -160,20 +156,14 @@ class FigureCheck(NamedTuple):
     def agrees(self) -> bool:
         """Whether every number of the published cell is reproduced within tolerance and rounding."""
         published, reproduced = numbers(self.figure.expected), numbers(self.reproduced)
-        most = self.figure.tolerance + ROUNDING
-        return (
-            bool(published)
-            and len(reproduced) >= len(published)
-            and all(abs(a - b) <= most + 1e-9 for a, b in zip(published, reproduced, strict=False))
-        )
+        if not published or len(reproduced) < len(published):
+            return False
+        most = self.figure.tolerance + ROUNDING + 1e-9
+        return all(abs(a - b) <= most for a, b in zip(published, reproduced, strict=False))
 
 
 def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
-    """Reads reproduction.yaml.
-
-    Raises:
-        InputError: the file is missing or malformed.
-    """
+    """Reads reproduction.yaml, and raises an InputError if it is missing or malformed."""
     import yaml
 
     try:
@@ -185,22 +175,14 @@ def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
 
 
 def write_tables(document: Path, tables: Mapping[str, TableSpec]) -> None:
-    """Writes each table between its markers in a Markdown file.
-
-    Raises:
-        InputError: a marker names an unknown table.
-    """
+    """Writes each table between its markers in a Markdown file; see ``with_tables``."""
     text = with_tables(document.read_text(encoding="utf-8"), tables)
     with finished_file(document) as file:
         file.write(text)
 
 
 def with_tables(text: str, tables: Mapping[str, TableSpec]) -> str:
-    """Returns the text with each table between its markers.
-
-    Raises:
-        InputError: a marker names an unknown table.
-    """
+    """Returns the text with each table between its markers; an InputError if a marker names an unknown table."""
 
     def fill(marker: re.Match[str]) -> str:
         if marker[2] not in tables:
@@ -216,11 +198,7 @@ def numbers(cell: str) -> list[float]:
 
 
 def figures(reproduction: Reproduction, only: Sequence[str] = ()) -> list[PublishedFigure]:
-    """Returns the figures that can be checked; with patterns, those whose name matches one.
-
-    Raises:
-        InputError: a pattern matches no figure.
-    """
+    """Returns the figures that can be checked, or those that match a pattern; an InputError if a pattern has none."""
     every = list(_figures(reproduction))
     if idle := [pattern for pattern in only if not any(_matches(one, pattern) for one in every)]:
         raise InputError(f"--only {idle[0]}: matches no figure; zero2ir check --list lists all")
@@ -280,9 +258,9 @@ def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition
 
 def measure_again(figure: PublishedFigure, copy: Workspace, error: InputError | None) -> FigureCheck:
     """Returns the check of one figure after its condition has run."""
-    if error is not None:
-        return FigureCheck(figure, "", str(error))
     try:
+        if error is not None:
+            raise error
         return FigureCheck(figure, _printed(figure, copy) if figure.column.printed else _measured(figure, copy), "")
     except InputError as failed:
         return FigureCheck(figure, "", str(failed))
@@ -296,31 +274,16 @@ def _measured(figure: PublishedFigure, copy: Workspace) -> str:
     if name.startswith("cost/"):
         costs = [each.metrics["cost"][name.removeprefix("cost/")] for each in one.values()]
         return f"{sum(costs) / len(costs):,.0f}"
-    scores = {seed: each.per_query[name] for seed, each in one.items()}
+    scores = scores_by_seed(one, name)
     if other:
-        against = {seed: each.per_query[name] for seed, each in other[0].items()}
-        return difference_text(compare_scores(scores, against, **STATISTICS).difference)
-    return interval_text(_interval(one, name))
-
-
-def _interval(results: Mapping[int, Any], measure: str) -> Interval:
-    """Returns the interval in metrics.json for one draw, else one over queries and draws."""
-    from zero2ir.evaluation.intervals import bootstrap_interval
-    from zero2ir.evaluation.significance import score_table
-
-    if len(results) == 1:
-        return Interval(**next(iter(results.values())).metrics[measure])
-    return bootstrap_interval(
-        score_table({seed: one.per_query[measure] for seed, one in results.items()}), **STATISTICS
-    )
+        return difference_text(compare_scores(scores, scores_by_seed(other[0], name), **STATISTICS).difference)
+    if len(one) == 1:
+        return interval_text(Interval(**next(iter(one.values())).metrics[name]))
+    return interval_text(bootstrap_interval(score_table(scores), **STATISTICS))
 
 
 def _printed(figure: PublishedFigure, copy: Workspace) -> str:
-    """Returns the cell from the tables that the preset's command printed.
-
-    Raises:
-        InputError: the tables do not contain it.
-    """
+    """Returns the cell from the tables that the preset's command printed; an InputError if it is not there."""
     for heads, rows in tables_in(copy.printed.read_text(encoding="utf-8")):
         for row in rows:
             if _same_row(row[0], figure.row) and figure.column.printed in heads:

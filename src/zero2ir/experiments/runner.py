@@ -24,8 +24,8 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
 
     Args:
         name: a file of conf/experiment.
-        changes: changes of its keys, such as "panel.seeds=[0]".
-        jobs: number of conditions run in parallel; None for as many as memory and cores allow.
+        changes: of its keys, such as "panel.seeds=[0]".
+        jobs: number of conditions to run in parallel; None for as many as memory and cores allow.
 
     Returns:
         The folder of the report.
@@ -54,15 +54,14 @@ def run_conditions(
     for condition in wanted:
         check_choices(condition.panel)
     revision, cache = committed_revision(), dvc_cache()
-    tracking = compose("evaluate", EvaluateConfig, []).tracking
     collections = sorted({one.panel.dataset for one in wanted})
-    environment = {"MLFLOW_TRACKING_URI": prepared_store(tracking, collections)}
+    store = prepared_store(compose("evaluate", EvaluateConfig, []).tracking, collections)
     copies = [Workspace(name, condition, preset, revision) for condition in wanted]
     workers = min(jobs or side_by_side(preset.memory_gb), len(copies))
     print(f"{name}: {len(copies)} conditions, {workers} at a time", flush=True)
     start, outcomes = time.perf_counter(), {}
     with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(run_one, copy, cache, environment): copy for copy in copies}
+        running = {pool.submit(run_one, copy, cache, {"MLFLOW_TRACKING_URI": store}): copy for copy in copies}
         for future in as_finished(running):
             copy, outcomes[running[future]] = running[future], _outcome(future)
             what = outcomes[copy] or "finished"
@@ -99,11 +98,7 @@ def _outcome(future: Future[None]) -> InputError | None:
 
 
 def run_one(copy: Workspace, cache: str, environment: dict[str, str]) -> None:
-    """Runs the unfinished parts of one condition.
-
-    Raises:
-        InputError: a command failed.
-    """
+    """Runs the unfinished parts of one condition, and raises an InputError if a command fails."""
     target, then = copy.preset.target, copy.preset.benchmark
     copy.update(cache)
     if target:

@@ -23,13 +23,7 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_file
 
 WORKSPACES_FOLDER = paths.CACHE_FOLDER / "experiments"
-TRACKED_SOURCES = (
-    "src",
-    "stages",
-    "conf",
-    "benchmarks",
-    "dvc.yaml",
-)  # sources that determine the figures, besides the panel
+TRACKED_SOURCES = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # with the panel they determine the figures
 PRINTED = "printed"
 DVC = (sys.executable, "-m", "dvc")
 

@@ -28,12 +28,9 @@ class TrainingInputs:
     """The data and settings of training, without any test query or test judgment.
 
     Attributes:
-        corpus: the documents, the encoders and the embeddings.
         judgments: the judged documents of the training queries.
         synthetic: queries written by an LM.
-        tuning: how to choose on few judgments.
-        seed: of all random draws.
-        synthetic_settings: the settings of the synthetic queries, for a strategy that writes more.
+        synthetic_settings: for a strategy that writes more of them.
         auxiliary_collections: other collections with judgments, for meta-learning.
         candidates: the ids of the documents to rank, by query id; None for the whole collection.
         unlabelled_queries: user queries without judgments, for the distribution of scores.
@@ -58,7 +55,6 @@ class TrainingInputs:
 
     @cached_property
     def qrels(self) -> list[Judgment]:
-        """The judgments as qrels."""
         return [Judgment(row.query_id, row.doc_id, row.relevance) for row in self.judgments]
 
     def candidates_of(self, query_ids: Sequence[str]) -> list[np.ndarray] | None:
@@ -68,17 +64,8 @@ class TrainingInputs:
         return [self.corpus.numbers_of(self.candidates.get(query_id, ())) for query_id in query_ids]
 
     def folds(self) -> list[tuple[list[str], list[str]]]:
-        """Draws folds of the judged queries: each one's query ids and those of the other folds; none for one query."""
-        query_ids = list(self.queries)
-        number = min(self.tuning.folds, len(query_ids))
-        if number < 2:
-            return []
-        place = np.random.default_rng(self.seed).permutation(len(query_ids)) % number
-        part_of = dict(zip(query_ids, place.tolist(), strict=True))
-        return [
-            ([one for one in query_ids if part_of[one] == part], [one for one in query_ids if part_of[one] != part])
-            for part in range(number)
-        ]
+        """Draws folds of the judged queries; see ``draw_folds``."""
+        return draw_folds(list(self.queries), self.tuning.folds, self.seed)
 
     def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
         """Returns an example per relevant document of some queries.
@@ -118,16 +105,15 @@ class TrainingInputs:
 
     def synthetic_examples(self) -> list[Example]:
         """Returns the examples of the accepted synthetic queries."""
-        numbers = self.corpus.number_of
+        numbers, accepted = self.corpus.number_of, [row for row in self.synthetic if not row.rejected]
         return [
             Example(
                 row.query,
                 numbers[row.doc_id],
-                tuple(numbers[doc_id] for doc_id in row.negatives),
+                tuple(map(numbers.__getitem__, row.negatives)),
                 margins=tuple(row.margins),
             )
-            for row in self.synthetic
-            if not row.rejected
+            for row in accepted
         ]
 
     def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
@@ -147,10 +133,10 @@ class FitResult:
 
     Attributes:
         retriever: trained and indexed.
-        chosen: a description of the choice, e.g. "zero_shot" or "learned from synthetic queries".
+        chosen: describes the choice, e.g. "zero_shot" or "learned from synthetic queries".
         reason: one sentence with figures.
         values: (n_queries,) the tuning measure on the judged queries; empty if it was not measured.
-        report: further figures, JSON; e.g. the cross-validated measure.
+        report: further figures, JSON.
         labels: number of judged documents that influenced the ranking.
         learner: trains the retriever on the judgments of some queries; None if it did not learn from judgments.
     """
@@ -167,16 +153,15 @@ class FitResult:
         """Returns the retriever trained on the judgments of these queries only, if it learned from judgments."""
         return (self.learner(query_ids) if self.learner else None) or self.retriever
 
-    def with_reason(self, reason: str) -> "FitResult":
-        """Returns the result with another reason, for a strategy that falls back to it."""
-        return replace(self, reason=reason)
+    def with_reason(self, reason: str, further: Mapping[str, Any] | None = None) -> "FitResult":
+        """Returns the result with another reason and further figures, for a strategy that falls back to it."""
+        return replace(self, reason=reason, report={**(further or {}), **self.report})
 
 
 class Strategy(ABC):
     """A training strategy for any model. Its constructor stores its arguments under their own names.
 
     Attributes:
-        needs: required and optional inputs.
         order: the position in reports, lowest first.
     """
 
@@ -195,3 +180,16 @@ class Strategy(ABC):
 def needs_synthetic_queries(strategy: Strategy, has_language_model: bool) -> bool:
     """Whether a strategy uses synthetic queries."""
     return "synthetic" in strategy.needs or (has_language_model and "synthetic with lm" in strategy.needs)
+
+
+def draw_folds(query_ids: Sequence[str], number: int, seed: int) -> list[tuple[list[str], list[str]]]:
+    """Draws at most ``number`` folds: the query ids of each one and those of the others; none for one query."""
+    number = min(number, len(query_ids))
+    if number < 2:
+        return []
+    places = np.random.default_rng(seed).permutation(len(query_ids)) % number
+    fold_of = dict(zip(query_ids, places.tolist(), strict=True))
+    return [
+        ([one for one in query_ids if fold_of[one] == fold], [one for one in query_ids if fold_of[one] != fold])
+        for fold in range(number)
+    ]

@@ -35,13 +35,11 @@ class FineTune(Strategy):
         candidates = learned if learned and requires_learning(base) else [*evaluate_settings(base, inputs), *learned]
         choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
         chosen = candidates[choice.index]
-        learner = (
-            learner_with_settings(judgment_learner(base, inputs), chosen.settings)
-            if chosen.name == LEARNED_CHOICE
-            else None
-        )
-        retriever = (learner(list(inputs.queries)) if learner else None) or base
-        if learner is None and chosen.settings is not None:
+        learner, retriever = None, base
+        if chosen.name == LEARNED_CHOICE:
+            learner = learner_with_settings(judgment_learner(base, inputs), chosen.settings)
+            retriever = learner(list(inputs.queries)) or base
+        elif chosen.settings is not None:
             retriever = with_settings(base, chosen.settings)
         because = explain(choice, len(candidates), inputs)
         if all_settings(base) != all_settings(model):
@@ -71,36 +69,24 @@ class GuardedStrategy(Strategy):
 
     @abstractmethod
     def require(self, inputs: TrainingInputs) -> None:
-        """Checks the inputs before any work.
-
-        Raises:
-            InputError: a required input is missing.
-        """
+        """Checks the inputs before any work, and raises an InputError if one is missing."""
 
     @abstractmethod
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
-        """Trains the model.
-
-        Args:
-            model: indexed.
-            inputs: checked by ``require``.
-            baseline_fit: fine_tune's result for the same model.
-        """
+        """Trains an indexed model on inputs that ``require`` has checked; ``baseline_fit`` is fine_tune's result."""
 
 
-def fit_with_baseline(strategy: Strategy, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
+def fit_with_baseline(
+    strategy: Strategy, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult
+) -> FitResult:
     """Fits a strategy, reusing fine_tune's result as its baseline."""
     if isinstance(strategy, GuardedStrategy):
-        return strategy.fit_guarded(model, inputs, simple)
+        return strategy.fit_guarded(model, inputs, baseline_fit)
     return strategy.fit(model, inputs)
 
 
 def require_judgments(inputs: TrainingInputs, strategy: str) -> None:
-    """Checks that there are judgments.
-
-    Raises:
-        InputError: there are none.
-    """
+    """Raises an InputError if there are no judgments."""
     if not inputs.judgments:
         raise InputError(f"strategy={strategy} needs judgments; add some, or use strategy=zero_shot")
 
@@ -148,15 +134,15 @@ def judgment_learner(retriever: Retriever, inputs: TrainingInputs) -> Learner:
     return lambda query_ids: learn(retriever, inputs.judged_examples(query_ids), inputs.seed)
 
 
-def gain_over(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
+def gain_over(baseline_fit: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
     """Returns the expected gain over fine_tune of a retriever with these values on the judged queries."""
-    return float(expected_gains(np.stack([simple.values, values]), inputs.tuning.prior_deviation)[1])
+    return float(expected_gains(np.stack([baseline_fit.values, values]), inputs.tuning.prior_deviation)[1])
 
 
-def comparison_text(simple: FitResult, values: np.ndarray, inputs: TrainingInputs) -> str:
+def comparison_text(baseline_fit: FitResult, values: np.ndarray, inputs: TrainingInputs) -> str:
     """Compares these values with fine_tune's in words."""
     return (
-        f"{inputs.tuning.measure} {values.mean():.3f} against {simple.values.mean():.3f} of fine_tune, "
+        f"{inputs.tuning.measure} {values.mean():.3f} against {baseline_fit.values.mean():.3f} of fine_tune, "
         "on the judged queries when cross-validated"
     )
 
@@ -172,18 +158,17 @@ def learner_with_settings(learner: Learner, chosen: Mapping[str, Any] | None) ->
 
 
 def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[TuningCandidate]:
-    """Measures a learner out of fold.
+    """Measures a learner out of fold, as one candidate per setting.
 
     Args:
         learner: trains the retriever; it must use no other judgments.
-        name: of the candidates, one per setting.
+        name: of the candidates.
         inputs: the judgments.
 
     Returns:
         The candidates; none with fewer than two queries, or if the learner returns None.
     """
-    folds = inputs.folds()
-    if not folds:
+    if not (folds := inputs.folds()):
         return []
     values: dict[str, np.ndarray] = {}
     tried: list[Mapping[str, Any] | None] = []

@@ -31,11 +31,7 @@ class FixedPrompt(GuardedStrategy):
 
 
 def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
-    """Checks that there are accepted synthetic queries.
-
-    Raises:
-        InputError: there are none.
-    """
+    """Raises an InputError if there are no accepted synthetic queries."""
     if all(row.rejected for row in inputs.synthetic):
         raise InputError(
             f"strategy={strategy} needs synthetic queries; "
@@ -43,45 +39,32 @@ def require_synthetic(inputs: TrainingInputs, strategy: str) -> None:
         )
 
 
-def learn_unless_worse(model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
-    """Trains on the synthetic queries and tunes the settings, unless the judgments show a loss.
-
-    Args:
-        model: indexed.
-        inputs: with at least one accepted synthetic query.
-        simple: the fallback, the same model without synthetic queries.
-    """
+def learn_unless_worse(model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+    """Trains an indexed model on the synthetic queries and tunes it, unless the judgments show a loss."""
     examples = inputs.synthetic_examples()
     learned = learn(model, examples, inputs.seed)
     if learned is None:
-        return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
-
+        return baseline_fit.with_reason(f"{LEARNS_NOTHING}; {baseline_fit.reason}")
     if not inputs.queries:
-        return FitResult(
-            learned, SYNTHETIC_CHOICE, f"there are no judgments to check {len(examples)} synthetic queries"
-        )
-
+        reason = f"there are no judgments to check {len(examples)} synthetic queries"
+        return FitResult(learned, SYNTHETIC_CHOICE, reason)
     learned = tune_parts(learned, inputs)
     swept = sweep_values(learned, inputs, list(inputs.queries))
-    table = np.stack([values for _, values in swept])
-    choice = choose(table, inputs.tuning.prior_deviation)
+    choice = choose(np.stack([values for _, values in swept]), inputs.tuning.prior_deviation)
     settings, values = swept[choice.index]
-    gain = gain_over(simple, values, inputs)
+    gain = gain_over(baseline_fit, values, inputs)
+    compared = (
+        f"by {len(examples)} synthetic queries: {inputs.tuning.measure} {values.mean():.3f} against "
+        f"{baseline_fit.values.mean():.3f} without them, on the judged queries"
+    )
+    if gain < 0:
+        return baseline_fit.with_reason(f"the judgments show a loss {compared}")
+    learned = with_settings(learned, settings)
     report = {
         "choice": choice.as_dict(),
-        "settings": all_settings(with_settings(learned, settings)),
+        "settings": all_settings(learned),
         "examples": len(examples),
         "gain_of_synthetic": round(gain, 4),
     }
-    measure = inputs.tuning.measure
-    compared = f"{measure} {values.mean():.3f} against {simple.values.mean():.3f} without them, on the judged queries"
-    if gain < 0:
-        return simple.with_reason(f"the judgments show a loss by {len(examples)} synthetic queries: {compared}")
-    return FitResult(
-        with_settings(learned, settings),
-        SYNTHETIC_CHOICE,
-        f"the judgments show no loss by {len(examples)} synthetic queries: {compared}",
-        values,
-        report,
-        labels=len(inputs.judgments),
-    )
+    because = f"the judgments show no loss {compared}"
+    return FitResult(learned, SYNTHETIC_CHOICE, because, values, report, labels=len(inputs.judgments))

@@ -1,7 +1,6 @@
 """hybrid: train by several strategies and stack their results."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,11 +52,16 @@ class Stacked(GuardedStrategy):
                 strategy.require(inputs)
 
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        def fall_back(because: str) -> FitResult:
+            return baseline_fit.with_reason(because, table)
+
         trained = [fit_with_baseline(strategy, model, inputs, baseline_fit) for strategy in self.strategies.values()]
-        table = merge_reports([one.report for one in trained]) | {"strategies": [choice_text(one) for one in trained]}
+        table = merge_reports([one.report for one in trained]) | {
+            "strategies": [{"chosen": one.chosen, "reason": one.reason} for one in trained]
+        }
         changed = [one for one in trained if one.chosen != baseline_fit.chosen]
         if not changed:
-            return fall_back(baseline_fit, f"every strategy falls back to fine_tune; {baseline_fit.reason}", table)
+            return fall_back(f"every strategy falls back to fine_tune; {baseline_fit.reason}")
         parts = changed if len(changed) > 1 else [baseline_fit, *changed]
 
         def stack(query_ids: Sequence[str]) -> Hybrid:
@@ -65,13 +69,12 @@ class Stacked(GuardedStrategy):
 
         candidates = cross_validate(stack, STACKED, inputs)
         if not candidates:
-            return fall_back(baseline_fit, f"too few judged queries for stacking; {baseline_fit.reason}", table)
-        values = np.stack([one.values for one in candidates])
-        choice = choose(values, inputs.tuning.prior_deviation)
+            return fall_back(f"too few judged queries for stacking; {baseline_fit.reason}")
+        choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
         because = comparison_text(baseline_fit, best.values, inputs)
         if gain_over(baseline_fit, best.values, inputs) < 0:
-            return fall_back(baseline_fit, f"the judgments show a loss by stacking: {because}", table)
+            return fall_back(f"the judgments show a loss by stacking: {because}")
         retriever = stacked([one.retriever for one in parts], inputs)
         if best.settings is not None:
             retriever = retriever.with_settings(best.settings)
@@ -94,17 +97,7 @@ def stacked(retrievers: Sequence[Retriever], inputs: TrainingInputs) -> Hybrid:
     return hybrid
 
 
-def choice_text(fitted: FitResult) -> dict[str, str]:
-    """Returns a strategy's choice and its reason."""
-    return {"chosen": fitted.chosen, "reason": fitted.reason}
-
-
 def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merges the strategies' reports without the names that several of them have."""
     names = [name for report in reports for name in report]
     return {name: value for report in reports for name, value in report.items() if names.count(name) == 1}
-
-
-def fall_back(simple: FitResult, because: str, table: Mapping[str, Any]) -> FitResult:
-    """Returns fine_tune's result with the reason, and the report of the stacking added."""
-    return replace(simple.with_reason(because), report={**table, **simple.report})

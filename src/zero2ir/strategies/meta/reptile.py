@@ -47,7 +47,6 @@ class AdaptationSettings(NamedTuple):
         initialization: initial parameters, rates and number of steps.
         learned_initialization: whether the initial parameters are meta-learned instead of the model's.
         learning_rate: factor of the model's learning rate; 0 for no learning from the task's examples.
-        learned_rates: whether each parameter has a learned rate.
     """
 
     initialization: Initialization
@@ -56,7 +55,6 @@ class AdaptationSettings(NamedTuple):
     learned_rates: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the settings as JSON."""
         return {
             "learned_initialization": self.learned_initialization,
             "learning_rate": self.learning_rate,
@@ -71,13 +69,7 @@ class AdaptationSettings(NamedTuple):
 
 
 class MetaLearningResult(NamedTuple):
-    """The result of meta-learning.
-
-    Attributes:
-        adaptation: the settings chosen on the held-out tasks.
-        choice: the figures of the choice.
-        report: all figures, JSON.
-    """
+    """The adaptation settings chosen on the held-out tasks, the figures of the choice, and all figures as JSON."""
 
     adaptation: AdaptationSettings
     choice: TuningChoice
@@ -91,7 +83,7 @@ def reptile_update(
 
     Source: Nichol, Achiam and Schulman 2018, arXiv 1803.02999, algorithm 2.
     """
-    return _moved(with_initialization(model, Initialization(start)), _drawn(task, seed)[:support], start, seed)
+    return _moved(with_initialization(model, Initialization(start)), _shuffled(task, seed)[:support], start, seed)
 
 
 def anil_update(
@@ -102,7 +94,7 @@ def anil_update(
     Source: Raghu et al. 2020, arXiv 1909.09157, section 4, in first order. The model defines its head: the fusion
     weights of a hybrid that learns them, else the diagonals of maps.
     """
-    drawn = _drawn(task, seed)
+    drawn = _shuffled(task, seed)
     fast = learn(with_initialization(model, Initialization(start, head_only_rates(model))), drawn[:support], seed)
     adapted = start if fast is None else parameters(fast)
     return _moved(with_initialization(model, Initialization(adapted)), drawn[support:], adapted, seed)
@@ -124,11 +116,8 @@ def meta_learn(
 
     Args:
         model: has parameters; indexed on the documents of ``meta_tasks``.
-        meta_tasks: the tasks.
         form: a key of ``META_UPDATES``.
-        settings: of the outer loop.
         tuning: how to choose; the default is the unchanged model.
-        seed: of the draws from the tasks.
     """
     start, moves = learn_initialization(model, meta_tasks, META_UPDATES[form], settings, seed)
     rates: Parameters = head_only_rates(model) if form == "anil" else {}
@@ -217,15 +206,12 @@ def held_out_values(
     model: Retriever, way: AdaptationSettings, meta_tasks: MetaTaskSet, tuning: TuningSettings, seed: int
 ) -> np.ndarray:
     """Returns (n_queries,), the measure on the held-out tasks' examples that are not in the support."""
-    values = []
+    documents, values = meta_tasks.corpus.documents, []
     for task in meta_tasks.held_out:
         learned = way.learn(model, task[: meta_tasks.support], seed)
         test = task[meta_tasks.support :]
         query_ids = [str(number) for number in range(len(test))]
-        qrels = [
-            Judgment(query_id, meta_tasks.corpus.documents[one.positive].doc_id, 1)
-            for query_id, one in zip(query_ids, test, strict=True)
-        ]
+        qrels = [Judgment(str(number), documents[one.positive].doc_id, 1) for number, one in enumerate(test)]
         ranking = learned.search([one.query for one in test], tuning.depth)
         values.append(judged_values(ranking, meta_tasks.corpus, query_ids, qrels, tuning.measure))
     return np.concatenate(values)
@@ -260,5 +246,5 @@ def _moved(model: Retriever, examples: Sequence[Example], start: Parameters, see
     return {name: after[name] - value for name, value in start.items()}
 
 
-def _drawn(task: Sequence[Example], seed: int) -> list[Example]:
+def _shuffled(task: Sequence[Example], seed: int) -> list[Example]:
     return [task[place] for place in np.random.default_rng(seed).permutation(len(task))]

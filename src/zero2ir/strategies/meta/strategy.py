@@ -1,7 +1,7 @@
 """meta: meta-learning on tasks made from the collection itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -38,11 +38,10 @@ REWEIGHTED_ADAPTED_CHOICE = "learned from examples that agree with the judgments
 
 @dataclass(frozen=True)
 class LearningPlan:
-    """The learners to compare on the judgments.
+    """The learners to compare on the judgments, and the figures so far.
 
     Attributes:
         learners: by the description of the choice, the simplest first; everything that depends on judgments is in them.
-        report: the figures so far, JSON.
         refusal: why there is no learner; else empty.
     """
 
@@ -62,8 +61,6 @@ class Meta(GuardedStrategy):
     Args:
         algorithm: "reptile" learns initial values of all parameters; "anil" ones from which few examples train the head
             alone; "reweight" learns from examples weighted by their agreement with the judgments instead.
-        tasks: settings of the tasks.
-        outer_loop: settings of the outer loop.
     """
 
     needs = frozenset[Need]({"synthetic with lm"})
@@ -89,22 +86,22 @@ class Meta(GuardedStrategy):
         plan = self._reweighted(base, inputs) if self.algorithm == "reweight" else self._practised(base, inputs)
         return self._chosen(plan, baseline_fit, inputs)
 
-    def _chosen(self, plan: LearningPlan, simple: FitResult, inputs: TrainingInputs) -> FitResult:
+    def _chosen(self, plan: LearningPlan, baseline_fit: FitResult, inputs: TrainingInputs) -> FitResult:
         """Trains the plan's best learner on all judgments, unless fine_tune's result is expected to be better."""
 
-        def simpler(because: str) -> FitResult:
-            return replace(simple.with_reason(because), report={**simple.report, "meta": dict(plan.report)})
+        def fall_back(because: str) -> FitResult:
+            return baseline_fit.with_reason(because, {"meta": dict(plan.report)})
 
         if plan.refusal:
-            return simpler(f"{plan.refusal}; {simple.reason}")
+            return fall_back(f"{plan.refusal}; {baseline_fit.reason}")
         candidates = [one for name, learn in plan.learners.items() for one in cross_validate(learn, name, inputs)]
         if not candidates:
-            return simpler(f"there are too few judged queries to cross-validate learning; {simple.reason}")
+            return fall_back(f"there are too few judged queries to cross-validate learning; {baseline_fit.reason}")
         choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
         best = candidates[choice.index]
-        gain, because = gain_over(simple, best.values, inputs), comparison_text(simple, best.values, inputs)
+        gain, because = gain_over(baseline_fit, best.values, inputs), comparison_text(baseline_fit, best.values, inputs)
         if gain <= 0:
-            return simpler(f"the judgments show no gain of a model that {best.name}: {because}")
+            return fall_back(f"the judgments show no gain of a model that {best.name}: {because}")
         learner = learner_with_settings(plan.learners[best.name], best.settings)
         retriever = learner(list(inputs.queries))
         assert retriever is not None  # it learned in every fold
@@ -125,18 +122,16 @@ class Meta(GuardedStrategy):
         meta_tasks = make_meta_tasks(inner, inputs, self.tasks)
         if meta_tasks is None:
             return LearningPlan({}, table, "the documents have too few queries for tasks")
-        learned = meta_learn(
-            reindexed(inner, meta_tasks.corpus), meta_tasks, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed
-        )
+        small = reindexed(inner, meta_tasks.corpus)
+        learned = meta_learn(small, meta_tasks, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed)
         way = learned.adaptation
         if learned.choice.index < 2:
             original, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.report["evaluated"])
-            return LearningPlan(
-                {},
-                learned.report,
+            refusal = (
                 f"no other initialization, rate or number of steps gains on {len(meta_tasks.held_out)} held-out tasks "
-                f"({inputs.tuning.measure} {at_start:.3f} from the learned values, {original:.3f} from the model's)",
+                f"({inputs.tuning.measure} {at_start:.3f} from the learned values, {original:.3f} from the model's)"
             )
+            return LearningPlan({}, learned.report, refusal)
         started = with_initialization(base, prefix_initialization(way.initialization, prefix))
         if not way.learning_rate:
             return LearningPlan({INITIALIZATION_CHOICE: lambda _: started}, learned.report)

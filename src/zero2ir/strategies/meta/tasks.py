@@ -40,12 +40,7 @@ class MetaTaskSettings(Settings):
 
 
 class AuxiliaryTask(NamedTuple):
-    """A task from an auxiliary collection.
-
-    Attributes:
-        corpus: its documents.
-        examples: with document numbers of ``corpus``.
-    """
+    """A task from an auxiliary collection; the examples have document numbers of the corpus."""
 
     corpus: Corpus
     examples: Sequence[Example]
@@ -80,7 +75,6 @@ def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTask
     Args:
         model: indexed; its first encoder with one vector per document defines the clusters.
         inputs: the documents and the synthetic queries; of the judgments only the number is used.
-        settings: number and size of the tasks.
 
     Returns:
         None if there are too few examples.
@@ -113,18 +107,12 @@ def auxiliary_tasks(
 
     An encoder trained on this collection represents others poorly, so that parameters learned there do not transfer.
     Such encoders exclude all auxiliary tasks.
-
-    Args:
-        inputs: with the auxiliary collections.
-        roles: the encoders of the model.
-        settings: sizes of the tasks and of their collections.
     """
     own = [role for role in roles if inputs.auxiliary_collections and inputs.corpus.encoder(role).trained]
     if own:
         reason = f"the encoder {own[0]!r} is trained on this collection and does not transfer to another one"
-        return [], {
-            other.name: {**other.metadata, "tasks": 0, "refused": reason} for other in inputs.auxiliary_collections
-        }
+        refused = {"tasks": 0, "refused": reason}
+        return [], {other.name: {**other.metadata, **refused} for other in inputs.auxiliary_collections}
     tasks, report = list[AuxiliaryTask](), dict[str, Any]()
     for number, other in enumerate(inputs.auxiliary_collections):
         rng = np.random.default_rng([inputs.seed, 3, number])
@@ -149,11 +137,7 @@ def meta_task_examples(
 ) -> tuple[list[Example], dict[str, int]]:
     """Returns the accepted synthetic queries, with pretext queries if there are fewer than ``enough``.
 
-    Args:
-        inputs: documents and synthetic queries.
-        enough: number of examples.
-        documents: maximum number of documents with pretext queries, a sentence and the title of each.
-        rng: draws the documents and sentences.
+    The pretext queries are a sentence and the title of at most ``documents`` documents.
 
     Returns:
         The examples and their number by source.

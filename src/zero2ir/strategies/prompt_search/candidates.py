@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -37,8 +37,6 @@ class PromptCandidate:
     """A candidate prompt for writing queries.
 
     Attributes:
-        style: of the queries.
-        instruction: the task.
         demonstrations: in the order of the prompt.
         document_words: maximum words of a document in the prompt.
         temperature: of the answers; None for the LM's default.
@@ -102,7 +100,6 @@ class PartCandidate:
     Attributes:
         part: its name in the model.
         style: of the answers.
-        prompt: the prompt.
         origin: its proposer.
     """
 
@@ -119,7 +116,6 @@ class PartCandidate:
 
     @property
     def complexity(self) -> tuple[int, int, int]:
-        """As for ``PromptCandidate``."""
         return _complexity(self.origin, len(self.prompt.demos))
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,10 +140,8 @@ def fixed_candidate(
     """Returns the prompt of the settings, for the first style with the most queries."""
     style = max(settings.styles, key=lambda name: settings.styles[name])
     prompt = make_prompt(style, corpus, judgments, settings, seed)
-    ids = query_ids(judgments)
-    demonstrations = tuple(
-        Demonstration(document, query, ids.get(query, "")) for document, query in prompt.demonstrations
-    )
+    id_of = {row.query: row.query_id for row in judgments}
+    demonstrations = tuple(Demonstration(*pair, id_of.get(pair[1], "")) for pair in prompt.demonstrations)
     return PromptCandidate(style, prompt.instruction, demonstrations, settings.document_words)
 
 
@@ -155,8 +149,3 @@ def judged_demonstrations(corpus: Corpus, judgments: Sequence[JudgedDocument], w
     """Returns a demonstration of every judged query with a relevant document."""
     pairs = judged_pairs(corpus, judgments, words)
     return [Demonstration(document, query, query_id) for query_id, (document, query) in pairs.items()]
-
-
-def query_ids(judgments: Sequence[JudgedDocument]) -> Mapping[str, str]:
-    """Returns the judged queries' ids by their texts."""
-    return {row.query: row.query_id for row in judgments}

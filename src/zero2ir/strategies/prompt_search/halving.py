@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from zero2ir.lm.usage import Usage
 from zero2ir.models.base import Retriever
 from zero2ir.models.prompted import search_without_leakage
 from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.prompt_search.proposals import AnyPrompt
 from zero2ir.strategies.prompt_search.selection import (
     Evidence,
     GainPrior,
@@ -56,30 +57,9 @@ class CandidateScores(NamedTuple):
     figures: Mapping[str, Any]
 
 
-class SearchCandidate(Protocol):
-    """A candidate prompt of any kind."""
-
-    @property
-    def complexity(self) -> tuple[int, ...]:
-        """The sort key of simplicity."""
-        ...
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the candidate as JSON."""
-        ...
-
-
-AnyCandidate = TypeVar("AnyCandidate", bound=SearchCandidate)
-
-
 @dataclass(frozen=True)
 class HalvingResult:
-    """The result of a search.
-
-    Attributes:
-        choice: the chosen candidate.
-        records: every candidate with its scores, its cost and whether it was chosen; JSON.
-    """
+    """The choice, and the records of every candidate with its scores, its cost and whether it was chosen; JSON."""
 
     choice: PromptChoice
     records: list[dict[str, Any]]
@@ -96,9 +76,9 @@ class _CandidateState:
 
 
 def successive_halving(
-    candidates: Sequence[AnyCandidate],
+    candidates: Sequence[AnyPrompt],
     rungs: Sequence[Rung],
-    measure: Callable[[AnyCandidate, int], CandidateScores],
+    measure: Callable[[AnyPrompt, int], CandidateScores],
     prior: GainPrior,
     usage: Usage,
     seed: int,
@@ -126,12 +106,8 @@ def successive_halving(
             calls, start = usage.calls, time.perf_counter()
             measured = measure(candidates[one], rung.size)
             before = tried.get(one) or _CandidateState(number, measured)
-            tried[one] = _CandidateState(
-                number,
-                measured,
-                before.calls + usage.calls - calls,
-                before.seconds + time.perf_counter() - start,
-            )
+            seconds = before.seconds + time.perf_counter() - start
+            tried[one] = _CandidateState(number, measured, before.calls + usage.calls - calls, seconds)
         evidence.append(_evidence({one: tried[one].measured for one in alive.tolist()}, len(candidates)))
     choice = choose_prompt(evidence, prior, complexity, [rung.candidates for rung in rungs[1:]])
     records = [
@@ -146,14 +122,7 @@ def successive_halving(
 def measured_values(
     model: Retriever, inputs: TrainingInputs, query_ids: Sequence[str], development: Sequence[SyntheticQuery]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measures a model on judged queries, (n_queries,), and on development queries, (n_development,), without leakage.
-
-    Args:
-        model: indexed.
-        inputs: the judgments.
-        query_ids: of the judged queries.
-        development: synthetic queries with the documents that they were written for.
-    """
+    """Measures a model on judged queries, (n_queries,), and on synthetic ones, (n_development,), without leakage."""
     judged = [(query_id, inputs.queries[query_id]) for query_id in query_ids]
     written = [(row.query_id, row.query) for row in development]
     own = [Judgment(row.query_id, row.doc_id, 1) for row in development]
@@ -184,15 +153,11 @@ def _record(place: int, tried: _CandidateState, evidence: Evidence, prior: GainP
     """Returns a candidate's figures on its last rung."""
     expected = gains(evidence, prior)
     judged, synthetic = (row[~np.isnan(row)] for row in (tried.measured.judged, tried.measured.synthetic))
-    interval = (
-        bootstrap_interval(judged, resamples=RESAMPLES, level=CONFIDENCE_LEVEL, seed=seed).rounded()
-        if len(judged)
-        else None
-    )
+    options: dict[str, Any] = {"resamples": RESAMPLES, "level": CONFIDENCE_LEVEL, "seed": seed}
     return {
         "rung": tried.rung + 1,
         **tried.measured.figures,
-        "judged": interval,
+        "judged": bootstrap_interval(judged, **options).rounded() if len(judged) else None,
         "synthetic": _rounded(float(synthetic.mean())) if len(synthetic) else None,
         "expected_gain": _rounded(float(expected.mean[place])),
         "standard_error": _rounded(float(expected.error[place])),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero2ir.strategies.prompt_search.candidates import Origin, PartCandidate, PromptCandidate
-from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, first_distinct
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, without_fixed
 
 if TYPE_CHECKING:
     import dspy
@@ -31,12 +31,8 @@ class OptimizerInputs:
 
     Attributes:
         student: the program with the fixed prompt.
-        examples: all examples.
         validation_examples: those that are not in the fixed prompt; all if these are too few.
-        metric: scores a prediction.
-        language_model: proposes.
         max_demonstrations: maximum number of demonstrations; 0 if the optimizer does not choose them.
-        seed: of all random draws.
     """
 
     student: "dspy.Module"
@@ -63,51 +59,35 @@ class Optimizer(Proposer):
     of_instructions: ClassVar[bool] = False
 
     def propose(self, task: WritingTask) -> list[PromptCandidate]:
-        from zero2ir.strategies.prompt_search.programs import (
-            RoundTripMetric,
-            candidates_from_programs,
-            training_examples,
-            writing_program,
-        )
+        from zero2ir.strategies.prompt_search import programs
 
-        examples = training_examples(task)
+        examples = programs.training_examples(task)
         rest = [one for one in examples if one.query_id not in task.fixed.shown]
         inputs = OptimizerInputs(
-            writing_program(task.fixed),
+            programs.writing_program(task.fixed),
             examples,
             rest if len(rest) >= MIN_JUDGED_PAIRS else examples,
-            RoundTripMetric(task),
+            programs.RoundTripMetric(task),
             task.writer.language_model,
             max(1, len(task.fixed.demonstrations)),
             task.seed,
         )
-        candidates = first_distinct(
-            [task.fixed, *candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
-        )
-        if len(candidates) == 1:
+        proposed = programs.candidates_from_programs(self._programs(inputs), task, self.origin)
+        if not (candidates := without_fixed(task.fixed, proposed, task.number)):
             raise NothingProposed(f"{self.origin} found no prompt other than the fixed one")
-        return candidates[1:]
+        return candidates
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
-        from zero2ir.strategies.prompt_search.programs import (
-            RankingMetric,
-            part_candidates_from_programs,
-            part_examples,
-            part_program,
-        )
+        from zero2ir.strategies.prompt_search import programs
 
         if not self.of_instructions:
             raise NothingProposed(f"{self.origin} proposes prompts for writing queries only")
-        examples = part_examples(task)
-        inputs = OptimizerInputs(
-            part_program(task), examples, examples, RankingMetric(), task.language_model, 0, task.seed
-        )
-        candidates = first_distinct(
-            [task.fixed, *part_candidates_from_programs(self._programs(inputs), task, self.origin)], task.number + 1
-        )
-        if len(candidates) == 1:
+        student, examples, metric = programs.part_program(task), programs.part_examples(task), programs.RankingMetric()
+        inputs = OptimizerInputs(student, examples, examples, metric, task.language_model, 0, task.seed)
+        proposed = programs.part_candidates_from_programs(self._programs(inputs), task, self.origin)
+        if not (candidates := without_fixed(task.fixed, proposed, task.number)):
             raise NothingProposed(f"{self.origin} found no new prompt for a {task.part.kind}")
-        return candidates[1:]
+        return candidates
 
     def _programs(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         """Returns all compiled programs, the best first.
@@ -221,17 +201,10 @@ class Copro(Optimizer):
     def compiled(self, inputs: OptimizerInputs) -> list["dspy.Module"]:
         import dspy
 
-        optimizer = dspy.COPRO(
-            prompt_model=inputs.instructor,
-            metric=inputs.metric,
-            breadth=self.breadth,
-            depth=self.depth,
-            init_temperature=self.temperature,
-        )
-        compiled = optimizer.compile(
-            inputs.student, trainset=list(inputs.validation_examples), eval_kwargs={"num_threads": 1}
-        )
-        return _programs(compiled)
+        sizes = {"breadth": self.breadth, "depth": self.depth}
+        optimizer = dspy.COPRO(inputs.instructor, inputs.metric, init_temperature=self.temperature, **sizes)
+        examples = list(inputs.validation_examples)
+        return _programs(optimizer.compile(inputs.student, trainset=examples, eval_kwargs={"num_threads": 1}))
 
 
 class GEPA(Optimizer):

@@ -54,8 +54,6 @@ class PartSearchResult:
     """The result of the search for the prompt of one part.
 
     Attributes:
-        candidate: the chosen one.
-        choice: the figures of the choice.
         records: every candidate with its scores, its cost and whether it was chosen; JSON.
         proposals: the number of each proposer's candidates, or why there are none.
     """
@@ -66,30 +64,28 @@ class PartSearchResult:
     proposals: dict[str, str | int]
 
 
+@dataclass
 class PartSearch:
     """Successive halving over the prompts of one part, with queries as the budget.
 
     A prompt's score is the measure of the whole model on judged queries and on synthetic development queries. A judged
     query's own demonstration is left out of its prompt. The LM's cache answers repeated queries on later rungs.
 
-    Args:
+    Attributes:
         model: indexed.
         name: of the part, among ``prompted_parts(model)``.
-        inputs: of the training.
-        settings: of the search.
         prior: of the gains.
     """
 
-    def __init__(
-        self, model: Retriever, name: str, inputs: TrainingInputs, settings: PartSettings, prior: GainPrior
-    ) -> None:
-        self.model = model
-        self.name = name
-        self.inputs = inputs
-        self.settings = settings
-        self.prior = prior
-        rng = np.random.default_rng([inputs.seed, 2])
-        ids, accepted = list(inputs.queries), [row for row in inputs.synthetic if not row.rejected]
+    model: Retriever
+    name: str
+    inputs: TrainingInputs
+    settings: PartSettings
+    prior: GainPrior
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([self.inputs.seed, 2])
+        ids, accepted = list(self.inputs.queries), [row for row in self.inputs.synthetic if not row.rejected]
         self.asked = [ids[place] for place in rng.permutation(len(ids))]
         self.development = [accepted[place] for place in rng.permutation(len(accepted))]
 
@@ -99,7 +95,6 @@ class PartSearch:
         style = style_of(part.task, part.prompt.instruction)
         fixed = PartCandidate(self.name, style, part.prompt)
         examples = self.inputs.judged_examples(list(self.inputs.queries))
-
         language_model = self.inputs.corpus.require_language_model()
 
         def value(prompt: PartPrompt, query_id: str) -> float:
@@ -123,6 +118,5 @@ class PartSearch:
         value_of = dict(zip(asked, values.tolist(), strict=True))
         judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.queries])
         unasked = max(0, self.settings.queries[-1] - len(self.asked)) - len(written)
-        return CandidateScores(
-            judged, np.append(synthetic, np.full(unasked, np.nan)), {"queries": len(asked) + len(written)}
-        )
+        figures = {"queries": len(asked) + len(written)}
+        return CandidateScores(judged, np.append(synthetic, np.full(unasked, np.nan)), figures)

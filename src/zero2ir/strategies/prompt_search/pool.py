@@ -15,7 +15,7 @@ from zero2ir.strategies.prompt_search.candidates import (
     judged_demonstrations,
 )
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS
-from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, first_distinct
+from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, without_fixed
 from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, StyleName
 from zero2ir.synthetic.styles import EXCERPTS, STYLES
 
@@ -75,13 +75,13 @@ class PromptPool(Proposer):
 
     def propose(self, task: WritingTask) -> list[PromptCandidate]:
         rng = np.random.default_rng(task.seed)
-        drawn = [task.fixed, *(self._drawn(task, rng) for _ in range(MAX_DRAWS * task.number))]
-        return [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
+        drawn = [self._drawn(task, rng) for _ in range(MAX_DRAWS * task.number)]
+        return without_fixed(task.fixed, drawn, task.number)
 
     def propose_for_part(self, task: PartTask) -> list[PartCandidate]:
         rng = np.random.default_rng([task.seed, 1])
-        drawn = [task.fixed, *(self._drawn_for_part(task, rng) for _ in range(MAX_DRAWS * task.number))]
-        candidates = [one for one in first_distinct(drawn, task.number + 1) if one is not task.fixed]
+        drawn = [self._drawn_for_part(task, rng) for _ in range(MAX_DRAWS * task.number)]
+        candidates = without_fixed(task.fixed, drawn, task.number)
         if not candidates:
             raise NothingProposed(f"{self.origin} has no other prompt for a {task.part.kind}")
         return candidates

@@ -1,10 +1,11 @@
 """The programs, examples and metrics for DSPy's optimizers."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any
 
 import dspy
 import numpy as np
@@ -36,10 +37,8 @@ class WritingProgram(dspy.Module):
         """Returns a prediction with ``query``."""
         try:
             return self.write(document=document)
-        except AdapterParseError:
-            return dspy.Prediction(query="")
-        except LMError as error:
-            if is_too_long(error):
+        except (AdapterParseError, LMError) as error:
+            if isinstance(error, AdapterParseError) or is_too_long(error):
                 return dspy.Prediction(query="")
             raise
 
@@ -51,26 +50,21 @@ def writing_program(candidate: PromptCandidate) -> WritingProgram:
 
 def training_examples(task: WritingTask) -> list[dspy.Example]:
     """Returns the judged (document, query) pairs in random order, since some optimizers have a fixed seed."""
-    order = np.random.default_rng(task.seed).permutation(len(task.pairs))
-    pairs = [task.pairs[number] for number in order]
-    return [
-        dspy.Example(document=escape_untrusted_text(one.document), query=one.query, query_id=one.query_id).with_inputs(
-            "document"
-        )
-        for one in pairs
-    ]
+    pairs = [task.pairs[number] for number in np.random.default_rng(task.seed).permutation(len(task.pairs))]
+    examples = [one._asdict() | {"document": escape_untrusted_text(one.document)} for one in pairs]
+    return [dspy.Example(**one).with_inputs("document") for one in examples]
 
 
-class Metric(Protocol):
+class Metric(ABC):
     """Scores predictions for an optimizer."""
 
     def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
         """Returns the score, 0 to 1."""
-        ...
+        return self.judge(example, prediction)[0]
 
+    @abstractmethod
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
         """Returns the score and textual feedback."""
-        ...
 
 
 class PartProgram(dspy.Module):
@@ -93,15 +87,10 @@ class PartProgram(dspy.Module):
         return dspy.Prediction(value=self.value(_instruction(self), query_id))
 
 
-class RankingMetric:
+class RankingMetric(Metric):
     """The measure of the ranking, from the program's prediction."""
 
-    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        """Returns the value, 0 to 1."""
-        return self.judge(example, prediction)[0]
-
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
-        """Returns the value as score and as feedback."""
         value = float(getattr(prediction, "value", 0.0))
         return value, f"The ranking has a value of {value:.3f}."
 
@@ -124,16 +113,9 @@ def part_candidates_from_programs(
     programs: Sequence[dspy.Module], task: PartTask, origin: Origin
 ) -> list[PartCandidate]:
     """Returns the candidates of compiled programs, with the part's demonstrations."""
-    return [
-        PartCandidate(
-            task.fixed.part,
-            task.fixed.style,
-            task.fixed.prompt._replace(instruction=instruction, optimized=True),
-            origin,
-        )
-        for instruction in map(_instruction, programs)
-        if instruction
-    ]
+    fixed, instructions = task.fixed, filter(None, map(_instruction, programs))
+    prompts = [fixed.prompt._replace(instruction=instruction, optimized=True) for instruction in instructions]
+    return [PartCandidate(fixed.part, fixed.style, prompt, origin) for prompt in prompts]
 
 
 def _instruction(program: dspy.Module) -> str:
@@ -142,12 +124,8 @@ def _instruction(program: dspy.Module) -> str:
     return " ".join(escape_untrusted_text(predictor.signature.instructions).split()[:MAX_INSTRUCTION_WORDS])
 
 
-class RoundTripMetric:
-    """The reciprocal rank of a document by BM25 for the query written for it; 0 for a query that a filter rejects.
-
-    Args:
-        task: provides documents, judgments and filters.
-    """
+class RoundTripMetric(Metric):
+    """The reciprocal rank of a document by BM25 for the query written for it; 0 for a query that a filter rejects."""
 
     def __init__(self, task: WritingTask) -> None:
         self.writer = task.writer
@@ -155,12 +133,7 @@ class RoundTripMetric:
         filters = tuple(name for name in task.writer.settings.filters if name in PER_QUERY_FILTERS)
         self.settings = task.writer.settings.model_copy(update={"filters": filters})
 
-    def __call__(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        """Returns the score, 0 to 1."""
-        return self.judge(example, prediction)[0]
-
     def judge(self, example: dspy.Example, prediction: Any) -> tuple[float, str]:
-        """Returns the score and feedback on the query."""
         query = escape_untrusted_text(str(getattr(prediction, "query", "") or ""))
         number = self.writer.corpus.number_of[self.best[example.query_id].doc_id]
         if reasons := self._objections(query, example.document, self.writer.corpus.contents[number]):
@@ -195,10 +168,7 @@ def reflect(
 ) -> dict[str, str]:
     """Writes better instructions for GEPA, whose own prompt is too long for a small LM, by the adapter in use.
 
-    Args:
-        candidate: each predictor's instruction, which stays without a usable answer.
-        reflective_dataset: feedback on each predictor's answers.
-        components_to_update: the predictors.
+    ``candidate`` has each predictor's instruction, which stays without a usable answer.
     """
     ask = dspy.Predict(BetterInstruction)
     better = {}
@@ -227,29 +197,23 @@ def candidates_from_programs(
     An LM's instruction is untrusted: it becomes one line without control characters. A candidate reveals the judged
     queries that its instruction quotes, and those of a document that it demonstrates with a query by the LM.
     """
-    candidates = []
+    fixed, escape, candidates = task.fixed, escape_untrusted_text, list[PromptCandidate]()
     for program in programs:
+        if not (instruction := _instruction(program)):
+            continue
         (predictor,) = program.predictors()
-        instruction = _instruction(program)
         demonstrations = tuple(
-            Demonstration(
-                escape_untrusted_text(demo.document), escape_untrusted_text(demo.query), demo.get("query_id", "")
-            )
+            Demonstration(escape(demo.document), escape(demo.query), demo.get("query_id", ""))
             for demo in predictor.demos
         )
         written_for = {one.document for one in demonstrations if not one.query_id}
         quoted = frozenset(
             one.query_id
             for one in task.pairs
-            if escape_untrusted_text(one.document) in written_for or normalised(one.query) in normalised(instruction)
+            if escape(one.document) in written_for or normalised(one.query) in normalised(instruction)
         )
-        if instruction:
-            fixed = task.fixed
-            candidates.append(
-                PromptCandidate(
-                    fixed.style, instruction, demonstrations, fixed.document_words, fixed.temperature, origin, quoted
-                )
-            )
+        words, temperature = fixed.document_words, fixed.temperature
+        candidates.append(PromptCandidate(fixed.style, instruction, demonstrations, words, temperature, origin, quoted))
     return candidates
 
 
@@ -261,11 +225,8 @@ def optimizer_context(language_model: LanguageModel) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with (
-            dspy.context(lm=language_model.lm, adapter=language_model.adapter),
-            redirect_stdout(StringIO()),
-            redirect_stderr(StringIO()),
-        ):
+        used = dspy.context(lm=language_model.lm, adapter=language_model.adapter)
+        with used, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

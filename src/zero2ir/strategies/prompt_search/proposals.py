@@ -24,7 +24,6 @@ class WritingTask:
         fixed: the prompt of the settings.
         pairs: the judged queries as demonstrations, cut like those of the fixed prompt.
         number: maximum number of candidates.
-        seed: of all random draws.
     """
 
     writer: SyntheticWriter
@@ -43,10 +42,8 @@ class PartTask:
         fixed: its current prompt.
         examples: of the judgments, for demonstrations.
         number: maximum number of candidates.
-        seed: of all random draws.
         queries: the judged queries' ids.
         value: measures the whole model, 0 to 1, with another prompt on one of the queries.
-        language_model: the language model.
     """
 
     part: Prompted
@@ -96,6 +93,12 @@ def first_distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyProm
     return list(first.values())[:number]
 
 
+def without_fixed(fixed: AnyPrompt, candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
+    """Returns the first ``number`` candidates with distinct prompts other than the fixed one."""
+    every: list[AnyPrompt] = [fixed, *candidates]
+    return first_distinct(every, number + 1)[1:]
+
+
 def propose_candidates(
     fixed: AnyPrompt,
     proposers: Sequence[Proposer],
@@ -116,8 +119,7 @@ def propose_candidates(
     notes: dict[str, str | int] = {}
     calls = usage.calls
     for proposer in proposers:
-        left = number - len(candidates)
-        if not left:
+        if not (left := number - len(candidates)):
             break
         try:
             proposed: list[AnyPrompt] = propose(proposer, left)

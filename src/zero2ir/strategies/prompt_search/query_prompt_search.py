@@ -1,7 +1,8 @@
 """The search for a query-writing prompt, scored by a cheap model that is trained on its queries."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from zero2ir.synthetic.queries import SyntheticWriter
 from zero2ir.synthetic.records import SyntheticQuery
 
 
+@dataclass
 class QueryPromptSearch:
     """Successive halving over prompts, with documents as the budget.
 
@@ -30,7 +32,7 @@ class QueryPromptSearch:
     set: the fixed prompt's accepted queries for documents of no rung, which favours candidates that write like it. The
     better candidates continue with more documents; the LM's cache answers repeated calls. The fixed prompt stays.
 
-    Args:
+    Attributes:
         inner: the cheap model, indexed; it learns in seconds.
         inputs: of the training; the synthetic queries are the fixed prompt's.
         writer: writes queries by a candidate's prompt.
@@ -41,23 +43,18 @@ class QueryPromptSearch:
     Source: the objective is that of PATH, Xian et al. 2024, arXiv 2406.11706, section 3.
     """
 
-    def __init__(
-        self,
-        inner: Retriever,
-        inputs: TrainingInputs,
-        writer: SyntheticWriter,
-        documents: Sequence[Document],
-        rungs: Sequence[Rung],
-        prior: GainPrior,
-    ) -> None:
-        self.inner = inner
-        self.inputs = inputs
-        self.writer = writer
-        self.documents = documents
-        self.rungs = rungs
-        self.prior = prior
-        written_for = {document.doc_id for document in documents[: rungs[-1].size]}
-        self.development = [row for row in inputs.synthetic if not row.rejected and row.doc_id not in written_for]
+    inner: Retriever
+    inputs: TrainingInputs
+    writer: SyntheticWriter
+    documents: Sequence[Document]
+    rungs: Sequence[Rung]
+    prior: GainPrior
+
+    @cached_property
+    def development(self) -> list[SyntheticQuery]:
+        """The fixed prompt's accepted queries for documents of no rung."""
+        written_for = {document.doc_id for document in self.documents[: self.rungs[-1].size]}
+        return [row for row in self.inputs.synthetic if not row.rejected and row.doc_id not in written_for]
 
     def search(self, candidates: Sequence[PromptCandidate]) -> HalvingResult:
         """Measures the candidates, the fixed prompt first, and chooses one."""
@@ -69,18 +66,12 @@ class QueryPromptSearch:
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
         learned = learn(self.inner, examples, self.inputs.seed) if examples else None
-        judged, synthetic = measured_values(
-            learned or self.inner, self.inputs, list(self.inputs.queries), self.development
-        )
-        shown = [query_id in candidate.shown for query_id in self.inputs.queries]
-        figures = {
-            "documents": documents,
-            "written": len(rows),
-            "accepted": sum(not row.rejected for row in rows),
-        }
+        query_ids = list(self.inputs.queries)
+        judged, synthetic = measured_values(learned or self.inner, self.inputs, query_ids, self.development)
+        shown = [query_id in candidate.shown for query_id in query_ids]
+        figures = {"documents": documents, "written": len(rows), "accepted": sum(not row.rejected for row in rows)}
         return CandidateScores(np.where(shown, np.nan, judged), synthetic, figures)
 
     def write(self, candidate: PromptCandidate, documents: int) -> list[SyntheticQuery]:
-        """Writes a candidate's queries for the first documents."""
         settings = candidate.settings(self.writer.settings)
         return self.writer.write(self.documents[:documents], {candidate.style: candidate.prompt}, settings)

@@ -30,8 +30,7 @@ class PromptedModel:
     """A model with optimized prompts of its parts, and the figures of the search.
 
     Attributes:
-        model: indexed.
-        baseline_fit: fine_tune's result for it.
+        baseline_fit: fine_tune's result for the model.
         improved_parts: the names of the parts with a new prompt.
         notes: the reason for each part's choice.
         report: every candidate and the choices; JSON.
@@ -86,7 +85,7 @@ class PromptSearch(GuardedStrategy):
                 "give as many numbers of candidates, falling to 2 at least, as shares of documents, rising to 1 at "
                 "most, and a deviation of at least 0"
             )
-        self.proposers = list(proposers) if proposers is not None else [PromptPool()]
+        self.proposers = [PromptPool()] if proposers is None else list(proposers)
         self.candidates = candidates
         self.shares = shares
         self.synthetic_deviation = synthetic_deviation
@@ -101,15 +100,15 @@ class PromptSearch(GuardedStrategy):
         prompts = self._prompted(model, inputs, baseline_fit)
         fitted = self._taught(prompts.model, inputs, prompts.baseline_fit)
         report = {**prompts.report, **fitted.report}
-        for name in prompts.report.keys() & fitted.report.keys() & {"prompts"}:
-            report[name] = [*prompts.report[name], *fitted.report[name]]
-        for name in prompts.report.keys() & fitted.report.keys() & {"prompt_choice", "proposals"}:
-            report[name] = {**prompts.report[name], **fitted.report[name]}
+        if prompts.report and "prompts" in fitted.report:
+            report["prompts"] = [*prompts.report["prompts"], *fitted.report["prompts"]]
+            for name in ("prompt_choice", "proposals"):
+                report[name] = {**prompts.report[name], **fitted.report[name]}
         improved = f"uses optimized prompts ({', '.join(prompts.improved_parts)})" if prompts.improved_parts else ""
         chosen = "; ".join(one for one in (improved, fitted.chosen) if one)
         return replace(fitted, chosen=chosen, reason="; ".join([*prompts.notes, fitted.reason]), report=report)
 
-    def _prompted(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> PromptedModel:
+    def _prompted(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> PromptedModel:
         """Optimizes the prompts of the model's parts one after the other."""
         prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
         improved, notes = list[str](), list[str]()
@@ -126,69 +125,58 @@ class PromptSearch(GuardedStrategy):
             changed = with_prompts(model, {name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
             description = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
-            pays = gain_over(simple, tuned.values, inputs) > 0
+            pays = gain_over(baseline_fit, tuned.values, inputs) > 0
             verdict = "was chosen" if pays else "shows no gain"
-            notes.append(f"{description} {verdict}: {comparison_text(simple, tuned.values, inputs)}")
+            notes.append(f"{description} {verdict}: {comparison_text(baseline_fit, tuned.values, inputs)}")
             if pays:
-                model, simple = changed, tuned
+                model, baseline_fit = changed, tuned
                 improved.append(name)
             for record in result.records:
                 record["chosen"] = record["digest"] == candidate.digest if pays else record["origin"] == "fixed"
         report = {"prompts": records, "prompt_choice": choices, "proposals": proposals} if records else {}
-        return PromptedModel(model, simple, improved, notes, report)
+        return PromptedModel(model, baseline_fit, improved, notes, report)
 
-    def _taught(self, model: Retriever, inputs: TrainingInputs, simple: FitResult) -> FitResult:
+    def _taught(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
         """Trains the model on the queries of the optimized query-writing prompt."""
         inner = proxy_model(model, inputs)
         if prompted_parts(inner):
-            return simple.with_reason(f"{NO_CHEAP_MODEL}; {simple.reason}")
+            return baseline_fit.with_reason(f"{NO_CHEAP_MODEL}; {baseline_fit.reason}")
         if learn(inner, inputs.synthetic_examples()[:1], inputs.seed) is None:
-            return simple.with_reason(f"{LEARNS_NOTHING}; {simple.reason}")
+            return baseline_fit.with_reason(f"{LEARNS_NOTHING}; {baseline_fit.reason}")
 
         language_model = inputs.corpus.require_language_model()
-        writer = SyntheticWriter(
-            inputs.corpus, inputs.judgments, language_model, inputs.synthetic_settings, inputs.seed
-        )
+        settings, seed = inputs.synthetic_settings, inputs.seed
+        writer = SyntheticWriter(inputs.corpus, inputs.judgments, language_model, settings, seed)
         candidates, proposals = self._proposed(writer)
         judged = {row.doc_id for row in inputs.judgments}
-        documents = choose_documents(inputs.corpus.documents, judged, inputs.synthetic_settings, inputs.seed)
+        documents = choose_documents(inputs.corpus.documents, judged, settings, seed)
         prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
         search = QueryPromptSearch(inner, inputs, writer, documents, self._rungs(len(documents)), prior)
         result = search.search(candidates)
         report = {"prompts": result.records, "prompt_choice": result.choice.as_dict(), "proposals": proposals}
 
-        best = candidates[result.choice.index]
-        description = (
-            f"the fixed prompt stays among {len(candidates)}"
-            if best is candidates[0]
-            else f"prompt {best.digest} ({best.origin}, {best.style}) was chosen among {len(candidates)}"
-        )
-        if best is not candidates[0]:
+        best, description = candidates[result.choice.index], f"the fixed prompt stays among {len(candidates)}"
+        if found := best is not candidates[0]:
+            description = f"prompt {best.digest} ({best.origin}, {best.style}) was chosen among {len(candidates)}"
             inputs = replace(inputs, synthetic=search.write(best, len(documents)))
-        fitted = learn_unless_worse(model, inputs, simple)
-        chosen = (
-            FOUND_PROMPT_CHOICE if fitted.chosen == SYNTHETIC_CHOICE and best is not candidates[0] else fitted.chosen
-        )
-        return replace(
-            fitted, chosen=chosen, reason=f"{description}; {fitted.reason}", report={**fitted.report, **report}
-        )
+        fitted = learn_unless_worse(model, inputs, baseline_fit)
+        chosen = FOUND_PROMPT_CHOICE if found and fitted.chosen == SYNTHETIC_CHOICE else fitted.chosen
+        reason = f"{description}; {fitted.reason}"
+        return replace(fitted, chosen=chosen, reason=reason, report={**fitted.report, **report})
 
     def _proposed(self, writer: SyntheticWriter) -> tuple[list[PromptCandidate], dict[str, str | int]]:
         """Returns the fixed prompt and the proposed candidates, and each proposer's number of candidates or reason."""
-        corpus, judgments, settings, seed = writer.corpus, writer.judgments, writer.settings, writer.seed
-        fixed = fixed_candidate(corpus, judgments, settings, seed)
-        pairs = judged_demonstrations(corpus, judgments, settings.document_words)
+        fixed = fixed_candidate(writer.corpus, writer.judgments, writer.settings, writer.seed)
+        pairs = judged_demonstrations(writer.corpus, writer.judgments, writer.settings.document_words)
 
         def propose(proposer: Proposer, left: int) -> list[PromptCandidate]:
-            return proposer.propose(WritingTask(writer, fixed, pairs, left, seed))
+            return proposer.propose(WritingTask(writer, fixed, pairs, left, writer.seed))
 
         return propose_candidates(fixed, self.proposers, self.candidates[0], propose, writer.language_model.usage)
 
     def _rungs(self, documents: int) -> list[Rung]:
-        return [
-            Rung(max(1, round(share * documents)), number)
-            for share, number in zip(self.shares, self.candidates, strict=True)
-        ]
+        pairs = zip(self.shares, self.candidates, strict=True)
+        return [Rung(max(1, round(share * documents)), number) for share, number in pairs]
 
 
 def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
@@ -198,9 +186,8 @@ def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
         return model
     if dense.learning == "adapter" or dense.encoder == "static":
         return dense
-    return Dense(dense.encoder, "adapter", dense.adapter, dense.fit, dense.vectors, dense.exact_limit).index(
-        inputs.corpus
-    )
+    cheap = Dense(dense.encoder, "adapter", dense.adapter, dense.fit, dense.vectors, dense.exact_limit)
+    return cheap.index(inputs.corpus)
 
 
 def first_dense(model: Retriever) -> Dense | None:
