@@ -1,4 +1,4 @@
-"""Two systems, or two states of a project, against each other."""
+"""Comparison of two systems, or of two states of a project."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def test_folders_of_results_are_compared_system_by_system(project: Path) -> None
     assert rows[1].verdict == "no significant difference: too few queries differ"
 
 
-def test_what_is_undecided_says_what_could_have_been_seen(project: Path) -> None:
+def test_an_undecided_comparison_names_the_detectable_difference(project: Path) -> None:
     write(project / "results", "hybrid/zero_shot", [1] * 20 + [4] * 20)
     write(project / "results", "smoothed/zero_shot", [4] * 19 + [1] * 21)
     (row,) = compare_sides("hybrid/zero_shot", "smoothed/zero_shot", **OPTIONS)
@@ -64,7 +64,7 @@ def test_one_folder_is_one_system(project: Path) -> None:
     assert row.one == "results/dense-zero_shot-seed0 (dense/zero_shot)"
 
 
-def test_of_several_comparisons_the_p_values_are_corrected(project: Path) -> None:
+def test_p_values_of_several_comparisons_are_corrected(project: Path) -> None:
     write(project / "older", "dense/zero_shot", BAD)
     write(project / "older", "sparse/zero_shot", [2] * 35 + [3] * 5)
     rows = compare_sides("results", "older", **OPTIONS)
@@ -82,7 +82,7 @@ def test_of_several_comparisons_the_p_values_are_corrected(project: Path) -> Non
         ("HEAD", "results", "HEAD: no results"),
     ],
 )
-def test_what_stands_for_nothing_is_a_line(project: Path, one: str, other: str, message: str) -> None:
+def test_an_unknown_side_is_one_line(project: Path, one: str, other: str, message: str) -> None:
     write(project / "foreign", "dense/zero_shot", GOOD, dataset="other")
     write(project / "else", "hybrid/zero_shot", GOOD)
     write(project / "else", "full/zero_shot", GOOD)

@@ -1,4 +1,4 @@
-"""Presets: every file of conf/experiment says what runs, and every mistake is a line."""
+"""Presets: every file of conf/experiment is valid, and every mistake is one line."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ def there(group: str, name: str) -> bool:
     return (conf_folder() / group / f"{name}.yaml").is_file()
 
 
-def test_the_presets_that_are_promised_are_there() -> None:
+def test_the_documented_presets_exist() -> None:
     promised = {"smoke", "default", "strategies", "budget_curve", "pretext", "filters", "selection", "paper"}
     assert promised <= set(PRESETS)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_names_nothing_that_is_not_there(name: str) -> None:
+def test_a_preset_names_only_existing_choices(name: str) -> None:
     preset = read_preset(name)
     assert preset.title
     for one in conditions(preset):
@@ -58,7 +58,7 @@ def test_every_combination_is_a_condition_on_top_of_params() -> None:
     assert found[0].panel.strategies == ("zero_shot", "fine_tune")
 
 
-def test_nothing_swept_is_one_condition() -> None:
+def test_no_sweep_gives_one_condition() -> None:
     (only,) = conditions(read_preset("smoke"))
     assert (only.name, only.title) == ("all", "pydocs")
 
@@ -83,7 +83,7 @@ def test_changes_from_the_command_line_go_last() -> None:
         ("smoke", ["sweep.dataset=[]"], "sweep.dataset: List should have at least 1 item"),
     ],
 )
-def test_a_mistake_in_a_preset_is_a_line(name: str, changes: list[str], message: str) -> None:
+def test_a_mistake_in_a_preset_is_one_line(name: str, changes: list[str], message: str) -> None:
     with pytest.raises(InputError) as refused:
         read_preset(name, changes)
     assert str(refused.value).startswith(message)
@@ -98,7 +98,7 @@ def test_a_mistake_in_a_preset_is_a_line(name: str, changes: list[str], message:
         ({"dataset": ["a/b", "a-b"]}, "sweep: two conditions have the name a-b"),
     ],
 )
-def test_a_mistake_in_a_sweep_is_a_line(swept: dict[str, Any], message: str) -> None:
+def test_a_mistake_in_a_sweep_is_one_line(swept: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as refused:
         conditions(read_preset("smoke").model_copy(update={"sweep": swept}))
     assert str(refused.value).startswith(message)

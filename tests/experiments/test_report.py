@@ -1,4 +1,4 @@
-"""The tables of an experiment: what stands beside what, and what is told from chance."""
+"""The tables of an experiment: their rows, and their tests."""
 
 from pathlib import Path
 
@@ -37,14 +37,14 @@ def two_collections(tmp_path: Path) -> list[ConditionResults]:
     ]
 
 
-def test_all_systems_stand_beside_each_other(two_collections: list[ConditionResults]) -> None:
+def test_the_overview_has_all_systems(two_collections: list[ConditionResults]) -> None:
     table = overview(two_collections)
     assert table.headers == ["Model", "Strategy", "cranfield", "beir/scifact"]
     assert [row[:2] for row in table.rows] == [["sparse", "fine_tune"], ["sparse", "prompt"], ["sparse", "zero_shot"]]
     assert table.rows[2][2:] == ["0.500 [0.500, 0.500]"] * 2
 
 
-def test_a_trained_system_stands_beside_its_model_untrained(two_collections: list[ConditionResults]) -> None:
+def test_a_trained_system_is_compared_with_its_untrained_model(two_collections: list[ConditionResults]) -> None:
     table = details(two_collections[0])
     rows = {row[1]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
     assert rows["zero_shot"]["− zero_shot"] == "–"
@@ -57,7 +57,7 @@ def test_a_trained_system_stands_beside_its_model_untrained(two_collections: lis
     assert rows["prompt"]["Calibration error"] == "–"
 
 
-def test_collections_count_alike_in_the_mean(two_collections: list[ConditionResults]) -> None:
+def test_collections_have_equal_weight_in_the_mean(two_collections: list[ConditionResults]) -> None:
     table = averages_table(two_collections)
     assert table is not None
     found = {row[1]: row[2] for row in table.rows}
@@ -75,7 +75,7 @@ def test_one_collection_has_no_mean_over_collections(tmp_path: Path, two_collect
     assert "Mean over the collections" not in "".join(sections(budgets))
 
 
-def test_what_else_is_swept_is_compared_with_the_first_value(tmp_path: Path) -> None:
+def test_other_conditions_are_compared_with_the_first_one(tmp_path: Path) -> None:
     found = [
         finished(
             tmp_path / str(number),

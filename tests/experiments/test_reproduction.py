@@ -1,4 +1,4 @@
-"""Published figures: README and documentation say what reproduction.yaml says, and a check tells what differs."""
+"""Published figures: README and documentation have the tables of reproduction.yaml, and a check finds differences."""
 
 import re
 from pathlib import Path
@@ -44,12 +44,12 @@ def figure(expected: str, tolerance: float = 0.002, system: str = "{row}", row: 
     return PublishedFigure("some", row, column, spec, expected)
 
 
-def test_the_readme_is_what_would_be_written() -> None:
+def test_the_readme_has_the_current_tables() -> None:
     """After an edit: zero2ir check --write README.md"""
     assert with_tables(README, PUBLISHED.tables) == README
 
 
-def test_every_table_stands_in_the_documentation_once() -> None:
+def test_every_table_is_in_the_documentation_once() -> None:
     pages = [page.read_text(encoding="utf-8") for page in (PROJECT / "docs").rglob("*.md")]
     shown = [name for page in pages for name in re.findall(r"^<!-- table: (\S+) -->$", page, re.MULTILINE)]
     assert sorted(shown) == sorted(PUBLISHED.tables)
@@ -102,7 +102,7 @@ def test_columns_of_one_dataset_have_a_condition_each() -> None:
     assert one.name != ten.name
 
 
-def test_only_what_is_asked_for_runs() -> None:
+def test_only_the_wanted_systems_run() -> None:
     wanted = figures(PUBLISHED, ["results/sparse/zero_shot/cranfield", "results/static/zero_shot/cran*"])
     assert [one.expected for one in wanted] == ["0.355 [0.321, 0.390]", "0.399 [0.362, 0.435]"]
     found = needed_condition("default", wanted)
@@ -131,14 +131,14 @@ def test_a_difference_names_both_its_systems() -> None:
         ("–", "0.355", False),
     ],
 )
-def test_every_published_number_has_to_come_again(expected: str, found: str, agrees: bool) -> None:
+def test_every_published_number_must_be_reproduced(expected: str, found: str, agrees: bool) -> None:
     checked = FigureCheck(figure(expected), found, "")
     assert checked.agrees is agrees
     assert checked.line.startswith("OK " if agrees else "DIFFERS ")
     assert agrees or f"instead of {expected} (tolerance 0.002)" in checked.line
 
 
-def test_a_figure_that_could_not_be_made_says_why() -> None:
+def test_a_failed_figure_says_why() -> None:
     line = FigureCheck(figure("0.3"), "", "ingest failed").line
     assert line == "FAILED  some/sparse/cranfield: ingest failed"
 
@@ -192,7 +192,7 @@ def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:
         ("tables: {a: {command: x, columns: [{head: a}, {head: b, tolerence: 1}], rows: []}}", "tolerence"),
     ],
 )
-def test_a_mistake_in_the_file_is_a_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_in_the_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "reproduction.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as refused:

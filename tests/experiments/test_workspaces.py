@@ -1,4 +1,4 @@
-"""Copies of a project: they hold what is committed, keep what was made, and one command at a time works in each."""
+"""Workspaces: they have the committed code, keep results, and run one command at a time."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ def real_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zero2ir.config.conf_folder", lambda: conf)
 
 
-def test_a_copy_has_the_code_its_panel_and_its_configuration(made: Workspace) -> None:
+def test_a_workspace_has_the_code_its_panel_and_its_configuration(made: Workspace) -> None:
     panel = yaml.safe_load((made.folder / "params.yaml").read_text())
     assert (panel["budget"]["queries"], panel["models"]) == (3, ["sparse"])
     changed = yaml.safe_load((made.folder / "conf" / "strategy" / "prompt.yaml").read_text())
@@ -75,7 +75,7 @@ def test_a_copy_has_the_code_its_panel_and_its_configuration(made: Workspace) ->
     assert made.folder == Path(".cache/experiments/smoke/queries3")
 
 
-def test_newer_code_comes_and_what_was_made_stays(made: Workspace) -> None:
+def test_an_update_brings_new_code_and_keeps_results(made: Workspace) -> None:
     (made.folder / "results").mkdir()
     (made.folder / "dvc.lock").write_text("made: here\n")
     Path("src/code.py").write_text("VALUE = 2\n")
@@ -97,7 +97,7 @@ def test_caches_are_shared(made: Workspace, project: Path) -> None:
     assert shown.stdout.strip() == str(project / ".dvc" / "cache")
 
 
-def test_changes_that_are_not_committed_are_refused(project: Path) -> None:
+def test_uncommitted_changes_are_refused(project: Path) -> None:
     (project / "params.yaml").write_text("the: panel\n")  # is replaced by each condition's
     committed_revision()
     (project / "src" / "code.py").write_text("VALUE = 3\n")
@@ -105,13 +105,13 @@ def test_changes_that_are_not_committed_are_refused(project: Path) -> None:
         committed_revision()
 
 
-def test_outside_of_git_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_outside_git_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="not a git repository"):
         committed_revision()
 
 
-def test_a_configuration_that_is_not_there_is_a_line(made: Workspace) -> None:
+def test_a_missing_configuration_file_is_one_line(made: Workspace) -> None:
     with pytest.raises(InputError, match=r"conf: model/x\.yaml is not a file in conf"):
         copy_with(conf={"model/x.yaml": {"a": 1}}).update("unused")
 
@@ -122,13 +122,13 @@ def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Works
     assert made.log.read_text().split() == ["here", str(made.folder.resolve())]
 
 
-def test_a_command_that_fails_names_its_log(made: Workspace) -> None:
+def test_a_failed_command_names_its_log(made: Workspace) -> None:
     with pytest.raises(InputError, match=r"smoke-queries3: .* failed; see .cache/experiments/smoke/queries3\.log"):
         made.run([sys.executable, "-c", "raise SystemExit('out of luck')"], {})
     assert "out of luck" in made.log.read_text()
 
 
-def test_a_command_waits_for_one_that_outlived_who_started_it(made: Workspace) -> None:
+def test_a_command_waits_for_one_that_outlived_its_parent(made: Workspace) -> None:
     """As after kill -9 of the runner: what it had started goes on, and the next runner does not get in its way."""
     orphan = f"""
 import subprocess, sys
@@ -151,7 +151,7 @@ with copy._claimed() as claim:
     assert time.perf_counter() - start < 60
 
 
-def test_what_was_printed_is_of_one_commit_panel_command_and_configuration(project: Path) -> None:
+def test_printed_tables_belong_to_one_commit_panel_command_and_configuration(project: Path) -> None:
     prompt = {"strategy/prompt.yaml": {"candidates": [2]}}
     copies = [copy_with(), copy_with(benchmark="echo"), copy_with(benchmark="echo", conf=prompt)]
     panel = condition({"budget.queries": 3}, {"models": ["dense"]})
@@ -181,6 +181,6 @@ def test_a_preset_s_command_may_name_the_dataset() -> None:
     )
 
 
-def test_one_condition_at_least_runs_however_large() -> None:
+def test_at_least_one_condition_runs() -> None:
     assert side_by_side(1e6) == 1
     assert side_by_side(1e-6) >= 1

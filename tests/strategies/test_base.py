@@ -1,4 +1,4 @@
-"""The strategies: what they keep, what they refuse, and which queries they look at."""
+"""The strategies: what they choose, what they refuse, and which queries they use."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -115,12 +115,12 @@ def test_zero_shot_trains_nothing_and_needs_no_judgment(corpus: Corpus) -> None:
     assert (fitted.chosen, fitted.labels, len(fitted.values)) == ("zero_shot", 0, 0)
 
 
-def test_without_judgments_there_is_nothing_to_fit(corpus: Corpus) -> None:
+def test_fine_tune_needs_judgments(corpus: Corpus) -> None:
     with pytest.raises(InputError, match="needs judgments; add some, or use strategy=zero_shot"):
         FineTune().fit(Sparse().index(corpus), TrainingInputs(corpus, [], synthetic(corpus, 0)))
 
 
-def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) -> None:
+def test_without_judgments_synthetic_queries_are_used(corpus: Corpus) -> None:
     rows = synthetic(corpus, 0)
     fitted = FixedPrompt().fit(dense().index(corpus), TrainingInputs(corpus, [], rows))
     assert (fitted.chosen, fitted.labels, len(fitted.values)) == (SYNTHETIC_CHOICE, 0, 0)
@@ -131,13 +131,13 @@ def test_without_judgments_nothing_objects_to_synthetic_queries(corpus: Corpus) 
 
 
 @pytest.mark.parametrize("rejected", [None, "duplicate"])
-def test_without_accepted_synthetic_queries_fixed_prompt_has_no_sense(corpus: Corpus, rejected: str | None) -> None:
+def test_fixed_prompt_needs_accepted_synthetic_queries(corpus: Corpus, rejected: str | None) -> None:
     rows = [] if rejected is None else synthetic(corpus, 0, rejected)
     with pytest.raises(InputError, match="needs synthetic queries; run with an LM"):
         FixedPrompt().fit(Sparse().index(corpus), TrainingInputs(corpus, judgments(corpus), rows))
 
 
-def test_fine_tune_keeps_what_it_can_learn_and_learns_from_all_in_the_end(corpus: Corpus) -> None:
+def test_fine_tune_learns_from_all_judgments_in_the_end(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=False).index(corpus), inputs)
     assert fitted.chosen == LEARNED_CHOICE
@@ -162,7 +162,7 @@ def test_a_model_that_has_to_learn_first_falls_back_to_what_it_learned(
     assert nothing.chosen == "zero_shot"
 
 
-def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> None:
+def test_fine_tune_keeps_the_default_if_learning_loses(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus))
     fitted = FineTune().fit(scripted(inputs, unlearn=True).index(corpus), inputs)
     assert fitted.chosen == "zero_shot"
@@ -172,7 +172,7 @@ def test_fine_tune_keeps_the_default_where_learning_hurts(corpus: Corpus) -> Non
     assert fitted.report["candidates"] == 2
 
 
-def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> None:
+def test_fine_tune_finds_the_best_weight(corpus: Corpus) -> None:
     class Backwards(Sparse):
         """Ranks what matches upside down."""
 
@@ -195,7 +195,9 @@ def test_fine_tune_finds_the_weight_that_the_judgments_want(corpus: Corpus) -> N
 
 
 @pytest.mark.parametrize("build", [Sparse, dense, lambda: dense("encoder")], ids=["sparse", "adapter", "encoder"])
-def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, build: Callable[[], Retriever]) -> None:
+def test_fixed_prompt_falls_back_if_the_synthetic_queries_are_garbage(
+    corpus: Corpus, build: Callable[[], Retriever]
+) -> None:
     judged = judgments(corpus, slice(3, 15, 4))
     inputs = TrainingInputs(corpus, judged, synthetic(corpus, shift=31), TWO_FOLDS)
     simple, fitted = FineTune().fit(build().index(corpus), inputs), FixedPrompt().fit(build().index(corpus), inputs)
@@ -207,7 +209,7 @@ def test_garbage_is_objected_to_and_the_simpler_model_stays(corpus: Corpus, buil
         assert fitted.reason.startswith("the judgments show a loss by 60 synthetic queries: nDCG@100 0.")
 
 
-def test_good_synthetic_queries_are_learned_from(corpus: Corpus) -> None:
+def test_fixed_prompt_learns_from_good_synthetic_queries(corpus: Corpus) -> None:
     written = [row._replace(query=f"about {nickname(n)}") for n, row in enumerate(synthetic(corpus, 0)[:20])]
     judged = [
         JudgedDocument(f"q{n}", f"{nickname(n)} please", document.doc_id, 1)
@@ -247,7 +249,7 @@ def spy(events: list[Event], learning: str) -> Dense:
 
 
 @pytest.mark.parametrize("learning", ["adapter", "encoder"])
-def test_what_learned_from_judgments_is_measured_on_others(corpus: Corpus, learning: str) -> None:
+def test_a_learner_is_measured_out_of_fold(corpus: Corpus, learning: str) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus), tuning=TuningSettings(folds=3), seed=5)
     events: list[Event] = []
     FineTune().fit(spy(events, learning).index(corpus), inputs)
@@ -261,7 +263,7 @@ def test_what_learned_from_judgments_is_measured_on_others(corpus: Corpus, learn
         assert queries | learned == every
 
 
-def test_nothing_but_the_judged_and_the_accepted_synthetic_queries_is_looked_at(corpus: Corpus) -> None:
+def test_training_searches_only_with_judged_and_accepted_synthetic_queries(corpus: Corpus) -> None:
     accepted, dropped = synthetic(corpus, 0)[:30], synthetic(corpus, 0, "round trip")[30:]
     inputs = TrainingInputs(corpus, judgments(corpus), accepted + dropped)
     events: list[Event] = []
@@ -273,7 +275,7 @@ def test_nothing_but_the_judged_and_the_accepted_synthetic_queries_is_looked_at(
     assert ("learn", written, frozenset()) in events
 
 
-def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus) -> None:
+def test_documents_judged_irrelevant_are_negatives(corpus: Corpus) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus), tuning=TuningSettings(negatives=3, negatives_from=(1, 50)))
     numbers = corpus.number_of
     examples = inputs.judged_examples(["q0", "q3"])
@@ -290,7 +292,7 @@ def test_a_relevant_document_comes_before_those_judged_otherwise(corpus: Corpus)
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_one_or_two_judged_queries_choose_nothing_by_luck(corpus: Corpus, number: int) -> None:
+def test_one_or_two_judged_queries_keep_the_default(corpus: Corpus, number: int) -> None:
     inputs = TrainingInputs(corpus, judgments(corpus, number=number))
     fitted = FineTune().fit(Hybrid([Sparse(), dense("adapter")]).index(corpus), inputs)
     assert len(fitted.values) == number

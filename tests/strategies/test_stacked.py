@@ -1,4 +1,4 @@
-"""The strategy hybrid: what it stacks, by which weights, and whom it does not believe."""
+"""The strategy hybrid: what it stacks, with which weights, and what gets no weight."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def knowing(share: Callable[[int, Sequence[str]], bool], chosen: str) -> Gives:
     return Gives(make, chosen, {chosen: "its own", "choice": chosen})
 
 
-def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) -> None:
+def test_stacking_two_complementary_strategies_gains(inputs: TrainingInputs) -> None:
     first, second = knowing(lambda n, _: n < 5, "first"), knowing(lambda n, _: n >= 5, "second")
     fitted = stack(first, second).fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.chosen == "stacked: 0.5 first and 0.5 second"
@@ -97,7 +97,7 @@ def test_what_two_know_together_is_more_than_each_knows(inputs: TrainingInputs) 
     assert fitted.report["strategies"] == [{"chosen": one, "reason": "so"} for one in ("first", "second")]
 
 
-def test_a_bad_one_does_no_harm_to_one_that_knows_all(inputs: TrainingInputs) -> None:
+def test_a_bad_strategy_does_not_harm_a_perfect_one(inputs: TrainingInputs) -> None:
     good, bad = knowing(lambda n, _: True, "good"), Gives(lambda inputs, _: Reversed(inputs.corpus), "bad", {})
     fitted = stack(bad, good).fit(Sparse().index(inputs.corpus), inputs)
     assert settings(fitted.retriever)["weights"][1] >= 0.5
@@ -115,7 +115,7 @@ class Reversed(Knows):
         return top_k(scores, k, candidates=candidates)
 
 
-def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> None:
+def test_a_memorized_training_set_gets_no_weight(inputs: TrainingInputs) -> None:
     """It knows exactly the queries that it learned from: it is perfect on the judgments, and worthless."""
     by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
     fitted = stack(by_heart, by_heart).fit(Sparse().index(inputs.corpus), inputs)
@@ -125,7 +125,7 @@ def test_what_was_learned_by_heart_is_not_believed(inputs: TrainingInputs) -> No
     assert settings(mixed.retriever)["weights"][1] >= 0.5
 
 
-def test_it_is_made_again_from_some_of_the_judgments(inputs: TrainingInputs) -> None:
+def test_the_stack_can_be_retrained_on_some_judgments(inputs: TrainingInputs) -> None:
     by_heart = knowing(lambda n, query_ids: f"q{n}" in query_ids, "by heart")
     fitted = stack(by_heart, knowing(lambda n, _: n < 5, "honest")).fit(Sparse().index(inputs.corpus), inputs)
     again = fitted.retrained_on(["q7"])
@@ -136,7 +136,7 @@ def test_it_is_made_again_from_some_of_the_judgments(inputs: TrainingInputs) -> 
     assert (fitted.retriever.search(queries, 1).numbers[:, 0] == right).all()
 
 
-def test_where_nobody_moved_the_simple_one_stays(inputs: TrainingInputs) -> None:
+def test_if_every_strategy_falls_back_the_baseline_stays(inputs: TrainingInputs) -> None:
     model = Dense("static").index(inputs.corpus)
     simple = FineTune().fit(model, inputs)
     fitted = stack(FineTune(), FineTune()).fit(model, inputs)
@@ -155,7 +155,7 @@ def test_it_needs_what_its_strategies_need() -> None:
         stack(ZeroShot())
 
 
-def test_what_fine_tune_makes_is_made_once(inputs: TrainingInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fine_tune_runs_once(inputs: TrainingInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = []
     fit = FineTune.fit
     monkeypatch.setattr(FineTune, "fit", lambda self, *given: fitted.append(given) or fit(self, *given))
@@ -163,6 +163,6 @@ def test_what_fine_tune_makes_is_made_once(inputs: TrainingInputs, monkeypatch: 
     assert len(fitted) == 1
 
 
-def test_what_a_strategy_needs_is_said_before_any_work(inputs: TrainingInputs) -> None:
+def test_missing_inputs_are_named_before_any_work(inputs: TrainingInputs) -> None:
     with pytest.raises(InputError, match="strategy=fixed_prompt needs synthetic queries"):
         stack(Meta(), FixedPrompt()).fit(Sparse().index(inputs.corpus), inputs)

@@ -1,4 +1,4 @@
-"""Choosing on few judgments: by hand, against luck, and in general."""
+"""Choosing on few judgments: examples by hand, noise, and properties."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_clear_winner_is_chosen() -> None:
     assert 0 < choice.expected_gain < choice.observed - choice.default
 
 
-def test_a_gain_that_could_be_chance_is_not_chosen() -> None:
+def test_an_insignificant_gain_is_not_chosen() -> None:
     default = np.full(10, 0.5)
     few = default.copy()
     few[:2] += 0.1  # t = 1.5 with nine degrees of freedom: p = 0.08
@@ -77,7 +77,7 @@ def test_noise_is_rarely_chosen() -> None:
     assert changed < naive / 4
 
 
-def test_what_does_not_hold_when_cross_validated_is_not_chosen() -> None:
+def test_a_choice_without_a_cross_validated_gain_is_rejected() -> None:
     values = np.vstack([np.zeros(10), 0.2 - 0.5 * np.eye(10)])  # whoever is best without a query loses on it
     choice = choose(values, 0.5)
     assert choice.expected_gain > 0
@@ -106,14 +106,14 @@ def test_a_twin_of_the_default_is_never_chosen_instead(values: np.ndarray, numbe
 
 
 @given(tables, st.integers(-8, 8), st.sampled_from([0.01, 0.1, 1.0]))
-def test_a_constant_for_all_changes_nothing(values: np.ndarray, eighths: int, prior: float) -> None:
+def test_adding_a_constant_to_all_values_changes_nothing(values: np.ndarray, eighths: int, prior: float) -> None:
     plain, shifted = choose(values, prior), choose(values + eighths / 8, prior)
     assert shifted.index == plain.index
     assert shifted.expected_gain == pytest.approx(plain.expected_gain)
     assert shifted.cross_validated == pytest.approx(plain.cross_validated + eighths / 8)
 
 
-def test_judged_values_stand_in_the_order_of_the_queries() -> None:
+def test_judged_values_are_in_the_order_of_the_queries() -> None:
     corpus = Corpus([Document(f"d{number}", "", "text") for number in range(3)])
     ranking = Ranking(
         np.array([[1, 0], [2, -1], [-1, -1]]), np.array([[2, 1], [1, -np.inf], [-np.inf] * 2]), *np.zeros((2, 3))
@@ -125,6 +125,6 @@ def test_judged_values_stand_in_the_order_of_the_queries() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"folds": 1}, {"prior_deviation": 0}, {"depth": 0}, {"fold": 3}])
-def test_senseless_settings_are_refused(settings: dict[str, int]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         TuningSettings.model_validate(settings)

@@ -1,4 +1,4 @@
-"""meta: what practice on tasks is worth, what it looks at, and when it gives way."""
+"""meta: when it gains, which queries it uses, and when it falls back."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -123,7 +123,7 @@ def judgments(corpus: Corpus, number: int = 4) -> list[JudgedDocument]:
 
 
 @pytest.mark.parametrize("form", ["reptile", "anil"])
-def test_after_practice_few_examples_reach_what_many_more_need_without(rotated: Rotated, form: str) -> None:
+def test_a_meta_learned_start_needs_fewer_examples(rotated: Rotated, form: str) -> None:
     model = rotated.model()
     fitted = Meta(form, outer_loop=OUTER).fit(model, rotated.inputs(6))  # type: ignore[arg-type]
     assert fitted.chosen in (ADAPTED_CHOICE, INITIALIZATION_CHOICE)
@@ -136,8 +136,8 @@ def test_after_practice_few_examples_reach_what_many_more_need_without(rotated: 
     assert fitted.labels == 6
 
 
-def test_another_rate_than_fine_tune_has_is_not_called_like_it(rotated: Rotated) -> None:
-    """Stacking tells what strategies made by what they call it."""
+def test_another_learning_rate_than_that_of_fine_tune_has_its_own_name(rotated: Rotated) -> None:
+    """Stacking recognises a fallback by the name of the choice."""
     stays = {"iterations": 1, "rate": 1e-9, "learning_rates": [3.0], "steps": [1.0]}
     inputs = rotated.inputs(40)
     fitted = Meta(outer_loop=stays).fit(rotated.model(), inputs)
@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["reptile", "anil", "reweight"])
-def test_no_query_but_the_judged_and_the_written_ones_is_looked_at(rotated: Rotated, form: str) -> None:
+def test_training_searches_only_with_judged_and_synthetic_queries(rotated: Rotated, form: str) -> None:
     inputs = rotated.inputs(6)
     Meta(form, outer_loop={**OUTER, "iterations": 3}).fit(rotated.model(), inputs)  # type: ignore[arg-type]
     written = {row.query for row in inputs.synthetic}
@@ -175,7 +175,7 @@ def test_no_query_but_the_judged_and_the_written_ones_is_looked_at(rotated: Rota
         assert len(encoded) == len(set(encoded))  # once, however often they are learned from
 
 
-def test_the_judged_queries_are_measured_by_what_did_not_learn_from_them(rotated: Rotated) -> None:
+def test_judged_queries_are_measured_out_of_fold(rotated: Rotated) -> None:
     learned: list[set[str]] = []
 
     class Watched(Dense):
@@ -202,7 +202,7 @@ def test_without_synthetic_queries_pretext_queries_make_the_tasks(corpus: Corpus
 
 @pytest.mark.parametrize("form", ["reptile", "anil", "reweight"])
 @pytest.mark.parametrize("build", [Sparse, lambda: Dense("static", "encoder", fit={"epochs": 1})])
-def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, form: str, build: Any) -> None:
+def test_a_model_without_parameters_falls_back_to_fine_tune(corpus: Corpus, form: str, build: Any) -> None:
     few = Corpus(corpus.documents[:30], corpus.encoders)
     inputs = TrainingInputs(few, judgments(few), tuning=TWO_FOLDS)
     fitted = Meta(form, tasks={"documents": 20}).fit(build().index(few), inputs)  # type: ignore[arg-type]
@@ -220,13 +220,13 @@ def test_a_model_that_practice_cannot_help_is_left_to_fine_tune(corpus: Corpus, 
     )
 
 
-def test_too_few_documents_for_tasks_are_said(corpus: Corpus) -> None:
+def test_the_reason_names_too_few_documents_for_tasks(corpus: Corpus) -> None:
     few = Corpus(corpus.documents[:5], corpus.encoders)
     fitted = Meta().fit(Dense("static").index(few), TrainingInputs(few, judgments(few, 2)))
     assert fitted.reason.startswith("the documents have too few queries for tasks; ")
 
 
-def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
+def test_misleading_tasks_fall_back_to_fine_tune(rotated: Rotated) -> None:
     inputs = rotated.inputs(6)
     shuffled = [
         row._replace(doc_id=other.doc_id) for row, other in zip(inputs.synthetic, inputs.synthetic[7:], strict=False)
@@ -237,17 +237,17 @@ def test_where_practice_misleads_the_judgments_object(rotated: Rotated) -> None:
     assert "no other initialization" in fitted.reason or "the judgments show no gain" in fitted.reason
 
 
-def test_without_judgments_there_is_nothing_to_adapt_to(corpus: Corpus) -> None:
+def test_meta_needs_judgments(corpus: Corpus) -> None:
     with pytest.raises(InputError, match="strategy=meta needs judgments; add some"):
         Meta().fit(Sparse().index(corpus), TrainingInputs(corpus, []))
 
 
-def test_an_unknown_form_is_refused_with_the_choices() -> None:
+def test_an_unknown_algorithm_is_refused_with_the_choices() -> None:
     with pytest.raises(ValueError, match="algorithm='maml'; choose one of reptile, anil, reweight"):
         Meta("maml")  # type: ignore[arg-type]
 
 
-def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> None:
+def test_meta_learning_skips_wrappers(corpus: Corpus) -> None:
     hybrid = Hybrid([Sparse(), Dense("static", adapter=ADAPTER)], learning="weights")
     model = Smoothed(hybrid, "static").index(corpus)
     inner, prefix = innermost_retriever(model)
@@ -259,7 +259,7 @@ def test_what_stands_around_a_model_has_no_part_in_practice(corpus: Corpus) -> N
         np.testing.assert_allclose(parameters(whole)[f"0.{name}"], value, atol=2e-3)  # a weight of 0 has no logarithm
 
 
-def test_fusion_weights_learn_a_start_too(rotated: Rotated) -> None:
+def test_fusion_weights_can_be_meta_learned(rotated: Rotated) -> None:
     good, bad = rotated.model(), rotated.model()
     learned = good.learn(rotated.inputs(60).synthetic_examples(), seed=0)
     assert learned is not None
@@ -285,7 +285,7 @@ def elsewhere(rotated: Rotated, number: int = 12) -> AuxiliaryCollection:
     return AuxiliaryCollection("there", documents, judged, {"licence": "CC0-1.0"})
 
 
-def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rotated: Rotated) -> None:
+def test_tasks_of_another_collection_change_the_initialization(rotated: Rotated) -> None:
     alone = rotated.inputs(6)
     both = replace(alone, auxiliary_collections=[elsewhere(rotated)])
     few = {"iterations": 3}
@@ -297,7 +297,7 @@ def test_judged_queries_of_another_collection_are_tasks_that_move_the_start(rota
     assert fitted.report["meta"]["held_out_tasks"] == without.report["meta"]["held_out_tasks"]
 
 
-def test_tasks_of_another_collection_know_nothing_of_this_one_s_candidates(rotated: Rotated) -> None:
+def test_tasks_of_another_collection_do_not_use_the_candidates(rotated: Rotated) -> None:
     inputs = replace(rotated.inputs(6), auxiliary_collections=[elsewhere(rotated, 20)])
     pools = {f"e{n}": [f"d{n}"] for n in range(100, 120)}  # of queries that are called like those over there
     tasks, _ = auxiliary_tasks(replace(inputs, candidates=pools), ["static"], MetaTaskSettings())
@@ -318,7 +318,7 @@ def test_tasks_of_another_collection_search_among_its_documents(rotated: Rotated
             assert example.positive not in example.negatives
 
 
-def test_an_encoder_of_this_collection_alone_refuses_others(rotated: Rotated) -> None:
+def test_an_encoder_trained_on_this_collection_excludes_auxiliary_tasks(rotated: Rotated) -> None:
     rotated.encoder.trained = True
     inputs = replace(rotated.inputs(6), auxiliary_collections=[elsewhere(rotated)])
     fitted = Meta(outer_loop={**OUTER, "iterations": 2}).fit(rotated.model(), inputs)
@@ -351,14 +351,14 @@ def test_tasks_are_whole_and_do_not_share_examples(rotated: Rotated) -> None:
     np.testing.assert_array_equal(same, rotated.corpus.encoded("static")[kept])
 
 
-def test_half_of_a_task_measures_however_many_are_judged(rotated: Rotated) -> None:
+def test_half_of_each_task_is_its_test(rotated: Rotated) -> None:
     practice = make_meta_tasks(rotated.model(), rotated.inputs(30), MetaTaskSettings(number=4, examples=20))
     assert practice is not None
     assert practice.support == 10
     assert all(len(task) >= 15 for task in practice.held_out)
 
 
-def test_pretext_queries_join_where_synthetic_ones_are_too_few(corpus: Corpus) -> None:
+def test_pretext_queries_are_added_to_too_few_synthetic_ones(corpus: Corpus) -> None:
     written = [synthetic("how do I open a file", corpus.documents[3].doc_id)]
     inputs = TrainingInputs(corpus, judgments(corpus), written)
     alone, sources = meta_task_examples(inputs, 1, 60, np.random.default_rng(0))
@@ -386,7 +386,7 @@ def test_small_groups_are_joined(sizes: list[int], least: int) -> None:
 # Reweighting
 
 
-def test_examples_that_contradict_the_judgments_count_nothing(rotated: Rotated) -> None:
+def test_examples_that_contradict_the_judgments_have_weight_0(rotated: Rotated) -> None:
     judged = [Example("query 0", 0, (1,))]
     rotated.encoder.vectors = {**rotated.encoder.vectors, "again": rotated.encoder.vectors["query 0"]}
     cosines = rotated.model().gradient_cosines([Example("query 0", 0, (1,)), Example("again", 1, (0,))], judged)
@@ -416,7 +416,7 @@ def test_the_closed_form_is_the_gradient() -> None:
     np.testing.assert_allclose(cosines, np.stack(gradients) @ np.stack(gradients).T, atol=1e-4)
 
 
-def test_the_examples_that_agree_are_learned_from(rotated: Rotated) -> None:
+def test_the_model_learns_from_examples_that_agree(rotated: Rotated) -> None:
     inputs = rotated.inputs(20)
     half = [row._replace(doc_id=f"d{100 + (n * 7) % 140}") if n % 2 else row for n, row in enumerate(inputs.synthetic)]
     mixed = TrainingInputs(rotated.corpus, inputs.judgments, half, TWO_FOLDS)
@@ -430,14 +430,14 @@ def test_the_examples_that_agree_are_learned_from(rotated: Rotated) -> None:
 
 @hypothesis.example([[0.0, 0.0, 2.4e-12]])
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6))
-def test_weights_have_a_mean_of_one_or_are_nought(rows: list[list[float]]) -> None:
+def test_weights_have_a_mean_of_1_or_are_all_0(rows: list[list[float]]) -> None:
     weights = agreement_weights(np.array(rows))
     assert (weights >= 0).all()
     assert weights.mean() == pytest.approx(1) or not weights.any()
 
 
 @pytest.mark.parametrize("name", ["meta", "meta_anil", "meta_reweight"])
-def test_the_files_say_what_the_classes_do_by_default(name: str) -> None:
+def test_conf_files_repeat_no_default(name: str) -> None:
     made = build(compose("library", LibraryConfig, [f"strategy={name}"]).strategy, "strategy")
     default = Meta(made.algorithm)
     assert made.outer_loop == default.outer_loop

@@ -1,4 +1,4 @@
-"""Candidates: what identifies one, what it gives away, and that the fixed one is the settings' own prompt."""
+"""Candidates: their digests, which queries they reveal, and that the fixed one is the prompt of the settings."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,9 @@ def test_the_fixed_candidate_is_the_prompt_of_the_settings(
     assert len(task.fixed.shown) == 2
 
 
-def test_a_style_of_its_own_gives_no_judged_query_away(task: WritingTask, judgments: list[JudgedDocument]) -> None:
+def test_a_style_with_its_own_excerpts_reveals_no_judged_query(
+    task: WritingTask, judgments: list[JudgedDocument]
+) -> None:
     settings = task.writer.settings.model_copy(update={"styles": {"judgments": 1, "claim": 2, "question": 2}})
     fixed = fixed_candidate(task.writer.corpus, judgments, settings, seed=3)
     assert fixed.style == "claim"  # the first of those with most queries

@@ -1,4 +1,4 @@
-"""The strategy prompt on models that ask a language model: what is found, what it may cost, and what it may not see."""
+"""The strategy prompt on models that use a language model: what it finds, its cost, and that nothing leaks."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -130,7 +130,7 @@ def bench(docstrings: list[Document], script_lm: Callable[..., Any]) -> Bench:
     return made
 
 
-def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(bench: Bench) -> None:
+def test_the_best_prompt_of_a_part_is_found_and_used(bench: Bench) -> None:
     trained = train_program(bench.model(), PromptSearch([Given(BAD, GOOD)], parts=SMALL), bench.inputs, {})
     fitted = trained.fitted
     assert fitted.chosen.startswith("uses optimized prompts (reranker); ")
@@ -150,7 +150,7 @@ def test_the_prompt_with_which_the_model_ranks_best_is_found_and_asked_with(benc
     assert json.loads(json.dumps(fitted.report)) == fitted.report
 
 
-def test_a_found_prompt_is_saved_with_the_model(bench: Bench, tmp_path: Path) -> None:
+def test_an_optimized_prompt_is_saved_with_the_model(bench: Bench, tmp_path: Path) -> None:
     prompt = PartPrompt(GOOD, ({"query": "a query", "document": "a text", "relevant": True},), optimized=True)
     model = with_prompts(Reranked(Sparse(), Pointwise(), DEPTH).index(bench.corpus), {"reranker": prompt})
     query = list(bench.text)[5]
@@ -161,7 +161,7 @@ def test_a_found_prompt_is_saved_with_the_model(bench: Bench, tmp_path: Path) ->
     assert any(GOOD in request[0] for request in bench.requests)
 
 
-def test_a_chosen_prompt_is_not_changed_by_learning(bench: Bench) -> None:
+def test_learning_does_not_change_an_optimized_prompt(bench: Bench) -> None:
     examples = bench.inputs.judged_examples(list(bench.inputs.queries))
     chosen = PartPrompt(GOOD, optimized=True)
     for part in (Pointwise(), Listwise()):
@@ -191,7 +191,7 @@ def test_the_defaults_cost_what_they_say() -> None:
     assert "80 queries" in str(PartSettings.__doc__)
 
 
-def test_where_no_prompt_helps_the_model_is_what_fine_tune_makes_of_it(bench: Bench) -> None:
+def test_without_a_better_prompt_the_result_is_that_of_fine_tune(bench: Bench) -> None:
     model = bench.model()
     simple = FineTune().fit(model, bench.inputs)
     fitted = PromptSearch([Given(BAD)], parts=SMALL).fit(model, bench.inputs)
@@ -201,7 +201,7 @@ def test_where_no_prompt_helps_the_model_is_what_fine_tune_makes_of_it(bench: Be
     np.testing.assert_array_equal(fitted.values, simple.values)
 
 
-def test_a_proposer_of_query_writing_prompts_alone_is_noted(bench: Bench) -> None:
+def test_a_proposer_for_query_writing_alone_is_reported(bench: Bench) -> None:
     fitted = PromptSearch([Bootstrap(), Given(GOOD)], parts=SMALL).fit(bench.model(), bench.inputs)
     notes = fitted.report["proposals"]["reranker"]
     assert notes["bootstrap"] == "bootstrap proposes prompts for writing queries only"
@@ -209,9 +209,7 @@ def test_a_proposer_of_query_writing_prompts_alone_is_noted(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("optimizer", [Copro(breadth=3), Mipro(candidates=2, trials=3)], ids=["copro", "mipro"])
-def test_dspy_proposes_instructions_for_a_part_by_what_the_model_ranks_like(
-    bench: Bench, optimizer: Copro | Mipro
-) -> None:
+def test_dspy_proposes_instructions_for_a_part_by_the_ranking(bench: Bench, optimizer: Copro | Mipro) -> None:
     fitted = PromptSearch([optimizer], parts=SMALL).fit(bench.model(), bench.inputs)
     notes = fitted.report["proposals"]["reranker"]
     assert notes[optimizer.origin] >= 1
@@ -221,7 +219,7 @@ def test_dspy_proposes_instructions_for_a_part_by_what_the_model_ranks_like(
     assert [one["origin"] for one in fitted.report["prompts"] if one["chosen"]] == [optimizer.origin]
 
 
-def test_no_judged_query_is_asked_by_a_prompt_that_shows_it(bench: Bench) -> None:
+def test_no_prompt_for_a_judged_query_shows_it(bench: Bench) -> None:
     PromptSearch([Given(GOOD, number=8)], parts=SMALL).fit(bench.model(), bench.inputs)
     told = [request for request in bench.requests if GOOD in request[0] and len(request) > 2]
     assert told
@@ -243,7 +241,7 @@ def test_every_query_is_measured_once_and_by_a_prompt_without_it(shown: list[int
         assert {str(number) for number in shown} - left <= {str(asked[place]) for place in places}
 
 
-def test_each_setting_is_measured_on_every_query_in_its_place(bench: Bench) -> None:
+def test_each_setting_is_measured_on_every_query_in_order(bench: Bench) -> None:
     rows = [{"query": list(bench.text)[n], "document": "x", "relevant": True} for n in (2, 5)]
     shows = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD, tuple(rows))})
     plain = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD)})
@@ -277,7 +275,7 @@ def test_the_pool_draws_by_seed_within_the_part_s_budget(part: Any, bench: Bench
     assert {one.style for one in found} == set(PART_POOLS[part.task])
 
 
-def test_a_rewriter_is_told_in_the_words_that_were_chosen(docstrings: list[Document], script_lm: Any) -> None:
+def test_a_rewriter_uses_the_chosen_instruction(docstrings: list[Document], script_lm: Any) -> None:
     language_model, script = script_lm(lambda messages: "terms")
     corpus = Corpus(docstrings, language_model=language_model)
     wording = PART_POOLS["rewrite"]["several"]
@@ -294,6 +292,6 @@ def test_a_rewriter_is_told_in_the_words_that_were_chosen(docstrings: list[Docum
     "senseless",
     [{"candidates": [2, 4], "queries": [5, 9]}, {"candidates": [4], "queries": [5, 9]}, {"queries": [9, 9]}],
 )
-def test_senseless_searches_are_refused(senseless: dict[str, Any]) -> None:
+def test_invalid_search_settings_are_refused(senseless: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="give as many falling numbers of candidates as rising"):
         PromptSearch(parts=senseless)

@@ -1,4 +1,4 @@
-"""The written pool: what it draws, and that the seed alone decides."""
+"""The pool of hand-written prompts: what it draws, by the seed alone."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def test_candidates_are_distinct_and_vary_in_everything(task: WritingTask) -> No
         assert 1 <= len(one.demonstrations) == len(set(one.demonstrations))
 
 
-def test_some_judged_queries_are_always_left_to_measure_with(task: WritingTask) -> None:
+def test_some_judged_queries_stay_out_of_every_prompt(task: WritingTask) -> None:
     judged = {row.query_id: row for row in task.writer.judgments}
     for one in PromptPool(own_style=1.0).propose(replace(task, number=30)):
         assert one.style == "judgments"
@@ -40,19 +40,19 @@ def test_some_judged_queries_are_always_left_to_measure_with(task: WritingTask) 
             assert shown.document in passages(document, one.document_words)
 
 
-def test_a_share_of_the_fixed_style_and_of_some_others(task: WritingTask) -> None:
+def test_the_style_is_drawn_with_the_given_probability(task: WritingTask) -> None:
     found = PromptPool(["claim", "judgments"], own_style=0.0).propose(replace(task, number=10))
     assert {one.style for one in found} == {"claim"}
     assert {one.style for one in PromptPool(["judgments"]).propose(task)} == {"judgments"}
 
 
-def test_the_seed_alone_decides(task: WritingTask) -> None:
+def test_the_candidates_depend_on_the_seed_alone(task: WritingTask) -> None:
     assert PromptPool().propose(task) == PromptPool().propose(task)
     assert PromptPool().propose(task) != PromptPool().propose(replace(task, seed=1))
     assert PromptPool().propose(replace(task, number=2)) == PromptPool().propose(task)[:2]
 
 
-def test_without_a_relevant_judgment_the_own_style_shows_nothing(
+def test_without_a_relevant_judgment_there_are_no_demonstrations(
     make_task: Callable[..., WritingTask], script_lm: Callable[..., Any], judgments: list[JudgedDocument]
 ) -> None:
     none = [row for row in judgments if not row.relevance]
@@ -67,6 +67,6 @@ def test_every_style_has_instructions_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("options", [{"own_style": 1.5}, {"styles": ["haiku"]}])
-def test_senseless_pools_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_pool_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="choose styles of judgments, question"):
         PromptPool(**options)

@@ -1,4 +1,4 @@
-"""Choosing a prompt: by hand, against luck, and in general."""
+"""Choosing a prompt: examples by hand, noise, and properties."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_expected_gains_by_hand() -> None:
     assert (found.mean[0], found.error[0]) == (0, 0)
 
 
-def test_synthetic_queries_alone_can_only_say_so_much() -> None:
+def test_the_weight_of_synthetic_queries_is_limited() -> None:
     few, many = (only_synthetic(np.stack([np.zeros(n), np.full(n, 0.1)])) for n in (10, 10_000))
     assert gains(many, TRUST).mean[1] == pytest.approx(0.1 / 2)  # as the two deviations allow, which are equal
     assert gains(many, GainPrior(0.02, 0.1)).mean[1] < gains(many, TRUST).mean[1]
@@ -82,7 +82,7 @@ def test_a_clear_winner_is_chosen_and_noise_hardly_ever() -> None:
     assert wrong < naive / 2
 
 
-def test_the_optimism_of_a_choice_by_luck_is_seen() -> None:
+def test_the_optimism_of_a_choice_is_reported() -> None:
     rng = np.random.default_rng(1)
     optimism = []
     for _ in range(100):
@@ -95,7 +95,7 @@ def test_the_optimism_of_a_choice_by_luck_is_seen() -> None:
     assert np.mean(optimism) > 0.03  # all are alike, so that whatever was observed is luck
 
 
-def test_a_candidate_earns_nothing_from_a_query_that_it_was_shown() -> None:
+def test_a_query_shown_in_a_prompt_does_not_count() -> None:
     nan = float("nan")
     judged = np.array([[0.2, 0.4, 0.6, 0.1], [nan, 0.4, 0.6, 0.1]])
     shown = Evidence(judged, np.zeros((2, 3)))
@@ -105,7 +105,7 @@ def test_a_candidate_earns_nothing_from_a_query_that_it_was_shown() -> None:
 
 
 @given(evidence(), st.sampled_from([0.01, 0.1]), st.sampled_from([0.01, 0.1]))
-def test_the_choice_was_measured_and_is_none_of_a_loss(found: Evidence, prior: float, further: float) -> None:
+def test_the_choice_was_measured_and_loses_nothing(found: Evidence, prior: float, further: float) -> None:
     trust, order = GainPrior(prior, further), complexity(len(found.judged))
     choice = choose_prompt([found, found], trust, order, [3])
     assert found.measured[choice.index]
@@ -118,7 +118,7 @@ def test_the_choice_was_measured_and_is_none_of_a_loss(found: Evidence, prior: f
 
 
 @given(evidence(), st.integers(-4, 4))
-def test_a_constant_for_all_changes_nothing(found: Evidence, eighths: int) -> None:
+def test_adding_a_constant_to_all_values_changes_nothing(found: Evidence, eighths: int) -> None:
     order = complexity(len(found.judged))
     moved = Evidence(found.judged + eighths / 8, found.synthetic + eighths / 8)
     assert simplest_of_best(found, TRUST, order) == simplest_of_best(moved, TRUST, order)
@@ -144,7 +144,7 @@ def test_the_order_of_the_queries_changes_nothing(found: Evidence, order: list[i
     np.testing.assert_allclose(gains(found, TRUST).mean, gains(turned, TRUST).mean, atol=1e-12)
 
 
-def test_what_was_not_measured_is_not_chosen() -> None:
+def test_an_unmeasured_candidate_is_not_chosen() -> None:
     judged = np.array([[0.5, 0.5, 0.5], [np.nan] * 3, [0.4, 0.5, 0.4]])
     found = only_judged(judged)
     assert gains(found, TRUST).mean[1] == -np.inf

@@ -1,4 +1,4 @@
-"""The strategy prompt: what it chooses, what it must not earn from, what it costs, and what it falls back to."""
+"""The strategy prompt: what it chooses, which queries do not count, what it costs, and when it falls back."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -132,7 +132,7 @@ def with_lm(inputs: TrainingInputs, language_model: LanguageModel | None) -> Tra
     return TrainingInputs(corpus, inputs.judgments, inputs.synthetic, synthetic_settings=inputs.synthetic_settings)
 
 
-def test_the_prompt_whose_queries_teach_most_is_found_and_learned_from_in_full(inputs: TrainingInputs) -> None:
+def test_the_best_prompt_is_found_and_writes_the_full_set(inputs: TrainingInputs) -> None:
     fitted = PromptSearch([Given(BAD, GOOD)], **HALVING).fit(pupil(inputs), inputs)
     assert fitted.chosen == FOUND_PROMPT_CHOICE
     assert isinstance(fitted.retriever, Pupil)
@@ -152,7 +152,7 @@ def test_the_prompt_whose_queries_teach_most_is_found_and_learned_from_in_full(i
     assert json.loads(json.dumps(fitted.report)) == fitted.report
 
 
-def test_without_anything_better_the_fixed_prompt_stays_and_all_is_as_with_fixed_prompt(inputs: TrainingInputs) -> None:
+def test_without_a_better_prompt_the_result_is_that_of_fixed_prompt(inputs: TrainingInputs) -> None:
     model = Dense("static", "adapter", {"steps": 10, "learning_rate": 0.01}).index(inputs.corpus)
     usual = FixedPrompt().fit(model, inputs)
     fitted = PromptSearch([Given(GOOD[:5])], **HALVING).fit(model, inputs)
@@ -163,7 +163,7 @@ def test_without_anything_better_the_fixed_prompt_stays_and_all_is_as_with_fixed
     assert {key: fitted.report[key] for key in usual.report} == usual.report
 
 
-def test_nothing_is_earned_from_queries_that_a_prompt_was_shown(inputs: TrainingInputs) -> None:
+def test_queries_shown_in_a_prompt_do_not_count(inputs: TrainingInputs) -> None:
     every = range(len(inputs.queries))
     fitted = PromptSearch([Given(GOOD, shown=every)], **HALVING).fit(pupil(inputs), inputs)
     _, good = fitted.report["prompts"]
@@ -172,7 +172,7 @@ def test_nothing_is_earned_from_queries_that_a_prompt_was_shown(inputs: Training
     assert "observed_gain" not in fitted.report["prompt_choice"]
 
 
-def test_a_survivor_costs_only_what_it_did_not_write_before(inputs: TrainingInputs, lm: LanguageModel) -> None:
+def test_a_survivor_pays_only_for_new_documents(inputs: TrainingInputs, lm: LanguageModel) -> None:
     before = lm.usage.calls
     fitted = PromptSearch([Given(BAD, GOOD)], **HALVING).fit(pupil(inputs), inputs)
     fixed, bad, good = fitted.report["prompts"]
@@ -212,7 +212,7 @@ def test_the_development_queries_are_for_other_documents_than_the_candidates(
     assert {row.doc_id for row in inputs.synthetic} == {document.doc_id for document in search.documents}
 
 
-def test_a_proposer_without_ideas_is_noted_and_passed_over(inputs: TrainingInputs) -> None:
+def test_a_proposer_without_candidates_is_reported_and_skipped(inputs: TrainingInputs) -> None:
     fitted = PromptSearch([Nobody(), Given(GOOD)], **HALVING).fit(pupil(inputs), inputs)
     assert fitted.chosen == FOUND_PROMPT_CHOICE
     assert fitted.report["proposals"] == {"mipro": "mipro has nothing to say", "pool": 1, "lm_calls": 0}
@@ -220,7 +220,7 @@ def test_a_proposer_without_ideas_is_noted_and_passed_over(inputs: TrainingInput
     assert (alone.chosen, len(alone.report["prompts"])) == (SYNTHETIC_CHOICE, 1)
 
 
-def test_what_learns_nothing_needs_no_search(inputs: TrainingInputs, lm: LanguageModel) -> None:
+def test_a_model_that_cannot_learn_needs_no_search(inputs: TrainingInputs, lm: LanguageModel) -> None:
     before = lm.usage.calls
     fitted = PromptSearch().fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.reason.startswith("this model cannot learn from examples; ")
@@ -250,7 +250,7 @@ def test_the_same_seed_finds_the_same(inputs: TrainingInputs) -> None:
     assert len(prompts()) == 4
 
 
-def test_what_is_missing_is_said(inputs: TrainingInputs) -> None:
+def test_missing_inputs_are_named(inputs: TrainingInputs) -> None:
     with pytest.raises(InputError, match="strategy=prompt needs a language model; choose one, e"):
         PromptSearch().fit(pupil(inputs), with_lm(inputs, None))
     none = TrainingInputs(inputs.corpus, inputs.judgments)
@@ -272,6 +272,6 @@ def test_what_is_missing_is_said(inputs: TrainingInputs) -> None:
         {"synthetic_deviation": -0.1},
     ],
 )
-def test_senseless_searches_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_search_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="give as many numbers of candidates, falling"):
         PromptSearch(**options)
