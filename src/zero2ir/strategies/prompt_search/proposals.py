@@ -95,8 +95,7 @@ def first_distinct(candidates: Sequence[AnyPrompt], number: int) -> list[AnyProm
 
 def without_fixed(fixed: AnyPrompt, candidates: Sequence[AnyPrompt], number: int) -> list[AnyPrompt]:
     """Returns the first ``number`` candidates with distinct prompts other than the fixed one."""
-    every: list[AnyPrompt] = [fixed, *candidates]
-    return first_distinct(every, number + 1)[1:]
+    return [one for one in first_distinct(candidates, number + 1) if one.digest != fixed.digest][:number]
 
 
 def propose_candidates(
