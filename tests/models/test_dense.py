@@ -196,7 +196,7 @@ def test_a_missing_encoder_is_named(docstrings: list[Document]) -> None:
 def test_many_queries_are_searched_in_blocks(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     dense = model("adapter", corpus)
     whole = dense.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.vector_index.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.ranking.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
     parts = dense.search(QUERIES, 7)
     np.testing.assert_array_equal(parts.numbers, whole.numbers)
     np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5)

@@ -56,7 +56,7 @@ def test_search_is_the_brute_force_product_of_the_encoders_rows(model: LearnedSp
 
 def test_many_queries_are_searched_in_blocks(model: LearnedSparse, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.search(QUERIES, 7)
-    monkeypatch.setattr("zero2ir.models.learned_sparse.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
+    monkeypatch.setattr("zero2ir.models.ranking.MAX_BLOCK_SCORES", 2 * 60)  # two queries at once
     for one, other in zip(model.search(QUERIES, 7), whole, strict=True):
         np.testing.assert_array_equal(one, other)
 

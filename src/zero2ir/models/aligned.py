@@ -1,10 +1,10 @@
 """Dense retrieval across languages: the space of the queries is mapped into that of the documents."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example, weighted_examples
@@ -32,11 +32,11 @@ class AlignmentSettings(Settings):
     """
 
     method: Literal["procrustes", "ridge"] = "procrustes"
-    penalty: Annotated[float, Field(gt=0)] = 1.0
-    sentences: Annotated[int, Field(ge=0)] = 0
-    rounds: Annotated[int, Field(ge=0)] = 0
-    demonstrations: Annotated[int, Field(ge=0)] = 10
-    max_tokens: Annotated[int, Field(ge=1)] = 96
+    penalty: PositiveFloat = 1.0
+    sentences: NonNegativeInt = 0
+    rounds: NonNegativeInt = 0
+    demonstrations: NonNegativeInt = 10
+    max_tokens: PositiveInt = 96
 
 
 class Aligned(Dense):
@@ -109,15 +109,10 @@ class Aligned(Dense):
 
 
 def align(queries: np.ndarray, documents: np.ndarray, settings: AlignmentSettings) -> np.ndarray:
-    """Fits the map W that moves q + qW toward its pair's vector.
+    """Returns the map W, (dimension, dimension) float32, that moves q + qW toward its pair's vector.
 
-    Args:
-        queries: (n_pairs, dimension) unit vectors in the queries' language.
-        documents: (n_pairs, dimension) unit vectors of their translations in the documents' language.
-        settings: the method, and the penalty of the distance from the identity.
-
-    Returns:
-        (dimension, dimension) float32.
+    ``queries`` are (n_pairs, dimension) unit vectors in the queries' language, ``documents`` those of their
+    translations.
     """
     from scipy.linalg import orthogonal_procrustes, solve
 
@@ -132,12 +127,7 @@ def align(queries: np.ndarray, documents: np.ndarray, settings: AlignmentSetting
 
 
 def mutual_nearest(queries: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row numbers, (n_pairs,) each, of the pairs that are mutual nearest neighbours.
-
-    Args:
-        queries: (n_queries, dimension) unit vectors.
-        documents: (n_documents, dimension) unit vectors.
-    """
+    """Returns the row numbers, (n_pairs,) each, of the pairs of unit vectors that are mutual nearest neighbours."""
     cosines = queries @ documents.T
     there, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
     rows = np.flatnonzero(back[there] == np.arange(len(queries)))

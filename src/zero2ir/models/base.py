@@ -226,7 +226,6 @@ def _models_in(value: Any) -> list[Model]:
 
 
 def _mapped(value: Any, change: Callable[[Model], Model]) -> Any:
-    """Returns a parameter with ``change`` applied to each model in it."""
     if isinstance(value, Model):
         return change(value)
     return [change(one) for one in value] if _models_in(value) else value
@@ -243,7 +242,6 @@ def _saved(value: Any, folder: Path) -> Any:
 
 
 def _loaded(value: Any, folder: Path, corpus: Corpus) -> Any:
-    """Returns the parameter that ``_saved`` wrote."""
     if value == NESTED:
         return load_model(folder, corpus)
     if isinstance(value, list):

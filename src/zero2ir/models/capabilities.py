@@ -186,16 +186,21 @@ class MultitaskRetriever(Retriever):
         """Returns remarks for the report, by topic."""
 
 
+def _multitask(model: Model) -> Iterator[MultitaskRetriever]:
+    for part in parts(model):
+        yield from _multitask(part)
+    if isinstance(model, MultitaskRetriever):
+        yield model
+
+
 def task_functions(model: Model) -> dict[str, TaskFunction]:
     """Returns a function for each task other than ranking of a model and its parts, by name."""
-    own = model.task_functions() if isinstance(model, MultitaskRetriever) else {}
-    return {name: ask for part in parts(model) for name, ask in task_functions(part).items()} | own
+    return {name: ask for one in _multitask(model) for name, ask in one.task_functions().items()}
 
 
 def notes(model: Model) -> dict[str, str]:
     """Returns remarks on a model and its parts for the report, by topic."""
-    own = model.notes() if isinstance(model, MultitaskRetriever) else {}
-    return {name: note for part in parts(model) for name, note in notes(part).items()} | own
+    return {topic: note for one in _multitask(model) for topic, note in one.notes().items()}
 
 
 def find_reader(model: Model) -> Reader | None:

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
@@ -40,18 +40,16 @@ class CrossEncoderSettings(Settings):
 
     loss: Literal["lambda", "listnet", "ranknet"] = "lambda"
     candidates: Annotated[int, Field(ge=2)] = 8
-    epochs: Annotated[int, Field(ge=1)] = 2
-    batch_size: Annotated[int, Field(ge=1)] = 4
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    epochs: PositiveInt = 2
+    batch_size: PositiveInt = 4
+    learning_rate: PositiveFloat = 1e-4
     max_pairs: Annotated[int, Field(ge=2)] = 1500
 
 
 class CandidateList(NamedTuple):
-    """A training row: a query, its candidate texts and their relevance."""
-
     query: str
     texts: list[str]
-    labels: list[float]
+    labels: list[float]  # relevance of the texts
 
 
 class CrossEncoder(Learnable, Updatable, Reranker):
@@ -91,11 +89,8 @@ class CrossEncoder(Learnable, Updatable, Reranker):
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         if self.network is None:
             return [np.full(len(texts), np.nan, dtype=np.float32) for texts in candidates]
-        pairs = [
-            (query, text)
-            for query, texts in zip(readable(queries), candidates, strict=True)
-            for text in readable(texts)
-        ]
+        rows = zip(readable(queries), candidates, strict=True)
+        pairs = [(query, text) for query, texts in rows for text in readable(texts)]
         if not pairs:
             return split_scores(np.zeros(0, dtype=np.float32), candidates)
         import torch
@@ -112,11 +107,7 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
-        """Returns the encoder's body with a new head.
-
-        Raises:
-            InputError: the encoder has no transformer.
-        """
+        """Returns the encoder's body with a new head; raises an InputError if it is no transformer."""
         import torch
         from sentence_transformers import CrossEncoder as Network
         from sentence_transformers.sentence_transformer.modules import Transformer
@@ -152,11 +143,7 @@ def candidate_lists(
 ) -> list[CandidateList]:
     """Returns a list per query and epoch within the budget: relevant texts, hard negatives, random other texts.
 
-    Args:
-        examples: those of weight 0 are ignored.
-        contents: the documents' texts.
-        settings: the budget.
-        rng: draws the candidates and the order of queries.
+    Examples of weight 0 are ignored; ``rng`` draws the candidates and the order of queries.
     """
     relevant: dict[str, dict[int, float]] = {}
     negatives: dict[str, set[int]] = {}

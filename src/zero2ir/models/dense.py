@@ -10,19 +10,19 @@ from pydantic import NonNegativeInt
 
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.dense import DenseEncoder, load_embeddings, save_embeddings
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.models.base import copy_with
 from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, apply_adapter, fit_adapter
-from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
 from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
 
 
-class Dense(EncoderBased):
+class Dense(Adapted):
     """Ranks documents by the cosine of their embedding and the query's.
 
     Args:
@@ -38,7 +38,6 @@ class Dense(EncoderBased):
     kind = "dense"
     order = 30
     network: DenseEncoder
-    map: np.ndarray | None = None
 
     def __init__(
         self,
@@ -64,9 +63,8 @@ class Dense(EncoderBased):
         return self
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        vectors = append_documents(
-            self.nearest.vectors, kept_numbers, self.network, corpus.contents[len(kept_numbers) :]
-        )
+        new = corpus.contents[len(kept_numbers) :]
+        vectors = append_documents(self.nearest.vectors, kept_numbers, self.network, new)
         return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
@@ -100,22 +98,12 @@ class Dense(EncoderBased):
             for query, numbers in zip(encoded, places, strict=True)
         ]
 
-    def parameters(self) -> dict[str, np.ndarray]:
-        """Returns the adapter's map; none for a network, whose new parameters require encoding all documents."""
-        if self.learning == "encoder":
-            return {}
-        dimension = self.nearest.vectors.values.shape[1]
-        return {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
-
-    def head_mask(self) -> dict[str, np.ndarray]:
-        """Selects the map's diagonal, the weight of each query dimension."""
-        return {name: np.eye(len(value), dtype=np.float32) for name, value in self.parameters().items()}
-
-    def with_initialization(self, initialization: Initialization) -> Self:
-        return copy_with(self, map=initialization.parameters.get("map"), initialization=initialization)
+    @property
+    def dimension(self) -> int:
+        return self.nearest.vectors.values.shape[1]
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
-        """Uses the adapter's map at zero, also for fine-tuning: both move the same vectors."""
+        # Also for fine-tuning, which moves the same vectors.
         queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
         return adapter_gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
@@ -145,8 +133,6 @@ class Dense(EncoderBased):
         super().save(folder)
         self.network.save(folder / "encoder")
         self.nearest.save(folder)
-        if self.map is not None:
-            save_embeddings(folder / "adapter.npy", self.map)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
@@ -155,6 +141,4 @@ class Dense(EncoderBased):
         assert isinstance(network, DenseEncoder)
         retriever.network = network
         retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
-        if (folder / "adapter.npy").is_file():
-            retriever.map = load_embeddings(folder / "adapter.npy", retriever.nearest.vectors.values.shape[1])
-        return retriever
+        return retriever._with_saved_map(folder)

@@ -1,10 +1,10 @@
 """A linear adapter of query embeddings; the documents' embeddings stay as they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import Settings
@@ -26,10 +26,10 @@ class AdapterSettings(Settings):
         scale: inverse temperature of the softmax over cosines.
     """
 
-    steps: Annotated[int, Field(ge=1)] = 60
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    penalty: Annotated[float, Field(ge=0)] = 1.0
-    scale: Annotated[float, Field(gt=0)] = 20.0
+    steps: PositiveInt = 60
+    learning_rate: PositiveFloat = 1e-3
+    penalty: NonNegativeFloat = 1.0
+    scale: PositiveFloat = 20.0
 
 
 class DenseAdapterSettings(AdapterSettings):
@@ -39,16 +39,11 @@ class DenseAdapterSettings(AdapterSettings):
         distillation: weight of the MarginMSE loss beside the contrastive loss, for examples with teacher margins.
     """
 
-    distillation: Annotated[float, Field(ge=0)] = 0.0
+    distillation: NonNegativeFloat = 0.0
 
 
 def apply_adapter(queries: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Moves query vectors q to (q + qW) / |q + qW|.
-
-    Args:
-        queries: (n_queries, dimension) unit vectors.
-        weights: (dimension, dimension).
-    """
+    """Moves (n_queries, dimension) unit vectors q to (q + qW) / |q + qW|, by (dimension, dimension) weights W."""
     moved = queries + queries @ weights
     return moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
 
@@ -69,7 +64,7 @@ def fit_adapter(
         queries: (n_examples, dimension) unit vectors of the examples' queries.
         documents: (n_documents, dimension) unit vectors.
         examples: their positives and negatives are rows of ``documents``.
-        settings: steps, learning rate, penalty; the fit is deterministic.
+        settings: of the fit, which is deterministic.
         start: initial value of the parameter "map"; the penalty is of the distance from it.
 
     Returns:
@@ -114,11 +109,6 @@ class AdamSteps:
 
     The map is W0 + rates * V. Adam, which is invariant to a gradient's scale, updates V, so that each entry of the map
     has its own learning rate.
-
-    Args:
-        dimension: of the vectors that are mapped.
-        settings: steps, learning rate, penalty.
-        start: initial value of the parameter "map".
     """
 
     def __init__(self, dimension: int, settings: AdapterSettings, start: Initialization) -> None:
@@ -158,19 +148,20 @@ def adapter_gradient_cosines(
 ) -> np.ndarray:
     """Returns the cosines between the gradients of examples and of judged examples, for the map W at zero.
 
-    The gradient of an example's contrastive loss is the outer product of its query q and of v, the softmax-weighted
-    mean of the pool less the positive, with the component along q removed. The inner product of two gradients is
-    therefore the product of the inner products of the q and of the v.
+    If a cosine is above 0, a step for the one helps the other; it is 0 for a zero gradient. The gradient of an
+    example's contrastive loss is the outer product of its query q and of v, the softmax-weighted mean of the pool less
+    the positive, with the component along q removed. The inner product of two gradients is therefore the product of
+    the inner products of the q and of the v.
 
     Args:
         queries: (n_examples + n_judged, dimension) unit vectors, the judged ones last.
         documents: (n_documents, dimension) unit vectors.
-        examples: n_examples examples.
-        judged: n_judged examples.
+        examples: n_examples.
+        judged: n_judged.
         scale: inverse temperature of the softmax over cosines.
 
     Returns:
-        (n_examples, n_judged) -1 to 1; above 0 if a step for the one helps the other; 0 for a zero gradient.
+        (n_examples, n_judged).
     """
     from scipy.special import softmax
 
@@ -189,19 +180,10 @@ def adapter_gradient_cosines(
 
 
 class _Margins(NamedTuple):
-    """A teacher's margins of pairs of documents.
-
-    Attributes:
-        rows: (n,) the examples.
-        positives: (n,) columns of the pool.
-        negatives: (n,) columns of the pool.
-        values: (n,) the positive's score less the negative's.
-    """
-
-    rows: "Tensor"
-    positives: "Tensor"
-    negatives: "Tensor"
-    values: "Tensor"
+    rows: "Tensor"  # (n,) the examples
+    positives: "Tensor"  # (n,) columns of the pool
+    negatives: "Tensor"  # (n,) columns of the pool
+    values: "Tensor"  # (n,) the teacher's score of the positive less that of the negative
 
     def from_cosines(self, cosines: "Tensor") -> "Tensor":
         """Returns the same margins, (n,), of (n_examples, n_pool) cosines."""

@@ -1,9 +1,18 @@
 """The base of retrievers that search encoded documents."""
 
+from abc import abstractmethod
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
 from zero2ir.encoders.base import TextEncoder
-from zero2ir.models.base import Model, parts
+from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.models.base import Model, copy_with, parts
 from zero2ir.models.capabilities import FeedbackSearch, Updatable
 from zero2ir.models.initialization import Initializable, Initialization
+
+MAP_FILE = "adapter.npy"
 
 
 class EncoderBased(Initializable, Updatable, FeedbackSearch):
@@ -23,6 +32,47 @@ class EncoderBased(Initializable, Updatable, FeedbackSearch):
 
     def needs(self) -> set[str]:
         return super().needs() | {self.encoder}
+
+
+class Adapted(EncoderBased):
+    """A retriever with an adapter of the queries' vectors.
+
+    Attributes:
+        map: (dimension, dimension) float32, the weights of ``apply_adapter``; None before training.
+    """
+
+    map: np.ndarray | None = None
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The dimension of the vectors."""
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Adds the map to those of the parts, unless the network is trained, which encodes all documents again."""
+        if self.learning == "encoder":
+            return super().parameters()
+        own = np.zeros((self.dimension, self.dimension), np.float32) if self.map is None else self.map
+        return super().parameters() | {"map": own}
+
+    def head_mask(self) -> dict[str, np.ndarray]:
+        """Selects the map's diagonal, the weight of each dimension."""
+        own = {} if self.learning == "encoder" else {"map": np.eye(self.dimension, dtype=np.float32)}
+        return super().head_mask() | own
+
+    def with_initialization(self, initialization: Initialization) -> Self:
+        changed = super().with_initialization(initialization)
+        return copy_with(changed, map=initialization.parameters.get("map"), initialization=initialization)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        if self.map is not None:
+            save_embeddings(folder / MAP_FILE, self.map)
+
+    def _with_saved_map(self, folder: Path) -> Self:
+        if (folder / MAP_FILE).is_file():
+            self.map = load_embeddings(folder / MAP_FILE, self.dimension)
+        return self
 
 
 def encoders(model: Model) -> dict[str, TextEncoder]:

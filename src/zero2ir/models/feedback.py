@@ -43,9 +43,8 @@ class PseudoRelevanceFeedback(Tunable, Wrapper):
         self.alternatives = list(alternatives)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
-        if not self.weight:
-            return self.retriever.search(queries, k, candidates)
-        return self._second(queries, self.retriever.search(queries, self.documents, candidates).numbers, k, candidates)
+        first = self.retriever.search(queries, self.documents if self.weight else k, candidates)
+        return self._second(queries, first.numbers, k, candidates) if self.weight else first
 
     def _second(self, queries: Sequence[str], first: np.ndarray, k: int, candidates: Candidates | None) -> Ranking:
         if not self.weight:

@@ -21,9 +21,8 @@ from zero2ir.models.ranking import (
     Ranking,
     concatenate_rankings,
     max_candidates,
-    moments,
+    rank_documents,
     ranking_agreement,
-    reference_sample,
     top_k,
     with_reference_sample,
 )
@@ -123,17 +122,11 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return max_candidates(scored), scored
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
-        rows = [
-            fused(
-                [ScoreStatistics.from_ranking(ranking, row) for ranking in rankings],
-                self.weights,
-                self.n_documents,
-                self.normalization,
-                k,
-                None if candidates is None else candidates[row],
-            )
-            for row in range(len(rankings[0].numbers))
-        ]
+        rows = []
+        for row in range(len(rankings[0].numbers)):
+            references = [ScoreStatistics.from_ranking(ranking, row) for ranking in rankings]
+            own = None if candidates is None else candidates[row]
+            rows.append(fused(references, self.weights, self.n_documents, self.normalization, k, own))
         fused_rows = concatenate_rankings(rows) if rows else top_k(np.zeros((0, self.n_documents)), k)
         return fused_rows._replace(agreement=ranking_agreement(rankings))
 
@@ -219,15 +212,9 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     def _spreads(self, queries: Sequence[str]) -> list[np.ndarray]:
         """Returns (n_retrievers, n_documents) normalised scores of each query."""
         rankings = self._found(queries)
-        return [
-            np.stack(
-                [
-                    ScoreStatistics.from_ranking(ranking, row).spread(self.n_documents, self.normalization)
-                    for ranking in rankings
-                ]
-            )
-            for row in range(len(queries))
-        ]
+        n, how = self.n_documents, self.normalization
+        rows = [[ScoreStatistics.from_ranking(one, row) for one in rankings] for row in range(len(queries))]
+        return [np.stack([reference.spread(n, how) for reference in row]) for row in rows]
 
 
 def fused(
@@ -240,13 +227,7 @@ def fused(
 ) -> Ranking:
     """Fuses several rankings of one query by the weighted mean of their normalised scores.
 
-    Args:
-        references: one per ranking.
-        weights: of the rankings.
-        n_documents: of the collection.
-        normalization: of the scores.
-        k: number of documents to return.
-        candidates: the numbers of the documents to rank; None for all.
+    ``candidates`` are the numbers of the documents to rank, None for all ``n_documents``.
     """
     total = np.zeros(n_documents)
     found = np.zeros(n_documents, dtype=bool)
@@ -254,10 +235,7 @@ def fused(
         total += weight * reference.spread(n_documents, normalization)
         found[reference.numbers] |= weight > 0
     total /= sum(weights)
-    # Unretrieved documents count, too; with candidates, only the reference sample has scores.
-    mean, deviation = moments(total if candidates is None else total[reference_sample(n_documents)])
-    ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
-    return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
+    return rank_documents(total, k, found, candidates)
 
 
 def learned_weights(
@@ -271,11 +249,8 @@ def learned_weights(
     Args:
         tables: one (1 + n_negatives, n_retrievers) table of normalised scores per example, the positive first.
         counts: (n_examples,) the examples' weights, at least 0.
-        initial: (n_retrievers,) the initial weights, which sum to 1.
+        initial: (n_retrievers,) the initial weights, which sum to 1; they stay if all fitted weights are 0.
         penalty: of the squared distance from ``initial``, (n_retrievers,) or the same for all.
-
-    Returns:
-        Weights of at least 0 that sum to 1; ``initial`` if all fitted weights are 0.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax

@@ -26,11 +26,9 @@ class Initialization(NamedTuple):
     steps: float = 1.0
 
     def for_part(self, part: int) -> "Initialization":
-        """Returns the values of one part of a composite."""
         return Initialization(of_part(self.parameters, part), of_part(self.rates, part), self.steps)
 
     def rate(self, name: str) -> np.ndarray:
-        """Returns the rates of one parameter."""
         return np.asarray(self.rates.get(name, 1.0), dtype=np.float64)
 
     def penalty(self, penalty: float, name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, Self
@@ -13,7 +14,6 @@ from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.dense import load_embeddings, save_embeddings
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
@@ -22,7 +22,7 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
 from zero2ir.models.dense_adapter import apply_adapter
-from zero2ir.models.encoder_based import EncoderBased
+from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
@@ -43,7 +43,7 @@ FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
 FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
 
-class LateInteraction(EncoderBased):
+class LateInteraction(Adapted):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Exact search scores all documents. With a first stage its best documents are scored; with ``index_type="graph"``
@@ -68,7 +68,6 @@ class LateInteraction(EncoderBased):
     kind = "late_interaction"
     order = 40
     network: TokenEncoder
-    map: np.ndarray | None = None
 
     def __init__(
         self,
@@ -104,17 +103,14 @@ class LateInteraction(EncoderBased):
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
-        self._check_size()
-        self.graph = TokenGraph.from_documents(documents) if self.index_type == "graph" else None
-        return self._sampled()
-
-    def _check_size(self) -> None:
-        vectors = len(self.documents.vectors)
+        vectors = len(documents.vectors)
         if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
             raise InputError(
                 f"late_interaction: {vectors} token vectors are more than exact_limit={self.exact_limit}; "
                 "add a first stage, choose index_type=graph, or raise exact_limit"
             )
+        self.graph = TokenGraph.from_documents(documents) if self.index_type == "graph" else None
+        return self._sampled()
 
     def _sampled(self) -> Self:
         self.sample = self.documents.take(reference_sample(len(self.documents.lengths)))
@@ -171,13 +167,10 @@ class LateInteraction(EncoderBased):
     def _pass(self, k: int) -> MicroBatcher[np.ndarray, Ranking]:
         """Returns what ranks all documents; queries of several threads share a pass over the documents."""
         if k not in self._passes:
-            documents = self.documents  # copies with the same documents share the passes
-            batcher = MicroBatcher[np.ndarray, Ranking](
-                lambda queries: rank_by_maxsim(queries, documents, k),
-                lambda ranking, places: ranking.select_queries(np.asarray(places)),
-                RLock(),
-            )
-            self._passes.setdefault(k, batcher)
+            rank = partial(
+                rank_by_maxsim, documents=self.documents, k=k
+            )  # copies with these documents share the passes
+            self._passes.setdefault(k, MicroBatcher(rank, Ranking.select_queries, RLock()))
         return self._passes[k]
 
     def _candidates(self, encoded: Tokens, candidates: Candidates | None, row: int) -> np.ndarray:
@@ -203,23 +196,9 @@ class LateInteraction(EncoderBased):
         documents = self.network.encode(texts)
         return [maxsim(encoded.take([row]), documents.take(numbers))[0] for row, numbers in enumerate(places)]
 
-    def parameters(self) -> dict[str, np.ndarray]:
-        """Returns the adapter's map; none for a network, whose new parameters require encoding all documents."""
-        if self.learning == "encoder":
-            return super().parameters()
-        dimension = self.documents.vectors.shape[1]
-        own = {"map": np.zeros((dimension, dimension), np.float32) if self.map is None else self.map}
-        return super().parameters() | own
-
-    def head_mask(self) -> dict[str, np.ndarray]:
-        """Selects the map's diagonal, the weight of each dimension of the query's vectors."""
-        own = {"map": np.eye(self.documents.vectors.shape[1], dtype=np.float32)} if self.learning == "adapter" else {}
-        return super().head_mask() | own
-
-    def with_initialization(self, initialization: Initialization) -> Self:
-        changed = super().with_initialization(initialization)
-        changed.map, changed.initialization = initialization.parameters.get("map"), initialization
-        return changed
+    @property
+    def dimension(self) -> int:
+        return self.documents.vectors.shape[1]
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
         """Learns by a contrastive loss against the examples' positives and negatives; trains the first stage, too."""
@@ -244,8 +223,6 @@ class LateInteraction(EncoderBased):
         save_encoded(self.network, self.documents, folder / "encoder")
         if self.graph is not None:
             self.graph.save(folder / "graph.usearch")
-        if self.map is not None:
-            save_embeddings(folder / "adapter.npy", self.map)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
@@ -255,24 +232,15 @@ class LateInteraction(EncoderBased):
         retriever.network = network
         graph = folder / "graph.usearch"
         retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
-        if (folder / "adapter.npy").is_file():
-            retriever.map = load_embeddings(folder / "adapter.npy", retriever.documents.vectors.shape[1])
-        return retriever._sampled()
+        return retriever._with_saved_map(folder)._sampled()
 
 
 def _found(ranking: Ranking) -> list[np.ndarray]:
-    """Returns the document numbers of each query of a ranking."""
     return [row[row != NO_DOCUMENT] for row in ranking.numbers]
 
 
 def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> Ranking:
-    """Ranks all documents.
-
-    Args:
-        queries: (n_vectors, dimension) float32 each; at least one query.
-        documents: at least one vector each.
-        k: the length of the ranking.
-    """
+    """Ranks all documents, of at least one vector each, for one or more queries of (n_vectors, dimension) float32."""
     parts = [queries[at : at + QUERIES_PER_PASS] for at in range(0, len(queries), QUERIES_PER_PASS)]
     return concatenate_rankings([top_k(maxsim(Tokens.concatenate(part, part[0]), documents), k) for part in parts])
 
@@ -280,14 +248,8 @@ def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     """Sums, over each query's vectors, the greatest inner product with a vector of the document.
 
-    Works block by block on the documents' ragged rows, without padding.
-
-    Args:
-        queries: a query without vectors scores 0 everywhere.
-        documents: at least one vector each.
-
-    Returns:
-        (n_queries, n_documents) float32.
+    Returns (n_queries, n_documents) float32, 0 for a query without vectors; each document has at least one. Works
+    block by block on the documents' ragged rows, without padding.
     """
     owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
     members = (owner[:, None] == np.arange(len(queries.lengths))).astype(np.float32)  # -> (n_vectors, n_queries)
@@ -305,14 +267,9 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
 
 
 def ward_centroids(vectors: np.ndarray, most: int) -> np.ndarray:
-    """Clusters vectors by Ward's method on cosines and returns the clusters' means.
+    """Returns the means of clusters by Ward's method on cosines, (at most ``most``, dimension) float32 unit vectors.
 
-    Args:
-        vectors: (n, dimension) float32 unit vectors.
-        most: maximum number of clusters.
-
-    Returns:
-        (at most ``most``, dimension) float32 unit vectors.
+    ``vectors`` are (n, dimension) float32 unit vectors.
     """
     import torch
     from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling

@@ -19,17 +19,8 @@ from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
 from zero2ir.models.base import copy_with
 from zero2ir.models.encoder_based import EncoderBased
 from zero2ir.models.initialization import Initialization
-from zero2ir.models.ranking import (
-    NO_DOCUMENT,
-    Candidates,
-    Ranking,
-    concatenate_rankings,
-    distinct_texts,
-    select_candidates,
-    top_k,
-)
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts, rank_in_blocks
 from zero2ir.models.term_factors import TermFactorSettings, fit_factors
-from zero2ir.models.vector_index import MAX_BLOCK_SCORES
 
 Queries = Literal["inference-free", "network"]
 FACTORS_FILE = "factors.safetensors"
@@ -130,14 +121,8 @@ class LearnedSparse(EncoderBased):
         return (1 - weight) * query + (weight * length / max(float(np.linalg.norm(near.data)), 1e-12)) * near
 
     def _ranked(self, queries: csr_matrix, k: int, candidates: Candidates | None) -> Ranking:
-        n_documents = self.postings.shape[0]
-        rows = max(1, MAX_BLOCK_SCORES // n_documents)
-        parts = []
-        for start in range(0, max(1, queries.shape[0]), rows):
-            block = slice(start, start + rows)
-            scores = self._scores(queries[block])
-            parts.append(top_k(scores, k, matching=scores > 0, candidates=select_candidates(candidates, block)))
-        return concatenate_rankings(parts)
+        sizes = queries.shape[0], self.postings.shape[0]
+        return rank_in_blocks(*sizes, lambda block: self._scores(queries[block]), k, candidates, only_positive=True)
 
     def _scores(self, queries: csr_matrix) -> np.ndarray:
         """Returns (n_queries, n_documents) float32 from the postings of each query's terms."""

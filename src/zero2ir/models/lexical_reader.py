@@ -57,7 +57,8 @@ class LexicalReader(Reader):
         """Returns (n_words, 3): nearness to the question's terms (0 to 1), of the answer type, is a question term."""
         words = parse_text(text)
         n = len(words.stems)
-        terms = {stem: self._rarity.get(stem, math.log(1 + len(self.corpus.contents))) for stem in stems_of(query)}
+        unseen = math.log(1 + len(self.corpus.contents))
+        terms = {stem: self._rarity.get(stem, unseen) for stem in tokenize([query])[0]}
         places: dict[str, list[int]] = {}
         for number, stem in enumerate(words.stems):
             if stem in terms:
@@ -86,8 +87,3 @@ def best_span(text: str, values: np.ndarray) -> Span:
     first, behind = words.spans[values.argmax()]
     start, end = int(words.places[first, 0]), int(words.places[behind - 1, 1])
     return Span(text[start:end], start, end, float(values.max()))
-
-
-def stems_of(text: str) -> set[str]:
-    """Returns the stems of a text without stop words."""
-    return set(tokenize([text])[0])

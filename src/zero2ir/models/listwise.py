@@ -102,13 +102,7 @@ class Listwise(LLMReranker):
 
 
 def order_writer(demos: Sequence[Mapping[str, Any]], window: int, instruction: str) -> "dspy.Predict":
-    """Returns the DSPy program that orders documents.
-
-    Args:
-        demos: demonstrations with documents, query and order.
-        window: maximum number of documents in a prompt.
-        instruction: the task and the form of the answer.
-    """
+    """Returns the DSPy program that orders at most ``window`` documents, with demonstrations of its fields."""
     import dspy
 
     class OrderDocuments(dspy.Signature):
@@ -127,12 +121,10 @@ def order_text(order: Sequence[int]) -> str:
 
 
 def parse_permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:
-    """Reads an order of ``n`` texts.
+    """Reads an order of ``n`` texts as positions from 0, best first, and whether the answer was complete.
 
-    Repeated and invalid positions are dropped; missing ones follow in their previous order.
-
-    Returns:
-        The positions from 0, best first, and whether the answer was complete; (None, False) without a valid position.
+    Repeated and invalid positions are dropped; missing ones follow in their previous order. Without a valid position
+    the result is (None, False).
     """
     named = [int(digits) - 1 for digits in re.findall(r"\d{1,9}", answer)]
     valid = list(dict.fromkeys(place for place in named if 0 <= place < n))
@@ -152,7 +144,6 @@ def windows(n: int, window: int, step: int) -> list[slice]:
 
 
 def _falling(order: np.ndarray) -> np.ndarray:
-    """Returns (n,) float32 scores that decrease along the order."""
     scores = np.zeros(len(order), dtype=np.float32)
     scores[order] = np.arange(len(order), 0, -1)
     return scores

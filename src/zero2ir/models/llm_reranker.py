@@ -41,7 +41,6 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
 
     @property
     def language_model(self) -> "LanguageModel":
-        """The corpus's language model."""
         return self.corpus.require_language_model()
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
@@ -60,7 +59,7 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
 
 
 def leading_words(text: str, words: int) -> str:
-    """Returns a text's first words."""
+    """Returns a text's first words, and of a text without spaces the first letters."""
     return " ".join(text[: 2 * LETTERS_PER_WORD * words].split()[:words])[: LETTERS_PER_WORD * words]
 
 

@@ -86,7 +86,6 @@ class Multitask(Dense, MultitaskRetriever):
         return [document.doc_id for document in retrieved], [document.content for document in retrieved]
 
     def _passages(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
-        """Returns the best passages of the documents."""
         ids, texts = self._texts(query, documents, k)
         words = self.network.heads.passage_words
         places = [(number, *place) for number, text in enumerate(texts) for place in pieces(text, words)]
@@ -101,7 +100,6 @@ class Multitask(Dense, MultitaskRetriever):
         }
 
     def _answer(self, query: str, documents: Sequence[str] | None, k: int) -> dict[str, Any]:
-        """Returns the answer of the first document, and those of all documents."""
         ids, texts = self._texts(query, documents, k)
         (spans,) = self.network.find_answers([query], [texts])
         first = spans[0] if spans else NO_SPAN

@@ -28,22 +28,16 @@ class ScoreStatistics(NamedTuple):
 
     @classmethod
     def from_ranking(cls, ranking: Ranking, row: int) -> "ScoreStatistics":
-        """Reads one row of a ranking."""
         kept = ranking.numbers[row] != NO_DOCUMENT
         scores = ranking.scores[row][kept].astype(np.float64)
         return cls(ranking.numbers[row][kept], scores, float(ranking.mean[row]), float(ranking.deviation[row]))
 
     def normalize(self, scores: np.ndarray, how: Normalization) -> np.ndarray:
-        """Normalises scores.
+        """Normalises (n,) scores, of which higher ones are better, to (n,) float64.
 
-        Args:
-            scores: (n,) higher is better.
-            how: z-score gives deviations above the collection's mean, min-max maps the ranking's scores to 0..1,
-                reciprocal-rank gives 1 / (60 + rank in the ranking), where ties share the best rank.
-
-        Returns:
-            (n,) float64; z-scores are 0 if all scores of the collection are equal, and min-max gives 1 if all scores of
-            the ranking are.
+        "z-score" gives deviations above the collection's mean, and 0 if all scores of the collection are equal;
+        "min-max" maps the ranking's scores to 0..1, and gives 1 if all of them are equal; "reciprocal-rank" gives
+        1 / (60 + rank in the ranking), where ties share the best rank.
         """
         if how == "reciprocal-rank":
             return 1.0 / (RECIPROCAL_RANK_CONSTANT + 1 + np.searchsorted(-self.scores, -scores.astype(np.float64)))

@@ -80,12 +80,9 @@ class Pointwise(LLMReranker):
 def relevance_judge(
     demos: Sequence[Mapping[str, Any]], logprobs: bool, question: str = Pointwise.instruction
 ) -> "dspy.Predict":
-    """Returns the DSPy program that judges one document: yes or no with log-probabilities, or a grade.
+    """Returns the DSPy program that judges one document: yes or no with log-probabilities, or a grade without.
 
-    Args:
-        demos: demonstrations with query, document and relevant (bool).
-        logprobs: whether the endpoint supports log-probabilities.
-        question: a yes-no question about a document and a query.
+    Demonstrations have query, document and relevant (bool); the question is a yes-no question.
     """
     import dspy
 

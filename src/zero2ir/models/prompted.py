@@ -32,16 +32,13 @@ class PartPrompt(NamedTuple):
     optimized: bool = False
 
     def without(self, queries: Collection[str]) -> "PartPrompt":
-        """Returns the prompt without the demonstrations of some queries."""
         return self._replace(demos=tuple(row for row in self.demos if row["query"] not in queries))
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the prompt as JSON."""
         return {**self._asdict(), "demos": [dict(row) for row in self.demos]}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
-        """Reads the result of ``as_dict``."""
         return cls(state["instruction"], tuple(state["demos"]), state["optimized"])
 
 
@@ -109,15 +106,9 @@ def with_prompts(model: ModelT, prompts: Mapping[str, PartPrompt]) -> ModelT:
 
 
 def leakage_free_retrievers(retriever: Retriever, queries: Sequence[str]) -> list[tuple[Retriever, list[int]]]:
-    """Returns a retriever for each query whose prompts hold no demonstration of that query.
+    """Returns the retriever with the positions of the queries that are in no prompt, and a copy for each other query.
 
-    Args:
-        retriever: indexed.
-        queries: n texts.
-
-    Returns:
-        The retriever itself with the positions of the queries that are in no prompt, and for each other query a copy
-        without the demonstrations of that query.
+    The copies' prompts have no demonstration of their query.
     """
     prompts = {name: part.prompt for name, part in prompted_parts(retriever).items()}
     demonstrated = {row["query"] for prompt in prompts.values() for row in prompt.demos}
@@ -137,13 +128,9 @@ def search_without_leakage(
     if not queries:
         return retriever.search(queries, k, candidates)
     retrievers = leakage_free_retrievers(retriever, queries)
-    rankings = [
-        one.search(
-            [queries[place] for place in places],
-            k,
-            None if candidates is None else [candidates[place] for place in places],
-        )
-        for one, places in retrievers
-    ]
+    rankings = []
+    for one, places in retrievers:
+        own = None if candidates is None else [candidates[place] for place in places]
+        rankings.append(one.search([queries[place] for place in places], k, own))
     order = np.argsort([place for _, places in retrievers for place in places])
     return concatenate_rankings(rankings).select_queries(order)

@@ -1,12 +1,13 @@
 """Rankings and operations on them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
 NO_DOCUMENT = -1
+MAX_BLOCK_SCORES = 1 << 26  # scores in memory at once
 AGREEMENT_DEPTH = 10  # documents by which rankings are compared
 REFERENCE_SAMPLE = 256  # documents that estimate the collection's scores if not all are scored
 
@@ -31,11 +32,9 @@ class Ranking(NamedTuple):
     agreement: np.ndarray | None = None
 
     def cut(self, k: int) -> "Ranking":
-        """Returns the best ``k`` documents."""
         return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
 
-    def select_queries(self, rows: np.ndarray | slice) -> "Ranking":
-        """Returns the rankings of some queries."""
+    def select_queries(self, rows: np.ndarray | slice | Sequence[int]) -> "Ranking":
         agreement = None if self.agreement is None else self.agreement[rows]
         return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
 
@@ -70,6 +69,16 @@ def top_k(
     return Ranking(numbers, kept, mean, deviation)
 
 
+def rank_documents(scores: np.ndarray, k: int, found: np.ndarray, candidates: np.ndarray | None) -> Ranking:
+    """Ranks (n_documents,) scores of one query, of which only ``found`` match.
+
+    Mean and deviation are of all documents; with candidates, only they and the reference sample have scores.
+    """
+    mean, deviation = moments(scores if candidates is None else scores[reference_sample(len(scores))])
+    ranking = top_k(scores[None], k, found[None], None if candidates is None else [candidates])
+    return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
+
+
 def moments(scores: np.ndarray) -> tuple[float, float]:
     """Returns mean and standard deviation of (n_documents,) scores; the deviation of equal scores is exactly 0."""
     if not len(scores) or np.ptp(scores) == 0:  # rounding could give a deviation above 0
@@ -92,9 +101,30 @@ def max_candidates(candidates: Candidates) -> int:
     return max(1, *map(len, candidates), 0)
 
 
-def select_candidates(candidates: Candidates | None, rows: slice) -> Candidates | None:
-    """Returns the candidates of some of the queries."""
-    return None if candidates is None else candidates[rows]
+def rank_in_blocks(
+    n_queries: int,
+    n_documents: int,
+    score: Callable[[slice], np.ndarray],
+    k: int,
+    candidates: Candidates | None = None,
+    only_positive: bool = False,
+) -> Ranking:
+    """Ranks documents by the scores of a few queries at a time, so that the scores fit into memory.
+
+    ``score`` returns (n_block, n_documents) scores of a slice of the queries. With ``only_positive`` only documents of
+    a score above 0 match.
+    """
+    parts = []
+    for block in row_blocks(n_queries, max(1, MAX_BLOCK_SCORES // max(1, n_documents))):
+        scores = score(block)
+        own = None if candidates is None else candidates[block]
+        parts.append(top_k(scores, k, scores > 0 if only_positive else None, own))
+    return concatenate_rankings(parts or [top_k(np.zeros((0, n_documents), dtype=np.float32), k)])
+
+
+def row_blocks(n_rows: int, most: int) -> list[slice]:
+    """Returns slices of at most ``most`` rows that cover all rows."""
+    return [slice(start, start + most) for start in range(0, n_rows, most)]
 
 
 def concatenate_rankings(rankings: Sequence[Ranking]) -> Ranking:
@@ -112,8 +142,7 @@ def concatenate_rankings(rankings: Sequence[Ranking]) -> Ranking:
 def ranking_agreement(rankings: Sequence[Ranking]) -> np.ndarray:
     """Returns (n_queries,), the share of common documents among the first ten, averaged over all pairs of rankings.
 
-    Args:
-        rankings: two or more of the same queries; shorter ones also count by the share of ten.
+    The rankings are two or more of the same queries; shorter ones also count by the share of ten.
     """
     firsts = [[set(row[row != NO_DOCUMENT].tolist()) for row in one.numbers[:, :AGREEMENT_DEPTH]] for one in rankings]
     shared = [[len(a & b) / AGREEMENT_DEPTH for a, b in zip(*pair, strict=True)] for pair in combinations(firsts, 2)]

@@ -49,11 +49,6 @@ class Reranked(Tunable, Wrapper):
         self.weight = weight
         self.alternatives = list(alternatives)
 
-    def index(self, corpus: Corpus) -> Self:
-        super().index(corpus)
-        self.reranker.index(corpus)
-        return self
-
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         reranked = super().with_corpus(corpus, kept_numbers)
         own = corpus.with_encoders(encoders(reranked.retriever))
@@ -76,10 +71,8 @@ class Reranked(Tunable, Wrapper):
     def _judged(self, queries: Sequence[str], ranking: Ranking) -> list[np.ndarray]:
         """Returns the reranker's scores of each query's candidates."""
         contents = self.corpus.contents
-        candidates = [
-            [contents[number] for number in row[: self.depth] if number != NO_DOCUMENT] for row in ranking.numbers
-        ]
-        return self.reranker.score(queries, candidates)
+        first = ranking.cut(self.depth).numbers
+        return self.reranker.score(queries, [[contents[number] for number in row[row != NO_DOCUMENT]] for row in first])
 
     def _reordered(self, ranking: Ranking, judged: Sequence[np.ndarray]) -> Ranking:
         numbers, scores = ranking.numbers.copy(), ranking.scores.copy()

@@ -73,7 +73,6 @@ class Rewritten(Tunable, Wrapper, Prompted):
     def search_with_feedback(
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
-        """Moves the rewritten query."""
         return search_with_feedback(self.retriever, self.rewrite(queries), documents, weight, k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -137,17 +136,11 @@ class Rewritten(Tunable, Wrapper, Prompted):
 
 
 def passage_writer(demos: Sequence[Mapping[str, str]], max_tokens: int, instruction: str) -> "dspy.Predict":
-    """Returns the DSPy program that writes a passage for a query.
-
-    Args:
-        demos: demonstrations with query and passage.
-        max_tokens: maximum length of the passage.
-        instruction: the task.
-    """
+    """Returns the DSPy program that writes a passage for a query, with demonstrations of both."""
     import dspy
 
-    # Without the penalty a small model tends to repeat itself.
     signature = dspy.Signature("query -> passage", instruction)
+    # Without the penalty a small model tends to repeat itself.
     writer = dspy.Predict(signature, frequency_penalty=0.5, max_tokens=max_tokens)
     writer.demos = [dspy.Example(**row).with_inputs("query") for row in demos]
     return writer

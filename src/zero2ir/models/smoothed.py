@@ -21,8 +21,7 @@ from zero2ir.models.ranking import (
     Ranking,
     concatenate_rankings,
     max_candidates,
-    moments,
-    reference_sample,
+    rank_documents,
     top_k,
     with_reference_sample,
 )
@@ -100,13 +99,11 @@ class Smoothed(Tunable, Wrapper):
     def search_with_feedback(
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
-        """Moves the retriever's query."""
         if not self.weight:
             return search_with_feedback(self.retriever, queries, documents, weight, k, candidates)
         depth, scored = self._scope(candidates)
-        return self._smoothed(
-            search_with_feedback(self.retriever, queries, documents, weight, depth, scored), k, candidates
-        )
+        moved = search_with_feedback(self.retriever, queries, documents, weight, depth, scored)
+        return self._smoothed(moved, k, candidates)
 
     def _seen(self) -> int:
         return min(self.depth, len(self.near))
@@ -115,20 +112,16 @@ class Smoothed(Tunable, Wrapper):
         """Returns the retriever's depth and candidates, with their neighbours."""
         if candidates is None:
             return self._seen(), None
-        scored = with_reference_sample(
-            [np.union1d(numbers, self.near[numbers]) for numbers in candidates], len(self.near)
-        )
+        near = [np.union1d(numbers, self.near[numbers]) for numbers in candidates]
+        scored = with_reference_sample(near, len(self.near))
         return max_candidates(scored), scored
 
     def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
             return top_k(np.zeros((0, len(self.near))), k)
-        rows = [
-            self._smoothed_row(
-                ScoreStatistics.from_ranking(ranking, row), k, None if candidates is None else candidates[row]
-            )
-            for row in range(len(ranking.numbers))
-        ]
+        references = [ScoreStatistics.from_ranking(ranking, row) for row in range(len(ranking.numbers))]
+        wanted = [None] * len(references) if candidates is None else candidates
+        rows = [self._smoothed_row(one, k, numbers) for one, numbers in zip(references, wanted, strict=True)]
         return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
@@ -139,7 +132,6 @@ class Smoothed(Tunable, Wrapper):
         return self
 
     def _smoothed_row(self, reference: ScoreStatistics, k: int, candidates: np.ndarray | None) -> Ranking:
-        """Ranks one query's retrieved documents and those with a retrieved neighbour."""
         near, shares = self.near[:, : self.neighbours], self.shares
         own = reference.spread(len(near), "z-score")
         around = np.einsum("dn,dn->d", own[near], shares)
@@ -147,9 +139,7 @@ class Smoothed(Tunable, Wrapper):
         found = np.zeros(len(near), dtype=bool)
         found[reference.numbers] = True
         found |= (found[near] & (shares > 0)).any(axis=1)
-        mean, deviation = moments(total if candidates is None else total[reference_sample(len(near))])
-        ranking = top_k(total[None], k, found[None], None if candidates is None else [candidates])
-        return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
+        return rank_documents(total, k, found, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts without neighbours, on the scale of ``search``."""
@@ -187,8 +177,7 @@ class Smoothed(Tunable, Wrapper):
 def shares(similarities: np.ndarray) -> np.ndarray:
     """Returns (n_documents, neighbours) float32 weights, the squared cosines divided by their sum per document.
 
-    Args:
-        similarities: (n_documents, neighbours) cosines; a document without neighbours is its own neighbour.
+    A document without neighbours is its own neighbour.
     """
     squares = np.square(similarities.astype(np.float32))
     squares[squares.sum(axis=1) == 0, 0] = 1.0
@@ -196,11 +185,6 @@ def shares(similarities: np.ndarray) -> np.ndarray:
 
 
 def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
-    """Returns (n_documents, dimension) float32, the documents' vectors of the part with this encoder.
-
-    Raises:
-        InputError: there is no such part.
-    """
     for part in parts(retriever):
         if isinstance(part, Dense) and part.encoder == encoder:
             return part.nearest.vectors[:]

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from safetensors.numpy import load_file, save_file
 
 from zero2ir.data.answer_words import parse_text
@@ -39,24 +39,17 @@ class SpanReaderSettings(Settings):
         negatives: number of texts without the answer per text with it.
     """
 
-    dimension: Annotated[int, Field(ge=1)] = 16
-    penalty: Annotated[float, Field(gt=0)] = 3.0
-    negatives: Annotated[int, Field(ge=0)] = 2
+    dimension: PositiveInt = 16
+    penalty: PositiveFloat = 3.0
+    negatives: NonNegativeInt = 2
 
 
 class SpanExample(NamedTuple):
-    """The training data of one (question, text) pair.
+    """The training data of one (question, text) pair: the spans of the text and of its negatives."""
 
-    Attributes:
-        features: (n_spans, n_features) of the spans of the text and its negatives.
-        values: (n_spans,) the lexical reader's scores.
-        right: (n_spans,) bool, the spans of the highest F1 with an answer.
-        weight: of the pair.
-    """
-
-    features: np.ndarray
-    values: np.ndarray
-    right: np.ndarray
+    features: np.ndarray  # (n_spans, n_features)
+    values: np.ndarray  # (n_spans,), the lexical reader's scores
+    right: np.ndarray  # (n_spans,) bool, the spans of the highest F1 with an answer
     weight: float
 
 
@@ -184,7 +177,9 @@ class SpanReader(Learnable, Updatable, Reader):
     def save(self, folder: Path) -> None:
         super().save(folder)
         if self.head is not None:
-            save_file({"head": self.head, **self.words.parts()}, folder / HEAD_FILE)
+            save_file(
+                {"head": self.head, "mean": self.words.mean, "components": self.words.components}, folder / HEAD_FILE
+            )
             self.words.network.save(folder / "encoder")
 
     @classmethod
@@ -222,11 +217,7 @@ class WordVectors:
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, role: str, dimension: int) -> Self:
-        """Computes the principal components on a sample of a corpus.
-
-        Raises:
-            InputError: the encoder has no token vectors.
-        """
+        """Computes the components on a sample of a corpus; an encoder without token vectors is an InputError."""
         network = corpus.encoder(role)
         if not hasattr(network, "model") or getattr(network.model[0], "auto_model", None) is None:
             raise InputError(
@@ -239,15 +230,6 @@ class WordVectors:
         kept = slice(-dimension, None)
         scaled = components[:, kept] / np.sqrt(np.maximum(variances[kept], 1e-6))
         return cls(network, raw.mean(axis=0), np.ascontiguousarray(scaled, dtype=np.float32))
-
-    @property
-    def dimension(self) -> int:
-        """Dimension of the projected vectors."""
-        return self.components.shape[1]
-
-    def parts(self) -> dict[str, np.ndarray]:
-        """Returns mean and components."""
-        return {"mean": self.mean, "components": self.components}
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Computes and caches the vectors of many texts."""
@@ -299,12 +281,8 @@ def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> n
 def train_span_head(lessons: Sequence[SpanExample], penalty: float) -> np.ndarray:
     """Trains a span head by a softmax of each pair's right spans among all its spans.
 
-    Args:
-        lessons: at least one, each with a right span.
-        penalty: of the squared weights except the lexical reader's.
-
-    Returns:
-        (n_features + 1,) float32, the lexical reader's weight last.
+    ``penalty`` is of the squared weights except the lexical reader's, the last of the returned (n_features + 1,)
+    float32. Each lesson has a right span.
     """
     from scipy.optimize import minimize
     from scipy.special import logsumexp

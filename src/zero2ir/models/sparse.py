@@ -85,12 +85,11 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     @property
     def n_documents(self) -> int:
-        """Number of indexed documents."""
         return self.counts.shape[0]
 
     @property
     def mean_length(self) -> float:
-        """Mean length of the documents, in tokens."""
+        """In tokens."""
         return float(self.counts.sum()) / max(1, self.n_documents)
 
     def _weighted(self) -> Self:
@@ -160,9 +159,8 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return total
 
     def _inverse_document_frequency(self, token: str) -> float:
-        pointers = self.weights.scores["indptr"]
-        column = self.vocabulary[token]
-        documents = int(pointers[column + 1] - pointers[column])
+        start, end = self.weights.scores["indptr"][self.vocabulary[token] :][:2]
+        documents = int(end - start)
         return float(np.log(1 + (self.n_documents - documents + 0.5) / (documents + 0.5)))
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:

@@ -73,11 +73,7 @@ def grams(text: str, lengths: Sequence[int]) -> list[str]:
 
 
 def folded(text: str, pinyin: bool = False) -> str:
-    """Normalises a text to Latin letters without accents and case.
-
-    Args:
-        text: any.
-        pinyin: whether to transliterate Chinese characters, too.
+    """Normalises a text to Latin letters without accents and case, with ``pinyin`` Chinese characters, too.
 
     Raises:
         InputError: the text needs transliteration, and anyascii is not installed.

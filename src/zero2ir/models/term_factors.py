@@ -1,10 +1,9 @@
 """Learned factors of query terms; the documents' term weights stay as they are."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import PositiveFloat
 from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.examples import Example
@@ -21,8 +20,8 @@ class TermFactorSettings(Settings):
         scale: inverse temperature of the softmax over scores.
     """
 
-    penalty: Annotated[float, Field(gt=0)] = 0.1
-    scale: Annotated[float, Field(gt=0)] = 0.3
+    penalty: PositiveFloat = 0.1
+    scale: PositiveFloat = 0.3
 
 
 def fit_factors(
@@ -38,7 +37,7 @@ def fit_factors(
         queries: (n_examples, n_terms) the weights of the examples' queries.
         documents: (n_documents, n_terms).
         examples: their positives and negatives are rows of ``documents``.
-        settings: penalty and scale; the fit is convex and deterministic.
+        settings: of the fit, which is convex and deterministic.
         start: initial value of the parameter "factors", 1 by default; the penalty is of the distance from it, and is
             divided by the rates.
 

@@ -1,10 +1,9 @@
 """A linear adapter of the query's token vectors; the documents' vectors stay as they are."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveInt
 
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
@@ -20,8 +19,8 @@ class TokenAdapterSettings(AdapterSettings):
         batch_size: examples per step, each positive against all positives and negatives of the step.
     """
 
-    penalty: Annotated[float, Field(ge=0)] = 0.01
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    penalty: NonNegativeFloat = 0.01
+    batch_size: PositiveInt = 8
 
 
 def fit_token_adapter(
@@ -34,16 +33,8 @@ def fit_token_adapter(
 ) -> np.ndarray:
     """Learns the map W of ``apply_adapter`` by a weighted contrastive loss of MaxSim.
 
-    Args:
-        queries: of the examples.
-        documents: of the collection.
-        examples: their positives and negatives are documents.
-        settings: steps, learning rate, penalty, batch size.
-        seed: of the batches.
-        start: initial value of the parameter "map"; the penalty is of the distance from it.
-
-    Returns:
-        (dimension, dimension) float32.
+    ``queries`` are those of the examples; ``seed`` draws the batches; ``start`` has the initial value of the parameter
+    "map", and the penalty is of the distance from it. Returns (dimension, dimension) float32.
     """
     import torch
     from sentence_transformers.util.similarity import maxsim

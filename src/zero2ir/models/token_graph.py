@@ -22,11 +22,7 @@ class TokenGraph:
 
     @classmethod
     def from_documents(cls, documents: Tokens) -> "TokenGraph":
-        """Builds the graph; a vector's key is its row in ``documents.vectors``.
-
-        Raises:
-            InputError: usearch is not installed.
-        """
+        """Builds the graph; a vector's key is its row. Raises an InputError if usearch is not installed."""
         graph = cls._empty(documents)
         graph.add(np.arange(len(documents.vectors)), documents.floats(0, len(documents.vectors)), threads=1)
         return cls(graph)
@@ -48,16 +44,11 @@ class TokenGraph:
         return np.concatenate(keys).astype(np.int64)
 
     def save(self, path: Path) -> None:
-        """Writes the graph."""
         self._graph.save(str(path))
 
     @classmethod
     def load(cls, path: Path, documents: Tokens) -> "TokenGraph":
-        """Loads a saved graph.
-
-        Raises:
-            InputError: usearch is not installed, or the file is damaged.
-        """
+        """Loads a saved graph; raises an InputError for a damaged file, or if usearch is not installed."""
         graph = cls._empty(documents)
         try:
             graph.load(str(path))

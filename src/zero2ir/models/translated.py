@@ -171,7 +171,6 @@ class Translated(Tunable, Wrapper, Prompted):
     def draw_demonstrations(
         self, examples: Sequence[Example], number: int, rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """Draws parallel pairs."""
         return parallel_demonstrations(examples, number, rng)
 
     def save(self, folder: Path) -> None:
@@ -186,11 +185,7 @@ class Translated(Tunable, Wrapper, Prompted):
 
 
 def require_translator(corpus: Corpus, language: str) -> "LanguageModel":
-    """Returns the language model that translates.
-
-    Raises:
-        InputError: there is none; names alternatives.
-    """
+    """Returns the language model that translates; without one raises an InputError that names alternatives."""
     if corpus.language_model is None or not corpus.language_model.available:
         raise InputError(
             f"translating queries into {language_of(language).name} needs a language model; choose lm=gemma3 "
@@ -209,12 +204,9 @@ class TranslationFields(NamedTuple):
 
     @classmethod
     def between(cls, source: str, target: str, wording: str = Translated.instruction) -> "TranslationFields":
-        """Returns the fields for two languages.
+        """Returns the fields for two languages, by their ISO 639-1 codes.
 
-        Args:
-            source: ISO 639-1 code of the text's language; empty if unknown.
-            target: ISO 639-1 code of the translation's language.
-            wording: the instruction, with "{source}" and "{target}" for the languages' names.
+        ``source`` is empty if unknown; ``wording`` has "{source}" and "{target}" for the languages' names.
         """
         into = language_of(target).name
         name = "" if source in ("", target) else language_of(source).name
@@ -229,11 +221,7 @@ def translator(
 ) -> "dspy.Predict":
     """Returns the DSPy program that translates.
 
-    Args:
-        fields: field names and instruction of the prompt.
-        demos: demonstrations with query and translation.
-        max_tokens: maximum length of the translation.
-        logprobs: whether to request the tokens' log-probabilities.
+    Demonstrations have query and translation; ``logprobs`` requests the tokens' log-probabilities.
     """
     import dspy
 
@@ -260,9 +248,7 @@ def parallel_demonstrations(examples: Sequence[Example], number: int, rng: np.ra
 def weighted_translations(answers: Sequence[Any], field: str) -> list[WeightedTranslation]:
     """Returns the weighted translations of one query, empty without a usable answer.
 
-    Args:
-        answers: predictions or failures; without log-probabilities all have the same weight.
-        field: the predictions' field with the translation.
+    ``answers`` are predictions or failures; without log-probabilities all have the same weight.
     """
     likelihood: dict[str, float] = {}
     for answer in answers:

@@ -7,7 +7,7 @@ import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, nested_models
 from zero2ir.models.capabilities import FeedbackSearch, Updatable, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable
 from zero2ir.models.ranking import Candidates, Ranking
@@ -20,7 +20,8 @@ class Wrapper(Initializable, Updatable, FeedbackSearch):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
-        self.retriever.index(corpus)
+        for nested in nested_models(self):
+            nested.index(corpus)
         return self
 
     def search_with_feedback(
@@ -32,6 +33,5 @@ class Wrapper(Initializable, Updatable, FeedbackSearch):
         return self.retriever.score(queries, candidates)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
-        """Trains the retriever."""
         learned = learn(self.retriever, examples, seed)
         return None if learned is None else self.with_params(retriever=learned)
