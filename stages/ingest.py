@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from zero2ir.config import IngestConfig, check_choices, read_panel, stage
 from zero2ir.data.auxiliary import read_ingested, write_auxiliary_collections
-from zero2ir.data.checks import check_collection, require_judged_queries
+from zero2ir.data.checks import check_collection, require_judged_queries, require_usable, warn_of
 from zero2ir.data.judgments import (
     draw_judgments,
     draw_unlabelled_queries,
@@ -23,7 +23,10 @@ from zero2ir.synthetic.answer_pairs import prepare_answer_pairs
 
 def main(config: IngestConfig) -> None:
     check_choices(read_panel())
-    collection, quality = check_collection(load_collection(config.dataset))
+    raw = load_collection(config.dataset)
+    collection, quality = check_collection(raw)
+    require_usable(quality, len(raw.judgments))
+    warn_of(quality)
     if config.dataset.passages is not None:
         collection = split_into_passages(collection, config.dataset.passages)
     if config.task.pairs is not None:

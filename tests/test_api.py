@@ -163,7 +163,10 @@ def test_bad_documents(documents: Any, message: str) -> None:
         ([("q", "0", 1), ("q", "1", "good")], "judgments[1]: grade 'good' is not an integer"),
         ([("q", "0", 0.5)], "judgments[0]: grade 0.5 is not an integer"),
         ([("q", "0", True)], "judgments[0]: grade True is not an integer"),
-        ([("q", "0", 1), ("q", "0", 2)], "judgments[1]: an earlier row grades document '0' differently"),
+        (
+            [("q", "0", 1), ("q", "0", 2)],
+            "judgments[0] and judgments[1]: query 'q' and document '0' have two grades, 1 and 2; keep one",
+        ),
         ([(" ", "0", 1)], "judgments[0]: the query is empty"),
     ],
 )

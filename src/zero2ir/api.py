@@ -1,10 +1,11 @@
 """The library interface: trains, compares and loads programs, and collects judgments, without a pipeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zero2ir.data.checks import occurring
 from zero2ir.data.inputs import (
     CandidatesByQuery,
     Documents,
@@ -13,6 +14,8 @@ from zero2ir.data.inputs import (
     as_candidates,
     as_documents,
     as_judgments,
+    as_queries,
+    as_texts,
 )
 from zero2ir.errors import InputError
 
@@ -40,15 +43,18 @@ def train(
     auxiliary_collections: Sequence[tuple[Documents, Judgments]] = (),
     candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
-    unlabelled_queries: Sequence[str] = (),
+    unlabelled_queries: Iterable[str] | Mapping[str, str] = (),
     fallback: Sequence[str] = (),
     risk: float | None = None,
 ) -> "Program":
     """Trains a program on your documents with a few judgments.
 
     Args:
-        documents: strings (their ids are "0", "1", ...) or mappings with doc_id, text and an optional title.
-        judgments: (query, doc_id, grade) rows; grade 0 means "not relevant". Ten queries are a good start. With
+        documents: strings (their ids are "0", "1", ...) or mappings with doc_id, text and an optional title; or a
+            mapping from ids to strings or mappings; or a data frame with these columns.
+        judgments: (query, doc_id, grade) rows, or a data frame with these columns; grades are whole numbers, 0 and less
+            mean "not relevant". Ten queries are a good start. ``program.about["quality"]`` counts the rows that are
+            left out: repeated ones and those of unknown documents, which may be up to a fifth of all. With
             task="qa", (question, answer) or (question, [answer, ...]) rows; the passages are found automatically, and
             the program returns answers, too. ``program.about["skipped_questions"]`` lists unusable questions.
         task: a file of conf/task: ranking, qa.
@@ -79,6 +85,7 @@ def train(
     from zero2ir.program.training import add_fallback, fit_policy, train_program
     from zero2ir.strategies.base import needs_synthetic_queries
 
+    settings, fallback = as_texts(settings, "settings"), as_texts(fallback, "fallback")
     overrides = () if risk is None else (f"answering.risk={risk}",)
     config = _config(task, model, strategy, encoder, lm, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
@@ -87,16 +94,19 @@ def train(
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
+    unlabelled = as_queries(unlabelled_queries, "unlabelled_queries")
     corpus = prepare_corpus(as_documents(documents), config, needs, seed)
-    rows, skipped = prepare_judgments(judgments, corpus, config.task, translations)
+    rows, skipped, quality = prepare_judgments(judgments, corpus, config.task, translations)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     pools = as_candidates(candidates, rows, corpus.number_of)
     inputs = replace(
         prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
         auxiliary_collections=prepare_auxiliary(auxiliary_collections),
-        unlabelled_queries=list(unlabelled_queries),
+        unlabelled_queries=[text for _, text in unlabelled],
     )
-    about = {"model": model, "strategy": strategy, "seed": seed} | ({"skipped_questions": skipped} if skipped else {})
+    about = {"model": model, "strategy": strategy, "seed": seed}
+    about |= {"skipped_questions": skipped} if skipped else {}
+    about |= {"quality": occurring(quality)} if occurring(quality) else {}
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
@@ -115,7 +125,7 @@ def load(folder: str | Path) -> "Program":
 
 def label(
     documents: Documents,
-    queries: Sequence[str | tuple[str, str]] | None,
+    queries: Iterable[str | tuple[str, str]] | Mapping[str, str] | None,
     annotations: str | Path,
     judgments: Judgments = (),
     *,
@@ -131,7 +141,7 @@ def label(
 
     Args:
         documents: as for ``train``.
-        queries: user queries, as texts or (id, text) pairs; if None, the LM writes queries.
+        queries: user queries, as texts, (id, text) pairs or a mapping from ids to texts; if None, the LM writes them.
         annotations: file that stores the judgments; existing judgments in it are kept and used.
         judgments: as for ``train``: judgments that exist already.
         model: a file of conf/model.
@@ -152,7 +162,7 @@ def label(
     from zero2ir.config import LabelConfig, build, compose
     from zero2ir.io import paths
     from zero2ir.labelling.annotations import Annotations
-    from zero2ir.labelling.candidates import as_candidate_queries, written_candidate_queries
+    from zero2ir.labelling.candidates import query_id, written_candidate_queries
     from zero2ir.labelling.loop import Labelling
     from zero2ir.program.preparation import prepare_corpus, prepare_inputs
     from zero2ir.strategies.base import needs_synthetic_queries
@@ -168,10 +178,10 @@ def label(
     if queries is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
-        texts = [query for query in queries if isinstance(query, str)]
-        candidates = [*as_candidate_queries(texts), *(pair for pair in queries if not isinstance(pair, str))]
+        candidates = [(given or query_id(text), text) for given, text in as_queries(queries)]
+    rows, _ = as_judgments(judgments, corpus.number_of)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
-    inputs = prepare_inputs(corpus, as_judgments(judgments, corpus.number_of), config, seed, synthetic=synthetic)
+    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic)
     return Labelling(
         chosen.index(corpus),
         fit,
@@ -245,6 +255,8 @@ def compare(
     from zero2ir.program.preparation import prepare_corpus, prepare_judgments
     from zero2ir.strategies.base import draw_folds
 
+    models, strategies = as_texts(models, "models"), as_texts(strategies, "strategies")
+    settings = as_texts(settings, "settings")
     for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if number < least:
             raise InputError(f"{name}: {number} given; compare needs at least {least}")
@@ -258,7 +270,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     corpus = prepare_corpus(as_documents(documents), first, needs, seed)
-    rows, _ = prepare_judgments(judgments, corpus, first.task, translations)
+    rows = prepare_judgments(judgments, corpus, first.task, translations).rows
     ranked = as_candidates(candidates, rows, corpus.number_of)
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
@@ -286,7 +298,7 @@ def _cross_validated_scores(
     config: "LibraryConfig",
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
-    candidates: CandidatesByQuery | None,
+    candidates: Mapping[str, Sequence[str]] | None,
     folds: Sequence[tuple[Sequence[str], Sequence[str]]],
     seed: int,
 ) -> dict[str, float]:

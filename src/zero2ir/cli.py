@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -115,6 +115,7 @@ def train(
     ] = None,
 ) -> None:
     """Trains a program and saves it."""
+    from zero2ir.data.checks import occurring
     from zero2ir.data.local import read_for_training
 
     collection = read_for_training(folder, task)
@@ -132,9 +133,12 @@ def train(
         fallback=fallback,
         risk=risk,
     )
-    program.save(output)
     about = program.about
-    print(f"{len(collection.documents)} documents, {about['labels']} judged documents used")
+    if quality := occurring(collection.quality) | about.get("quality", {}):
+        about["quality"] = quality
+    program.save(output)
+    given = f" ({collection.given} given)" if collection.given > about["labels"] else ""
+    print(f"{len(collection.documents)} documents, {about['labels']} judged documents used{given}")
     for question, reason in about.get("skipped_questions", {}).items():
         print(f"skipped: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['reason']}")
@@ -394,9 +398,9 @@ def label(
         bound = listen(port)
     else:
         terminal.require_terminal()
-    collection = read_checked(folder, queries)
+    collection = read_checked(folder, queries).collection
     labelling = api.label(
-        [document._asdict() for document in collection.documents],
+        collection.documents,
         candidate_queries(queries, collection.queries, lm is not None),
         annotations or folder / ANNOTATIONS,
         model=model,
@@ -455,7 +459,7 @@ def improve(
     if feedback is None or not feedback.is_file():
         raise InputError(f"--feedback {feedback or ''}: no such file; give the feedback.sqlite of the server")
     loaded = api.load(program)
-    rows = cast(api.Judgments, read_for_training(judgments, "ranking").judgments) if judgments else []
+    rows = read_for_training(judgments, "ranking").judgments if judgments else []
     with FeedbackStore(feedback) as store:
         improved = improved_by(loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed)
     version = versions.replace(program, improved)

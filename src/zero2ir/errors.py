@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,32 @@ class InputError(ValueError):
     """Raised for invalid input; the message is one line: what is wrong, where (file, line or key), what to do."""
 
 
+class DataWarning(UserWarning):
+    """Warns of data that were given and are not used, or not as they stand; the message is one line."""
+
+
 class StorageError(InputError):
     """Raised when a local file cannot be used: no disk space, no permission, or locked by another process."""
 
 
 def one_line_errors(run: Callable[[], Any]) -> None:
-    """Calls ``run``; an exception ends the process with one line, or with its traceback if ZERO2IR_TRACEBACK is set."""
+    """Calls ``run``; an exception ends the process with one line, or with its traceback if ZERO2IR_TRACEBACK is set.
+
+    A ``DataWarning`` is one line on stderr, too.
+    """
     try:
-        run()
+        with warnings.catch_warnings():
+            usual = warnings.showwarning
+
+            def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+                if issubclass(category, DataWarning):
+                    print(f"warning: {message}", file=sys.stderr)
+                else:
+                    usual(message, category, *place, **options)
+
+            warnings.showwarning = show  # type: ignore[assignment]  # its places are passed on
+            warnings.simplefilter("always", DataWarning)
+            run()
     except KeyboardInterrupt:
         print("interrupted; no incomplete files were left", file=sys.stderr)
         sys.exit(130)

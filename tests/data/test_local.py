@@ -217,7 +217,10 @@ def test_two_folders_are_one_collection_of_two_splits(tmp_path):
     assert [document.doc_id for document in collection.documents] == ["a", "same", "c"]
     assert collection.queries == [Query("q1", "dev?", "train"), Query("q2", "test?", "test")]
     assert collection.candidates_of(["q1", "q2"]) == {"q1": ["a", "same"], "q2": ["c", "same"]}
-    assert quality["judgments of unknown documents"].examples == ("dev/qrels.trec:3", "test/qrels.trec:3")
+    assert quality["judgments of unknown documents"].examples == (
+        "dev/qrels.trec:3: no document has the id 'nowhere'",
+        "test/qrels.trec:3: no document has the id 'nowhere'",
+    )
     assert [query.query_id for query in load_collection(settings_of(tmp_path, test="test")).queries] == ["q2"]
 
 

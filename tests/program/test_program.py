@@ -389,7 +389,7 @@ def test_candidates_are_the_collections_ranking_of_them(program: Program, pool: 
     ("options", "message"),
     [
         ({"candidates": ["strip", "nowhere"]}, r"candidates\[1\]: no document has the id 'nowhere'; leave it out"),
-        ({"candidates": "strip"}, "candidates: a string; give a list of document ids"),
+        ({"candidates": "strip"}, "candidates: a single string instead of a list; pass a list"),
         ({"candidates": ["strip"], "documents": ["a text"]}, "documents and candidates are both given"),
     ],
 )

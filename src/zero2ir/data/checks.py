@@ -1,8 +1,12 @@
-"""Checks and repairs a raw collection, so that later stages can rely on its invariants."""
+"""Checks and repairs a raw collection, so that later stages can rely on its invariants, and says what was left out."""
 
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
+from zero2ir.data.known_ids import KnownIds
 from zero2ir.data.records import (
     CandidateDocument,
     Collection,
@@ -14,32 +18,34 @@ from zero2ir.data.records import (
     RawCollection,
     Record,
 )
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 
 EXAMPLES = 5
-_FLAWS = (
-    "repeated documents",
-    "empty documents",
-    "documents with duplicate text",
-    "repeated queries",
-    "queries in both splits",
-    "empty queries",
-    "queries without a relevant document",
-    "judgments of unknown queries",
-    "judgments of unknown documents",
-    "repeated judgments",
-    "negative grades",
-)
-_FLAWS_OF_CANDIDATES = (
-    "candidates of unknown queries",
-    "candidates of unknown documents",
-    "repeated candidates",
-    "queries without a candidate",
-    "relevant documents that are no candidates",
-)
+EXAMPLES_IN_MESSAGES = 3
+MAX_UNUSABLE_SHARE = 1 / 5  # of the judgments
+_UNUSABLE = ("judgments of unknown queries", "judgments of unknown documents")
+_LEFT_OUT = "left out"
+FLAWS_OF_JUDGMENTS = {**dict.fromkeys((*_UNUSABLE, "repeated judgments"), _LEFT_OUT), "negative grades": "read as 0"}
+_FLAWS = {  # what happens to such a row; "" if it is kept
+    "repeated documents": _LEFT_OUT,
+    "empty documents": _LEFT_OUT,
+    "documents with duplicate text": "",
+    "repeated queries": _LEFT_OUT,
+    "queries in both splits": "",
+    "empty queries": _LEFT_OUT,
+    "queries without a relevant document": "",
+    **FLAWS_OF_JUDGMENTS,
+}
+_FLAWS_OF_CANDIDATES = {
+    "candidates of unknown queries": _LEFT_OUT,
+    "candidates of unknown documents": _LEFT_OUT,
+    "repeated candidates": _LEFT_OUT,
+    "queries without a candidate": "",
+    "relevant documents that are no candidates": "",
+}
 
 
-class _IssueCounter:
+class IssueCounter:
     """Counts each kind of flaw and keeps its first examples."""
 
     def __init__(self) -> None:
@@ -71,10 +77,14 @@ def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
         InputError: there are no documents, an id has two contents or is not valid in TREC files (empty, or with white
             space), or a query and a document have two grades.
     """
-    issues = _IssueCounter()
+    issues = IssueCounter()
     documents = _documents(raw, issues)
     queries = _queries(raw, issues)
-    judgments = _judgments(raw, {d.doc_id for d in documents}, {q.query_id for q in queries}, issues)
+    rows = ((judgment, _judgment_place(raw, index)) for index, judgment in enumerate(raw.judgments))
+    doc_ids, query_ids = {document.doc_id for document in documents}, {query.query_id for query in queries}
+    known_documents = KnownIds("document", doc_ids, {document.doc_id for document in raw.documents} - doc_ids)
+    known_queries = KnownIds("query", query_ids, {query.query_id for query in raw.queries} - query_ids)
+    judgments = usable_judgments(rows, known_documents, known_queries, issues)
     relevant = {judgment.query_id for judgment in judgments if judgment.relevance > 0}
     for query in queries:
         if query.query_id not in relevant:
@@ -101,7 +111,7 @@ def require_judged_queries(collection: Collection) -> None:
         )
 
 
-def _documents(raw: RawCollection, issues: _IssueCounter) -> list[Document]:
+def _documents(raw: RawCollection, issues: IssueCounter) -> list[Document]:
     documents = []
     texts: set[str] = set()
     for document in _unique(raw, "document", raw.documents, issues):
@@ -117,7 +127,7 @@ def _documents(raw: RawCollection, issues: _IssueCounter) -> list[Document]:
     return documents
 
 
-def _queries(raw: RawCollection, issues: _IssueCounter) -> list[Query]:
+def _queries(raw: RawCollection, issues: IssueCounter) -> list[Query]:
     tested = {query.query_id for query in raw.queries if query.split == "test"}
     both = {query.query_id: query for query in raw.queries if query.split == "train" and query.query_id in tested}
     for query_id in both:
@@ -132,28 +142,71 @@ def _queries(raw: RawCollection, issues: _IssueCounter) -> list[Query]:
     return queries
 
 
-def _judgments(raw: RawCollection, documents: set[str], queries: set[str], issues: _IssueCounter) -> list[Judgment]:
-    first: dict[tuple[str, str], int] = {}  # (query_id, doc_id) -> index in raw.judgments
-    judgments = []
-    for index, judgment in enumerate(raw.judgments):
-        place = _judgment_place(raw, index)
-        if judgment.relevance < 0:
+def usable_judgments(
+    rows: Iterable[tuple[Judgment, str]], documents: KnownIds, queries: KnownIds | None, issues: IssueCounter
+) -> list[Judgment]:
+    """Returns the judgments of known documents and queries, each once, with grades of at least 0; counts the others.
+
+    Args:
+        rows: the judgments with their places.
+        documents: the documents.
+        queries: the queries; None if every query is known.
+        issues: counts what is left out or repaired.
+
+    Raises:
+        InputError: a query and a document have two grades.
+    """
+    first: dict[tuple[str, str], tuple[Judgment, str]] = {}
+    for judgment, place in rows:
+        query_id, doc_id, grade = judgment
+        if grade < 0:
             issues.add("negative grades", place)
-        if judgment.query_id not in queries:
-            issues.add("judgments of unknown queries", place)
-        elif judgment.doc_id not in documents:
-            issues.add("judgments of unknown documents", place)
-        elif (before := first.setdefault(judgment[:2], index)) != index:
-            if _grade(raw.judgments[before]) != _grade(judgment):
+        judgment = judgment._replace(relevance=max(grade, 0))
+        if queries is not None and query_id not in queries.ids:
+            issues.add("judgments of unknown queries", f"{place}: {queries.why_unknown(query_id)}")
+        elif doc_id not in documents.ids:
+            issues.add("judgments of unknown documents", f"{place}: {documents.why_unknown(doc_id)}")
+        elif (query_id, doc_id) in first:
+            before, place_before = first[query_id, doc_id]
+            if before != judgment:
                 raise InputError(
-                    f"{_judgment_place(raw, before)} and {place}: query {judgment.query_id!r} and document "
-                    f"{judgment.doc_id!r} have two grades, {_grade(raw.judgments[before])} and {_grade(judgment)}; "
-                    "keep one"
+                    f"{place_before} and {place}: query {query_id!r} and document {doc_id!r} have two grades, "
+                    f"{before.relevance} and {judgment.relevance}; keep one"
                 )
             issues.add("repeated judgments", place)
         else:
-            judgments.append(judgment._replace(relevance=_grade(judgment)))
-    return judgments
+            first[query_id, doc_id] = judgment, place
+    return [judgment for judgment, _ in first.values()]
+
+
+def require_usable(quality: DataQuality, judgments: int) -> None:
+    """Stops if too many of the given judgments are of unknown queries or documents; ``judgments`` is their number.
+
+    Raises:
+        InputError: more than a fifth are; names the first ones.
+    """
+    issues = [quality[flaw] for flaw in _UNUSABLE if flaw in quality]
+    unusable = sum(issue.count for issue in issues)
+    if unusable > MAX_UNUSABLE_SHARE * judgments:
+        examples = "; ".join([example for issue in issues for example in issue.examples][:EXAMPLES_IN_MESSAGES])
+        raise InputError(
+            f"{examples}; {unusable} of {judgments} judgments cannot be used, more than a fifth; "
+            "correct their ids or remove them"
+        )
+
+
+def warn_of(quality: DataQuality) -> None:
+    """Warns of everything that was given and is not used, or not as it stands: one line for each kind of flaw."""
+    for flaw, issue in quality.items():
+        happened = {**_FLAWS, **_FLAWS_OF_CANDIDATES}.get(flaw, "in all")  # in all: a note of the reader
+        if issue.count and happened:
+            parts = [f"{flaw}: {issue.count} {happened}", *issue.examples[:EXAMPLES_IN_MESSAGES]]
+            warnings.warn("; ".join(parts), DataWarning, stacklevel=2)
+
+
+def occurring(quality: DataQuality) -> dict[str, Any]:
+    """Returns the flaws that occur, as JSON: count and examples by kind."""
+    return {flaw: asdict(issue) for flaw, issue in quality.items() if issue.count}
 
 
 def _candidates(
@@ -161,7 +214,7 @@ def _candidates(
     documents: Sequence[Document],
     queries: Sequence[Query],
     judgments: Sequence[Judgment],
-    issues: _IssueCounter,
+    issues: IssueCounter,
 ) -> list[CandidateDocument]:
     """Returns the candidates with a known query and a known document, without repetitions, in the order of ``rows``."""
     query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
@@ -183,11 +236,7 @@ def _candidates(
     return list(kept)
 
 
-def _grade(judgment: Judgment) -> int:
-    return max(judgment.relevance, 0)
-
-
-def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: _IssueCounter) -> Iterable[Record]:
+def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: IssueCounter) -> Iterable[Record]:
     """Returns the first record of each id."""
     plural = {"document": "repeated documents", "query": "repeated queries"}[kind]
     first: dict[str, Record] = {}

@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from zero2ir.data.checks import check_collection
+from zero2ir.data.checks import check_collection, require_usable, warn_of
 from zero2ir.data.inputs import Judgments, QuestionAnswerPairs
-from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment, Query, RawCollection, Record
+from zero2ir.data.records import (
+    CandidateDocument,
+    Collection,
+    DataQuality,
+    Document,
+    Judgment,
+    LocatedJudgment,
+    Query,
+    RawCollection,
+    Record,
+)
 from zero2ir.data.settings import DatasetSettings
 from zero2ir.errors import InputError
 from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
@@ -22,14 +32,18 @@ class TrainingData(NamedTuple):
     """The inputs of ``zero2ir.train``.
 
     Attributes:
-        documents: mappings with doc_id, title and text.
-        judgments: (query, doc_id, grade) rows; (question, answers) rows for the task "qa".
+        documents: the documents.
+        judgments: the judgments with their places; (question, answers) rows for the task "qa".
         unlabelled_queries: texts of the queries without judgments or answers.
+        quality: what was left out or repaired.
+        given: number of judgments in the files.
     """
 
-    documents: list[dict[str, str]]
+    documents: Sequence[Document]
     judgments: Judgments | QuestionAnswerPairs
     unlabelled_queries: list[str]
+    quality: DataQuality
+    given: int
 
 
 def read_for_training(folder: Path, task: str) -> TrainingData:
@@ -38,33 +52,48 @@ def read_for_training(folder: Path, task: str) -> TrainingData:
     Raises:
         InputError: see ``read_checked``.
     """
-    collection = read_checked(folder)
-    documents = [document._asdict() for document in collection.documents]
+    collection, quality, raw = read_checked(folder)
+    documents = collection.documents
     if task == "qa":
         pairs = [(query.text, query.answers) for query in collection.queries if query.answers]
-        return TrainingData(documents, pairs, [query.text for query in collection.queries if not query.answers])
+        unlabelled = [query.text for query in collection.queries if not query.answers]
+        return TrainingData(documents, pairs, unlabelled, quality, len(raw.judgments))
     text = {query.query_id: query.text for query in collection.queries}
     judged = {row.query_id for row in collection.judgments}
-    rows = [(text[row.query_id], row.doc_id, row.relevance) for row in collection.judgments]
-    return TrainingData(documents, rows, [text[query_id] for query_id in text if query_id not in judged])
+    place_of = {row[:2]: raw.places["judgment", index] for index, row in reversed(list(enumerate(raw.judgments)))}
+    rows = [LocatedJudgment(text[row.query_id], *row[1:], place_of[row[:2]]) for row in collection.judgments]
+    unlabelled = [text[query_id] for query_id in text if query_id not in judged]
+    return TrainingData(documents, rows, unlabelled, quality, len(raw.judgments))
 
 
-def read_checked(folder: Path, queries: Path | None = None) -> Collection:
-    """Reads a folder and checks it as the pipeline does.
+class CheckedFolder(NamedTuple):
+    """A folder's checked collection, what was left out or repaired, and the collection as read."""
+
+    collection: Collection
+    quality: DataQuality
+    raw: RawCollection
+
+
+def read_checked(folder: Path, queries: Path | None = None) -> CheckedFolder:
+    """Reads a folder and checks it as the pipeline does; warns of what is left out or repaired.
 
     Args:
         folder: the folder of the documents.
         queries: a file of queries; it must not be one of the documents.
 
     Raises:
-        InputError: see ``read`` and ``check_collection``; or the folder does not exist, or the file is a document.
+        InputError: see ``read``, ``check_collection`` and ``require_usable``; or the folder does not exist, or the file
+            of queries is a document.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; pass the folder of your documents")
-    collection, _ = check_collection(read(folder))
+    raw = read(folder)
+    collection, quality = check_collection(raw)
+    require_usable(quality, len(raw.judgments))
+    warn_of(quality)
     if queries is not None and queries.resolve() in {folder.resolve() / row.doc_id for row in collection.documents}:
         raise InputError(f"{queries}: the file of queries would count as a document; move it out of {folder}")
-    return collection
+    return CheckedFolder(collection, quality, raw)
 
 
 def read_splits(settings: DatasetSettings, path: Path) -> RawCollection:

@@ -49,6 +49,15 @@ class Judgment(NamedTuple):
     relevance: int
 
 
+class LocatedJudgment(NamedTuple):
+    """A judgment as given, with the query's text and its place, e.g. "qrels.trec:12"."""
+
+    query: str
+    doc_id: str
+    grade: int
+    place: str
+
+
 class JudgedDocument(NamedTuple):
     """One of the few judgments that training may see, with the query's text, translation and answers.
 

@@ -4,21 +4,23 @@ In the pipeline, the stages ingest and pretrain-synthetic prepare the same, and 
 in ``zero2ir.program.training``.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from types import MappingProxyType
+from typing import NamedTuple
 
 from zero2ir.data.auxiliary import AuxiliaryCollection
 from zero2ir.data.inputs import (
-    CandidatesByQuery,
     Documents,
     Judgments,
     QuestionAnswerPairs,
     as_documents,
     as_judgments,
     as_pairs,
+    as_rows,
+    as_tuple,
 )
-from zero2ir.data.records import Document, JudgedDocument
+from zero2ir.data.records import DataQuality, Document, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
@@ -86,10 +88,11 @@ class PreparationSettings(Settings):
 
 
 class Judged(NamedTuple):
-    """Judgments for training, and the reason by question for question-answer pairs without a passage."""
+    """Judgments for training, the reason by question for pairs without a passage, and what was left out."""
 
     rows: Sequence[JudgedDocument]
-    skipped: Mapping[str, str]
+    skipped: Mapping[str, str] = MappingProxyType({})
+    quality: DataQuality = MappingProxyType({})
 
 
 def prepare_corpus(
@@ -136,12 +139,13 @@ def prepare_judgments(
         InputError: a row is invalid, or the task does not use translations.
     """
     if task.pairs is None:
-        return Judged(as_judgments(cast(Judgments, judgments), corpus.number_of, translations or {}), {})
+        rows, quality = as_judgments(judgments, corpus.number_of, translations)
+        return Judged(rows, quality=quality)
     if translations:
         raise InputError(f"translations: task={task.name} does not use them; leave them out")
-    pairs = as_pairs(cast(QuestionAnswerPairs, judgments))
+    pairs = as_pairs(judgments)
     if not pairs:
-        return Judged([], {})
+        return Judged([])
     passages = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
     skipped = {text[query_id]: reason for query_id, reason in passages.skipped_questions.items()}
@@ -155,7 +159,7 @@ def prepare_inputs(
     seed: int,
     *,
     synthetic: bool,
-    candidates: CandidatesByQuery | None = None,
+    candidates: Mapping[str, Sequence[str]] | None = None,
 ) -> TrainingInputs:
     """Returns the training inputs.
 
@@ -175,18 +179,16 @@ def prepare_inputs(
     return TrainingInputs(corpus, rows, queries, settings.tuning, seed, writing, candidates=candidates)
 
 
-def prepare_auxiliary(collections: Sequence[tuple[Documents, Judgments]]) -> list[AuxiliaryCollection]:
+def prepare_auxiliary(collections: Iterable[tuple[Documents, Judgments]]) -> list[AuxiliaryCollection]:
     """Validates other collections with judgments, for strategy meta.
 
     Raises:
         InputError: a document or judgment is invalid; names the collection.
     """
     prepared = []
-    for number, (documents, judgments) in enumerate(collections):
-        name = f"auxiliary_collections[{number}]"
-        try:
-            corpus = Corpus(as_documents(documents))
-            prepared.append(AuxiliaryCollection(name, corpus.documents, as_judgments(judgments, corpus.number_of)))
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
+    for name, pair in as_rows(collections, "auxiliary_collections"):
+        documents, judgments = as_tuple(pair, 2, name, "(documents, judgments)")
+        corpus = Corpus(as_documents(documents, f"{name}: documents"))
+        rows, _ = as_judgments(judgments, corpus.number_of, name=f"{name}: judgments")
+        prepared.append(AuxiliaryCollection(name, corpus.documents, rows))
     return prepared

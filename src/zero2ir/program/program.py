@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dspy
 import numpy as np
 
-from zero2ir.data.inputs import as_documents
+from zero2ir.data.inputs import Documents, as_documents, as_ids, as_texts
+from zero2ir.data.known_ids import KnownIds
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import files_below, finished_folder, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.values import MAX_EXACT_FLOAT, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
@@ -58,6 +60,13 @@ class FallbackLink(NamedTuple):
         ranking = self.retriever.search(queries, deep, candidates)
         probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
         return ranking.cut(k), probabilities
+
+
+def _depth(k: Any) -> int:
+    """Returns a number of documents, a whole number of any numeric type."""
+    if (number := whole_number(k, MAX_EXACT_FLOAT)) is None or number < 1:
+        raise InputError(f"k={shown(k)}: ask for at least one document")
+    return number
 
 
 class Program(dspy.Module):
@@ -121,9 +130,9 @@ class Program(dspy.Module):
     def forward(
         self,
         query: str,
-        documents: Sequence[str] | None = None,
+        documents: Iterable[str] | None = None,
         k: int = 10,
-        candidates: Sequence[str] | None = None,
+        candidates: Iterable[str] | None = None,
         task: str = RANK_TASK,
         deadline: float | None = None,
     ) -> dspy.Prediction:
@@ -152,18 +161,18 @@ class Program(dspy.Module):
             "detail"}, the skipped programs).
 
         Raises:
-            InputError: k is less than 1, a candidate is not in the collection, both texts and candidates are given, or
-                the retriever does not support the task.
+            InputError: a value is not of its type, k is less than 1, a candidate is not in the collection, both texts
+                and candidates are given, or the retriever does not support the task.
             NoAnswerError: the program has a fallback, and no program answered within the deadline.
         """
-        if k < 1:
-            raise InputError(f"k={k}: ask for at least one document")
+        query, k = text_value(query, "query"), _depth(k)
+        texts = None if documents is None else as_texts(documents, "documents")
         if task != RANK_TASK:
-            return self._other_task(task, query, documents, k, candidates)
-        if documents is not None and candidates is not None:
+            return self._other_task(task, query, texts, k, candidates)
+        if texts is not None and candidates is not None:
             raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
-        if documents is not None:
-            return self._rank(query, documents, k)
+        if texts is not None:
+            return self._rank(query, texts, k)
         candidate_numbers = None if candidates is None else [self.numbers_of(candidates)]
         if self.chain is None:
             return self._predicted(query, *self.search([query], k, candidate_numbers))
@@ -194,10 +203,10 @@ class Program(dspy.Module):
         )
 
     def _other_task(
-        self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Sequence[str] | None
+        self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Iterable[str] | None
     ) -> dspy.Prediction:
         functions = task_functions(self.retriever)
-        if task not in functions:
+        if task not in list(functions):
             raise InputError(f"task={task!r}: unknown task; this program supports {', '.join([RANK_TASK, *functions])}")
         if candidates is not None:
             raise InputError(f"task={task!r}: candidates require task={RANK_TASK!r}; leave them out")
@@ -231,7 +240,7 @@ class Program(dspy.Module):
         )
 
     def search(
-        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+        self, queries: Iterable[str], k: int, candidates: Candidates | None = None
     ) -> tuple[Ranking, np.ndarray | None]:
         """Searches many queries at once.
 
@@ -242,21 +251,23 @@ class Program(dspy.Module):
 
         Returns:
             The ranking, and each document's probability of relevance, (n_queries, k), or None.
-        """
-        return self.all_links[0].search(queries, k, candidates)
 
-    def numbers_of(self, doc_ids: Sequence[str]) -> np.ndarray:
-        """Returns the numbers of documents by id, (n,) int64, without duplicates.
+        Raises:
+            InputError: a query is not a text, or k is less than 1.
+        """
+        return self.all_links[0].search(as_texts(queries, "queries"), _depth(k), candidates)
+
+    def numbers_of(self, doc_ids: Iterable[str], name: str = "candidates") -> np.ndarray:
+        """Returns the numbers of documents by id, (n,) int64, without duplicates; ``name`` names them in messages.
 
         Raises:
             InputError: ``doc_ids`` is a string, or an id is unknown.
         """
-        if isinstance(doc_ids, str):
-            raise InputError("candidates: a string; give a list of document ids")
-        for place, doc_id in enumerate(doc_ids):
+        ids, known = as_ids(doc_ids, name), KnownIds("document", self._number_of)
+        for place, doc_id in enumerate(ids):
             if doc_id not in self._number_of:
-                raise InputError(f"candidates[{place}]: no document has the id {doc_id!r}; leave it out or correct it")
-        return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(doc_ids)], dtype=np.int64)
+                raise InputError(f"{name}[{place}]: {known.why_unknown(doc_id)}; leave it out or correct it")
+        return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(ids)], dtype=np.int64)
 
     def document(self, doc_id: str) -> Document:
         """Returns a document by id; an unknown id raises ``InputError``."""
@@ -264,7 +275,7 @@ class Program(dspy.Module):
             raise InputError(f"no document has the id {doc_id!r}")
         return self.documents[self._number_of[doc_id]]
 
-    def add(self, documents: Sequence[str | Mapping[str, Any]]) -> None:
+    def add(self, documents: Documents) -> None:
         """Adds documents to the collection without training, or replaces those with the same ids.
 
         Args:
@@ -273,14 +284,12 @@ class Program(dspy.Module):
         Raises:
             InputError: a document is invalid, or an id occurs twice.
         """
-        if any(isinstance(document, str) for document in documents):
-            raise InputError("documents: a string has no id; give mappings with doc_id, text, maybe title")
-        self.__dict__.update(vars(self.with_documents(as_documents(documents), ())))
+        self.__dict__.update(vars(self.with_documents(as_documents(documents, ids=True), ())))
 
-    def remove(self, doc_ids: Sequence[str]) -> None:
+    def remove(self, doc_ids: Iterable[str]) -> None:
         """Removes documents without training; an unknown id or an empty rest raises ``InputError``."""
-        self.numbers_of(doc_ids)
-        self.__dict__.update(vars(self.with_documents((), doc_ids)))
+        numbers = self.numbers_of(doc_ids, "doc_ids")
+        self.__dict__.update(vars(self.with_documents((), [self.documents[number].doc_id for number in numbers])))
 
     def with_documents(self, added: Sequence[Document], removed: Iterable[str]) -> "Program":
         """Returns a copy of the program over changed documents.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from zero2ir.data.inputs import as_judgments
+from zero2ir.data.inputs import Judgments, as_judgments
 from zero2ir.data.judgments import normalised
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
@@ -74,7 +74,7 @@ class ImprovementResult:
 def improve(
     program: "Program",
     events: Iterable["FeedbackEvent"],
-    judgments: Sequence[tuple[str, str, int]] = (),
+    judgments: Judgments = (),
     *,
     settings: ImproveSettings | None = None,
     strategy: Strategy | None = None,
@@ -167,11 +167,9 @@ def _split(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list
     return parts
 
 
-def _merged(
-    judgments: Sequence[tuple[str, str, int]], feedback: Sequence[WeightedJudgment], corpus: Corpus
-) -> list[WeightedJudgment]:
+def _merged(judgments: Judgments, feedback: Sequence[WeightedJudgment], corpus: Corpus) -> list[WeightedJudgment]:
     """Merges judgments and feedback, one text per query; drops feedback on judged documents."""
-    judged = as_judgments(judgments, corpus.number_of)
+    judged, _ = as_judgments(judgments, corpus.number_of)
     texts = {normalised(row.query): row.query for row in judged}
     judged_pairs = {(row.query, row.doc_id) for row in judged}
     feedback_rows = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]

@@ -1,0 +1,83 @@
+"""Checks single values that users give, in files or in Python: texts, ids and grades."""
+
+import reprlib
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+from zero2ir.errors import InputError
+
+MAX_GRADE = 1_000_000  # trec_eval needs memory in proportion to the highest grade
+MAX_EXACT_FLOAT = 2**53  # larger whole floats stand for several integers
+MAX_NUMERIC_ID = 10**100
+
+
+def shown(value: Any) -> str:
+    """Returns a value in one short line, for messages."""
+    return " ".join(reprlib.repr(value).split())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool)
+
+
+def is_missing(value: Any) -> bool:
+    """Returns whether a value is an empty cell of a table: None, NaN of any type, ``pandas.NA`` or ``pandas.NaT``."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return _is_number(value) and bool(value != value)
+    except ArithmeticError:  # a signalling NaN cannot be compared
+        return True
+
+
+def whole_number(value: Any, most: int) -> int | None:
+    """Returns a whole number of any numeric type (1, 1.0, ``Decimal(1)``, ``numpy.int64(1)``), else None.
+
+    Booleans are not numbers. ``most`` is the largest absolute value.
+    """
+    try:
+        return int(value) if _is_number(value) and abs(value) <= most and int(value) == value else None
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def text_value(value: Any, what: str) -> str:
+    """Returns a string; ``what`` names it in messages, e.g. "documents[3]: text".
+
+    Raises:
+        InputError: the value is missing, not a string, or not valid in UTF-8.
+    """
+    if not isinstance(value, str):
+        leave = ", or leave the row out" if is_missing(value) else ""
+        raise InputError(f"{what} is {shown(value)}; pass a string{leave}")
+    if surrogate := next((place for place, letter in enumerate(value, 1) if "\ud800" <= letter <= "\udfff"), 0):
+        raise InputError(f"{what} contains a lone surrogate (character {surrogate}); remove the invalid character")
+    return str.__str__(value)  # str(value) of an enumeration's member would be its name
+
+
+def id_value(value: Any, what: str) -> str:
+    """Returns an id, a string that is not empty; converts a whole number, because ids are often numbers.
+
+    Raises:
+        InputError: the value is neither a valid text nor a whole number, or is empty.
+    """
+    number = whole_number(value, MAX_NUMERIC_ID if isinstance(value, int) else MAX_EXACT_FLOAT)
+    text = text_value(value, what) if number is None else str(number)
+    if not text.strip():
+        raise InputError(f"{what} is empty; set it or remove the row")
+    return text
+
+
+def grade_value(value: Any, what: str) -> int:
+    """Returns a relevance grade, which may be negative.
+
+    Raises:
+        InputError: the value is missing, no whole number (booleans are none), or larger than ``MAX_GRADE``.
+    """
+    number = whole_number(value, MAX_GRADE)
+    if number is None:
+        raise InputError(
+            f"{what} {shown(value)} is not an integer of at most {MAX_GRADE}; write 0 (not relevant), 1, 2, ..."
+        )
+    return number
