@@ -21,7 +21,6 @@ from zero2ir.models.ranking import split_scores
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Network
-    from torch.nn import Module
 
 WEIGHTS_FOLDER = "weights"
 
@@ -179,16 +178,13 @@ def train_cross_encoder(
     network: "Network", rows: Sequence[CandidateList], settings: CrossEncoderSettings, seed: int
 ) -> "Network":
     """Trains a cross-encoder in place on the lists in their order, and returns it."""
+    from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, RankNetLoss
+
     columns: dict[str, list[Any]] = {
         "query": readable([row.query for row in rows]),
         "texts": [readable(row.texts) for row in rows],
         "label": [row.labels for row in rows],
     }
-    train_in_order(network, _loss(network, settings.loss), columns, settings, seed)
+    loss = {"lambda": LambdaLoss, "listnet": ListNetLoss, "ranknet": RankNetLoss}[settings.loss]
+    train_in_order(network, loss(network, mini_batch_size=-1), columns, settings, seed)
     return network.eval()
-
-
-def _loss(network: "Network", name: str) -> "Module":
-    from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, RankNetLoss
-
-    return {"lambda": LambdaLoss, "listnet": ListNetLoss, "ranknet": RankNetLoss}[name](network, mini_batch_size=-1)

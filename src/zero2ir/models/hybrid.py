@@ -20,11 +20,10 @@ from zero2ir.models.ranking import (
     Candidates,
     Ranking,
     concatenate_rankings,
-    max_candidates,
     rank_documents,
     ranking_agreement,
+    search_scope,
     top_k,
-    with_reference_sample,
 )
 
 MAX_COMPETITORS = 100  # negatives of an example when weights are learned
@@ -101,7 +100,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves each retriever's query by its feedback weight, and fuses the rankings."""
-        depth, scored = self._scope(candidates)
+        depth, scored = search_scope(self.depth, self.n_documents, candidates)
         rankings = [
             search_with_feedback(part, queries, documents, weight * share, depth, scored)
             if share
@@ -111,15 +110,8 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         return self._fuse(rankings, k, candidates)
 
     def _found(self, queries: Sequence[str], candidates: Candidates | None = None) -> list[Ranking]:
-        depth, scored = self._scope(candidates)
+        depth, scored = search_scope(self.depth, self.n_documents, candidates)
         return [retriever.search(queries, depth, scored) for retriever in self.retrievers]
-
-    def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
-        """Returns each retriever's depth and candidates."""
-        if candidates is None:
-            return min(self.depth, self.n_documents), None
-        scored = with_reference_sample(candidates, self.n_documents)
-        return max_candidates(scored), scored
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = []
@@ -142,7 +134,6 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
 
     @property
     def n_documents(self) -> int:
-        """Number of indexed documents."""
         return len(self.corpus.documents)
 
     def alternative_settings(self) -> list[dict[str, Any]]:

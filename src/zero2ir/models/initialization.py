@@ -36,7 +36,6 @@ class Initialization(NamedTuple):
         return penalty / np.maximum(self.rate(name), 1e-6)
 
     def count(self, steps: int) -> int:
-        """Returns the scaled number of steps, at least 1."""
         return max(1, round(steps * self.steps))
 
 

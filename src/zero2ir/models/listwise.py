@@ -97,7 +97,8 @@ class Listwise(LLMReranker):
             first = places.index(0)
             order = [first, *(place for place in range(len(numbers)) if place != first)]
             texts = [self._text(numbers[place]) for place in places]
-            rows.append({"documents": texts, "query": example.query, "order": order_text(order)})
+            answer = " > ".join(f"[{place + 1}]" for place in order)
+            rows.append({"documents": texts, "query": example.query, "order": answer})
         return rows
 
 
@@ -113,11 +114,6 @@ def order_writer(demos: Sequence[Mapping[str, Any]], window: int, instruction: s
     writer = dspy.Predict(OrderDocuments.with_instructions(instruction), max_tokens=8 * window)
     writer.demos = [dspy.Example(**row).with_inputs("documents", "query") for row in demos]
     return writer
-
-
-def order_text(order: Sequence[int]) -> str:
-    """Formats positions from 0 as an order: [1, 0] is "[2] > [1]"."""
-    return " > ".join(f"[{place + 1}]" for place in order)
 
 
 def parse_permutation(answer: str, n: int) -> tuple[list[int] | None, bool]:

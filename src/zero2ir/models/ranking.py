@@ -91,14 +91,12 @@ def reference_sample(n_documents: int) -> np.ndarray:
     return np.unique(np.linspace(0, n_documents - 1, REFERENCE_SAMPLE).astype(np.int64))
 
 
-def with_reference_sample(candidates: Candidates, n_documents: int) -> list[np.ndarray]:
-    """Returns the candidates with the reference sample, for retrievers whose scores are normalised."""
-    return [np.union1d(numbers, reference_sample(n_documents)) for numbers in candidates]
-
-
-def max_candidates(candidates: Candidates) -> int:
-    """Returns the largest number of candidates of a query, at least 1."""
-    return max(1, *map(len, candidates), 0)
+def search_scope(depth: int, n_documents: int, candidates: Candidates | None) -> tuple[int, Candidates | None]:
+    """Returns depth and candidates for a retriever whose scores are normalised, which needs a reference sample."""
+    if candidates is None:
+        return min(depth, n_documents), None
+    scored = [np.union1d(numbers, reference_sample(n_documents)) for numbers in candidates]
+    return max(1, *map(len, scored), 0), scored
 
 
 def rank_in_blocks(

@@ -20,10 +20,9 @@ from zero2ir.models.ranking import (
     Candidates,
     Ranking,
     concatenate_rankings,
-    max_candidates,
     rank_documents,
+    search_scope,
     top_k,
-    with_reference_sample,
 )
 from zero2ir.models.vector_index import build_vector_index, check_searchable
 from zero2ir.models.wrapper import Wrapper
@@ -105,16 +104,10 @@ class Smoothed(Tunable, Wrapper):
         moved = search_with_feedback(self.retriever, queries, documents, weight, depth, scored)
         return self._smoothed(moved, k, candidates)
 
-    def _seen(self) -> int:
-        return min(self.depth, len(self.near))
-
-    def _scope(self, candidates: Candidates | None) -> tuple[int, list[np.ndarray] | None]:
+    def _scope(self, candidates: Candidates | None = None) -> tuple[int, Candidates | None]:
         """Returns the retriever's depth and candidates, with their neighbours."""
-        if candidates is None:
-            return self._seen(), None
-        near = [np.union1d(numbers, self.near[numbers]) for numbers in candidates]
-        scored = with_reference_sample(near, len(self.near))
-        return max_candidates(scored), scored
+        near = None if candidates is None else [np.union1d(numbers, self.near[numbers]) for numbers in candidates]
+        return search_scope(self.depth, len(self.near), near)
 
     def _smoothed(self, ranking: Ranking, k: int, candidates: Candidates | None) -> Ranking:
         if not len(ranking.numbers):
@@ -146,7 +139,7 @@ class Smoothed(Tunable, Wrapper):
         scores = self.retriever.score(queries, candidates)
         if not self.weight or not len(queries):
             return scores
-        ranking = self.retriever.search(queries, self._seen())
+        ranking = self.retriever.search(queries, *self._scope())
         return [
             ScoreStatistics.from_ranking(ranking, row).normalize(values, "z-score").astype(np.float32)
             for row, values in enumerate(scores)

@@ -18,7 +18,7 @@ from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.hybrid import fused
 from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.prompted import Prompted
-from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, max_candidates, with_reference_sample
+from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, search_scope
 from zero2ir.models.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Translated(Tunable, Wrapper, Prompted):
         if self.translations == 1 or not queries:
             return self.retriever.search(best_translations(translated), k, candidates)
         n_documents = len(self.corpus.documents)
-        scored = None if candidates is None else with_reference_sample(candidates, n_documents)
-        depth = min(self.depth, n_documents) if scored is None else max_candidates(scored)
+        depth, scored = search_scope(self.depth, n_documents, candidates)
         repeated = None if scored is None else [scored[row] for row, each in enumerate(translated) for _ in each]
         ranking = self.retriever.search([text for row in translated for text, _ in row], depth, repeated)
         rows = iter(range(len(ranking.numbers)))

@@ -47,7 +47,6 @@ class Vectors:
 
     @classmethod
     def kept(cls, vectors: np.ndarray, precision: Precision) -> Self:
-        """Stores (n_documents, dimension) float32 vectors as they are, or rounded to int8."""
         if precision == "float32":
             return cls(vectors)
         scale = np.maximum(np.abs(vectors).max(axis=0, keepdims=True), 1e-12) / np.float32(127)
@@ -62,7 +61,6 @@ class Vectors:
         return rows if self.scale is None else rows * self.scale
 
     def blocks(self) -> list[slice]:
-        """Returns slices that cover all documents; each fits into memory as float32."""
         return row_blocks(len(self), DEQUANTIZED_ROWS)
 
     def products(self, queries: np.ndarray) -> np.ndarray:
