@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -134,20 +135,61 @@ def test_an_open_circuit_answers_at_once_and_the_last_program_is_always_asked() 
 
 def test_no_more_requests_than_workers_wait_for_a_program_that_hangs() -> None:
     chain = FallbackChain(["rich", "simple"], QUICK.model_copy(update={"max_failures": 100}))
-    free = threading.Event()
+    free, started = threading.Event(), []
 
     def waits() -> float:
+        started.append(None)
         free.wait(10)
         return 1.0
 
-    before = threading.active_count()
     steps = [served(waits, says(0.9), chain=chain).steps[0].reason for _ in range(4)]
     assert steps == ["time-out", "time-out", "busy", "busy"]
-    assert threading.active_count() - before == 2
+    assert len(started) == 2
     free.set()
-    while threading.active_count() > before:
+    while chain._free["rich"]._value < QUICK.max_concurrency:
         time.sleep(0.01)
     assert served(waits, says(0.9), chain=chain) == FallbackResult(1.0, "rich", ())
+
+
+def slow() -> float:
+    time.sleep(0.05)
+    return 0.9
+
+
+def test_a_short_deadline_of_one_caller_does_not_open_the_circuit_for_others() -> None:
+    chain = FallbackChain(["rich", "simple"], QUICK)
+    for _ in range(2 * QUICK.max_failures):
+        with pytest.raises(NoAnswerError):
+            chain.serve([slow, slow], lambda result: result, 0.001)
+    assert served(slow, says(0.8), chain=chain) == FallbackResult(0.9, "rich", ())
+
+
+def test_a_slow_program_opens_its_circuit_whatever_its_callers_deadlines_are() -> None:
+    chain = FallbackChain(["rich", "simple"], QUICK)
+
+    def too_slow() -> float:
+        time.sleep(QUICK.deadline)
+        return 0.9
+
+    for _ in range(QUICK.max_failures):
+        chain.serve([too_slow, says(0.9)], lambda result: result, 0.02)
+        while chain._free["rich"]._value < QUICK.max_concurrency:  # until it has finished
+            time.sleep(0.01)
+    assert chain.breakers["rich"].is_open
+
+
+def test_a_burst_waits_for_its_turn() -> None:
+    chain = FallbackChain(["rich"], QUICK)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: served(slow, chain=chain), range(8)))
+    assert answers == [FallbackResult(0.9, "rich", ())] * 8
+
+
+def test_waiting_for_others_does_not_open_the_circuit() -> None:
+    chain = FallbackChain(["rich", "simple"], QUICK)
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(lambda _: served(slow, says(0.9), chain=chain), range(40)))
+    assert not chain.breakers["rich"].is_open
 
 
 def test_a_request_may_want_its_answer_sooner_and_never_later() -> None:

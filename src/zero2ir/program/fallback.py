@@ -16,6 +16,7 @@ from zero2ir.lm.limits import Limits, lm_limits
 Reason = Literal["error", "time-out", "circuit open", "busy", "unsure"]
 Result = TypeVar("Result")
 Clock = Callable[[], float]
+ALMOST = 0.99  # share of a program's time after which a time-out is its own
 
 
 class FallbackSettings(Settings):
@@ -26,7 +27,8 @@ class FallbackSettings(Settings):
         deadline_share: share of the remaining time that a program may take, except the last one.
         max_failures: consecutive errors and time-outs that open a program's circuit breaker.
         reset_seconds: seconds until an open circuit breaker lets one request through.
-        max_concurrency: concurrent requests per program, including timed-out ones that still run.
+        max_concurrency: concurrent requests per program, including timed-out ones that still run; further requests
+            wait within their deadlines.
         max_unusable_share: maximum share of unusable answers of the language model in a request; above it, the request
             is an error.
         min_confidence: answers with less confidence are compared with the next program's, and the most confident one
@@ -143,14 +145,16 @@ class FallbackChain:
         Raises:
             NoAnswerError: no program answered in time.
         """
-        end = self._clock() + min(deadline or self.settings.deadline, self.settings.deadline)
+        latest = self._clock() + self.settings.deadline
+        shorter = 0.0 if deadline is None else max(0.0, self.settings.deadline - deadline)
         steps: list[SkippedProgram] = []
         unsure: list[tuple[float, str, Result]] = []
         for place, (name, work) in enumerate(zip(self.names, works, strict=True)):
             last = place == len(works) - 1
-            left = end - self._clock()
+            share = 1.0 if last else self.settings.deadline_share
+            full = (latest - self._clock()) * share
             try:
-                result = self._ask(name, work, left if last else left * self.settings.deadline_share, last)
+                result = self._ask(name, work, full - shorter * share, full, last)
             except _SkippedError as skipped:
                 steps.append(SkippedProgram(name, skipped.reason, skipped.detail))
                 continue
@@ -166,28 +170,44 @@ class FallbackChain:
         _, best, result = max(unsure, key=lambda one: one[0])  # the first of ties
         return FallbackResult(result, best, tuple(step for step in steps if step.program != best))
 
-    def _ask(self, name: str, work: Callable[[], Result], seconds: float, last: bool) -> Result:
-        """Calls one program; the last one even if its circuit is open."""
+    def _ask(self, name: str, work: Callable[[], Result], seconds: float, full: float, last: bool) -> Result:
+        """Calls one program; the last one even if its circuit is open.
+
+        Args:
+            name: name of the program.
+            work: the call.
+            seconds: seconds until the caller gives up; waiting for a free place counts.
+            full: seconds without the caller's own deadline. If the caller gives up earlier, the circuit breaker counts
+                whether the program succeeds within this time, so that no caller can open it for others.
+            last: whether it is the last program of the chain.
+        """
         breaker, free = self.breakers[name], self._free[name]
+        asked = self._clock()
         if seconds <= 0:
             raise _SkippedError("time-out")
         if not breaker.allows() and not last:
             raise _SkippedError("circuit open")
-        if not free.acquire(blocking=False):
+        if not free.acquire(timeout=seconds):
             raise _SkippedError("busy")
-        succeeded = False
+        started = self._clock()
+        left = max(0.0, seconds - (started - asked))
+        with lm_limits(Limits(self.settings.deadline, self.settings.max_unusable_share)):
+            outcome = _start(work, free)
         try:
-            with lm_limits(Limits(self.settings.deadline, self.settings.max_unusable_share)):
-                outcome = _start(work, free)
-            result = outcome.result(seconds)
-            succeeded = True
-            return result
-        except TimeoutError:
-            raise _SkippedError("time-out") from None
+            result = outcome.result(left)
         except Exception as error:
-            raise _SkippedError("error", type(error).__name__) from error
-        finally:
-            breaker.record_outcome(succeeded)
+            if outcome.done() and outcome.exception() is error:  # the program's, be it a TimeoutError
+                breaker.record_outcome(False)
+                raise _SkippedError("error", type(error).__name__) from error
+            if left >= ALMOST * full:
+                breaker.record_outcome(False)
+            else:
+                outcome.add_done_callback(
+                    lambda done: breaker.record_outcome(done.exception() is None and self._clock() - started <= full)
+                )
+            raise _SkippedError("time-out") from None
+        breaker.record_outcome(True)
+        return result
 
 
 @dataclass(eq=False)
