@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.files import sync_folder
 
-BUSY_SECONDS = 30.0  # how long to wait for another process's lock
+BUSY_SECONDS = 30.0  # how long to wait for another process's lock, unless told otherwise
 
 
 class SQLiteTable:
@@ -18,6 +18,8 @@ class SQLiteTable:
 
     Args:
         path: the file; created if it does not exist.
+        busy_seconds: how long to wait for another process's lock.
+        max_bytes: maximum size of the file; None for no limit.
 
     Raises:
         InputError: the file cannot be opened, is not an SQLite file, or has a newer version.
@@ -26,19 +28,22 @@ class SQLiteTable:
     table: ClassVar[str]  # SQL that creates the table if it does not exist
     version: ClassVar[int] = 1
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, busy_seconds: float = BUSY_SECONDS, max_bytes: int | None = None) -> None:
         self.path = Path(path)
         self._lock = Lock()
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             new = not self.path.exists()
             self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(self.table)
             self._check_version()
+            if max_bytes is not None:
+                (page_bytes,) = self._connection.execute("PRAGMA page_size").fetchone()
+                self._connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_bytes)}")
             if new:
                 sync_folder(self.path.parent)
 
@@ -75,7 +80,8 @@ class SQLiteTable:
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite ends it itself when the disk is full
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 

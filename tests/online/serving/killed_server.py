@@ -67,16 +67,29 @@ class Server:
         program: a folder or an MLflow URI.
         state: the folder that it keeps.
         nursery: starts the process; one that imports everything anew where None.
+        options: further words of the command.
+        files: how many files a process without nursery may open; None for the default.
+        log: file for what such a process logs.
     """
 
-    def __init__(self, program: str | Path, state: Path, nursery: Nursery | None = None) -> None:
-        words = ["serve", str(program), "--port", "0", "--state", str(state)]
+    def __init__(
+        self,
+        program: str | Path,
+        state: Path,
+        nursery: Nursery | None = None,
+        options: Sequence[str] = (),
+        files: int | None = None,
+        log: str | Path = os.devnull,
+    ) -> None:
+        words = ["serve", str(program), "--port", "0", "--state", str(state), *options]
         self.process: subprocess.Popen[str] | None = None
         if nursery is not None:
             self.number, line = nursery.start(words)
         else:
-            command = [sys.executable, "-c", COMMAND, *words]
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            limit = "" if files is None else f"import resource; resource.setrlimit(7, ({files}, {files})); "
+            command = [sys.executable, "-c", limit + COMMAND, *words]
+            with open(log, "w") as file:
+                self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
             assert self.process.stdout is not None
             self.number, line = self.process.pid, self.process.stdout.readline()
         if not line.startswith("serving on http://"):

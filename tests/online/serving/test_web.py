@@ -145,6 +145,7 @@ def test_impressions_are_recorded_if_configured(opened: Any) -> None:
     for wanted in (False, True):
         client = opened(impressions=wanted)
         shown = client.post("/search", json={"query": QUERY, "k": 3, "user": "ann"}).json()["results"]
+        assert client.service.writer.flush(5)
         events = client.service.feedback.events()
         assert len(events) == (3 if wanted else 0)
     assert [(event.doc_id, event.position) for event in events] == [
@@ -152,6 +153,7 @@ def test_impressions_are_recorded_if_configured(opened: Any) -> None:
     ]
     assert {event.kind for event in events} == {"impression"}
     assert client.post("/search", json={"query": "zydeco", "user": "ann"}).json()["results"] == []
+    assert client.service.writer.flush(5)
     (nothing,) = client.service.feedback.events(after=3)
     assert (nothing.kind, nothing.query, nothing.doc_id, nothing.user) == ("nothing", "zydeco", "", "ann")
 
@@ -165,9 +167,12 @@ def test_a_full_disk_refuses_feedback_and_costs_no_answer(
     assert (answer.status_code, "send it again later" in answer.text) == (503, True)
     assert str(tmp_path) not in answer.text
     assert client.post("/search", json={"query": QUERY}).json()["results"]
-    assert "impressions not recorded" in caplog.text
+    assert not client.service.writer.flush(0.5)
+    assert "10 impressions are not recorded yet" in caplog.text
     client.service.feedback._connection.execute("PRAGMA query_only = OFF")
     assert client.post("/feedback", json=GRADE).json() == {"recorded": True}
+    assert client.service.writer.flush(5)
+    assert len(client.service.feedback) == 11
 
 
 def test_changed_documents_survive_a_restart(opened: Any, documents: list[Document]) -> None:
@@ -217,7 +222,9 @@ def test_a_large_body_of_unknown_length_is_cut_off(opened: Any) -> None:
         for _ in range(1000):
             yield b" " * 1000
 
-    answer = opened(max_body_bytes=30_000).post("/search", content=endless())
+    answer = opened(max_body_bytes=30_000).post(
+        "/search", content=endless(), headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 413
 
 
@@ -261,11 +268,69 @@ def test_another_host_name_is_refused(opened: Any) -> None:
     assert answer.status_code == 403
 
 
-def test_a_page_of_another_site_cannot_post(opened: Any) -> None:
-    body = json.dumps(GRADE)
-    answer = opened().post("/feedback", content=body, headers={"content-type": "text/plain"})  # what needs no preflight
-    assert answer.status_code in (415, 422)
-    assert opened().service.feedback.events() == []
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "text/plain"}, 415),  # needs no preflight
+        ({"content-type": ""}, 415),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": f"http://{HOST}", "content-type": "application/json; charset=utf-8"}, 200),
+    ],
+)
+def test_a_page_of_another_site_cannot_write(opened: Any, headers: dict[str, str], status: int) -> None:
+    headers = {"content-type": "application/json"} | headers
+    client = opened()
+    assert client.post("/feedback", content=json.dumps(GRADE), headers=headers).status_code == status
+    assert len(client.service.feedback.events()) == (status == 200)
+    if "origin" in headers:
+        assert client.delete("/documents/split", headers={"origin": headers["origin"]}).status_code == status
+        assert client.get("/health", headers={"origin": headers["origin"]}).status_code == 200
+
+
+DEEP = b'{"query": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/search", b'{"query": "x", "deadline": Infinity}', "Infinity is not a JSON number"),
+        ("/search", b'{"query": "x", "deadline": -Infinity}', "-Infinity is not a JSON number"),
+        ("/search", b'{"query": "x", "deadline": NaN}', "NaN is not a JSON number"),
+        ("/search", b'{"query": "x", "deadline": 1e999}', "1e999 is not a JSON number"),
+        ("/search", b'{"query": "x", "k": ' + b"1" * 5000 + b"}", "the body is not JSON"),
+        ("/search", DEEP, "nested too deeply"),
+        ("/search", b'{"query": "\xff"}', "the body is not JSON"),
+        ("/search", b'{"query": "x"', "the body is not JSON"),
+        ("/search", b'{"query": "\\ud800"}', "half of a surrogate pair"),
+        ("/feedback", json.dumps({**GRADE, "query": "\ud800"}).encode(), "half of a surrogate pair"),
+        ("/feedback", json.dumps({**GRADE, "user": "\udfff"}).encode(), "half of a surrogate pair"),
+        ("/documents", json.dumps({"documents": [{"doc_id": "a", "text": "\ud800"}]}).encode(), "surrogate pair"),
+        ("/documents", DEEP, "nested too deeply"),
+    ],
+)
+def test_a_body_that_is_no_sound_json_gets_one_line(opened: Any, path: str, body: bytes, reason: str) -> None:
+    answer = opened().post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert reason in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    smile = opened().post("/search", json={"query": "\N{GRINNING FACE}"})
+    assert smile.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("many", 400), ("-1", 400), ("1e3", 400), ("²", 400), ("9" * 5000, 413)]
+)
+def test_a_malformed_length_is_said(opened: Any, length: str, status: int) -> None:
+    headers = {"content-type": "application/json", "content-length": length.encode()}
+    answer = opened().post("/search", content=b"{}", headers=headers)
+    assert answer.status_code == status
+
+
+def test_unknown_paths_and_methods_get_one_line(opened: Any) -> None:
+    assert opened().get("/nowhere").json() == {"error": "Not Found"}
+    assert opened().get("/search").json() == {"error": "Method Not Allowed"}
 
 
 @pytest.mark.parametrize("wanted", [False, True])

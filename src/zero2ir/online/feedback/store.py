@@ -1,6 +1,6 @@
 """Append-only feedback store; an event is on disk before it is acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from zero2ir.errors import InputError
@@ -71,12 +71,20 @@ class FeedbackStore(SQLiteTable):
         Raises:
             InputError: as for ``record``.
         """
-        for event in events:
-            _check(event)
+        return self.record_groups([events])[0]
+
+    def record_groups(self, groups: Sequence[Sequence[FeedbackEvent]]) -> list[int]:
+        """Stores several groups of events, all or none; returns how many of each group were new.
+
+        Raises:
+            InputError: as for ``record``.
+        """
+        for events in groups:
+            check_events(events)
         with self._writing() as connection:
             rows = "INSERT INTO events (event_id, kind, query, doc_id, position, grade, timestamp, user)"
             statement = f"{rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-            return sum(connection.execute(statement, event).rowcount for event in events)
+            return [sum(connection.execute(statement, event).rowcount for event in events) for events in groups]
 
     def events(self, after: int = 0) -> list[FeedbackEvent]:
         """Returns the events in order of arrival, without the first ``after``."""
@@ -91,13 +99,17 @@ class FeedbackStore(SQLiteTable):
         return int(count)
 
 
-def _check(event: FeedbackEvent) -> None:
-    place = f"event {event.event_id!r}"
-    if event.kind not in get_args(Kind):
-        raise InputError(f"{place}: unknown kind {event.kind!r}; use one of {', '.join(get_args(Kind))}")
-    if not event.event_id or bool(event.doc_id) == (event.kind == "nothing"):
-        raise InputError(f"{place}: event_id and doc_id must not be empty, except doc_id of kind nothing")
-    if (event.grade is not None) != (event.kind == "grade") or (event.grade or 0) < 0:
-        raise InputError(f"{place}: grade {event.grade!r} with kind {event.kind}; kind grade needs a grade 0, 1, ...")
-    if event.position is not None and event.position < 1:
-        raise InputError(f"{place}: position {event.position}; positions start at 1")
+def check_events(events: Iterable[FeedbackEvent]) -> None:
+    """Raises InputError if an event is invalid."""
+    for event in events:
+        place = f"event {event.event_id!r}"
+        if event.kind not in get_args(Kind):
+            raise InputError(f"{place}: unknown kind {event.kind!r}; use one of {', '.join(get_args(Kind))}")
+        if not event.event_id or bool(event.doc_id) == (event.kind == "nothing"):
+            raise InputError(f"{place}: event_id and doc_id must not be empty, except doc_id of kind nothing")
+        if (event.grade is not None) != (event.kind == "grade") or (event.grade or 0) < 0:
+            raise InputError(
+                f"{place}: grade {event.grade!r} with kind {event.kind}; kind grade needs a grade 0, 1, ..."
+            )
+        if event.position is not None and event.position < 1:
+            raise InputError(f"{place}: position {event.position}; positions start at 1")

@@ -31,6 +31,10 @@ class Metrics:
         self.circuits = Gauge("zero2ir_circuit_open", "1 if a program is being skipped", ["program"], **options)
         documents = Gauge("zero2ir_documents", "Documents in the collection", **options)
         documents.set_function(lambda: len(self.service.program.documents))
+        waiting = Gauge("zero2ir_waiting_events", "Feedback events that are not written yet", **options)
+        waiting.set_function(lambda: self.service.writer.waiting)
+        lost = Gauge("zero2ir_lost_impressions", "Impressions that could not be written", **options)
+        lost.set_function(lambda: self.service.writer.lost)
         failures = Gauge("zero2ir_lm_failures", "Unusable answers of the language model", **options)
         failures.set_function(self._lm_failures)
 

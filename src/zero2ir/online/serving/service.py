@@ -1,8 +1,11 @@
 """A program in service: searches, adds and removes documents, stores feedback."""
 
+import fcntl
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -13,13 +16,15 @@ import dspy
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
+from zero2ir.online.feedback.writer import FeedbackWriter
 from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.program import Program, load_program
 
 LOG = logging.getLogger("zero2ir.online.serving")
 
-FEEDBACK_FILE, DOCUMENTS_FILE = "feedback.sqlite", "documents.sqlite"
+FEEDBACK_FILE, DOCUMENTS_FILE, LOCK_FILE = "feedback.sqlite", "documents.sqlite", "lock"
+BUSY_SECONDS = 0.1  # how long to wait for another process's lock on a file
 
 
 class SearchService:
@@ -37,15 +42,21 @@ class SearchService:
         program: the program with the current documents; replaced as a whole, so that a search sees one state.
 
     Raises:
-        InputError: a file cannot be opened, or no document is left.
+        InputError: another service uses the folder, a file cannot be opened, or no document is left.
     """
 
     def __init__(self, program: Program, folder: Path, settings: ServingSettings) -> None:
         self.settings = settings
-        self.feedback = FeedbackStore(folder / FEEDBACK_FILE)
-        self.journal = DocumentJournal(folder / DOCUMENTS_FILE)
-        self.program = self._with_changes(program)
         self._changing = Lock()
+        max_bytes = settings.max_file_megabytes * 1_000_000
+        with ExitStack() as stack:
+            stack.enter_context(_exclusive(folder))
+            self.feedback = stack.enter_context(FeedbackStore(folder / FEEDBACK_FILE, BUSY_SECONDS, max_bytes))
+            self.journal = stack.enter_context(DocumentJournal(folder / DOCUMENTS_FILE, BUSY_SECONDS, max_bytes))
+            self.program = self._with_changes(program)
+            self.writer = FeedbackWriter(self.feedback, settings.max_waiting_events)
+            stack.callback(self.writer.close)
+            self._files = stack.pop_all()
 
     def _with_changes(self, program: Program) -> Program:
         added, removed = self.journal.changes()
@@ -59,9 +70,23 @@ class SearchService:
             self.program = ready
 
     def search(
-        self, query: str, k: int, candidates: Sequence[str] | None = None, deadline: float | None = None, user: str = ""
+        self,
+        query: str,
+        k: int,
+        candidates: Sequence[str] | None = None,
+        deadline: float | None = None,
+        user: str = "",
+        waited: float = 0.0,
     ) -> tuple[dspy.Prediction, list[Document]]:
         """Returns the program's answer and its documents.
+
+        Args:
+            query: any text.
+            k: maximum number of documents.
+            candidates: ids of the documents to rank instead of all.
+            deadline: see ``Program.forward``.
+            user: id of the user, for the impressions.
+            waited: seconds since the request arrived; they count towards the deadline.
 
         Raises:
             InputError: a candidate is not a document.
@@ -70,7 +95,8 @@ class SearchService:
         program = self.program
         if candidates is not None:
             program.numbers_of(candidates)
-        answer = program(query=query, k=k, candidates=candidates, deadline=deadline)
+        left = min(deadline or program.fallback.deadline, program.fallback.deadline) - waited
+        answer = program(query=query, k=min(k, len(program.documents)), candidates=candidates, deadline=left)
         if self.settings.impressions:
             self._record_impressions(query, answer.docids, user)
         return answer, [program.document(doc_id) for doc_id in answer.docids]
@@ -81,19 +107,17 @@ class SearchService:
             FeedbackEvent(f"{search_id}/{place}", "impression", query, doc_id, place, None, now, user)
             for place, doc_id in enumerate(doc_ids, 1)
         ]
-        try:
-            self.feedback.record_all(events or [FeedbackEvent(search_id, "nothing", query, "", None, None, now, user)])
-        except StorageError as error:
-            LOG.error("impressions not recorded: %s", error)
+        nothing = FeedbackEvent(search_id, "nothing", query, "", None, None, now, user)
+        self.writer.write_impressions(events or [nothing])
 
-    def record_feedback(self, event: FeedbackEvent) -> bool:
-        """Stores a feedback event; returns False if it is already stored.
+    def record_feedback(self, event: FeedbackEvent) -> "Future[bool]":
+        """Stores a feedback event; the result is False if it was stored before.
 
         Raises:
-            InputError: the event is invalid, or its document does not exist.
+            InputError: the event is invalid, its document does not exist, or too many events wait.
         """
         self.program.document(event.doc_id)
-        return self.feedback.record(event)
+        return self.writer.write(event)
 
     def add(self, documents: Sequence[Document]) -> None:
         """Adds documents, replacing those with the same ids; returns after they are stored."""
@@ -115,15 +139,30 @@ class SearchService:
             self.program = changed
 
     def close(self) -> None:
-        """Closes the files."""
-        self.feedback.close()
-        self.journal.close()
+        """Writes the events that wait, and closes the files."""
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Locks a folder against other services; the lock ends with the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be used ({error.strerror}); check the folder and the disk") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{folder}: another server uses this folder; give another one with --state") from None
+        yield
 
 
 def warm_up(program: Program) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Settings of a service: limits, logging and recording."""
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from zero2ir.io.settings import Settings
 
@@ -14,6 +14,12 @@ class ServingSettings(Settings):
         max_document_characters: maximum length of a document.
         max_documents_per_request: maximum number of documents added by one request.
         max_body_bytes: maximum size of a request.
+        max_connections: maximum number of connections; fewer if the process may open few files. Beyond it, the
+            connection that waits longest for a request is closed.
+        request_seconds: seconds in which a request must arrive, and in which a client must read a part of its answer.
+        max_waiting_events: maximum number of feedback events that wait to be written.
+        max_file_megabytes: maximum size of each file of feedback and of changed documents.
+        max_log_lines: maximum number of log lines per second.
         log_queries: whether to log queries and error texts, which may contain queries.
         impressions: whether to record each shown document as a feedback event of kind "impression".
     """
@@ -23,5 +29,10 @@ class ServingSettings(Settings):
     max_document_characters: PositiveInt = 100_000
     max_documents_per_request: PositiveInt = 1000
     max_body_bytes: PositiveInt = 4_000_000
+    max_connections: PositiveInt = 256
+    request_seconds: PositiveFloat = 10.0
+    max_waiting_events: PositiveInt = 10_000
+    max_file_megabytes: PositiveInt = 1000
+    max_log_lines: PositiveInt = 100
     log_queries: bool = False
     impressions: bool = False

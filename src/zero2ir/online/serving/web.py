@@ -1,10 +1,11 @@
 """HTTP interface of the service: typed requests, limits, and a guard in front of all paths."""
 
+import asyncio
 import json
-import logging
 import os
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -12,14 +13,18 @@ from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
+from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.online.feedback.store import FeedbackEvent
 from zero2ir.online.serving.metrics import Metrics
@@ -30,6 +35,9 @@ from zero2ir.program.fallback import NoAnswerError
 KEY_VARIABLE = "ZERO2IR_API_KEY"
 PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # accessible without an API key ...
 PAGE_FILES = "/static-offline-docs/"  # ... and so are the files of the page at /docs
+CLIENT_CLOSED = 499  # status in the log of a request that was cut off
+SEARCH_THREADS = 40
+WRITE_SECONDS = 2.0  # how long feedback waits for the disk
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -72,18 +80,6 @@ class SearchResponse(StrictModel):
     steps: list[SkippedProgramResponse]
 
 
-class FeedbackRequest(StrictModel):
-    """A feedback event; an event resent with the same ``event_id`` counts once."""
-
-    event_id: Identifier
-    kind: Literal["grade", "click", "impression"]
-    query: str
-    doc_id: Identifier
-    position: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    grade: Annotated[int, Field(ge=0, le=10)] | None = None
-    user: Annotated[str, Field(max_length=200)] = ""
-
-
 class FeedbackResponse(StrictModel):
     """Whether the event was new."""
 
@@ -97,12 +93,18 @@ class CollectionSize(StrictModel):
 
 
 class HealthResponse(StrictModel):
-    """State of the service; an "open" circuit means that the program is being skipped."""
+    """State of the service.
+
+    An "open" circuit means that the program is being skipped; ``waiting_events`` are not written yet,
+    ``lost_impressions`` never will be.
+    """
 
     status: Literal["ok"]
     program: str
     documents: int
     circuits: dict[str, Literal["open", "closed"]]
+    waiting_events: int
+    lost_impressions: int
 
 
 def search_type(settings: ServingSettings) -> Any:
@@ -120,6 +122,21 @@ def search_type(settings: ServingSettings) -> Any:
     return create_model(
         "Search", __base__=StrictModel, __doc__="A query; candidates are document ids to rank.", **fields
     )
+
+
+def feedback_type(settings: ServingSettings) -> Any:
+    """Builds the request type of a feedback event with the configured limits."""
+    fields: dict[str, Any] = {
+        "event_id": (Identifier, ...),
+        "kind": (Literal["grade", "click", "impression"], ...),
+        "query": (Annotated[str, Field(max_length=settings.max_query_characters)], ...),
+        "doc_id": (Identifier, ...),
+        "position": (Annotated[int, Field(ge=1, le=10_000)] | None, None),
+        "grade": (Annotated[int, Field(ge=0, le=10)] | None, None),
+        "user": (Annotated[str, Field(max_length=200)], ""),
+    }
+    about = "A feedback event; an event resent with the same ``event_id`` counts once."
+    return create_model("Feedback", __base__=StrictModel, __doc__=about, **fields)
 
 
 def documents_type(settings: ServingSettings) -> Any:
@@ -145,49 +162,63 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     app = FastAPIOffline(title="zero2ir", version=version("zero2ir"), redoc_url=None)
     app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
     search_request, documents_request = search_type(service.settings), documents_type(service.settings)
+    feedback_request, searches = feedback_type(service.settings), CapacityLimiter(SEARCH_THREADS)
 
     @app.exception_handler(InputError)
     async def input_error(request: Request, error: InputError) -> JSONResponse:
-        return _error(400, str(error))
+        return error_response(400, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        return error_response(error.status_code, str(error.detail))
 
     @app.exception_handler(StorageError)
     async def storage_error(request: Request, error: StorageError) -> JSONResponse:
         LOG.error("%s", error)
-        return _error(503, "not stored: the server cannot write its file; send it again later")
+        if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return error_response(507, "not stored: the server's file is full (serving.max_file_megabytes)")
+        return error_response(503, "not stored: the server cannot write its file; send it again later")
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
-        return _error(422, f"{place or 'body'}: {first['msg']}")
+        return error_response(422, f"{place or 'body'}: {first['msg']}")
 
     @app.exception_handler(NoAnswerError)
     async def no_answer(request: Request, error: NoAnswerError) -> JSONResponse:
         steps = [step._asdict() for step in error.steps]
         metrics.unanswered.inc()
         metrics.count_skipped(steps)
-        return _error(503, str(error), steps=steps)
+        return error_response(503, str(error), steps=steps)
 
-    @app.post("/search", response_model=SearchResponse)
-    def search(request: search_request) -> Response:  # type: ignore[valid-type]
-        query: Any = request
+    def answered(request: Any, arrived: float) -> Response:
         if service.settings.log_queries:
-            LOG.info("query %s", json.dumps(query.query, ensure_ascii=False))
+            LOG.info("query %s", json.dumps(request.query, ensure_ascii=False))
         try:
-            answer, documents = service.search(**query.model_dump())
+            answer, documents = service.search(**request.model_dump(), waited=time.monotonic() - arrived)
         except (InputError, NoAnswerError):
             raise
         except Exception as error:
             LOG.error("search: %s", repr(error) if service.settings.log_queries else type(error).__name__)
             metrics.unanswered.inc()
-            return _error(503, f"no answer: {service.program.name}: error")
+            return error_response(503, f"no answer: {service.program.name}: error")
         metrics.answered(answer)
         return JSONResponse(response_json(answer, documents, service.program.name))
 
+    @app.post("/search", response_model=SearchResponse)
+    async def search(request: search_request) -> Response:  # type: ignore[valid-type]
+        return await to_thread.run_sync(answered, request, time.monotonic(), limiter=searches)
+
     @app.post("/feedback")
-    def feedback(request: FeedbackRequest) -> FeedbackResponse:
-        recorded = service.record_feedback(FeedbackEvent(**request.model_dump(), timestamp=time.time()))
-        metrics.feedback.labels(request.kind).inc(int(recorded))
+    async def feedback(request: feedback_request) -> FeedbackResponse:  # type: ignore[valid-type]
+        event = FeedbackEvent(**request.model_dump(), timestamp=time.time())  # type: ignore[attr-defined]
+        written = asyncio.wrap_future(service.record_feedback(event))
+        try:
+            recorded = await asyncio.wait_for(written, WRITE_SECONDS)
+        except TimeoutError:
+            raise StorageError(f"{service.feedback.path}: not written within {WRITE_SECONDS:g} s") from None
+        metrics.feedback.labels(event.kind).inc(int(recorded))
         return FeedbackResponse(recorded=recorded)
 
     @app.post("/documents")
@@ -205,7 +236,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
         return CollectionSize(documents=len(service.program.documents))
 
     @app.get("/health")
-    def health() -> HealthResponse:
+    async def health() -> HealthResponse:  # async, so that it never waits for a thread
         program = service.program
         breakers = {} if program.chain is None else program.chain.breakers
         return HealthResponse(
@@ -213,10 +244,12 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
             program=program.name,
             documents=len(program.documents),
             circuits={name: "open" if one.is_open else "closed" for name, one in breakers.items()},
+            waiting_events=service.writer.waiting,
+            lost_impressions=service.writer.lost,
         )
 
     @app.get("/metrics")
-    def prometheus() -> Response:
+    async def prometheus() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return app
@@ -240,18 +273,14 @@ def response_json(answer: Any, documents: list[Document], name: str) -> dict[str
     }
 
 
-def _error(status: int, message: str, **more: Any) -> JSONResponse:
-    return JSONResponse({"error": message, **more}, status_code=status)
-
-
 class _Guard:
-    """Guards every path: checks host, API key and size, and logs one line without the request's content."""
+    """Refuses requests before the application sees them, and logs one line without the request's content."""
 
     def __init__(
         self, app: Any, service: SearchService, metrics: Metrics, hosts: set[str] | None, api_key: str | None
     ) -> None:
         self.app = app
-        self.most = service.settings.max_body_bytes
+        self.max_body_bytes = service.settings.max_body_bytes
         self.metrics = metrics
         self.hosts = hosts
         self.api_key = api_key
@@ -269,36 +298,36 @@ class _Guard:
 
         request = Request(scope)
         try:
-            if (refusal := self._refused(request)) is not None:
-                await refusal(scope, receive, recorded_send)
-            elif (body := await self._body(request, receive)) is None:
-                await _error(413, f"the request is larger than {self.most} bytes")(scope, receive, recorded_send)
-            else:
-                await self.app(scope, _replayed(body, receive), recorded_send)
+            refused = self._unauthorized(request) or refusal(request, self.hosts, self.max_body_bytes)
+            body = b"" if refused else await self._body(receive)
+            if len(body) > self.max_body_bytes:
+                refused = error_response(413, f"the request is larger than {self.max_body_bytes} bytes")
+            elif body and (problem := json_problem(body)):
+                refused = error_response(400, problem)
+            await (refused or self.app)(scope, _replayed(body, receive), recorded_send)
+        except ClientDisconnect:
+            status = CLIENT_CLOSED
         finally:
             self._log(scope, status, time.perf_counter() - start)
 
-    def _refused(self, request: Request) -> JSONResponse | None:
-        if self.hosts is not None and request.headers.get("host", "") not in self.hosts:
-            return _error(403, "this service is only available on this machine")
+    def _unauthorized(self, request: Request) -> JSONResponse | None:
         if self.api_key is None or request.url.path in PUBLIC_PATHS or request.url.path.startswith(PAGE_FILES):
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and equal_secrets(key, self.api_key):
             return None
-        return _error(401, "send the API key in the header Authorization: Bearer <key>")
+        return error_response(401, "send the API key in the header Authorization: Bearer <key>")
 
-    async def _body(self, request: Request, receive: Callable[[], Awaitable[Any]]) -> bytes | None:
-        """Reads the whole body; returns None if it is too large."""
-        content_length = request.headers.get("content-length", "0")
-        if not content_length.isdecimal() or int(content_length) > self.most:
-            return None
-        body, more = b"", True
-        while more and len(body) <= self.most:
+    async def _body(self, receive: Callable[[], Awaitable[Any]]) -> bytes:
+        """Reads the body, at most until it is too large; raises ClientDisconnect if it is cut off."""
+        body, more = bytearray(), True
+        while more and len(body) <= self.max_body_bytes:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        return None if more or len(body) > self.most else body
+        return bytes(body)
 
     def _log(self, scope: Any, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")  # the pattern of the path: ids are private
@@ -359,11 +388,7 @@ def serve_program(
         bound: the socket.
         api_key: see ``application``.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
+    log_to_stderr(settings.max_log_lines, LOG.name)
     with SearchService(open_program(place), state, settings) as service:
         for name, error in warm_up(service.program).items():
             print(f"{name} does not answer yet ({error})", flush=True)
@@ -377,17 +402,11 @@ def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> 
     Meanwhile numpy's matrix products use one thread: a query's product is small, and parallel searches would compete
     for the cores (27 ms of processor time per search of ``static_hybrid`` on beir/scifact instead of 3).
     """
-    import uvicorn
     from threadpoolctl import threadpool_limits
 
     host, port = bound.getsockname()[:2]
     hosts = {f"{name}:{port}" for name in LOOPBACK_NAMES} if host == HOST else None
     print(f"serving on http://{host}:{port}; its API is described at /docs; Ctrl-C stops it", flush=True)
-    config = uvicorn.Config(
-        application(service, hosts, api_key), log_level="warning", access_log=False, timeout_graceful_shutdown=10
-    )
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            uvicorn.Server(config).run(sockets=[bound])
-    except KeyboardInterrupt:
-        print()  # below the ^C
+    limits = service.settings
+    with threadpool_limits(1, user_api="blas"):
+        run_server(application(service, hosts, api_key), bound, limits.max_connections, limits.request_seconds)

@@ -1,0 +1,206 @@
+"""Serves local pages and services over HTTP: checks requests, and limits connections and log lines."""
+
+import json
+import logging
+import math
+import resource
+import socket
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+ACCEPTED_AT_ONCE = 8  # connections accepted before one of them is looked at
+RESERVED_FILES = 96  # files that the process may need besides its connections
+BACKLOG = 1024  # connections that wait in the kernel
+
+
+def error_response(status: int, message: str, **more: Any) -> JSONResponse:
+    """Returns a response with an error message."""
+    return JSONResponse({"error": message, **more}, status_code=status)
+
+
+def refusal(request: Request, hosts: Collection[str] | None, max_body_bytes: int) -> JSONResponse | None:
+    """Returns the response to a request that must not reach the application; None if it may.
+
+    Args:
+        request: the request; its body is not read.
+        hosts: host names accepted in requests; None for any. Protects against DNS rebinding, where a browser reaches
+            127.0.0.1 under another name.
+        max_body_bytes: maximum size of the body.
+    """
+    host, length = request.headers.get("host", ""), request.headers.get("content-length", "0")
+    if hosts is not None and host not in hosts:
+        return error_response(403, "this server is only available on this machine")
+    if not (length.isascii() and length.isdecimal()):
+        return error_response(400, "Content-Length is not a number")
+    if len(length) > len(str(max_body_bytes)) or int(length) > max_body_bytes:
+        return error_response(413, f"the request is larger than {max_body_bytes} bytes")
+    if request.method in ("GET", "HEAD"):
+        return None
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != host:
+        return error_response(403, "requests from other sites are refused")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and (request.method != "DELETE" or length != "0"):
+        return error_response(415, "send JSON with the header Content-Type: application/json")
+    return None
+
+
+def json_problem(body: bytes) -> str | None:
+    """Returns why a body is not JSON that every part of a program can use; None if it is."""
+    try:
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return "the body contains half of a surrogate pair (\\ud800 to \\udfff)"
+    except RecursionError:
+        return "the body is nested too deeply"
+    except ValueError as error:
+        return f"the body is not JSON: {error}"
+    return None
+
+
+def _not_finite(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _finite(number: str) -> float:
+    return float(number) if math.isfinite(float(number)) else _not_finite(number)
+
+
+class LimitedProtocol(H11Protocol):
+    """An HTTP/1.1 connection that is closed if a request does not arrive, or an answer is not read, in time.
+
+    If there are too many connections, the one that waits longest for a request is closed.
+
+    Args:
+        max_connections: maximum number of connections.
+        seconds: seconds for a whole request to arrive, and for a client to read a part of its answer.
+    """
+
+    def __init__(self, max_connections: int, seconds: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.max_connections = max_connections
+        self.seconds = seconds
+        self.waiting_since = self.loop.time()
+        self._timers: dict[str, Any] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no whole request has arrived that is not answered."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._close_later("request")
+        others: list[Any] = [one for one in self.connections if one is not self and one.is_waiting]  # type: ignore[union-attr]
+        if len(self.connections) >= self.max_connections and others:
+            oldest = min(others, key=lambda one: one.waiting_since)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for reason in tuple(self._timers):
+            self._keep_open(reason)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.is_waiting:
+            self._keep_open("request")
+        elif "request" not in self._timers:
+            self._close_later("request")
+
+    def on_response_complete(self) -> None:
+        self.waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._close_later("answer")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._keep_open("answer")
+
+    def _close_later(self, reason: str) -> None:
+        self._timers[reason] = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def _keep_open(self, reason: str) -> None:
+        if (timer := self._timers.pop(reason, None)) is not None:
+            timer.cancel()
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(BACKLOG)  # asyncio would accept as many at once as may wait, and run out of files
+
+
+class RateLimit(logging.Filter):
+    """Passes a number of log lines per second; the next line says how many were dropped before it."""
+
+    def __init__(self, max_lines: int) -> None:
+        super().__init__()
+        self.max_lines = max_lines
+        self._second = self._passed = self._dropped = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if int(record.created) != self._second:
+            self._second, self._passed = int(record.created), 0
+        if self._passed >= self.max_lines:
+            self._dropped += 1
+            return False
+        self._passed += 1
+        if self._dropped:
+            record.msg, record.args = f"{record.getMessage()} ({self._dropped} lines before it are left out)", ()
+            self._dropped = 0
+        return True
+
+
+def log_to_stderr(max_lines: int, *names: str) -> None:
+    """Sends the warnings of the server and everything that the loggers ``names`` log to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.addFilter(RateLimit(max_lines))
+    for name in ("uvicorn.error", "asyncio", *names):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO if name in names else logging.WARNING)
+        logger.propagate = False
+
+
+def run_server(app: Any, bound: socket.socket, max_connections: int = 64, seconds: float = 10.0) -> None:
+    """Serves an application on a listening socket until Ctrl-C or SIGTERM.
+
+    Args:
+        app: the ASGI application.
+        bound: the socket.
+        max_connections: see ``LimitedProtocol``; fewer if the process may not open so many files.
+        seconds: see ``LimitedProtocol``.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max_connections if files == resource.RLIM_INFINITY else max(8, min(max_connections, files - RESERVED_FILES))
+    config = uvicorn.Config(
+        app,
+        http=partial(LimitedProtocol, most, seconds),  # type: ignore[arg-type]
+        ws="none",
+        log_config=None,
+        access_log=False,
+        backlog=ACCEPTED_AT_ONCE,
+        limit_concurrency=most + 1,
+        timeout_graceful_shutdown=10,
+    )
+    try:
+        _Server(config).run(sockets=[bound])
+    except KeyboardInterrupt:
+        print()  # below the ^C
