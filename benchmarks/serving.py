@@ -254,7 +254,6 @@ def fault_test(collection: Collection, models: Sequence[str]) -> None:
     queries = [query.text for query in collection.queries if query.split == "train"][:QUERIES]
     _, _, inputs = inputs_for(collection, "hybrid")
     hybrid = load_program(saved_program(collection, "hybrid")).retriever
-    os.environ.setdefault("OPENAI_API_KEY", "unused")
     settings = FallbackSettings(deadline=DEADLINE)
     print(f"| fault | rate | answered | in time | by rewritten | by sparse | why | p50 ms | most ms |\n{'|---' * 9}|")
     for fault in FAULTS[:3]:

@@ -7,7 +7,7 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.lm.adapter import CompactAdapter, bare_line, escape_untrusted_text
+from zero2ir.lm.adapter import CompactAdapter, bare_line, escape_untrusted_text, unusable_reason
 
 
 class WriteQuery(dspy.Signature):
@@ -122,3 +122,92 @@ def test_json_that_does_not_fit_the_signature_is_unusable(answer: str) -> None:
 
 def test_a_demonstration_without_its_answer_is_left_out() -> None:
     assert len(ADAPTER.format(WriteQuery, [{"document": "only a document"}], {"document": "x"})) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>",
+        "<think>\nThe user wants",
+        "<THINK>a</THINK>",
+        "<thinking>a\nb</thinking>\n",
+        '<think mode="deep">a',
+        "a thought without a start</think>  ",
+        "[THINK]a",
+        "[THINK]a[/THINK]\n",
+        "◁think▷a◁/think▷",
+        "<reasoning>a</reasoning>",
+        "<|channel|>analysis<|message|>The user wants",
+    ],
+)
+def test_thoughts_are_no_answer(answer: str) -> None:
+    assert unusable_reason(answer) == "The answer holds only thoughts."
+    for signature in (WriteQuery, Grade):
+        with pytest.raises(AdapterParseError, match="only thoughts"):
+            ADAPTER.parse(signature, answer)
+
+
+@pytest.mark.parametrize(
+    "thoughts",
+    [
+        "<think>\nmaybe: chain oil\n</think>\n\n",
+        "maybe: chain oil</think>",
+        "<think>a</think><think>b</think>",
+        "[THINK]a[/THINK]",
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>",
+    ],
+)
+def test_an_answer_after_thoughts_is_used(thoughts: str) -> None:
+    assert ADAPTER.parse(WriteQuery, f"{thoughts}oil for the chain") == {"query": "oil for the chain"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm sorry, but I can't help with that request.",
+        "I’m sorry, I can’t assist with that.",
+        "I am really sorry, but I am unable to write this query.",
+        '"Sorry, I cannot help with this."',
+        "I cannot fulfill your request.",
+        "I can't assist with that",
+        "I'm unable to help with this request",
+        "I won't engage with that topic.",
+        "As an AI language model, I cannot write queries.",
+        "Unfortunately, I'm not able to do that.",
+        "I apologize, but I can't provide that.",
+        "My apologies, but I cannot do that.",
+        "Es tut mir leid, aber dabei kann ich nicht helfen.",
+        "Lo siento, pero no puedo ayudar con eso.",
+        "Je suis désolé, mais je ne peux pas aider.",
+        "抱歉，我无法满足这个请求。",
+        "申し訳ありませんが、お答えできません。",
+    ],
+)
+def test_a_refusal_is_no_answer(answer: str) -> None:
+    with pytest.raises(AdapterParseError, match="refusal"):
+        ADAPTER.parse(WriteQuery, answer)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "I can't open my csv file in python",
+        "i cannot log in after the update",
+        "sorry I can change the chain?",
+        "how to say sorry",
+        "I'm sorry song lyrics",
+        "sorry sorry lyrics super junior",
+        "as an aide, how do I file taxes",
+        "is a person who says I can't help it responsible",
+        "I won't be able to pay rent, what now",
+        "i can not provide proof of income for a lease",
+        "I do not understand gears",
+        "tut mir leid Lied",
+        "think about html tags",
+        "what does the <thinking> tag do",
+        "the <b> tag and the <thing> tag",
+        "reasoning in large language models",
+    ],
+)
+def test_queries_that_resemble_refusals_and_thoughts_are_answers(query: str) -> None:
+    assert ADAPTER.parse(WriteQuery, query) == {"query": query}

@@ -122,7 +122,7 @@ def test_a_killed_process_keeps_its_cached_answers_and_frees_its_port(smollm2: L
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_server import *
 with open_lm(SETTINGS, Path({str(tmp_path)!r}), seed=0) as language_model:
-    print(language_model.lm.kwargs["api_base"], *queries(language_model, INPUTS[:1]), sep="|", flush=True)
+    print(language_model.lm.engine.url, *queries(language_model, INPUTS[:1]), sep="|", flush=True)
     signal.pause()
 """
     with subprocess.Popen(

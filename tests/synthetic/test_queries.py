@@ -273,11 +273,12 @@ def test_the_teacher_supplies_negatives_and_margins(
     assert [row.query for row in rows] == [row.query for row in write(Corpus(docstrings), judgments)[0]]
 
 
-def test_a_failed_answer_is_requested_again_and_counted(corpus: Corpus, judgments: list[JudgedDocument]) -> None:
+def test_failed_answers_are_requested_again_and_counted_and_most_of_them_end_the_run(
+    corpus: Corpus, judgments: list[JudgedDocument]
+) -> None:
     language_model = scripted(Script({"": ""}))  # never says a word
-    rows, provenance = write_queries(corpus, judgments, language_model, SETTINGS, seed=0)
-    assert {row.rejected for row in rows} == {"empty"}
-    assert provenance["counts"] == {"written": 20, "accepted": 0, "rejected: empty": 20}
+    with pytest.raises(InputError, match=r"lm=script: 20 of 20 answers are unusable \(The LM returned an empty"):
+        write_queries(corpus, judgments, language_model, SETTINGS, seed=0)
     usage = language_model.usage
     assert (usage.calls, usage.retries, usage.failures) == (40, 20, 20)
 

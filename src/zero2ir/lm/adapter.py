@@ -15,6 +15,24 @@ _CONTROL = re.compile(
     r"<(?=[|｜])|(?<=[|｜])(?=>)|(?<=<)(?=/?(?:s|bos|eos|pad|unk|mask|\w+_\w+)>)|(?<=\[)(?=/?INST\])", re.I
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff]")
+# Thoughts of reasoning models: up to their end, which may come without a start, or from their start if they do not end.
+_THOUGHTS = re.compile(
+    r"\A.*(?:</(?:think|thinking|thought|thoughts|reasoning)>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>)"
+    r"|\A\W*(?:<(?:think|thinking|thought|thoughts|reasoning)\b[^>]*>|\[THINK\]|◁think▷|<\|channel\|>analysis).*",
+    re.DOTALL | re.IGNORECASE,
+)
+# Refusals; a query may start with "I can't", too, so that the words after it count.
+_REFUSAL = re.compile(
+    r"(?:unfortunately,? |my apologies,? (?:but )?|sorry,? (?:but )?|(?:i['’]m|i am) (?:\w+ )?sorry,? (?:but )?|"
+    r"i apologi[sz]e,? (?:but )?)i(?:['’]m| am)? ?(?:can['’]?t|can ?not|unable|not able|won['’]t|do not|don['’]t)\b"
+    r"|i(?:['’]m| am)? ?(?:can['’]?t|can ?not|unable to|not able to|won['’]t) "
+    r"(?:help|assist|comply|fulfil+|engage|continue|provide|do) (?:with |in )?(?:that|this|you|your|such|the request)\b"
+    r"|as an ai\b|i(?:['’]m| am) (?:just )?an ai\b"
+    r"|es tut mir leid,? aber|tut mir leid,? (?:aber|ich kann)|je suis désolée?,? mais|lo siento,? pero"
+    r"|mi dispiace,? ma|desculpe,? mas|sinto muito,? mas|het spijt me,? maar|извините,? но|к сожалению,? я не могу"
+    r"|(?:很?抱歉|对不起)[，,]?\s*(?:但|我)|申し訳(?:ありません|ございません)が|죄송하지만",
+    re.IGNORECASE,
+)
 _QUOTES = "'’\"`*“”‘«»"
 Signature = type[dspy.Signature]
 Values = dict[str, Any]
@@ -50,17 +68,19 @@ class CompactAdapter(dspy.Adapter):
         """Parses an answer into the output fields.
 
         Raises:
-            AdapterParseError: the line is empty, or the JSON does not fit the signature.
+            AdapterParseError: the answer is empty, only thoughts or a refusal, or the JSON does not fit the signature.
         """
+        if reason := unusable_reason(completion):
+            raise AdapterParseError(type(self).__name__, signature, completion, reason)
+        text = _without_thoughts(completion)
         if _answers_with_a_line(signature):
             (name,) = signature.output_fields
-            line = bare_line(completion, name)
+            line = bare_line(text, name)
             if not line:
                 raise AdapterParseError(type(self).__name__, signature, completion, "The answer is empty.")
             return {name: line}
         try:
-            json_object = completion[completion.find("{") : completion.rfind("}") + 1]
-            answer = _answer_model(signature).model_validate_json(json_object)
+            answer = _answer_model(signature).model_validate_json(text[text.find("{") : text.rfind("}") + 1])
         except pydantic.ValidationError as error:
             raise AdapterParseError(type(self).__name__, signature, completion, str(error)) from None
         return apply_output_field_defaults(signature, {name: getattr(answer, name) for name in signature.output_fields})
@@ -71,6 +91,18 @@ def escape_untrusted_text(text: str) -> str:
     text = text.encode("utf-8", "replace").decode("utf-8")  # replaces lone surrogates, which cannot be sent
     text = _UNPRINTABLE.sub("", text)
     return " ".join(_CONTROL.sub(lambda match: match.group() + " ", text).split())
+
+
+def unusable_reason(answer: str) -> str | None:
+    """Returns why an answer of the language model is no answer to the request; None if it is one."""
+    text = _without_thoughts(answer).strip()
+    if not text:
+        return "The answer holds only thoughts." if answer.strip() else "The answer is empty."
+    return "The answer is a refusal." if _REFUSAL.match(text.lstrip(_QUOTES)) else None
+
+
+def _without_thoughts(answer: str) -> str:
+    return _THOUGHTS.sub("", answer)
 
 
 def bare_line(answer: str, name: str) -> str:

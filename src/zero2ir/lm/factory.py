@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import time
-import urllib.request
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.error import HTTPError, URLError
 
 import dspy
 from dspy.clients.cache import Cache
@@ -25,17 +23,17 @@ from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError,
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
 from zero2ir.io.terminal import progress
-from zero2ir.lm.adapter import CompactAdapter
-from zero2ir.lm.limits import Limits, current_limits
+from zero2ir.lm.adapter import CompactAdapter, unusable_reason
+from zero2ir.lm.endpoint import EndpointEngine, MalformedAnswer, open_endpoint, read_key
+from zero2ir.lm.limits import current_limits
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
 from zero2ir.lm.weights import weights_file
 
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
-CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
 CACHE_BYTES = 10 << 30
-KEYS_NOT_CACHED = ["api_key", "api_base", "timeout"]  # request keys that do not change the answer
+MAX_UNUSABLE_SHARE = 0.5  # nothing is trained on answers of which more are unusable
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,24 @@ class MeteredLM(dspy.LM):
 
     The seed of a request depends only on the experiment's seed and the request, so that order, concurrency and
     interruptions do not change an answer. Greedy requests have no seed: their cached answers serve every seed.
-    DSPy's process-wide cache is not used.
+    DSPy's process-wide cache is not used. ``endpoint`` tells apart the cached answers of servers that have equal names
+    for their models.
     """
 
-    def __init__(self, model: str, usage: Usage, seed: int, answers: Cache | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        model: str,
+        usage: Usage,
+        seed: int,
+        answers: Cache | None = None,
+        endpoint: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(model, **options)
         self.usage = usage
         self.seed = seed
         self.answers = answers
+        self.endpoint = endpoint
 
     def __call__(
         self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
@@ -68,8 +76,10 @@ class MeteredLM(dspy.LM):
             content = [self.seed, self.model, prompt, messages, request.get("rollout_id")]
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
             request["seed"] = options["seed"] = int.from_bytes(digest[:4], "big") >> 1  # all servers accept 31 bits
+        if self.endpoint is not None:
+            request["endpoint"] = self.endpoint
         answers = self.answers if self.cache else None
-        if answers is not None and (cached := answers.get(request, KEYS_NOT_CACHED)) is not None:
+        if answers is not None and (cached := answers.get(request)) is not None:
             self.usage.add(cached=1)
             return cached
         start = time.perf_counter()
@@ -77,15 +87,21 @@ class MeteredLM(dspy.LM):
             outputs = super().__call__(prompt, messages=messages, cache=False, **options)
         finally:
             self.usage.add(seconds=time.perf_counter() - start)
-        if answers is not None:
-            answers.put(request, _plain(outputs), KEYS_NOT_CACHED)
+        if answers is not None and not any(map(_is_unusable, outputs)):  # a server may be corrected
+            answers.put(request, _plain(outputs))
         return outputs
 
     def update_history(self, entry: dict[str, Any]) -> None:
         """Adds a finished request to the usage counters."""
         tokens = entry["usage"] or {}
+        if isinstance(self.engine, EndpointEngine):
+            entry["cost"] = self.engine.cost(entry["response"])
         self.usage.add_call(tokens.get("prompt_tokens", 0), tokens.get("completion_tokens", 0), entry["cost"])
         super().update_history(entry)
+
+    def dump_state(self) -> dict[str, Any]:
+        """Returns the settings of the model without its connection, which ``open_lm`` makes."""
+        return dspy.BaseLM.dump_state(self)
 
 
 @dataclass(frozen=True)
@@ -132,8 +148,9 @@ class LanguageModel:
     ) -> list[dspy.Prediction | LMFailure]:
         """Runs a DSPy module on every input, ``settings.concurrency`` at a time.
 
-        If an answer cannot be parsed, the request is sampled once more; if that answer cannot be parsed either, or the
-        prompt exceeds the model's context, the result is an ``LMFailure``.
+        If an answer is unusable (empty, a refusal, only thoughts, or not in the expected form), the request is sampled
+        once more; if that answer is unusable, too, or the prompt exceeds the model's context, the result is an
+        ``LMFailure``.
 
         Args:
             module: called with each input's values as keyword arguments.
@@ -148,7 +165,7 @@ class LanguageModel:
                 share of unusable answers is too high.
         """
         limits = current_limits()
-        lm = self.lm if limits is None else _with_limits(self.lm, limits)
+        lm = self.lm if limits is None else self.lm.copy(num_retries=0)  # the connection keeps the time limit
         context = contextvars.copy_context()  # passes the caller's dspy.context and MLflow trace to the threads
 
         def ask(values: Mapping[str, Any]) -> dspy.Prediction:
@@ -159,22 +176,32 @@ class LanguageModel:
             try:
                 try:
                     return ask(values)
-                except AdapterParseError:
+                except (AdapterParseError, MalformedAnswer):
                     self.usage.add(retries=1)
                     return ask(self._once_more(module, values))
             except (AdapterParseError, LMError) as error:
-                if isinstance(error, AdapterParseError) or is_too_long(error):
+                if isinstance(error, AdapterParseError | MalformedAnswer) or is_too_long(error):
                     self.usage.add(failures=1)
                     return LMFailure(_one_line(error))
-                raise InputError(f"lm={self.settings.name}: {_without_key(_one_line(error), lm)}") from None
+                raise InputError(f"lm={self.settings.name}: {_one_line(error)}") from None
 
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             pending = pool.map(lambda values: context.copy().run(answer, values), inputs)
             answers = list(progress(pending, description, total=len(inputs)))
-        unusable = sum(isinstance(one, LMFailure) for one in answers)
-        if limits is not None and unusable > limits.max_unusable_share * len(inputs):
-            raise InputError(f"lm={self.settings.name}: {unusable} of {len(inputs)} answers are unusable")
+        reasons = [one.reason for one in answers if isinstance(one, LMFailure)]
+        self.usage.add_inputs(len(inputs), [reason.partition(" Adapter ")[0] for reason in reasons])
+        if limits is not None and len(reasons) > limits.max_unusable_share * len(inputs):
+            raise InputError(f"lm={self.settings.name}: {len(reasons)} of {len(inputs)} answers are unusable")
         return answers
+
+    def require_usable(self) -> None:
+        """Raises ``InputError`` if most answers so far are unusable, so that nothing is trained on them."""
+        unusable, inputs, reason = self.usage.unusable()
+        if unusable > MAX_UNUSABLE_SHARE * inputs:
+            raise InputError(
+                f"lm={self.settings.name}: {unusable} of {inputs} answers are unusable ({reason.rstrip('.')}); if the "
+                "model thinks aloud, switch that off at its server or raise lm.max_tokens; else choose another model"
+            )
 
     def _once_more(self, module: dspy.Predict, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the same call with sampling and a rollout id that no caller uses."""
@@ -182,13 +209,6 @@ class LanguageModel:
         options = {"temperature": self.settings.temperature, "rollout_id": 0, **module.config, **own}
         sampled = max(options["temperature"], SECOND_TRY_TEMPERATURE)
         return {**values, "config": {**own, "rollout_id": -1 - options["rollout_id"], "temperature": sampled}}
-
-
-def _with_limits(lm: MeteredLM, limits: Limits) -> MeteredLM:
-    """Returns a copy of the client with these limits; a client without a timeout enforces the limit itself."""
-    usual = lm.kwargs.get("timeout")
-    timeout = {} if usual is None else {"timeout": min(float(usual), limits.seconds)}
-    return lm.copy(num_retries=0, **timeout)
 
 
 @contextmanager
@@ -224,26 +244,30 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
     def connect() -> MeteredLM:
         stack.enter_context(_quiet_logs())
         embedded = settings.provider == "embedded"
-        opened = _embedded(settings, cache_folder / "weights") if embedded else _remote(settings)
-        model, connection = stack.enter_context(opened)
-        return MeteredLM(
-            model,
-            usage,
-            seed,
-            stack.enter_context(_answer_cache(cache_folder)),
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            num_retries=settings.retries,
-            timeout=settings.timeout,
-            **connection,
+        engine, model = stack.enter_context(
+            _embedded(settings, cache_folder / "weights") if embedded else _remote(settings)
         )
+        try:
+            return MeteredLM(
+                model,
+                usage,
+                seed,
+                stack.enter_context(_answer_cache(cache_folder)),
+                None if embedded or settings.api_base is None else settings.api_base.rstrip("/"),
+                engine=engine,
+                temperature=settings.temperature,
+                max_tokens=settings.max_tokens,
+                num_retries=settings.retries,
+            )
+        except LMError as error:
+            raise InputError(f"lm={settings.name}: {_one_line(error)}") from None
 
     return LanguageModel(settings, seed, usage, connect=connect)
 
 
 @contextmanager
-def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields the embedded server's model name and connection; the name includes digests of weights and template."""
+def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[EndpointEngine, str]]:
+    """Yields the connection to the embedded server and the model's name, with digests of weights and template."""
     weights = weights_file(settings, folder)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one thread on a busy core slows
     # all of them (two threads on two busy cores took five times as long as one).
@@ -251,63 +275,20 @@ def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[str, dict[st
     identity = sha256(weights)[:12]
     if settings.chat_template is not None:  # it changes the prompt of a request
         identity += f"-{hashlib.sha256(settings.chat_template.encode()).hexdigest()[:8]}"
-    server = embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template)
-    with _loopback_without_proxy(), server as url:
-        yield f"openai/{settings.name}-{identity}", {"api_base": f"{url}/v1", "api_key": "unused"}
+    model = f"openai/{settings.name}-{identity}"
+    with (
+        embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template) as url,
+        open_endpoint(model, f"{url}/v1", None, settings.timeout) as engine,
+    ):
+        yield engine, model
 
 
 @contextmanager
-def _remote(settings: LMSettings) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields an endpoint's model name and connection, after a check of its URL and key."""
-    connection = {"api_base": settings.api_base, "api_key": _api_key(settings)}
-    if settings.api_base is not None:
-        _check_endpoint(settings.name, settings.api_base, connection["api_key"])
-    yield str(settings.model), {key: value for key, value in connection.items() if value is not None}
-
-
-def _api_key(settings: LMSettings) -> str | None:
-    if settings.api_key_env is None:
-        return None
-    key = os.environ.get(settings.api_key_env)
-    if not key:
-        raise InputError(
-            f"lm={settings.name}: the environment variable {settings.api_key_env} is not set; "
-            "set it to the API key, or choose lm=smollm2, which needs none"
-        )
-    return key
-
-
-def _check_endpoint(name: str, api_base: str, api_key: str | None) -> None:
-    """Requests the model list of an OpenAI-compatible endpoint, so that a wrong URL or key is reported at once."""
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else {}
-    request = urllib.request.Request(f"{api_base.rstrip('/')}/models", headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=CHECK_SECONDS):
-            return
-    except HTTPError as error:
-        if error.code in (401, 403):
-            raise InputError(f"lm={name}: {api_base} rejects the API key (HTTP {error.code}); check the key") from None
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise InputError(
-            f"lm={name}: no answer from {api_base} ({reason}); start the server or correct api_base"
-        ) from None
-
-
-@contextmanager
-def _loopback_without_proxy() -> Iterator[None]:
-    """Excludes the loopback address from the environment's proxy settings for the duration of the block."""
-    former = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
-    hosts = ",".join([host for host in former.values() if host] + ["127.0.0.1"])
-    os.environ.update(dict.fromkeys(former, hosts))
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _remote(settings: LMSettings) -> Iterator[tuple[EndpointEngine, str]]:
+    """Yields the connection to an endpoint, after a check of its URL and key, and the model's name."""
+    model, key = str(settings.model), read_key(settings)
+    with open_endpoint(model, settings.api_base, key, settings.timeout, settings.name) as engine:
+        yield engine, model
 
 
 @contextmanager
@@ -342,6 +323,11 @@ def _plain(outputs: Any) -> Any:
     return [_plain(value) for value in outputs] if isinstance(outputs, list) else outputs
 
 
+def _is_unusable(output: str | dict[str, Any] | None) -> bool:
+    text = output.get("text") if isinstance(output, dict) else output
+    return unusable_reason(text or "") is not None
+
+
 def is_too_long(error: LMError) -> bool:
     """Returns whether the prompt exceeded the context; DSPy does not recognise llama.cpp's message."""
     return isinstance(error, ContextWindowExceededError) or "exceeds the available context size" in str(error)
@@ -349,8 +335,3 @@ def is_too_long(error: LMError) -> bool:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def _without_key(message: str, lm: dspy.LM) -> str:
-    key = lm.kwargs.get("api_key")
-    return message.replace(key, "***") if key and key != "unused" else message

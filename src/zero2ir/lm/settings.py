@@ -1,8 +1,9 @@
 """The typed schema of ``conf/lm/<choice>.yaml``."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from zero2ir.io.settings import Settings
 
@@ -13,7 +14,9 @@ class LMSettings(Settings):
     Attributes:
         name: its name in reports.
         provider: "embedded" (llama.cpp in this process), "litellm" (an endpoint) or "none".
-        model: a LiteLLM name such as "openai/gpt-4o-mini"; only for "litellm".
+        model: protocol and model as LiteLLM writes them, e.g. "openai/gpt-4o-mini"; only for "litellm". The protocol
+            is openai (also vLLM, llama.cpp and others), anthropic, gemini, groq, openrouter, deepseek, xai, moonshot,
+            ollama or hosted_vllm.
         weights: "package:file" of a GGUF file in an installed package, or a list of its parts in order; only for
             "embedded".
         sha256: SHA-256 digest of the whole file; None skips the check; required for several parts.
@@ -25,8 +28,8 @@ class LMSettings(Settings):
         context: maximum length of prompt and answer together, in tokens; only for "embedded".
         slots: number of parallel sequences of the embedded server; above 1, rounding differs, which may change texts.
         threads: CPU threads of the embedded server; None for half of the cores; does not change the texts.
-        api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1".
-        api_key_env: the *name* of the environment variable that holds the key.
+        api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1"; None for the public one of the protocol's owner.
+        api_key_env: the *name* of the environment variable that holds the key; None sends no key.
         temperature: 0 is greedy; above 0, the sampling seed is derived from the experiment's seed and the request.
         max_tokens: maximum length of an answer, in tokens.
         concurrency: number of concurrent requests.
@@ -72,3 +75,13 @@ class LMSettings(Settings):
         if self.provider == "litellm" and not self.model:
             raise ValueError('provider "litellm" needs model, a LiteLLM name such as "openai/gpt-4o-mini"')
         return self
+
+    @field_validator("api_base")
+    @classmethod
+    def _is_a_web_address(cls, value: str | None) -> str | None:
+        address = urlsplit(value or "")
+        if value is not None and (address.scheme not in ("http", "https") or not address.hostname):
+            raise ValueError(f"{value!r}: not an address; write http://HOST:PORT/v1 or https://HOST/v1")
+        if address.username or address.password:
+            raise ValueError("contains a user or a password; put secrets into the variable that api_key_env names")
+        return value

@@ -1,6 +1,8 @@
 """Counts the requests, tokens, time and cost of a language model."""
 
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,8 @@ class Usage:
     failures: int = 0
     retries: int = 0
     repaired: int = 0
+    _inputs: int = field(default=0, init=False, repr=False, compare=False)
+    _reasons: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def add_call(self, prompt_tokens: int, completion_tokens: int, cost: float | None) -> None:
@@ -45,6 +49,17 @@ class Usage:
         with self._lock:
             for name, amount in amounts.items():
                 setattr(self, name, getattr(self, name) + amount)
+
+    def add_inputs(self, number: int, reasons: Sequence[str]) -> None:
+        """Counts inputs, with a reason for each one without a usable answer."""
+        with self._lock:
+            self._inputs += number
+            self._reasons.update(reasons)
+
+    def unusable(self) -> tuple[int, int, str]:
+        """Returns the number of inputs without a usable answer, the number of all, and the most frequent reason."""
+        with self._lock:
+            return self._reasons.total(), self._inputs, max(self._reasons, key=self._reasons.__getitem__, default="")
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the counters as plain values, for JSON and MLflow."""

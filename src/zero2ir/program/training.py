@@ -58,12 +58,14 @@ def train_program(
         answers: whether the program extracts answers.
 
     Raises:
-        InputError: an input that the strategy requires is missing.
+        InputError: an input that the strategy requires is missing, or most answers of the language model are unusable.
     """
     indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
     start = time.perf_counter()
     fitted = strategy.fit(indexed, inputs)
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
+    if inputs.corpus.language_model is not None:
+        inputs.corpus.language_model.require_usable()
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,

@@ -154,7 +154,8 @@ def write_queries(
         All queries, including rejected ones; and their provenance: settings, prompts and counts.
 
     Raises:
-        InputError: there is no language model; or a filter or the negatives need something that is missing.
+        InputError: there is no language model; most of its answers are unusable; or a filter or the negatives need
+            something that is missing.
 
     Source: few-shot generation with a round-trip filter as in Promptagator, arXiv 2209.11755, sections 3.1 and 3.3.
     """
@@ -163,6 +164,7 @@ def write_queries(
     styles = [style for style, number in settings.styles.items() if number]
     prompts = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
     rows = writer.write(sample, prompts)
+    language_model.require_usable()
     provenance = {
         "settings": settings.model_dump(mode="json"),
         "prompts": {style: prompt.as_dict() for style, prompt in prompts.items()},

@@ -44,7 +44,6 @@ def queries(number: int) -> list[str]:
 def test_every_query_is_answered_in_time_and_counted(
     string_methods: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "unused")
     with FaultyEndpoint(fault, 0.3) as endpoint:
         asking = program(string_methods, endpoint.url, tmp_path, Rewritten(Sparse()))
         endpoint.rate = 0.0
@@ -67,7 +66,7 @@ def test_every_query_is_answered_in_time_and_counted(
     assert {reasons[0] for _, reasons in none[:3]} == {"time-out" if fault == "hangs" else "error"}
     assert {reasons[0] for _, reasons in none[3:]} == {"circuit open"}
     assert endpoint.counts[fault] <= 2 * 3  # an empty answer is asked for once more
-    assert 0 < [name for name, _ in some].count("asking") < 8 or fault == "empty"  # the second try may mend that
+    assert 0 < [name for name, _ in some].count("asking") < 8 or fault in ("empty", "nonsense")  # a second try may help
 
 
 @pytest.mark.parametrize(("unusable", "refused"), [(2, False), (3, True)])
@@ -86,7 +85,6 @@ def test_many_unusable_answers_are_an_error(script_lm: Callable[[Any], Any], unu
 def test_a_saved_program_keeps_its_deadline(
     string_methods: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "unused")
     monkeypatch.chdir(tmp_path)
     with FaultyEndpoint("hangs", 1.0) as endpoint:
         program(string_methods, endpoint.url, tmp_path, Rewritten(Sparse())).save(tmp_path / "program")
