@@ -1,6 +1,8 @@
 """Who may see the page and answer: nobody but who was given its address."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -19,33 +21,36 @@ class Browser:
 
     def __init__(self, sitting: Session) -> None:
         self.client = TestClient(labelling_application(sitting, 8765, "key"), base_url=ORIGIN)
-        page = self.client.get("/?token=key").text
+        page = self.get("/?token=key").text
         self.headers = {"origin": ORIGIN, "x-zero2ir-token": page.split('name="token" content="')[1].split('"')[0]}
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path if "token" in path else f"/8765{path}")
 
     def post(self, path: str, body: object, **headers: str | None) -> tuple[int, str]:
         changed = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {name: value for name, value in (self.headers | changed).items() if value is not None}
-        answer = self.client.post(path, json=body, headers=sent)
+        answer = self.client.post(f"/8765{path}", json=body, headers=sent)
         return answer.status_code, answer.text
 
 
 def test_label_undo_judge_again_and_export(session: Open) -> None:
     sitting = session()
     browser = Browser(sitting)
-    asked = browser.client.get("/view").json()["item"]
+    asked = browser.get("/view").json()["item"]
     assert browser.post("/answer", {"grade": 2, "answer_count": 0})[0] == 200
     assert browser.post("/answer", {"grade": None, "answer_count": 1})[0] == 200
     assert browser.post("/undo", {"answer_count": 2})[0] == 200
     assert [row.grade for row in sitting.annotations.rows] == [2]
     again = {"query_id": asked["query_id"], "doc_id": asked["doc_id"], "grade": 0, "answer_count": 1}
     assert browser.post("/again", again)[0] == 200
-    view = browser.client.get("/view").json()
+    view = browser.get("/view").json()
     assert view["doubts"][0]["reason"] == "graded 2 by me, then 0 by me"
     assert view["agreement"].startswith("1 judged twice: 0% equal")
-    qrels = browser.client.get("/export/qrels.trec")
+    qrels = browser.get("/export/qrels.trec")
     assert qrels.text == f"{asked['query_id']} 0 {asked['doc_id']} 0\n"
     assert "attachment" in qrels.headers["content-disposition"]
-    assert browser.client.get("/export/..%2Fa").status_code in (404, 422)
+    assert browser.get("/export/..%2Fa").status_code in (404, 422)
 
 
 def test_an_answer_counts_once(session: Open) -> None:
@@ -74,6 +79,8 @@ def test_an_answer_counts_once(session: Open) -> None:
         {"host": "evil.example:8765", "origin": "http://evil.example:8765"},
         {"cookie": ""},
         {"cookie": "zero2ir_8765=guessed"},
+        {"cookie": "zero2ir_8765=key"},  # the token
+        {"content_type": "text/plain"},
     ],
 )
 def test_requests_of_other_sites_change_nothing(session: Open, headers: dict[str, str | None]) -> None:
@@ -86,12 +93,21 @@ def test_requests_of_other_sites_change_nothing(session: Open, headers: dict[str
         ("/undo", {"answer_count": 0}),
         ("/save", {"answer_count": 0}),
     ):
-        assert browser.post(path, body, **headers)[0] == 403
+        assert browser.post(path, body, **headers)[0] == (415 if "content_type" in headers else 403)
     assert sitting.annotations.rows == []
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/view", "/label.js", "/export/qrels.trec", "/?token=guessed", "/view?token=key"]
+    "path",
+    [
+        "/",
+        "/8765/",
+        "/8765/view",
+        "/8765/label.js",
+        "/8765/export/qrels.trec",
+        "/?token=guessed",
+        "/8765/view?token=key",
+    ],
 )
 def test_nothing_is_shown_without_the_token(session: Open, path: str) -> None:
     app = labelling_application(session(), 8765, "key")
@@ -102,7 +118,7 @@ def test_nothing_is_shown_without_the_token(session: Open, path: str) -> None:
 def test_every_response_has_the_security_headers(session: Open) -> None:
     browser = Browser(session())
     for path in ("/", "/label.js", "/label.css", "/view", "/export/qrels.trec", "/nothing"):
-        headers = browser.client.get(path).headers
+        headers = browser.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
@@ -113,6 +129,19 @@ def test_every_response_has_the_security_headers(session: Open) -> None:
     assert browser_session.annotations.rows == []
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
+    assert "Path=/8765;" in cookie  # a browser sends cookies to all ports of a host
+    assert "zero2ir_8765=key" not in cookie
+
+
+def test_a_body_that_is_no_sound_json_is_refused(session: Open) -> None:
+    sitting = session()
+    browser = Browser(sitting)
+    half = {"query_id": "\ud800", "doc_id": "x", "grade": 0, "answer_count": 0}
+    headers = browser.headers | {"content-type": "application/json"}
+    refused = browser.client.post("/8765/again", content=json.dumps(half), headers=headers)
+    assert (refused.status_code, "half of a surrogate pair" in refused.json()["error"]) == (400, True)
+    assert browser.post("/again", {**half, "query_id": "x" * 10_000})[0] == 413
+    assert sitting.annotations.rows == []
 
 
 @pytest.mark.parametrize(

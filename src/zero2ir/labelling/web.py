@@ -10,15 +10,18 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Literal
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
+from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.labelling.session import GRADE_NAMES, JSONL, QRELS, QUERIES, Session, View
 
 TOKEN_HEADER = "x-zero2ir-token"
+MAX_BODY_BYTES = 10_000
+MAX_LOG_LINES = 100  # per second
 PAGE_FOLDER = Path(str(files("zero2ir.labelling") / "page"))
 HEADERS = {
     "Content-Security-Policy": (
@@ -57,15 +60,10 @@ class RegradeRequest(PageRequest):
 
 def serve_labelling(session: Session, bound: socket.socket) -> None:
     """Prints the page's address and serves the page until Ctrl-C."""
-    import uvicorn
-
     token, port = secrets.token_urlsafe(), bound.getsockname()[1]
     print(f"open http://{HOST}:{port}/?token={token} in a browser; Ctrl-C here stops it", flush=True)
-    config = uvicorn.Config(labelling_application(session, port, token), log_level="warning", access_log=False)
-    try:
-        uvicorn.Server(config).run(sockets=[bound])
-    except KeyboardInterrupt:
-        print()  # below the ^C
+    log_to_stderr(MAX_LOG_LINES)
+    run_server(labelling_application(session, port, token), bound)
 
 
 def labelling_application(session: Session, port: int, token: str) -> FastAPI:
@@ -74,42 +72,42 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
     A request with ``token`` gets a cookie; every other request needs that cookie. Requests that change anything must
     also come from the page's origin and carry the page's secret in a header, which no other site can read or send.
 
+    A browser sends a cookie to all ports of a host. Therefore the page is below a path of its own, to which the cookie
+    is bound, and the cookie is another secret than the token.
+
     Args:
         session: the session.
         port: the port that the page is served on.
         token: the secret in the printed address.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    lock, page_secret, cookie = Lock(), secrets.token_urlsafe(), f"zero2ir_{port}"
-    origins = {f"http://{name}:{port}" for name in LOOPBACK_NAMES}
+    app, pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), APIRouter(prefix=f"/{port}")
+    lock, page_secret, cookie = Lock(), secrets.token_urlsafe(), (f"zero2ir_{port}", secrets.token_urlsafe())
+    hosts = {f"{name}:{port}" for name in LOOPBACK_NAMES}
 
-    def refused(request: Request) -> str | None:
-        if f"http://{request.headers.get('host', '')}" not in origins:
-            return "this page is only served to this machine"  # another name for 127.0.0.1: DNS rebinding
-        if not equal_secrets(request.cookies.get(cookie, ""), token):
+    def denial(request: Request) -> str | None:
+        if not equal_secrets(request.cookies.get(cookie[0], ""), cookie[1]):
             return "open the address that the terminal shows; it contains the access token"
         if request.method == "GET":
             return None
-        if request.headers.get("origin") != f"http://{request.headers['host']}":
-            return "request from another site refused"
+        if "origin" not in request.headers:
+            return "requests from other sites are refused"
         if not equal_secrets(request.headers.get(TOKEN_HEADER, ""), page_secret):
             return "this page is out of date; reload it"
         return None
 
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        named = f"http://{request.headers.get('host', '')}" in origins
+        shown = equal_secrets(request.query_params.get("token", ""), token)
         response: Response
-        if (
-            named
-            and request.method == "GET"
-            and request.url.path == "/"
-            and equal_secrets(request.query_params.get("token", ""), token)
-        ):
-            response = RedirectResponse("/", status_code=303)
-            response.set_cookie(cookie, token, httponly=True, samesite="strict")
-        elif reason := refused(request):
+        if refused := refusal(request, hosts, MAX_BODY_BYTES):
+            response = refused
+        elif request.method == "GET" and request.url.path == "/" and shown:
+            response = RedirectResponse(f"{pages.prefix}/", status_code=303)
+            response.set_cookie(*cookie, path=pages.prefix, httponly=True, samesite="strict")
+        elif reason := denial(request):
             response = PlainTextResponse(reason, status_code=403)
+        elif request.method == "POST" and (problem := json_problem(await request.body())):
+            response = error_response(400, problem)
         else:
             response = await call(request)
         response.headers.update(HEADERS)
@@ -117,49 +115,49 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
 
     @app.exception_handler(InputError)
     async def input_error(request: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=409)
+        return error_response(409, str(error))
 
     def changed(change: Callable[[], None]) -> dict[str, Any]:
         with lock:
             change()
             return view_json(session.view())
 
-    @app.get("/")
+    @pages.get("/")
     def page() -> HTMLResponse:
         return HTMLResponse(_page(page_secret, session.output is not None))
 
-    @app.get("/label.js")
+    @pages.get("/label.js")
     def script() -> FileResponse:
         return FileResponse(PAGE_FOLDER / "label.js", media_type="text/javascript")
 
-    @app.get("/label.css")
+    @pages.get("/label.css")
     def style() -> FileResponse:
         return FileResponse(PAGE_FOLDER / "label.css", media_type="text/css")
 
-    @app.get("/view")
+    @pages.get("/view")
     def view() -> dict[str, Any]:
         return changed(lambda: None)
 
-    @app.post("/answer")
+    @pages.post("/answer")
     def answer(request: GradeRequest) -> dict[str, Any]:
         return changed(lambda: session.answer(request.grade, request.answer_count))
 
-    @app.post("/undo")
+    @pages.post("/undo")
     def undo(request: PageRequest) -> dict[str, Any]:
         return changed(lambda: session.undo(request.answer_count))
 
-    @app.post("/again")
+    @pages.post("/again")
     def again(request: RegradeRequest) -> dict[str, Any]:
         return changed(
             lambda: session.judge_again(request.query_id, request.doc_id, request.grade, request.answer_count)
         )
 
-    @app.post("/save")
+    @pages.post("/save")
     def save() -> dict[str, Any]:
         with lock:
             return {"lines": session.save()}
 
-    @app.get("/export/{name}")
+    @pages.get("/export/{name}")
     def export(name: Literal["qrels.trec", "queries.jsonl", "judgments.jsonl"]) -> Response:
         with lock, TemporaryDirectory() as folder:
             session.export(name, Path(folder) / name)
@@ -167,6 +165,7 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
         attachment = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type="application/octet-stream", headers=attachment)
 
+    app.include_router(pages)
     return app
 
 
