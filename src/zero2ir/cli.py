@@ -4,7 +4,7 @@ import atexit
 import gc
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,8 +137,8 @@ def train(
     if quality := occurring(collection.quality) | about.get("quality", {}):
         about["quality"] = quality
     program.save(output)
-    given = f" ({collection.given} given)" if collection.given > about["labels"] else ""
-    print(f"{len(collection.documents)} documents, {about['labels']} judged documents used{given}")
+    used = f"{about['labels']} judged documents used{_given(collection.given, about['labels'])}"
+    print(f"{len(collection.documents)} documents, {used}")
     for question, reason in about.get("skipped_questions", {}).items():
         print(f"skipped: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['reason']}")
@@ -280,10 +280,15 @@ def compare(
         seed=seed,
         settings=settings,
     )
-    _print_comparison(rows)
+    _print_comparison(rows, {row.query_id for row in collection.given})
 
 
-def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
+def _given(given: Collection[Any], used: int) -> str:
+    """Returns how many were given, if more than were used."""
+    return f" ({len(given)} given)" if len(given) > used else ""
+
+
+def _print_comparison(rows: Sequence[api.CrossValidationResult], queries: Collection[str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -300,7 +305,8 @@ def _print_comparison(rows: Sequence[api.CrossValidationResult]) -> None:
             cells += [f"{gain.mean:+.3f} [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}]", f"{next(adjusted):.3f}"]
         table.add_row(*map(Text, cells))
     Console().print(table)
-    print(f"Cross-validated on {rows[0].value.n} judged queries. Brackets: 95 % intervals.")
+    used = f"{rows[0].value.n} judged queries{_given(queries, rows[0].value.n)}"
+    print(f"Cross-validated on {used}. Brackets: 95 % intervals.")
     print(f"Differences are relative to {rows[0].system}.")
 
 

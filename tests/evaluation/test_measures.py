@@ -224,3 +224,21 @@ def test_a_query_that_nothing_is_found_for_counts_0_in_every_measure():
     rows = score_run(run, [Judgment("q1", "d1", 1), Judgment("q2", "d1", 1)])
     assert {row.measure: row.value for row in rows if row.query_id == "q2"} == dict.fromkeys(DEFAULT_MEASURES, 0.0)
     assert {row.measure: row.value for row in rows if row.query_id == "q1"}["Judged@10"] == 0.5
+
+
+def test_judgments_may_have_any_form_and_are_checked():
+    run = Run(["q1"], [["x", "a"]], [[2, 1]])
+    expected = score_run(run, QRELS, ["RR"])
+    assert score_run(run, iter(QRELS), ["RR"]) == expected
+    by_query: dict[str, dict[str, int]] = {}
+    for row in QRELS:
+        by_query.setdefault(row.query_id, {})[row.doc_id] = row.relevance
+    assert score_run(run, by_query, ["RR"]) == expected
+    assert top_relevant(run, iter(QRELS)) == top_relevant(run, QRELS)
+    for qrels, message in [
+        ([("q1", "a", 0.5)], r"qrels\[0\]: grade 0\.5 is not an integer"),
+        ([("q1", "a", 1), ("q1", "a", 2)], r"qrels\[1\]: an earlier row has another grade"),
+        ([(None, "a", 1)], r"qrels\[0\]: query_id is None"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            score_run(run, qrels, ["RR"])

@@ -5,7 +5,7 @@ field name. Messages name the place in what the user passed, e.g. "documents[3]"
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zero2ir.data.checks import FLAWS_OF_JUDGMENTS, IssueCounter, require_usable, usable_judgments, warn_of
@@ -19,6 +19,7 @@ Documents = Any  # an iterable of texts, mappings or named tuples; a mapping fro
 Judgments = Any  # an iterable of (query, doc_id, grade) rows, mappings or named tuples; or a data frame
 CandidatesByQuery = Mapping[str, Iterable[str]]
 QuestionAnswerPairs = Any  # an iterable of (question, answer) rows; or a mapping from questions to answers
+Qrels = Any  # an iterable of (query_id, doc_id, grade) rows, query_id → doc_id → grade, or a data frame
 
 _TO_RECORDS = ("to_dicts", "to_pylist", "to_dict")  # methods of polars, pyarrow and pandas tables
 _ONE_DOCUMENT = "pass a mapping with doc_id, text and optionally title"
@@ -207,8 +208,10 @@ def as_pairs(pairs: QuestionAnswerPairs) -> list[Query]:
     return [Query(f"q{place}", text, answers=given) for place, (text, given) in enumerate(answers.items())]
 
 
-def as_qrels(qrels: Iterable[Any]) -> list[Judgment]:
-    """Converts judgments for evaluation; negative grades count as 0.
+def as_qrels(qrels: Qrels) -> list[Judgment]:
+    """Converts judgments for evaluation.
+
+    Negative grades stay: trec_eval reads them as not relevant, and in infAP -1 as pooled, but not judged.
 
     Args:
         qrels: (query_id, doc_id, grade) rows, mappings or named tuples with these names (or relevance); a mapping
@@ -222,15 +225,14 @@ def as_qrels(qrels: Iterable[Any]) -> list[Judgment]:
     for number, row in enumerate(rows):
         if not (type(row) is Judgment and type(row.relevance) is int and type(row[0]) is type(row[1]) is str):
             row = _checked_qrel(row, f"qrels[{number}]")
-        grade = max(row.relevance, 0)
-        if known.setdefault((row.query_id, row.doc_id), grade) != grade:
+        if known.setdefault((row.query_id, row.doc_id), row.relevance) != row.relevance:
             raise InputError(
                 f"qrels[{number}]: an earlier row has another grade for {row.query_id!r} and {row.doc_id!r}"
             )
     return [Judgment(*pair, grade) for pair, grade in known.items()]
 
 
-def _qrels(qrels: Iterable[Any]) -> Iterator[Any]:
+def _qrels(qrels: Qrels) -> Iterator[Any]:
     if isinstance(qrels, Mapping):
         for query_id, grades in qrels.items():
             if not isinstance(grades, Mapping):
@@ -278,10 +280,13 @@ def as_queries(queries: Iterable[Any] | Mapping[Any, str], name: str = "queries"
         InputError: a query is invalid, or an id occurs twice; names the place.
     """
     pairs: list[tuple[str, str]] = []
-    for place, row in as_rows(list(queries.items()) if isinstance(queries, Mapping) else queries, name):
-        given, text = ("", row) if isinstance(row, str) or is_missing(row) else as_tuple(row, 2, place, "(id, text)")
-        pairs.append((id_value(given, f"{place}: the id") if given != "" else "", text_value(text, f"{place}: text")))
-        if not text.strip():
+    for place, row in as_rows(queries.items() if isinstance(queries, Mapping) else queries, name):
+        if isinstance(row, str) or is_missing(row):
+            pairs.append(("", text_value(row, f"{place}: text")))
+        else:
+            given, text = as_tuple(row, 2, place, "(id, text)")
+            pairs.append((id_value(given, f"{place}: the id"), text_value(text, f"{place}: text")))
+        if not pairs[-1][1].strip():
             raise InputError(f"{place}: the query is empty; set it or remove the row")
     ids = Counter(given for given, _ in pairs if given)
     if repeated := next((given for given, n in ids.items() if n > 1), None):
@@ -306,7 +311,7 @@ def as_rows(values: Any, name: str, columns: tuple[str, ...] | None = None) -> I
     if isinstance(values, Mapping):
         hint = f", e.g. {_AS_ROWS}" if name.endswith("judgments") else ""
         raise InputError(f"{name}: a mapping instead of a list; pass a list of rows{hint}")
-    if isinstance(values, Set):
+    if isinstance(values, set | frozenset):
         raise InputError(f"{name}: a set has no order, so results could not be repeated; pass a list")
     records = next((getattr(values, to) for to in _TO_RECORDS if hasattr(values, to)), None)
     if hasattr(values, "columns") and records:

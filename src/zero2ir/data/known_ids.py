@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 _FORMS = {
     "percent-encoding": unquote,
-    "Unicode form": lambda text: unicodedata.normalize("NFKC", text),
+    "Unicode form (NFC or NFD)": lambda text: unicodedata.normalize("NFKC", text),
     "letter case": str.casefold,
     "white space": lambda text: "".join(text.split()),
     "file extension": lambda text: re.sub(r"(?<=.)\.(0|[^\W\d]\w{0,4})$", "", text),  # also "995.0" of a table

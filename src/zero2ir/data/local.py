@@ -36,14 +36,14 @@ class TrainingData(NamedTuple):
         judgments: the judgments with their places; (question, answers) rows for the task "qa".
         unlabelled_queries: texts of the queries without judgments or answers.
         quality: what was left out or repaired.
-        given: number of judgments in the files.
+        given: the judgments as they stand in the files.
     """
 
     documents: Sequence[Document]
     judgments: Judgments | QuestionAnswerPairs
     unlabelled_queries: list[str]
     quality: DataQuality
-    given: int
+    given: Sequence[Judgment]
 
 
 def read_for_training(folder: Path, task: str) -> TrainingData:
@@ -57,13 +57,13 @@ def read_for_training(folder: Path, task: str) -> TrainingData:
     if task == "qa":
         pairs = [(query.text, query.answers) for query in collection.queries if query.answers]
         unlabelled = [query.text for query in collection.queries if not query.answers]
-        return TrainingData(documents, pairs, unlabelled, quality, len(raw.judgments))
+        return TrainingData(documents, pairs, unlabelled, quality, raw.judgments)
     text = {query.query_id: query.text for query in collection.queries}
     judged = {row.query_id for row in collection.judgments}
     place_of = {row[:2]: raw.places["judgment", index] for index, row in reversed(list(enumerate(raw.judgments)))}
     rows = [LocatedJudgment(text[row.query_id], *row[1:], place_of[row[:2]]) for row in collection.judgments]
     unlabelled = [text[query_id] for query_id in text if query_id not in judged]
-    return TrainingData(documents, rows, unlabelled, quality, len(raw.judgments))
+    return TrainingData(documents, rows, unlabelled, quality, raw.judgments)
 
 
 class CheckedFolder(NamedTuple):

@@ -1,10 +1,10 @@
 """Checks a run before it is measured; rejects runs whose figures would be wrong or arbitrary."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from zero2ir.data.records import Judgment
+from zero2ir.data.inputs import Qrels, as_qrels
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import RankedList, Run, ranked_lists, run_of, score_run
 
@@ -37,7 +37,7 @@ def _none_of(problem: str, ids: Iterable[str]) -> None:
         )
 
 
-def check_ties(run: Run, qrels: Sequence[Judgment], measure: str, most: float) -> None:
+def check_ties(run: Run, qrels: Qrels, measure: str, most: float) -> None:
     """Rejects a run if the order of documents with equal scores changes the mean of the measure too much.
 
     Equal scores are ordered by document id, which is deterministic but unrelated to relevance.
@@ -53,7 +53,7 @@ def check_ties(run: Run, qrels: Sequence[Judgment], measure: str, most: float) -
         )
 
 
-def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float, float]:
+def tie_range(run: Run, qrels: Qrels, measure: str) -> tuple[float, float]:
     """Returns the lowest and the highest mean of a measure over the orders of equal scores.
 
     Exact for measures that do not decrease when a document moves below a more relevant one: nDCG, AP, RR, P and R.
@@ -61,6 +61,7 @@ def tie_range(run: Run, qrels: Sequence[Judgment], measure: str) -> tuple[float,
     Source: McSherry and Najork 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence
     of Tied Scores"; they average over the orders, this function takes the extremes.
     """
+    qrels = as_qrels(qrels)
     grades = {(judgment.query_id, judgment.doc_id): judgment.relevance for judgment in qrels}
     ranked = list(ranked_lists(run))
     means = []

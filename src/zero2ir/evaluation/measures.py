@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zero2ir.data.records import Judgment
+from zero2ir.data.inputs import Qrels, as_qrels
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import FloatArray
 from zero2ir.io.files import finished_file
@@ -109,16 +109,18 @@ def _parse_measure(name: str) -> Any:
     return measure
 
 
-def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEFAULT_MEASURES) -> list[QueryScore]:
+def score_run(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES) -> list[QueryScore]:
     """Scores a run for each judged query, in the order of ``measures``, then by query id.
 
-    A judged query that the run lacks scores 0; a query without judgments is not scored.
+    A judged query that the run lacks scores 0; a query without judgments is not scored. For the forms of ``qrels`` see
+    ``zero2ir.data.inputs.as_qrels``.
 
     Raises:
-        InputError: a measure is invalid, the run is malformed, or there are no judgments.
+        InputError: a measure is invalid, the run is malformed, or a judgment is invalid, or there are none.
     """
     import ir_measures
 
+    qrels = as_qrels(qrels)
     if not qrels:
         raise InputError("qrels: there are no judgments; add judgments of the test queries")
     parsed = parse_measures(measures)
@@ -146,14 +148,14 @@ def score_run(run: Run, qrels: Sequence[Judgment], measures: Sequence[str] = DEF
     ]
 
 
-def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
+def condensed(run: Run, qrels: Qrels) -> Run:
     """Returns the run without unjudged documents, in the same order.
 
     Measures count an unjudged document as not relevant, which penalises a system for documents that were not pooled.
     Condensed lists leave it out (Sakai 2007, "Alternatives to Bpref", section 3.1). They slightly favour a system that
     ranks many unjudged documents, so both are reported.
     """
-    judged = {(judgment.query_id, judgment.doc_id) for judgment in qrels}
+    judged = {(judgment.query_id, judgment.doc_id) for judgment in as_qrels(qrels)}
     return run_of(
         {
             ranking.query_id: [
@@ -166,8 +168,9 @@ def condensed(run: Run, qrels: Sequence[Judgment]) -> Run:
     )
 
 
-def top_relevant(run: Run, qrels: Sequence[Judgment]) -> dict[str, bool]:
+def top_relevant(run: Run, qrels: Qrels) -> dict[str, bool]:
     """Returns judged query id → whether the first document of its ranking is relevant (grade 1 or more)."""
+    qrels = as_qrels(qrels)
     relevant = {(j.query_id, j.doc_id) for j in qrels if j.relevance >= 1}
     first = {ranking.query_id: ranking.doc_ids[0] for ranking in ranked_lists(run, depth=1) if ranking.doc_ids}
     return {query_id: (query_id, first.get(query_id)) in relevant for query_id in sorted({j.query_id for j in qrels})}

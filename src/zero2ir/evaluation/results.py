@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from zero2ir.data.inputs import Qrels, as_qrels
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
@@ -136,7 +137,7 @@ def write_results(
     *,
     system: SystemIdentity,
     run: Run,
-    qrels: Sequence[Judgment],
+    qrels: Qrels,
     confidence: Mapping[str, float],
     cost: Mapping[str, float],
     settings: EvaluationSettings,
@@ -168,6 +169,7 @@ def write_results(
     for name, value in cost.items():
         if not 0 <= value < math.inf:
             raise InputError(f"cost: {name} is {value}; pass a finite number of at least 0, or omit it")
+    qrels = as_qrels(qrels)
     scores = score_run(run, qrels, ranking_measures(settings.measures))
     scores += score_answers(run, key or AnswerKey(), [name for name in settings.measures if is_answer_measure(name)])
     scores.sort(key=lambda row: settings.measures.index(row.measure))
