@@ -23,7 +23,7 @@ def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
     training_folder, results = paths.training_folder(**names), paths.results(**names)
     built("model", [config.system.model])  # imports the classes that the program is made of
-    program = load_program(training_folder / paths.PROGRAM_FOLDER)
+    program = load_program(training_folder / paths.PROGRAM_FOLDER, allow_endpoints=None)  # of this pipeline
     training = json.loads((training_folder / paths.TRAINING_FILE).read_text(encoding="utf-8"))
     collection = read_collection(paths.COLLECTION_FOLDER)
     judgments = read_judgments(paths.judgments(config.system.seed))

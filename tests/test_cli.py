@@ -61,15 +61,15 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 COMMANDS = {
     "train": "--output --model --strategy --task --encoder --lm --seed --set --fallback --risk",
-    "search": "-k --json",
-    "serve": "--state --host --port --log-queries --impressions --set",
+    "search": "-k --json --allow-endpoint",
+    "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --seed --set",
     "experiment": "--set --jobs",
     "check": "--only --list --write --jobs",
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
     "--model --strategy --encoder --lm --seed --set",
-    "improve": "--feedback --judgments --roll-back --level --seed --tracking --name",
-    "monitor": "--reference --current --window --planned-checks --level --seed --output --tracking --name",
+    "improve": "--feedback --judgments --roll-back --level --seed --allow-endpoint --tracking --name",
+    "monitor": "--reference --current --window --planned-checks --level --seed --output --allow-endpoint --tracking --name",
 }
 
 
@@ -127,7 +127,7 @@ def test_the_shell_completes_commands_and_options(typed: str, completed: str) ->
 
 
 def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(folder: Path) -> None:
+    def interrupted(folder: Path, allow_endpoints: list[str]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("zero2ir.api.load", interrupted)

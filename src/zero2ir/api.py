@@ -116,11 +116,19 @@ def train(
     return fit_policy(program, trained.calibration, config.answering.risk, config.answering.max_risk)
 
 
-def load(folder: str | Path) -> "Program":
-    """Loads a saved program after checking all its files; a file that is missing or altered raises ``InputError``."""
+def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":
+    """Loads a saved program after checking all its files.
+
+    A program may name the endpoint of a language model, and the environment variable with the key for it. Endpoints
+    beyond this machine and all keys need your consent: "URL", or "URL=VARIABLE" to send the key in that variable there,
+    in ``allow_endpoints`` or, separated by white space, in the environment variable ``ZERO2IR_ENDPOINTS``.
+
+    Raises:
+        InputError: a file is missing or altered, or the program needs your consent.
+    """
     from zero2ir.program.program import load_program
 
-    return load_program(folder)
+    return load_program(folder, allow_endpoints)
 
 
 def label(

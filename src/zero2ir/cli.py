@@ -59,6 +59,15 @@ LMOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
 SettingsOption = Annotated[list[str], _repeated("KEY=VALUE", "Configuration override", "--set")]
+AllowEndpointOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="URL[=VARIABLE]",
+        default_factory=list,
+        show_default=False,
+        help="Endpoint of a language model that the program may use, with the variable of its key; may be repeated.",
+    ),
+]
 JobsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Conditions run in parallel.", show_default="as memory allows")
 ]
@@ -152,10 +161,11 @@ def search(
     queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more queries.")],
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of documents to return.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
+    allow_endpoint: AllowEndpointOption,
 ) -> None:
     """Searches with a saved program."""
     with _short_process():
-        loaded = api.load(program)
+        loaded = api.load(program, allow_endpoint)
         if loaded.chain is not None:  # warm-up: the first imports take longer than the deadline
             loaded.search(queries[:1], 1)
         for query in queries:
@@ -208,6 +218,7 @@ def serve(
     port: PortOption = 8766,
     log_queries: Annotated[bool, typer.Option("--log-queries", help="Log the text of queries.")] = False,
     impressions: Annotated[bool, typer.Option("--impressions", help="Record the shown documents as feedback.")] = False,
+    allow_endpoint: AllowEndpointOption,
     settings: SettingsOption,
 ) -> None:
     """Answers searches over HTTP.
@@ -225,7 +236,7 @@ def serve(
     key = api_key_from_environment(host)
     bound = listen(port, host)
     beside = Path("program-state" if ":/" in program else f"{program.rstrip('/')}-state")
-    serve_program(program, state or beside, serving, bound, key)
+    serve_program(program, state or beside, serving, bound, key, allow_endpoint)
 
 
 @app.command(**_example("zero2ir compare my-folder --models sparse --models hybrid"))
@@ -447,6 +458,7 @@ def improve(
     roll_back: Annotated[bool, typer.Option("--roll-back", help="Restore the previous version and exit.")] = False,
     level: LevelOption = 0.05,
     seed: SeedOption = 0,
+    allow_endpoint: AllowEndpointOption,
     tracking: TrackingOption = "sqlite:///mlflow.db",
     name: NameOption = None,
 ) -> None:
@@ -464,7 +476,7 @@ def improve(
         return
     if feedback is None or not feedback.is_file():
         raise InputError(f"--feedback {feedback or ''}: no such file; give the feedback.sqlite of the server")
-    loaded = api.load(program)
+    loaded = api.load(program, allow_endpoint)
     rows = read_for_training(judgments, "ranking").judgments if judgments else []
     with FeedbackStore(feedback) as store:
         improved = improved_by(loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed)
@@ -491,6 +503,7 @@ def monitor(
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for the report, metrics.prom and past checks.")
     ] = Path("monitor"),
+    allow_endpoint: AllowEndpointOption,
     tracking: TrackingOption = "sqlite:///mlflow.db",
     name: NameOption = None,
 ) -> None:
@@ -501,7 +514,7 @@ def monitor(
 
     settings = MonitorSettings(level=level, planned_checks=planned_checks, seed=seed)
     past, recent = read_searches(reference), read_searches(current)
-    monitoring = Monitor(api.load(program), past, settings)
+    monitoring = Monitor(api.load(program, allow_endpoint), past, settings)
     result = monitoring.check_window(recent[-window:])
     number = write_monitoring_report(output, result, monitoring.reference)
     log_check(tracking, f"{name or program.resolve().name}/monitor", output, result, number)

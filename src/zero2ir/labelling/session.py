@@ -19,6 +19,7 @@ from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.program.program import PROGRAM_FILE
 
 if TYPE_CHECKING:
+    from zero2ir.lm.factory import LanguageModel
     from zero2ir.program.program import Program
 
 GRADE_NAMES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
@@ -185,7 +186,7 @@ class Session:
         judgments = self.labelling.judgments()
         if not judgments:
             raise InputError("no judgments yet, so no program is saved")
-        before = load_saved_program(self.output)
+        before = load_saved_program(self.output, self.labelling.inputs.corpus.language_model)
         program = self.labelling.program()
         lines = [
             f"{len(judgments)} judged documents of {len({row.query for row in judgments})} queries",
@@ -244,11 +245,17 @@ def check_output(output: Path | None) -> None:
         raise InputError(f"{output}: exists and is not a program; give another folder with --output")
 
 
-def load_saved_program(output: Path) -> "Program | None":
-    """Loads the program in a folder; returns None if the folder does not exist."""
+def load_saved_program(output: Path, language_model: "LanguageModel | None" = None) -> "Program | None":
+    """Loads the program in a folder, which may use this language model; returns None if the folder does not exist."""
     from zero2ir.program.program import load_program
 
-    return load_program(output) if output.exists() else None
+    if not output.exists():
+        return None
+    if language_model is None:
+        return load_program(output)
+    from zero2ir.lm.consent import consent_of
+
+    return load_program(output, [consent_of(language_model.settings) or ""])
 
 
 def program_changes(before: "Program", after: "Program", queries: Sequence[str]) -> list[str]:

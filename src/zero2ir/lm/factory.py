@@ -180,7 +180,7 @@ class LanguageModel:
                     self.usage.add(retries=1)
                     return ask(self._once_more(module, values))
             except (AdapterParseError, LMError) as error:
-                if isinstance(error, AdapterParseError | MalformedAnswer) or is_too_long(error):
+                if is_unusable(error):
                     self.usage.add(failures=1)
                     return LMFailure(_one_line(error))
                 raise InputError(f"lm={self.settings.name}: {_one_line(error)}") from None
@@ -328,9 +328,11 @@ def _is_unusable(output: str | dict[str, Any] | None) -> bool:
     return unusable_reason(text or "") is not None
 
 
-def is_too_long(error: LMError) -> bool:
-    """Returns whether the prompt exceeded the context; DSPy does not recognise llama.cpp's message."""
-    return isinstance(error, ContextWindowExceededError) or "exceeds the available context size" in str(error)
+def is_unusable(error: AdapterParseError | LMError) -> bool:
+    """Returns whether only this request has no usable answer: it is malformed, or the prompt exceeds the context."""
+    if isinstance(error, AdapterParseError | MalformedAnswer | ContextWindowExceededError):
+        return True
+    return "exceeds the available context size" in str(error)  # llama.cpp's message, which DSPy does not recognise
 
 
 def _one_line(error: Exception) -> str:

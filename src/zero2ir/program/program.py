@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dspy
 import numpy as np
+from pydantic import ValidationError
 
 from zero2ir.data.inputs import Documents, as_documents, as_ids, as_texts
 from zero2ir.data.known_ids import KnownIds
@@ -366,19 +367,24 @@ class Program(dspy.Module):
         write_json(folder / PROGRAM_FILE, state | {"digest": _digest(state)})
 
 
-def load_program(folder: str | Path) -> Program:
+def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ()) -> Program:
     """Loads a saved program after checking all its files.
 
     Its language model, if any, is loaded at the first request, with the settings of the training; its responses are
     cached below the current folder.
 
+    Args:
+        folder: the saved program.
+        allow_endpoints: see ``zero2ir.lm.consent.require_consent``; None to allow all, for the user's own programs.
+
     Raises:
-        InputError: the folder is not a program or of another version, or a file is missing, altered or unexpected.
+        InputError: the folder is not a program or of another version, or a file is missing, altered or unexpected; or
+            the language model is at an endpoint that is not allowed.
     """
     folder = Path(folder)
     state = _checked_state(folder)
     documents = read_records(folder / "documents.parquet", Document)
-    language_model = _restored_lm(state["lm"])
+    language_model = _restored_lm(state["lm"], allow_endpoints)
     corpus = Corpus(documents, language_model=language_model)
     retriever = load_retriever(folder / "retriever", corpus)
     policy, fallback = state["policy"], state["fallback"]
@@ -418,13 +424,22 @@ def _lm_state(language_model: "LanguageModel | None") -> dict[str, Any] | None:
     return {"settings": language_model.settings.model_dump(), "seed": language_model.seed}
 
 
-def _restored_lm(state: Mapping[str, Any] | None) -> "LanguageModel | None":
+def _restored_lm(state: Mapping[str, Any] | None, allow_endpoints: Sequence[str] | None) -> "LanguageModel | None":
     if state is None:
         return None
+    from zero2ir.lm.consent import require_consent
     from zero2ir.lm.factory import lazy_lm
     from zero2ir.lm.settings import LMSettings
 
-    return lazy_lm(LMSettings(**state["settings"]), paths.CACHE_FOLDER / "lm", state["seed"])
+    try:
+        settings = LMSettings(**state["settings"])
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        place = ".".join(map(str, ("lm", *first["loc"])))
+        raise InputError(f"{PROGRAM_FILE}: {place}: {first['msg']}; train the program again") from None
+    if allow_endpoints is not None:
+        require_consent(settings, allow_endpoints)
+    return lazy_lm(settings, paths.CACHE_FOLDER / "lm", state["seed"])
 
 
 def program_digest(folder: Path) -> str:
@@ -487,4 +502,4 @@ def _pack(folder: Path) -> bytes:
 def _unpack(archive: bytes) -> Program:
     with TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(archive)) as packed:
         packed.extractall(folder)
-        return load_program(folder)
+        return load_program(folder, allow_endpoints=None)  # whoever unpickles trusts the source

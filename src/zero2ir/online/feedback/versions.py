@@ -105,7 +105,7 @@ class ProgramVersions:
         run_id = str(client.get_model_version(self.name, version).run_id)
         with TemporaryDirectory() as below:
             downloaded = client.download_artifacts(run_id, PROGRAM_ARTIFACT, below)
-            load_program(downloaded)
+            load_program(downloaded, allow_endpoints=None)  # only checked
             with finished_folder(folder) as part:
                 shutil.copytree(downloaded, part, dirs_exist_ok=True)
 

@@ -180,13 +180,13 @@ def warm_up(program: Program) -> dict[str, str]:
     return failed
 
 
-def open_program(place: str) -> Program:
+def open_program(place: str, allow_endpoints: Sequence[str] = ()) -> Program:
     """Opens a saved program from a folder, or one logged to MLflow from a URI such as "models:/<model id>".
 
     MLflow's format is a pickle: only open programs from a store that you trust. Raises InputError if there is none.
     """
     if ":/" not in place:
-        return load_program(place)
+        return load_program(place, allow_endpoints)
     import mlflow
 
     try:

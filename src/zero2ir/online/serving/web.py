@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
@@ -377,7 +377,12 @@ def on_sighup(reopen: Callable[[], None]) -> None:
 
 
 def serve_program(
-    place: str, state: Path, settings: ServingSettings, bound: socket.socket, api_key: str | None
+    place: str,
+    state: Path,
+    settings: ServingSettings,
+    bound: socket.socket,
+    api_key: str | None,
+    allow_endpoints: Sequence[str] = (),
 ) -> None:
     """Opens a program and serves it on a listening socket until Ctrl-C or SIGTERM; SIGHUP reopens it.
 
@@ -387,12 +392,13 @@ def serve_program(
         settings: limits, logging and recording.
         bound: the socket.
         api_key: see ``application``.
+        allow_endpoints: see ``zero2ir.load``.
     """
     log_to_stderr(settings.max_log_lines, LOG.name)
-    with SearchService(open_program(place), state, settings) as service:
+    with SearchService(open_program(place, allow_endpoints), state, settings) as service:
         for name, error in warm_up(service.program).items():
             print(f"{name} does not answer yet ({error})", flush=True)
-        on_sighup(lambda: service.replace(open_program(place)))
+        on_sighup(lambda: service.replace(open_program(place, allow_endpoints)))
         serve(service, bound, api_key)
 
 

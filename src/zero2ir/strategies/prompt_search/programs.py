@@ -13,7 +13,7 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from zero2ir.data.judgments import normalised
 from zero2ir.lm.adapter import escape_untrusted_text
-from zero2ir.lm.factory import LanguageModel, is_too_long
+from zero2ir.lm.factory import LanguageModel, is_unusable
 from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
 from zero2ir.strategies.prompt_search.proposals import PartTask, WritingTask
 from zero2ir.synthetic.filters import FilterInputs, objections
@@ -38,7 +38,7 @@ class WritingProgram(dspy.Module):
         try:
             return self.write(document=document)
         except (AdapterParseError, LMError) as error:
-            if isinstance(error, AdapterParseError) or is_too_long(error):
+            if is_unusable(error):
                 return dspy.Prediction(query="")
             raise
 
