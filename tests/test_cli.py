@@ -69,7 +69,8 @@ COMMANDS = {
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
     "--model --strategy --encoder --lm --seed --set",
     "improve": "--feedback --judgments --roll-back --level --seed --allow-endpoint --tracking --name",
-    "monitor": "--reference --current --window --planned-checks --level --seed --output --allow-endpoint --tracking --name",
+    "monitor": "--reference --current --window --planned-checks --level --seed --output "
+    "--allow-endpoint --tracking --name",
 }
 
 
