@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,71 @@ def test_train_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[st
     assert "chosen: zero_shot, because this strategy trains nothing" in printed
     assert "saved in my-searcher; try: zero2ir search my-searcher" in printed
     assert (folder.parent / "my-searcher" / "program.json").is_file()
+
+
+def add_judgments(folder: Path, names: list[str]) -> int:
+    """Adds a judgment of each document after the good ones; returns the number of the first new line."""
+    path = folder / "qrels.trec"
+    good = path.read_text(encoding="utf-8").splitlines()
+    added = [f"q{number % 6} 0 {name} 1" for number, name in enumerate(names)]
+    path.write_text("\n".join([*good, *added, ""]), encoding="utf-8")
+    return len(good) + 1
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_a_few_unusable_judgments_are_warned_of_with_their_lines(
+    folder: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = add_judgments(folder, ["TITLE"])
+    options = {"train": ["--model", "sparse", "--output", "out"], "compare": ["--models", "sparse", "--folds", "2"]}
+    cli.main([command, str(folder), *options[command]])
+    printed = capsys.readouterr()
+    assert printed.err == (
+        f"warning: judgments of unknown documents: 1 left out; qrels.trec:{line}: no document has the id 'TITLE' "
+        "(the document 'title' differs only in letter case)\n"
+    )
+    if command == "train":
+        assert f"{line - 1} judged documents used ({line} given)" in printed.out
+        assert load("out").about["quality"]["judgments of unknown documents"]["count"] == 1
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "label", "improve"])
+def test_too_many_unusable_judgments_stop_every_command(
+    folder: Path, searcher: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zero2ir.labelling.terminal.require_terminal", lambda: None)
+    line = add_judgments(folder, [f"{name}.txt" for name in ("Strip", "split", "join", "lower", "upper")])
+    feedback = folder.parent / "feedback.sqlite"
+    feedback.touch()
+    arguments = {
+        "train": ["train", str(folder), "--output", "out"],
+        "compare": ["compare", str(folder)],
+        "label": ["label", str(folder)],
+        "improve": ["improve", str(searcher), "--feedback", str(feedback), "--judgments", str(folder)],
+    }
+    message = refusal(arguments[command], capsys)
+    assert message.startswith(
+        f"error: qrels.trec:{line}: no document has the id 'Strip.txt' "
+        "(the document 'strip' differs only in letter case and file extension); "
+    )
+    assert message.endswith(
+        f"; 5 of {line + 4} judgments cannot be used, more than a fifth; correct their ids or remove them\n"
+    )
+    assert not (folder.parent / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_conflict_names_both_lines_even_if_two_queries_have_one_text(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a.txt").write_text("vélo", encoding="utf-8")
+    texts = ["un vélo", unicodedata.normalize(form, "Un vélo?")]
+    (tmp_path / "made" / "queries.tsv").write_text("".join(f"q{n}\t{text}\n" for n, text in enumerate(texts)))
+    (tmp_path / "made" / "qrels.trec").write_text("q0 0 a.txt 1\n\nq1 0 a.txt 0\n", encoding="utf-8")
+    message = refusal(["train", "made", "--output", "out", "--model", "sparse"], capsys)
+    assert message.startswith("error: qrels.trec:1 and qrels.trec:3: query 'un vélo' and document 'a.txt' have two")
 
 
 def test_search_as_a_process(searcher: Path) -> None:

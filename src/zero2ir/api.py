@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zero2ir.data.checks import occurring
+from zero2ir.data.checks import about_quality
 from zero2ir.data.inputs import (
     CandidatesByQuery,
     Documents,
@@ -94,19 +94,20 @@ def train(
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
-    unlabelled = as_queries(unlabelled_queries, "unlabelled_queries")
-    corpus = prepare_corpus(as_documents(documents), config, needs, seed)
-    rows, skipped, quality = prepare_judgments(judgments, corpus, config.task, translations)
+    records = as_documents(documents)
+    rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations)
+    pools = as_candidates(candidates, rows, {document.doc_id for document in records})
+    auxiliary = prepare_auxiliary(auxiliary_collections)
+    unlabelled = [text for _, text in as_queries(unlabelled_queries, "unlabelled_queries")]
+    corpus = prepare_corpus(records, config, needs, seed)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
-    pools = as_candidates(candidates, rows, corpus.number_of)
     inputs = replace(
         prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
-        auxiliary_collections=prepare_auxiliary(auxiliary_collections),
-        unlabelled_queries=[text for _, text in unlabelled],
+        auxiliary_collections=auxiliary,
+        unlabelled_queries=unlabelled,
     )
-    about = {"model": model, "strategy": strategy, "seed": seed}
+    about = {"model": model, "strategy": strategy, "seed": seed} | about_quality(quality)
     about |= {"skipped_questions": skipped} if skipped else {}
-    about |= {"quality": occurring(quality)} if occurring(quality) else {}
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
@@ -182,12 +183,14 @@ def label(
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
     needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
-    corpus = prepare_corpus(as_documents(documents), config, needs, seed, paths.CACHE_FOLDER / "embeddings")
-    if queries is None:
+    records = as_documents(documents)
+    rows, quality = as_judgments(judgments, {document.doc_id for document in records})
+    given = None if queries is None else as_queries(queries)
+    corpus = prepare_corpus(records, config, needs, seed, paths.CACHE_FOLDER / "embeddings")
+    if given is None:
         candidates = written_candidate_queries(corpus, config.pretraining.synthetic, seed)
     else:
-        candidates = [(given or query_id(text), text) for given, text in as_queries(queries)]
-    rows, _ = as_judgments(judgments, corpus.number_of)
+        candidates = [(one or query_id(text), text) for one, text in given]
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic)
     return Labelling(
@@ -199,7 +202,7 @@ def label(
         choose,
         answers,
         config.labelling,
-        {"model": model, "strategy": strategy, "selection": selection, "seed": seed},
+        {"model": model, "strategy": strategy, "selection": selection, "seed": seed} | about_quality(quality),
     )
 
 
@@ -277,12 +280,13 @@ def compare(
     if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
         needs.add("lm")
     first = next(iter(configs.values()))
-    corpus = prepare_corpus(as_documents(documents), first, needs, seed)
-    rows = prepare_judgments(judgments, corpus, first.task, translations).rows
-    ranked = as_candidates(candidates, rows, corpus.number_of)
+    records = as_documents(documents)
+    rows = prepare_judgments(judgments, records, first.task, translations).rows
+    ranked = as_candidates(candidates, rows, {document.doc_id for document in records})
     query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(query_ids) < 2:
         raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; compare needs at least 2")
+    corpus = prepare_corpus(records, first, needs, seed)
     drawn = draw_folds(query_ids, folds, seed)
     evaluation = first.evaluation
     options: dict[str, Any] = {"resamples": evaluation.resamples, "level": evaluation.confidence_level, "seed": seed}

@@ -124,7 +124,7 @@ def train(
     ] = None,
 ) -> None:
     """Trains a program and saves it."""
-    from zero2ir.data.checks import occurring
+    from zero2ir.data.checks import about_quality
     from zero2ir.data.local import read_for_training
 
     collection = read_for_training(folder, task)
@@ -143,8 +143,7 @@ def train(
         risk=risk,
     )
     about = program.about
-    if quality := occurring(collection.quality) | about.get("quality", {}):
-        about["quality"] = quality
+    about |= about_quality(collection.quality)
     program.save(output)
     used = f"{about['labels']} judged documents used{_given(collection.given, about['labels'])}"
     print(f"{len(collection.documents)} documents, {used}")

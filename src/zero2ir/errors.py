@@ -3,7 +3,8 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
@@ -27,17 +28,7 @@ def one_line_errors(run: Callable[[], Any]) -> None:
     A ``DataWarning`` is one line on stderr, too.
     """
     try:
-        with warnings.catch_warnings():
-            usual = warnings.showwarning
-
-            def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
-                if issubclass(category, DataWarning):
-                    print(f"warning: {message}", file=sys.stderr)
-                else:
-                    usual(message, category, *place, **options)
-
-            warnings.showwarning = show  # type: ignore[assignment]  # its places are passed on
-            warnings.simplefilter("always", DataWarning)
+        with _one_line_warnings():
             run()
     except KeyboardInterrupt:
         print("interrupted; no incomplete files were left", file=sys.stderr)
@@ -49,6 +40,23 @@ def one_line_errors(run: Callable[[], Any]) -> None:
         hint = "" if known else f" ({type(error).__name__}; {TRACEBACK_VARIABLE}=1 shows where)"
         print(f"error: {one_line(error)}{hint}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Prints each ``DataWarning`` as one line; other warnings stay as they are."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+            if issubclass(category, DataWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *place, **options)
+
+        warnings.showwarning = show  # type: ignore[assignment]  # its places are passed on
+        warnings.simplefilter("always", DataWarning)
+        yield
 
 
 def one_line(error: BaseException) -> str:

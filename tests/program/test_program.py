@@ -398,6 +398,45 @@ def test_bad_candidates_are_refused(sparse: Program, options: dict[str, list[str
         sparse(query="spaces", **options)
 
 
+def test_values_of_a_search_are_read_once_and_checked(sparse: Program) -> None:
+    expected = sparse(query="spaces", candidates=["strip", "split"])
+    for candidates in (iter(["strip", "split"]), np.array(["strip", "split"]), ("strip", "split", "strip")):
+        assert sparse(query="spaces", candidates=candidates).docids == expected.docids
+    texts = ["cut spaces", "join words"]
+    assert sparse(query="spaces", documents=iter(texts)).docids == sparse(query="spaces", documents=texts).docids
+    assert sparse(query=np.str_("spaces"), k=np.int64(3)).docids == sparse(query="spaces", k=3.0).docids
+    assert np.array_equal(sparse.search(iter(QUERIES), 2)[0].numbers, sparse.search(QUERIES, 2)[0].numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"query": float("nan")}, "query is nan; pass a string"),
+        ({"query": None}, "query is None; pass a string"),
+        ({"query": 7}, "query is 7; pass a string"),
+        ({"query": "a \ud800"}, r"query contains a lone surrogate \(character 3\)"),
+        ({"k": 0}, "k=0: ask for at least one document"),
+        ({"k": 1.5}, r"k=1\.5: ask for"),
+        ({"k": "3"}, "k='3': ask for"),
+        ({"k": True}, "k=True: ask for"),
+        ({"documents": "a text"}, "documents: a single string instead of a list"),
+        (
+            {"documents": {"a": "text"}},
+            r"documents: a mapping instead of a list of strings; pass list\(documents.values",
+        ),
+        ({"documents": ["a text", None]}, r"documents\[1\] is None"),
+        ({"candidates": ["strip", None]}, r"candidates\[1\] is None"),
+        ({"candidates": [["strip"]]}, r"candidates\[0\] is \['strip'\]"),
+        ({"candidates": ["Strip"]}, r"candidates\[0\]: no document has the id 'Strip' \(the document 'strip' differs"),
+        ({"candidates": {"strip"}}, "candidates: a set has no order"),
+        ({"task": ["rank"]}, r"task=\['rank'\]: unknown task"),
+    ],
+)
+def test_bad_values_of_a_search_are_refused(sparse: Program, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        sparse(**{"query": "spaces", **options})
+
+
 # Documents that come and go.
 
 

@@ -204,9 +204,10 @@ def warn_of(quality: DataQuality) -> None:
             warnings.warn("; ".join(parts), DataWarning, stacklevel=2)
 
 
-def occurring(quality: DataQuality) -> dict[str, Any]:
-    """Returns the flaws that occur, as JSON: count and examples by kind."""
-    return {flaw: asdict(issue) for flaw, issue in quality.items() if issue.count}
+def about_quality(*qualities: DataQuality) -> dict[str, Any]:
+    """Returns the flaws that occur, as a program's ``about`` states them: count and examples by kind, in "quality"."""
+    flaws = {flaw: asdict(issue) for quality in qualities for flaw, issue in quality.items() if issue.count}
+    return {"quality": flaws} if flaws else {}
 
 
 def _candidates(

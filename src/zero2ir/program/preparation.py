@@ -129,7 +129,7 @@ def prepare_corpus(
 
 def prepare_judgments(
     judgments: Judgments | QuestionAnswerPairs,
-    corpus: Corpus,
+    documents: Sequence[Document],
     task: TaskSettings,
     translations: Mapping[str, str] | None = None,
 ) -> Judged:
@@ -139,14 +139,14 @@ def prepare_judgments(
         InputError: a row is invalid, or the task does not use translations.
     """
     if task.pairs is None:
-        rows, quality = as_judgments(judgments, corpus.number_of, translations)
+        rows, quality = as_judgments(judgments, {document.doc_id for document in documents}, translations)
         return Judged(rows, quality=quality)
     if translations:
         raise InputError(f"translations: task={task.name} does not use them; leave them out")
     pairs = as_pairs(judgments)
     if not pairs:
         return Judged([])
-    passages = AnswerPassageFinder(corpus.documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    passages = AnswerPassageFinder(documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
     skipped = {text[query_id]: reason for query_id, reason in passages.skipped_questions.items()}
     return Judged([row for rows in passages.rows for row in rows], skipped)

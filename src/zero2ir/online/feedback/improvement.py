@@ -169,7 +169,7 @@ def _split(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list
 
 def _merged(judgments: Judgments, feedback: Sequence[WeightedJudgment], corpus: Corpus) -> list[WeightedJudgment]:
     """Merges judgments and feedback, one text per query; drops feedback on judged documents."""
-    judged, _ = as_judgments(judgments, corpus.number_of)
+    judged, _ = as_judgments(judgments, corpus.number_of)  # warns of judgments that it leaves out
     texts = {normalised(row.query): row.query for row in judged}
     judged_pairs = {(row.query, row.doc_id) for row in judged}
     feedback_rows = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]
