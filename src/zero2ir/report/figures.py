@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # The palette of Okabe and Ito (2008), which is safe for colour-blind readers, without its yellow.
-_COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+COLOURS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vPX"
-_GREY = "#6b6b6b"
+GREY = "#6b6b6b"
 _UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "zero2ir",  # makes the ids in the SVG deterministic
     "text.parse_math": False,  # names may contain a dollar sign
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": GREY,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
@@ -88,7 +88,7 @@ def _canvas(folder: Path, name: str, width: float, height: float) -> Iterator["F
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         (folder / "png").mkdir(parents=True, exist_ok=True)  # a folder of its own, so that DVC plots each figure once
@@ -100,7 +100,7 @@ def _looks(summary: Summary) -> dict[str, SeriesStyle]:
     """Returns strategy → style, in the order that strategies state."""
     strategies = sorted({(system.results[0].system.strategy_order, system.strategy) for system in summary.systems})
     return {
-        name: SeriesStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        name: SeriesStyle(COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)])
         for i, (_, name) in enumerate(strategies)
     }
 
@@ -119,7 +119,7 @@ def _draw_intervals(summary: Summary, measures: Sequence[str], name: str, folder
             for y, system in rows:
                 _whisker(axes, system.measures[measure], y, looks[system.strategy])
             baseline = next(system for system in summary.systems if system.name == summary.baseline)
-            axes.axvline(baseline.measures[measure].mean, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.axvline(baseline.measures[measure].mean, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_xlabel(measure)
             axes.grid(axis="y", visible=False)
         panels[0].set_yticks([y for y, _ in rows], [as_words(system.strategy) for _, system in rows])
@@ -146,9 +146,9 @@ def _draw_differences(summary: Summary, best_system: System, folder: Path) -> Re
     differences = np.sort([own[one] - other[one] for one in own.keys() & other.keys()])[::-1]
     with _canvas(folder, "differences", 7.5, 2.6) as figure:
         axes = figure.subplots()
-        colours = np.where(differences >= 0, _COLOURS[1], _COLOURS[3]).tolist()
+        colours = np.where(differences >= 0, COLOURS[1], COLOURS[3]).tolist()
         axes.bar(np.arange(1, len(differences) + 1), differences, width=1.0, color=colours)
-        axes.axhline(0, color=_GREY, linewidth=0.9)
+        axes.axhline(0, color=GREY, linewidth=0.9)
         axes.set_xlim(0.5, len(differences) + 0.5)
         axes.set_xlabel("test queries, by descending difference")
         axes.set_ylabel(f"Δ {summary.main_measure}")
@@ -175,7 +175,7 @@ def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
             prompts = sort_by_expected_gain(each.system.prompts)
             for y, prompt in enumerate(prompts):
                 gain, error = gain_of(prompt)
-                colour = _COLOURS[3] if prompt["chosen"] else _COLOURS[0] if prompt["rung"] > 1 else _GREY
+                colour = COLOURS[3] if prompt["chosen"] else COLOURS[0] if prompt["rung"] > 1 else GREY
                 axes.plot(
                     [gain - NORMAL_QUANTILE * error, gain + NORMAL_QUANTILE * error],
                     [y, y],
@@ -183,7 +183,7 @@ def _draw_prompts(summary: Summary, folder: Path) -> RenderedFigure:
                     linewidth=1.6,
                 )
                 axes.plot(gain, y, "D" if prompt["chosen"] else "o", color=colour, markersize=4.5)
-            axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.axvline(0, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             labels = [f"{one['part']}: {one['origin']}, {one['style']}" for one in prompts]
             axes.set_yticks(range(len(prompts)), labels, fontsize=7)
             axes.set_ylim(len(prompts) - 0.5, -0.5)
@@ -261,7 +261,7 @@ def _draw_reliability(summary: Summary, folder: Path) -> RenderedFigure:
     looks = _looks(summary)
 
     def draw(axes: "Axes", model: str) -> None:
-        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
         for system in _with_confidence(summary, model):
             points = reliability(*confidence_arrays(system.results))
             look = looks[system.strategy]
@@ -331,7 +331,7 @@ def _front_panel(axes: "Axes", summary: Summary, cost_axis: CostAxis, looks: dic
         look = looks[system.strategy]
         axes.plot(costs[system.name], system.measures[measure].mean, look.marker, color=look.colour, markersize=5.5)
     steps = [(costs[system.name], system.measures[measure].mean) for system in best]
-    axes.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.0, zorder=1)
+    axes.step(*zip(*steps, strict=True), where="post", color=GREY, linewidth=1.0, zorder=1)
     for (system, (x, y)), after in zip(zip(best, steps, strict=True), [*best[1:], None], strict=True):
         if after is None or after.model != system.model:  # of neighbours with the same model, label the best
             side, shift = ("right", -5) if x > max(costs.values()) / 2 else ("left", 5)

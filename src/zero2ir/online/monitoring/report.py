@@ -16,7 +16,7 @@ from zero2ir.io.files import finished_file
 from zero2ir.io.lines import read_lines
 from zero2ir.online.monitoring.monitor import DriftCheck
 from zero2ir.online.monitoring.searches import FALLBACK_SIGNAL, QUERY_VECTORS, SearchSignals
-from zero2ir.report.figures import _COLOURS, _GREY, _STYLE
+from zero2ir.report.figures import COLOURS, GREY, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,7 +165,7 @@ def _windows(check: DriftCheck, reference: SearchSignals) -> "Figure":
         edges = (
             [-0.5, 0.5, 1.5] if signal.name == FALLBACK_SIGNAL else np.histogram_bin_edges(np.concatenate(sides), 20)
         )
-        for values, colour, label in zip(sides, (_GREY, _COLOURS[3]), ("reference", "window"), strict=True):
+        for values, colour, label in zip(sides, (GREY, COLOURS[3]), ("reference", "window"), strict=True):
             shares = np.full(len(values), 1 / len(values))
             axes.hist(values, bins=edges, weights=shares, color=colour, alpha=0.55, label=label)
         axes.set_title(f"{signal.name}{': drifted' if signal.drifted else ''}", fontsize=9, loc="left")
@@ -190,7 +190,7 @@ def _history(checks: Sequence[Mapping[str, Any]]) -> "Figure":
             for signal in check["signals"]
             if signal["name"] == name
         ]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, lw=1, color=colour, label=name)
     axes.set(yscale="log", xlabel="check", ylabel="p, all checks")
     figure.legend(loc="outside right upper", fontsize=7)
@@ -201,6 +201,6 @@ def _svg(draw: Callable[[], "Figure"]) -> str:
     import matplotlib
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         draw().savefig(buffer, format="svg", metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
