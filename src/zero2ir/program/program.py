@@ -460,7 +460,7 @@ def _state(folder: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         version = int(state["format"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
     if version != FORMAT_VERSION:
         age, remedy = ("newer", "upgrade zero2ir") if version > FORMAT_VERSION else ("older", "train it again")
