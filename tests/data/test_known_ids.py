@@ -19,6 +19,7 @@ from zero2ir.data.known_ids import KnownIds
         ("doc1.txt", "doc1", "file extension"),
         ("doc1", "doc1.TXT", "file extension"),
         ("995", "995.0", "file extension"),
+        ("str.strip", "str.strip.txt", "file extension"),
         ("a%20b", "a b", "percent-encoding"),
         ("a", "a ", "white space"),
         ("Doc-7.md", "doc-07", "letter case and file extension and leading zeros"),
@@ -33,6 +34,7 @@ def test_the_closest_of_several_is_named() -> None:
     ids = KnownIds("query", ["Q7.txt", "q7.md", "q8"])
     assert "(the query 'q7.md' differs only in file extension)" in ids.why_unknown("q7")
     assert ids.why_unknown("q9") == "no query has the id 'q9'"
+    assert KnownIds("document", ["str.strip"]).why_unknown("str.split") == "no document has the id 'str.split'"
 
 
 def test_an_empty_document_is_called_empty() -> None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -195,18 +195,24 @@ def require_usable(quality: DataQuality, judgments: int) -> None:
         )
 
 
-def warn_of(quality: DataQuality) -> None:
-    """Warns of everything that was given and is not used, or not as it stands: one line for each kind of flaw."""
+def _unused(quality: DataQuality) -> Iterator[tuple[str, str, DataIssue]]:
+    """Yields each flaw that occurs and whose rows are not used, or not as they stand, with what happened to them."""
     for flaw, issue in quality.items():
         happened = {**_FLAWS, **_FLAWS_OF_CANDIDATES}.get(flaw, "in all")  # in all: a note of the reader
         if issue.count and happened:
-            parts = [f"{flaw}: {issue.count} {happened}", *issue.examples[:EXAMPLES_IN_MESSAGES]]
-            warnings.warn("; ".join(parts), DataWarning, stacklevel=2)
+            yield flaw, happened, issue
 
 
-def about_quality(*qualities: DataQuality) -> dict[str, Any]:
-    """Returns the flaws that occur, as a program's ``about`` states them: count and examples by kind, in "quality"."""
-    flaws = {flaw: asdict(issue) for quality in qualities for flaw, issue in quality.items() if issue.count}
+def warn_of(quality: DataQuality) -> None:
+    """Warns of everything that was given and is not used, or not as it stands: one line for each kind of flaw."""
+    for flaw, happened, issue in _unused(quality):
+        parts = [f"{flaw}: {issue.count} {happened}", *issue.examples[:EXAMPLES_IN_MESSAGES]]
+        warnings.warn("; ".join(parts), DataWarning, stacklevel=2)
+
+
+def about_quality(quality: DataQuality) -> dict[str, Any]:
+    """Returns what ``warn_of`` warns of, as ``about`` of a program states it: count and examples by kind."""
+    flaws = {flaw: asdict(issue) for flaw, _, issue in _unused(quality)}
     return {"quality": flaws} if flaws else {}
 
 

@@ -7,12 +7,15 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from urllib.parse import unquote
 
+_EXTENSION = re.compile(  # and the decimals of a table: "995.0"
+    r"(?<=.)\.(0|txt|text|md|rst|html?|xml|json|pdf|docx?|odt|rtf|tex|csv|tsv)$", re.IGNORECASE
+)
 _FORMS = {
     "percent-encoding": unquote,
     "Unicode form (NFC or NFD)": lambda text: unicodedata.normalize("NFKC", text),
     "letter case": str.casefold,
     "white space": lambda text: "".join(text.split()),
-    "file extension": lambda text: re.sub(r"(?<=.)\.(0|[^\W\d]\w{0,4})$", "", text),  # also "995.0" of a table
+    "file extension": lambda text: _EXTENSION.sub("", text),
     "leading zeros": lambda text: re.sub(r"(?<!\d)0+(?=\d)", "", text),
 }
 

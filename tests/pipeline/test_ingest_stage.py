@@ -1,0 +1,36 @@
+"""The stage ingest says what it does not use, on stderr and in the manifest that the report shows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small_project import Project
+
+INGEST = ("python", "stages/ingest.py", "dataset=local")
+
+
+@pytest.mark.parametrize(("unknown", "stops"), [(1, False), (900, True)])
+def test_unusable_judgments_are_said_and_too_many_stop(
+    fresh: Project, tmp_path: Path, unknown: int, stops: bool
+) -> None:
+    project = fresh.copy(tmp_path / "project")
+    qrels = project.folder / "my-collection" / "qrels.trec"
+    good = qrels.read_text(encoding="utf-8").splitlines()
+    query_id, _, doc_id, _ = good[0].split()
+    added = [f"{query_id} 0 {doc_id.upper()}.txt {number}" for number in range(unknown)]
+    qrels.write_text("\n".join([*good, *added, ""]), encoding="utf-8")
+    ended = project.run(*INGEST)
+    place = (
+        f"qrels.trec:{len(good) + 1}: no document has the id '{doc_id.upper()}.txt' (the document '{doc_id}' differs"
+    )
+    manifest = project.folder / "data" / "collection" / "manifest.json"
+    assert ended.returncode == stops
+    if stops:
+        assert ended.stderr.startswith(f"error: {place}")
+        assert f"{unknown} of {len(good) + unknown} judgments cannot be used, more than a fifth" in ended.stderr
+        assert not manifest.exists()
+    else:
+        assert ended.stderr.startswith(f"warning: judgments of unknown documents: 1 left out; {place}")
+        issue = json.loads(manifest.read_text(encoding="utf-8"))["quality"]["judgments of unknown documents"]
+        assert issue["count"] == 1
+        assert issue["examples"][0].startswith(place)
