@@ -12,7 +12,7 @@ from zero2ir.data.judgments import (
     write_judgments,
     write_unlabelled_queries,
 )
-from zero2ir.data.languages import identify_language
+from zero2ir.data.languages import AUTO_LANGUAGE, identify_language, likely_language
 from zero2ir.data.loading import load_collection
 from zero2ir.data.passages import split_into_passages
 from zero2ir.data.store import write_collection
@@ -37,11 +37,13 @@ def main(config: IngestConfig) -> None:
         draws = {seed: draw_judgments(collection, config.budget, seed) for seed in config.seeds}
     auxiliary = [read_ingested(folder, collection) for folder in config.auxiliary_collections]
     metadata = {**collection.metadata, "name": config.dataset.name, "ordered": config.dataset.ordered}
+    contents = [document.content for document in collection.documents]
+    metadata["language"] = likely_language(contents) if config.language == AUTO_LANGUAGE else config.language
     if config.dataset.candidates:
         metadata["candidates"] = config.dataset.candidates
     if config.dataset.parallel:
         metadata["languages"] = {
-            "documents": identify_language([document.content for document in collection.documents]),
+            "documents": metadata["language"],
             "queries": identify_language([query.text for query in collection.queries]),
         }
     write_collection(replace(collection, metadata=metadata), quality, paths.COLLECTION_FOLDER)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from zero2ir.config import PretrainConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments
-from zero2ir.data.store import is_ordered, read_documents
+from zero2ir.data.store import is_ordered, read_documents, stored_language
 from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder, source_role, training_digest
@@ -18,7 +18,7 @@ from zero2ir.io.files import finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
 from zero2ir.models.base import encoder_roles
 from zero2ir.program.cost import peak_memory_mb, timed
-from zero2ir.program.preparation import PretrainingSettings
+from zero2ir.program.preparation import PretrainingSettings, warn_of_language
 from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
@@ -40,7 +40,9 @@ def main(config: PretrainConfig) -> None:
         if any(needs_synthetic_queries(one, config.lm.available) for one in strategies)
         else no_queries
     )
-    corpus = Corpus(read_documents(paths.COLLECTION_FOLDER))
+    corpus = Corpus(read_documents(paths.COLLECTION_FOLDER), language=stored_language(paths.COLLECTION_FOLDER))
+    needs = {*roles, "lm"} if write is synthetic_queries else roles
+    warn_of_language(corpus.language, needs, config.encoder, config.lm)
     with finished_folder(paths.SYNTHETIC_FOLDER) as folder:
         query_logs = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
     for one in filter(None, query_logs):
@@ -75,7 +77,7 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     if settings.negatives_by == "hybrid":
         role = source_role("pretrained", config.encoder)
         pretrained = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
-        corpus = Corpus(corpus.documents, {"pretrained": pretrained}, cache=ENCODED)
+        corpus = Corpus(corpus.documents, {"pretrained": pretrained}, cache=ENCODED, language=corpus.language)
     with (
         open_lm(config.lm, paths.CACHE_FOLDER / "lm", seed) as language_model,
         collect_telemetry(config.tracking) as telemetry,

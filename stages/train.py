@@ -10,7 +10,7 @@ from typing import Any
 from zero2ir.config import TrainConfig, build, chosen, complete, stage
 from zero2ir.data.auxiliary import read_auxiliary_collections
 from zero2ir.data.judgments import read_candidates, read_judgments, read_unlabelled_queries
-from zero2ir.data.store import read_documents
+from zero2ir.data.store import read_documents, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
@@ -109,6 +109,7 @@ def training_inputs(
         encoders={role: encoder for role, (encoder, _) in loaded.items()},
         encoded={role: vectors for role, (_, vectors) in loaded.items()},
         language_model=language_model,
+        language=stored_language(paths.COLLECTION_FOLDER),
     )
     return TrainingInputs(
         corpus,

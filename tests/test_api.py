@@ -186,7 +186,10 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),
         ({"settings": ["tuning.folds=1"]}, "tuning.folds: "),
-        ({"settings": ["folds=1"]}, "folds: unknown key; valid keys are answering, encoder, evaluation, lm, "),
+        (
+            {"settings": ["folds=1"]},
+            "folds: unknown key; valid keys are answering, encoder, evaluation, language, ",
+        ),
         ({"settings": ["folds"]}, "Error parsing override 'folds' missing EQUAL"),
     ],
 )

@@ -61,14 +61,14 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 COMMANDS = {
-    "train": "--output --model --strategy --task --encoder --lm --seed --set --fallback --risk",
+    "train": "--output --model --strategy --task --encoder --lm --language --seed --set --fallback --risk",
     "search": "-k --json --allow-endpoint",
     "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
-    "compare": "--models --strategies --folds --task --encoder --lm --seed --set",
+    "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
     "experiment": "--set --jobs",
     "check": "--only --list --write --jobs",
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
-    "--model --strategy --encoder --lm --seed --set",
+    "--model --strategy --encoder --lm --language --seed --set",
     "improve": "--feedback --judgments --roll-back --level --seed --allow-endpoint --tracking --name",
     "monitor": "--reference --current --window --planned-checks --level --seed --output "
     "--allow-endpoint --tracking --name",

@@ -278,7 +278,7 @@ def test_a_choice_is_recorded_with_the_defaults_of_its_constructors() -> None:
         "b": 0.4,
         "alternatives": [],
         "feedback_terms": 20,
-        "language": "en",
+        "language": "auto",
     }
     assert dense["adapter"]["steps"] == 60
     assert complete(composed("strategy=meta").strategy)["outer_loop"]["iterations"] == 20
@@ -449,7 +449,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
     [
         (
             {"sedes": [1]},
-            r"^params\.yaml: sedes: unknown key; valid keys are auxiliary_collections, budget, dataset, encoder, lm",
+            r"^params\.yaml: sedes: unknown key; valid keys are auxiliary_collections, budget, dataset, encoder",
         ),
         ({"seeds": 3}, r"^params\.yaml: seeds: .*not 3"),
         ({"budget": {"queries": -1}}, r"^params\.yaml: budget\.queries: .*greater than or equal to 0, not -1"),

@@ -1,7 +1,8 @@
 """A Sphinx extension that fills a page's markers when the page is read; nothing that it writes is committed.
 
 ``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
-commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration.
+commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration, ``<!-- languages -->`` the
+supported languages.
 """
 
 import re
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from command_reference import commands_markdown
+from language_table import languages_markdown
 from result_tables import table_markdown
 from settings_reference import group_markdown, panel_markdown, stages_markdown
 
-MARKER = re.compile(r"^<!-- (table|settings|stages|commands|panel)(?:: (\S+))? -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (table|settings|stages|commands|panel|languages)(?:: (\S+))? -->$", re.MULTILINE)
 WRITERS: dict[str, Callable[[str], str]] = {
     "table": table_markdown,
     "settings": group_markdown,
     "commands": lambda _: commands_markdown(),
     "stages": lambda _: stages_markdown(),
+    "languages": lambda _: languages_markdown(),
     "panel": lambda _: panel_markdown(),
 }
 

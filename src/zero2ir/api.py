@@ -17,6 +17,7 @@ from zero2ir.data.inputs import (
     as_queries,
     as_texts,
 )
+from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def train(
     strategy: str = "fine_tune",
     encoder: str = "minilm",
     lm: str | None = None,
+    language: str = AUTO_LANGUAGE,
     seed: int = 0,
     settings: Sequence[str] = (),
     auxiliary_collections: Sequence[tuple[Documents, Judgments]] = (),
@@ -63,6 +65,7 @@ def train(
             prompt and hybrid.
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
+        language: ISO 639-1 code of the documents' language; "auto" identifies it (``program.about["language"]``).
         seed: random seed; the same seed gives the same program.
         settings: further Hydra overrides, e.g. ["pretraining.synthetic.documents=50"].
         auxiliary_collections: documents and judgments of other collections; strategy meta trains on them, too.
@@ -81,15 +84,21 @@ def train(
         InputError: the documents, the judgments or a choice are invalid; the message says what to do.
     """
     from zero2ir.config import build
-    from zero2ir.program.preparation import prepare_auxiliary, prepare_corpus, prepare_inputs, prepare_judgments
+    from zero2ir.program.preparation import (
+        prepare_auxiliary,
+        prepare_corpus,
+        prepare_inputs,
+        prepare_judgments,
+        warn_of_query_language,
+    )
     from zero2ir.program.training import add_fallback, fit_policy, train_program
     from zero2ir.strategies.base import needs_synthetic_queries
 
     settings, fallback = as_texts(settings, "settings"), as_texts(fallback, "fallback")
     overrides = () if risk is None else (f"answering.risk={risk}",)
-    config = _config(task, model, strategy, encoder, lm, [*settings, *overrides])
+    config = _config(task, model, strategy, encoder, lm, language, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
-    simpler = {name: _config(task, name, strategy, encoder, lm, shared) for name in fallback}
+    simpler = {name: _config(task, name, strategy, encoder, lm, language, shared) for name in fallback}
     chosen = build(config.model, "model")
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
@@ -100,6 +109,8 @@ def train(
     auxiliary = prepare_auxiliary(auxiliary_collections)
     unlabelled = [text for _, text in as_queries(unlabelled_queries, "unlabelled_queries")]
     corpus = prepare_corpus(records, config, needs, seed)
+    queries = [*dict.fromkeys(row.query for row in rows), *unlabelled]
+    warn_of_query_language(queries, corpus.language, chosen, config.encoder)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = replace(
         prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
@@ -143,6 +154,7 @@ def label(
     selection: str = "random",
     encoder: str = "minilm",
     lm: str | None = None,
+    language: str = AUTO_LANGUAGE,
     seed: int = 0,
     settings: Sequence[str] = (),
 ) -> "Labelling":
@@ -159,6 +171,7 @@ def label(
             disagreement, model_change, bandit.
         encoder: a file of conf/encoder.
         lm: a file of conf/lm, or None.
+        language: as for ``train``.
         seed: random seed.
         settings: further Hydra overrides, e.g. ["labelling.budget=20"].
 
@@ -177,6 +190,7 @@ def label(
     from zero2ir.strategies.base import needs_synthetic_queries
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
+    choices["language"] = language
     config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
     chosen, fit = build(config.model, "model"), build(config.strategy, "strategy")
     choose = build(config.selection, "selection")
@@ -231,6 +245,7 @@ def compare(
     strategies: Sequence[str] = ("zero_shot", "fine_tune"),
     encoder: str = "minilm",
     lm: str | None = None,
+    language: str = AUTO_LANGUAGE,
     folds: int = 5,
     seed: int = 0,
     settings: Sequence[str] = (),
@@ -247,6 +262,7 @@ def compare(
         strategies: files of conf/strategy.
         encoder: a file of conf/encoder.
         lm: a file of conf/lm, or None.
+        language: as for ``train``.
         folds: number of folds.
         seed: random seed.
         settings: further Hydra overrides.
@@ -272,7 +288,7 @@ def compare(
         if number < least:
             raise InputError(f"{name}: {number} given; compare needs at least {least}")
     configs = {
-        f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, settings)
+        f"{model}/{strategy}": _config(task, model, strategy, encoder, lm, language, settings)
         for model in models
         for strategy in strategies
     }
@@ -338,9 +354,10 @@ def _cross_validated_scores(
 
 
 def _config(
-    task: str, model: str, strategy: str, encoder: str, lm: str | None, settings: Sequence[str]
+    task: str, model: str, strategy: str, encoder: str, lm: str | None, language: str, settings: Sequence[str]
 ) -> "LibraryConfig":
     from zero2ir.config import LibraryConfig, compose
 
     choices = {"task": task, "model": model, "strategy": strategy, "encoder": encoder, "lm": lm or "none"}
+    choices["language"] = language
     return compose("library", LibraryConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])

@@ -13,6 +13,7 @@ import typer
 
 from zero2ir import api
 from zero2ir.data.highlight import printable
+from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.errors import InputError, one_line_errors
 
 ANNOTATIONS = "annotations.jsonl"
@@ -56,6 +57,9 @@ TaskOption = Annotated[str, typer.Option(metavar="TASK", help="A file of conf/ta
 EncoderOption = Annotated[str, typer.Option(metavar="ENCODER", help="A file of conf/encoder.")]
 LMOption = Annotated[
     str | None, typer.Option(metavar="LM", help="A file of conf/lm, e.g. smollm2.", show_default="no LM")
+]
+LanguageOption = Annotated[
+    str, typer.Option(metavar="CODE", help="Language of the documents, e.g. de (ISO 639-1); auto identifies it.")
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
 SettingsOption = Annotated[list[str], _repeated("KEY=VALUE", "Configuration override", "--set")]
@@ -112,6 +116,7 @@ def train(
     task: TaskOption = "ranking",
     encoder: EncoderOption = "minilm",
     lm: LMOption = None,
+    language: LanguageOption = AUTO_LANGUAGE,
     seed: SeedOption = 0,
     settings: SettingsOption,
     fallback: Annotated[list[str], _repeated("MODEL", "Simpler model to fall back to, the simplest last")],
@@ -137,6 +142,7 @@ def train(
         strategy=strategy,
         encoder=encoder,
         lm=lm,
+        language=language,
         seed=seed,
         settings=settings,
         fallback=fallback,
@@ -147,6 +153,7 @@ def train(
     program.save(output)
     used = f"{about['labels']} judged documents used{_given(collection.given, about['labels'])}"
     print(f"{len(collection.documents)} documents, {used}")
+    print(f"language: {language_of(program.language).name} ({program.language})")
     for question, reason in about.get("skipped_questions", {}).items():
         print(f"skipped: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['reason']}")
@@ -260,6 +267,7 @@ def compare(
     task: TaskOption = "ranking",
     encoder: EncoderOption = "minilm",
     lm: LMOption = None,
+    language: LanguageOption = AUTO_LANGUAGE,
     seed: SeedOption = 0,
     settings: SettingsOption,
 ) -> None:
@@ -286,6 +294,7 @@ def compare(
         strategies=strategies,
         encoder=encoder,
         lm=lm,
+        language=language,
         folds=folds,
         seed=seed,
         settings=settings,
@@ -398,6 +407,7 @@ def label(
     strategy: StrategyOption = "fine_tune",
     encoder: EncoderOption = "minilm",
     lm: LMOption = None,
+    language: LanguageOption = AUTO_LANGUAGE,
     seed: SeedOption = 0,
     settings: SettingsOption,
 ) -> None:
@@ -424,6 +434,7 @@ def label(
         selection=selection,
         encoder=encoder,
         lm=lm,
+        language=language,
         seed=seed,
         settings=[*([] if budget is None else [f"labelling.budget={budget}"]), *settings],
     )

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
-from zero2ir.data.settings import DatasetSettings, JudgmentBudget
+from zero2ir.data.languages import AUTO_LANGUAGE
+from zero2ir.data.settings import DatasetSettings, JudgmentBudget, LanguageCode
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
@@ -50,6 +51,7 @@ class Panel(Settings):
         pretraining: a file of conf/pretraining.
         budget: number of training judgments.
         auxiliary_collections: folders ``data`` of other projects; strategy meta trains on their judged queries, too.
+        language: ISO 639-1 code of the documents' language; "auto" identifies it.
         models: files of conf/model.
         strategies: files of conf/strategy.
         seeds: one sample of judgments each.
@@ -62,6 +64,7 @@ class Panel(Settings):
     pretraining: str
     budget: JudgmentBudget
     auxiliary_collections: tuple[str, ...] = ()
+    language: LanguageCode = AUTO_LANGUAGE
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -76,6 +79,7 @@ class IngestConfig(Settings):
         budget: number of training judgments, from params.yaml.
         seeds: one sample of judgments each, from params.yaml.
         auxiliary_collections: folders ``data`` of other projects, from params.yaml.
+        language: of the documents, from params.yaml.
     """
 
     dataset: DatasetSettings
@@ -83,6 +87,7 @@ class IngestConfig(Settings):
     budget: JudgmentBudget
     seeds: tuple[int, ...]
     auxiliary_collections: tuple[Path, ...]
+    language: LanguageCode
 
 
 class PretrainConfig(Settings):

@@ -21,6 +21,8 @@ from settings_reference import (
 )
 from typer.main import get_command
 
+from zero2ir.data.languages import LANGUAGES
+
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted((PROJECT / "docs").rglob("*.md"))
 
@@ -140,3 +142,11 @@ def test_every_choice_is_described(page: str, group: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
 def test_no_marker_stays_unfilled(page: Path) -> None:
     assert not MARKER.search(fill(page.read_text(encoding="utf-8")))
+
+
+def test_every_language_has_a_row() -> None:
+    table = fill("<!-- languages -->")
+    assert "| German | `de` | between spaces | Snowball | yes |" in table
+    assert "| Hebrew | `he` | between spaces | no | no |" in table
+    assert "| Thai | `th` | characters | not needed | no |" in table
+    assert table.count("\n") == len(LANGUAGES) + 1

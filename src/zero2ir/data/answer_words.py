@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.data.languages import tokenize
+from zero2ir.data.languages import ENGLISH
+from zero2ir.data.words import has_plain_words, tokenize, word_places
 
 MAX_ANSWER_WORDS = 8  # words of an answer
 PARSED_TEXTS_CACHED = 10_000  # parsed texts kept in memory
@@ -52,12 +53,15 @@ def answer_kind(query: str) -> str:
 
 
 @lru_cache(PARSED_TEXTS_CACHED)
-def parse_text(text: str) -> ParsedText:
+def parse_text(text: str, language: str = ENGLISH) -> ParsedText:
     """Splits a text into words and candidate answer spans."""
-    matches = list(_WORD.finditer(text))
-    words = [match.group() for match in matches]
-    stems = tuple(tokens[0] if tokens else "" for tokens in tokenize(words))
-    places = np.array([match.span() for match in matches], dtype=np.int64).reshape(-1, 2)
+    if has_plain_words(text, language):
+        spans = [match.span() for match in _WORD.finditer(text)]
+    else:
+        spans = word_places(text, language, grams=(1,))
+    words = [text[start:end] for start, end in spans]
+    stems = tuple(tokens[0] if tokens else "" for tokens in tokenize(words, language, grams=(1,)))
+    places = np.array(spans, dtype=np.int64).reshape(-1, 2)
     numbers = np.array([any(map(str.isdigit, word)) or bool(_NUMBER.fullmatch(word)) for word in words], dtype=bool)
     dates = np.array([bool(_MONTH.fullmatch(word) or _YEAR.fullmatch(word)) for word in words], dtype=bool)
     names = np.array([word[:1].isupper() for word in words], dtype=bool)
@@ -67,7 +71,7 @@ def parse_text(text: str) -> ParsedText:
 
 def _spans(text: str, places: np.ndarray, stems: Sequence[str]) -> np.ndarray:
     """Returns every run of up to ``MAX_ANSWER_WORDS`` words without stop words and punctuation."""
-    separated = [not text[end:start].isspace() for (_, end), (start, _) in pairwise(places)]
+    separated = [bool(text[end:start].strip()) for (_, end), (start, _) in pairwise(places)]
     spans = []
     for first in range(len(stems)):
         end_word = first

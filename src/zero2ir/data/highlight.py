@@ -1,12 +1,10 @@
 """Prepares document texts for display: marks the query's words and replaces control characters."""
 
-import re
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 
-from zero2ir.data.languages import ENGLISH, tokenize
-
-HIGHLIGHT_WORD = re.compile(r"\w\w+")
+from zero2ir.data.languages import ENGLISH
+from zero2ir.data.words import Place, tokenize, word_places
 
 Segment = tuple[str, bool]  # a part of a text, and whether it is marked
 
@@ -22,25 +20,26 @@ def highlight(text: str, query: str, language: str = ENGLISH) -> list[Segment]:
     Returns:
         The segments, marked or not; joined, they are the whole text.
     """
-    (query_stems,) = tokenize([query], language)
-    words = list({word.group() for word in HIGHLIGHT_WORD.finditer(text)})
+    (query_stems,) = tokenize([query], language, grams=(2,))
+    places = word_places(text, language)
+    words = list({text[start:end] for start, end in places})
     hits = {
         word
-        for word, stems in zip(words, tokenize(words, language), strict=True)
+        for word, stems in zip(words, tokenize(words, language, grams=(2,)), strict=True)
         if not set(query_stems).isdisjoint(stems)
     }
-    return list(segments(text, hits))
+    return list(segments(text, [(start, end) for start, end in places if text[start:end] in hits]))
 
 
-def segments(text: str, hits: Container[str]) -> Iterator[Segment]:
-    """Yields the segments of a text; words in ``hits`` are marked."""
+def segments(text: str, hits: Iterable[Place]) -> Iterator[Segment]:
+    """Yields the segments of a text; the places ``hits``, in order, are marked."""
     end = 0
-    for word in HIGHLIGHT_WORD.finditer(text):
-        if word.group() in hits:
-            if word.start() > end:
-                yield text[end : word.start()], False
-            yield word.group(), True
-            end = word.end()
+    for start, stop in hits:
+        if start > end:
+            yield text[end:start], False
+        if stop > end:
+            yield text[max(start, end) : stop], True
+            end = stop
     if end < len(text):
         yield text[end:], False
 

@@ -1,4 +1,4 @@
-"""Identifies the language of texts and tokenizes them."""
+"""Languages: their properties, and the identification of a collection's language."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -10,9 +10,14 @@ from zero2ir.errors import InputError
 
 ENGLISH = "en"
 AUTO_LANGUAGE = "auto"  # instead of a code: identified from the documents
-WORD_PATTERN = r"(?u)\b\w\w+\b"  # two characters or more
-SEGMENT_PATTERN = r"(?u)\b\w+\b"  # for segmented texts, whose words may have one character
 IDENTIFICATION_CHARACTERS = 20_000  # length of the sample that identifies a collection's language
+EVIDENCE_PER_CHARACTER = 0.4  # log-likelihood ratio to the usual language; two sentences of another have 0.6 or more
+SUFFICIENT_EVIDENCE = 200.0  # log-likelihood ratio that suffices for any length
+# Labels of the identifier for varieties of a written language, and for texts that are none.
+VARIETIES = {"arz": "ar", "ary": "ar", "wuu": "zh", "yue": "zh", "nn": "no", "hbo": "he", "grc": "el", "ext": "es"} | {
+    "pcm": "en",
+    "zxx": "en",
+}
 
 
 class Language(NamedTuple):
@@ -21,7 +26,7 @@ class Language(NamedTuple):
     Attributes:
         name: in English; in lower case it is also the name of Snowball's stemmer, if there is one.
         stop_words: whether bm25s has a stop-word list.
-        spaced: whether spaces separate the words.
+        spaced: whether spaces separate the words; if not, their characters are matched.
     """
 
     name: str
@@ -31,6 +36,8 @@ class Language(NamedTuple):
 
 LANGUAGES = {  # by ISO 639-1; default for others: words between spaces, no stemmer, no stop words, the code as name
     "ar": Language("Arabic"),
+    "az": Language("Azerbaijani"),
+    "bg": Language("Bulgarian"),
     "bn": Language("Bengali"),
     "ca": Language("Catalan"),
     "cs": Language("Czech"),
@@ -38,6 +45,7 @@ LANGUAGES = {  # by ISO 639-1; default for others: words between spaces, no stem
     "de": Language("German", stop_words=True),
     "el": Language("Greek"),
     "en": Language("English", stop_words=True),
+    "eo": Language("Esperanto"),
     "es": Language("Spanish", stop_words=True),
     "et": Language("Estonian"),
     "eu": Language("Basque"),
@@ -47,15 +55,18 @@ LANGUAGES = {  # by ISO 639-1; default for others: words between spaces, no stem
     "ga": Language("Irish"),
     "he": Language("Hebrew"),
     "hi": Language("Hindi"),
+    "hr": Language("Croatian"),
     "hu": Language("Hungarian"),
     "hy": Language("Armenian"),
     "id": Language("Indonesian"),
     "it": Language("Italian", stop_words=True),
     "ja": Language("Japanese", spaced=False),
     "km": Language("Khmer", spaced=False),
-    "ko": Language("Korean", stop_words=True),
+    "ko": Language("Korean", stop_words=True, spaced=False),  # particles follow their word without a space
     "lo": Language("Lao", spaced=False),
     "lt": Language("Lithuanian"),
+    "lv": Language("Latvian"),
+    "mr": Language("Marathi"),
     "my": Language("Burmese", spaced=False),
     "ne": Language("Nepali"),
     "nl": Language("Dutch", stop_words=True),
@@ -64,14 +75,18 @@ LANGUAGES = {  # by ISO 639-1; default for others: words between spaces, no stem
     "pt": Language("Portuguese", stop_words=True),
     "ro": Language("Romanian"),
     "ru": Language("Russian", stop_words=True),
+    "sk": Language("Slovak"),
+    "sl": Language("Slovenian"),
     "sr": Language("Serbian"),
     "sv": Language("Swedish", stop_words=True),
     "ta": Language("Tamil"),
+    "te": Language("Telugu"),
     "th": Language("Thai", spaced=False),
     "tr": Language("Turkish", stop_words=True),
     "uk": Language("Ukrainian"),
     "ur": Language("Urdu"),
     "vi": Language("Vietnamese"),
+    "yi": Language("Yiddish"),
     "zh": Language("Chinese", stop_words=True, spaced=False),
 }
 
@@ -81,6 +96,15 @@ def language_of(code: str) -> Language:
     return LANGUAGES.get(code, Language(code))
 
 
+def checked_code(code: str) -> str:
+    """Returns an ISO 639 code or "auto"; raises ``InputError`` for other texts."""
+    if code == AUTO_LANGUAGE or (2 <= len(code) <= 3 and code.isascii() and code.isalpha() and code.islower()):
+        return code
+    named = [one for one, known in LANGUAGES.items() if known.name.casefold() == code.casefold()]
+    hint = named[0] if named else "a code of ISO 639-1 such as de"
+    raise InputError(f"{code!r} is no code of a language; use {hint}, or auto")
+
+
 def identify_language(texts: Sequence[str], among: Sequence[str] = ()) -> str:
     """Returns the ISO 639-1 code of the language of the texts taken together; "" if they contain no letter.
 
@@ -88,26 +112,42 @@ def identify_language(texts: Sequence[str], among: Sequence[str] = ()) -> str:
         texts: more text gives a more reliable answer; a few tens of words suffice.
         among: the possible languages; empty for all that the model knows.
 
-    Raises:
-        InputError: py3langid is not installed.
-
     Source: Lui and Baldwin, ACL 2012, "langid.py: An Off-the-shelf Language Identification Tool".
     """
-    sample = "\n".join(texts[:: max(1, sum(map(len, texts)) // IDENTIFICATION_CHARACTERS)])[:IDENTIFICATION_CHARACTERS]
-    if not any(letter.isalpha() for letter in sample):
-        return ""
-    language, _ = _identifier(tuple(sorted(set(among)))).classify(sample.encode("utf-8", "replace").decode())
-    return str(language)
+    sample = _sample(texts)
+    return str(_identifier(tuple(sorted(set(among)))).classify(sample)[0]) if sample else ""
+
+
+def likely_language(texts: Sequence[str], usual: str = ENGLISH) -> str:
+    """Returns the language of the texts by its ISO 639-1 code; ``usual`` unless there is strong evidence for another.
+
+    So lists of names and numbers, code, and a few words are in the usual language.
+    """
+    sample = _sample(texts)
+    if not sample:
+        return usual
+    ranked = _identifier(()).rank(sample)
+    scores = dict(ranked)
+    best, score = ranked[0]
+    evidence = score - scores.get(usual, scores[ENGLISH])
+    if evidence < min(EVIDENCE_PER_CHARACTER * len(sample), SUFFICIENT_EVIDENCE):
+        return usual
+    return VARIETIES.get(best, best)
+
+
+def _sample(texts: Sequence[str]) -> str:
+    """Returns a sample of the texts, without lone surrogates; "" if it contains no letter."""
+    step = max(1, sum(map(len, texts)) // IDENTIFICATION_CHARACTERS)
+    sample = "\n".join(texts[::step])[:IDENTIFICATION_CHARACTERS]
+    return sample.encode("utf-8", "replace").decode() if any(map(str.isalpha, sample)) else ""
 
 
 @cache
 def _identifier(among: tuple[str, ...]) -> Any:
     """Returns the model, restricted to the languages in ``among`` that it knows; unrestricted if it knows none."""
     if not among:
-        try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ImportError:
-            raise InputError("language identification needs py3langid: pip install 'zero2ir[languages]'") from None
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
         return LanguageIdentifier.from_model_file(MODEL_FILE)
     identifier = copy(_identifier(()))
     if known := [code for code in among if code in identifier.labels]:
@@ -118,54 +158,3 @@ def _identifier(among: tuple[str, ...]) -> Any:
 def normalise_nfc(text: str) -> str:
     """Returns the text in Unicode's composed form (NFC), in which letter and accent are one character."""
     return unicodedata.normalize("NFC", text)
-
-
-def tokenize(texts: Sequence[str], language: str = ENGLISH) -> list[list[str]]:
-    """Splits texts into lower-cased words without stop words, stemmed if Snowball supports the language.
-
-    Args:
-        texts: n texts.
-        language: an ISO 639-1 code.
-
-    Returns:
-        n lists of words.
-
-    Raises:
-        InputError: there is no word segmentation for this language.
-    """
-    import bm25s
-
-    if not texts:
-        return []
-    known = language_of(language)
-    return bm25s.tokenize(
-        [normalise_nfc(text) for text in texts] if known.spaced else _segmented(texts, language),
-        token_pattern=WORD_PATTERN if known.spaced else SEGMENT_PATTERN,
-        stopwords=language if known.stop_words else [],
-        stemmer=_stemmer(known.name.lower()),
-        return_ids=False,
-        show_progress=False,
-    )
-
-
-def _segmented(texts: Sequence[str], language: str) -> list[str]:
-    """Returns the texts with spaces between the words."""
-    if language != "zh":
-        raise InputError(
-            f"documents in {language_of(language).name}: zero2ir cannot segment words of this language; use "
-            "model=surface, or model=dense with encoder=hub and a multilingual encoder.model"
-        )
-    try:
-        import rjieba
-    except ImportError:
-        hint = "documents in Chinese: word segmentation needs rjieba: pip install 'zero2ir[languages]'"
-        raise InputError(hint) from None
-    return [" ".join(rjieba.cut(normalise_nfc(text).encode("utf-8", "replace").decode())) for text in texts]
-
-
-@cache
-def _stemmer(name: str) -> Any:
-    """Returns Snowball's stemmer of a language; None if there is none."""
-    import Stemmer
-
-    return Stemmer.Stemmer(name) if name in Stemmer.algorithms() else None

@@ -1,12 +1,14 @@
 """The typed schemas of ``conf/dataset/<choice>.yaml`` and of the judgment budget."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from zero2ir.data.languages import checked_code
 from zero2ir.io.settings import Settings
 
+LanguageCode = Annotated[str, AfterValidator(checked_code)]  # ISO 639, or "auto"
 _KEYS_OF_SOURCE = {
     "pydocs": set[str](),
     "ir_datasets": {"train", "test", "candidates"},

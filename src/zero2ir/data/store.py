@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below, finished_folder, read_json, sha256, write_json
@@ -50,6 +51,15 @@ def read_documents(folder: Path) -> list[Document]:
         InputError: the collection does not exist.
     """
     return read_records(ingested(folder / "documents.parquet"), Document)
+
+
+def stored_language(folder: Path) -> str:
+    """Returns the ISO 639-1 code of the documents' language, which the stage ingest identified.
+
+    Raises:
+        InputError: the collection does not exist.
+    """
+    return str(read_json(ingested(folder / "manifest.json")).get("language", AUTO_LANGUAGE))
 
 
 def is_ordered(folder: Path) -> bool:

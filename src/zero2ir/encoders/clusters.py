@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zero2ir.data.languages import tokenize
+from zero2ir.data.words import tokenize
 
 MAX_LSA_TERMS = 1 << 16  # most frequent terms
 COMPONENTS = 100

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zero2ir.data.languages import AUTO_LANGUAGE, likely_language
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import TextEncoder, embed
 from zero2ir.encoders.cached import CachedQueryEncoder, take_rows
@@ -33,6 +34,7 @@ class Corpus:
         encoded: Mapping[str, Any] | None = None,
         cache: Path | None = None,
         language_model: "LanguageModel | None" = None,
+        language: str = AUTO_LANGUAGE,
     ) -> None:
         """Initialises the corpus; documents are encoded on first use, unless ``encoded`` has them.
 
@@ -42,10 +44,12 @@ class Corpus:
             encoded: encoded documents by role.
             cache: folder that caches encoded documents.
             language_model: the language model, if any.
+            language: ISO 639-1 code of the documents' language; "auto" identifies it on first use.
         """
         self.documents = documents
         self.encoders = dict(encoders or {})
         self.language_model = language_model
+        self._language = language
         self._encoded = dict(encoded or {})
         self._cache = cache
 
@@ -53,6 +57,11 @@ class Corpus:
     def contents(self) -> list[str]:
         """Title and text of each document."""
         return [document.content for document in self.documents]
+
+    @cached_property
+    def language(self) -> str:
+        """ISO 639-1 code of the documents' language."""
+        return likely_language(self.contents) if self._language == AUTO_LANGUAGE else self._language
 
     @cached_property
     def number_of(self) -> dict[str, int]:
@@ -86,7 +95,8 @@ class Corpus:
         """Returns some documents, in this order, with cached encodings of all queries, for repeated training."""
         encoders: dict[str, Any] = {role: CachedQueryEncoder(self.encoder(role), queries) for role in roles}
         encoded = {role: take_rows(self.encoded(role), numbers) for role in roles}
-        return Corpus([self.documents[number] for number in numbers], encoders, encoded)
+        documents = [self.documents[number] for number in numbers]
+        return Corpus(documents, encoders, encoded, language=self.language)
 
     def require_language_model(self, who: str = "the model") -> "LanguageModel":
         """Returns the language model; raises ``InputError`` with the name of the component if there is none."""

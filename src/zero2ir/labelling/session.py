@@ -128,8 +128,8 @@ class Session:
         ranked = self.labelling.ranking(item.query, PREVIEW_DEPTH)
         return replace(
             view,
-            title=highlight(document.title, item.query),
-            text=highlight(document.text, item.query),
+            title=self.highlighted(document.title, item.query),
+            text=self.highlighted(document.text, item.query),
             ranking=[self._preview(item.query_id, doc_id) for doc_id in ranked],
         )
 
@@ -138,6 +138,10 @@ class Session:
         answers = [row.grade for row in self.annotations.rows if (row.query_id, row.doc_id) == (query_id, doc_id)]
         grades = [grade for grade in answers if grade is not None]
         return PreviewDocument(doc_id, beginning, grades[-1] if grades else None)
+
+    def highlighted(self, text: str, query: str) -> list[Segment]:
+        """Returns a text with the query's words marked."""
+        return highlight(text, query, self.labelling.inputs.corpus.language)
 
     def document(self, doc_id: str) -> Document:
         """Returns a document by its id."""

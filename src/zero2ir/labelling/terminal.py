@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from zero2ir.data.highlight import Segment, highlight, printable
+from zero2ir.data.highlight import Segment, printable
 from zero2ir.errors import InputError
 from zero2ir.labelling.session import GRADE_NAMES, Session, View
 
@@ -108,7 +108,7 @@ def review_suspicious_judgments(session: Session, console: Console, keys: Iterat
     for number, doubt in enumerate(doubts := session.doubts(), start=1):
         document = session.document(doubt.doc_id)
         console.clear()
-        content = _text(highlight(document.content, doubt.query))
+        content = _text(session.highlighted(document.content, doubt.query))
         console.print(
             Text(f"Suspicious judgment {number} of {len(doubts)}: {printable(doubt.reason)}", style="yellow"),
             Text.assemble(("Query  ", "dim"), (printable(doubt.query), "bold")),

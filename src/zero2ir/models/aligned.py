@@ -98,7 +98,7 @@ class Aligned(Dense):
         drawn = [sentences[place] for place in rng.permutation(len(sentences))[: settings.sentences]]
         pairs = parallel_demonstrations(examples, settings.demonstrations, rng)
         language = identify_language([example.query for example in examples])
-        fields = TranslationFields.between(identify_language(self.corpus.contents), language)
+        fields = TranslationFields.between(self.corpus.language, language)
         demonstrations = [{"query": row["translation"], "translation": row["query"]} for row in pairs]
         writer = translator(fields, demonstrations, settings.max_tokens, logprobs=False)
         language_model = require_translator(self.corpus, language)

@@ -10,7 +10,7 @@ import numpy as np
 
 from zero2ir.data.answer_words import answer_kind, parse_text
 from zero2ir.data.answers import NO_SPAN, Span
-from zero2ir.data.languages import tokenize
+from zero2ir.data.words import tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.base import Reader
 
@@ -34,15 +34,21 @@ class LexicalReader(Reader):
         vars(self).pop("_rarity", None)  # cached for the previous documents
         return self
 
+    @property
+    def language(self) -> str:
+        """The language of the documents."""
+        return self.corpus.language
+
     @cached_property
     def _rarity(self) -> dict[str, float]:
         """The inverse document frequency of each stem, log(1 + n_documents / frequency)."""
-        counts = Counter(stem for stems in tokenize(self.corpus.contents) for stem in set(stems))
+        split = tokenize(self.corpus.contents, self.language, grams=(1,))
+        counts = Counter(stem for stems in split for stem in set(stems))
         return {stem: math.log(1 + len(self.corpus.contents) / count) for stem, count in counts.items()}
 
     def read(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[list[Span]]:
         return [
-            [best_span(text, self.values(query, text)) for text in texts]
+            [best_span(text, self.values(query, text), self.language) for text in texts]
             for query, texts in zip(queries, candidates, strict=True)
         ]
 
@@ -50,15 +56,15 @@ class LexicalReader(Reader):
         """Returns (n_spans,), each span's evidence, normalised by its length."""
         near, fits, own = self.evidence(query, text).T
         worth = np.concatenate([[0.0], np.cumsum(near * (1 + fits) * (1 - own))])
-        first, behind = parse_text(text).spans.T
+        first, behind = parse_text(text, self.language).spans.T
         return (worth[behind] - worth[first]) / (behind - first) ** LENGTH_NORMALIZATION
 
     def evidence(self, query: str, text: str) -> np.ndarray:
         """Returns (n_words, 3): nearness to the question's terms (0 to 1), of the answer type, is a question term."""
-        words = parse_text(text)
+        words = parse_text(text, self.language)
         n = len(words.stems)
         unseen = math.log(1 + len(self.corpus.contents))
-        terms = {stem: self._rarity.get(stem, unseen) for stem in tokenize([query])[0]}
+        terms = {stem: self._rarity.get(stem, unseen) for stem in tokenize([query], self.language, grams=(1,))[0]}
         places: dict[str, list[int]] = {}
         for number, stem in enumerate(words.stems):
             if stem in terms:
@@ -79,11 +85,11 @@ def _distances(places: np.ndarray, n: int) -> np.ndarray:
     return np.minimum(np.abs(here - places[behind]), np.abs(here - places[np.maximum(behind - 1, 0)]))
 
 
-def best_span(text: str, values: np.ndarray) -> Span:
+def best_span(text: str, values: np.ndarray, language: str) -> Span:
     """Returns the span of a text with the highest of the (n_spans,) values, the first of ties."""
     if not len(values):
         return NO_SPAN
-    words = parse_text(text)
+    words = parse_text(text, language)
     first, behind = words.spans[values.argmax()]
     start, end = int(words.places[first, 0]), int(words.places[behind - 1, 1])
     return Span(text[start:end], start, end, float(values.max()))

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from zero2ir.data.answer_words import parse_text
 from zero2ir.data.answers import Span, token_f1
+from zero2ir.data.languages import ENGLISH
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
@@ -106,14 +107,14 @@ class SpanReader(Learnable, Updatable, Reader):
         with BATCH_LOCK:  # the word vectors are cached
             self.words.prepare([*queries, *(text for texts in candidates for text in texts)])
             return [
-                [best_span(text, self._values(query, text, self.head)) for text in texts]
+                [best_span(text, self._values(query, text, self.head), self.corpus.language) for text in texts]
                 for query, texts in zip(queries, candidates, strict=True)
             ]
 
     def _values(self, query: str, text: str, head: np.ndarray) -> np.ndarray:
         """Returns the score of each span, (n_spans,)."""
         first, last = head[:-1].reshape(2, -1)
-        words, spans = self._features(query, text), parse_text(text).spans
+        words, spans = self._features(query, text), parse_text(text, self.corpus.language).spans
         return (
             (words @ first)[spans[:, 0]] + (words @ last)[spans[:, 1] - 1] + head[-1] * self.lexical.values(query, text)
         )
@@ -165,11 +166,11 @@ class SpanReader(Learnable, Updatable, Reader):
     def _lesson(self, pair: Example, texts: Sequence[str]) -> SpanExample:
         features, values = [], []
         for text in texts:
-            words, spans = self._features(pair.query, text), parse_text(text).spans
+            words, spans = self._features(pair.query, text), parse_text(text, self.corpus.language).spans
             features.append(np.hstack([words[spans[:, 0]], words[spans[:, 1] - 1]]))
             values.append(self.lexical.values(pair.query, text))
         right = np.zeros(sum(map(len, values)), dtype=bool)
-        shared = np.array([token_f1(span, pair.answers) for span in span_texts(texts[0])])
+        shared = np.array([token_f1(span, pair.answers) for span in span_texts(texts[0], self.corpus.language)])
         if len(shared) and shared.max() > 0:
             right[: len(shared)] = shared == shared.max()
         return SpanExample(np.concatenate(features), np.concatenate(values), right, pair.weight)
@@ -190,13 +191,13 @@ class SpanReader(Learnable, Updatable, Reader):
             network = load_encoder(folder / "encoder")
             assert isinstance(network, DenseEncoder)
             reader.head = parts["head"]
-            reader._words = WordVectors(network, parts["mean"], parts["components"])
+            reader._words = WordVectors(network, parts["mean"], parts["components"], corpus.language)
         return reader
 
 
-def span_texts(text: str) -> list[str]:
+def span_texts(text: str, language: str = ENGLISH) -> list[str]:
     """Returns the texts of the spans of a text."""
-    words = parse_text(text)
+    words = parse_text(text, language)
     return [text[words.places[first, 0] : words.places[behind - 1, 1]] for first, behind in words.spans]
 
 
@@ -207,10 +208,14 @@ class WordVectors:
         network: provides the token vectors.
         mean: (width,) of the vectors.
         components: (width, dimension), their principal components, each divided by its deviation.
+        language: of the texts.
     """
 
-    def __init__(self, network: DenseEncoder, mean: np.ndarray, components: np.ndarray) -> None:
+    def __init__(
+        self, network: DenseEncoder, mean: np.ndarray, components: np.ndarray, language: str = ENGLISH
+    ) -> None:
         self.network = network
+        self.language = language
         self.mean = mean
         self.components = components
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -225,17 +230,19 @@ class WordVectors:
                 "choose encoder=minilm, or another model"
             )
         chosen = np.linspace(0, len(corpus.contents) - 1, min(len(corpus.contents), COMPONENT_SAMPLE)).astype(int)
-        raw = np.concatenate(list(_word_vectors(network, [corpus.contents[number] for number in chosen])))
+        raw = np.concatenate(
+            list(_word_vectors(network, [corpus.contents[number] for number in chosen], corpus.language))
+        )
         variances, components = np.linalg.eigh(np.cov(raw, rowvar=False).astype(np.float64))  # ascending
         kept = slice(-dimension, None)
         scaled = components[:, kept] / np.sqrt(np.maximum(variances[kept], 1e-6))
-        return cls(network, raw.mean(axis=0), np.ascontiguousarray(scaled, dtype=np.float32))
+        return cls(network, raw.mean(axis=0), np.ascontiguousarray(scaled, dtype=np.float32), corpus.language)
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Computes and caches the vectors of many texts."""
         wanted = dict.fromkeys(texts)
         new = [text for text in wanted if text not in self._kept]
-        for text, rows in zip(new, _word_vectors(self.network, new), strict=True):
+        for text, rows in zip(new, _word_vectors(self.network, new, self.language), strict=True):
             self._kept[text] = ((rows - self.mean) @ self.components).astype(np.float16)
         for text in wanted:  # the oldest are dropped first
             self._kept.move_to_end(text)
@@ -247,7 +254,7 @@ class WordVectors:
         return self._kept[text].astype(np.float32)
 
 
-def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.ndarray]:
+def _word_vectors(network: DenseEncoder, texts: Sequence[str], language: str) -> Iterator[np.ndarray]:
     """Yields (n_words, width) float32 per text; a word beyond the encoder's maximum length gets the others' mean."""
     if not texts:
         return
@@ -258,7 +265,8 @@ def _word_vectors(network: DenseEncoder, texts: Sequence[str]) -> Iterator[np.nd
     limit = network.model.max_seq_length
     tokens = network.model.tokenizer(clean, truncation=True, max_length=limit, return_offsets_mapping=True)
     for text, row, offsets in zip(clean, rows, tokens["offset_mapping"], strict=True):
-        yield _words_of(row.float().cpu().numpy(), np.array(offsets).reshape(-1, 2), parse_text(text).places)
+        places = parse_text(text, language).places
+        yield _words_of(row.float().cpu().numpy(), np.array(offsets).reshape(-1, 2), places)
 
 
 def _words_of(vectors: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> np.ndarray:

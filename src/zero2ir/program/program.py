@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from zero2ir.data.inputs import Documents, as_documents, as_ids, as_texts
 from zero2ir.data.known_ids import KnownIds
+from zero2ir.data.languages import ENGLISH
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
@@ -122,6 +123,11 @@ class Program(dspy.Module):
     def name(self) -> str:
         """The model type."""
         return str(self.about.get("model", "program"))
+
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code of the documents' language."""
+        return str(self.about.get("language", ENGLISH))
 
     @property
     def all_links(self) -> tuple[FallbackLink, ...]:
@@ -307,7 +313,8 @@ class Program(dspy.Module):
         documents = [*(self.documents[number] for number in kept), *added]
         if not documents:
             raise InputError("documents: no document would be left; keep at least one")
-        corpus, numbers = Corpus(documents, language_model=self.language_model), np.array(kept, dtype=np.int64)
+        corpus = Corpus(documents, language_model=self.language_model, language=self.language)
+        numbers = np.array(kept, dtype=np.int64)
         retriever = with_corpus(self.retriever, corpus, numbers)
         changed = Program(
             retriever,
@@ -385,7 +392,8 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
     state = _checked_state(folder)
     documents = read_records(folder / "documents.parquet", Document)
     language_model = _restored_lm(state["lm"], allow_endpoints)
-    corpus = Corpus(documents, language_model=language_model)
+    language = state["about"].get("language", ENGLISH)
+    corpus = Corpus(documents, language_model=language_model, language=language)
     retriever = load_retriever(folder / "retriever", corpus)
     policy, fallback = state["policy"], state["fallback"]
     return Program(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import Document, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
@@ -58,7 +57,7 @@ def translated_query_run(
         )
     corpus, ids = Corpus(documents), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
-    ranking = Sparse(language=AUTO_LANGUAGE).index(corpus).search([one.translation for one in queries], depth, ranked)
+    ranking = Sparse().index(corpus).search([one.translation for one in queries], depth, ranked)
     return as_run(ranking, ids, documents)
 
 

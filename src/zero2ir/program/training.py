@@ -54,7 +54,7 @@ def train_program(
         model: unfitted, not indexed.
         strategy: how to train it.
         inputs: the training inputs.
-        about: metadata of the program; ``chosen``, ``reason`` and ``labels`` are added.
+        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added.
         answers: whether the program extracts answers.
 
     Raises:
@@ -70,7 +70,13 @@ def train_program(
         fitted.retriever,
         inputs.corpus.documents,
         calibration.confidence,
-        {**about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
+        {
+            **about,
+            "language": inputs.corpus.language,
+            "chosen": fitted.chosen,
+            "reason": fitted.reason,
+            "labels": fitted.labels,
+        },
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )

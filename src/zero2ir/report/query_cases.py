@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.data.highlight import HIGHLIGHT_WORD, Segment, segments
-from zero2ir.data.languages import ENGLISH, tokenize
+from zero2ir.data.highlight import Segment, segments
+from zero2ir.data.languages import ENGLISH
 from zero2ir.data.records import Collection, Document
+from zero2ir.data.words import tokenize, word_places
 from zero2ir.evaluation.measures import RankedList, ranked_lists, read_trec_run
 from zero2ir.evaluation.results import SystemIdentity
 from zero2ir.report.tables import Summary, System
@@ -153,7 +154,7 @@ class _CaseBuilder:
     def __init__(self, collection: Collection, query_ids: Container[str]) -> None:
         self.documents: dict[str, Document] = {document.doc_id: document for document in collection.documents}
         self.queries = {query.query_id: query.text for query in collection.queries if query.query_id in query_ids}
-        self.stems = StemCache(collection.metadata.get("languages", {}).get("documents") or ENGLISH)
+        self.stems = StemCache(collection.metadata.get("language", ENGLISH))
         self.terms = dict(zip(self.queries, self.stems.stem(list(self.queries.values())), strict=True))
         self.grades: dict[str, dict[str, int]] = {}
         for row in collection.judgments:
@@ -190,24 +191,27 @@ class StemCache:
         self.stems: dict[str, frozenset[str]] = {}
 
     def stem(self, texts: Sequence[str]) -> list[frozenset[str]]:
-        return [frozenset(stems) for stems in tokenize(texts, self.language)]
+        return [frozenset(stems) for stems in tokenize(texts, self.language, grams=(2,))]
 
     def add(self, texts: Iterable[str]) -> None:
         """Stems the words of many texts in one call."""
-        words = list(
-            {word for text in texts for word in (*text.split(), *HIGHLIGHT_WORD.findall(text))} - self.stems.keys()
-        )
-        self.stems |= dict(zip(words, self.stem(words), strict=True))
+        found = [(text.split(), [text[slice(*place)] for place in word_places(text, self.language)]) for text in texts]
+        self._add(word for both in found for words in both for word in words)
+
+    def _add(self, words: Iterable[str]) -> None:
+        new = list(dict.fromkeys(word for word in words if word not in self.stems))
+        self.stems |= dict(zip(new, self.stem(new), strict=True))
 
     def hits(self, words: Sequence[str], terms: frozenset[str]) -> list[bool]:
         """Returns for each word whether it has one of these stems."""
+        self._add(words)
         return [not terms.isdisjoint(self.stems[word]) for word in words]
 
 
 def excerpt(text: str, terms: frozenset[str], stems: StemCache) -> list[Segment]:
     """Returns the first window of ``EXCERPT_WORDS`` words with most of a query's terms (stems), with the terms marked.
 
-    A shorter text is returned whole. Its words must have been added to ``stems``.
+    A shorter text is returned whole.
     """
     words, start = text.split(), 0
     if len(words) > EXCERPT_WORDS:
@@ -215,5 +219,6 @@ def excerpt(text: str, terms: frozenset[str], stems: StemCache) -> list[Segment]
         start = int((total[EXCERPT_WORDS:] - total[:-EXCERPT_WORDS]).argmax())
     before, after = ["…"] * (start > 0), ["…"] * (start + EXCERPT_WORDS < len(words))
     shown = " ".join([*before, *words[start : start + EXCERPT_WORDS], *after])
-    parts = list(dict.fromkeys(HIGHLIGHT_WORD.findall(shown)))
-    return list(segments(shown, {part for part, hit in zip(parts, stems.hits(parts, terms), strict=True) if hit}))
+    places = word_places(shown, stems.language)
+    hits = stems.hits([shown[slice(*place)] for place in places], terms)
+    return list(segments(shown, [place for place, hit in zip(places, hits, strict=True) if hit]))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zero2ir.data.languages import tokenize
 from zero2ir.data.records import Document
+from zero2ir.data.words import tokenize
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.sentences import split_document_sentences
 

@@ -98,7 +98,12 @@ def improve(
         InputError: a judgment is invalid, or there is nothing to learn from.
     """
     settings = settings or ImproveSettings()
-    corpus = Corpus(program.documents, encoders(program.retriever), language_model=program.language_model)
+    corpus = Corpus(
+        program.documents,
+        encoders(program.retriever),
+        language_model=program.language_model,
+        language=program.language,
+    )
     current = [event for event in events if event.doc_id in corpus.number_of]  # skip documents removed since
     # position bias is estimated separately for training and held-out queries
     feedback = [row for part in _split(current, settings.held_out) for row in from_feedback(part, settings.clicks)]

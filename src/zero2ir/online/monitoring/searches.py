@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from zero2ir.data.languages import identify_language, tokenize
+from zero2ir.data.words import tokenize
 from zero2ir.errors import InputError
 from zero2ir.io.lines import read_lines
 
@@ -115,7 +115,7 @@ class SignalMeter:
     def __init__(self, program: "Program", reference: Sequence[str]) -> None:
         self.program = program
         contents = [document.content for document in program.documents]
-        self.language = identify_language(contents)
+        self.language = program.language
         self.known = {token for text in tokenize(contents, self.language) for token in text}
         centre = self.vectors(reference).mean(axis=0)
         self.centre = centre / max(float(np.linalg.norm(centre)), 1e-12)
