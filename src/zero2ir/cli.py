@@ -4,12 +4,15 @@ import atexit
 import gc
 import json
 import os
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from zero2ir import api
 from zero2ir.data.highlight import printable
@@ -102,8 +105,20 @@ def _run(arguments: Sequence[str] | None) -> None:
         raise KeyboardInterrupt
 
 
+class Command(TyperCommand):
+    """Refuses an option that is given twice but takes one value, instead of ignoring the first value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(given).items():
+            if times > 1 and not getattr(option, "multiple", True) and not getattr(option, "is_flag", False):
+                ctx.fail(f"Option '{option.opts[0]}' is given {times} times; give it once.")
+        return super().parse_args(ctx, args)
+
+
 def _example(command: str) -> dict[str, Any]:
-    return {"epilog": f"\b\nexample: {command}"}
+    """Returns the arguments of a command with an example in its help."""
+    return {"cls": Command, "epilog": f"\b\nexample: {command}"}
 
 
 @app.command(**_example("zero2ir train my-folder --output my-program"))
@@ -177,7 +192,8 @@ def search(
         for query in queries:
             answer = loaded(query=query, k=k)
             if as_json:
-                print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=False))
+                shows_all = getattr(sys.stdout, "encoding", "utf-8").lower().startswith("utf")
+                print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=not shows_all))
             else:
                 _print_answer(loaded, query, answer)
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_jsonable_python
@@ -23,6 +24,7 @@ from zero2ir.data.settings import DatasetSettings, JudgmentBudget, LanguageCode
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.io.lines import read_lines
 from zero2ir.io.settings import Settings, first_mistake, parameter_schema, schema_in
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
@@ -250,7 +252,14 @@ def compose(name: str, schema: type[Schema], overrides: Sequence[str]) -> Schema
     Raises:
         InputError: an unknown choice or key, or an invalid value; lists the valid ones.
     """
-    with _composed(name, overrides, schema) as config:
+    values: dict[str, str] = {}
+    for word in overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        if re.match(r"hydra\b", key):
+            raise InputError(_unknown_key(key, schema))
+        if values.setdefault(key, value) != value and not _choices(key):
+            raise InputError(f"{key}: set twice, to {values[key]} and to {value}; keep one of them")
+    with _composed(name, [_override(word, schema) for word in overrides], schema) as config:
         return checked(config, schema)
 
 
@@ -258,9 +267,11 @@ def built(group: str, names: Sequence[str]) -> list[Any]:
     """Builds the objects of files of a group, "model" or "strategy"; raises as ``compose`` and ``build``."""
     from omegaconf import OmegaConf
 
-    with _composed(None, [f"+{group}@{name}={name}" for name in dict.fromkeys(names)]) as config:
+    for name in names:
+        _check_choice(group, name)
+    with _composed(None, [f"+{group}@_{n}={_quoted(name)}" for n, name in enumerate(names)]) as config:
         choices: Any = OmegaConf.to_container(config, resolve=True)
-    return [build(choices[name], group) for name in names]
+    return [build(choices[f"_{n}"], group) for n in range(len(names))]
 
 
 @contextmanager
@@ -277,7 +288,7 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            yield hydra_compose(name, [_forced(word) for word in overrides])
+            yield hydra_compose(name, list(overrides))
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # ValueError for model=0
@@ -286,10 +297,69 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
         GlobalHydra.instance().hydra = backup
 
 
-def _forced(word: str) -> str:
-    """Prefixes a value override with "++", so that it may set keys that no file has; the schema checks the key."""
-    key = re.match(r"([\w.]+)=", word)
-    return word if key is None or (conf_folder() / key[1]).is_dir() else f"++{word}"
+def _override(word: str, schema: type[BaseModel], multirun: bool = False) -> str:
+    """Returns an override ``KEY=VALUE`` in Hydra's grammar, so that values need no quotes.
+
+    The value of a text setting is taken as it is typed, except for a value in quotes and for ``${...}``. Any other
+    value that Hydra cannot read is text, too. The prefix "++" may set keys that no file has; the schema checks the key.
+
+    Raises:
+        InputError: there is no key or no value, the choice is unknown, or the value is a list without brackets.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parsed = re.fullmatch(r"\+{0,2}([a-z_]\w*(?:\.\w+)*)=(.*)", word, re.ASCII | re.DOTALL | re.IGNORECASE)
+    if parsed is None:
+        if re.match(r"[+~]|[^=]*[@/][^=]*=", word):  # Hydra's own forms
+            return word
+        raise InputError(f"{word!r}: not KEY=VALUE; write for example model.k1=1.2")
+    key, value = parsed.groups()
+    if _choices(key):
+        if not multirun:
+            _check_choice(key, value)
+            word = f"{key}={_quoted(value)}"
+        return word
+    literal, forced = f"++{key}={_quoted(value)}", f"++{key}={value}"
+    try:
+        is_sweep = OverridesParser.create().parse_override(forced).is_sweep_override()
+    except HydraException:
+        return literal
+    if multirun:
+        return forced
+    if _is_text(schema, key, value) and "${" not in value and value[:1] not in ("'", '"'):
+        return literal
+    if is_sweep:
+        raise InputError(f'{word}: write a list as "{key}=[{value}]", a text as "{key}={_quoted(value)}"')
+    return forced
+
+
+def _is_text(schema: type[BaseModel], key: str, value: str) -> bool:
+    """Returns whether the key is a setting of text or a path, and the value is not the null that it allows."""
+    annotation: Any = schema
+    for part in key.split("."):
+        field = getattr(schema_in(annotation), "model_fields", {}).get(part)
+        annotation = None if field is None else field.annotation
+    kinds = set(get_args(annotation) or (annotation,))
+    return kinds <= {str, Path, NoneType} and kinds != {NoneType} and not (value == "null" and NoneType in kinds)
+
+
+def _quoted(value: str) -> str:
+    """Quotes a value for Hydra, which reads a backslash literally, except before a quote."""
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value) + "'"
+
+
+def _choices(group: str) -> list[str]:
+    """Returns the files of a configuration group without their suffix; none if there is no such group."""
+    below = conf_folder() / group
+    if not re.fullmatch(r"\w+", group):
+        return []
+    return sorted(path.relative_to(below).with_suffix("").as_posix() for path in below.rglob("*.yaml"))
+
+
+def _check_choice(group: str, choice: str) -> None:
+    if choice not in _choices(group):
+        raise InputError(_unknown_choice(group, choice))
 
 
 def checked(config: Any, schema: type[Schema]) -> Schema:
@@ -404,13 +474,15 @@ def read_panel() -> Panel:
         InputError: the file is missing, or a key or value is invalid.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     if not PANEL.is_file():
         raise InputError(f"{PANEL}: no such file; run in the project's folder")
+    _check_encoding(PANEL)
     try:
         return checked(OmegaConf.load(PANEL), Panel)
-    except (InputError, YAMLError) as error:
+    except (InputError, YAMLError, OmegaConfBaseException, OSError) as error:  # OSError: neither a list nor a mapping
         raise InputError(f"{PANEL}: {one_line(error)}") from None
 
 
@@ -432,7 +504,10 @@ def stage(work: Callable[[Any], None], name: str) -> None:
         one_line_errors(lambda: work(checked(config, STAGES[name])))  # inside, because Hydra adds lines to errors
 
     def checked_run() -> None:
-        sys.argv[1:] = [_forced(word) for word in sys.argv[1:]]
+        multirun = bool({"-m", "--multirun"} & set(sys.argv))
+        sys.argv[1:] = [
+            _override(word, STAGES[name], multirun) if re.match(r"[\w.]+=", word) else word for word in sys.argv[1:]
+        ]
         try:
             run()
         except (HydraException, ValueError) as error:
@@ -454,12 +529,29 @@ def _register_panel() -> None:
 
 def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     """Returns Hydra's message in one line, with the valid choices or keys if one is unknown."""
+    if isinstance(error, UnicodeDecodeError):  # Hydra does not name the file
+        for path in sorted(conf_folder().rglob("*.yaml")):
+            _check_encoding(path)
     message = one_line(error).split(" Config search path")[0]
-    if unknown := re.search(r"Could not find '([^'/]+)/([^']+)'", message):
-        group, choice = unknown.groups()
-        below = conf_folder() / group
-        valid = sorted(path.relative_to(below).with_suffix("").as_posix() for path in below.rglob("*.yaml"))
-        return f"{group}={choice}: unknown choice; valid choices are {', '.join(valid)}"
+    if missing := re.search(r"Missing mandatory value: (\S+)", message):
+        return f"{missing[1]}: has no default; set it"
+    if unknown := re.search(r"Could not find '([^'/]+)/([^']*)'", message):
+        return _unknown_choice(*unknown.groups())
     if unknown := re.search(r"Could not override '([^']+)'", message):
-        return f"{unknown[1]}: unknown key; valid keys are {', '.join(sorted(schema.model_fields))}"
+        return _unknown_key(unknown[1], schema)
     return message
+
+
+def _check_encoding(path: Path) -> None:
+    """Raises InputError with file and line if a file is not UTF-8."""
+    for _ in read_lines(path):
+        pass
+
+
+def _unknown_choice(group: str, choice: str) -> str:
+    shown = choice if choice.isprintable() else repr(choice)
+    return f"{group}={shown}: unknown choice; valid choices are {', '.join(_choices(group))}"
+
+
+def _unknown_key(key: str, schema: type[BaseModel]) -> str:
+    return f"{key}: unknown key; valid keys are {', '.join(sorted(schema.model_fields))}"

@@ -1,5 +1,6 @@
 """Exceptions whose messages are written for users, and how they are shown."""
 
+import io
 import os
 import sys
 import warnings
@@ -25,15 +26,24 @@ class StorageError(InputError):
 def one_line_errors(run: Callable[[], Any]) -> None:
     """Calls ``run``; an exception ends the process with one line, or with its traceback if ZERO2IR_TRACEBACK is set.
 
-    A ``DataWarning`` is one line on stderr, too.
+    A ``DataWarning`` is one line on stderr, too. Standard output shows "?" for characters that it cannot encode. If its
+    reader closes it, as ``head`` does, the process ends silently with status 1.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         with _one_line_warnings():
             run()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # errors at exit would be printed by Python
     except KeyboardInterrupt:
         print("interrupted; no incomplete files were left", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if _output_failed():
+            if isinstance(error, BrokenPipeError):
+                sys.exit(1)
+            error = InputError(f"standard output: cannot be written ({one_line(error)})")
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
@@ -57,6 +67,17 @@ def _one_line_warnings() -> Iterator[None]:
         warnings.showwarning = show  # type: ignore[assignment]  # its places are passed on
         warnings.simplefilter("always", DataWarning)
         yield
+
+
+def _output_failed() -> bool:
+    """Returns whether standard output cannot be written; then discards it, so that Python's flush at exit succeeds."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def one_line(error: BaseException) -> str:

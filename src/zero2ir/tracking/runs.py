@@ -34,6 +34,7 @@ RESULTS_ARTIFACT = "results"
 MAX_CHARACTERS = 500  # of a tag or parameter
 # MLflow's limits: characters of a dataset's digest, metrics and traces in one call
 MAX_DIGEST_CHARACTERS, MAX_METRICS, MAX_TRACES = 36, 1000, 100
+SERVER_SECONDS = 5.0  # to connect, and to answer
 
 
 class TrackingSettings(Settings):
@@ -115,6 +116,38 @@ class TrainingRecord(BaseModel):
     nested_runs: tuple[NestedRun, ...] = ()
     data: tuple[DatasetInput, ...] = ()
     telemetry: Telemetry = Telemetry()
+
+
+def check_store(uri: str) -> None:
+    """Checks that a tracking store can be used, within seconds and before MLflow, which would retry for minutes.
+
+    Raises:
+        InputError: the server of an http address does not answer, or the SQLite file cannot be written or belongs to
+            something else.
+    """
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    elif uri.startswith(SQLITE):
+        check_sqlite(Path(uri.removeprefix(SQLITE)), "alembic_version", f"{uri}: not MLflow's; set another tracking URI")
+
+
+def _check_server(uri: str) -> None:
+    import requests
+
+    shown = re.sub("//[^/@]*@", "//", uri)  # without a password
+    for name, value in {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}.items():
+        os.environ.setdefault(name, value)
+    try:
+        status = requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).status_code
+        reason = f"status {status}" if status >= 500 else ""
+    except requests.exceptions.SSLError:
+        reason = ""  # it answers; MLflow has settings for certificates
+    except requests.RequestException as error:
+        reason = type(error).__name__
+    if reason:
+        raise InputError(
+            f"{shown}: the tracking server does not answer ({reason}); start it, or set MLFLOW_TRACKING_URI to another"
+        )
 
 
 def metric_name(measure: str) -> str:
