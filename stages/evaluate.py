@@ -10,18 +10,27 @@ from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.checks import check_run, check_ties
 from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_results
 from zero2ir.io import paths
-from zero2ir.io.files import sha256
+from zero2ir.io.files import check_output, sha256
 from zero2ir.models.capabilities import notes
 from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
 from zero2ir.tracking.provenance import code_revision, describe_runtime
-from zero2ir.tracking.runs import DatasetInput, TrainingRecord, collect_telemetry, log_evaluation, log_training
+from zero2ir.tracking.runs import (
+    DatasetInput,
+    TrainingRecord,
+    check_store,
+    collect_telemetry,
+    log_evaluation,
+    log_training,
+)
 
 
 def main(config: EvaluateConfig) -> None:
     names = config.system.model_dump()
     training_folder, results = paths.training_folder(**names), paths.results(**names)
+    check_output(results)
+    check_store(config.tracking.uri)
     built("model", [config.system.model])  # imports the classes that the program is made of
     program = load_program(training_folder / paths.PROGRAM_FOLDER, allow_endpoints=None)  # of this pipeline
     training = json.loads((training_folder / paths.TRAINING_FILE).read_text(encoding="utf-8"))

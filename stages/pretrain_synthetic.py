@@ -14,7 +14,7 @@ from zero2ir.encoders.making import make_encoder, source_role, training_digest
 from zero2ir.encoders.settings import check_available
 from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
-from zero2ir.io.files import finished_folder, sha256, write_json
+from zero2ir.io.files import check_output, finished_folder, sha256, write_json
 from zero2ir.lm.factory import open_lm
 from zero2ir.models.base import encoder_roles
 from zero2ir.program.cost import peak_memory_mb, timed
@@ -24,7 +24,7 @@ from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
 from zero2ir.tracking.provenance import code_revision
-from zero2ir.tracking.runs import PipelineRun, collect_telemetry, log_pretraining
+from zero2ir.tracking.runs import PipelineRun, check_store, collect_telemetry, log_pretraining
 from zero2ir.tracking.telemetry import Telemetry
 
 ENCODED = paths.CACHE_FOLDER / "embeddings"
@@ -33,6 +33,9 @@ CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 
 def main(config: PretrainConfig) -> None:
     check_available(config.encoder)
+    check_store(config.tracking.uri)
+    check_output(paths.ENCODER_FOLDER)
+    paths.open_cache(CHECKPOINTS)
     models, strategies = built("model", config.models), built("strategy", config.strategies)  # raises early
     roles = sorted({source_role(role, config.encoder) for model in models for role in encoder_roles(model)})
     write = (

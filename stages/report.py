@@ -11,10 +11,11 @@ from zero2ir.io.files import sha256
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
 from zero2ir.tracking.provenance import code_revision
-from zero2ir.tracking.runs import PipelineRun, log_best, log_report
+from zero2ir.tracking.runs import PipelineRun, check_store, log_best, log_report
 
 
 def main(config: ReportConfig) -> None:
+    check_store(config.tracking.uri)
     manifest = json.loads((paths.COLLECTION_FOLDER / "manifest.json").read_text(encoding="utf-8"))
     folders = {
         paths.run_name(*system): paths.results(*system)

@@ -14,7 +14,7 @@ from zero2ir.data.store import read_documents, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
-from zero2ir.io.files import finished_folder, sha256, write_json
+from zero2ir.io.files import check_output, finished_folder, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models.base import encoder_roles
 from zero2ir.program.program import index_bytes
@@ -30,6 +30,7 @@ from zero2ir.tracking.telemetry import Telemetry
 def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
+    check_output(paths.training_folder(**names))
     roles = encoder_roles(model)
     needs_lm = "lm" in strategy.needs | model.needs()
     with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if needs_lm else nullcontext() as language_model:

@@ -147,6 +147,7 @@ def train(
     from zero2ir.data.checks import about_quality
     from zero2ir.data.local import read_for_training
 
+    _check_output(output, folder)
     collection = read_for_training(folder, task)
     program = api.train(
         collection.documents,
@@ -173,6 +174,16 @@ def train(
         print(f"skipped: {printable(question)} ({printable(reason)})")
     print(f"chosen: {about['chosen']}, because {about['reason']}")
     print(f"saved in {output}; try: zero2ir search {output} 'your query'")
+
+
+def _check_output(output: Path, folder: Path) -> None:
+    """Checks, before any work, that a program can be saved, and that no text file of it becomes a document."""
+    from zero2ir.program.program import check_program_output
+
+    check_program_output(output)
+    program, documents = output.resolve(), folder.resolve()
+    if program.is_relative_to(documents) or documents.is_relative_to(program):
+        raise InputError(f"--output {output}: overlaps the folder of the documents, {folder}; give a folder beside it")
 
 
 @app.command(**_example("zero2ir search my-program 'remove white space' -k 5"))
@@ -433,9 +444,13 @@ def label(
     from zero2ir.labelling import terminal
     from zero2ir.labelling import web as page
     from zero2ir.labelling.candidates import candidate_queries
-    from zero2ir.labelling.session import Session, check_output, import_judgments
+    from zero2ir.labelling.export import check_export, export_judgments
+    from zero2ir.labelling.session import Session, import_judgments
 
-    check_output(output)
+    if output:
+        _check_output(output, folder)
+    if export:
+        check_export(export)
     if web:
         bound = listen(port)
     else:
@@ -467,7 +482,7 @@ def label(
     for line in session.closing_text():
         print(printable(line))
     if export:
-        session.export_all(export)
+        export_judgments(export, session.annotations.judgments())
         print(f"judgments written to {export}")
 
 
@@ -494,7 +509,11 @@ def improve(
     from zero2ir.online.feedback.improvement import improve as improved_by
     from zero2ir.online.feedback.store import FeedbackStore
     from zero2ir.online.feedback.versions import ProgramVersions
+    from zero2ir.program.program import check_program_output
+    from zero2ir.tracking.runs import check_store
 
+    check_store(tracking)
+    check_program_output(program)
     versions = ProgramVersions(tracking, name or program.resolve().name)
     if roll_back:
         version = versions.roll_back(program)
@@ -506,8 +525,8 @@ def improve(
     rows = read_for_training(judgments, "ranking").judgments if judgments else []
     with FeedbackStore(feedback) as store:
         improved = improved_by(loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed)
+    print(improved.text, flush=True)
     version = versions.replace(program, improved)
-    print(improved.text)
     outcome = "replaced; send SIGHUP to its server to reload it" if improved.better else "unchanged"
     print(f"version {version} of {versions.name}; {program}: {outcome}")
 
@@ -520,9 +539,9 @@ def monitor(
     program: ProgramArgument,
     reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Reference searches: {SEARCHES}.")],
     current: Annotated[Path, typer.Option(metavar="FILE", help="Current searches, in the same formats.")],
-    window: Annotated[int, typer.Option(metavar="N", help="Number of latest searches to compare.")] = 200,
+    window: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latest searches to compare.")] = 200,
     planned_checks: Annotated[
-        int, typer.Option(metavar="N", help="Planned checks, which share the significance level.")
+        int, typer.Option(metavar="N", min=1, help="Planned checks, which share the significance level.")
     ] = 30,
     level: LevelOption = 0.05,
     seed: SeedOption = 0,
@@ -535,15 +554,19 @@ def monitor(
 ) -> None:
     """Tests whether the queries have drifted."""
     from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-    from zero2ir.online.monitoring.report import log_check, write_monitoring_report
+    from zero2ir.online.monitoring.report import add_check, check_folder, log_check, write_monitoring_report
     from zero2ir.online.monitoring.searches import read_searches
+    from zero2ir.tracking.runs import check_store
 
+    check_store(tracking)
+    number = check_folder(output, planned_checks)
     settings = MonitorSettings(level=level, planned_checks=planned_checks, seed=seed)
     past, recent = read_searches(reference), read_searches(current)
     monitoring = Monitor(api.load(program, allow_endpoint), past, settings)
     result = monitoring.check_window(recent[-window:])
-    number = write_monitoring_report(output, result, monitoring.reference)
-    log_check(tracking, f"{name or program.resolve().name}/monitor", output, result, number)
     for line in result.text.splitlines():
-        print(printable(line))
+        print(printable(line), flush=True)
+    write_monitoring_report(output, result, monitoring.reference)
+    log_check(tracking, f"{name or program.resolve().name}/monitor", output, result, number)
+    add_check(output, result)
     print(f"check {number} of {planned_checks} planned; see {output / 'index.html'}")

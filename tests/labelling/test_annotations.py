@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from zero2ir.data.judgments import read_judgments
 from zero2ir.errors import InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
+from zero2ir.labelling.export import export_judgments
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 ids = st.sampled_from(["q1", "q2", "d1", "d/ü%20"])
@@ -102,9 +103,7 @@ def test_export_and_import(tmp_path: Path) -> None:
     kept = Annotations(tmp_path / "a.jsonl")
     for row in (annotation(1, 2), annotation(2, None), annotation(3, 0), ONE):
         kept.add(row)
-    kept.write_qrels(tmp_path / "qrels.trec")
-    kept.write_queries(tmp_path / "queries.jsonl")
-    kept.write_jsonl(tmp_path / "judgments.jsonl")
+    export_judgments(tmp_path, kept.judgments())
     assert (tmp_path / "qrels.trec").read_text() == "q1 0 d1 1\nq3 0 d3 0\n"
     queries = {row["query_id"]: row["text"] for row in map(json.loads, (tmp_path / "queries.jsonl").open())}
     wanted = kept.judgments()

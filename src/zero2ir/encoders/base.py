@@ -12,6 +12,7 @@ from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
 from zero2ir.io.files import write_json
+from zero2ir.io.paths import open_cache
 from zero2ir.io.registry import Registry
 
 ENCODER_FILE = "encoder.json"
@@ -108,6 +109,7 @@ def embed(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Any
     path = cache / f"{key.hexdigest()[:32]}{Path(encoder.encoded).suffix}"
     if path.is_file():
         return encoder.read(path, len(texts))
+    open_cache(cache)
     rows = encoder.encode(texts)
     encoder.write(path, rows)
     return rows

@@ -11,7 +11,7 @@ from zero2ir.config import EvaluateConfig, check_choices, compose
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
 from zero2ir.experiments.workspaces import DVC, Workspace, command_variables, committed_revision, dvc_cache
-from zero2ir.io.files import finished_file
+from zero2ir.io.files import check_output, finished_file
 from zero2ir.tracking.runs import prepared_store
 
 REPORTS = Path("reports")
@@ -37,9 +37,10 @@ def run_preset(name: str, changes: Sequence[str] = (), jobs: int | None = None) 
     from zero2ir.experiments.report import write_experiment_report
 
     preset = read_preset(name, changes)
+    output = REPORTS / name
+    check_output(output)
     copies = run_conditions(name, preset, conditions(preset), jobs)
     finished = [copy for copy, error in copies if error is None]
-    output = REPORTS / name
     if finished:
         write_experiment_report(preset, finished, output)
     if failures := [str(error) for _, error in copies if error is not None]:

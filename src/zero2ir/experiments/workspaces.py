@@ -116,7 +116,7 @@ class Workspace:
     def _share(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         link = self.folder / paths.CACHE_FOLDER / folder.name
-        link.parent.mkdir(exist_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             link.symlink_to(folder, target_is_directory=True)
 

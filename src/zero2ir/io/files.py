@@ -1,14 +1,20 @@
 """Writes files and folders atomically: to a temporary name first, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import IO, Any
 from uuid import uuid4
+
+from zero2ir.errors import InputError
+
+MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
 
 
 @contextmanager
@@ -33,24 +39,100 @@ def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def finished_folder(path: Path) -> Iterator[Path]:
+def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | None = None) -> Iterator[Path]:
     """Yields an empty temporary folder beside ``path`` that replaces ``path`` if the block succeeds.
 
-    An existing folder is renamed before it is deleted, so that ``path`` is never a partial folder.
+    An existing folder is replaced only if zero2ir wrote all of its files. Several processes may write the same folder
+    at the same time; the last one to finish wins.
+
+    Args:
+        path: the final name; its parent is created if it does not exist.
+        written: returns the names of the files that zero2ir wrote to a folder; by default, a hidden file lists them.
+
+    Raises:
+        InputError: as ``check_output``.
     """
+    check_output(path, written)
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old.part")
-    for leftover in (part, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    part, old = (path.with_name(f"{path.name}.{uuid4().hex[:12]}.part") for _ in range(2))
     part.mkdir()
+    is_checked = False
     try:
         yield part
-        if path.exists():
-            os.replace(path, old)
-        os.replace(part, path)
+        if written is None:
+            write_json(part / MANIFEST, [one.relative_to(part).as_posix() for one in files_below(part)])
+        while not _renamed(part, path):  # more than once if another process writes the folder in between
+            if is_checked:
+                shutil.rmtree(old)
+            with suppress(FileNotFoundError):
+                os.rename(path, old)
+                is_checked = False
+                _check_files(old, path, written)
+                is_checked = True
     finally:
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        if old.exists() and not path.exists():  # refused or interrupted
+            os.rename(old, path)
+        elif is_checked:
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _renamed(part: Path, path: Path) -> bool:
+    """Renames a folder unless the new name exists and is not an empty folder."""
+    try:
+        os.rename(part, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def check_output(path: Path, written: Callable[[Path], Collection[str]] | None = None) -> None:
+    """Checks, before any work, that ``finished_folder`` may write a folder.
+
+    Raises:
+        InputError: it is a file or the current folder, contains a file that zero2ir did not write, or cannot be
+            written.
+    """
+    target = path.resolve()
+    if Path.cwd().is_relative_to(target):
+        raise InputError(f"{path}: is or contains the current folder; give another folder")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{path}: is a file; give a folder")
+    if target.is_dir():
+        _check_files(target, path, written)
+    check_writable(path, target.parent)
+
+
+def check_writable(path: Path, folder: Path) -> None:
+    """Checks, by making one, that files can be written to a folder that may not exist yet, on behalf of ``path``.
+
+    Raises:
+        InputError: the folder or its nearest existing parent is a file or cannot be written.
+    """
+    folder = folder.resolve()
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    try:
+        os.rmdir(mkdtemp(dir=existing))
+    except OSError as error:
+        raise InputError(f"{path}: {existing} cannot be written ({error.strerror}); give another folder") from None
+
+
+def _check_files(folder: Path, shown: Path, written: Callable[[Path], Collection[str]] | None) -> None:
+    known = {MANIFEST, *(_manifest(folder) if written is None else written(folder))}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in known and (path.is_symlink() or not path.is_dir()):
+            raise InputError(f"{shown / name}: not written by zero2ir; give another folder, or move the file away")
+
+
+def _manifest(folder: Path) -> Collection[str]:
+    try:
+        return [str(name) for name in read_json(folder / MANIFEST)]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,8 @@
 """Paths of the pipeline's artifacts, relative to the project's folder, and names of MLflow runs."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from zero2ir.errors import InputError
 
@@ -11,12 +13,29 @@ SYNTHETIC_FOLDER = Path("data/synthetic")
 ENCODER_FOLDER = Path("models/encoder")
 RESULTS_FOLDER = Path("results")
 REPORT_FOLDER = Path("report")
-CACHE_FOLDER = Path(".cache")  # cached LM answers and embeddings; may be deleted at any time
+CACHE_VARIABLE = "ZERO2IR_CACHE"
+CACHE_FOLDER = Path(os.environ.get(CACHE_VARIABLE) or ".cache")  # LM answers, embeddings; may be deleted at any time
 PROGRAM_FOLDER = "program"  # in a trained system's folder
 TRACKING_FILE = "tracking.json"  # in the same folder: the MLflow record of the training
 TRAINING_FILE = "training.json"  # in the same folder: cost and choices of the training
 SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # encoders that no random draw affects
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them
+
+
+def open_cache(folder: Path) -> Path:
+    """Creates a folder of the cache, unless it exists, and returns it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the cache cannot be written ({error.strerror}); set {CACHE_VARIABLE} to a folder that can"
+        ) from None
+    return folder
 
 
 def ingested(path: Path) -> Path:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zero2ir.data.judgments import write_judgments
 from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_file, sync_folder
+from zero2ir.io.files import sync_folder
 from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of
 
 IMPORTED = "imported"  # annotator name for imported judgments
@@ -86,21 +85,6 @@ class Annotations:
         for row in new:
             self.add(Annotation(row.query_id, row.query, row.doc_id, row.relevance, annotator))
         return len(new)
-
-    def write_qrels(self, path: Path) -> None:
-        """Writes the judgments as TREC qrels: query 0 document grade."""
-        with finished_file(path) as file:
-            file.writelines(f"{row.query_id} 0 {row.doc_id} {row.relevance}\n" for row in self.judgments())
-
-    def write_queries(self, path: Path) -> None:
-        """Writes the texts of the judged queries, one JSON object per line: query_id, text."""
-        with finished_file(path) as file:
-            for query_id, text in {row.query_id: row.query for row in self.judgments()}.items():
-                file.write(json.dumps({"query_id": query_id, "text": text}, ensure_ascii=False) + "\n")
-
-    def write_jsonl(self, path: Path) -> None:
-        """Writes the judgments, one JSON object per line: query_id, query, doc_id, relevance."""
-        write_judgments(self.judgments(), path)
 
     def _read(self) -> None:
         raw = self.path.read_bytes() if self.path.exists() else b""

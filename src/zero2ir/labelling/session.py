@@ -16,7 +16,7 @@ from zero2ir.labelling.annotators import Agreement
 from zero2ir.labelling.loop import AnnotationItem, BatchEffect, Labelling, Progress
 from zero2ir.labelling.quality import DEEP, SuspiciousJudgment, find_suspicious_judgments, self_agreement
 from zero2ir.models.ranking import NO_DOCUMENT
-from zero2ir.program.program import PROGRAM_FILE
+from zero2ir.program.program import PROGRAM_FILE, check_program_output
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 GRADE_NAMES = {0: "not relevant", 1: "partly relevant", 2: "relevant"}
 PREVIEW_DEPTH = 5  # documents of the current ranking that are shown
 SNIPPET_CHARACTERS = 120  # characters shown of each of them
-QRELS, QUERIES, JSONL = "qrels.trec", "queries.jsonl", "judgments.jsonl"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Session:
     """A labelling with answers in a file, the name of its annotator, and the folder to save the program in, if any.
 
     Raises:
-        InputError: ``output`` exists and is not a program.
+        InputError: as ``check_program_output``.
     """
 
     def __init__(self, labelling: Labelling, annotator: str, output: Path | None = None) -> None:
@@ -79,7 +78,8 @@ class Session:
         self.annotator = annotator
         self.output = output
         self._saved: int | None = None  # number of answers at the last save
-        check_output(output)
+        if output is not None:
+            check_program_output(output)
 
     def answer(self, grade: int | None, answer_count: int) -> None:
         """Answers the current item; None skips it.
@@ -168,17 +168,6 @@ class Session:
             for query_id in judged
         }
 
-    def export(self, name: str, path: Path) -> None:
-        """Writes the judgments as ``qrels.trec``, ``queries.jsonl`` or ``judgments.jsonl``."""
-        rows = self.annotations
-        write = {QRELS: rows.write_qrels, QUERIES: rows.write_queries, JSONL: rows.write_jsonl}
-        write[name](path)
-
-    def export_all(self, folder: Path) -> None:
-        """Writes the judgments in every format; ``zero2ir train`` reads qrels and queries from a folder."""
-        for name in (QRELS, QUERIES, JSONL):
-            self.export(name, folder / name)
-
     def save(self) -> list[str]:
         """Trains the program on all judgments and saves it; returns a summary of the changes, in lines.
 
@@ -243,17 +232,11 @@ def import_judgments(
         yield [row._replace(query_id=ids.get(normalised(row.query), row.query_id)) for row in rows], source
 
 
-def check_output(output: Path | None) -> None:
-    """Raises InputError if ``output`` exists and is not a program, so that saving would overwrite something else."""
-    if output is not None and output.exists() and not (output / PROGRAM_FILE).is_file():
-        raise InputError(f"{output}: exists and is not a program; give another folder with --output")
-
-
 def load_saved_program(output: Path, language_model: "LanguageModel | None" = None) -> "Program | None":
-    """Loads the program in a folder, which may use this language model; returns None if the folder does not exist."""
+    """Loads the program in a folder, which may use this language model; returns None if there is none."""
     from zero2ir.program.program import load_program
 
-    if not output.exists():
+    if not (output / PROGRAM_FILE).exists():
         return None
     if language_model is None:
         return load_program(output)

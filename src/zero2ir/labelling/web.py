@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Literal
 
@@ -17,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from zero2ir.errors import InputError
 from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
-from zero2ir.labelling.session import GRADE_NAMES, JSONL, QRELS, QUERIES, Session, View
+from zero2ir.labelling.export import JSONL, QRELS, QUERIES, export_lines
+from zero2ir.labelling.session import GRADE_NAMES, Session, View
 
 TOKEN_HEADER = "x-zero2ir-token"
 MAX_BODY_BYTES = 10_000
@@ -159,9 +159,8 @@ def labelling_application(session: Session, port: int, token: str) -> FastAPI:
 
     @pages.get("/export/{name}")
     def export(name: Literal["qrels.trec", "queries.jsonl", "judgments.jsonl"]) -> Response:
-        with lock, TemporaryDirectory() as folder:
-            session.export(name, Path(folder) / name)
-            content = (Path(folder) / name).read_bytes()
+        with lock:
+            content = "".join(f"{line.text}\n" for line in export_lines(name, session.annotations.judgments()))
         attachment = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type="application/octet-stream", headers=attachment)
 

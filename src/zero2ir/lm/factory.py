@@ -22,6 +22,7 @@ from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError,
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
+from zero2ir.io.paths import open_cache
 from zero2ir.io.terminal import progress
 from zero2ir.lm.adapter import CompactAdapter, unusable_reason
 from zero2ir.lm.endpoint import EndpointEngine, MalformedAnswer, open_endpoint, read_key
@@ -294,8 +295,7 @@ def _remote(settings: LMSettings) -> Iterator[tuple[EndpointEngine, str]]:
 @contextmanager
 def _answer_cache(folder: Path) -> Iterator[Cache]:
     """Opens the cache of answers by request, in ``folder`` and in memory; it does not unpickle arbitrary types."""
-    folder.mkdir(parents=True, exist_ok=True)
-    answers = Cache(True, True, str(folder), disk_size_limit_bytes=CACHE_BYTES, restrict_pickle=True)
+    answers = Cache(True, True, str(open_cache(folder)), disk_size_limit_bytes=CACHE_BYTES, restrict_pickle=True)
     try:
         yield answers
     finally:

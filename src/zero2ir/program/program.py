@@ -21,7 +21,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
-from zero2ir.io.files import files_below, finished_folder, sha256, write_json
+from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.values import MAX_EXACT_FLOAT, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
@@ -333,12 +333,13 @@ class Program(dspy.Module):
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
         """Writes the program as a folder of JSON, safetensors, npy and Parquet files, without pickle.
 
+        An existing folder is replaced only if it is a program without other files; else raises InputError.
         ``save_program=True`` writes DSPy's pickled form of the same bytes, which ``mlflow.dspy`` requires.
         """
         if save_program:
             super().save(str(path), save_program=True, modules_to_serialize=modules_to_serialize)
             return
-        with finished_folder(Path(path)) as folder:
+        with finished_folder(Path(path), written_files) as folder:
             self._write(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -448,6 +449,20 @@ def _restored_lm(state: Mapping[str, Any] | None, allow_endpoints: Sequence[str]
     if allow_endpoints is not None:
         require_consent(settings, allow_endpoints)
     return lazy_lm(settings, paths.CACHE_FOLDER / "lm", state["seed"])
+
+
+def check_program_output(path: Path) -> None:
+    """Checks that a program can be saved in a folder: raises InputError as ``Program.save``, but before any work."""
+    check_output(path, written_files)
+
+
+def written_files(folder: Path) -> set[str]:
+    """Returns the names of the files that belong to a saved program; none if the folder is not a program."""
+    try:
+        state = read_json(folder / PROGRAM_FILE)
+        return {PROGRAM_FILE, *state["files"]} if isinstance(state["format"], int) else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def program_digest(folder: Path) -> str:

@@ -6,6 +6,7 @@ child runs are the systems and the encoders; the child runs of a system are the 
 
 import hashlib
 import json
+import os
 import re
 import time
 import warnings
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
+from zero2ir.errors import InputError
 from zero2ir.io.settings import Settings
+from zero2ir.io.sqlite import check_sqlite
 from zero2ir.tracking.registry import Promotion, promote, register, registered_name
 from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
 
@@ -127,8 +130,8 @@ def check_store(uri: str) -> None:
     """
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
-    elif uri.startswith(SQLITE):
-        check_sqlite(Path(uri.removeprefix(SQLITE)), "alembic_version", f"{uri}: not MLflow's; set another tracking URI")
+    elif uri.startswith(SQLITE) and (path := uri.removeprefix(SQLITE).partition("?")[0]) not in ("", ":memory:"):
+        check_sqlite(Path(path), "alembic_version")
 
 
 def _check_server(uri: str) -> None:
@@ -401,6 +404,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
 
     Creates the store and the experiments, so that no two processes create them at once and artifacts are stored here.
     """
+    check_store(settings.uri)
     import mlflow
 
     uri = settings.uri
@@ -414,6 +418,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
 
 
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
+    check_store(settings.uri)
     import mlflow
 
     with quiet_mlflow():

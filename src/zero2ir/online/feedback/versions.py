@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_folder
-from zero2ir.program.program import load_program, program_digest
+from zero2ir.program.program import load_program, program_digest, written_files
 from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
-from zero2ir.tracking.runs import MAX_CHARACTERS, metric_name, quiet_mlflow
+from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, metric_name, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -106,7 +106,7 @@ class ProgramVersions:
         with TemporaryDirectory() as below:
             downloaded = client.download_artifacts(run_id, PROGRAM_ARTIFACT, below)
             load_program(downloaded, allow_endpoints=None)  # only checked
-            with finished_folder(folder) as part:
+            with finished_folder(folder, written_files) as part:
                 shutil.copytree(downloaded, part, dirs_exist_ok=True)
 
     def replace(self, folder: Path, improved: "ImprovementResult") -> str:
@@ -130,6 +130,7 @@ class ProgramVersions:
 
 def client_of(uri: str) -> "MlflowClient":
     """Returns a client of the tracking store and registry at a URI; creates the store if it does not exist."""
+    check_store(uri)
     import mlflow
 
     with quiet_mlflow():

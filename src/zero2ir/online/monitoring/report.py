@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_file
+from zero2ir.io.files import check_writable, finished_file
 from zero2ir.io.lines import read_lines
 from zero2ir.online.monitoring.monitor import DriftCheck
 from zero2ir.online.monitoring.searches import FALLBACK_SIGNAL, QUERY_VECTORS, SearchSignals
@@ -25,8 +26,27 @@ if TYPE_CHECKING:
 CHECKS_FILE, PAGE_FILE, METRICS_FILE = "checks.jsonl", "index.html", "metrics.prom"
 
 
+def check_folder(folder: Path, planned_checks: int) -> int:
+    """Returns the number of the next check in a folder, after checking that it can be written.
+
+    Raises:
+        InputError: all planned checks are done, or the folder has files but no checks; or as ``read_checks``.
+    """
+    check_writable(folder, folder)
+    checks = read_checks(folder)
+    for name in (PAGE_FILE, METRICS_FILE):
+        if (folder / name).exists() and not (folder / CHECKS_FILE).exists():
+            raise InputError(f"{folder / name}: not written by zero2ir; give another folder with --output")
+    if len(checks) >= planned_checks:
+        raise InputError(
+            f"{folder / CHECKS_FILE}: all {planned_checks} planned checks are done; start again with a new reference "
+            "and another folder"
+        )
+    return len(checks) + 1
+
+
 def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSignals) -> int:
-    """Adds a check to a folder (checks.jsonl, index.html, metrics.prom); returns the number of checks in it.
+    """Writes index.html and metrics.prom for a check after those in the folder; returns its number.
 
     Raises:
         InputError: as for ``read_checks``.
@@ -34,13 +54,21 @@ def write_monitoring_report(folder: Path, check: DriftCheck, reference: SearchSi
     from prometheus_client import generate_latest
 
     checks = [*read_checks(folder), check.as_dict()]
-    with finished_file(folder / CHECKS_FILE) as file:
-        file.writelines(json.dumps(_json(one), ensure_ascii=False) + "\n" for one in checks)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CHECKS_FILE).touch()  # marks the folder as ours
     with finished_file(folder / PAGE_FILE) as file:
         file.write(_page(check, checks, reference))
     with finished_file(folder / METRICS_FILE, "wb") as file:
         file.write(generate_latest(prometheus_registry(check, len(checks))))
     return len(checks)
+
+
+def add_check(folder: Path, check: DriftCheck) -> None:
+    """Adds a check to checks.jsonl: it is one of the planned ones from now on."""
+    with (folder / CHECKS_FILE).open("a", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(_json(check.as_dict()), ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_checks(folder: Path) -> list[dict[str, Any]]:
