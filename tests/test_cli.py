@@ -394,7 +394,10 @@ def test_compare_names_the_measure_that_it_used(folder: Path, capsys: pytest.Cap
             "error: texts/a.txt: the file of queries",
         ),
         (["label", "my-folder", "--web", "--port", "-1"], "error: port -1: cannot be opened"),
-        (["label", "my-folder", "--web", "--output", "my-folder"], "error: my-folder: exists and is not a program"),
+        (
+            ["label", "my-folder", "--web", "--output", "my-folder"],
+            "error: my-folder/docs.jsonl: not written by zero2ir",
+        ),
         (["label", "my-folder", "--web", "--port", "0", "--queries", "q"], "error: q: cannot be read"),
         (["label", "my-folder", "--web", "--port", "0", "--budget", "0"], "error: labelling.budget"),
         (["label", "my-folder", "--web", "--port", "0", "--import", "q.jsonl"], "error: q.jsonl: cannot be read"),

@@ -98,11 +98,14 @@ def test_a_missing_collection_names_the_stage_that_makes_it(tmp_path, read):
 def test_a_second_collection_replaces_the_first(tmp_path):
     folder = tmp_path / "collection"
     write_collection(COLLECTION, QUALITY, folder)
-    (folder / "left over").touch()
     smaller = Collection(COLLECTION.documents[:1], [], [], COLLECTION.metadata)
     write_collection(smaller, {}, folder)
     assert read_collection(folder) == smaller
     assert len(files_below(tmp_path)) == 4
+    (folder / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt: not written by zero2ir"):
+        write_collection(COLLECTION, QUALITY, folder)
+    assert (folder / "notes.txt").exists()
 
 
 def test_candidates_are_counted_and_kept_under_a_digest(tmp_path):

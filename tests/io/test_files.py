@@ -4,12 +4,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.io.files import files_below, finished_file, finished_folder, sha256, write_json
+from zero2ir.errors import InputError
+from zero2ir.io.files import check_output, files_below, finished_file, finished_folder, sha256, write_json
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -61,8 +63,8 @@ def test_a_finished_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
 def test_a_failing_block_leaves_the_folder_as_it_was(tmp_path: Path, before: bool) -> None:
     path = tmp_path / "folder"
     if before:
-        path.mkdir()
-        (path / "old").write_text("old")
+        with finished_folder(path) as part:
+            (part / "old").write_text("old")
 
     def fail() -> None:
         with finished_folder(path) as part:
@@ -73,6 +75,77 @@ def test_a_failing_block_leaves_the_folder_as_it_was(tmp_path: Path, before: boo
         fail()
     assert [path.name for path in tmp_path.iterdir()] == (["folder"] if before else [])
     assert tree(tmp_path) == ({"folder/old": b"old"} if before else {})
+
+
+@pytest.mark.parametrize("written", [None, lambda folder: ["old"]])
+def test_a_folder_with_a_file_of_the_user_is_not_replaced(tmp_path: Path, written: Any) -> None:
+    path = tmp_path / "folder"
+    with finished_folder(path, written) as part:
+        (part / "old").write_text("old")
+    (path / "sub").mkdir()
+    (path / "sub" / "notes").write_text("the user's")
+    before = tree(tmp_path)
+    with pytest.raises(InputError, match="sub/notes: not written by zero2ir"):
+        check_output(path, written)
+    with pytest.raises(InputError), finished_folder(path, written):
+        raise AssertionError("no work is done")
+    assert tree(tmp_path) == before
+
+
+def test_a_file_that_comes_during_the_work_is_not_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+
+    def write() -> None:
+        with finished_folder(path) as part:
+            (part / "new").write_text("new")
+            path.mkdir()
+            (path / "notes").write_text("the user's")
+
+    with pytest.raises(InputError, match="notes: not written by zero2ir"):
+        write()
+    assert tree(tmp_path) == {"folder/notes": b"the user's"}
+
+
+def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for output, reason in {
+        ".": "is or contains the current folder",
+        "..": "is or contains the current folder",
+        "../file": "is a file; give a folder",
+        "../file/deeper": "file cannot be written",
+        "/proc/zero2ir": "cannot be written",
+    }.items():
+        with pytest.raises(InputError, match=reason) as refused:
+            check_output(Path(output))
+        assert str(refused.value).startswith(f"{output}: ")
+    assert tree(tmp_path) == {"file": b"a file"}
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    for name in ("old", "new"):
+        with finished_folder(tmp_path / "link") as part:
+            (part / name).write_text(name)
+    assert (tmp_path / "link").is_symlink()
+    assert tree(tmp_path / "disk") == {"new": b"new"}
+
+
+def test_two_writers_of_one_folder_leave_one_whole_folder(tmp_path: Path) -> None:
+    together = Barrier(2)
+
+    def write(text: str) -> None:
+        for _ in range(30):
+            with finished_folder(tmp_path / "folder") as part:
+                together.wait(timeout=10)  # both finish at the same time
+                (part / text).write_text(text)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ["one", "other"]))
+    assert tree(tmp_path) in ({"folder/one": b"one"}, {"folder/other": b"other"})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ def test_refusals(session: Open, tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(InputError, match="is not a terminal"):
         require_terminal()
     (tmp_path / "letters").mkdir()
-    with pytest.raises(InputError, match="letters: exists and is not a program"):
+    (tmp_path / "letters" / "a.txt").write_text("Dear Ada")
+    with pytest.raises(InputError, match=r"letters/a\.txt: not written by zero2ir"):
         session(tmp_path / "letters")
     sitting = session()
     sitting.answer(1, 0)

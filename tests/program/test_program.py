@@ -153,7 +153,6 @@ def test_no_file_is_a_pickle(program: Program, tmp_path: Path) -> None:
 def test_saving_over_a_program_leaves_the_old_one_or_the_new_one(
     sparse: Program, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (saved / "stray.txt").write_text("left by somebody", encoding="utf-8")
     before = contents(saved)
 
     def full_disk(*_: object) -> None:
@@ -168,7 +167,44 @@ def test_saving_over_a_program_leaves_the_old_one_or_the_new_one(
 
     sparse.save(saved)
     assert answers(load_program(saved)) == answers(sparse)
-    assert not (saved / "stray.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "retriever/notes.txt", ".hidden", "link"])
+def test_a_program_is_not_saved_over_files_of_the_user(sparse: Program, saved: Path, name: str) -> None:
+    if name == "link":
+        (saved / name).symlink_to(saved.parent)
+    else:
+        (saved / name).write_text("left by somebody", encoding="utf-8")
+    before = contents(saved)
+    with pytest.raises(InputError, match=f"{name}: not written by zero2ir; give another folder, or move the file away"):
+        sparse.save(saved)
+    assert contents(saved) == before
+    (saved / name).unlink()
+    sparse.save(saved)
+
+
+def test_a_file_named_as_ours_makes_no_program(sparse: Program, tmp_path: Path) -> None:
+    for number, content in enumerate(
+        ['{"name": "a game"}', "not json", '{"format": 5, "files": ["thesis.txt"]}', "[]"]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / PROGRAM_FILE).write_text(content, encoding="utf-8")
+        (folder / "thesis.txt").write_text("a year of work", encoding="utf-8")
+        with pytest.raises(InputError, match="not written by zero2ir"):
+            sparse.save(folder)
+        assert (folder / "thesis.txt").exists()
+
+
+def test_two_processes_save_one_program_at_once(saved: Path) -> None:
+    code = f"import zero2ir; program = zero2ir.load({str(saved)!r}); [program.save('both') for _ in range(20)]"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=saved.parent, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [one.communicate(timeout=120)[1] for one in running] == ["", ""]
+    assert contents(saved.parent / "both") == contents(saved)
+    assert sorted(path.name for path in saved.parent.iterdir()) == sorted([saved.name, "both"])
 
 
 def contents(folder: Path) -> dict[str, bytes]:

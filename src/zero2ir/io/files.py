@@ -121,10 +121,11 @@ def check_writable(path: Path, folder: Path) -> None:
 
 
 def _check_files(folder: Path, shown: Path, written: Callable[[Path], Collection[str]] | None) -> None:
-    known = {MANIFEST, *(_manifest(folder) if written is None else written(folder))}
+    known = set(_manifest(folder) if written is None else written(folder))
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name not in known and (path.is_symlink() or not path.is_dir()):
+        is_ours = name in known or path.name == MANIFEST
+        if not is_ours and (path.is_symlink() or not path.is_dir()):
             raise InputError(f"{shown / name}: not written by zero2ir; give another folder, or move the file away")
 
 
@@ -163,5 +164,5 @@ def sha256(path: Path) -> str:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns all files below ``folder``, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """Returns all files below ``folder``, sorted by path, without manifests."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)

@@ -66,7 +66,7 @@ class SQLiteTable:
         """Returns whether the file has no table; refuses, without changing it, a file of something else."""
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         found = {_plain(sql) for (sql,) in self._connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")}
-        if version > self.version and found:
+        if version > self.version:
             raise InputError(
                 f"{self.path}: the file has version {version}, this zero2ir reads up to {self.version}; upgrade zero2ir"
             )

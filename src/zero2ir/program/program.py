@@ -460,7 +460,7 @@ def written_files(folder: Path) -> set[str]:
     """Returns the names of the files that belong to a saved program; none if the folder is not a program."""
     try:
         state = read_json(folder / PROGRAM_FILE)
-        return {PROGRAM_FILE, *state["files"]} if isinstance(state["format"], int) else set()
+        return {PROGRAM_FILE, *state["files"]} if "digest" in state and isinstance(state["files"], dict) else set()
     except (OSError, ValueError, KeyError, TypeError):
         return set()
 

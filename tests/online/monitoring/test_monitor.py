@@ -1,6 +1,7 @@
 """From searches to an alert that says what moved and which queries show it."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from zero2ir.cli import main
 from zero2ir.errors import InputError
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
-from zero2ir.online.monitoring.report import read_checks, write_monitoring_report
+from zero2ir.online.monitoring.report import add_check, check_folder, read_checks, write_monitoring_report
 from zero2ir.online.monitoring.searches import SearchEvent, read_searches
 
 FOREIGN = [f"quarterly revenue of company {name} in euro" for name in "abcdefghijklmnopqrstuvwxyz"]
@@ -127,7 +128,9 @@ def test_a_query_may_contain_a_line_separator(monitor, usual, tmp_path: Path):
     assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("a\u2028b\x85c")]
     strange = [one._replace(query=f"\u2028 quokka {one.query}") for one in usual]
     for number in (1, 2):
-        assert write_monitoring_report(tmp_path, monitor.check_window(strange), monitor.reference) == number
+        check = monitor.check_window(strange)
+        assert write_monitoring_report(tmp_path, check, monitor.reference) == number
+        add_check(tmp_path, check)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,52 @@ def test_the_command_writes_page_metrics_and_runs(program, usual, tmp_path, monk
     assert [run.data.metrics["unknown terms/drifted"] for run in runs] == [1.0, 0.0]
     assert "unknown terms" in runs[0].data.tags["drifted"]
 
+    main([*common, "--current", "now.txt", "--planned-checks", "3"])
+    with pytest.raises(SystemExit):
+        main([*common, "--current", "now.txt", "--planned-checks", "3"])
+    refused = capsys.readouterr()
+    assert "ALERT" in refused.out.partition("check 3 of 3")[0]
+    assert "ALERT" not in refused.out.partition("check 3 of 3")[2]
+    assert "checks.jsonl: all 3 planned checks are done; start again with a new reference" in refused.err
+
     Path("monitor/checks.jsonl").write_text("{}\n")
     with pytest.raises(SystemExit):
         main([*common, "--current", "now.txt"])
     assert "checks.jsonl:1: not a drift check" in capsys.readouterr().err
+
+
+def test_a_check_counts_only_once_the_server_has_it(program, usual, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    program.save("program")
+    Path("then.jsonl").write_text("\n".join(json.dumps(one._asdict()) for one in usual[:250]))
+    arguments = ["monitor", "program", "--reference", "then.jsonl", "--current", "then.jsonl", "--tracking"]
+    start = time.monotonic()
+    with pytest.raises(SystemExit):
+        main([*arguments, "http://me:secret@127.0.0.1:9"])
+    assert time.monotonic() - start < 10
+    refused = capsys.readouterr()
+    assert refused.out == ""
+    assert refused.err.startswith("error: http://127.0.0.1:9: the tracking server does not answer (ConnectionError)")
+    assert not Path("monitor").exists()
+
+    monkeypatch.setattr("zero2ir.online.monitoring.report.log_check", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    with pytest.raises(SystemExit):  # the server ends between the first question and the record
+        main([*arguments, "sqlite:///mlflow.db"])
+    shown = capsys.readouterr()
+    assert shown.out.startswith("No drift: 200 searches")
+    assert "gone" in shown.err
+    assert read_checks(Path("monitor")) == []
+    assert check_folder(Path("monitor"), 30) == 1
+
+
+@pytest.mark.parametrize("name", ["index.html", "metrics.prom"])
+def test_a_page_of_the_user_is_not_replaced(program, usual, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    program.save("program")
+    Path("site").mkdir()
+    Path("site", name).write_text("my home page")
+    Path("then.jsonl").write_text("\n".join(json.dumps(one._asdict()) for one in usual[:250]))
+    with pytest.raises(SystemExit):
+        main(["monitor", "program", "--reference", "then.jsonl", "--current", "then.jsonl", "--output", "site"])
+    assert f"site/{name}: not written by zero2ir" in capsys.readouterr().err
+    assert Path("site", name).read_text() == "my home page"
