@@ -227,6 +227,26 @@ def test_half_open_connections_are_closed_and_silence_nothing(documents: list[Do
     assert log.stat().st_size < 20_000
 
 
+def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    long = [Document(str(number), "", "strings " * 20_000) for number in range(100)]
+    Program(Sparse().index(Corpus(long)), long, None, {"model": "sparse"}).save(tmp_path / "program")
+    options = ["--set", "serving.request_seconds=1"]
+    with Server(tmp_path / "program", tmp_path / "state", options=options) as server:
+        body = b'{"query": "strings", "k": 100}'
+        head = f"POST /search HTTP/1.1\r\nhost: {server.host}:{server.port}\r\ncontent-type: application/json\r\n"
+        with socket.create_connection((server.host, server.port), timeout=10) as client:
+            client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            time.sleep(3)
+            received = 0
+            try:
+                while part := client.recv(1_000_000):
+                    received += len(part)
+            except ConnectionResetError:
+                pass
+        assert 0 <= received < 100 * 160_000
+        assert server.ask("POST", "/search", {"query": "strings", "k": 1})[0] == 200
+
+
 def is_closed(connection: socket.socket) -> bool:
     """Whether the other side closes the connection, with or without an answer."""
     try:
