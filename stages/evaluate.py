@@ -5,6 +5,7 @@ from typing import Any
 
 from zero2ir.config import EvaluateConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments, test_queries
+from zero2ir.data.own_documents import own_documents
 from zero2ir.data.store import read_collection
 from zero2ir.evaluation.answers import AnswerKey
 from zero2ir.evaluation.checks import check_run, check_ties
@@ -40,9 +41,12 @@ def main(config: EvaluateConfig) -> None:
 
     depth = config.evaluation.depth
     candidates = collection.candidates_of([query.query_id for query in queries])
-    ceiling = translated_query_run(collection.documents, queries, depth, candidates) if config.task.ceiling else None
+    texts = {query.query_id: query.text for query in queries}
+    own = own_documents(texts, collection.documents, qrels) if config.task.leave_out_own_documents else {}
+    scope = queries, depth, candidates, own
+    ceiling = translated_query_run(collection.documents, *scope) if config.task.ceiling else None
     with collect_telemetry(config.tracking) as telemetry:
-        (run, confidence), seconds = timed(lambda: rank_queries(program, queries, depth, candidates))
+        (run, confidence), seconds = timed(lambda: rank_queries(program, *scope))
     check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})
     check_ties(run, qrels, ranking_measures(config.evaluation.measures)[0], config.evaluation.tie_limit)
     key = AnswerKey(

@@ -14,10 +14,11 @@ from zero2ir.data.judgments import (
 )
 from zero2ir.data.languages import AUTO_LANGUAGE, identify_language, likely_language
 from zero2ir.data.loading import load_collection
+from zero2ir.data.own_documents import own_documents, warn_of_own_documents
 from zero2ir.data.passages import split_into_passages
 from zero2ir.data.store import write_collection
 from zero2ir.io import paths
-from zero2ir.io.files import finished_folder
+from zero2ir.io.files import finished_folder, write_json
 from zero2ir.synthetic.answer_pairs import prepare_answer_pairs
 
 
@@ -46,16 +47,24 @@ def main(config: IngestConfig) -> None:
             "documents": metadata["language"],
             "queries": identify_language([query.text for query in collection.queries]),
         }
+    leaves_out = config.task.leave_out_own_documents
+    queries = {query.query_id: query.text for query in collection.queries}
+    if leaves_out and (own := own_documents(queries, collection.documents, collection.judgments)):
+        metadata["own_documents"] = len(own)
+        warn_of_own_documents(len(own))
     write_collection(replace(collection, metadata=metadata), quality, paths.COLLECTION_FOLDER)
     with finished_folder(paths.JUDGMENTS_FOLDER) as folder:
         for seed, judgments in draws.items():
             write_judgments(judgments, folder / paths.judgments(seed).name)
             candidates = folder / paths.candidates(seed).name
             write_candidates(collection, judgments, candidates, shuffled=config.budget.shuffled)
-            write_unlabelled_queries(
-                draw_unlabelled_queries(collection, judgments, config.budget, seed),
-                folder / paths.unlabelled_queries(seed).name,
-            )
+            unlabelled = draw_unlabelled_queries(collection, judgments, config.budget, seed)
+            write_unlabelled_queries(unlabelled, folder / paths.unlabelled_queries(seed).name)
+            id_of = {query.text: query.query_id for query in collection.queries}
+            known = {row.query_id: row.query for row in judgments} | {text: text for text in unlabelled}
+            ids = {row.query_id: row.query_id for row in judgments} | {text: id_of[text] for text in unlabelled}
+            own = own_documents(known, collection.documents, judgments, ids) if leaves_out else {}
+            write_json(folder / paths.own_documents(seed).name, own)
     write_auxiliary_collections(auxiliary, paths.AUXILIARY_FOLDER)
 
 

@@ -14,7 +14,7 @@ from zero2ir.data.store import read_documents, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
-from zero2ir.io.files import check_output, finished_folder, sha256, write_json
+from zero2ir.io.files import check_output, finished_folder, read_json, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models.base import encoder_roles
 from zero2ir.program.program import index_bytes
@@ -122,6 +122,7 @@ def training_inputs(
         read_auxiliary_collections(paths.AUXILIARY_FOLDER),
         read_candidates(paths.candidates(config.seed)),
         read_unlabelled_queries(paths.unlabelled_queries(config.seed)),
+        own_documents=read_json(paths.ingested(paths.own_documents(config.seed))),
     )
 
 

@@ -62,7 +62,7 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 COMMANDS = {
     "train": "--output --model --strategy --task --encoder --lm --language --seed --set --fallback --risk",
-    "search": "-k --json --allow-endpoint",
+    "search": "-k --query-id --json --allow-endpoint",
     "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
     "experiment": "--set --jobs",

@@ -46,6 +46,7 @@ def train(
     candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
     unlabelled_queries: Iterable[str] | Mapping[str, str] = (),
+    query_ids: Mapping[str, str] | None = None,
     fallback: Sequence[str] = (),
     risk: float | None = None,
 ) -> "Program":
@@ -74,6 +75,8 @@ def train(
         translations: judged queries translated into the documents' language, by query; models translated, aligned and
             crosslingual learn from them.
         unlabelled_queries: queries without judgments, e.g. from a log; they improve the calibration of the confidence.
+        query_ids: ids of queries by text, if queries may be documents of the collection: a document with the id and the
+            text of a query is left out of the query's ranking, unless it is judged relevant.
         fallback: files of conf/model: simpler models that answer when this one fails or is late, the simplest last.
         risk: largest share of wrong first documents among plain answers; above it the program warns or abstains.
 
@@ -89,6 +92,7 @@ def train(
         prepare_corpus,
         prepare_inputs,
         prepare_judgments,
+        prepare_own_documents,
         warn_of_query_language,
     )
     from zero2ir.program.training import add_fallback, fit_policy, train_program
@@ -107,15 +111,17 @@ def train(
     rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations)
     pools = as_candidates(candidates, rows, {document.doc_id for document in records})
     auxiliary = prepare_auxiliary(auxiliary_collections)
-    unlabelled = [text for _, text in as_queries(unlabelled_queries, "unlabelled_queries")]
+    unlabelled = as_queries(unlabelled_queries, "unlabelled_queries")
+    own = prepare_own_documents(records, rows, unlabelled, config.task, query_ids)
     corpus = prepare_corpus(records, config, needs, seed)
-    queries = [*dict.fromkeys(row.query for row in rows), *unlabelled]
+    queries = [*dict.fromkeys(row.query for row in rows), *(text for _, text in unlabelled)]
     warn_of_query_language(queries, corpus.language, chosen, config.encoder)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = replace(
         prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
         auxiliary_collections=auxiliary,
-        unlabelled_queries=unlabelled,
+        unlabelled_queries=[text for _, text in unlabelled],
+        own_documents=own,
     )
     about = {"model": model, "strategy": strategy, "seed": seed} | about_quality(quality)
     about |= {"skipped_questions": skipped} if skipped else {}
@@ -186,7 +192,7 @@ def label(
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import query_id, written_candidate_queries
     from zero2ir.labelling.loop import Labelling
-    from zero2ir.program.preparation import prepare_corpus, prepare_inputs
+    from zero2ir.program.preparation import prepare_corpus, prepare_inputs, prepare_own_documents
     from zero2ir.strategies.base import needs_synthetic_queries
 
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
@@ -207,10 +213,13 @@ def label(
         candidates = [(one or query_id(text), text) for one, text in given]
     synthetic = needs_synthetic_queries(fit, config.lm.available)
     inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic)
+    unlabelled = candidates if queries is not None else []
+    own = prepare_own_documents(records, rows, unlabelled, config.task)
+    own |= {query_id: own[text] for query_id, text in unlabelled if text in own}
     return Labelling(
         chosen.index(corpus),
         fit,
-        replace(inputs, unlabelled_queries=[text for _, text in candidates] if queries is not None else ()),
+        replace(inputs, unlabelled_queries=[text for _, text in unlabelled], own_documents=own),
         candidates,
         {name: member.index(corpus) for name, member in members.items()},
         choose,
@@ -251,6 +260,7 @@ def compare(
     settings: Sequence[str] = (),
     candidates: CandidatesByQuery | None = None,
     translations: Mapping[str, str] | None = None,
+    query_ids: Mapping[str, str] | None = None,
 ) -> list[CrossValidationResult]:
     """Compares systems by cross-validation on your judgments.
 
@@ -268,6 +278,7 @@ def compare(
         settings: further Hydra overrides.
         candidates: as for ``train``; held-out queries rank theirs, too.
         translations: as for ``train``.
+        query_ids: as for ``train``.
 
     Returns:
         One result per system, in order of ``models`` and ``strategies``, compared with the first.
@@ -279,7 +290,7 @@ def compare(
     from zero2ir.evaluation.intervals import bootstrap_interval
     from zero2ir.evaluation.significance import compare_scores
     from zero2ir.io.terminal import progress
-    from zero2ir.program.preparation import prepare_corpus, prepare_judgments
+    from zero2ir.program.preparation import prepare_corpus, prepare_judgments, prepare_own_documents
     from zero2ir.strategies.base import draw_folds
 
     models, strategies = as_texts(models, "models"), as_texts(strategies, "strategies")
@@ -299,15 +310,16 @@ def compare(
     records = as_documents(documents)
     rows = prepare_judgments(judgments, records, first.task, translations).rows
     ranked = as_candidates(candidates, rows, {document.doc_id for document in records})
-    query_ids = sorted({row.query_id for row in rows if row.relevance > 0})
-    if len(query_ids) < 2:
-        raise InputError(f"judgments: {len(query_ids)} queries have a relevant document; compare needs at least 2")
+    judged = sorted({row.query_id for row in rows if row.relevance > 0})
+    if len(judged) < 2:
+        raise InputError(f"judgments: {len(judged)} queries have a relevant document; compare needs at least 2")
+    own = prepare_own_documents(records, rows, (), first.task, query_ids)
     corpus = prepare_corpus(records, first, needs, seed)
-    drawn = draw_folds(query_ids, folds, seed)
+    drawn = draw_folds(judged, folds, seed)
     evaluation = first.evaluation
     options: dict[str, Any] = {"resamples": evaluation.resamples, "level": evaluation.confidence_level, "seed": seed}
     scores = {
-        name: {0: _cross_validated_scores(config, corpus, rows, ranked, drawn, seed)}
+        name: {0: _cross_validated_scores(config, corpus, rows, ranked, own, drawn, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
     baseline = next(iter(scores.values()))
@@ -327,12 +339,14 @@ def _cross_validated_scores(
     corpus: "Corpus",
     rows: Sequence["JudgedDocument"],
     candidates: Mapping[str, Sequence[str]] | None,
+    own_documents: Mapping[str, str],
     folds: Sequence[tuple[Sequence[str], Sequence[str]]],
     seed: int,
 ) -> dict[str, float]:
     """Returns the first measure of each judged query, out of fold."""
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
+    from zero2ir.models.capabilities import search_without
     from zero2ir.program.preparation import prepare_inputs
     from zero2ir.strategies.base import needs_synthetic_queries
     from zero2ir.strategies.tuning import judged_values
@@ -346,9 +360,10 @@ def _cross_validated_scores(
         strategy = build(config.strategy, "strategy")
         synthetic = needs_synthetic_queries(strategy, config.lm.available)
         inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)
+        inputs = replace(inputs, own_documents=own_documents)
         retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
-        ranking = retriever.search(texts, config.evaluation.depth, ranked)
+        ranking = search_without(retriever, texts, config.evaluation.depth, ranked, inputs.own_of(held_out))
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))
     return dict(sorted(values.items()))
 

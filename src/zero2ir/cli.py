@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated r
 INTERRUPTED = 130  # the exit status
 COMPARED_MODELS = ["sparse", "dense", "hybrid"]
 COMPARED_STRATEGIES = ["zero_shot", "fine_tune"]
-SEARCHES = ".txt, .jsonl (query, timestamp, seconds, fallback), or the server's feedback.sqlite"
+SEARCHES = ".txt, .jsonl (query, timestamp, seconds, fallback, query_id), or the server's feedback.sqlite"
 
 app = typer.Typer(
     name="zero2ir",
@@ -153,6 +154,7 @@ def train(
         collection.documents,
         collection.judgments,
         unlabelled_queries=collection.unlabelled_queries,
+        query_ids=collection.query_ids,
         task=task,
         model=model,
         strategy=strategy,
@@ -192,16 +194,23 @@ def search(
     program: ProgramArgument,
     queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or more queries.")],
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of documents to return.")] = 10,
+    query_ids: Annotated[
+        list[str], _repeated("ID", "Id of each query; a document with its id and text is left out", "--query-id")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
     allow_endpoint: AllowEndpointOption,
 ) -> None:
     """Searches with a saved program."""
+    if query_ids and len(query_ids) != len(queries):
+        raise InputError(
+            f"--query-id: {len(query_ids)} ids of {len(queries)} queries; give one for each query, in order"
+        )
     with _short_process():
         loaded = api.load(program, allow_endpoint)
         if loaded.chain is not None:  # warm-up: the first imports take longer than the deadline
             loaded.search(queries[:1], 1)
-        for query in queries:
-            answer = loaded(query=query, k=k)
+        for query, query_id in zip_longest(queries, query_ids):
+            answer = loaded(query=query, k=k, query_id=query_id)
             if as_json:
                 shows_all = getattr(sys.stdout, "encoding", "utf-8").lower().startswith("utf")
                 print(json.dumps({"query": query, **answer.toDict()}, ensure_ascii=not shows_all))
@@ -325,6 +334,7 @@ def compare(
         folds=folds,
         seed=seed,
         settings=settings,
+        query_ids=collection.query_ids,
     )
     _print_comparison(rows, {row.query_id for row in collection.given})
 
@@ -522,9 +532,13 @@ def improve(
     if feedback is None or not feedback.is_file():
         raise InputError(f"--feedback {feedback or ''}: no such file; give the feedback.sqlite of the server")
     loaded = api.load(program, allow_endpoint)
-    rows = read_for_training(judgments, "ranking").judgments if judgments else []
+    given = read_for_training(judgments, "ranking") if judgments else None
+    rows = given.judgments if given else []
+    ids = given.query_ids if given and "own_documents" in loaded.about else None  # as in its training
     with FeedbackStore(feedback) as store:
-        improved = improved_by(loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed)
+        improved = improved_by(
+            loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed, query_ids=ids
+        )
     print(improved.text, flush=True)
     version = versions.replace(program, improved)
     outcome = "replaced; send SIGHUP to its server to reload it" if improved.better else "unchanged"

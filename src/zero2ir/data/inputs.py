@@ -167,6 +167,12 @@ def as_candidates(
     return ids_by_query
 
 
+def as_query_ids(query_ids: Mapping[str, Any] | None) -> dict[str, str]:
+    """Returns the ids of queries by their normalised texts; raises ``InputError`` as ``as_candidates``."""
+    by_query = _by_query(query_ids or {}, "query_ids")
+    return {query: id_value(query_id, f"query_ids[{query!r}]") for query, query_id in by_query.items()}
+
+
 def _by_query(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Returns a mapping's values by normalised query; the values of translations are texts."""
     if not isinstance(values, Mapping):

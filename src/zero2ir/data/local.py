@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from zero2ir.data.checks import check_collection, require_usable, warn_of
 from zero2ir.data.inputs import Judgments, QuestionAnswerPairs
+from zero2ir.data.judgments import normalised
 from zero2ir.data.records import (
     CandidateDocument,
     Collection,
@@ -37,6 +38,7 @@ class TrainingData(NamedTuple):
         unlabelled_queries: texts of the queries without judgments or answers.
         quality: what was left out or repaired.
         given: the judgments as they stand in the files.
+        query_ids: the ids of the queries, by text.
     """
 
     documents: Sequence[Document]
@@ -44,6 +46,7 @@ class TrainingData(NamedTuple):
     unlabelled_queries: list[str]
     quality: DataQuality
     given: Sequence[Judgment]
+    query_ids: dict[str, str]
 
 
 def read_for_training(folder: Path, task: str) -> TrainingData:
@@ -53,17 +56,18 @@ def read_for_training(folder: Path, task: str) -> TrainingData:
         InputError: see ``read_checked``.
     """
     collection, quality, raw = read_checked(folder)
-    documents = collection.documents
+    documents, distinct = collection.documents, {normalised(one.text): one for one in reversed(collection.queries)}
+    given = raw.judgments, {query.text: query.query_id for query in distinct.values()}
     if task == "qa":
         pairs = [(query.text, query.answers) for query in collection.queries if query.answers]
         unlabelled = [query.text for query in collection.queries if not query.answers]
-        return TrainingData(documents, pairs, unlabelled, quality, raw.judgments)
+        return TrainingData(documents, pairs, unlabelled, quality, *given)
     text = {query.query_id: query.text for query in collection.queries}
     judged = {row.query_id for row in collection.judgments}
     place_of = {row[:2]: raw.places["judgment", index] for index, row in reversed(list(enumerate(raw.judgments)))}
     rows = [LocatedJudgment(text[row.query_id], *row[1:], place_of[row[:2]]) for row in collection.judgments]
     unlabelled = [text[query_id] for query_id in text if query_id not in judged]
-    return TrainingData(documents, rows, unlabelled, quality, raw.judgments)
+    return TrainingData(documents, rows, unlabelled, quality, *given)
 
 
 class CheckedFolder(NamedTuple):

@@ -62,6 +62,11 @@ def unlabelled_queries(seed: int) -> Path:
     return JUDGMENTS_FOLDER / f"seed{seed}-unlabelled-queries.json"
 
 
+def own_documents(seed: int) -> Path:
+    """Returns the path of the own documents of the judged and unlabelled queries."""
+    return JUDGMENTS_FOLDER / f"seed{seed}-own-documents.json"
+
+
 def synthetic(seed: int) -> Path:
     """Returns the folder of the queries whose prompt shows the judgments drawn with ``seed``."""
     return SYNTHETIC_FOLDER / f"seed{seed}"

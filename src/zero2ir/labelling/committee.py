@@ -8,6 +8,7 @@ import numpy as np
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.labelling.settings import Pooling
 from zero2ir.models.base import Retriever, encoder_roles
+from zero2ir.models.capabilities import search_without
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
@@ -22,17 +23,24 @@ class Committee:
         corpus: the documents; needs an encoder with one vector per text if ``features`` are used.
         queries: (n_queries,) texts.
         members: retrievers by name, indexed on ``corpus``.
+        own: (n_queries,) numbers of the queries' own documents, -1 for none; None if no query has one.
     """
 
-    def __init__(self, corpus: Corpus, queries: Sequence[str], members: Mapping[str, Retriever]) -> None:
+    def __init__(
+        self, corpus: Corpus, queries: Sequence[str], members: Mapping[str, Retriever], own: np.ndarray | None = None
+    ) -> None:
         self.corpus = corpus
         self.queries = list(queries)
         self.members = dict(members)
+        self.own = np.full(len(queries), NO_DOCUMENT) if own is None else own
 
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Each member's ranking, (n_queries, 100)."""
-        return {name: member.search(self.queries, COMMITTEE_DEPTH) for name, member in self.members.items()}
+        return {
+            name: search_without(member, self.queries, COMMITTEE_DEPTH, None, self.own)
+            for name, member in self.members.items()
+        }
 
     def pool(self, place: int, how: Pooling, depth: int) -> list[int]:
         """Returns the document numbers to judge for one query, best first.

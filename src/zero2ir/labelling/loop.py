@@ -130,7 +130,8 @@ class Labelling:
         self.strategy = strategy
         self.inputs = inputs
         self.queries = drawn_candidates(queries, settings.candidates, inputs.seed)
-        self.committee = Committee(inputs.corpus, [text for _, text in self.queries], members)
+        own = inputs.own_of([query_id for query_id, _ in self.queries])
+        self.committee = Committee(inputs.corpus, [text for _, text in self.queries], members, own)
         self.selection = selection
         self.answers = answers
         self.settings = settings
@@ -331,9 +332,9 @@ class Labelling:
         return self._fits[start]
 
     def _fitted(self, judgments: Sequence[JudgedDocument]) -> FittedModel:
-        texts = self.committee.queries
+        texts, own = self.committee.queries, self.committee.own
         if not judgments:
-            return FittedModel(self.model, texts)
+            return FittedModel(self.model, texts, own=own)
         inputs = self.inputs.with_judgments(judgments)
         fitted = self.strategy.fit(self.model, inputs)
         choice = fitted.report.get("choice", {})
@@ -341,7 +342,7 @@ class Labelling:
         default = choice.get("default", observed)
         gain = max(0.0, choice.get("honest", default) - default)
         confidence = calibrate(fitted.retriever, inputs, fitted.learner).confidence
-        return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain)
+        return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain, own)
 
     def _effect(self, batch: Batch) -> BatchEffect:
         before, after = self._fit(batch.start), self._fit(batch.end)

@@ -9,6 +9,7 @@ import numpy as np
 from zero2ir.data.records import JudgedDocument
 from zero2ir.labelling.committee import TOP_DOCUMENTS, Committee
 from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import search_without
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence
 
@@ -24,6 +25,7 @@ class FittedModel:
         confidence: calibrated on these judgments; None if there are too few.
         value: cross-validated measure on the judged queries.
         gain: cross-validated gain of the measure over the model before training.
+        own: (n_queries,) numbers of the queries' own documents, -1 for none; None if no query has one.
     """
 
     retriever: Retriever
@@ -32,11 +34,13 @@ class FittedModel:
     confidence: Confidence | None = None
     value: float = 0.0
     gain: float = 0.0
+    own: np.ndarray | None = None
 
     @cached_property
     def ranking(self) -> Ranking:
         """Ranking of all candidates, (n_queries, 20)."""
-        return self.retriever.search(self.queries, CONFIDENCE_DEPTH)
+        own = np.full(len(self.queries), NO_DOCUMENT) if self.own is None else self.own
+        return search_without(self.retriever, self.queries, CONFIDENCE_DEPTH, None, own)
 
     @cached_property
     def probabilities(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import Model, ModelT, Reader, Retriever, RetrieverT, nested_models, parts, with_parts
-from zero2ir.models.ranking import Candidates, Ranking
+from zero2ir.models.ranking import Candidates, Ranking, scope_without
 
 # Maps a query, texts in place of documents or None, and k to the fields of a prediction.
 TaskFunction = Callable[[str, Sequence[str] | None, int], dict[str, Any]]
@@ -99,6 +99,13 @@ def sweep(
         yield from retriever.sweep(queries, k, candidates)
     else:
         yield {}, retriever.search(queries, k, candidates)
+
+
+def search_without(
+    retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None, own: np.ndarray
+) -> Ranking:
+    """Searches as ``Retriever.search`` does, but without each query's own document, (n_queries,), -1 for none."""
+    return retriever.search(queries, *scope_without(own, k, candidates)).without(own, k)
 
 
 class Updatable(Model):

@@ -11,7 +11,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.io.files import read_json, write_json
 from zero2ir.models.base import Model, ModelT, Retriever, by_part, copy_with, nested_models, of_part, parts, with_nested
-from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings
+from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, scope_without
 
 PROMPT_FILE = "prompt.json"
 
@@ -122,15 +122,19 @@ def leakage_free_retrievers(retriever: Retriever, queries: Sequence[str]) -> lis
 
 
 def search_without_leakage(
-    retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    retriever: Retriever, queries: Sequence[str], k: int, candidates: Candidates | None, own: np.ndarray
 ) -> Ranking:
-    """Searches as ``Retriever.search`` does, but without the demonstrations of the query itself."""
+    """Searches as ``Retriever.search`` does, but without the demonstrations of the query itself and its own document.
+
+    ``own`` is (n_queries,) document numbers, -1 for none.
+    """
+    depth, candidates = scope_without(own, k, candidates)
     if not queries:
         return retriever.search(queries, k, candidates)
     retrievers = leakage_free_retrievers(retriever, queries)
     rankings = []
     for one, places in retrievers:
-        own = None if candidates is None else [candidates[place] for place in places]
-        rankings.append(one.search([queries[place] for place in places], k, own))
+        some = None if candidates is None else [candidates[place] for place in places]
+        rankings.append(one.search([queries[place] for place in places], depth, some))
     order = np.argsort([place for _, places in retrievers for place in places])
-    return concatenate_rankings(rankings).select_queries(order)
+    return concatenate_rankings(rankings).select_queries(order).without(own, k)

@@ -34,6 +34,16 @@ class Ranking(NamedTuple):
     def cut(self, k: int) -> "Ranking":
         return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
 
+    def without(self, own: np.ndarray, k: int) -> "Ranking":
+        """Returns the best ``k`` documents of a search in ``scope_without`` without each query's own document."""
+        is_own = (self.numbers == own[:, None]) & (self.numbers != NO_DOCUMENT)
+        order = np.argsort(is_own, axis=1, kind="stable")[:, :k]
+        numbers = np.where(is_own, NO_DOCUMENT, self.numbers)
+        scores = np.where(is_own, -np.inf, self.scores).astype(self.scores.dtype)
+        return self._replace(
+            numbers=np.take_along_axis(numbers, order, axis=1), scores=np.take_along_axis(scores, order, axis=1)
+        )
+
     def select_queries(self, rows: np.ndarray | slice | Sequence[int]) -> "Ranking":
         agreement = None if self.agreement is None else self.agreement[rows]
         return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
@@ -118,6 +128,21 @@ def rank_in_blocks(
         own = None if candidates is None else candidates[block]
         parts.append(top_k(scores, k, scores > 0 if only_positive else None, own))
     return concatenate_rankings(parts or [top_k(np.zeros((0, n_documents), dtype=np.float32), k)])
+
+
+def scope_without(own: np.ndarray, k: int, candidates: Candidates | None) -> tuple[int, Candidates | None]:
+    """Returns the length and the candidates of a search for ``k`` documents other than each query's own one.
+
+    Args:
+        own: (n_queries,) document numbers, -1 for none; see ``zero2ir.data.own_documents``.
+        k: number of documents to keep with ``Ranking.without``.
+        candidates: of each query; None for the whole collection.
+    """
+    if (own == NO_DOCUMENT).all():
+        return k, candidates
+    if candidates is None:
+        return k + 1, None
+    return k, [numbers[numbers != number] for numbers, number in zip(candidates, own, strict=True)]
 
 
 def row_blocks(n_rows: int, most: int) -> list[slice]:

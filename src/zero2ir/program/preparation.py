@@ -18,10 +18,13 @@ from zero2ir.data.inputs import (
     as_documents,
     as_judgments,
     as_pairs,
+    as_query_ids,
     as_rows,
     as_tuple,
 )
+from zero2ir.data.judgments import normalised
 from zero2ir.data.languages import AUTO_LANGUAGE, ENGLISH, language_of, likely_language
+from zero2ir.data.own_documents import own_documents, warn_of_own_documents
 from zero2ir.data.records import DataQuality, Document, JudgedDocument
 from zero2ir.data.settings import JudgmentBudget, LanguageCode
 from zero2ir.data.words import has_stemmer
@@ -65,12 +68,15 @@ class TaskSettings(Settings):
         measures: ir-measures names, AnswerRecall@k, EM, F1; the first is the report's main measure.
         ceiling: whether to report results relative to BM25 with the queries' human translations, too.
         pairs: how to find the passages of question-answer pairs; None if documents are judged.
+        leave_out_own_documents: whether a document with the id and the text of a query is left out of the query's
+            ranking.
     """
 
     name: str
     measures: tuple[str, ...]
     ceiling: bool = False
     pairs: PairSettings | None = None
+    leave_out_own_documents: bool = True
 
     @property
     def answers(self) -> bool:
@@ -194,6 +200,33 @@ def prepare_judgments(
     text = {pair.query_id: pair.text for pair in pairs}
     skipped = {text[query_id]: reason for query_id, reason in passages.skipped_questions.items()}
     return Judged([row for rows in passages.rows for row in rows], skipped)
+
+
+def prepare_own_documents(
+    documents: Sequence[Document],
+    rows: Sequence[JudgedDocument],
+    unlabelled: Sequence[tuple[str, str]],
+    task: TaskSettings,
+    query_ids: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Returns ``TrainingInputs.own_documents``, and warns of them.
+
+    Args:
+        documents: the collection.
+        rows: the judgments.
+        unlabelled: ids ("" for none) and texts of the queries without judgments.
+        task: says whether own documents are left out.
+        query_ids: further ids of queries, by text.
+
+    Raises:
+        InputError: ``query_ids`` is no mapping of texts to ids.
+    """
+    id_of = {normalised(text): query_id for query_id, text in unlabelled} | as_query_ids(query_ids)
+    queries = {row.query_id: row.query for row in rows} | {text: text for _, text in unlabelled}
+    ids = {key: id_of.get(normalised(text), "") for key, text in queries.items()}
+    own = own_documents(queries, documents, rows, ids) if task.leave_out_own_documents else {}
+    warn_of_own_documents(len(own))
+    return own
 
 
 def prepare_inputs(

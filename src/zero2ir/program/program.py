@@ -14,18 +14,19 @@ import dspy
 import numpy as np
 from pydantic import ValidationError
 
-from zero2ir.data.inputs import Documents, as_documents, as_ids, as_texts
+from zero2ir.data.inputs import Documents, as_documents, as_ids, as_rows, as_texts
 from zero2ir.data.known_ids import KnownIds
 from zero2ir.data.languages import ENGLISH
+from zero2ir.data.own_documents import is_own_document
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.io.values import MAX_EXACT_FLOAT, shown, text_value, whole_number
+from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
-from zero2ir.models.capabilities import find_reader, task_functions, with_corpus
+from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 from zero2ir.program.confidence import Confidence
@@ -55,11 +56,13 @@ class FallbackLink(NamedTuple):
     confidence: Confidence | None = None
 
     def search(
-        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None, own: np.ndarray | None = None
     ) -> tuple[Ranking, np.ndarray | None]:
-        """See ``Program.search``."""
+        """See ``Program.search``; ``own`` is each query's own document, (n_queries,), -1 for none."""
         deep = max(k, 2)  # the margin needs the second document
-        ranking = self.retriever.search(queries, deep, candidates)
+        if own is None:
+            own = np.full(len(queries), NO_DOCUMENT)
+        ranking = search_without(self.retriever, queries, deep, candidates, own)
         probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
         return ranking.cut(k), probabilities
 
@@ -142,6 +145,7 @@ class Program(dspy.Module):
         candidates: Iterable[str] | None = None,
         task: str = RANK_TASK,
         deadline: float | None = None,
+        query_id: str | None = None,
     ) -> dspy.Prediction:
         """Ranks the collection, candidates or texts for one query, or performs another task.
 
@@ -153,6 +157,8 @@ class Program(dspy.Module):
             task: "rank", or a task the retriever has a head for: "passages", "answer", "classify_query",
                 "classify_document" (``query`` is the document's text).
             deadline: seconds, for programs with a fallback; None for its settings' deadline.
+            query_id: the query's id, if the query may be a document of the collection: the document with this id is
+                left out if it has the query's text.
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, of
@@ -181,10 +187,11 @@ class Program(dspy.Module):
         if texts is not None:
             return self._rank(query, texts, k)
         candidate_numbers = None if candidates is None else [self.numbers_of(candidates)]
+        own = self.own_of([query], [query_id])
         if self.chain is None:
-            return self._predicted(query, *self.search([query], k, candidate_numbers))
+            return self._predicted(query, *self.all_links[0].search([query], k, candidate_numbers, own))
         served: FallbackResult[tuple[Ranking, np.ndarray | None]] = self.chain.serve(
-            [partial(link.search, [query], k, candidate_numbers) for link in self.all_links],
+            [partial(link.search, [query], k, candidate_numbers, own) for link in self.all_links],
             lambda result: None if result[1] is None else float(result[1][0, 0]),
             deadline,
         )
@@ -247,7 +254,11 @@ class Program(dspy.Module):
         )
 
     def search(
-        self, queries: Iterable[str], k: int, candidates: Candidates | None = None
+        self,
+        queries: Iterable[str],
+        k: int,
+        candidates: Candidates | None = None,
+        query_ids: Iterable[str | None] | None = None,
     ) -> tuple[Ranking, np.ndarray | None]:
         """Searches many queries at once.
 
@@ -255,14 +266,31 @@ class Program(dspy.Module):
             queries: any number of texts.
             k: number of documents per query.
             candidates: the document numbers that each query ranks; None for the whole collection.
+            query_ids: the queries' ids; a document with a query's id and text is left out of its ranking.
 
         Returns:
             The ranking, and each document's probability of relevance, (n_queries, k), or None.
 
         Raises:
-            InputError: a query is not a text, or k is less than 1.
+            InputError: a query is not a text, k is less than 1, or the ids are not as many as the queries.
         """
-        return self.all_links[0].search(as_texts(queries, "queries"), _depth(k), candidates)
+        texts = as_texts(queries, "queries")
+        own = None if query_ids is None else self.own_of(texts, query_ids)
+        return self.all_links[0].search(texts, _depth(k), candidates, own)
+
+    def own_of(self, queries: Sequence[str], query_ids: Iterable[str | None]) -> np.ndarray:
+        """Returns (n_queries,), the numbers of the documents that are the queries themselves; -1 for none."""
+        ids = [one for _, one in as_rows(query_ids, "query_ids")]
+        if len(ids) != len(queries):
+            raise InputError(f"query_ids: {len(ids)} ids of {len(queries)} queries; give one for each, or None")
+        own = np.full(len(queries), NO_DOCUMENT)
+        for place, (query, query_id) in enumerate(zip(queries, ids, strict=True)):
+            if query_id is None:
+                continue
+            number = self._number_of.get(id_value(query_id, f"query_ids[{place}]"), NO_DOCUMENT)
+            if number != NO_DOCUMENT and is_own_document(query, self.documents[number]):
+                own[place] = number
+        return own
 
     def numbers_of(self, doc_ids: Iterable[str], name: str = "candidates") -> np.ndarray:
         """Returns the numbers of documents by id, (n,) int64, without duplicates; ``name`` names them in messages.

@@ -1,6 +1,7 @@
 """Runs and answers of a program, and the run of BM25 with translated queries."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from zero2ir.data.records import Document, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, ranked_lists
+from zero2ir.models.capabilities import search_without
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.models.sparse import Sparse
 
@@ -17,15 +19,22 @@ if TYPE_CHECKING:
 
 
 def rank_queries(
-    program: "Program", queries: Sequence[Query], depth: int, candidates: Mapping[str, Sequence[str]] | None = None
+    program: "Program",
+    queries: Sequence[Query],
+    depth: int,
+    candidates: Mapping[str, Sequence[str]] | None = None,
+    own_documents: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Run, dict[str, float]]:
     """Returns the run of a program, ``depth`` documents deep, and the confidence by query id, if the program has one.
 
-    ``candidates`` are the document ids to rank, by query id; None for the whole collection.
+    ``candidates`` are the document ids to rank, by query id; None for the whole collection. ``own_documents`` are left
+    out of the rankings of their queries, by query id.
     """
     ids = [query.query_id for query in queries]
     ranked = None if candidates is None else [program.numbers_of(candidates[query_id]) for query_id in ids]
-    ranking, probabilities = program.search([query.text for query in queries], depth, ranked)
+    ranking, probabilities = program.search(
+        [query.text for query in queries], depth, ranked, [own_documents.get(query_id) for query_id in ids]
+    )
     confidence = {} if probabilities is None else dict(zip(ids, map(float, probabilities[:, 0]), strict=True))
     return as_run(ranking, ids, program.documents), confidence
 
@@ -44,6 +53,7 @@ def translated_query_run(
     queries: Sequence[Query],
     depth: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
+    own_documents: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
     """Returns the run of BM25 with the queries' human translations into the documents' language; as ``rank_queries``.
 
@@ -57,7 +67,9 @@ def translated_query_run(
         )
     corpus, ids = Corpus(documents), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
-    ranking = Sparse().index(corpus).search([one.translation for one in queries], depth, ranked)
+    bm25, translations = Sparse().index(corpus), [one.translation for one in queries]
+    own = np.array([corpus.number_of.get(own_documents.get(query_id, ""), NO_DOCUMENT) for query_id in ids], np.int64)
+    ranking = search_without(bm25, translations, depth, ranked, own)
     return as_run(ranking, ids, documents)
 
 

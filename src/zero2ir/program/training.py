@@ -9,6 +9,7 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
+from zero2ir.models.capabilities import search_without
 from zero2ir.models.prompted import search_without_leakage
 from zero2ir.models.ranking import Ranking, concatenate_rankings
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
@@ -54,7 +55,8 @@ def train_program(
         model: unfitted, not indexed.
         strategy: how to train it.
         inputs: the training inputs.
-        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added.
+        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, and as
+            ``own_documents`` the number of queries that are documents, if any.
         answers: whether the program extracts answers.
 
     Raises:
@@ -66,6 +68,7 @@ def train_program(
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     if inputs.corpus.language_model is not None:
         inputs.corpus.language_model.require_usable()
+    own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
@@ -76,6 +79,7 @@ def train_program(
             "chosen": fitted.chosen,
             "reason": fitted.reason,
             "labels": fitted.labels,
+            **own,
         },
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
@@ -99,7 +103,8 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     if not judged:
         return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
-    spread = retriever.search(unlabelled, CONFIDENCE_DEPTH) if unlabelled else None
+    own = inputs.own_of(unlabelled)
+    spread = search_without(retriever, unlabelled, CONFIDENCE_DEPTH, None, own) if unlabelled else None
     return ConfidenceFit(Confidence.fit(ranking, judged, spread), ranking, judged)
 
 
@@ -120,7 +125,8 @@ def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner 
     for held_out, rest in parts:
         fitted = (learner(rest) if learner else None) or retriever
         texts = [inputs.queries[query_id] for query_id in held_out]
-        rankings.append(search_without_leakage(fitted, texts, CONFIDENCE_DEPTH, inputs.candidates_of(held_out)))
+        scope = inputs.candidates_of(held_out), inputs.own_of(held_out)
+        rankings.append(search_without_leakage(fitted, texts, CONFIDENCE_DEPTH, *scope))
     place = {query_id: number for number, query_id in enumerate(one for held_out, _ in parts for one in held_out)}
     return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in query_ids], int))
 

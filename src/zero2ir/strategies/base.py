@@ -13,6 +13,7 @@ from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Retriever
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.negatives import hard_negatives
@@ -35,6 +36,8 @@ class TrainingInputs:
         candidates: the ids of the documents to rank, by query id; None for the whole collection.
         unlabelled_queries: user queries without judgments, for the distribution of scores.
         weights: of judgments, by query and document id; the grade by default.
+        own_documents: the ids of the queries' own documents (see ``zero2ir.data.own_documents``), by query id, and by
+            text for ``unlabelled_queries``.
     """
 
     corpus: Corpus
@@ -47,6 +50,7 @@ class TrainingInputs:
     candidates: Mapping[str, Sequence[str]] | None = None
     unlabelled_queries: Sequence[str] = ()
     weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    own_documents: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -63,6 +67,11 @@ class TrainingInputs:
             return None
         return [self.corpus.numbers_of(self.candidates.get(query_id, ())) for query_id in query_ids]
 
+    def own_of(self, keys: Sequence[str]) -> np.ndarray:
+        """Returns (n_queries,), the numbers of the queries' own documents; -1 for none."""
+        numbers = {key: self.corpus.number_of[doc_id] for key, doc_id in self.own_documents.items()}
+        return np.array([numbers.get(key, NO_DOCUMENT) for key in keys], dtype=np.int64)
+
     def folds(self) -> list[tuple[list[str], list[str]]]:
         """Draws folds of the judged queries; see ``draw_folds``."""
         return draw_folds(list(self.queries), self.tuning.folds, self.seed)
@@ -70,18 +79,19 @@ class TrainingInputs:
     def judged_examples(self, query_ids: Sequence[str]) -> list[Example]:
         """Returns an example per relevant document of some queries.
 
-        Its negatives are the documents judged irrelevant, and hard negatives of BM25 among the query's candidates.
+        Its negatives are the documents judged irrelevant, and hard negatives of BM25 among the query's candidates. The
+        query's own document is none of them.
         """
         numbers = self.corpus.number_of
         chosen = [row for row in self.judgments if row.query_id in set(query_ids)]
         relevant = [row for row in chosen if row.relevance > 0]
-        judged: dict[str, set[int]] = {}
+        known = {query_id: {numbers[doc_id]} for query_id, doc_id in self.own_documents.items()}
         for row in chosen:
-            judged.setdefault(row.query_id, set()).add(numbers[row.doc_id])
+            known.setdefault(row.query_id, set()).add(numbers[row.doc_id])
         drawn = hard_negatives(
             self._sparse,
             [row.translation or row.query for row in relevant],
-            [judged[row.query_id] for row in relevant],
+            [known[row.query_id] for row in relevant],
             number=self.tuning.negatives,
             ranks=self.tuning.negatives_from,
             rng=np.random.default_rng(self.seed),

@@ -11,6 +11,7 @@ from zero2ir.io.terminal import progress
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import Tunable, learn, requires_learning, settings, sweep, with_settings
 from zero2ir.models.prompted import leakage_free_retrievers
+from zero2ir.models.ranking import scope_without
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
 from zero2ir.strategies.tuning import TuningCandidate, TuningChoice, choose, expected_gains, judged_values
 
@@ -191,12 +192,14 @@ def sweep_values(
     rows: list[tuple[Mapping[str, Any], np.ndarray]] = []
     for leakage_free, places in leakage_free_retrievers(retriever, texts):
         ids = [query_ids[place] for place in places]
-        candidates = inputs.candidates_of(ids)
-        swept = sweep(leakage_free, [texts[place] for place in places], inputs.tuning.depth, candidates)
+        own, k = inputs.own_of(ids), inputs.tuning.depth
+        swept = sweep(
+            leakage_free, [texts[place] for place in places], *scope_without(own, k, inputs.candidates_of(ids))
+        )
         for number, (one, ranking) in enumerate(swept):
             if number == len(rows):
                 rows.append((one, np.full(len(texts), np.nan)))
-            measured = judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
+            measured = judged_values(ranking.without(own, k), inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
             rows[number][1][places] = measured
     return rows
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from zero2ir.data.inputs import Judgments, as_judgments
+from zero2ir.data.inputs import Judgments, as_judgments, as_query_ids
 from zero2ir.data.judgments import normalised
+from zero2ir.data.own_documents import own_documents
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.evaluation.significance import Comparison, compare_scores
 from zero2ir.io.settings import Settings
+from zero2ir.models.capabilities import search_without
 from zero2ir.models.encoder_based import encoders
 from zero2ir.models.initialization import Initialization, with_initialization
 from zero2ir.online.assignment import uniform
@@ -79,6 +81,7 @@ def improve(
     settings: ImproveSettings | None = None,
     strategy: Strategy | None = None,
     seed: int = 0,
+    query_ids: Mapping[str, str] | None = None,
 ) -> ImprovementResult:
     """Trains a program on judgments and feedback, and compares it with the old one on held-out queries.
 
@@ -93,6 +96,7 @@ def improve(
         settings: how to improve.
         strategy: the training strategy; None for fine_tune, which keeps the old model unless training improves it.
         seed: seed of all random choices.
+        query_ids: ids of queries by text, as for ``zero2ir.train``.
 
     Raises:
         InputError: a judgment is invalid, or there is nothing to learn from.
@@ -115,10 +119,16 @@ def improve(
             "feedback, with clicks and the impressions with their positions"
         )
     queries = [event.query for event in current if not is_held_out(event.query, settings.held_out)]
-    new = _trained(program, _inputs(corpus, training, queries, settings, seed), strategy or FineTune())
+    ids = as_query_ids(query_ids)
+    texts = dict.fromkeys([row.query for row in rows] + queries)
+    graded = [Judgment(row.query, row.doc_id, row.relevance) for row in rows]
+    asked = {text: ids.get(normalised(text), "") for text in texts}
+    own = own_documents({text: text for text in texts}, program.documents, graded, asked)
+    inputs = _inputs(corpus, training, queries, own, settings, seed)
+    new = _trained(program, inputs, strategy or FineTune())
     clicked = sum(row.attraction is not None for row in training)
     figures = {"learned_from": float(len(training)), "learned_from_clicks": float(clicked)}
-    values, old = (_values(one.retriever, corpus, held_out, settings.tuning.measure) for one in (new, program))
+    values, old = (_values(one.retriever, inputs, held_out) for one in (new, program))
     return _compared(new, values, old, figures, settings, seed)
 
 
@@ -185,8 +195,14 @@ def _merged(judgments: Judgments, feedback: Sequence[WeightedJudgment], corpus: 
 
 
 def _inputs(
-    corpus: Corpus, rows: Sequence[WeightedJudgment], queries: Sequence[str], settings: ImproveSettings, seed: int
+    corpus: Corpus,
+    rows: Sequence[WeightedJudgment],
+    queries: Sequence[str],
+    own: Mapping[str, str],
+    settings: ImproveSettings,
+    seed: int,
 ) -> TrainingInputs:
+    """Returns the training inputs; ``own`` is the own documents by query text."""
     query_ids = {query: f"q{number}" for number, query in enumerate(dict.fromkeys(row.query for row in rows))}
     judged = [JudgedDocument(query_ids[row.query], row.query, row.doc_id, row.relevance) for row in rows]
     labelled = set(map(normalised, query_ids))
@@ -199,6 +215,7 @@ def _inputs(
         seed=seed,
         unlabelled_queries=list(unlabelled.values()),
         weights=weights,
+        own_documents={**own, **{query_ids[text]: doc_id for text, doc_id in own.items() if text in query_ids}},
     )
 
 
@@ -225,7 +242,7 @@ def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> 
     return new if policy is None else fit_policy(new, calibration, policy.risk, policy.max_risk)
 
 
-def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgment], measure: str) -> dict[str, float]:
+def _values(retriever: "Retriever", inputs: TrainingInputs, rows: Sequence[WeightedJudgment]) -> dict[str, float]:
     """Returns the measure of each query with a relevant document; clicks are weighted as in training.
 
     A query with clicks only is evaluated on its judged documents alone (condensed lists): nobody can click a document
@@ -240,20 +257,21 @@ def _values(retriever: "Retriever", corpus: Corpus, rows: Sequence[WeightedJudgm
     clicked = {query: rated for query, rated in useful.items() if all(row.attraction is not None for row in rated)}
     whole = {query: rated for query, rated in useful.items() if query not in clicked}
     return {
-        **_measured(retriever, corpus, whole, measure, alone=False),
-        **_measured(retriever, corpus, clicked, measure, alone=True),
+        **_measured(retriever, inputs, whole, alone=False),
+        **_measured(retriever, inputs, clicked, alone=True),
     }
 
 
 def _measured(
-    retriever: "Retriever", corpus: Corpus, judged: Mapping[str, Sequence[WeightedJudgment]], measure: str, alone: bool
+    retriever: "Retriever", inputs: TrainingInputs, judged: Mapping[str, Sequence[WeightedJudgment]], alone: bool
 ) -> dict[str, float]:
     if not judged:
         return {}
-    numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()]
-    ranking = retriever.search(list(judged), EVALUATION_DEPTH, numbers if alone else None)
+    corpus, texts = inputs.corpus, list(judged)
+    numbers = [corpus.numbers_of([row.doc_id for row in rows]) for rows in judged.values()] if alone else None
+    ranking = search_without(retriever, texts, EVALUATION_DEPTH, numbers, inputs.own_of(texts))
     qrels = [
         Judgment(query, row.doc_id, round(SPLIT_BUCKETS * row.weight)) for query, rows in judged.items() for row in rows
     ]
-    values = judged_values(ranking, corpus, list(judged), qrels, measure)
+    values = judged_values(ranking, corpus, texts, qrels, inputs.tuning.measure)
     return dict(zip(judged, map(float, values), strict=True))

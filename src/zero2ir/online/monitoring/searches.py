@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from zero2ir.data.words import tokenize
 from zero2ir.errors import InputError
 from zero2ir.io.lines import read_lines
+from zero2ir.io.values import id_value
 
 if TYPE_CHECKING:
     from zero2ir.models.base import Retriever
@@ -32,12 +33,14 @@ class SearchEvent(NamedTuple):
         timestamp: seconds since 1970; 0 if unknown.
         seconds: duration of the search; None if unknown.
         fallback: whether a fallback answered; None if unknown.
+        query_id: id of the query, if it may be a document of the collection.
     """
 
     query: str
     timestamp: float = 0.0
     seconds: float | None = None
     fallback: bool | None = None
+    query_id: str | None = None
 
 
 def read_searches(path: Path) -> list[SearchEvent]:
@@ -61,8 +64,12 @@ def read_searches(path: Path) -> list[SearchEvent]:
 def _from_json(line: str, place: str) -> SearchEvent:
     try:
         row = json.loads(line)
-        query, timestamp, seconds, fallback = (row.get(key) for key in SearchEvent._fields)
-        event = SearchEvent(str(query), float(timestamp or 0), None if seconds is None else float(seconds), fallback)
+        query, timestamp, seconds, fallback, query_id = (row.get(key) for key in SearchEvent._fields)
+        seconds = None if seconds is None else float(seconds)
+        query_id = None if query_id is None else id_value(query_id, f"{place}: query_id")
+        event = SearchEvent(str(query), float(timestamp or 0), seconds, fallback, query_id)
+    except InputError:
+        raise
     except (ValueError, TypeError, AttributeError):
         raise InputError(
             f"{place}: not a search; write a line like {{'query': '...', 'timestamp': 0.0, 'seconds': 0.1}}"
@@ -124,7 +131,7 @@ class SignalMeter:
         """Returns the signals of searches."""
         queries = [one.query for one in observations]
         tokens = tokenize(queries, self.language)
-        ranking, probabilities = self.program.search(queries, 1)
+        ranking, probabilities = self.program.search(queries, 1, query_ids=[one.query_id for one in observations])
         vectors = self.vectors(queries)
         scores = np.where(ranking.numbers[:, 0] >= 0, ranking.scores[:, 0], 0.0)
         columns: dict[str, Any] = {

@@ -77,6 +77,7 @@ class SearchService:
         deadline: float | None = None,
         user: str = "",
         waited: float = 0.0,
+        query_id: str | None = None,
     ) -> tuple[dspy.Prediction, list[Document]]:
         """Returns the program's answer and its documents.
 
@@ -87,6 +88,7 @@ class SearchService:
             deadline: see ``Program.forward``.
             user: id of the user, for the impressions.
             waited: seconds since the request arrived; they count towards the deadline.
+            query_id: see ``Program.forward``.
 
         Raises:
             InputError: a candidate is not a document.
@@ -96,7 +98,8 @@ class SearchService:
         if candidates is not None:
             program.numbers_of(candidates)
         left = min(deadline or program.fallback.deadline, program.fallback.deadline) - waited
-        answer = program(query=query, k=min(k, len(program.documents)), candidates=candidates, deadline=left)
+        most = min(k, len(program.documents))
+        answer = program(query=query, k=most, candidates=candidates, deadline=left, query_id=query_id)
         if self.settings.impressions:
             self._record_impressions(query, answer.docids, user)
         return answer, [program.document(doc_id) for doc_id in answer.docids]

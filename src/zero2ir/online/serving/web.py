@@ -47,6 +47,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+SEARCH_TEXT = (
+    "A query; candidates are document ids to rank. The document with the id and text of the query is left out, if the "
+    "query_id is given."
+)
+
+
 class SearchHit(StrictModel):
     """A document of the answer; ``probability`` of its relevance is null without a calibrated confidence."""
 
@@ -118,10 +124,9 @@ def search_type(settings: ServingSettings) -> Any:
         "candidates": (candidates | None, None),
         "deadline": (Annotated[float, Field(gt=0, le=60)] | None, None),
         "user": (Annotated[str, Field(max_length=200)], ""),
+        "query_id": (Identifier | None, None),
     }
-    return create_model(
-        "Search", __base__=StrictModel, __doc__="A query; candidates are document ids to rank.", **fields
-    )
+    return create_model("Search", __base__=StrictModel, __doc__=SEARCH_TEXT, **fields)
 
 
 def feedback_type(settings: ServingSettings) -> Any:

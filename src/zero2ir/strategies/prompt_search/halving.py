@@ -126,7 +126,7 @@ def measured_values(
     judged = [(query_id, inputs.queries[query_id]) for query_id in query_ids]
     written = [(row.query_id, row.query) for row in development]
     own = [Judgment(row.query_id, row.doc_id, 1) for row in development]
-    whole = replace(inputs, candidates=None)  # synthetic queries have no candidates
+    whole = replace(inputs, candidates=None, own_documents={})  # synthetic queries have neither
     return _values(model, inputs, judged, inputs.qrels), _values(model, whole, written, own)
 
 
@@ -137,7 +137,7 @@ def _values(
     if not queries:
         return np.zeros(0)
     ids, texts = [query_id for query_id, _ in queries], [text for _, text in queries]
-    ranking = search_without_leakage(model, texts, inputs.tuning.depth, inputs.candidates_of(ids))
+    ranking = search_without_leakage(model, texts, inputs.tuning.depth, inputs.candidates_of(ids), inputs.own_of(ids))
     return judged_values(ranking, inputs.corpus, ids, qrels, inputs.tuning.measure)
 
 
