@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import zero2ir
@@ -85,6 +87,17 @@ def test_the_last_answer_can_be_undone(session: Open) -> None:
     labelling.answer(0, "me")
     assert labelling.next() == second
     assert [row.relevance for row in labelling.judgments()] == [0]
+
+
+@pytest.mark.parametrize("wrong", [0.5, -1, "1", True, float("nan"), 10**9])
+def test_a_grade_is_a_whole_number(session: Open, wrong: Any) -> None:
+    labelling = session(settings=FEW).labelling
+    labelling.next()
+    with pytest.raises(InputError, match=r"^grade "):
+        labelling.answer(wrong, "me")
+    assert not labelling.answers.rows
+    labelling.answer(np.int64(1), "me")
+    assert [type(row.grade) for row in labelling.answers.rows] == [int]
 
 
 def test_skipped_documents_are_no_judgments_and_the_last_grade_counts(session: Open) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from zero2ir.data.judgments import normalised
 from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
+from zero2ir.io.values import grade_value
 from zero2ir.labelling.annotations import Annotation
 from zero2ir.labelling.committee import Committee
 from zero2ir.labelling.selection_state import FittedModel, SelectionState
@@ -159,8 +160,11 @@ class Labelling:
         """Stores the answer to the current item before anything else happens; see ``Annotation``.
 
         Raises:
-            InputError: there is no item to answer.
+            InputError: there is no item to answer, or the grade is not a whole number of at least 0.
         """
+        grade = None if grade is None else grade_value(grade, "grade")
+        if grade is not None and grade < 0:
+            raise InputError(f"grade {grade} is negative; pass 0 for not relevant, or None to skip the item")
         moment = self._now()
         if not moment.waiting:
             raise InputError(f"nothing to judge: {moment.stopped}")

@@ -9,7 +9,7 @@ import pytest
 
 import zero2ir
 from zero2ir.cli import main
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.online.feedback.clicks import PositionBasedModel
 from zero2ir.online.feedback.improvement import ImproveSettings, improve, is_held_out
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
@@ -137,6 +137,16 @@ def test_the_command_names_a_missing_file(bad, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["improve", "program", "--feedback", "nothing.db"])
     assert "nothing.db: no such file" in capsys.readouterr().err
+
+
+def test_judgments_are_read_once_and_unusable_ones_are_said(bad, asked):
+    rows = [(query, doc_id, 1) for query, doc_id in asked.items()]
+    with pytest.warns(
+        DataWarning, match=r"^judgments of unknown documents: 1 left out; judgments\[0\]: no document has"
+    ):
+        improved = improve(bad, [], iter([("a query", "STRIP", 1), *rows]), settings=SETTINGS)
+    assert improved.figures["learned_from"] > 0
+    assert improved.program.about["quality"]["judgments of unknown documents"]["count"] == 1
 
 
 def test_fallback_and_risk_are_kept(bad, events, string_methods):

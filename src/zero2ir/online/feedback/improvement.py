@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
+from zero2ir.data.checks import about_quality
 from zero2ir.data.inputs import Judgments, as_judgments, as_query_ids
 from zero2ir.data.judgments import normalised
 from zero2ir.data.own_documents import own_documents
@@ -111,7 +112,8 @@ def improve(
     current = [event for event in events if event.doc_id in corpus.number_of]  # skip documents removed since
     # position bias is estimated separately for training and held-out queries
     feedback = [row for part in _split(current, settings.held_out) for row in from_feedback(part, settings.clicks)]
-    rows = _merged(judgments, feedback, corpus)
+    judged, quality = as_judgments(judgments, corpus.number_of)
+    rows = _merged(judged, feedback)
     training, held_out = _split(rows, settings.held_out)
     if not any(row.relevance > 0 for row in training):
         raise InputError(
@@ -126,6 +128,7 @@ def improve(
     own = own_documents({text: text for text in texts}, program.documents, graded, asked)
     inputs = _inputs(corpus, training, queries, own, settings, seed)
     new = _trained(program, inputs, strategy or FineTune())
+    new.about = {key: value for key, value in new.about.items() if key != "quality"} | about_quality(quality)
     clicked = sum(row.attraction is not None for row in training)
     figures = {"learned_from": float(len(training)), "learned_from_clicks": float(clicked)}
     values, old = (_values(one.retriever, inputs, held_out) for one in (new, program))
@@ -182,9 +185,8 @@ def _split(rows: Sequence[QueryRow], share: float) -> tuple[list[QueryRow], list
     return parts
 
 
-def _merged(judgments: Judgments, feedback: Sequence[WeightedJudgment], corpus: Corpus) -> list[WeightedJudgment]:
+def _merged(judged: Sequence[JudgedDocument], feedback: Sequence[WeightedJudgment]) -> list[WeightedJudgment]:
     """Merges judgments and feedback, one text per query; drops feedback on judged documents."""
-    judged, _ = as_judgments(judgments, corpus.number_of)  # warns of judgments that it leaves out
     texts = {normalised(row.query): row.query for row in judged}
     judged_pairs = {(row.query, row.doc_id) for row in judged}
     feedback_rows = [row._replace(query=texts.setdefault(normalised(row.query), row.query)) for row in feedback]
