@@ -24,7 +24,8 @@ def test_the_defaults_are_the_embedded_smollm2() -> None:
     [
         ({"api_key": "sk-123"}, "api_key"),  # keys have no place in a configuration file
         ({"provider": "litellm"}, "model"),
-        ({"weights": "no-colon"}, "package:file"),
+        ({"weights": ""}, "the path of a GGUF file"),
+        ({"weights": None}, "the path of a GGUF file"),
         ({"provider": "llamacpp"}, "provider"),
         ({"concurrency": 0}, "concurrency"),
     ],

@@ -30,7 +30,7 @@ from zero2ir.lm.limits import current_limits
 from zero2ir.lm.server import embedded_server
 from zero2ir.lm.settings import LMSettings
 from zero2ir.lm.usage import Usage
-from zero2ir.lm.weights import weights_file
+from zero2ir.lm.weights import fit_to_weights, weights_file
 
 SECOND_TRY_TEMPERATURE = 0.7  # greedy decoding would give the same unusable answer again
 CACHE_BYTES = 10 << 30
@@ -270,6 +270,9 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[EndpointEngine, str]]:
     """Yields the connection to the embedded server and the model's name, with digests of weights and template."""
     weights = weights_file(settings, folder)
+    own = settings.own_file is not None
+    if own:
+        settings = fit_to_weights(settings, weights)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one thread on a busy core slows
     # all of them (two threads on two busy cores took five times as long as one).
     threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
@@ -278,7 +281,7 @@ def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[EndpointEngi
         identity += f"-{hashlib.sha256(settings.chat_template.encode()).hexdigest()[:8]}"
     model = f"openai/{settings.name}-{identity}"
     with (
-        embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template) as url,
+        embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template, not own) as url,
         open_endpoint(model, f"{url}/v1", None, settings.timeout) as engine,
     ):
         yield engine, model

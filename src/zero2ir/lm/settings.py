@@ -1,11 +1,15 @@
 """The typed schema of ``conf/lm/<choice>.yaml``."""
 
+import re
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from zero2ir.io.settings import Settings
+
+PACKAGED = re.compile(r"\w+:")  # the start of "package:file"
 
 
 class LMSettings(Settings):
@@ -17,15 +21,16 @@ class LMSettings(Settings):
         model: protocol and model as LiteLLM writes them, e.g. "openai/gpt-4o-mini"; only for "litellm". The protocol
             is openai (also vLLM, llama.cpp and others), anthropic, gemini, groq, openrouter, deepseek, xai, moonshot,
             ollama or hosted_vllm.
-        weights: "package:file" of a GGUF file in an installed package, or a list of its parts in order; only for
-            "embedded".
+        weights: the path of a GGUF file, or "package:file" of one in an installed package, or a list of its parts in
+            order; only for "embedded".
         sha256: SHA-256 digest of the whole file; None skips the check; required for several parts.
         install: arguments for pip that install the weights; None for the package in ``weights``.
         quantization: the quantization to which the weights are converted at the first use, because some formats run
             faster than others; None keeps them. Q8_0 loses almost nothing of a file with four or five bits.
         chat_template: Jinja template that turns messages into one text, for weights without one (base models follow
             plain lines best); None for that of the weights. Only for "embedded".
-        context: maximum length of prompt and answer together, in tokens; only for "embedded".
+        context: maximum length of prompt and answer together, in tokens; only for "embedded". For a path, it is at
+            most what the model was trained with and what fits memory.
         slots: number of parallel sequences of the embedded server; above 1, rounding differs, which may change texts.
         threads: CPU threads of the embedded server; None for half of the cores; does not change the texts.
         api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1"; None for the public one of the protocol's owner.
@@ -63,18 +68,31 @@ class LMSettings(Settings):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the weights, each as "package:file"."""
+        """The parts of the weights, each a path or "package:file"."""
         return (self.weights,) if isinstance(self.weights, str) else self.weights or ()
+
+    @property
+    def own_file(self) -> Path | None:
+        """The path of the user's own weights; None for packaged ones."""
+        is_own = self.provider == "embedded" and len(self.parts) == 1 and not PACKAGED.match(self.parts[0])
+        return Path(self.parts[0]) if is_own else None
 
     @model_validator(mode="after")
     def _has_what_its_provider_needs(self) -> "LMSettings":
-        if self.provider == "embedded" and not (self.parts and all(":" in part for part in self.parts)):
-            raise ValueError('provider "embedded" needs weights as "package:file"')
+        if self.provider == "embedded" and not all(self.parts or [""]):
+            raise ValueError('provider "embedded" needs weights: the path of a GGUF file, or "package:file"')
         if len(self.parts) > 1 and self.sha256 is None:
             raise ValueError("weights in several parts need sha256; set it to the digest of the joined file")
         if self.provider == "litellm" and not self.model:
             raise ValueError('provider "litellm" needs model, a LiteLLM name such as "openai/gpt-4o-mini"')
         return self
+
+    @field_validator("weights")
+    @classmethod
+    def _from_any_folder(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        """Makes a path absolute, so that a saved program finds it from another folder."""
+        is_path = isinstance(value, str) and value and not PACKAGED.match(value)
+        return str(Path(value).expanduser().absolute()) if is_path else value  # type: ignore[arg-type]
 
     @field_validator("api_base")
     @classmethod

@@ -2,16 +2,20 @@
 
 import importlib.util
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.files import finished_file, sha256
-from zero2ir.lm.settings import LMSettings
+from zero2ir.lm.gguf_header import read_header
+from zero2ir.lm.settings import PACKAGED, LMSettings
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
+
+PLAIN_LINES = "{% for m in messages %}{{ m.content }}\n{% endfor %}"  # for base models without chat training
 
 
 def weights_file(settings: LMSettings, folder: Path) -> Path:
@@ -22,7 +26,7 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
     Raises:
         InputError: the package or the file is missing, its digest is wrong, or it is not a GGUF file.
     """
-    source = _whole(settings, [_packaged(settings, part) for part in settings.parts], folder)
+    source = _whole(settings, [_located(settings, part) for part in settings.parts], folder)
     if settings.quantization is None:
         return source
     path = folder / f"{sha256(source)[:12]}-{settings.quantization}.gguf"
@@ -31,10 +35,39 @@ def weights_file(settings: LMSettings, folder: Path) -> Path:
     return path
 
 
+def fit_to_weights(settings: LMSettings, path: Path) -> LMSettings:
+    """Returns settings whose context fits the user's own weights and the memory, and whose template fits the weights.
+
+    Raises:
+        InputError: the file is no GGUF file or truncated, its model does not write text, or it does not fit memory.
+    """
+    import psutil
+
+    header = read_header(path)
+    architecture = header.metadata.get("general.architecture", "")
+    if not header.of_model("block_count") or "bert" in architecture or architecture in ("clip", "t5encoder"):
+        raise InputError(
+            f"{path}: contains {architecture or 'no model'}, not a model that writes text; use another file"
+        )
+    free, size = psutil.virtual_memory().available, path.stat().st_size
+    context = header.context(settings.context, settings.slots, free - size)
+    if not context:
+        raise InputError(
+            f"{path}: the model does not fit memory ({size / 1e9:.1f} GB of weights, {free / 1e9:.1f} GB are free); "
+            "use a smaller file or fewer lm.slots"
+        )
+    if context < min(settings.context, header.of_model("context_length", context)):
+        warnings.warn(
+            f"lm={settings.name}: a context of {context} tokens, which fits memory", DataWarning, stacklevel=1
+        )
+    plain = None if "tokenizer.chat_template" in header.metadata else PLAIN_LINES
+    return settings.model_copy(update={"context": context, "chat_template": settings.chat_template or plain})
+
+
 def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
     """Returns the GGUF file joined from its parts; a single part is the file itself."""
     path = parts[0] if len(parts) == 1 else folder / f"{str(settings.sha256)[:12]}.gguf"
-    if not path.is_file():
+    if len(parts) > 1 and not path.is_file():
         with finished_file(path, "wb") as file:
             for part in parts:
                 with part.open("rb") as opened:
@@ -48,8 +81,13 @@ def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
     return path
 
 
-def _packaged(settings: LMSettings, place: str) -> Path:
-    """Returns the path of a file in an installed package without importing the package."""
+def _located(settings: LMSettings, place: str) -> Path:
+    """Returns the path of a file, or of one in an installed package, which is not imported."""
+    if not PACKAGED.match(place):
+        path = Path(place).expanduser()
+        if not path.is_file():
+            raise InputError(f"lm={settings.name}: {path}: no such file; correct lm.weights")
+        return path
     package, _, file = place.partition(":")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -69,11 +107,8 @@ def _quantize(source: Path, path: Path, quantization: str) -> None:
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
     from gguf.quants import dequantize, quantize
 
-    target = GGMLQuantizationType[quantization]
-    try:
-        reader = GGUFReader(source)
-    except ValueError as error:
-        raise InputError(f"{source}: not a GGUF file ({error}); correct lm.weights") from None
+    read_header(source)  # reports a wrong file
+    target, reader = GGMLQuantizationType[quantization], GGUFReader(source)
     with finished_file(path, "wb") as file:
         writer = GGUFWriter(file.name, reader.fields["general.architecture"].contents())
         _copy_fields(reader, writer)
