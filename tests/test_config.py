@@ -73,6 +73,7 @@ ONLY_THE_USER_KNOWS = {
     "dataset=birco_clinical_trial": "dataset.path=birco",
     "dataset=ir_datasets": "dataset.test=vaswani",
     "encoder=hub": "encoder.model=BAAI/bge-small-en-v1.5",
+    "lm=gguf": "lm.weights=/models/any.gguf",
 }
 
 
@@ -464,7 +465,7 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
-        ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are gemma3, none, ollama, openai, smollm2, vllm$"),
+        ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are gemma3, gguf, none, ollama, openai, smollm2, vllm$"),
         (
             {"pretraining": "al"},
             r"^pretraining=al: unknown choice; valid choices are adjacency, all, cropping, default, ",

@@ -534,7 +534,8 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
             _check_encoding(path)
     message = one_line(error).split(" Config search path")[0]
     if missing := re.search(r"Missing mandatory value: (\S+)", message):
-        return f"{missing[1]}: has no default; set it"
+        key = getattr(error, "full_key", None) or missing[1]
+        return f"{key}: has no default; add {key}=VALUE"
     if unknown := re.search(r"Could not find '([^'/]+)/([^']*)'", message):
         return _unknown_choice(*unknown.groups())
     if unknown := re.search(r"Could not override '([^']+)'", message):

@@ -24,6 +24,7 @@ from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
+from zero2ir.io.settings import first_mistake
 from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
@@ -471,9 +472,7 @@ def _restored_lm(state: Mapping[str, Any] | None, allow_endpoints: Sequence[str]
     try:
         settings = LMSettings(**state["settings"])
     except ValidationError as error:
-        (first, *_) = error.errors()
-        place = ".".join(map(str, ("lm", *first["loc"])))
-        raise InputError(f"{PROGRAM_FILE}: {place}: {first['msg']}; train the program again") from None
+        raise InputError(f"{PROGRAM_FILE}: lm.{first_mistake(error, LMSettings)}") from None
     if allow_endpoints is not None:
         require_consent(settings, allow_endpoints)
     return lazy_lm(settings, paths.CACHE_FOLDER / "lm", state["seed"])
