@@ -185,7 +185,7 @@ def test_only_some_strategies_want_synthetic_queries() -> None:
 
 @pytest.mark.parametrize("choice", choices("lm"))
 def test_no_file_holds_a_key(choice: str) -> None:
-    settings = composed(choice).lm
+    settings = composed(choice, *([ONLY_THE_USER_KNOWS[choice]] if choice in ONLY_THE_USER_KNOWS else [])).lm
     assert settings.api_key_env is None or re.fullmatch("[A-Z0-9_]+", settings.api_key_env)
 
 
@@ -465,7 +465,10 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
         ),
         ({"dataset": "nope"}, r"^dataset=nope: unknown choice; valid choices are beir/nfcorpus, "),
         ({"dataset": "local"}, r"dataset\.path is missing"),
-        ({"lm": "gpt"}, r"^lm=gpt: unknown choice; valid choices are gemma3, gguf, none, ollama, openai, smollm2, vllm$"),
+        (
+            {"lm": "gpt"},
+            r"^lm=gpt: unknown choice; valid choices are gemma3, gguf, none, ollama, openai, smollm2, vllm$",
+        ),
         (
             {"pretraining": "al"},
             r"^pretraining=al: unknown choice; valid choices are adjacency, all, cropping, default, ",
