@@ -139,6 +139,14 @@ def test_a_writer_that_cannot_write_ends_and_says_what_is_lost(
             writer.write(CLICK)
 
 
+def test_an_event_that_cannot_be_written_at_all_stops_no_other(program: Program, tmp_path: Path) -> None:
+    with SearchService(program, tmp_path, ServingSettings(impressions=True)) as service:
+        service.search("half of a pair \ud800 in the string", 3)
+        assert service.writer.flush(5)
+        assert service.writer.lost == 3
+        assert ask(service, FEEDBACK)[0][1] == {"recorded": True}
+
+
 def test_a_client_with_a_tiny_deadline_degrades_only_itself(program: Program, tmp_path: Path) -> None:
     program.retriever.seconds = 0.05  # type: ignore[attr-defined]
     with SearchService(program, tmp_path, ServingSettings()) as service:

@@ -117,11 +117,14 @@ class FeedbackWriter:
         """Writes the entries and tells who waits for them; returns the error if the store cannot be written."""
         try:
             numbers = self.store.record_groups([entry.events for entry in entries])
-        except StorageError as error:
+        except Exception as error:
             for entry in entries:
                 if entry.waiter is not None:
                     entry.waiter.set_exception(error)
-            return error
+            if isinstance(error, StorageError):
+                return error
+            self._lose(sum(len(entry.events) for entry in entries if entry.waiter is None), type(error).__name__)
+            return None
         for entry, number in zip(entries, numbers, strict=True):
             if entry.waiter is not None:
                 entry.waiter.set_result(bool(number))
