@@ -141,7 +141,7 @@ def test_a_writer_that_cannot_write_ends_and_says_what_is_lost(
 
 def test_an_event_that_cannot_be_written_at_all_stops_no_other(program: Program, tmp_path: Path) -> None:
     with SearchService(program, tmp_path, ServingSettings(impressions=True)) as service:
-        service.search("half of a pair \ud800 in the string", 3)
+        service.search(QUERY, 3, user="\ud800")
         assert service.writer.flush(5)
         assert service.writer.lost == 3
         assert ask(service, FEEDBACK)[0][1] == {"recorded": True}
