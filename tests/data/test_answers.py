@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.data.answers import AnswerIndex, contains_answer, exact_match, normalised_answer, token_f1
+from zero2ir.data.answers import AnswerIndex, answer_spans, contains_answer, exact_match, normalised_answer, token_f1
 
 WORDS = st.text(st.sampled_from("ab the,.-–X "), max_size=20)
 
@@ -45,3 +45,26 @@ def test_a_text_holds_whole_words_only() -> None:
 def test_the_index_finds_what_looking_at_every_text_finds(texts: list[str], answers: list[str]) -> None:
     expected = {n for n, text in enumerate(texts) if contains_answer(normalised_answer(text), answers)}
     assert AnswerIndex(texts).matching_texts(answers) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("刹车发出尖叫时,把刹车皮前端向内调一毫米。", "一毫米"),
+        ("หยดน้ำมันลงบนโซ่จักรยานทีละข้อ", "น้ำมัน"),
+        ("ضَعْ قَطْرَةَ زَيْتٍ عَلَى كُلِّ حَلْقَةٍ", "قطرة زيت"),
+        ("साइकिल की चेन पर हर कड़ी में तेल की एक बूंद डालिए।", "एक बूंद"),
+    ],
+)
+def test_answers_in_other_scripts_are_found_as_whole_words(text: str, answer: str) -> None:
+    assert contains_answer(normalised_answer(text), [answer])
+    assert AnswerIndex([text, "another text"]).matching_texts([answer]) == {0}
+    assert exact_match(f"{answer}。", [answer]) == 1.0
+    if "قطرة" not in answer:  # a text with vowel points has the answer in another form
+        ((start, end),) = answer_spans(text, [answer])
+        assert text[start:end] == answer
+
+
+def test_characters_of_scripts_without_spaces_count_as_words() -> None:
+    assert token_f1("一毫米", ["毫米"]) == pytest.approx(0.8)
+    assert not contains_answer(normalised_answer("हिन्दी"), ["हिन्द"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from zero2ir.data import words
 from zero2ir.data.languages import LANGUAGES
 from zero2ir.data.records import Document
-from zero2ir.data.words import has_stemmer, segmentation, tokenize, word_places
+from zero2ir.data.words import has_stemmer, join_words, segmentation, split_words, tokenize, word_places
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.models.sparse import Sparse
@@ -196,3 +196,19 @@ def test_a_program_says_by_what_its_words_were_split(chinese_by: str, tmp_path: 
 def test_languages_without_a_stemmer_are_known() -> None:
     without = ["az", "bg", "bn", "he", "hr", "lv", "mr", "sk", "sl", "te", "uk", "ur"]
     assert [code for code in LANGUAGES if not has_stemmer(code)] == without
+
+
+@pytest.mark.parametrize("code", ["zh", "ja", "th", "my", "km", "lo"])
+def test_texts_without_spaces_are_cut_into_characters_and_joined_again(code: str) -> None:
+    text = SENTENCES[code][0]
+    pieces = split_words(text)
+    assert len(pieces) > len(text.split()) + 4
+    assert join_words(pieces) == text
+    assert all(len(piece.strip()) == len(piece) for piece in pieces)
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x3FF)))
+def test_texts_with_spaces_are_cut_at_white_space(text: str) -> None:
+    assert split_words(text) == text.split()
+    assert join_words(text.split()) == " ".join(text.split())
+    assert split_words("The city of 北京 is large") == ["The", "city", "of", "北京", "is", "large"]

@@ -72,7 +72,24 @@ def test_any_text_gives_its_words_in_order(text: str) -> None:
     pieces = split_document_sentences(text)
     assert pieces
     if len(pieces) < MAX_SENTENCES:
-        assert " ".join(pieces).split() == text.split()
+        assert "".join("".join(pieces).split()) == "".join(text.split())
+        if text.isascii():
+            assert " ".join(pieces).split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("刹车发出尖叫时,把刹车皮前端向内调一毫米。冬天在冰上骑车要用带钉的轮胎！", 2),
+        ("ブレーキが鳴るときはパッドを調整する。油は使わないでください。", 2),
+        ("साइकिल की चेन पर तेल की बूंद डालिए। ब्रेक आवाज़ करें तो पैड को तिरछा कीजिए।", 2),
+        ("هل تصر المكابح عند كل توقف؟ ضع قطرة زيت على السلسلة.", 2),
+    ],
+)
+def test_sentences_of_other_scripts_end_at_their_marks(text: str, expected: int) -> None:
+    pieces = split_document_sentences(f"\n{text}")[1:]
+    assert len(pieces) == expected
+    assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
 def test_a_documents_vectors_are_its_sentences_rounded(

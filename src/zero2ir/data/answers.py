@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from zero2ir.data.words import separate_characters, without_optional_marks
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -33,9 +35,10 @@ def normalised_answer(text: str) -> str:
     """Returns the text in lower case, without punctuation, articles and repeated white space.
 
     Source: the evaluation script of SQuAD, Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1. Difference: the script
-    keeps punctuation beyond ASCII; here it becomes a space.
+    keeps punctuation beyond ASCII; here it becomes a space. Characters of scripts without spaces count as words, as in
+    the script of MLQA, Lewis et al. 2020, arXiv 1910.07475.
     """
-    lower = "".join(_letter(letter) for letter in text.lower())
+    lower = "".join(_letter(letter) for letter in separate_characters(without_optional_marks(text.lower())))
     return " ".join(_ARTICLES.sub(" ", lower).split())
 
 
@@ -81,9 +84,17 @@ def answer_spans(text: str, answers: Sequence[str]) -> list[tuple[int, int]]:
     """Returns the sorted (start, end) character offsets of the answers in a text; case is ignored."""
     matches = set()
     for answer in filter(str.strip, answers):
-        pattern = rf"(?<!\w){re.escape(answer.strip())}(?!\w)"
-        matches |= {match.span() for match in re.finditer(pattern, text, re.IGNORECASE)}
+        matches |= {match.span() for match in re.finditer(_whole_words(answer.strip()), text, re.IGNORECASE)}
     return sorted(matches)
+
+
+def _whole_words(answer: str) -> str:
+    """Returns the pattern of an answer as whole words; characters of scripts without spaces need no boundary."""
+    before, after = (
+        "" if separate_characters(end) != end else boundary
+        for end, boundary in ((answer[0], r"(?<!\w)"), (answer[-1], r"(?!\w)"))
+    )
+    return f"{before}{re.escape(answer)}{after}"
 
 
 class AnswerIndex:

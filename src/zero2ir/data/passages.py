@@ -6,6 +6,7 @@ from dataclasses import replace
 from zero2ir.data.answers import contains_answer, normalised_answer
 from zero2ir.data.records import CandidateDocument, Collection, Document, Judgment
 from zero2ir.data.settings import PassageSettings
+from zero2ir.data.words import join_words, split_words
 from zero2ir.errors import InputError
 
 
@@ -39,12 +40,12 @@ def split_into_passages(collection: Collection, settings: PassageSettings) -> Co
 
 def cut_document(document: Document, settings: PassageSettings) -> list[Document]:
     """Returns the passages of a document: windows over its words, the last one up to the end of the text."""
-    words = document.text.split()
+    words = split_words(document.text)
     if len(words) <= settings.words:
         return [document]
     starts = range(0, len(words) - settings.overlap, settings.words - settings.overlap)
     return [
-        document._replace(doc_id=f"{document.doc_id}#{number}", text=" ".join(words[start : start + settings.words]))
+        document._replace(doc_id=f"{document.doc_id}#{number}", text=join_words(words[start : start + settings.words]))
         for number, start in enumerate(starts)
     ]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import regex
 
-from zero2ir.data.languages import ENGLISH, language_of
+from zero2ir.data.languages import ENGLISH, language_of, normalise_nfc
 
 Place = tuple[int, int]  # offsets of a word's first character and of the one after its last
 
@@ -29,7 +29,11 @@ _WORD = regex.compile(
     rf"(?P<run>{_UNSPACED}[{_UNSPACED}\p{{M}}]*|\p{{Hangul}}+)|{_LETTER}(?:{_LETTER}|{_MARK}|{_JOINER})*",
     regex.V1,
 )
+WORD_WITH_MARKS = regex.compile(r"[\p{L}\p{N}_][\p{L}\p{N}_\p{M}]*")
 _CLUSTER = regex.compile(r"\X")
+_UNSPACED_LETTER = regex.compile(rf"{_UNSPACED}\p{{M}}*", regex.V1)
+_PIECE = regex.compile(rf"{_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED})\S)+", regex.V1)
+_NEEDLESS_SPACE = regex.compile(rf"(?<={_UNSPACED}\p{{M}}*) | (?={_UNSPACED})", regex.V1)
 # Arabic vowel signs and tatweel, and Hebrew points and accents; texts may omit them.
 _OPTIONAL_MARKS = regex.compile(
     "[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
@@ -74,6 +78,32 @@ def word_places(text: str, language: str = ENGLISH, grams: Sequence[int] = (2,))
 def has_plain_words(text: str, language: str) -> bool:
     """Returns whether spaces and punctuation separate the words, and no letter has a combining mark."""
     return language != CHINESE and (text.isascii() or _SPECIAL.search(text) is None)
+
+
+def split_words(text: str) -> list[str]:
+    """Splits a text at white space, and after each character if most of it is in a script without spaces."""
+    words = text.split()
+    return _PIECE.findall(text) if _unspaced_letters(text) > len(words) else words
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Joins the words of ``split_words`` by spaces, or characters of a script without spaces by nothing."""
+    text = " ".join(words)
+    return _NEEDLESS_SPACE.sub("", text) if 2 * _unspaced_letters(text) > len(words) else text
+
+
+def separate_characters(text: str) -> str:
+    """Puts spaces around each character of a script without spaces."""
+    return text if text.isascii() else _UNSPACED_LETTER.sub(r" \g<0> ", text)
+
+
+def _unspaced_letters(text: str) -> int:
+    return 0 if text.isascii() else len(_UNSPACED_LETTER.findall(text))
+
+
+def without_optional_marks(text: str) -> str:
+    """Returns the text in Unicode's form NFC, without Arabic vowel signs and Hebrew points."""
+    return text if text.isascii() else _OPTIONAL_MARKS.sub("", normalise_nfc(text))
 
 
 def normalised(text: str, language: str = ENGLISH) -> str:

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zero2ir.data.languages import ENGLISH
 from zero2ir.data.words import tokenize
 
 MAX_LSA_TERMS = 1 << 16  # most frequent terms
 COMPONENTS = 100
 
 
-def cluster(texts: Sequence[str], clusters: int, seed: int) -> np.ndarray:
+def cluster(texts: Sequence[str], clusters: int, seed: int, language: str = ENGLISH) -> np.ndarray:
     """Clusters texts by k-means on latent semantic analysis; returns (n_texts,) cluster numbers.
 
     With too few texts or words, each text is its own cluster. The seed is of the projection and the initial centres.
     """
-    terms = tokenize(texts)
+    terms = tokenize(texts, language)
     different = len({term for text in terms for term in text})
     if len(texts) <= clusters or different < 2:
         return np.arange(len(texts))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.dense import DenseEncoder, read_network
 from zero2ir.encoders.inference import InferenceNetwork
 from zero2ir.encoders.settings import EncoderSettings
@@ -16,7 +17,7 @@ from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
+SENTENCE_END = re.compile(r"(?<=[.!?؟۔।॥])\s+|\n\s*\n|(?<=[。！？])\s*(?=\S)")
 MIN_SENTENCE_WORDS = 4  # shorter pieces are joined to the previous one
 MAX_SENTENCE_WORDS = 64  # longer pieces are split
 MAX_JOINED_WORDS = MAX_SENTENCE_WORDS + MIN_SENTENCE_WORDS - 1  # words of a joined piece
@@ -79,12 +80,12 @@ def split_document_sentences(text: str) -> list[str]:
     first, _, rest = text.partition("\n")
     joined: list[str] = []
     for piece in [first, *SENTENCE_END.split(rest)]:
-        words = piece.split()
-        if joined and len(words) < MIN_SENTENCE_WORDS and len(joined[-1].split()) + len(words) <= MAX_JOINED_WORDS:
+        words = split_words(piece)
+        if joined and len(words) < MIN_SENTENCE_WORDS and len(split_words(joined[-1])) + len(words) <= MAX_JOINED_WORDS:
             joined[-1] = f"{joined[-1]} {piece}".strip()
         else:
             starts = range(0, max(1, len(words)), MAX_SENTENCE_WORDS)
-            joined += [" ".join(words[at : at + MAX_SENTENCE_WORDS]) for at in starts]
+            joined += [join_words(words[at : at + MAX_SENTENCE_WORDS]) for at in starts]
         if len(joined) >= MAX_SENTENCES:
             break
     return joined[:MAX_SENTENCES]

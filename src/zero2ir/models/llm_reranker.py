@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import PositiveInt
 
+from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.models.base import Reranker
@@ -60,7 +61,7 @@ class LLMReranker(Learnable, Updatable, Prompted, Reranker):
 
 def leading_words(text: str, words: int) -> str:
     """Returns a text's first words, and of a text without spaces the first letters."""
-    return " ".join(text[: 2 * LETTERS_PER_WORD * words].split()[:words])[: LETTERS_PER_WORD * words]
+    return join_words(split_words(text[: 2 * LETTERS_PER_WORD * words])[:words])[: LETTERS_PER_WORD * words]
 
 
 def one_a_query(examples: Sequence[Example], rng: np.random.Generator) -> list[Example]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zero2ir.data.records import Document
+from zero2ir.data.words import split_words
 from zero2ir.encoders.clusters import cluster, round_robin
 from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
 
@@ -21,7 +22,8 @@ def choose_documents(
     Source: diverse sampling from clusters of the collection as in DUQGen, arXiv 2404.02489, section 3.1; here equally
     from each cluster, and on TF-IDF, so that no encoder is needed.
     """
-    usable = [one for one in documents if one.doc_id not in judged and len(one.content.split()) >= MIN_DOCUMENT_WORDS]
+    free = [one for one in documents if one.doc_id not in judged]
+    usable = [one for one in free if len(split_words(one.content)) >= MIN_DOCUMENT_WORDS]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(usable))
     if settings.choose == "clusters":

@@ -1,6 +1,5 @@
 """Filters for synthetic queries; every filter checks every query, so that each filter can be measured."""
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from zero2ir.data.judgments import normalised
+from zero2ir.data.words import WORD_WITH_MARKS, separate_characters
 from zero2ir.synthetic.settings import FilterName, SyntheticSettings
 
 MIN_COPIED_WORDS = 4  # shorter runs of common words are not counted as copied from the prompt
 MIN_SCRIPT_AGREEMENT = 0.5
-FILTER_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")  # CJK has no spaces
 SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK"}  # scripts that are mixed in one text
 SIMILARITY_CHUNK = 512
 
@@ -140,7 +139,8 @@ FILTERS: Mapping[FilterName, Callable[[FilterInputs, SyntheticSettings], np.ndar
 
 def words_of(text: str) -> str:
     """Returns the text's words in lower case (NFKC), separated by single spaces, without punctuation."""
-    return " ".join(FILTER_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    folded = separate_characters(unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(WORD_WITH_MARKS.findall(folded))
 
 
 def trigrams(texts: Sequence[str]) -> Any:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zero2ir.data.languages import ENGLISH
 from zero2ir.data.records import Document
-from zero2ir.data.words import tokenize
+from zero2ir.data.words import join_words, split_words, tokenize
 from zero2ir.encoders.base import readable
 from zero2ir.encoders.sentences import split_document_sentences
 
@@ -17,10 +18,10 @@ def drawn_passages(document: Document, words: int, number: int, rng: np.random.G
     return [texts[order[turn % len(texts)]] for turn in range(number)]
 
 
-def answering_passage(document: Document, words: int, query: str) -> str:
+def answering_passage(document: Document, words: int, query: str, language: str = ENGLISH) -> str:
     """Returns the passage with the most of a query's terms, the first of equal ones."""
-    terms = set(tokenize([query])[0])
-    return max(passages(document, words), key=lambda text: len(terms & set(tokenize([text])[0])))
+    terms = set(tokenize([query], language)[0])
+    return max(passages(document, words), key=lambda text: len(terms & set(tokenize([text], language)[0])))
 
 
 def passages(document: Document, words: int) -> list[str]:
@@ -30,13 +31,13 @@ def passages(document: Document, words: int) -> list[str]:
     and a sentence longer than the remaining space, are cut.
     """
     whole, heading, text = readable([document.content, document.title, document.text])
-    if len(whole.split()) <= words:
-        return [" ".join(whole.split())]
-    title = heading.split()[: words // 2]
+    if len(pieces := split_words(whole)) <= words:
+        return [join_words(pieces)]
+    title = split_words(heading)[: words // 2]
     room = words - len(title)
     after_a_line = split_document_sentences(f"\n{text}")  # the function treats the first line as a title
-    parts = [sentence.split()[:room] for sentence in after_a_line if sentence]
-    return [" ".join(title + run) for run in _runs(parts, room) or [[]]]
+    parts = [split_words(sentence)[:room] for sentence in after_a_line if sentence]
+    return [join_words(title + run) for run in _runs(parts, room) or [[]]]
 
 
 def _runs(parts: Sequence[Sequence[str]], room: int) -> list[list[str]]:

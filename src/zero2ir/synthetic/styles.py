@@ -148,7 +148,7 @@ def judged_pairs(corpus: Corpus, judgments: Sequence[JudgedDocument], words: int
     pairs = {}
     for query_id, row in sorted(most_relevant(judgments).items()):
         document = corpus.documents[corpus.number_of[row.doc_id]]
-        pairs[query_id] = (answering_passage(document, words, row.query), row.query)
+        pairs[query_id] = (answering_passage(document, words, row.query, corpus.language), row.query)
     return pairs
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from zero2ir.data.records import Document
+from zero2ir.data.words import split_words
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.io.settings import Settings
 
@@ -40,4 +41,4 @@ class DocumentTask(PairTask):
 
 def split_sentences(text: str) -> list[str]:
     """Splits a text after sentence-final punctuation and at blank lines; drops very short pieces."""
-    return [piece for piece in SENTENCE_END.split(text) if len(piece.split()) >= MIN_PRETEXT_WORDS]
+    return [piece for piece in SENTENCE_END.split(text) if len(split_words(piece)) >= MIN_PRETEXT_WORDS]

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from zero2ir.data.records import Document
+from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextPair
 
 
@@ -29,7 +30,7 @@ class Cropping(DocumentTask):
         return self
 
     def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
-        words = document.content.split()
+        words = split_words(document.content)
         if len(words) < 2 * MIN_PRETEXT_WORDS:
             return None
         return self._span(words, rng), self._span(words, rng)
@@ -37,4 +38,4 @@ class Cropping(DocumentTask):
     def _span(self, words: list[str], rng: np.random.Generator) -> str:
         length = max(MIN_PRETEXT_WORDS, round(len(words) * rng.uniform(self.shortest, self.longest)))
         start = int(rng.integers(len(words) - length + 1))
-        return " ".join(words[start : start + length])
+        return join_words(words[start : start + length])

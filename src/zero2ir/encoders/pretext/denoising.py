@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.pretext.reconstruction import Reconstruction
 from zero2ir.encoders.training import quiet_transformers
 
@@ -31,8 +32,8 @@ class Denoising(Reconstruction):
 
 def delete_words(text: str, rng: np.random.Generator) -> str:
     """Deletes random words of a text; keeps at least one."""
-    words = text.split()
+    words = split_words(text)
     if not words:
         return text
     kept = [word for word, draw in zip(words, rng.random(len(words)), strict=True) if draw >= DELETED_SHARE]
-    return " ".join(kept or [words[rng.integers(len(words))]])
+    return join_words(kept or [words[rng.integers(len(words))]])

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.data.records import Document
+from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.pretext.base import MIN_PRETEXT_WORDS, DocumentTask, TextPair, split_sentences
 
 
@@ -23,13 +24,13 @@ class InverseCloze(DocumentTask):
     def pair(self, document: Document, rng: np.random.Generator) -> TextPair | None:
         pieces = split_sentences(document.text)
         if len(pieces) < 2:
-            words = document.text.split()
+            words = split_words(document.text)
             if len(words) < 2 * MIN_PRETEXT_WORDS:
                 return None
             length = max(MIN_PRETEXT_WORDS, len(words) // 3)
             start = int(rng.integers(len(words) - length + 1))
-            query = " ".join(words[start : start + length])
-            rest = " ".join(words[:start] + words[start + length :])
+            query = join_words(words[start : start + length])
+            rest = join_words(words[:start] + words[start + length :])
         else:
             chosen = int(rng.integers(len(pieces)))
             query = pieces[chosen]

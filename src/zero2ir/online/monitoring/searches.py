@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from zero2ir.data.words import tokenize
+from zero2ir.data.words import split_words, tokenize
 from zero2ir.errors import InputError
 from zero2ir.io.lines import read_lines
 from zero2ir.io.values import id_value
@@ -135,7 +135,7 @@ class SignalMeter:
         vectors = self.vectors(queries)
         scores = np.where(ranking.numbers[:, 0] >= 0, ranking.scores[:, 0], 0.0)
         columns: dict[str, Any] = {
-            LENGTH_SIGNAL: [len(query.split()) for query in queries],
+            LENGTH_SIGNAL: [len(split_words(query)) for query in queries],
             UNKNOWN_SIGNAL: [np.mean([token not in self.known for token in row]) if row else 1.0 for row in tokens],
             SCORE_SIGNAL: scores,
             CONFIDENCE_SIGNAL: np.full(len(queries), np.nan) if probabilities is None else probabilities[:, 0],

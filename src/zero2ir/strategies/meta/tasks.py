@@ -161,7 +161,7 @@ def _groups(
     documents = sorted({example.positive for example in examples})
     vectors = next((rows for rows in map(corpus.encoded, roles) if isinstance(rows, np.ndarray)), None)
     if vectors is None:
-        labels = cluster([corpus.contents[document] for document in documents], number, seed)
+        labels = cluster([corpus.contents[document] for document in documents], number, seed, corpus.language)
     else:
         labels = cluster_vectors(vectors[documents], number, seed)
     label_of = dict(zip(documents, labels.tolist(), strict=True))
