@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -110,6 +111,14 @@ def test_each_example_can_be_typed(command: str) -> None:
         (["search", "my-program"], "Missing argument 'QUERY'; see zero2ir search --help"),
         (["compare", "my-folder", "--model", "sparse"], "No such option: --model (Possible options: "),
         (["serve", "my-program", "--port", "x"], "Invalid value for '--port': "),
+        (
+            ["train", "f", "--output", "p", "--model", "a", "--model=b"],
+            "Option '--model' is given 2 times; give it once;",
+        ),
+        (
+            ["search", "p", "oil", "-k", "1", "-k", "2"],
+            "Option '-k' is given 2 times; give it once; see zero2ir search",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -430,3 +439,70 @@ def test_traceback_where_it_is_asked_for(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("ZERO2IR_TRACEBACK", "1")
     with pytest.raises(ValueError, match="not a saved program"):
         cli.main(["search", "nowhere", "q"])
+
+
+def as_process(words: list[str], folder: Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [str(Path(sys.executable).with_name("zero2ir")), *words]
+    return subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, timeout=120, **options)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_results_are_shown_on_every_console(searcher: Path, encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for words in (["中文 é lower case"], ["中文 é lower case", "--json"]):
+        ended = as_process(["search", "searcher", *words], searcher.parent, stdout=subprocess.PIPE, env=environment)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert b"lower" in ended.stdout
+    assert json.loads(ended.stdout.decode(encoding))["query"] == "中文 é lower case"
+
+
+@pytest.mark.parametrize("words", [["lower case"], ["lower case", "--json"]])
+def test_a_closed_pipe_ends_a_command_quietly(searcher: Path, words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = as_process(["search", "searcher", *words], searcher.parent, stdout=writing)
+    os.close(writing)
+    assert ended.stderr == b""
+
+
+def test_a_full_disk_behind_the_output_is_one_line(searcher: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = as_process(["search", "searcher", "lower case", "--json"], searcher.parent, stdout=full)
+    assert ended.returncode == 1
+    assert b"No space left on device" in ended.stderr
+    assert ended.stderr.count(b"\n") == 1
+
+
+def test_options_that_may_be_repeated_add_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sparse = ["train", str(folder), "--model", "sparse", "--output", "p", "--strategy", "zero_shot"]
+    cli.main([*sparse, "--set", "model.k1=3.5", "--set", "model.b=0.1", "--fallback", "static"])
+    program = load("p")
+    assert (program.retriever.get_params()["k1"], program.retriever.get_params()["b"]) == (3.5, 0.1)
+    assert [link.name for link in program.links] == ["static"]
+    with pytest.raises(SystemExit):
+        cli.main([*sparse, "--set", "model.nonsense=1", "--set", "model.b=0.1"])
+    assert "error: model.nonsense: unknown key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("my-folder", "my-folder/docs.jsonl: not written by zero2ir; give another folder, or move the file away"),
+        (".", ".: is or contains the current folder; give another folder"),
+        ("my-folder/inside", "--output my-folder/inside: overlaps the folder of the documents, "),
+        ("results", "results/thesis.txt: not written by zero2ir; give another folder, or move the file away"),
+        ("results/thesis.txt", "results/thesis.txt: is a file; give a folder"),
+        ("results/thesis.txt/p", "results/thesis.txt/p: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "label"])
+def test_no_output_replaces_anything(
+    folder: Path, command: str, output: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder.parent / "results").mkdir()
+    (folder.parent / "results" / "thesis.txt").write_text("a year of work")
+    before = {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")}
+    assert refusal([command, "my-folder", "--output", output, "--model", "sparse"], capsys).startswith(
+        f"error: {message}"
+    )
+    assert {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")} == before

@@ -1,5 +1,6 @@
 """Every file in conf/ works, and every mistake in one is a line that says what is valid."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -498,6 +499,119 @@ def test_params_that_are_missing_or_no_yaml(project: Path) -> None:
 def test_no_choice_makes_more_than_one_line(choice: str) -> None:
     if f"model={choice}" not in choices("model"):
         refusal(lambda: composed(f"model={choice}"))
+
+
+# Overrides as they are typed.
+
+TEXTS = (
+    *("/srv/modèles/e5", "e5=small", "e5 (v2)", "a, b", "a,b", "[old]", "/x/[old]", "~/models", "a#b", "#", "query: "),
+    *(
+        " query",
+        "it's",
+        'a"b',
+        "{a}",
+        "true",
+        "12",
+        "1e3",
+        "C:\\x",
+        "\\",
+        "\\\\",
+        "\\'",
+        "a\tb",
+        "a\nb",
+        "!x",
+        "a;b",
+        "é",
+    ),
+    *("中文", "'", "choice(1,2)", "range(1,3)", "[1,2", "int(3)", "a(b)", "$5", "100%", "a&b", "<x>", "*", "a:b", ""),
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_needs_no_quotes(text: str) -> None:
+    config = compose("library", LibraryConfig, ["encoder=hub", "encoder.model=m", f"encoder.query_prompt={text}"])
+    assert config.encoder.query_prompt == text
+
+
+def test_quotes_around_a_value_and_interpolations_are_hydra_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS", "/srv/modèles")
+    given = ['encoder.query_prompt="query: "', "encoder.document_prompt=null", "encoder.model=${oc.env:MODELS}/é"]
+    encoder = compose("library", LibraryConfig, ["encoder=hub", *given]).encoder
+    assert (encoder.query_prompt, encoder.document_prompt, encoder.model) == ("query: ", None, "/srv/modèles/é")
+
+
+@given(st.text(max_size=12))
+def test_any_text_arrives_as_it_is_typed(text: str) -> None:
+    given = ["encoder=hub", f"encoder.model={text}"]
+    if text[:1] in ("'", '"') or "${" in text or text == "???":
+        with contextlib.suppress(InputError):
+            compose("library", LibraryConfig, given)
+    else:
+        assert compose("library", LibraryConfig, given).encoder.model == text
+
+
+KEYS = [
+    "model.k1",
+    "model.language",
+    "tuning.folds",
+    "tuning",
+    "model",
+    "encoder",
+    "answering.risk",
+    "lm.model",
+    "hydra.x",
+]
+
+
+@given(
+    st.sampled_from(KEYS) | st.text(max_size=6), st.sampled_from(TEXTS) | st.text(max_size=8) | st.sampled_from(["="])
+)
+def test_an_override_is_valid_or_one_line_says_why(key: str, value: str) -> None:
+    with contextlib.suppress(InputError):
+        build(compose("library", LibraryConfig, ["model=sparse", f"{key}={value}"]).model, "model")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["nonsense"], "'nonsense': not KEY=VALUE; write for example model.k1=1.2"),
+        ([""], "'': not KEY=VALUE; write for example model.k1=1.2"),
+        (["model..k1=1"], "'model..k1=1': not KEY=VALUE; write for example model.k1=1.2"),
+        (["hydra.verbose=true"], "hydra.verbose: unknown key; valid keys are answering, encoder, "),
+        (["nonsense=1", "tuning.folds=3"], "nonsense: unknown key; valid keys are answering, encoder, "),
+        (["tuning.folds=3", "nonsense=1"], "nonsense: unknown key; valid keys are answering, encoder, "),
+        (["tuning.folds=3", "tuning.folds=4"], "tuning.folds: set twice, to 3 and to 4; keep one of them"),
+        (["model.k1=1,2"], 'model.k1=1,2: write a list as "model.k1=[1,2]", a text as "model.k1=\'1,2\'"'),
+        (["encoder=hub"], "encoder.model: has no default; set it"),
+        (["encoder=hub,static"], "encoder=hub,static: unknown choice; valid choices are hub, minilm, "),
+        (["encoder=a\nb"], "encoder='a\\nb': unknown choice; valid choices are hub, minilm, "),
+        (["lm="], "lm=: unknown choice; valid choices are gemma3, none, "),
+    ],
+)
+def test_an_override_without_meaning_is_refused(overrides: list[str], message: str) -> None:
+    assert refusal(lambda: compose("library", LibraryConfig, overrides)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.k1.x=1", "model.k1: Input should be a valid number, not {'x': 1}"),
+        ("model.k1=nan", "model.k1: Input should be a finite number, not nan"),
+        ("model.language=xx", "model.language: 'xx' is no code of a language"),
+    ],
+)
+def test_an_impossible_value_of_a_model_is_refused(override: str, message: str) -> None:
+    config = compose("library", LibraryConfig, ["model=sparse", override])
+    assert refusal(lambda: build(config.model, "model")).startswith(message)
+
+
+def test_a_file_that_is_not_utf_8_is_named(project: Path) -> None:
+    with (project / "params.yaml").open("ab") as file:
+        file.write("# geändert\n".encode("latin-1"))
+    lines = (project / "params.yaml").read_bytes().count(b"\n")
+    assert refusal(read_panel).startswith(f"params.yaml:{lines}: not UTF-8 (byte 5)")
+    (project / "conf" / "model" / "sparse.yaml").write_bytes("# Wörter\n_target_: x.Y\n".encode("latin-1"))
+    assert refusal(lambda: composed("model=sparse")).startswith("sparse.yaml:1: not UTF-8 (byte 4)")
 
 
 # A stage as a process.

@@ -34,16 +34,13 @@ def one_line_errors(run: Callable[[], Any]) -> None:
     try:
         with _one_line_warnings():
             run()
-        if sys.stdout is not None:
-            sys.stdout.flush()  # errors at exit would be printed by Python
+        _flush_output()
     except KeyboardInterrupt:
         print("interrupted; no incomplete files were left", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if _output_failed():
-            if isinstance(error, BrokenPipeError):
-                sys.exit(1)
-            error = InputError(f"standard output: cannot be written ({one_line(error)})")
+        if isinstance(error, BrokenPipeError):
+            _flush_output()
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         known = isinstance(error, InputError) or type(error).__module__.startswith(("hydra", "omegaconf"))
@@ -69,15 +66,16 @@ def _one_line_warnings() -> Iterator[None]:
         yield
 
 
-def _output_failed() -> bool:
-    """Returns whether standard output cannot be written; then discards it, so that Python's flush at exit succeeds."""
+def _flush_output() -> None:
+    """Flushes standard output, because Python would print errors at its exit; ends the process if nobody reads it."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        raise InputError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def one_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Languages: their properties, and the identification of a collection's language."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from copy import copy
@@ -18,6 +19,15 @@ VARIETIES = {"arz": "ar", "ary": "ar", "wuu": "zh", "yue": "zh", "nn": "no", "hb
     "pcm": "en",
     "zxx": "en",
 }
+
+
+ISO_639_1 = """
+aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo
+es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg
+ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn
+no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st su sv sw
+ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
 
 
 class Language(NamedTuple):
@@ -98,7 +108,7 @@ def language_of(code: str) -> Language:
 
 def checked_code(code: str) -> str:
     """Returns an ISO 639 code or "auto"; raises ``InputError`` for other texts."""
-    if code == AUTO_LANGUAGE or (2 <= len(code) <= 3 and code.isascii() and code.isalpha() and code.islower()):
+    if code == AUTO_LANGUAGE or code in ISO_639_1.split() or re.fullmatch("[a-z]{3}", code):
         return code
     named = [one for one, known in LANGUAGES.items() if known.name.casefold() == code.casefold()]
     hint = named[0] if named else "a code of ISO 639-1 such as de"
