@@ -1,5 +1,6 @@
 """The cross-encoder: what it is shown, that it learns, and what it costs at most."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
+from zero2ir.encoders.settings import EncoderSettings, package_folder
+from zero2ir.encoders.tokenizer import TOKENIZER
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_model
 from zero2ir.models.cross_encoder import CandidateList, CrossEncoder, CrossEncoderSettings, candidate_lists
@@ -95,3 +98,70 @@ def test_an_encoder_without_a_transformer_is_refused(corpus: Corpus) -> None:
 def test_too_few_tokens_are_rejected() -> None:
     with pytest.raises(InputError, match=r"CrossEncoder\.max_tokens: .* greater than or equal to 8, not 4"):
         CrossEncoder(max_tokens=4)
+
+
+@pytest.fixture(scope="module")
+def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real cross-encoder of one layer and 32 dimensions, with random weights, as sentence-transformers saves it."""
+    import torch
+    from sentence_transformers import CrossEncoder as Network
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    below = tmp_path_factory.mktemp("models")
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForSequenceClassification(BertConfig(num_labels=1, **sizes)).save_pretrained(below / "body")
+    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(below / "body")
+    Network(str(below / "body"), device="cpu").save(str(below / "my reranker (v2)"))
+    return below / "my reranker (v2)"
+
+
+def test_a_local_folder_reranks_without_training_and_is_saved_with_the_program(
+    corpus: Corpus, local_folder: Path, tmp_path: Path
+) -> None:
+    reranker = CrossEncoder(max_tokens=32, weights=str(local_folder)).index(Corpus(corpus.documents))
+    assert reranker.needs() == set()
+    (scores,) = reranker.score(["white space"], [["strip removes it", "sort a list", ""]])
+    assert np.isfinite(scores).all()
+    assert len(set(scores.tolist())) == 3
+    reranker.save(tmp_path / "saved")
+    opened = load_model(tmp_path / "saved", corpus)
+    (again,) = opened.score(["white space"], [["strip removes it", "sort a list", ""]])  # type: ignore[attr-defined]
+    assert again.tolist() == scores.tolist()
+
+
+def test_a_local_folder_is_trained_further_and_stays_as_it_was(corpus: Corpus, local_folder: Path) -> None:
+    before = {path: path.read_bytes() for path in local_folder.rglob("*") if path.is_file()}
+    fit = {"epochs": 2, "candidates": 4, "learning_rate": 0.01}
+    reranker = CrossEncoder(max_tokens=32, fit=fit, weights=str(local_folder)).index(corpus)
+    learned = reranker.learn([Example(f"query {number}", number, (number + 10,)) for number in range(4)], seed=0)
+    assert learned is not None
+    texts = [["strip removes it", "sort a list"]]
+    assert learned.score(["white space"], texts)[0].tolist() != reranker.score(["white space"], texts)[0].tolist()
+    assert {path: path.read_bytes() for path in local_folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_without_a_cross_encoder_is_one_line(
+    corpus: Corpus, local_folder: Path, tiny_transformer_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    truncated = tmp_path / "truncated"
+    shutil.copytree(local_folder, truncated)
+    weights = truncated / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text("{", encoding="utf-8")
+    for place, says in (
+        (tmp_path / "absent", "no such folder"),
+        ("a-name-of-the-hub", "no such folder"),
+        (weights, "no such folder"),
+        (tmp_path / "empty", "no sentence-transformers model"),
+        (broken, "cannot be loaded"),
+        (truncated, "cannot be loaded"),
+        (tiny_transformer_settings.model, "holds no cross-encoder with one output"),
+    ):
+        with pytest.raises(InputError, match=f"{says}.*; correct the reranker's weights") as error:
+            CrossEncoder(weights=str(place)).index(corpus)
+        assert str(place) in str(error.value)
+        assert "\n" not in str(error.value)

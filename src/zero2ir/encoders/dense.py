@@ -12,9 +12,9 @@ from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.inference import InferenceNetwork, open_network
 from zero2ir.encoders.openvino import quantize_int8
-from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights
+from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights, model_folder
 from zero2ir.encoders.training import LossPoint
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import is_interactive
 
@@ -176,13 +176,15 @@ def _load(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _Netwo
     """Calls ``read`` with the folder or name of the model."""
     if settings.source == "static":
         raise InputError(f"encoder={settings.name} is trained on a collection and has no weights of its own")
-    place = str(checked_weights(settings)) if settings.source == "package" else settings.model
+    if settings.source == "package":
+        place = str(checked_weights(settings))
+    else:
+        place = str(model_folder(settings.model, "encoder.model") or settings.model)
     try:
         return read(place)
     except Exception as error:  # the hub raises many types
-        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"encoder={settings.name}: cannot load {settings.model!r} ({reason}); "
+            f"encoder={settings.name}: cannot load {settings.model!r} ({one_line(error)[:200]}); "
             "check the name and the network, or choose encoder=minilm"
         ) from error
 

@@ -63,6 +63,26 @@ def check_backend(settings: EncoderSettings) -> None:
         raise InputError("backend=openvino: openvino is not installed; pip install 'zero2ir[openvino]'")
 
 
+def model_folder(place: str, key: str) -> Path | None:
+    """Returns the local folder of a sentence-transformers model; None for a name of the hub.
+
+    Args:
+        place: a path, or a name such as "BAAI/bge-small-en-v1.5".
+        key: the setting that names it, for messages.
+
+    Raises:
+        InputError: the path is no folder, or the folder holds no model.
+    """
+    path = Path(place).expanduser()
+    if not path.is_dir():
+        if not place.startswith(("/", "./", "../", "~")) and not path.exists():
+            return None
+        raise InputError(f"{path}: no such folder; correct {key}")
+    if not any((path / name).is_file() for name in ("modules.json", "config.json")):
+        raise InputError(f"{path}: no sentence-transformers model (no modules.json, no config.json); correct {key}")
+    return path
+
+
 def package_folder(place: str) -> Path:
     """Finds ``package:folder`` without importing the package.
 

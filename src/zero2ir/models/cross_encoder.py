@@ -1,5 +1,6 @@
 """A cross-encoder: a network that scores a query and a text together."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
+from zero2ir.encoders.settings import model_folder
 from zero2ir.encoders.training import quiet_transformers, train_in_order
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 from zero2ir.io.settings import Settings
 from zero2ir.models.base import Reranker, copy_with
 from zero2ir.models.capabilities import Learnable, Updatable
@@ -54,12 +56,13 @@ class CandidateList(NamedTuple):
 class CrossEncoder(Learnable, Updatable, Reranker):
     """Scores (query, text) pairs by a transformer with an encoder's body and a new head.
 
-    Untrained, it scores no candidate (NaN), so that the retriever's order stays.
+    Untrained, it scores no candidate (NaN), so that the retriever's order stays, unless it starts from ``weights``.
 
     Args:
         encoder: the role of the encoder, a transformer, that provides the initial body.
         max_tokens: maximum length of query and text together, at least 8.
         fit: training settings.
+        weights: local folder of a trained cross-encoder to start from, instead of the encoder.
 
     Source: Nogueira and Cho 2019, arXiv 1901.04085; losses as in Wang et al., CIKM 2018 (LambdaLoss), Cao et al., ICML
     2007 (ListNet), Burges et al., ICML 2005 (RankNet).
@@ -73,16 +76,20 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         encoder: str = "pretrained",
         max_tokens: Annotated[int, Field(ge=8)] = 192,
         fit: CrossEncoderSettings | Mapping[str, Any] | None = None,
+        weights: str | None = None,
     ) -> None:
         self.encoder = encoder
         self.max_tokens = max_tokens
+        self.weights = weights
         self.fit = CrossEncoderSettings.model_validate(fit or {})
 
     def needs(self) -> set[str]:
-        return {self.encoder}
+        return {self.encoder} if self.weights is None else set()
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
+        if self.weights is not None and self.network is None:
+            self.network = local_cross_encoder(self.weights, self.max_tokens)
         return self
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -106,7 +113,12 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
 
     def _new_network(self, seed: int) -> "Network":
-        """Returns the encoder's body with a new head; raises an InputError if it is no transformer."""
+        """Returns the encoder's body with a new head, or the network of the settings, to be trained.
+
+        Raises an InputError if the encoder is no transformer.
+        """
+        if self.weights is not None:
+            return local_cross_encoder(self.weights, self.max_tokens)
         import torch
         from sentence_transformers import CrossEncoder as Network
         from sentence_transformers.sentence_transformer.modules import Transformer
@@ -135,6 +147,30 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         if (folder / WEIGHTS_FOLDER).is_dir():
             reranker.network = Network(str(folder / WEIGHTS_FOLDER), local_files_only=True, device=device())
         return reranker
+
+
+def local_cross_encoder(place: str, max_tokens: int) -> "Network":
+    """Opens a trained cross-encoder in a local folder.
+
+    Raises:
+        InputError: there is no cross-encoder with one output in the folder.
+    """
+    from sentence_transformers import CrossEncoder as Network
+
+    key = "the reranker's weights"
+    folder = model_folder(place, key)
+    if folder is None:
+        raise InputError(f"{place}: no such folder; correct {key}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        heads = [name for name in config["architectures"] if name.endswith("ForSequenceClassification")]
+        if not heads or len(config.get("id2label", range(2))) != 1:
+            raise InputError(f"{folder}: holds no cross-encoder with one output; correct {key}")
+        return Network(str(folder), max_length=max_tokens, local_files_only=True, device=device())
+    except InputError:
+        raise
+    except Exception as error:  # files that are missing, truncated or of another kind raise many types
+        raise InputError(f"{folder}: cannot be loaded ({one_line(error)[:200]}); correct {key}") from error
 
 
 def candidate_lists(
