@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
@@ -165,7 +166,8 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     """
     metrics = Metrics(service)
     app = FastAPIOffline(title="zero2ir", version=version("zero2ir"), redoc_url=None)
-    app.add_middleware(_Guard, service=service, metrics=metrics, hosts=hosts, api_key=api_key)
+    most = service.settings.max_body_bytes
+    app.add_middleware(_Guard, metrics=metrics, max_body_bytes=most, hosts=hosts, api_key=api_key)
     search_request, documents_request = search_type(service.settings), documents_type(service.settings)
     feedback_request, searches = feedback_type(service.settings), CapacityLimiter(SEARCH_THREADS)
 
@@ -278,17 +280,15 @@ def response_json(answer: Any, documents: list[Document], name: str) -> dict[str
     }
 
 
+@dataclass
 class _Guard:
     """Refuses requests before the application sees them, and logs one line without the request's content."""
 
-    def __init__(
-        self, app: Any, service: SearchService, metrics: Metrics, hosts: set[str] | None, api_key: str | None
-    ) -> None:
-        self.app = app
-        self.max_body_bytes = service.settings.max_body_bytes
-        self.metrics = metrics
-        self.hosts = hosts
-        self.api_key = api_key
+    app: Any
+    metrics: Metrics
+    max_body_bytes: int
+    hosts: set[str] | None
+    api_key: str | None
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         if scope["type"] != "http":
