@@ -117,11 +117,6 @@ def test_a_static_encoder_has_no_weights_to_load() -> None:
         DenseEncoder(EncoderSettings(name="scratch", source="static")).encode(["text"])
 
 
-def test_a_folder_without_a_model_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"encoder=mine: cannot load .*choose encoder=minilm"):
-        DenseEncoder(EncoderSettings(name="mine", source="hub", model=str(tmp_path))).encode(["text"])
-
-
 def test_minilm_understands_and_is_saved_by_reference(tmp_path: Path) -> None:
     encoder = DenseEncoder(MINILM)
     encoder.save(tmp_path)

@@ -22,8 +22,10 @@ def test_a_local_folder_encodes_from_any_path(
     monkeypatch.chdir(tmp_path / "my models")
     monkeypatch.setenv("HOME", str(tmp_path))
     expected = DenseEncoder(hub(tiny_transformer_settings.model)).encode(["remove white space"]).tolist()
-    for place in (folder, "é5 (v2)", "./é5 (v2)", "~/my models/é5 (v2)"):
-        assert DenseEncoder(hub(place)).encode(["remove white space"]).tolist() == expected
+    encoders = [DenseEncoder(hub(place)) for place in (folder, "é5 (v2)", "./é5 (v2)", "~/my models/é5 (v2)")]
+    monkeypatch.chdir("/")
+    for encoder in encoders:
+        assert encoder.encode(["remove white space"]).tolist() == expected
 
 
 def test_a_folder_without_a_model_is_one_line(
@@ -46,7 +48,7 @@ def test_a_folder_without_a_model_is_one_line(
         ("file", r"no such folder; correct encoder\.model"),
         ("empty", r"no sentence-transformers model .*; correct encoder\.model"),
         ("bare", r"no sentence-transformers model .*; correct encoder\.model"),
-        ("truncated", "cannot load 'truncated'"),
+        ("truncated", "cannot load '.*truncated'"),
     ):
         with pytest.raises(InputError, match=says) as error:
             DenseEncoder(hub(place)).encode(["a"])

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
@@ -38,6 +38,13 @@ class EncoderSettings(Settings):
     document_prompt: str | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     backend: Literal["torch", "openvino"] = "torch"
+
+    @field_validator("model")
+    @classmethod
+    def _from_any_folder(cls, value: str, info: ValidationInfo) -> str:
+        """Makes a local folder absolute, so that a saved program finds it from another folder."""
+        path = Path(value).expanduser()
+        return str(path.absolute()) if info.data.get("source") == "hub" and value and path.is_dir() else value
 
     def trained_as(self, name: str) -> "EncoderSettings":
         """Returns the settings of an encoder that was trained here, starting from this one."""
