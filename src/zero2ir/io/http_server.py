@@ -16,7 +16,9 @@ from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 ACCEPTED_AT_ONCE = 8  # connections accepted before one of them is looked at
+MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 96  # files that the process may need besides its connections
+MOMENT = 0.2  # seconds in which the first request of a connection should arrive
 BACKLOG = 1024  # connections that wait in the kernel
 
 
@@ -79,16 +81,19 @@ def _finite(number: str) -> float:
 class LimitedProtocol(H11Protocol):
     """An HTTP/1.1 connection that is closed if a request does not arrive, or an answer is not read, in time.
 
-    If there are too many connections, the one that waits longest for a request is closed.
+    If there are many connections, the one that waits longest for a request is closed, so that connections without
+    requests keep nobody out.
 
     Args:
-        max_connections: maximum number of connections.
+        many: number of connections from which one that waits for a moment is closed.
+        most: number of connections from which one that waits at all is closed.
         seconds: seconds for a whole request to arrive, and for a client to read a part of its answer.
     """
 
-    def __init__(self, max_connections: int, seconds: float, **options: Any) -> None:
+    def __init__(self, many: int, most: int, seconds: float, **options: Any) -> None:
         super().__init__(**options)
-        self.max_connections = max_connections
+        self.many = many
+        self.most = most
         self.seconds = seconds
         self.waiting_since = self.loop.time()
         self._timers: dict[str, Any] = {}
@@ -101,11 +106,14 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._close_later("request")
-        others: list[Any] = [one for one in self.connections if one is not self and one.is_waiting]  # type: ignore[union-attr]
-        if len(self.connections) >= self.max_connections and others:
-            oldest = min(others, key=lambda one: one.waiting_since)
-            self.connections.discard(oldest)
-            oldest.transport.abort()
+        if len(self.connections) >= self.many:
+            before = self.waiting_since - (MOMENT if len(self.connections) < self.most else 0)
+            connections: set[Any] = self.connections
+            waiting = [one for one in connections if one.is_waiting and one is not self and one.waiting_since <= before]
+            if waiting:
+                oldest = min(waiting, key=lambda one: one.waiting_since)
+                connections.discard(oldest)
+                oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for reason in tuple(self._timers):
@@ -185,14 +193,16 @@ def run_server(app: Any, bound: socket.socket, max_connections: int = 64, second
     Args:
         app: the ASGI application.
         bound: the socket.
-        max_connections: see ``LimitedProtocol``; fewer if the process may not open so many files.
+        max_connections: number of connections from which those that wait for a request are closed; fewer if the
+            process may not open so many files.
         seconds: see ``LimitedProtocol``.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max_connections if files == resource.RLIM_INFINITY else max(8, min(max_connections, files - RESERVED_FILES))
+    most = MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, max(9, files - RESERVED_FILES))
+    many = min(max_connections, most * 2 // 3)
     config = uvicorn.Config(
         app,
-        http=partial(LimitedProtocol, most, seconds),  # type: ignore[arg-type]
+        http=partial(LimitedProtocol, many, most, seconds),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

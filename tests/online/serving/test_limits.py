@@ -5,6 +5,7 @@ import logging
 import socket
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -233,6 +234,25 @@ def test_half_open_connections_are_closed_and_silence_nothing(documents: list[Do
                 assert is_closed(one)
         assert time.monotonic() - start < 5
     assert log.stat().st_size < 20_000
+
+
+def test_a_burst_of_connections_is_answered(documents: list[Document], tmp_path: Path) -> None:
+    Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
+    options = ["--set", "serving.max_connections=20"]
+    with Server(tmp_path / "program", tmp_path / "state", options=options) as server:
+
+        async def one(client: httpx.AsyncClient, number: int) -> int:
+            body = {"documents": [{"doc_id": "long", "text": "x " * 50_000}] * 3}  # a duplicate: 400
+            path, sent = ("/documents", body) if number % 10 == 0 else ("/search", {"query": QUERY})
+            return (await client.post(path, json=sent)).status_code
+
+        async def every() -> list[int]:
+            limits = httpx.Limits(max_connections=None)
+            address = f"http://{server.host}:{server.port}"
+            async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
+                return await asyncio.gather(*(one(client, number) for number in range(200)))
+
+        assert Counter(asyncio.run(every())) == {200: 180, 400: 20}
 
 
 def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ class ServingSettings(Settings):
         max_document_characters: maximum length of a document.
         max_documents_per_request: maximum number of documents added by one request.
         max_body_bytes: maximum size of a request.
-        max_connections: maximum number of connections; fewer if the process may open few files. Beyond it, the
-            connection that waits longest for a request is closed.
+        max_connections: number of connections from which the one that waits longest for a request is closed; fewer if
+            the process may open few files.
         request_seconds: seconds in which a request must arrive, and in which a client must read a part of its answer.
         max_waiting_events: maximum number of feedback events that wait to be written.
         max_file_megabytes: maximum size of each file of feedback and of changed documents.

@@ -7,8 +7,10 @@ import signal
 import socket
 import sqlite3
 import time
+from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
@@ -37,6 +39,7 @@ KEY_VARIABLE = "ZERO2IR_API_KEY"
 PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # accessible without an API key ...
 PAGE_FILES = "/static-offline-docs/"  # ... and so are the files of the page at /docs
 CLIENT_CLOSED = 499  # status in the log of a request that was cut off
+LARGE_BYTES, LARGE_AT_ONCE = 100_000, 8  # larger requests are read and answered a few at a time, to save memory
 SEARCH_THREADS = 40
 WRITE_SECONDS = 2.0  # how long feedback waits for the disk
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
@@ -289,6 +292,7 @@ class _Guard:
     max_body_bytes: int
     hosts: set[str] | None
     api_key: str | None
+    large: Semaphore = field(default_factory=lambda: Semaphore(LARGE_AT_ONCE))
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         if scope["type"] != "http":
@@ -304,12 +308,13 @@ class _Guard:
         request = Request(scope)
         try:
             refused = self._unauthorized(request) or refusal(request, self.hosts, self.max_body_bytes)
-            body = b"" if refused else await self._body(receive)
-            if len(body) > self.max_body_bytes:
-                refused = error_response(413, f"the request is larger than {self.max_body_bytes} bytes")
-            elif body and (problem := json_problem(body)):
-                refused = error_response(400, problem)
-            await (refused or self.app)(scope, _replayed(body, receive), recorded_send)
+            if refused is not None:
+                await refused(scope, receive, recorded_send)
+            else:
+                length = int(request.headers.get("content-length", 0))
+                large = length > LARGE_BYTES or "transfer-encoding" in request.headers
+                async with self.large if large else nullcontext():
+                    await self._answer(scope, receive, recorded_send)
         except ClientDisconnect:
             status = CLIENT_CLOSED
         finally:
@@ -322,6 +327,14 @@ class _Guard:
         if scheme.lower() == "bearer" and equal_secrets(key, self.api_key):
             return None
         return error_response(401, "send the API key in the header Authorization: Bearer <key>")
+
+    async def _answer(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        body, problem = await self._body(receive), None
+        if len(body) > self.max_body_bytes:
+            problem = error_response(413, f"the request is larger than {self.max_body_bytes} bytes")
+        elif body and (reason := json_problem(body)):
+            problem = error_response(400, reason)
+        await (problem or self.app)(scope, _replayed(body, receive), send)
 
     async def _body(self, receive: Callable[[], Awaitable[Any]]) -> bytes:
         """Reads the body, at most until it is too large; raises ClientDisconnect if it is cut off."""
