@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document, JudgedDocument
@@ -470,11 +470,54 @@ def test_values_of_a_search_are_read_once_and_checked(sparse: Program) -> None:
         ({"candidates": ["Strip"]}, r"candidates\[0\]: no document has the id 'Strip' \(the document 'strip' differs"),
         ({"candidates": {"strip"}}, "candidates: a set has no order"),
         ({"task": ["rank"]}, r"task=\['rank'\]: unknown task"),
+        ({"task": np.array(["rank", "rank"])}, r"task=array.*: unknown task"),
+        ({"deadline": float("nan")}, "deadline is nan; pass a number"),
+        ({"deadline": "1"}, "deadline is '1'; pass a number"),
     ],
 )
 def test_bad_values_of_a_search_are_refused(sparse: Program, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}"):
         sparse(**{"query": "spaces", **options})
+
+
+ANY_LEAF = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.text(st.characters(), max_size=5),
+    st.binary(max_size=3),
+    st.sampled_from(["strip", "rank", np.nan, np.int64(3), np.array([]), np.array(["a", "b"]), object()]),
+)
+ANY_VALUE = st.recursive(
+    ANY_LEAF,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.lists(inner, max_size=3).map(iter),
+        st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.fixed_dictionaries(
+        {"query": st.one_of(st.just("spaces"), ANY_VALUE)},
+        optional={name: ANY_VALUE for name in ("documents", "k", "candidates", "task", "deadline")},
+    )
+)
+def test_any_values_of_a_search_give_an_answer_or_one_line_of_error(
+    sparse: Program, options: dict[str, object]
+) -> None:
+    try:
+        answer = sparse(**options)
+    except InputError as error:
+        message = str(error)
+        assert "\n" not in message, message  # values may be right, too
+    else:
+        assert len(answer.docids) == len(answer.scores)
 
 
 # Documents that come and go.

@@ -1,5 +1,6 @@
 """Checks single values that users give, in files or in Python: texts, ids and grades."""
 
+import math
 import reprlib
 from decimal import Decimal
 from numbers import Real
@@ -40,6 +41,13 @@ def whole_number(value: Any, most: int) -> int | None:
         return int(value) if _is_number(value) and abs(value) <= most and int(value) == value else None
     except (ArithmeticError, ValueError):
         return None
+
+
+def number_value(value: Any, what: str) -> float:
+    """Returns a number of any numeric type; raises ``InputError`` for other values, NaN and infinity."""
+    if not _is_number(value) or is_missing(value) or abs(value) == math.inf:
+        raise InputError(f"{what} is {shown(value)}; pass a number")
+    return float(value)
 
 
 def text_value(value: Any, what: str) -> str:

@@ -25,7 +25,7 @@ from zero2ir.io import paths
 from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.settings import first_mistake
-from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, shown, text_value, whole_number
+from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, number_value, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
@@ -180,8 +180,9 @@ class Program(dspy.Module):
             NoAnswerError: the program has a fallback, and no program answered within the deadline.
         """
         query, k = text_value(query, "query"), _depth(k)
+        deadline = None if deadline is None else number_value(deadline, "deadline")
         texts = None if documents is None else as_texts(documents, "documents")
-        if task != RANK_TASK:
+        if not isinstance(task, str) or task != RANK_TASK:
             return self._other_task(task, query, texts, k, candidates)
         if texts is not None and candidates is not None:
             raise InputError("documents and candidates are both given; rank either texts or documents by their ids")
@@ -221,8 +222,10 @@ class Program(dspy.Module):
         self, task: str, query: str, documents: Sequence[str] | None, k: int, candidates: Iterable[str] | None
     ) -> dspy.Prediction:
         functions = task_functions(self.retriever)
-        if task not in list(functions):
-            raise InputError(f"task={task!r}: unknown task; this program supports {', '.join([RANK_TASK, *functions])}")
+        if not isinstance(task, str) or task not in functions:
+            raise InputError(
+                f"task={shown(task)}: unknown task; this program supports {', '.join([RANK_TASK, *functions])}"
+            )
         if candidates is not None:
             raise InputError(f"task={task!r}: candidates require task={RANK_TASK!r}; leave them out")
         return dspy.Prediction(**functions[task](query, documents, k))
