@@ -85,7 +85,7 @@ def test_a_readme_does_not_hide_the_documents_of_a_language(tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"found docs\.es\.jsonl: choose one with dataset\.document_language"):
         read(tmp_path)
     (tmp_path / "docs.es.jsonl").unlink()
-    assert [document.doc_id for document in read(tmp_path).documents] == ["README.md", "docs.md"]
+    assert [document.doc_id for document in read(tmp_path).documents] == ["docs.md"]
 
 
 def test_translations_stand_beside_their_queries(tmp_path):
@@ -117,8 +117,11 @@ def test_translations_stand_beside_their_queries(tmp_path):
         ({"docs_jsonl": DOCS.encode() + b'{"doc_id": "\xe9"}'}, r"docs\.jsonl:3: not UTF-8 \(byte 13\)"),
         ({"docs_jsonl": DOCS.encode("utf-16")}, r"docs\.jsonl:1: not UTF-8"),
         ({"docs_tsv": "a\tx\nb\n"}, r"docs\.tsv:2: 1 tab-separated fields instead of 2"),
-        ({"docs_tsv": "a,x\n"}, r"docs\.tsv:1: 1 tab-separated fields; name them in a header, doc_id first"),
-        ({"docs_tsv": "doc_id\tbody\na\tx\n"}, r"docs\.tsv:2: the key 'text' is missing"),
+        ({"docs_tsv": "a,x\n"}, r"docs\.tsv:1: 1 tab-separated fields; name them in a header: doc_id, "),
+        (
+            {"docs_tsv": "doc_id\tspeech\na\tx\n"},
+            r"docs\.tsv:1: the key 'text' is missing.*contents.*found 'doc_id', 'speech'",
+        ),
         (
             {"docs_jsonl": DOCS, "queries_tsv": "q\tx\tdev\n"},
             r"queries\.tsv:1: unknown split 'dev'; write train",
@@ -126,7 +129,10 @@ def test_translations_stand_beside_their_queries(tmp_path):
         ({"docs_jsonl": DOCS, "qrels_trec": "q1 0 a 1\nq1 0 b high\n"}, r"qrels\.trec:2: the grade 'high'"),
         ({"docs_jsonl": DOCS, "qrels_trec": "q1 0 a 0.5\n"}, r"qrels\.trec:1: the grade '0\.5' is not an integer"),
         ({"docs_jsonl": DOCS, "qrels_trec": "q1 a 1\n"}, r"qrels\.trec:1: 3 fields instead of 4; write: query 0"),
-        ({"docs_jsonl": DOCS, "qrels_tsv": "query_id\tdoc_id\nq1\ta\n"}, r"qrels\.tsv:2: the grade None"),
+        (
+            {"docs_jsonl": DOCS, "qrels_tsv": "query_id\tdoc_id\nq1\ta\n"},
+            r"qrels\.tsv:1: the key 'relevance' is missing",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path, files, message):
@@ -237,7 +243,7 @@ def test_text_files_are_documents_where_nothing_else_is(tmp_path: Path) -> None:
     (tmp_path / "f.bin").write_bytes(b"\xff")
     assert read(tmp_path).documents == [Document("a/d.md", "", "# two"), Document("b%20c.txt", "", "one\r\n")]
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"latin\.txt: not UTF-8 \(byte 4\); save the file as UTF-8"):
+    with pytest.raises(InputError, match=r"latin\.txt:1: not UTF-8 \(byte 4\); save the file as UTF-8"):
         read(tmp_path)
     (tmp_path / "docs.tsv").write_text("x\tthree\n")
     assert [document.doc_id for document in read(tmp_path).documents] == ["x"]

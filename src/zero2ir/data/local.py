@@ -1,14 +1,17 @@
 """Reads a collection from a local folder: documents, and optionally queries, qrels and candidates."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
+from zero2ir.data import layout
 from zero2ir.data.checks import check_collection, require_usable, warn_of
 from zero2ir.data.inputs import Judgments, QuestionAnswerPairs
 from zero2ir.data.judgments import normalised
+from zero2ir.data.layout import chosen_splits, find_tables, is_about_the_folder, unknown_tables
 from zero2ir.data.records import (
     CandidateDocument,
     Collection,
@@ -21,12 +24,11 @@ from zero2ir.data.records import (
     Record,
 )
 from zero2ir.data.settings import DatasetSettings
+from zero2ir.data.tables import CANDIDATES, DOCUMENTS, JUDGMENTS, QUERIES, read_table
 from zero2ir.errors import InputError
-from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of, texts_of
+from zero2ir.io.lines import grade_of, read_raw_lines, text_of, texts_of
 
-LocatedRow = tuple[str, dict[str, Any]]  # place and fields
-RECORD_SUFFIXES = (".jsonl", ".tsv")
-TEXT_SUFFIXES = (".txt", ".md", ".rst")  # each such file is a document if there is no docs file
+TEXT_SUFFIXES = (".txt", ".md", ".rst")  # each such file is a document if there is no table of documents
 
 
 class TrainingData(NamedTuple):
@@ -91,7 +93,7 @@ def read_checked(folder: Path, queries: Path | None = None) -> CheckedFolder:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; pass the folder of your documents")
-    raw = read(folder)
+    raw = read(folder, training=True)
     collection, quality = check_collection(raw)
     require_usable(quality, len(raw.judgments))
     warn_of(quality)
@@ -146,18 +148,12 @@ def read(
     parallel: bool = False,
     *,
     run: bool = False,
+    training: bool = False,
 ) -> RawCollection:
-    """Reads a folder of UTF-8 files, each as .jsonl or as .tsv.
+    """Reads a folder of UTF-8 tables; ``docs/guides/own-documents.md`` lists their names, columns and forms.
 
-    - ``docs``: doc_id, title (optional), text; without a docs file, each text file below the folder is a document
-    - ``queries`` (optional): query_id, text, split ("train" or "test", the default), answers (optional, a list of
-      strings)
-    - ``qrels.trec`` (optional): query, 0, document, grade; or ``qrels.tsv``: query_id, doc_id, grade
-    - ``candidates.trec``, with ``run``: query, Q0, document, rank, score, tag
-
-    A .tsv file whose first field is "doc_id" or "query_id" starts with a header and has its columns in any order.
-    Without a header, the columns are in the order above; documents with two columns have no title. There is no
-    quoting. Other keys and columns are ignored.
+    If the judgments are split into files, the queries are, too. With train and test, dev is left out; with two splits,
+    the first in the order train, dev, test is "train" and the other one "test"; a single one is not split.
 
     Args:
         folder: the folder of the files.
@@ -165,28 +161,30 @@ def read(
         query_language: reads ``queries.<language>`` instead of ``queries``.
         parallel: whether ``queries.<document_language>`` holds the queries' translations under the same ids.
         run: also reads the candidates.
+        training: reads only the first split of judgments, in the order train, dev, test.
 
     Raises:
-        InputError: there is no docs file, ``run`` is set without a candidates file, two files of one kind exist, or a
-            line is invalid; names file and line.
+        InputError: there are no documents, ``run`` is set without a candidates file, two files are for one purpose, a
+            file has nearly the name of a table, or a line is invalid; names file and line.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: folder not found; set dataset.path=<your folder>")
+    notes: Counter[str] = Counter()
     places: dict[tuple[str, str | int], str] = {}
-    documents = list(_noted(_documents(folder, document_language), "document", places))
-    queries = list(_noted(_queries(folder, query_language), "query", places))
+    documents = list(_noted(_documents(folder, document_language, notes), "document", places))
+    located, judged = _queries_and_judgments(folder, query_language, training, notes)
+    queries = list(_noted(located, "query", places))
     if parallel:
-        translation = {query.query_id: query.text for _, query in _queries(folder, document_language)}
+        rows = [row for path in _query_files(folder, document_language).values() for row in _queries(folder, path)]
+        translation = {query.query_id: query.text for _, query in rows}
         queries = [query._replace(translation=translation.get(query.query_id, "")) for query in queries]
-    judgments = []
-    for index, (place, judgment) in enumerate(_judgments(folder)):
-        places["judgment", index] = place
-        judgments.append(judgment)
+    places |= {("judgment", index): place for index, (place, _) in enumerate(judged)}
     return RawCollection(
         documents,
         queries,
-        judgments,
+        [judgment for _, judgment in judged],
         source=f"folder {folder.resolve().name}",
+        notes=notes,
         places=places,
         candidates=list(_candidates(folder)) if run else None,
     )
@@ -200,25 +198,37 @@ def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str
         yield record
 
 
-def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Document]]:
-    path = _the_file(folder, _stem("docs", language), RECORD_SUFFIXES)
-    if path is None:
-        others = sorted(path.name for path in folder.glob("docs.*") if path.suffix in RECORD_SUFFIXES)
-        if language is None and not others and (texts := _text_files(folder)):
-            yield from (_text_document(folder, text) for text in texts)
-            return
-        hint = f"found {', '.join(others)}: choose one with dataset.document_language" if others else "add one"
-        texts_hint = "" if language or others else f", or text files ({', '.join(TEXT_SUFFIXES)})"
-        raise InputError(f"{folder}: no {_stem('docs', language)}.jsonl or .tsv; {hint}{texts_hint}")
-    for place, row in _rows(path, "doc_id", _document_columns):
-        title = text_of(row, "title", place) if row.get("title") is not None else ""
-        yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+def _documents(folder: Path, language: str | None, notes: Counter[str]) -> Iterator[tuple[str, Document]]:
+    if tables := find_tables(folder, layout.DOCUMENTS, language):
+        for place, row in read_table(tables[""], DOCUMENTS):
+            title = text_of(row, "title", place) if "title" in row else ""
+            yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+        return
+    if language is not None:
+        raise InputError(f"{folder}: no docs.{language}.jsonl or .tsv; add one, or correct dataset.document_language")
+    if unknown := unknown_tables(folder):
+        raise InputError(
+            f"{folder}: no {layout.DOCUMENTS.names}; found {', '.join(unknown[:3])}: name the table of documents "
+            "docs, or give its folder; text files are documents only where no table is"
+        )
+    has_tables = any(find_tables(folder, role) for role in (layout.QUERIES, layout.QRELS))
+    paths = [path for path in _text_files(folder, notes) if not (has_tables and is_about_the_folder(path))]
+    if not paths:
+        raise InputError(f"{folder}: no {layout.DOCUMENTS.names}; add one, or text files ({', '.join(TEXT_SUFFIXES)})")
+    yield from (_text_document(folder, path) for path in paths)
 
 
-def _text_files(folder: Path) -> list[Path]:
-    """Returns the text files below a folder, without hidden ones."""
-    files = (path for suffix in TEXT_SUFFIXES for path in folder.rglob(f"*{suffix}") if path.is_file())
-    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+def _text_files(folder: Path, notes: Counter[str]) -> list[Path]:
+    """Returns the text files below a folder, without hidden ones and without links out of the folder."""
+    root, found = folder.resolve(), []
+    for path in folder.rglob("*"):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            notes["symbolic links out of the folder, which are not followed"] += 1
+        elif path.suffix in TEXT_SUFFIXES and path.is_file():
+            found.append(path)
+    return sorted(found)
 
 
 def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
@@ -228,24 +238,57 @@ def _text_document(folder: Path, path: Path) -> tuple[str, Document]:
         place.encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(f"{folder}: the file name {place!r} is not UTF-8; rename the file") from None
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from error
+    text = "".join(line for _, line in read_raw_lines(path, place))
     doc_id = "".join(quote(letter) if letter.isspace() else letter for letter in place)
     return place, Document(doc_id, "", text)
 
 
-def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
-    path = _the_file(folder, _stem("queries", language), RECORD_SUFFIXES)
-    if path is None and language is not None:
+def _query_files(folder: Path, language: str | None) -> dict[str, Path]:
+    files = find_tables(folder, layout.QUERIES, language)
+    if not files and language is not None:
         raise InputError(
             f"{folder}: no queries.{language}.jsonl or .tsv; correct dataset.query_language, "
             "or set dataset.parallel=false if there are no translations"
         )
-    for place, row in _rows(path, "query_id", _query_columns) if path else ():
+    return files
+
+
+def _queries_and_judgments(
+    folder: Path, language: str | None, training: bool, notes: Counter[str]
+) -> tuple[list[tuple[str, Query]], list[tuple[str, Judgment]]]:
+    """Returns the queries and judgments of the chosen splits; notes how many rows of other splits are left out."""
+    query_files, qrels_files = _query_files(folder, language), find_tables(folder, layout.QRELS)
+    queries = {split: list(_queries(folder, path)) for split, path in query_files.items()}
+    judgments = {split: list(_judgments(folder, path)) for split, path in qrels_files.items()}
+    split_files = {split: path for files in (query_files, qrels_files) for split, path in files.items() if split}
+    chosen = chosen_splits(qrels_files.keys() - {""} or split_files, training)
+    ids = {
+        split: {row[1].query_id for rows in (queries, judgments) for row in rows.get(split, ())}
+        for split in split_files
+    }
+    left_out = set[str]().union(*(ids[split] for split in ids if split not in chosen))
+    left_out -= set[str]().union(*(ids[split] for split in chosen))
+    for noun, files, rows in (("queries", query_files, queries), ("judgments", qrels_files, judgments)):
+        names = {split: path.relative_to(folder).as_posix() for split, path in files.items()}
+        kept = " and ".join(names[split] for split in chosen if split in names)
+        for split in names.keys() - chosen - {""}:
+            notes[f"{noun} of {names[split]}, left out because {kept or 'no judgments of it'} is read"] = len(
+                rows[split]
+            )
+    split_of = {query_id: target for split, target in chosen.items() if target for query_id in ids[split]}
+    return (
+        [
+            (place, query._replace(split=split_of.get(query.query_id, query.split)))
+            for split in ("", *chosen)
+            for place, query in queries.get(split, ())
+            if query.query_id not in left_out
+        ],
+        [row for split in ("", *chosen) for row in judgments.get(split, ()) if row[1].query_id not in left_out],
+    )
+
+
+def _queries(folder: Path, path: Path) -> Iterator[tuple[str, Query]]:
+    for place, row in read_table(path, QUERIES, path.relative_to(folder).as_posix()):
         split = row.get("split", "test")
         if split not in ("train", "test"):
             raise InputError(f"{place}: unknown split {split!r}; write train or test")
@@ -253,13 +296,9 @@ def _queries(folder: Path, language: str | None) -> Iterator[tuple[str, Query]]:
         yield place, Query(text_of(row, "query_id", place), text_of(row, "text", place), split, answers=answers)
 
 
-def _judgments(folder: Path) -> Iterator[tuple[str, Judgment]]:
-    path = _the_file(folder, "qrels", (".trec", ".tsv"))
-    if path is None:
-        return
-    rows = _trec_rows(path) if path.suffix == ".trec" else _rows(path, "query_id", _judgment_columns)
-    for place, row in rows:
-        grade = grade_of(row.get("grade"), place)
+def _judgments(folder: Path, path: Path) -> Iterator[tuple[str, Judgment]]:
+    for place, row in read_table(path, JUDGMENTS, path.relative_to(folder).as_posix()):
+        grade = grade_of(row["relevance"], place)
         yield place, Judgment(text_of(row, "query_id", place), text_of(row, "doc_id", place), grade)
 
 
@@ -267,61 +306,4 @@ def _candidates(folder: Path) -> Iterator[CandidateDocument]:
     path = folder / "candidates.trec"
     if not path.is_file():
         raise InputError(f"{path}: file not found; add this TREC run, or set dataset.candidates to qrels or null")
-    for place, line in read_lines(path):
-        fields = line.split()
-        if len(fields) != 6:
-            raise InputError(f"{place}: {len(fields)} fields instead of 6; write: query Q0 document rank score tag")
-        yield CandidateDocument(fields[0], fields[2])
-
-
-def _stem(name: str, language: str | None) -> str:
-    return name if language is None else f"{name}.{language}"
-
-
-def _the_file(folder: Path, stem: str, suffixes: tuple[str, str]) -> Path | None:
-    """Returns the file with that stem, or None."""
-    files = [path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()]
-    if len(files) > 1:
-        raise InputError(f"{folder}: both {files[0].name} and {files[1].name} exist; keep one")
-    return files[0] if files else None
-
-
-def _rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
-    return read_json_lines(path) if path.suffix == ".jsonl" else _tab_rows(path, id_key, columns_of)
-
-
-def _tab_rows(path: Path, id_key: str, columns_of: Callable[[int], tuple[str, ...] | None]) -> Iterator[LocatedRow]:
-    """Yields rows of tab-separated fields by column name, from the header or from the number of fields."""
-    columns: tuple[str, ...] | None = None
-    for place, line in read_lines(path):
-        fields = line.split("\t")
-        if columns is None:
-            header = fields[0] == id_key
-            columns = tuple(fields) if header else columns_of(len(fields))
-            if columns is None:
-                raise InputError(f"{place}: {len(fields)} tab-separated fields; name them in a header, {id_key} first")
-            if header:
-                continue
-        if len(fields) != len(columns):
-            raise InputError(f"{place}: {len(fields)} tab-separated fields instead of {len(columns)}; correct the line")
-        yield place, dict(zip(columns, fields, strict=True))
-
-
-def _document_columns(n: int) -> tuple[str, ...] | None:
-    return {2: ("doc_id", "text"), 3: ("doc_id", "title", "text")}.get(n)
-
-
-def _query_columns(n: int) -> tuple[str, ...] | None:
-    return {2: ("query_id", "text"), 3: ("query_id", "text", "split")}.get(n)
-
-
-def _judgment_columns(n: int) -> tuple[str, ...] | None:
-    return {3: ("query_id", "doc_id", "grade")}.get(n)
-
-
-def _trec_rows(path: Path) -> Iterator[LocatedRow]:
-    for place, line in read_lines(path):
-        fields = line.split()
-        if len(fields) != 4:
-            raise InputError(f"{place}: {len(fields)} fields instead of 4; write: query 0 document grade")
-        yield place, {"query_id": fields[0], "doc_id": fields[2], "grade": fields[3]}
+    return (CandidateDocument(row["query_id"], row["doc_id"]) for _, row in read_table(path, CANDIDATES))
