@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zero2ir.data.judgments import read_judgments
 from zero2ir.errors import InputError
-from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
+from zero2ir.labelling.annotations import Annotation, Annotations, read_imported
 from zero2ir.labelling.export import export_judgments
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -107,8 +107,8 @@ def test_export_and_import(tmp_path: Path) -> None:
     assert (tmp_path / "qrels.trec").read_text() == "q1 0 d1 1\nq3 0 d3 0\n"
     queries = {row["query_id"]: row["text"] for row in map(json.loads, (tmp_path / "queries.jsonl").open())}
     wanted = kept.judgments()
-    assert read_qrels(tmp_path / "qrels.trec", queries) == wanted
-    assert read_jsonl(tmp_path / "judgments.jsonl") == read_judgments(tmp_path / "judgments.jsonl") == wanted
+    assert read_imported(tmp_path / "qrels.trec", queries) == wanted
+    assert read_imported(tmp_path / "judgments.jsonl", {}) == read_judgments(tmp_path / "judgments.jsonl") == wanted
     again = Annotations(tmp_path / "b.jsonl")
     assert again.add_judgments(wanted) == 2
     assert again.add_judgments(wanted) == 0  # twice is once
@@ -151,4 +151,4 @@ def test_refusals(tmp_path: Path) -> None:
         Annotations(tmp_path / "undo.jsonl")
     (tmp_path / "qrels.trec").write_text("q9 0 d 1\n")
     with pytest.raises(InputError, match=r"qrels.trec:1: unknown query id 'q9'"):
-        read_qrels(tmp_path / "qrels.trec", {"q1": "text"})
+        read_imported(tmp_path / "qrels.trec", {"q1": "text"})

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zero2ir.data.records import JudgedDocument
+from zero2ir.data.tables import JUDGMENTS, read_table
 from zero2ir.errors import InputError
 from zero2ir.io.files import sync_folder
-from zero2ir.io.lines import grade_of, read_json_lines, read_lines, text_of
+from zero2ir.io.lines import grade_of, text_of
 
 IMPORTED = "imported"  # annotator name for imported judgments
 
@@ -139,39 +140,22 @@ class Annotations:
         self._whole = self._known = self._whole + len(line)
 
 
-def read_qrels(path: Path, queries: Mapping[str, str]) -> list[JudgedDocument]:
-    """Reads TREC qrels: query 0 document grade.
+def read_imported(path: Path, queries: Mapping[str, str]) -> list[JudgedDocument]:
+    """Reads judgments from a table with query_id, doc_id, relevance and optionally query, or from TREC qrels.
 
     Args:
         path: path of the file.
-        queries: query texts by id.
+        queries: query texts by id, for rows without the query's text.
 
     Raises:
-        InputError: a line is malformed or names an unknown query; the message names file and line.
+        InputError: as for ``read_table``, or a row names an unknown query; the message names file and line.
     """
     rows = []
-    for place, line in read_lines(path):
-        fields = line.split()
-        if len(fields) != 4:
-            raise InputError(f"{place}: {len(fields)} fields instead of 4; write: query 0 document grade")
-        if fields[0] not in queries:
-            raise InputError(f"{place}: unknown query id {fields[0]!r}; add the query to the queries file")
-        rows.append(JudgedDocument(fields[0], queries[fields[0]], fields[2], max(0, grade_of(fields[3], place))))
+    for place, row in read_table(path, JUDGMENTS):
+        query_id = text_of(row, "query_id", place)
+        if "query" not in row and query_id not in queries:
+            raise InputError(f"{place}: unknown query id {query_id!r}; add the query to the queries file")
+        query = text_of(row, "query", place) if "query" in row else queries[query_id]
+        grade = max(0, grade_of(row["relevance"], place))
+        rows.append(JudgedDocument(query_id, query, text_of(row, "doc_id", place), grade))
     return rows
-
-
-def read_jsonl(path: Path) -> list[JudgedDocument]:
-    """Reads judgments, one JSON object per line: query_id, query, doc_id, relevance.
-
-    Raises:
-        InputError: a line is malformed; the message names file and line.
-    """
-    return [
-        JudgedDocument(
-            text_of(row, "query_id", place),
-            text_of(row, "query", place),
-            text_of(row, "doc_id", place),
-            max(0, grade_of(row.get("relevance"), place)),
-        )
-        for place, row in read_json_lines(path)
-    ]

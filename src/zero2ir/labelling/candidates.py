@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from zero2ir.data.judgments import normalised
 from zero2ir.data.records import Query
+from zero2ir.data.tables import read_query_log
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.io.lines import read_json_lines, read_lines, text_of
+from zero2ir.io.lines import text_of
 
 if TYPE_CHECKING:
     from zero2ir.synthetic.settings import SyntheticSettings
@@ -33,18 +34,26 @@ def candidate_queries(path: Path | None, queries: Sequence[Query], has_lm: bool)
 
 
 def read_candidate_queries(path: Path) -> list[CandidateQuery]:
-    """Reads a query log: one query per line, or JSON Lines (*.jsonl) with ``text`` and an optional ``query_id``.
+    """Reads a query log: a table with the text and optionally an id, or a text file with one query per line.
 
     Raises:
-        InputError: the file cannot be read or contains no query; the message names the line.
+        InputError: as for ``read_query_log``, or there is no query, an empty text, an id with white space, or an id of
+            two texts; the message names the lines.
     """
-    if path.suffix == ".jsonl":
-        candidates = []
-        for place, row in read_json_lines(path):
-            text = text_of(row, "text", place)
-            candidates.append((text_of(row, "query_id", place) if "query_id" in row else query_id(text), text))
-    else:
-        candidates = as_candidate_queries([line.strip() for _, line in read_lines(path)])
+    candidates: list[CandidateQuery] = []
+    first: dict[str, tuple[str, str]] = {}  # id → text and place
+    for place, row in read_query_log(path):
+        text = text_of(row, "text", place)
+        if not text.strip():
+            raise InputError(f"{place}: the query is empty; write it, or remove the line")
+        if "query_id" in row:
+            number = text_of(row, "query_id", place)
+            if number.split() != [number]:
+                raise InputError(f"{place}: the id {number!r} contains white space; change it")
+            before, place_before = first.setdefault(number, (text, place))
+            if before != text:
+                raise InputError(f"{place_before} and {place}: two queries have the id {number!r}; change one")
+        candidates.append((number if "query_id" in row else query_id(text), text))
     if not candidates:
         raise InputError(f"{path}: contains no query; write one query per line")
     return candidates

@@ -11,7 +11,7 @@ from zero2ir.data.highlight import Segment, highlight
 from zero2ir.data.judgments import normalised
 from zero2ir.data.records import Collection, Document, JudgedDocument
 from zero2ir.errors import InputError
-from zero2ir.labelling.annotations import Annotation, Annotations, read_jsonl, read_qrels
+from zero2ir.labelling.annotations import Annotation, Annotations, read_imported
 from zero2ir.labelling.annotators import Agreement
 from zero2ir.labelling.loop import AnnotationItem, BatchEffect, Labelling, Progress
 from zero2ir.labelling.quality import DEEP, SuspiciousJudgment, find_suspicious_judgments, self_agreement
@@ -223,8 +223,7 @@ def import_judgments(
     rows = [JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance) for row in judged]
     sources = [(rows, "qrels")]
     if imported is not None:
-        rows = read_jsonl(imported) if imported.suffix == ".jsonl" else read_qrels(imported, texts)
-        sources.append((rows, imported.name))
+        sources.append((read_imported(imported, texts), imported.name))
     for rows, source in sources:
         for row in rows:
             if row.doc_id not in labelling.inputs.corpus.number_of:

@@ -1,6 +1,5 @@
 """Reads searches and measures their drift signals."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from zero2ir.data.tables import read_query_log
 from zero2ir.data.words import split_words, tokenize
 from zero2ir.errors import InputError
-from zero2ir.io.lines import read_lines
 from zero2ir.io.values import id_value
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ HASHED = 256  # dimension of hashed word counts of queries, for a program withou
 LENGTH_SIGNAL, UNKNOWN_SIGNAL, SCORE_SIGNAL, CONFIDENCE_SIGNAL, SECONDS_SIGNAL, FALLBACK_SIGNAL, NEARNESS_SIGNAL = (
     SIGNALS
 ) = ("query length", "unknown terms", "score", "confidence", "seconds", "fallback", "nearness")
+_SQLITE = b"SQLite format 3\0"  # the first bytes of the file
 QUERY_VECTORS = "queries"  # the query vectors as one signal
 
 
@@ -44,39 +44,35 @@ class SearchEvent(NamedTuple):
 
 
 def read_searches(path: Path) -> list[SearchEvent]:
-    """Reads searches from a text file (one query per line), JSON Lines, or the feedback store of a server.
+    """Reads searches from a query log (a table, or a text file with one query per line) or a server's feedback store.
 
     Raises:
         InputError: the file does not exist, contains no search, or has an invalid line; the message names the line.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback file of a server")
-    if path.suffix in (".txt", ".jsonl"):
-        parsed = _from_json if path.suffix == ".jsonl" else lambda line, _: SearchEvent(line.strip())
-        searches = [parsed(line, place) for place, line in read_lines(path)]
-    else:
-        searches = _from_feedback(path)
+    with path.open("rb") as file:
+        is_feedback = file.read(len(_SQLITE)) == _SQLITE
+    searches = _from_feedback(path) if is_feedback else [_event(row, place) for place, row in read_query_log(path)]
     if not searches:
         raise InputError(f"{path}: contains no search; a server records impressions with --impressions")
     return searches
 
 
-def _from_json(line: str, place: str) -> SearchEvent:
-    try:
-        row = json.loads(line)
-        query, timestamp, seconds, fallback, query_id = (row.get(key) for key in SearchEvent._fields)
-        seconds = None if seconds is None else float(seconds)
-        query_id = None if query_id is None else id_value(query_id, f"{place}: query_id")
-        event = SearchEvent(str(query), float(timestamp or 0), seconds, fallback, query_id)
-    except InputError:
-        raise
-    except (ValueError, TypeError, AttributeError):
-        raise InputError(
-            f"{place}: not a search; write a line like {{'query': '...', 'timestamp': 0.0, 'seconds': 0.1}}"
-        ) from None
+def _event(row: dict[str, Any], place: str) -> SearchEvent:
+    query, fallback = row["text"], row.get("fallback")
+    if isinstance(fallback, str):
+        fallback = {"true": True, "false": False}.get(fallback.lower(), fallback)
     if not isinstance(query, str) or not query.strip() or not isinstance(fallback, bool | None):
         raise InputError(f"{place}: query must be a non-empty text, fallback true or false if given; correct the line")
-    return event
+    try:
+        timestamp, seconds = float(row.get("timestamp", 0)), float(row.get("seconds", 0))
+    except (ValueError, TypeError, OverflowError):
+        timestamp = seconds = math.nan
+    if not (math.isfinite(timestamp) and math.isfinite(seconds)):
+        raise InputError(f"{place}: timestamp and seconds must be numbers, in seconds; correct the line")
+    query_id = id_value(row["query_id"], f"{place}: query_id") if "query_id" in row else None
+    return SearchEvent(query, timestamp, seconds if "seconds" in row else None, fallback, query_id)
 
 
 def _from_feedback(path: Path) -> list[SearchEvent]:
