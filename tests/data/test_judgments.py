@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.judgments import (
@@ -137,7 +137,7 @@ def test_a_smaller_budget_draws_a_part_of_a_larger_one(case):
     assert set(draw_judgments(collection, budget, seed)) <= set(draw_judgments(collection, larger, seed))
 
 
-@settings(deadline=None)  # machines are shared; a slow moment is no failure
+@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(draws())
 def test_shuffled_judgments_are_those_of_other_queries(case):
     collection, budget, seed = case

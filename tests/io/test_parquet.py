@@ -1,8 +1,12 @@
 """Records to Parquet and back."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,3 +99,45 @@ def test_records_of_another_kind_are_refused(tmp_path: Path) -> None:
     write_records([Document("d", "title", "text")], Document, tmp_path / "documents.parquet")
     with pytest.raises(InputError, match=r"documents\.parquet: .*doc_id.*query_id"):
         read_records(tmp_path / "documents.parquet", Query)  # three columns of text, too
+
+
+def repeated(path: Path, rows: int, letters: int, use_dictionary: bool = True) -> Path:
+    """Writes documents with different ids and one text."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * letters]))
+    table = pa.table({"doc_id": pa.array(map(str, range(rows))), "title": [""] * rows, "text": text})
+    pq.write_table(table, path, compression="zstd", use_dictionary=use_dictionary)
+    return path
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_small_file_of_very_many_bytes_is_refused_before_it_takes_memory(
+    tmp_path: Path, use_dictionary: bool
+) -> None:
+    path = repeated(tmp_path / "documents.parquet", 300, 2**20, use_dictionary)
+    assert path.stat().st_size < 200_000
+    limited = (
+        "import re, sys; from pathlib import Path; from zero2ir.data.records import Document\n"
+        "from zero2ir.io.parquet import read_records\n"
+        "try: read_records(Path(sys.argv[1]), Document)\n"
+        "except Exception as error: print(error)\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text()).group(1))"
+    )
+    ended = subprocess.run([sys.executable, "-c", limited, path], stdout=subprocess.PIPE, text=True, check=True)
+    message, kilobytes = ended.stdout.splitlines()
+    assert "documents.parquet" in message
+    assert "too many to be true; create the file again" in message
+    assert int(kilobytes) < 500_000
+
+
+def test_a_small_file_of_very_many_rows_is_refused(tmp_path: Path) -> None:
+    class Flag(NamedTuple):
+        flag: bool
+
+    pq.write_table(pa.table({"flag": pa.array([True] * 1_000_001)}), tmp_path / "flags.parquet", compression="zstd")
+    with pytest.raises(InputError, match=r"flags\.parquet: .* bytes stand for .* 1,000,001 rows, too many to be true"):
+        read_records(tmp_path / "flags.parquet", Flag)
+
+
+def test_equal_texts_share_memory(tmp_path: Path) -> None:
+    first, second = read_records(repeated(tmp_path / "documents.parquet", 2, 50), Document)
+    assert first.text is second.text

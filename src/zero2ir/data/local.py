@@ -271,10 +271,9 @@ def _queries_and_judgments(
     for noun, files, rows in (("queries", query_files, queries), ("judgments", qrels_files, judgments)):
         names = {split: path.relative_to(folder).as_posix() for split, path in files.items()}
         kept = " and ".join(names[split] for split in chosen if split in names)
-        for split in names.keys() - chosen - {""}:
-            notes[f"{noun} of {names[split]}, left out because {kept or 'no judgments of it'} is read"] = len(
-                rows[split]
-            )
+        reason = f"in favour of {kept}" if kept else "because judgments of other splits are read"
+        for split in sorted(names.keys() - chosen - {""}):
+            notes[f"{noun} of {names[split]}, left out {reason}"] = len(rows[split])
     split_of = {query_id: target for split, target in chosen.items() if target for query_id in ids[split]}
     return (
         [
