@@ -25,7 +25,7 @@ DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated r
 INTERRUPTED = 130  # the exit status
 COMPARED_MODELS = ["sparse", "dense", "hybrid"]
 COMPARED_STRATEGIES = ["zero_shot", "fine_tune"]
-SEARCHES = ".txt, .jsonl (query, timestamp, seconds, fallback, query_id), or the server's feedback.sqlite"
+SEARCHES = "text, a table (query, timestamp, seconds, fallback, query_id), or the server's feedback.sqlite"
 
 app = typer.Typer(
     name="zero2ir",
@@ -50,7 +50,8 @@ FolderArgument = Annotated[
         metavar="FOLDER",
         help="Documents: docs.jsonl (doc_id, text, optional title), docs.tsv, or text files (.txt, .md, .rst). "
         "Queries: queries.jsonl (query_id, text) or queries.tsv. Judgments: qrels.trec (query 0 document grade) or "
-        "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments improve the confidence.",
+        "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments improve the confidence. "
+        "Folders of BEIR and MS MARCO are read as they are.",
     ),
 ]
 ProgramArgument = Annotated[Path, typer.Argument(metavar="PROGRAM", help="Folder of a saved program.")]
@@ -418,7 +419,7 @@ def label(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="User queries: one per line, or .jsonl.",
+            help="User queries: one per line (.txt), or a table (.jsonl, .csv, .tsv).",
             show_default="the folder's queries; without any, the --lm writes some",
         ),
     ] = None,
@@ -435,7 +436,7 @@ def label(
         typer.Option(metavar="FILE", help="File that stores your judgments.", show_default=f"FOLDER/{ANNOTATIONS}"),
     ] = None,
     imported: Annotated[
-        Path | None, typer.Option("--import", metavar="FILE", help="Judgments to start from: .jsonl or TREC qrels.")
+        Path | None, typer.Option("--import", metavar="FILE", help="Judgments to start from: qrels or another table.")
     ] = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to export the judgments to, as qrels and .jsonl.")

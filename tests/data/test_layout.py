@@ -50,9 +50,7 @@ def test_ms_marco(tmp_path: Path) -> None:
         ("8", "", "The second passage"),
     ]
     assert [(query.query_id, query.split) for query in raw.queries] == [("1", "train"), ("2", "test")]
-    assert raw.notes == {
-        "queries of queries.eval.tsv, left out in favour of queries.train.tsv and queries.dev.tsv": 1
-    }
+    assert raw.notes == {"queries of queries.eval.tsv, left out in favour of queries.train.tsv and queries.dev.tsv": 1}
 
 
 SPLITS = {
@@ -91,11 +89,11 @@ def test_readmes_and_licences_beside_tables_are_no_documents(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Docs.jsonl", r"Docs\.jsonl: is not read as documents; rename it to docs\.jsonl or \.tsv"),
+        ("Docs.jsonl", r"Docs\.jsonl: is not read as documents; rename it to docs\.jsonl, or move it away"),
         ("corpus_.jsonl", r"corpus_\.jsonl: is not read as documents; rename it to docs\.jsonl"),
-        ("corpus.parquet", r"corpus\.parquet: is not read as documents"),
+        ("corpus.parquet", r"corpus\.parquet: is not read as documents; rename it to docs\.jsonl or \.tsv,"),
         ("documents.txt", r"documents\.txt: is not read as documents"),
-        ("passages.jsonl.gz", r"passages\.jsonl\.gz: is not read as documents"),
+        ("passages.jsonl.gz", r"passages\.jsonl\.gz: is not read as documents; rename it to docs\.jsonl\.gz,"),
         ("stuff.jsonl", r"no docs\.jsonl or \.tsv; found stuff\.jsonl: name the table of documents docs"),
         ("data/corpus.jsonl", r"found data/corpus\.jsonl: name the table of documents docs, or give its folder"),
         ("docs.es.jsonl", r"found docs\.es\.jsonl: choose one with dataset\.document_language"),
@@ -116,7 +114,7 @@ def test_text_files_are_no_documents_if_a_table_may_be_meant(tmp_path: Path, nam
         ("qrels.dl19.tsv", r"found qrels\.dl19\.tsv: name it qrels\.trec or \.tsv"),
         ("qrels/dl19.tsv", r"dl19\.tsv: no split of judgments; name it train\.tsv, dev\.tsv or test\.tsv"),
         ("qrels/test.txt", r"test\.txt: no split of judgments"),
-        ("querys.jsonl", r"querys\.jsonl: is not read as queries; rename it to queries\.jsonl or \.tsv"),
+        ("querys.jsonl", r"querys\.jsonl: is not read as queries; rename it to queries\.jsonl,"),
         ("query.tsv", r"query\.tsv: is not read as queries"),
         ("queries.txt", r"queries\.txt: is not read as queries"),
         ("topics.xml", r"topics\.xml: is not read as queries"),

@@ -157,7 +157,9 @@ def _refuse_others(folder: Path, role: Role, language: str | None, others: list[
         raise InputError(f"{folder}: no {role.names}; found {', '.join(others)}: {hint}")
     for name in names:
         if role.middle(name) is None and _is_nearly(name, role):
-            raise InputError(f"{folder / name}: is not read as {role.noun}; rename it to {role.names}, or move it away")
+            right = f"{role.stems[0]}.{_suffix(name)}"
+            right = role.names if role.middle(right) is None else right + ".gz" * name.lower().endswith(".gz")
+            raise InputError(f"{folder / name}: is not read as {role.noun}; rename it to {right}, or move it away")
 
 
 def _is_nearly(name: str, role: Role) -> bool:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zero2ir.data import layout
 from zero2ir.data.records import JudgedDocument
 from zero2ir.errors import InputError
 from zero2ir.io.files import check_writable, finished_file
 from zero2ir.io.lines import read_json_lines, read_lines
 
 QRELS, QUERIES, JSONL = "qrels.trec", "queries.jsonl", "judgments.jsonl"
-OTHER_FORMS = {QRELS: "qrels.tsv", QUERIES: "queries.tsv"}  # a folder has one of the two
+ROLES = {QRELS: layout.QRELS, QUERIES: layout.QUERIES}  # a folder has one table, or one per split, for each
 KnownLines = dict[tuple[str, ...], tuple[str, str]]  # what a line says, and its place, by what it is about
 
 
@@ -66,9 +67,10 @@ def check_export(folder: Path) -> dict[str, KnownLines]:
         InputError: a file cannot be written or understood, or has the other form, which excludes this one.
     """
     check_writable(folder, folder)
-    for name, other in OTHER_FORMS.items():
-        if (folder / other).exists():
-            raise InputError(f"{folder / other}: excludes {name}, which is exported; export to another folder")
+    for name, role in ROLES.items():
+        for other in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if other.name != name and (role.middle(other.name) is not None or other.name in role.stems):
+                raise InputError(f"{other}: excludes {name}, which is exported; export to another folder")
     return {name: _known_lines(folder / name) for name in (QRELS, QUERIES, JSONL)}
 
 
