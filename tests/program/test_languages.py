@@ -13,9 +13,17 @@ from zero2ir.data.local import read_for_training
 from zero2ir.data.records import Document
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.program.program import load_program
+from zero2ir.synthetic.document_selection import choose_documents
+from zero2ir.synthetic.passages import passages
+from zero2ir.synthetic.settings import SyntheticSettings
 
 CASES = Path(__file__).parents[1] / "cases" / "languages"
 GERMAN = ["Die Bremsen quietschen bei jedem Halt.", "Die Kette braucht einen Tropfen Öl.", "Das Licht flackert."]
+CHINESE = [
+    "刹车发出尖叫时,把刹车皮前端向内调一毫米。",
+    "冬天在冰上骑车要用带钉的轮胎。",
+    "车灯闪烁是因为地线没有接触到车架。",
+]
 HEBREW = ["טפטפו טיפת שמן על כל חוליה בשרשרת", "הבלמים חורקים בכל עצירה", "הפנס מהבהב כשהחוט רופף"]
 ENGLISH = ["The brakes squeal at every stop.", "The chain needs a drop of oil.", "The light flickers."]
 
@@ -89,3 +97,48 @@ def test_a_program_of_an_earlier_version_is_english(tmp_path: Path) -> None:
 def test_a_wrong_code_is_refused() -> None:
     with pytest.raises(InputError, match=r"^language: 'german' is no code of a language; use de, or auto$"):
         zero2ir.train(ENGLISH, model="sparse", language="german")
+
+
+@pytest.mark.parametrize(
+    ("documents", "pairs", "question", "place"),
+    [
+        (
+            [
+                "刹车发出尖叫时,把刹车皮前端向内调一毫米。",
+                "冬天在冰上骑车要用带钉的轮胎。",
+                "车灯闪烁是因为地线没有接触到车架。",
+                "轮胎漏气时在水里找到小孔并贴上补片。",
+            ],
+            [("刹车皮向内调多少?", "一毫米"), ("冰上骑车用什么?", "带钉的轮胎")],
+            "车灯闪烁是因为什么?",
+            2,
+        ),
+        (
+            [
+                "साइकिल की चेन पर हर कड़ी में तेल की एक बूंद डालिए।",
+                "दीपक टिमटिमाए तो तार का संपर्क देखिए।",
+                "बर्फ पर कील वाले टायर लगाइए।",
+            ],
+            [("चेन पर क्या डालिए?", "एक बूंद"), ("दीपक टिमटिमाए तो क्या देखिए?", "तार का संपर्क")],
+            "बर्फ पर कौन से टायर?",
+            2,
+        ),
+    ],
+)
+def test_questions_in_other_languages_have_answers(
+    documents: list[str], pairs: list[tuple[str, str]], question: str, place: int
+) -> None:
+    program = zero2ir.train(documents, pairs, task="qa", model="sparse", strategy="zero_shot")
+    assert "skipped_questions" not in program.about
+    prediction = program(query=question)
+    assert prediction.docids[0] == str(place)
+    assert prediction.answers[0]
+    assert prediction.answers[0] in documents[place]
+
+
+def test_a_pool_of_chinese_documents_is_long_enough_for_synthetic_queries() -> None:
+    documents = [Document(str(n), "", text * 3) for n, text in enumerate(CHINESE)]
+    assert len(choose_documents(documents, set(), SyntheticSettings(), 0, "zh")) == len(CHINESE)
+    (first, *_) = passages(documents[0], 12)
+    assert " " not in first
+    assert len(first) < 20

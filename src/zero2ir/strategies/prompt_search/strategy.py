@@ -149,7 +149,7 @@ class PromptSearch(GuardedStrategy):
         writer = SyntheticWriter(inputs.corpus, inputs.judgments, language_model, settings, seed)
         candidates, proposals = self._proposed(writer)
         judged = {row.doc_id for row in inputs.judgments}
-        documents = choose_documents(inputs.corpus.documents, judged, settings, seed)
+        documents = choose_documents(inputs.corpus.documents, judged, settings, seed, inputs.corpus.language)
         prior = GainPrior(inputs.tuning.prior_deviation, self.synthetic_deviation)
         search = QueryPromptSearch(inner, inputs, writer, documents, self._rungs(len(documents)), prior)
         result = search.search(candidates)
