@@ -1,6 +1,7 @@
 """What goes wrong before and during the use of a language model, and what people then read."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,6 +86,14 @@ def test_an_invalid_gguf_file_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_missing_key_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAR_KEY", raising=False)
     assert "FAR_KEY is not set" in message(remote("http://127.0.0.1:9/v1"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings", [LMSettings(name="mine", weights="no_such_weights:x.gguf"), remote("http://127.0.0.1:9/v1")]
+)
+def test_a_cache_that_cannot_be_written_is_named_with_its_setting(settings: LMSettings, tmp_path: Path) -> None:
+    (file := tmp_path / "cache").write_text("a file where the folder belongs")
+    assert re.search(r"cache cannot be written \(.*\); set ZERO2IR_CACHE to a folder that can", message(settings, file))
 
 
 def test_an_unreachable_endpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

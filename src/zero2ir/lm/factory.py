@@ -244,6 +244,7 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
 
     def connect() -> MeteredLM:
         stack.enter_context(_quiet_logs())
+        answers = stack.enter_context(_answer_cache(cache_folder))  # first: weights are cached in the same folder
         embedded = settings.provider == "embedded"
         engine, model = stack.enter_context(
             _embedded(settings, cache_folder / "weights") if embedded else _remote(settings)
@@ -253,7 +254,7 @@ def _opened_into(stack: ExitStack, settings: LMSettings, cache_folder: Path, see
                 model,
                 usage,
                 seed,
-                stack.enter_context(_answer_cache(cache_folder)),
+                answers,
                 None if embedded or settings.api_base is None else settings.api_base.rstrip("/"),
                 engine=engine,
                 temperature=settings.temperature,
