@@ -585,7 +585,7 @@ def test_an_override_is_valid_or_one_line_says_why(key: str, value: str) -> None
         (["encoder=hub"], "encoder.model: has no default; set it"),
         (["encoder=hub,static"], "encoder=hub,static: unknown choice; valid choices are hub, minilm, "),
         (["encoder=a\nb"], "encoder='a\\nb': unknown choice; valid choices are hub, minilm, "),
-        (["lm="], "lm=: unknown choice; valid choices are gemma3, none, "),
+        (["lm="], "lm=: unknown choice; valid choices are gemma3, gguf, none, "),
     ],
 )
 def test_an_override_without_meaning_is_refused(overrides: list[str], message: str) -> None:

@@ -535,7 +535,7 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     message = one_line(error).split(" Config search path")[0]
     if missing := re.search(r"Missing mandatory value: (\S+)", message):
         key = getattr(error, "full_key", None) or missing[1]
-        return f"{key}: has no default; add {key}=VALUE"
+        return f"{key}: has no default; set it"
     if unknown := re.search(r"Could not find '([^'/]+)/([^']*)'", message):
         return _unknown_choice(*unknown.groups())
     if unknown := re.search(r"Could not override '([^']+)'", message):

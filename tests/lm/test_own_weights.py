@@ -74,7 +74,7 @@ def test_the_configuration_names_the_file_and_a_saved_program_finds_it_from_any_
     monkeypatch.chdir(smollm2.parent)
     named = compose("library", LibraryConfig, ["lm=gguf", "lm.weights=any.gguf"]).lm
     assert named.weights == str(smollm2.parent / "any.gguf")
-    with pytest.raises(InputError, match=r"lm\.weights: has no default; add lm\.weights=VALUE"):
+    with pytest.raises(InputError, match=r"lm\.weights: has no default; set it"):
         compose("library", LibraryConfig, ["lm=gguf"])
 
 
