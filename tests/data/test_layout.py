@@ -5,8 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from zero2ir.data.checks import check_collection
 from zero2ir.data.local import read, read_for_training
+from zero2ir.data.records import Collection
 from zero2ir.errors import InputError
 
 DOCS = '{"_id": "a", "title": "A", "text": "first"}\n{"_id": "b", "text": "second"}\n{"_id": "c", "text": "third"}\n'
@@ -165,6 +169,50 @@ def test_links_out_of_a_folder_of_texts_are_not_followed(tmp_path: Path) -> None
     raw = read(folder)
     assert [document.doc_id for document in raw.documents] == ["a.txt", "below/b.txt", "c.txt"]
     assert raw.notes == {"symbolic links out of the folder, which are not followed": 2}
+
+
+NAMES = [
+    *(
+        f"{stem}{end}"
+        for stem in ("docs", "corpus", "queries", "qrels", "topics.train", "qrels.dev")
+        for end in (".tsv", ".jsonl", ".csv")
+    ),
+    *(
+        "qrels.trec",
+        "qrels/test.tsv",
+        "qrels/train.tsv",
+        "queries.es.jsonl",
+        "README.md",
+        "notes.txt",
+        "qrels.txt",
+        "Docs.json",
+    ),
+]
+CONTENTS = [
+    DOCS,
+    QUERIES,
+    HEADER + "q0\ta\t1\n",
+    "q0 0 a 1\n",
+    "q0\t0\ta\t1\n",
+    "a\tfirst\n",
+    "docno,text\na,x\n",
+    "",
+    "[]",
+    "\t\n,",
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(CONTENTS), max_size=5), st.booleans())
+def test_any_folder_is_a_checked_collection_or_an_input_error(tmp_path_factory, files, training):
+    folder = folder_of(tmp_path_factory.mktemp("any"), files)
+    try:
+        collection, _ = check_collection(read(folder, training=training))
+    except InputError:
+        return
+    assert isinstance(collection, Collection)
+    named = {path.name.partition(".")[0] for path in folder.iterdir()}
+    assert named & {"docs", "corpus"} or all(row.doc_id in ("README.md", "notes.txt") for row in collection.documents)
 
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -222,6 +222,11 @@ def test_a_gzipped_line_does_not_fill_the_memory(tmp_path: Path) -> None:
         rows_of(tmp_path, "docs.tsv.gz", b"a\t" + b"x" * 2**26)
 
 
+def test_a_small_gzipped_file_of_very_many_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"docs\.tsv\.gz:\d+: unpacks to more than 256 MiB, too many to be true"):
+        rows_of(tmp_path, "docs.tsv.gz", (b"a\t" + b"x" * 2**20 + b"\n") * 257)
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [

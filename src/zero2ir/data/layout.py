@@ -115,11 +115,12 @@ def unknown_tables(folder: Path) -> list[str]:
         path.name
         for path in tables
         if all(role.middle(path.name) is None and not _is_nearly(path.name, role) for role in others)
+        and not _holds_answers(path)
     ]
-    below = (path for path in sorted(folder.glob("*/**/*")) if DOCUMENTS.middle(path.name) is not None)
-    return [name for name in unknown if not _holds_answers(folder / name)] + [
-        path.relative_to(folder).as_posix() for path in below if path.is_file()
+    below = [
+        path.relative_to(folder) for path in sorted(folder.glob("*/**/*")) if DOCUMENTS.middle(path.name) is not None
     ]
+    return unknown + [path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts)]
 
 
 def _holds_answers(path: Path) -> bool:

@@ -12,6 +12,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.values import MAX_GRADE, shown, whole_number
 
 MAX_LINE_BYTES = 2**26  # a longer line is no text of a person; a gzipped file could fill the memory with one
+MAX_UNPACKED_BYTES, MAX_BYTES_PER_BYTE = 2**28, 100  # of a gzipped file; the larger one counts
 _BOM, _GZIP = b"\xef\xbb\xbf", b"\x1f\x8b"
 
 
@@ -23,16 +24,20 @@ def read_raw_lines(path: Path, name: str | None = None) -> Iterator[tuple[str, s
         name: its name in places; None for the file's name without folders.
 
     Raises:
-        InputError: the file cannot be opened or unpacked, or a line is not UTF-8 or too long.
+        InputError: the file cannot be opened or unpacked, a line is not UTF-8 or too long, or a small gzipped file
+            stands for very many bytes.
     """
-    number = 0
+    number = length = 0
     try:
         with _opened(path) as file:
+            most = max(MAX_UNPACKED_BYTES, MAX_BYTES_PER_BYTE * path.stat().st_size)
             while raw := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
+                number, length = number + 1, length + len(raw)
                 place = f"{name or path.name}:{number}"
                 if len(raw) > MAX_LINE_BYTES:
                     raise InputError(f"{place}: longer than {MAX_LINE_BYTES >> 20} MiB; split the line")
+                if length > most:
+                    raise InputError(f"{place}: unpacks to more than {most >> 20} MiB, too many to be true; unpack it")
                 yield place, _decoded(raw.removeprefix(_BOM) if number == 1 else raw, place)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)

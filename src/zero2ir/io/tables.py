@@ -11,7 +11,7 @@ from zero2ir.io.lines import parse_json, read_json_lines, read_lines, read_raw_l
 
 OBJECT_SUFFIXES = (".jsonl", ".json")
 CELL_SUFFIXES = (".csv", ".tsv")
-MAX_JSON_CHARACTERS = 2**30  # of a .json file, which is read at once
+MAX_JSON_CHARACTERS = 2**28  # of a .json file, which is read at once
 _FIELD = {  # RFC 4180: a quoted field, in which a doubled mark stands for one, or a field without any mark
     delimiter: re.compile(rf'(?:"([^"]*+(?:""[^"]*+)*+)"|([^"{delimiter}]*+))({delimiter}|\Z)') for delimiter in ",;\t"
 }

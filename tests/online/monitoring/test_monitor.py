@@ -123,6 +123,13 @@ def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
     assert read_searches(tmp_path / "a.db") == searches
 
 
+def test_searches_are_read_from_tables(tmp_path: Path):
+    (tmp_path / "a.tsv").write_text("101\twhy is it\n102\tthat\n")
+    assert [one.query for one in read_searches(tmp_path / "a.tsv")] == ["why is it", "that"]
+    (tmp_path / "a.csv").write_text("time,query,fallback,seconds\n3,one,true,0.5\n4,two,,\n")
+    assert read_searches(tmp_path / "a.csv") == [SearchEvent("one", 3.0, 0.5, True), SearchEvent("two", 4.0)]
+
+
 def test_a_query_may_contain_a_line_separator(monitor, usual, tmp_path: Path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"query": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
     assert read_searches(tmp_path / "a.jsonl") == [SearchEvent("a\u2028b\x85c")]
@@ -140,6 +147,9 @@ def test_a_query_may_contain_a_line_separator(monitor, usual, tmp_path: Path):
         ("a.jsonl", '{"query": "one", "timestamp": "noon"}\n', "a.jsonl:1"),
         ("a.jsonl", "[]\n", "a.jsonl:1"),
         ("a.jsonl", '{"query": "one", "fallback": "no"}\n', "a.jsonl:1"),
+        ("a.tsv", "query\ttimestamp\none\tnoon\n", "a.tsv:2: timestamp and seconds must be numbers"),
+        ("a.txt", "1\tone\n", "a.txt:1: a tab in a text file"),
+        ("a.db", "no database", "a.db: unknown form of a table"),
         ("a.txt", "\n\n", "contains no search"),
         ("b.txt", None, "no such file"),
     ],
