@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 ACCEPTED_AT_ONCE = 8  # connections accepted before one of them is looked at
 MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 96  # files that the process may need besides its connections
-MOMENT = 0.2  # seconds in which the first request of a connection should arrive
+MOMENT = 2.0  # seconds in which the first request of a connection should arrive
 BACKLOG = 1024  # connections that wait in the kernel
 
 
