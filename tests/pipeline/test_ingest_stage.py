@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from small_project import Project
+
+from zero2ir.data.store import stored_language
 
 INGEST = ("python", "stages/ingest.py", "dataset=local")
 
@@ -34,3 +37,13 @@ def test_unusable_judgments_are_said_and_too_many_stop(
         issue = json.loads(manifest.read_text(encoding="utf-8"))["quality"]["judgments of unknown documents"]
         assert issue["count"] == 1
         assert issue["examples"][0].startswith(place)
+
+
+@pytest.mark.parametrize(("language", "stored"), [("auto", "en"), ("de", "de")])
+def test_the_language_of_params_yaml_is_stored(fresh: Project, tmp_path: Path, language: str, stored: str) -> None:
+    project = fresh.copy(tmp_path / "project")
+    params = project.folder / "params.yaml"
+    choices = yaml.safe_load(params.read_text(encoding="utf-8")) | {"language": language}
+    params.write_text(yaml.safe_dump(choices), encoding="utf-8")
+    assert project.run(*INGEST).returncode == 0
+    assert stored_language(project.folder / "data" / "collection") == stored
