@@ -44,7 +44,8 @@ def main(config: EvaluateConfig) -> None:
     texts = {query.query_id: query.text for query in queries}
     own = own_documents(texts, collection.documents, qrels) if config.task.leave_out_own_documents else {}
     scope = queries, depth, candidates, own
-    ceiling = translated_query_run(collection.documents, *scope) if config.task.ceiling else None
+    language = collection.metadata["language"]
+    ceiling = translated_query_run(collection.documents, *scope, language) if config.task.ceiling else None
     with collect_telemetry(config.tracking) as telemetry:
         (run, confidence), seconds = timed(lambda: rank_queries(program, *scope))
     check_run(run, [query.query_id for query in queries], {document.doc_id for document in collection.documents})

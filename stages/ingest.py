@@ -28,6 +28,9 @@ def main(config: IngestConfig) -> None:
     collection, quality = check_collection(raw)
     require_usable(quality, len(raw.judgments))
     warn_of(quality)
+    contents = [document.content for document in collection.documents]
+    language = likely_language(contents) if config.language == AUTO_LANGUAGE else config.language
+    collection = replace(collection, metadata={**collection.metadata, "language": language})
     if config.dataset.passages is not None:
         collection = split_into_passages(collection, config.dataset.passages)
     if config.task.pairs is not None:
@@ -38,13 +41,11 @@ def main(config: IngestConfig) -> None:
         draws = {seed: draw_judgments(collection, config.budget, seed) for seed in config.seeds}
     auxiliary = [read_ingested(folder, collection) for folder in config.auxiliary_collections]
     metadata = {**collection.metadata, "name": config.dataset.name, "ordered": config.dataset.ordered}
-    contents = [document.content for document in collection.documents]
-    metadata["language"] = likely_language(contents) if config.language == AUTO_LANGUAGE else config.language
     if config.dataset.candidates:
         metadata["candidates"] = config.dataset.candidates
     if config.dataset.parallel:
         metadata["languages"] = {
-            "documents": metadata["language"],
+            "documents": language,
             "queries": identify_language([query.text for query in collection.queries]),
         }
     leaves_out = config.task.leave_out_own_documents

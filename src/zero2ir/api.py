@@ -108,7 +108,7 @@ def train(
     fit = build(config.strategy, "strategy")
     needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
     records = as_documents(documents)
-    rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations)
+    rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations, config.language)
     pools = as_candidates(candidates, rows, {document.doc_id for document in records})
     auxiliary = prepare_auxiliary(auxiliary_collections)
     unlabelled = as_queries(unlabelled_queries, "unlabelled_queries")
@@ -308,7 +308,7 @@ def compare(
         needs.add("lm")
     first = next(iter(configs.values()))
     records = as_documents(documents)
-    rows = prepare_judgments(judgments, records, first.task, translations).rows
+    rows = prepare_judgments(judgments, records, first.task, translations, first.language).rows
     ranked = as_candidates(candidates, rows, {document.doc_id for document in records})
     judged = sorted({row.query_id for row in rows if row.relevance > 0})
     if len(judged) < 2:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from small_project import Project
 
 from zero2ir.data.store import stored_language
@@ -42,8 +41,6 @@ def test_unusable_judgments_are_said_and_too_many_stop(
 @pytest.mark.parametrize(("language", "stored"), [("auto", "en"), ("de", "de")])
 def test_the_language_of_params_yaml_is_stored(fresh: Project, tmp_path: Path, language: str, stored: str) -> None:
     project = fresh.copy(tmp_path / "project")
-    params = project.folder / "params.yaml"
-    choices = yaml.safe_load(params.read_text(encoding="utf-8")) | {"language": language}
-    params.write_text(yaml.safe_dump(choices), encoding="utf-8")
+    project.edit("params.yaml", lambda panel: panel.update(language=language))
     assert project.run(*INGEST).returncode == 0
     assert stored_language(project.folder / "data" / "collection") == stored

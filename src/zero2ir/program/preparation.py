@@ -185,6 +185,7 @@ def prepare_judgments(
     documents: Sequence[Document],
     task: TaskSettings,
     translations: Mapping[str, str] | None = None,
+    language: str = AUTO_LANGUAGE,
 ) -> Judged:
     """Validates judgments; question-answer pairs become judgments of the passages that contain the answers.
 
@@ -199,7 +200,8 @@ def prepare_judgments(
     pairs = as_pairs(judgments)
     if not pairs:
         return Judged([])
-    passages = AnswerPassageFinder(documents, task.pairs).find(pairs, JudgmentBudget().documents_per_query)
+    finder = AnswerPassageFinder(documents, task.pairs, language)
+    passages = finder.find(pairs, JudgmentBudget().documents_per_query)
     text = {pair.query_id: pair.text for pair in pairs}
     skipped = {text[query_id]: reason for query_id, reason in passages.skipped_questions.items()}
     return Judged([row for rows in passages.rows for row in rows], skipped)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import Document, Query
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
@@ -54,6 +55,7 @@ def translated_query_run(
     depth: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
     own_documents: Mapping[str, str] = MappingProxyType({}),
+    language: str = AUTO_LANGUAGE,
 ) -> Run:
     """Returns the run of BM25 with the queries' human translations into the documents' language; as ``rank_queries``.
 
@@ -65,7 +67,7 @@ def translated_query_run(
             f"task.ceiling: {len(missing)} queries have no translation, e.g. {missing[0]}; "
             "set dataset.parallel=true if the dataset has translations, or task=ranking"
         )
-    corpus, ids = Corpus(documents), [query.query_id for query in queries]
+    corpus, ids = Corpus(documents, language=language), [query.query_id for query in queries]
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
     bm25, translations = Sparse().index(corpus), [one.translation for one in queries]
     own = np.array([corpus.number_of.get(own_documents.get(query_id, ""), NO_DOCUMENT) for query_id in ids], np.int64)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from zero2ir.data.answers import AnswerIndex
 from zero2ir.data.judgments import draw_queries, judgments_within_budget
+from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import Collection, DataIssue, Document, JudgedDocument, Judgment, Query
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
@@ -55,11 +56,11 @@ class AnswerPassageFinder:
     2020, arXiv 2004.04906, section 3.2.
     """
 
-    def __init__(self, documents: Sequence[Document], settings: PairSettings) -> None:
+    def __init__(self, documents: Sequence[Document], settings: PairSettings, language: str = AUTO_LANGUAGE) -> None:
         self.documents = documents
         self.settings = settings
         self.index = AnswerIndex([document.body for document in documents])
-        self._sparse = Sparse().index(Corpus(documents))
+        self._sparse = Sparse().index(Corpus(documents, language=language))
 
     def find(self, pairs: Sequence[Query], most: int) -> WeakJudgments:
         """Returns weak judgments: at least one relevant passage per pair, then passages without an answer.
@@ -131,7 +132,7 @@ def prepare_answer_pairs(
     Raises:
         InputError: there are fewer queries with answers than the budget needs, or too few usable ones.
     """
-    finder = AnswerPassageFinder(collection.documents, settings)
+    finder = AnswerPassageFinder(collection.documents, settings, collection.metadata.get("language", AUTO_LANGUAGE))
     usable = {query.query_id for query in collection.queries if query.answers}
     draws: dict[int, list[JudgedDocument]] = {}
     aside: list[str] = []
