@@ -13,7 +13,7 @@ import yaml
 from fake_endpoint import FAILING, MODELS, MOODS, QUERY, UNUSABLE, USABLE, FakeEndpoint, Reply, dripping, message
 from pydantic import ValidationError
 
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.lm import endpoint as endpoint_module
 from zero2ir.lm.endpoint import is_loopback
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
@@ -297,7 +297,8 @@ def test_mostly_unusable_answers_are_an_error_only_if_something_is_trained_on_th
     endpoint.answer = some
     with open_lm(conf("vllm", endpoint.url), tmp_path, seed=0) as language_model:
         language_model.map(ASK, [{"document": f"document {number}"} for number in range(6)], "asking")
-        language_model.require_usable()
+        with pytest.warns(DataWarning, match="lm=vllm: 3 of 6 answers are unusable"):
+            language_model.require_usable()
         language_model.map(ASK, [{"document": "again document 1"}], "asking")
         with pytest.raises(InputError, match=r"lm=vllm: 4 of 7 answers are unusable \(.*null.*\); if the model thinks"):
             language_model.require_usable()

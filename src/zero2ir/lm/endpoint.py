@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import dspy
@@ -63,7 +63,8 @@ def is_loopback(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-class HttpAnswer(NamedTuple):
+@dataclass(frozen=True)
+class HttpAnswer:
     """A whole answer in the form that ``dspy.lm15`` reads from a transport."""
 
     status: int
@@ -75,6 +76,13 @@ class HttpAnswer(NamedTuple):
     def read(self) -> bytes:
         """Returns the body."""
         return self.body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([self.body])
+
+    def iter_lines(self) -> Iterator[bytes]:
+        """Yields the lines of the body."""
+        yield from self.body.splitlines(keepends=True)
 
     def __enter__(self) -> "HttpAnswer":
         return self

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ import dspy
 from dspy.clients.cache import Cache
 from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.files import sha256
 from zero2ir.io.paths import open_cache
 from zero2ir.io.terminal import progress
@@ -196,13 +197,16 @@ class LanguageModel:
         return answers
 
     def require_usable(self) -> None:
-        """Raises ``InputError`` if most answers so far are unusable, so that nothing is trained on them."""
+        """Warns of unusable answers so far, and raises ``InputError`` if they are most: nothing is trained on them."""
         unusable, inputs, reason = self.usage.unusable()
+        message = f"lm={self.settings.name}: {unusable} of {inputs} answers are unusable ({reason.rstrip('.')})"
         if unusable > MAX_UNUSABLE_SHARE * inputs:
             raise InputError(
-                f"lm={self.settings.name}: {unusable} of {inputs} answers are unusable ({reason.rstrip('.')}); if the "
-                "model thinks aloud, switch that off at its server or raise lm.max_tokens; else choose another model"
+                f"{message}; if the model thinks aloud, switch that off at its server or raise lm.max_tokens; else "
+                "choose another model"
             )
+        if unusable:
+            warnings.warn(message, DataWarning, stacklevel=2)
 
     def _once_more(self, module: dspy.Predict, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the same call with sampling and a rollout id that no caller uses."""
