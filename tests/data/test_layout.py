@@ -98,6 +98,8 @@ def test_readmes_and_licences_beside_tables_are_no_documents(tmp_path: Path) -> 
         ("corpus.parquet", r"corpus\.parquet: is not read as documents; rename it to docs\.jsonl or \.tsv,"),
         ("documents.txt", r"documents\.txt: is not read as documents"),
         ("passages.jsonl.gz", r"passages\.jsonl\.gz: is not read as documents; rename it to docs\.jsonl\.gz,"),
+        ("corpus-clean.csv", r"corpus-clean\.csv: is not read as documents; rename it to docs\.csv,"),
+        ("docs.jsonl.zst", r"docs\.jsonl\.zst: is not read as documents; rename it to docs\.jsonl,"),
         ("stuff.jsonl", r"no docs\.jsonl or \.tsv; found stuff\.jsonl: name the table of documents docs"),
         ("data/corpus.jsonl", r"found data/corpus\.jsonl: name the table of documents docs, or give its folder"),
         ("docs.es.jsonl", r"found docs\.es\.jsonl: choose one with dataset\.document_language"),
@@ -108,6 +110,12 @@ def test_text_files_are_no_documents_if_a_table_may_be_meant(tmp_path: Path, nam
         read(folder_of(tmp_path, {name: DOCS, "README.md": "About", "notes.md": "Notes"}))
 
 
+@pytest.mark.parametrize("name", ["docs.zip", "corpus/train-0000.parquet", "passages/part.bin"])
+def test_a_readme_alone_is_no_document_if_there_is_something_else(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"found {name}: name the table of documents docs"):
+        read(folder_of(tmp_path, {name: "", "README.md": "About", "LICENSE.txt": "Licence"}))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -115,6 +123,9 @@ def test_text_files_are_no_documents_if_a_table_may_be_meant(tmp_path: Path, nam
         ("Qrels.tsv", r"Qrels\.tsv: is not read as judgments"),
         ("qrel.tsv", r"qrel\.tsv: is not read as judgments"),
         ("judgements.csv", r"judgements\.csv: is not read as judgments"),
+        ("dev.qrels", r"dev\.qrels: is not read as judgments; rename it to qrels\.trec or \.tsv"),
+        ("test_qrels.tsv", r"test_qrels\.tsv: is not read as judgments; rename it to qrels\.tsv"),
+        ("test_queries.jsonl", r"test_queries\.jsonl: is not read as queries"),
         ("qrels.dl19.tsv", r"found qrels\.dl19\.tsv: name it qrels\.trec or \.tsv"),
         ("qrels/dl19.tsv", r"dl19\.tsv: no split of judgments; name it train\.tsv, dev\.tsv or test\.tsv"),
         ("qrels/test.txt", r"test\.txt: no split of judgments"),

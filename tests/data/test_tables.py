@@ -177,6 +177,7 @@ def refusal_or_rows(read) -> tuple[str, list[object]]:
             DOCUMENTS,
             r"a\.tsv:1: 4 tab-separated fields; name them in a header: doc_id",
         ),
+        ("a.tsv", "q1 0 d1 1\n", JUDGMENTS, r"a\.tsv:1: 1 tab-separated fields; name TREC qrels \.trec, or name them"),
         ("a.tsv", "q1\t7\td1\t1\n", JUDGMENTS, r"a\.tsv:1: the second of 4 fields is '7' instead of 0"),
         ("a.csv", 'doc_id,text\n1,"open\n2,x\n', DOCUMENTS, r"a\.csv:2: a quotation mark is open"),
         (

@@ -1,6 +1,7 @@
 """Finds the tables of a folder by their names: those of zero2ir, BEIR, MS MARCO and TREC."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ SPLITS = {  # the split that a part of a file's name means
     "eval": "eval",
 }
 _SURE_SUFFIXES = ("jsonl", "ndjson", "csv", "tsv", "tab", "trec", "parquet", "xlsx")  # of tables
-_NEAR_SUFFIXES = (*_SURE_SUFFIXES, "json", "qrels", "xml")
+_NEAR_SUFFIXES = (*_SURE_SUFFIXES, "json", "xml")
 _ABOUT = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG", "CITATION", "CONTRIBUTING")
 LIKELIHOOD = 0.75  # of difflib: "querys" and "queries", but not "notes" and "docs"
 
@@ -62,6 +63,7 @@ QUERIES = Role("queries", "queries.jsonl or .tsv", ("queries", "topics"), TABLE_
 QRELS = Role(
     "judgments", "qrels.trec or .tsv", ("qrels",), (".trec", *TABLE_SUFFIXES), ("qrel", "judgments", "judgements")
 )
+CANDIDATES = "candidates.trec"
 
 
 def find_tables(folder: Path, role: Role, language: str | None = None) -> dict[str, Path]:
@@ -115,6 +117,7 @@ def unknown_tables(folder: Path) -> list[str]:
         path.name
         for path in tables
         if all(role.middle(path.name) is None and not _is_nearly(path.name, role) for role in others)
+        and path.name != CANDIDATES
         and not _holds_answers(path)
     ]
     below = [
@@ -137,7 +140,8 @@ def _split_files(folder: Path) -> list[Path]:
     """Returns BEIR's files of judgments, one per split."""
     if not folder.is_dir():
         return []
-    paths = [path for path in sorted(folder.iterdir()) if path.is_file() and not is_about_the_folder(path)]
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    paths = [path for path in files if not is_about_the_folder(path)]
     for path in paths:
         if table_suffix(path) not in QRELS.suffixes or _stem(path) not in SPLITS:
             raise InputError(f"{path}: no split of judgments; name it train.tsv, dev.tsv or test.tsv, or move it away")
@@ -164,13 +168,17 @@ def _refuse_others(folder: Path, role: Role, language: str | None, others: list[
 
 
 def _is_nearly(name: str, role: Role) -> bool:
-    """Returns whether a name is nearly that of the role's table; names of text files are compared exactly."""
+    """Returns whether a name is nearly that of the role's table; a text file must say so clearly."""
     stem, suffix = name.lower().partition(".")[0], _suffix(name)
-    if suffix == "txt":
-        return stem in (role.stems if role is DOCUMENTS else (*role.stems, *role.near))
     known = (*role.stems, *role.near)
-    return suffix in _NEAR_SUFFIXES and bool(difflib.get_close_matches(stem, known, 1, LIKELIHOOD))
+    parts = re.split("[-_]", stem)
+    if role is QRELS and (suffix in ("qrel", "qrels") or (suffix == "txt" and "qrels" in parts)):
+        return True
+    if suffix == "txt":
+        return stem in (role.stems if role is DOCUMENTS else known)
+    is_near = not {*parts}.isdisjoint(role.stems) or bool(difflib.get_close_matches(stem, known, 1, LIKELIHOOD))
+    return suffix in _NEAR_SUFFIXES and is_near
 
 
 def _suffix(name: str) -> str:
-    return name.lower().removesuffix(".gz").rpartition(".")[2]
+    return re.sub(r"\.(gz|zip|bz2|xz|zst)$", "", name.lower()).rpartition(".")[2]

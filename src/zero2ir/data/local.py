@@ -206,27 +206,32 @@ def _documents(folder: Path, language: str | None, notes: Counter[str]) -> Itera
         return
     if language is not None:
         raise InputError(f"{folder}: no docs.{language}.jsonl or .tsv; add one, or correct dataset.document_language")
-    if unknown := unknown_tables(folder):
+    files, unknown = _files_below(folder, notes), unknown_tables(folder)
+    texts = [path for path in files if path.suffix in TEXT_SUFFIXES]
+    others = [path for role in (layout.QUERIES, layout.QRELS) for path in find_tables(folder, role).values()]
+    if all(map(is_about_the_folder, texts)):
+        unknown += [path.relative_to(folder).as_posix() for path in files if path not in (*texts, *others)]
+    if unknown:
         raise InputError(
             f"{folder}: no {layout.DOCUMENTS.names}; found {', '.join(unknown[:3])}: name the table of documents "
             "docs, or give its folder; text files are documents only where no table is"
         )
-    has_tables = any(find_tables(folder, role) for role in (layout.QUERIES, layout.QRELS))
-    paths = [path for path in _text_files(folder, notes) if not (has_tables and is_about_the_folder(path))]
-    if not paths:
+    if others:
+        texts = [path for path in texts if not is_about_the_folder(path)]
+    if not texts:
         raise InputError(f"{folder}: no {layout.DOCUMENTS.names}; add one, or text files ({', '.join(TEXT_SUFFIXES)})")
-    yield from (_text_document(folder, path) for path in paths)
+    yield from (_text_document(folder, path) for path in texts)
 
 
-def _text_files(folder: Path, notes: Counter[str]) -> list[Path]:
-    """Returns the text files below a folder, without hidden ones and without links out of the folder."""
+def _files_below(folder: Path, notes: Counter[str]) -> list[Path]:
+    """Returns the files below a folder, without hidden ones and without links out of the folder."""
     root, found = folder.resolve(), []
     for path in folder.rglob("*"):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             notes["symbolic links out of the folder, which are not followed"] += 1
-        elif path.suffix in TEXT_SUFFIXES and path.is_file():
+        elif path.is_file():
             found.append(path)
     return sorted(found)
 
@@ -302,7 +307,7 @@ def _judgments(folder: Path, path: Path) -> Iterator[tuple[str, Judgment]]:
 
 
 def _candidates(folder: Path) -> Iterator[CandidateDocument]:
-    path = folder / "candidates.trec"
+    path = folder / layout.CANDIDATES
     if not path.is_file():
         raise InputError(f"{path}: file not found; add this TREC run, or set dataset.candidates to qrels or null")
     return (CandidateDocument(row["query_id"], row["doc_id"]) for _, row in read_table(path, CANDIDATES))

@@ -169,7 +169,8 @@ def _cell_rows(path: Path, kind: TableKind, name: str | None) -> Iterator[Locate
     columns = _header(first, kind, place)
     if columns is None:
         if len(first) not in kind.without_header:
-            raise InputError(f"{place}: {_fields(path, first)}; name them in a header: {_known_names(kind)}")
+            hint = "name TREC qrels .trec, or " if kind.trec and len(first[0].split()) == 4 else ""
+            raise InputError(f"{place}: {_fields(path, first)}; {hint}name them in a header: {_known_names(kind)}")
         columns = _without_header(first, [cells for _, cells in peeked[1:]], kind, place)
     else:
         del peeked[0]
