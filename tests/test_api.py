@@ -197,6 +197,55 @@ def test_bad_choices(options: dict[str, Any], message: str) -> None:
     assert refusal(["one text", "two texts"], **options).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1; pass a whole number from 0 to 4294967295"),
+        ({"seed": "1"}, "seed is '1'; pass a whole number"),
+        ({"settings": "tuning.folds=2"}, "settings: a single string instead of a list"),
+        ({"fallback": "sparse"}, "fallback: a single string instead of a list"),
+        ({"unlabelled_queries": ["fine", None]}, "unlabelled_queries[1]: text is None"),
+        ({"candidates": [("q", ["0"])]}, "candidates: list instead of a mapping"),
+        ({"translations": ["q"]}, "translations: list instead of a mapping"),
+        ({"auxiliary_collections": [["one text"]]}, "auxiliary_collections[0]: ['one text'] is invalid"),
+        (
+            {"auxiliary_collections": [([None], [])]},
+            "auxiliary_collections[0]: documents[0]: NoneType instead of a string or a mapping",
+        ),
+    ],
+)
+def test_bad_values_of_other_arguments(options: dict[str, Any], message: str) -> None:
+    assert refusal(["one text", "two texts"], [("q", "0", 1)], **options).startswith(message)
+
+
+def test_judgments_are_checked_before_an_encoder_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("an encoder was made")
+
+    monkeypatch.setattr("zero2ir.program.preparation.make_encoder", never)
+    assert refusal(["one text"], [("q", "1", 1)], model="static").startswith("judgments[0]: no document has the id '1'")
+
+
+def test_each_iterable_is_read_once_and_numbers_may_be_of_numpy(
+    string_methods: Mappings, string_judgments: Rows, tmp_path: Path
+) -> None:
+    frame = pytest.importorskip("pandas").DataFrame
+    options: dict[str, Any] = {"model": "sparse", "strategy": "fine_tune"}
+    program = zero2ir.train(string_methods, string_judgments, unlabelled_queries=["trim", "cut"], **options)
+    program.save(tmp_path / "lists")
+    columns = ["query", "doc_id", "grade"]
+    for documents, judgments in [
+        (iter(string_methods), zip(*zip(*string_judgments, strict=True), strict=True)),
+        ({row["doc_id"]: row["text"] for row in string_methods}, iter(string_judgments)),
+        (frame(string_methods), frame(string_judgments, columns=columns)),
+        (frame(string_methods).itertuples(), frame(string_judgments, columns=columns).itertuples()),
+    ]:
+        unlabelled = {"q1": "trim", "q2": "cut"}
+        again = zero2ir.train(documents, judgments, unlabelled_queries=unlabelled, seed=np.int64(0), **options)
+        again.save(tmp_path / "others")
+        assert program_digest(tmp_path / "others") == program_digest(tmp_path / "lists")
+
+
 @pytest.mark.slow
 def test_a_prompt_is_searched_for(string_methods: Mappings, string_judgments: Rows) -> None:
     few = ["pretraining.synthetic.documents=6", "pretraining.synthetic.demonstrations=2", "lm.context=1024"]

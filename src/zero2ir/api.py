@@ -19,6 +19,7 @@ from zero2ir.data.inputs import (
 )
 from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.errors import InputError
+from zero2ir.io.values import seed_value
 
 if TYPE_CHECKING:
     from zero2ir.config import LibraryConfig
@@ -98,7 +99,7 @@ def train(
     from zero2ir.program.training import add_fallback, fit_policy, train_program
     from zero2ir.strategies.base import needs_synthetic_queries
 
-    settings, fallback = as_texts(settings, "settings"), as_texts(fallback, "fallback")
+    settings, fallback, seed = as_texts(settings, "settings"), as_texts(fallback, "fallback"), seed_value(seed)
     overrides = () if risk is None else (f"answering.risk={risk}",)
     config = _config(task, model, strategy, encoder, lm, language, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
@@ -195,6 +196,7 @@ def label(
     from zero2ir.program.preparation import prepare_corpus, prepare_inputs, prepare_own_documents
     from zero2ir.strategies.base import needs_synthetic_queries
 
+    settings, seed = as_texts(settings, "settings"), seed_value(seed)
     choices = {"model": model, "strategy": strategy, "selection": selection, "encoder": encoder, "lm": lm or "none"}
     choices["language"] = language
     config = compose("label", LabelConfig, [*(f"{key}={value}" for key, value in choices.items()), *settings])
@@ -294,7 +296,7 @@ def compare(
     from zero2ir.strategies.base import draw_folds
 
     models, strategies = as_texts(models, "models"), as_texts(strategies, "strategies")
-    settings = as_texts(settings, "settings")
+    settings, seed = as_texts(settings, "settings"), seed_value(seed)
     for name, least, number in (("models", 1, len(models)), ("strategies", 1, len(strategies)), ("folds", 2, folds)):
         if number < least:
             raise InputError(f"{name}: {number} given; compare needs at least {least}")

@@ -112,7 +112,7 @@ def test_translations_stand_beside_their_queries(tmp_path):
         ),
         ({"docs_jsonl": DOCS + '["c", "x"]'}, r"docs\.jsonl:3: list instead of a JSON object"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c"}'}, r"docs\.jsonl:3: the key 'text' is missing; add it"),
-        ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": null}'}, r"docs\.jsonl:3: 'text' is None; write a string"),
+        ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": null}'}, r"docs\.jsonl:3: 'text' is None; pass a string"),
         ({"docs_jsonl": DOCS + '{"doc_id": "c", "text": "\\ud800"}'}, r"docs\.jsonl:3: .*surrogate"),
         ({"docs_jsonl": DOCS.encode() + b'{"doc_id": "\xe9"}'}, r"docs\.jsonl:3: not UTF-8 \(byte 13\)"),
         ({"docs_jsonl": DOCS.encode("utf-16")}, r"docs\.jsonl:1: not UTF-8"),

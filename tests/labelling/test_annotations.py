@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zero2ir.data.judgments import read_judgments
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.labelling.annotations import Annotation, Annotations, read_imported
 from zero2ir.labelling.export import export_judgments
 
@@ -21,6 +21,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 ids = st.sampled_from(["q1", "q2", "d1", "d/ü%20"])
 answers = st.builds(Annotation, ids, texts, ids, st.none() | st.integers(0, 3), texts, st.booleans())
 ONE = Annotation("q1", "a \u2028 query\r with\u0085 ends", "d1", 1, "me")
+
+DOC_IDS = ["d1", "d2", "d3"]
 
 
 def annotation(number: int, grade: int | None = 1, repeat: bool = False) -> Annotation:
@@ -107,8 +109,9 @@ def test_export_and_import(tmp_path: Path) -> None:
     assert (tmp_path / "qrels.trec").read_text() == "q1 0 d1 1\nq3 0 d3 0\n"
     queries = {row["query_id"]: row["text"] for row in map(json.loads, (tmp_path / "queries.jsonl").open())}
     wanted = kept.judgments()
-    assert read_imported(tmp_path / "qrels.trec", queries) == wanted
-    assert read_imported(tmp_path / "judgments.jsonl", {}) == read_judgments(tmp_path / "judgments.jsonl") == wanted
+    assert read_imported(tmp_path / "qrels.trec", queries, DOC_IDS) == wanted
+    assert read_imported(tmp_path / "judgments.jsonl", {}, DOC_IDS) == wanted
+    assert read_judgments(tmp_path / "judgments.jsonl") == wanted
     again = Annotations(tmp_path / "b.jsonl")
     assert again.add_judgments(wanted) == 2
     assert again.add_judgments(wanted) == 0  # twice is once
@@ -150,5 +153,24 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"undo.jsonl:1: undo without an answer"):
         Annotations(tmp_path / "undo.jsonl")
     (tmp_path / "qrels.trec").write_text("q9 0 d 1\n")
-    with pytest.raises(InputError, match=r"qrels.trec:1: unknown query id 'q9'"):
-        read_imported(tmp_path / "qrels.trec", {"q1": "text"})
+    with pytest.raises(InputError, match=r"qrels.trec:1: no query has the id 'q9'; 1 of 1 judgments"):
+        read_imported(tmp_path / "qrels.trec", {"q1": "text"}, DOC_IDS)
+
+
+def test_unusable_judgments_of_an_imported_file_are_warned_of(tmp_path: Path) -> None:
+    rows = ["q1 0 d1 1", "q1 0 d2 -2", "Q1 0 d3 1", "q1 0 d3 0", "q1 0 d3 0", "q2 0 d1 1"]
+    (tmp_path / "qrels.trec").write_text("\n".join(rows))
+    with pytest.warns(DataWarning) as said:
+        kept = read_imported(tmp_path / "qrels.trec", {"q1": "one", "q2": "two"}, DOC_IDS)
+    assert [(row.query, row.doc_id, row.relevance) for row in kept] == [
+        *(("one", "d1", 1), ("one", "d2", 0), ("one", "d3", 0), ("two", "d1", 1))
+    ]
+    assert [str(one.message) for one in said] == [
+        "judgments of unknown queries: 1 left out; qrels.trec:3: no query has the id 'Q1' "
+        "(the query 'q1' differs only in letter case)",
+        "repeated judgments: 1 left out; qrels.trec:5",
+        "negative grades: 1 read as 0; qrels.trec:2",
+    ]
+    (tmp_path / "two.csv").write_text("query_id,query,doc_id,relevance\nq1,one,d1,1\nq1,other,d2,1\n")
+    with pytest.raises(InputError, match=r"two.csv:3: an earlier row has another text for the query 'q1'"):
+        read_imported(tmp_path / "two.csv", {}, DOC_IDS)

@@ -137,7 +137,7 @@ def test_imported_judgments_are_used(session: Open, tmp_path: Path) -> None:
     ]
     assert {row.query for row in sitting.labelling.judgments()} >= {"another query"}
     (tmp_path / "more.trec").write_text("other 0 nothing 1\n")
-    with pytest.raises(InputError, match=r"more\.trec: unknown document id 'nothing'"):
+    with pytest.raises(InputError, match=r"more\.trec:1: no document has the id 'nothing'; 1 of 1"):
         list(import_judgments(collection, tmp_path / "more.trec", sitting.labelling))
 
 

@@ -179,6 +179,22 @@ def usable_judgments(
     return [judgment for judgment, _ in first.values()]
 
 
+def used_judgments(
+    rows: Sequence[tuple[Judgment, str]], documents: KnownIds, queries: KnownIds | None = None
+) -> tuple[list[Judgment], DataQuality]:
+    """Returns ``usable_judgments``, and the counts and examples of the others; warns of these.
+
+    Raises:
+        InputError: as ``usable_judgments`` and ``require_usable``.
+    """
+    issues = IssueCounter()
+    kept = usable_judgments(rows, documents, queries, issues)
+    quality = issues.quality(FLAWS_OF_JUDGMENTS)
+    require_usable(quality, len(rows))
+    warn_of(quality)
+    return kept, quality
+
+
 def require_usable(quality: DataQuality, judgments: int) -> None:
     """Stops if too many of the given judgments are of unknown queries or documents; ``judgments`` is their number.
 

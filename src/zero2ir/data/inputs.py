@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zero2ir.data.checks import FLAWS_OF_JUDGMENTS, IssueCounter, require_usable, usable_judgments, warn_of
+from zero2ir.data.checks import used_judgments
 from zero2ir.data.judgments import normalised
 from zero2ir.data.known_ids import KnownIds
 from zero2ir.data.records import DataQuality, Document, JudgedDocument, Judgment, LocatedJudgment, Query
@@ -130,11 +130,7 @@ def as_judgments(
     translated = _by_query(translations or {}, "translations")
     if unjudged := sorted(translated.keys() - texts.keys()):
         raise InputError(f"translations: no judgment has the query {unjudged[0]!r}; correct or remove it")
-    issues = IssueCounter()
-    kept = usable_judgments(rows, KnownIds("document", doc_ids), None, issues)
-    quality = issues.quality(FLAWS_OF_JUDGMENTS)
-    require_usable(quality, len(rows))
-    warn_of(quality)
+    kept, quality = used_judgments(rows, KnownIds("document", doc_ids))
     numbers = {key: f"q{number}" for number, key in enumerate(dict.fromkeys(row.query_id for row in kept))}
     return [
         JudgedDocument(numbers[key], texts[key], doc_id, grade, translated.get(key, "")) for key, doc_id, grade in kept

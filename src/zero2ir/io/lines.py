@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from zero2ir.errors import InputError
-from zero2ir.io.values import MAX_GRADE, shown, whole_number
+from zero2ir.io.values import MAX_GRADE, shown, text_value, whole_number
 
 MAX_LINE_BYTES = 2**26  # a longer line is no text of a person; a gzipped file could fill the memory with one
 MAX_UNPACKED_BYTES, MAX_BYTES_PER_BYTE = 2**28, 100  # of a gzipped file; the larger one counts
@@ -120,11 +120,7 @@ def text_of(row: dict[str, Any], key: str, place: str) -> str:
     value = row[key]
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str):
-        raise InputError(f"{place}: {key!r} is {value!r}; write a string")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InputError(f"{place}: {key!r} contains a lone surrogate; remove the invalid character")
-    return value
+    return text_value(value, f"{place}: {key!r}")
 
 
 def texts_of(row: dict[str, Any], key: str, place: str) -> tuple[str, ...]:

@@ -43,6 +43,14 @@ def whole_number(value: Any, most: int) -> int | None:
         return None
 
 
+def seed_value(value: Any) -> int:
+    """Returns a random seed; raises ``InputError`` if it is not a whole number from 0 to 2³² - 1."""
+    number = whole_number(value, 2**32 - 1)
+    if number is None or number < 0:
+        raise InputError(f"seed is {shown(value)}; pass a whole number from 0 to {2**32 - 1}")
+    return number
+
+
 def number_value(value: Any, what: str) -> float:
     """Returns a number of any numeric type; raises ``InputError`` for other values, NaN and infinity."""
     if not _is_number(value) or is_missing(value) or abs(value) == math.inf:

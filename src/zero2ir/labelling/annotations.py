@@ -3,11 +3,13 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zero2ir.data.records import JudgedDocument
+from zero2ir.data.checks import used_judgments
+from zero2ir.data.known_ids import KnownIds
+from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.data.tables import JUDGMENTS, read_table
 from zero2ir.errors import InputError
 from zero2ir.io.files import sync_folder
@@ -140,22 +142,28 @@ class Annotations:
         self._whole = self._known = self._whole + len(line)
 
 
-def read_imported(path: Path, queries: Mapping[str, str]) -> list[JudgedDocument]:
+def read_imported(path: Path, queries: Mapping[str, str], doc_ids: Collection[str]) -> list[JudgedDocument]:
     """Reads judgments from a table with query_id, doc_id, relevance and optionally query, or from TREC qrels.
+
+    Repeated rows and those of unknown documents or queries are left out and negative grades become 0; warns of them.
 
     Args:
         path: path of the file.
         queries: query texts by id, for rows without the query's text.
+        doc_ids: the ids of the documents.
 
     Raises:
-        InputError: as for ``read_table``, or a row names an unknown query; the message names file and line.
+        InputError: as for ``read_table`` and ``used_judgments``, or a query has two texts; names file and line.
     """
+    texts: dict[str, str] = {}  # those of the file
     rows = []
     for place, row in read_table(path, JUDGMENTS):
         query_id = text_of(row, "query_id", place)
-        if "query" not in row and query_id not in queries:
-            raise InputError(f"{place}: unknown query id {query_id!r}; add the query to the queries file")
-        query = text_of(row, "query", place) if "query" in row else queries[query_id]
-        grade = max(0, grade_of(row["relevance"], place))
-        rows.append(JudgedDocument(query_id, query, text_of(row, "doc_id", place), grade))
-    return rows
+        text = text_of(row, "query", place) if "query" in row else None
+        if text is not None and texts.setdefault(query_id, text) != text:
+            raise InputError(f"{place}: an earlier row has another text for the query {query_id!r}; correct one")
+        grade = grade_of(row["relevance"], place)
+        rows.append((Judgment(query_id, text_of(row, "doc_id", place), grade), place))
+    texts = {**queries, **texts}
+    kept, _ = used_judgments(rows, KnownIds("document", doc_ids), KnownIds("query", texts))
+    return [JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance) for row in kept]

@@ -215,7 +215,7 @@ def import_judgments(
     queries are in the folder or among the candidates.
 
     Raises:
-        InputError: a line is malformed, or names an unknown query or document.
+        InputError: see ``read_imported``.
     """
     texts = {query.query_id: query.text for query in collection.queries} | dict(labelling.queries)
     ids = {normalised(text): query_id for query_id, text in labelling.queries}
@@ -223,11 +223,8 @@ def import_judgments(
     rows = [JudgedDocument(row.query_id, texts[row.query_id], row.doc_id, row.relevance) for row in judged]
     sources = [(rows, "qrels")]
     if imported is not None:
-        sources.append((read_imported(imported, texts), imported.name))
+        sources.append((read_imported(imported, texts, labelling.inputs.corpus.number_of), imported.name))
     for rows, source in sources:
-        for row in rows:
-            if row.doc_id not in labelling.inputs.corpus.number_of:
-                raise InputError(f"{source}: unknown document id {row.doc_id!r}; correct it or remove the line")
         yield [row._replace(query_id=ids.get(normalised(row.query), row.query_id)) for row in rows], source
 
 
