@@ -190,7 +190,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
             {"settings": ["folds=1"]},
             "folds: unknown key; valid keys are answering, encoder, evaluation, language, ",
         ),
-        ({"settings": ["folds"]}, "Error parsing override 'folds' missing EQUAL"),
+        ({"settings": ["folds"]}, "'folds': not KEY=VALUE; write for example model.k1=1.2"),
     ],
 )
 def test_bad_choices(options: dict[str, Any], message: str) -> None:
