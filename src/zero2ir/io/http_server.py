@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import resource
+import signal
 import socket
 from collections.abc import Collection
 from functools import partial
@@ -210,7 +211,10 @@ def run_server(app: Any, bound: socket.socket, max_connections: int = 64, second
         limit_concurrency=most + 1,
         timeout_graceful_shutdown=10,
     )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the caller can close its files
     try:
         _Server(config).run(sockets=[bound])
     except KeyboardInterrupt:
         print()  # below the ^C
+    finally:
+        signal.signal(signal.SIGTERM, before)

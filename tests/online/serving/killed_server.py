@@ -112,6 +112,8 @@ class Server:
         self.end(signal.SIGKILL)
 
     def end(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.poll() is not None:
+            return
         os.kill(self.number, sign)
         if self.process is not None:
             self.process.communicate(timeout=60)

@@ -22,7 +22,7 @@ from zero2ir.io.http_server import RateLimit
 from zero2ir.models.sparse import Sparse
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.feedback.writer import FeedbackWriter
-from zero2ir.online.serving.service import FEEDBACK_FILE, SearchService
+from zero2ir.online.serving.service import DOCUMENTS_FILE, FEEDBACK_FILE, SearchService
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import application
 from zero2ir.program.fallback import FallbackSettings
@@ -253,6 +253,20 @@ def test_a_burst_of_connections_is_answered(documents: list[Document], tmp_path:
                 return await asyncio.gather(*(one(client, number) for number in range(200)))
 
         assert Counter(asyncio.run(every())) == {200: 180, 400: 20}
+
+
+def test_a_server_that_is_told_to_end_closes_its_files(documents: list[Document], tmp_path: Path) -> None:
+    Program(Sparse().index(Corpus(documents)), documents, None, {"model": "sparse"}).save(tmp_path / "program")
+    with Server(tmp_path / "program", tmp_path / "state", options=["--impressions"]) as server:
+        with locked(tmp_path / "state" / FEEDBACK_FILE):
+            assert server.ask("POST", "/search", {"query": QUERY, "k": 3})[0] == 200
+            assert server.ask("GET", "/health")[1]["waiting_events"] == 3
+        server.end()
+        assert server.process is not None
+        assert server.process.returncode == 0
+        assert {path.name for path in (tmp_path / "state").iterdir()} == {FEEDBACK_FILE, DOCUMENTS_FILE, "lock"}
+        with FeedbackStore(tmp_path / "state" / FEEDBACK_FILE) as store:
+            assert len(store) == 3
 
 
 def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
