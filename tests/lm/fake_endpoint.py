@@ -85,6 +85,9 @@ MOODS: dict[str, Callable[[Asked, int], Reply]] = {
     "echo in an error": lambda asked, number: Reply(
         400, {"error": {"message": f"bad request {asked.headers.get('authorization')}"}}
     ),
+    "echo in a header": lambda asked, number: Reply(
+        500, {"error": {"message": "failed"}}, {"x-request-id": asked.headers.get("authorization") or ""}
+    ),
     "echo in html": lambda asked, number: Reply(502, f"<p>{asked.headers.get('authorization')}</p>".encode()),
 }
 USABLE = {"plain", "all thoughts", "closed thoughts", "reasoning field", "malformed once", "busy once", "echo"}

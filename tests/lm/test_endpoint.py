@@ -234,10 +234,17 @@ def test_unusable_answers_are_not_cached(mood: str, tmp_path: Path) -> None:
             assert ask(language_model).query == QUERY
 
 
-@pytest.mark.parametrize("mood", ["echo", "echo in an error", "echo in html"])
+@pytest.mark.parametrize("key", [KEY, "sk-1"])
+@pytest.mark.parametrize("mood", ["echo", "echo in an error", "echo in html", "echo in a header"])
 def test_an_echoed_key_reaches_no_answer_log_trace_or_file(
-    mood: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    mood: str,
+    key: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
     caplog.set_level(logging.DEBUG)
     with FakeEndpoint(mood) as server, open_lm(conf("openai", server.url), tmp_path, seed=0) as language_model:
         try:
@@ -247,9 +254,19 @@ def test_an_echoed_key_reaches_no_answer_log_trace_or_file(
         lm = language_model.lm
         shown += f"{lm!r}{lm.dump_state()}{lm.history}{lm.kwargs}{language_model!r}{language_model.usage}"
         shown += f"{dspy.clients.base_lm.GLOBAL_HISTORY[-1:]}"
-    assert "[hidden key]" in shown
-    assert KEY not in shown + caplog.text + "".join(capfd.readouterr())
-    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert "[hidden key]" in shown or mood == "echo in a header"
+    assert key not in shown + caplog.text + "".join(capfd.readouterr())
+    assert all(key.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("word", ["none", "EMPTY", "unused"])
+def test_a_placeholder_for_a_key_may_be_part_of_an_answer(
+    word: str, endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", word)
+    endpoint.answer = lambda asked, number: message(f"why is it {word}")
+    with open_lm(conf("openai", endpoint.url), tmp_path, seed=0) as language_model:
+        assert ask(language_model).query == f"why is it {word}"
 
 
 def test_an_echo_in_escaped_form_is_found(endpoint: FakeEndpoint, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ CHECK_SECONDS = 10.0  # how long an endpoint may take to list its models
 CONNECT_SECONDS = 10.0
 MAX_WAIT_SECONDS = 30.0  # the longest wait before a repeated request, whatever the endpoint asks for
 MAX_ANSWER_BYTES = 4 << 20
-MIN_SECRET = 8  # a shorter key, e.g. "none", is a placeholder, and a word of many answers
+MIN_SECRET = 8  # a shorter word, e.g. "none", is a placeholder for a key, and may be part of an answer
 HIDDEN = "[hidden key]"
 KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
 
@@ -105,6 +105,7 @@ class Transport:
 
     def __init__(self, key: str | None, seconds: float) -> None:
         self.key = key
+        self.secret = None if key is None or (len(key) < MIN_SECRET and key.isalpha()) else key
         self.seconds = seconds
 
     @cached_property
@@ -160,19 +161,19 @@ class Transport:
             yield chunk
 
     def _hidden_bytes(self, content: bytes) -> bytes:
-        if self.key is None or len(self.key) < MIN_SECRET:
+        if self.secret is None:
             return content
         try:
             return json.dumps(self._hidden(json.loads(content))).encode()  # finds the key in escaped form, too
         except (ValueError, RecursionError):
-            return content.replace(self.key.encode(), HIDDEN.encode())
+            return content.replace(self.secret.encode(), HIDDEN.encode())
 
     def _hidden(self, value: Any) -> Any:
         """Returns JSON without the key in its strings."""
-        if self.key is None or len(self.key) < MIN_SECRET:
+        if self.secret is None:
             return value
         if isinstance(value, str):
-            return value.replace(self.key, HIDDEN)
+            return value.replace(self.secret, HIDDEN)
         if isinstance(value, dict):
             return {self._hidden(name): self._hidden(one) for name, one in value.items()}
         return [self._hidden(one) for one in value] if isinstance(value, list) else value

@@ -312,8 +312,8 @@ def _answer_cache(folder: Path) -> Iterator[Cache]:
 
 @contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Silences the log lines of each request (httpx) and of each answer that reached ``max_tokens`` (dspy)."""
-    levels = {"httpx": logging.WARNING, "LiteLLM": logging.ERROR, "dspy.clients.lm": logging.ERROR}
+    """Silences the log lines of each request (httpx), of headers, and of each answer that reached ``max_tokens``."""
+    levels = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "dspy.clients.lm": logging.ERROR}
     former = {name: logging.getLogger(name).level for name in levels}
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

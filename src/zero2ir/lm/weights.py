@@ -116,7 +116,12 @@ def _quantize(source: Path, path: Path, quantization: str) -> None:
             if tensor.tensor_type in (target, GGMLQuantizationType.F32):
                 writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             else:
-                weights = dequantize(tensor.data, tensor.tensor_type)
+                try:
+                    weights = dequantize(tensor.data, tensor.tensor_type)
+                except NotImplementedError:
+                    raise InputError(
+                        f"{source}: {tensor.tensor_type.name} cannot be converted; set lm.quantization=null"
+                    ) from None
                 writer.add_tensor(tensor.name, quantize(weights, target), raw_dtype=target)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
