@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -506,3 +507,26 @@ def test_no_output_replaces_anything(
         f"error: {message}"
     )
     assert {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")} == before
+
+
+def test_a_program_with_a_model_of_one_s_own_is_searched_in_its_project(folder: Path) -> None:
+    here, project = Path(__file__).parent, folder.parent
+    shutil.copytree(here.parent / "conf", project / "conf")
+    shutil.copytree(here / "pipeline" / "extending", project, dirs_exist_ok=True)
+    options = ["--model", "overlap", "--strategy", "zero_shot", "--output", "searcher"]
+    assert as_process(["train", "my-folder", *options], project, stdout=subprocess.PIPE).stderr == b""
+    search = ["search", "searcher", "to lower case", "--json"]
+    ended = as_process(search, project, stdout=subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads(ended.stdout)["docids"]
+
+    # A program names no code: elsewhere, and in its own folder, nothing is imported.
+    (project / "overlap.py").write_text("open('imported', 'w')", encoding="utf-8")
+    elsewhere = project / "elsewhere"
+    shutil.copytree(project / "searcher", elsewhere / "searcher")
+    for name in ("conf", "overlap.py"):
+        (shutil.copytree if name == "conf" else shutil.copy)(project / name, elsewhere / "searcher" / name)
+    for place, program in ((elsewhere, "searcher"), (elsewhere / "searcher", ".")):
+        ended = as_process(["search", program, "to lower case"], place, stdout=subprocess.PIPE)
+        assert ended.stderr.startswith(b"error: ")
+        assert not list(elsewhere.rglob("imported"))

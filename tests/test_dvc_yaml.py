@@ -1,6 +1,10 @@
 """dvc.yaml names everything that a stage's result depends on: DVC reruns nothing for a file that it does not know."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +105,30 @@ def test_what_dvc_does_not_watch_says_how_it_is_read_anew() -> None:
         assert told, path.name
         assert told[1].startswith("DVC does not track ")
         assert told[1].endswith(": dvc repro -f -s ingest, then dvc repro")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on the PATH")
+@pytest.mark.parametrize("has_git", [False, True])
+def test_make_repro_works_with_and_without_git(tmp_path: Path, has_git: bool) -> None:
+    for name in ("Makefile", ".dvc/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: echo done > out.txt, outs: [out.txt]}}")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("python", "dvc"):
+        (binaries / name).symlink_to(Path(sys.executable).parent / name)
+    for name in ("requirements.lock", "pyproject.toml", ".venv/.installed"):
+        (tmp_path / name).touch()
+    if has_git:
+        subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    environment = os.environ | {
+        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
+        "DVC_SITE_CACHE_DIR": str(tmp_path / "s"),
+    }
+    ended = subprocess.run(
+        ["make", "repro"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "out.txt").read_text() == "done\n"
+    assert (tmp_path / ".dvc" / "config.local").exists() is not has_git

@@ -147,6 +147,10 @@ def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":
     """
     from zero2ir.program.program import load_program
 
+    if Path("conf/library.yaml").is_file():  # a project, which may have models of its own
+        from zero2ir.config import import_own_models
+
+        import_own_models(Path(folder))
     return load_program(folder, allow_endpoints)
 
 

@@ -19,6 +19,7 @@ from zero2ir import api
 from zero2ir.data.highlight import printable
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.errors import InputError, one_line_errors
+from zero2ir.io.files import check_writable
 
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
@@ -269,7 +270,7 @@ def serve(
     SIGHUP reloads PROGRAM, e.g. after zero2ir improve. If ZERO2IR_API_KEY is set, every request must send it
     (Authorization: Bearer KEY).
     """
-    from zero2ir.config import ServeConfig, compose
+    from zero2ir.config import ServeConfig, compose, import_own_models
     from zero2ir.io.sockets import listen
     from zero2ir.online.serving.web import api_key_from_environment, serve_program
 
@@ -278,8 +279,12 @@ def serve(
     serving = compose("serve", ServeConfig, [*settings, *overrides]).serving
     key = api_key_from_environment(host)
     bound = listen(port, host)
-    beside = Path("program-state" if ":/" in program else f"{program.rstrip('/')}-state")
-    serve_program(program, state or beside, serving, bound, key, allow_endpoint)
+    is_folder = ":/" not in program
+    state = state or Path(f"{os.path.abspath(program)}-state" if is_folder else "program-state")
+    check_writable(state, state)
+    if is_folder:
+        import_own_models(Path(program))
+    serve_program(program, state, serving, bound, key, allow_endpoint)
 
 
 @app.command(**_example("zero2ir compare my-folder --models sparse --models hybrid"))
@@ -462,6 +467,9 @@ def label(
         _check_output(output, folder)
     if export:
         check_export(export)
+    annotations = annotations or folder / ANNOTATIONS
+    if not annotations.exists() and folder.is_dir():
+        check_writable(annotations, annotations.parent)
     if web:
         bound = listen(port)
     else:
@@ -470,7 +478,7 @@ def label(
     labelling = api.label(
         collection.documents,
         candidate_queries(queries, collection.queries, lm is not None),
-        annotations or folder / ANNOTATIONS,
+        annotations,
         model=model,
         strategy=strategy,
         selection=selection,

@@ -24,6 +24,7 @@ from zero2ir.data.settings import DatasetSettings, JudgmentBudget, LanguageCode
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError, one_line, one_line_errors
 from zero2ir.evaluation.results import EvaluationSettings
+from zero2ir.io.files import read_json
 from zero2ir.io.lines import read_lines
 from zero2ir.io.settings import Settings, first_mistake, parameter_schema, schema_in
 from zero2ir.labelling.settings import LabellingSettings
@@ -446,6 +447,28 @@ def _class(target: Any, where: str) -> Any:
         return get_class(str(target))
     except Exception as error:  # Hydra raises bare Exception for several reasons
         raise InputError(f"{where}._target_: {target!r} cannot be imported; give module.Class") from error
+
+
+def import_own_models(program: Path) -> None:
+    """Imports the classes that the project's conf/model names, for a saved program with models from outside zero2ir.
+
+    The program itself names no class: it has kinds, which the imported classes define.
+    """
+    from zero2ir.models.base import MODEL_STATE_FILE, MODELS
+
+    folder, program = Path("conf/model").resolve(), program.resolve()
+    if conf_folder() != folder.parent or folder.is_relative_to(program):
+        return
+    try:
+        for path in program.rglob(MODEL_STATE_FILE):
+            MODELS.find(str(read_json(path)["kind"]))
+    except InputError:
+        for path in sorted(folder.rglob("*.yaml")):
+            for target in re.findall(r"^ *_target_: *([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+                if not target.startswith("zero2ir."):
+                    _class(target, path.stem)
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # loading says what is wrong
 
 
 def check_choices(panel: Panel) -> None:

@@ -1,7 +1,9 @@
 """Classes that register themselves: what a file names is found, and nothing else is imported."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,16 @@ def test_a_sparse_model_is_opened_without_torch_and_other_models() -> None:
         "print([name for name in ('torch', 'zero2ir.models.dense', 'zero2ir.models.hybrid') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_kind_of_an_installed_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
+    (tmp_path / "own-1.0.dist-info").mkdir()
+    (tmp_path / "own-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (tmp_path / "own-1.0.dist-info" / "entry_points.txt").write_text("[zero2ir.models]\nmine = own:Mine\n")
+    (tmp_path / "own.py").write_text(
+        "from zero2ir.models.sparse import Sparse\nclass Mine(Sparse):\n    kind = 'mine'\n"
+    )
+    code = "from zero2ir.models.base import MODELS; print(MODELS.find('mine').__module__)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (ended.stdout, ended.stderr) == ("own\n", "")

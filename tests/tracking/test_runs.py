@@ -2,10 +2,13 @@
 
 import json
 import os
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,7 @@ from zero2ir.tracking.runs import (
     PipelineRun,
     TrackingSettings,
     TrainingRecord,
+    check_store,
     collect_telemetry,
     flatten_parameters,
     log_evaluation,
@@ -408,3 +412,29 @@ def test_flat_keeps_every_leaf(values: Any) -> None:
     made = flatten_parameters({"top": values})
     assert len(made) == leaves(values)
     assert all(isinstance(value, str) for value in made.values())
+
+
+def test_a_store_that_cannot_be_used_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("not a database, and longer than the head of one " * 9)
+    with closing(sqlite3.connect("recipes.db")) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and never answers
+        port = silent.getsockname()[1]
+        monkeypatch.setattr("zero2ir.tracking.runs.SERVER_SECONDS", 0.5)
+        for uri, message in {
+            f"http://127.0.0.1:{port}": f"http://127.0.0.1:{port}: the tracking server does not answer (ReadTimeout)",
+            "http://me:secret@127.0.0.1:9": "http://127.0.0.1:9: the tracking server does not answer (ConnectionError)",
+            "sqlite:///recipes.db": "recipes.db: an SQLite file of another program; give another file",
+            "sqlite:///notes.txt": "notes.txt: cannot be used (file is not a database); give another file",
+            "sqlite:///notes.txt/mlflow.db": "notes.txt/mlflow.db: ",
+            "sqlite:////proc/mlflow.db": "/proc/mlflow.db: /proc cannot be written",
+        }.items():
+            start = time.monotonic()
+            with pytest.raises(InputError) as refused:
+                check_store(uri)
+            assert str(refused.value).startswith(message)
+            assert time.monotonic() - start < 5
+    for uri in ("sqlite:///new.db", "sqlite:///:memory:", "databricks", "./mlruns"):
+        check_store(uri)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "recipes.db"]

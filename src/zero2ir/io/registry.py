@@ -2,6 +2,7 @@
 
 import pkgutil
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from zero2ir.errors import InputError
@@ -13,7 +14,8 @@ class Registry(Generic[Class]):
     """The classes of a package and those that users derive from them, by kind.
 
     A class is registered when it is defined. An unregistered kind is imported from the package's module of the same
-    name. Nothing else is imported, so that a saved file cannot run arbitrary code.
+    name, or from an installed package with an entry point of this name in the group ``package``. Nothing else is
+    imported, so that a saved file cannot run arbitrary code.
 
     Args:
         package: the package whose modules define the kinds, e.g. "zero2ir.models".
@@ -47,6 +49,9 @@ class Registry(Generic[Class]):
         """
         if kind not in self._classes and kind in self.modules():
             import_module(f"{self.package}.{kind}")
+        if kind not in self._classes:
+            for entry in entry_points(group=self.package, name=kind):
+                entry.load()
         if kind not in self._classes:
             raise InputError(f"unknown kind of {self.noun}: {kind!r}; import the module that defines it first")
         return self._classes[kind]

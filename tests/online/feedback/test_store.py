@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,23 @@ os.kill(os.getpid(), signal.SIGKILL)  # right after the last one returned; nothi
     assert killed.returncode == -signal.SIGKILL
     with FeedbackStore(path) as store:
         assert [event.event_id for event in store.events()] == [str(number) for number in range(50)]
+
+
+@pytest.mark.parametrize("table", ["CREATE TABLE events (id INTEGER)", "CREATE TABLE recipes (name TEXT)"])
+@pytest.mark.parametrize("version", [0, 1, 7])
+def test_a_database_of_another_program_is_neither_used_nor_changed(tmp_path: Path, table: str, version: int) -> None:
+    path = tmp_path / "recipes.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(table)
+        other.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"recipes\.sqlite: "):
+        FeedbackStore(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["recipes.sqlite"]
+
+
+def test_a_store_that_exists_is_opened_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with FeedbackStore(tmp_path / "feedback.sqlite") as store:
+            assert store.events() == []
