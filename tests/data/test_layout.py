@@ -226,6 +226,13 @@ def test_any_folder_is_a_checked_collection_or_an_input_error(tmp_path_factory, 
     assert named & {"docs", "corpus"} or all(row.doc_id in ("README.md", "notes.txt") for row in collection.documents)
 
 
+def test_a_broken_link_is_not_overlooked(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"README.md": "About"})
+    (tmp_path / "docs.jsonl").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"docs\.jsonl: cannot be read \(No such file"):
+        read(tmp_path)
+
+
 CASES = Path(__file__).parents[1] / "cases"
 
 

@@ -159,6 +159,12 @@ def refusal_or_rows(read) -> tuple[str, list[object]]:
         ),
         (
             "a.tsv",
+            "nr\ttext\nx\tein Text\n",
+            DOCUMENTS,
+            r"a\.tsv:1: the key 'doc_id' is missing; .*found 'nr', 'text'",
+        ),
+        (
+            "a.tsv",
             "doc_id\tbody\tcontents\n1\tx\ty\n",
             DOCUMENTS,
             r"a\.tsv:1: '(body|contents)' and '(body|contents)' may both be the text",

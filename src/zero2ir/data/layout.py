@@ -78,7 +78,7 @@ def find_tables(folder: Path, role: Role, language: str | None = None) -> dict[s
         InputError: two files have one purpose, the file of a language has to be chosen, or no file has the role and
             another one has nearly the right name.
     """
-    names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    names = [path.name for path in sorted(folder.iterdir()) if path.is_file() or not path.exists()]  # or a broken link
     middles = {name: middle for name in names if (middle := role.middle(name)) is not None}
     found: dict[str, list[Path]] = {}
     for name, middle in middles.items():

@@ -231,7 +231,7 @@ def _files_below(folder: Path, notes: Counter[str]) -> list[Path]:
             continue
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             notes["symbolic links out of the folder, which are not followed"] += 1
-        elif path.is_file():
+        elif path.is_file() or not path.exists():  # or a broken link
             found.append(path)
     return sorted(found)
 

@@ -142,8 +142,7 @@ def _object_rows(path: Path, kind: TableKind, name: str | None) -> Iterator[Loca
                 raise InputError(f"{place}: {type(row).__name__} instead of a JSON object; write {{...}} for each row")
             names = tuple(row)
             if names not in columns_of:
-                found = _complete(_columns(names, kind, place), names, kind, place)
-                columns_of[names] = {column: names[at] for column, at in found.items()}
+                columns_of[names] = {column: names[at] for column, at in _columns(names, kind, place).items()}
             yield place, _filled({column: row[name] for column, name in columns_of[names].items()}, kind)
 
 
@@ -199,13 +198,12 @@ def _header(cells: Sequence[str], kind: TableKind, place: str) -> dict[str, int]
         InputError: the cells are a header that lacks a required column, or has two names for one.
     """
     known = set(chain.from_iterable(chain.from_iterable(kind.columns.values())))
-    named = sum(_plain(cell) in known for cell in cells)
-    are_names = all(len(cell.split()) <= MAX_NAME_WORDS for cell in cells)
-    starts_with_name = _plain(cells[0]) in known and _plain(cells[0]) not in ("text", "title")
-    is_certain = named > 1 or named == len(cells) or (named and len(cells) not in kind.without_header)
-    if not are_names or not (is_certain or starts_with_name):
+    named = [_plain(cell) in known for cell in cells]
+    is_id = any(map(str.isdigit, cells[0])) or (named[0] and _plain(cells[0]) in ("text", "title"))
+    is_certain = sum(named) > 1 or all(named) or len(cells) not in kind.without_header
+    if not any(named) or any(len(cell.split()) > MAX_NAME_WORDS for cell in cells) or (is_id and not is_certain):
         return None
-    return _complete(_columns(cells, kind, place), cells, kind, place)
+    return _columns(cells, kind, place)
 
 
 def _without_header(
@@ -237,31 +235,25 @@ def _columns(names: Sequence[str], kind: TableKind, place: str) -> dict[str, int
     """Returns the place of each column of the kind among the names.
 
     Raises:
-        InputError: two names of one tier mean the same column.
+        InputError: two names of one tier mean the same column, or a required column is missing.
     """
     plain = [_plain(name) for name in names]
     columns = {}
     for column, tiers in kind.columns.items():
-        for tier in tiers:
-            found = [at for at, name in enumerate(plain) if name in tier]
-            if len(found) > 1:
-                both = " and ".join(repr(names[at]) for at in found[:2])
-                raise InputError(f"{place}: {both} may both be the {column} of the {kind.noun}; remove or rename one")
-            if found:
-                columns[column] = found[0]
-                break
-    return columns
-
-
-def _complete(found: dict[str, int], names: Sequence[str], kind: TableKind, place: str) -> dict[str, int]:
-    for column in kind.required:
-        if column not in found:
-            known = ", ".join(name for tier in kind.columns[column] for name in tier if name != column)
-            found_names = f"; found {', '.join(map(repr, names))}" if names else ""
+        hits = ([at for at, name in enumerate(plain) if name in tier] for tier in tiers)
+        found = next(filter(None, hits), [])
+        if len(found) > 1:
+            both = " and ".join(repr(names[at]) for at in found[:2])
+            raise InputError(f"{place}: {both} may both be the {column} of the {kind.noun}; remove or rename one")
+        if found:
+            columns[column] = found[0]
+        elif column in kind.required:
+            others = ", ".join(name for tier in tiers for name in tier if name != column)
+            given = f"; found {', '.join(map(repr, names))}" if names else ""
             raise InputError(
-                f"{place}: the key {column!r} is missing; add it, or one of its other names ({known}){found_names}"
+                f"{place}: the key {column!r} is missing; add it, or one of its other names ({others}){given}"
             )
-    return found
+    return columns
 
 
 def _filled(row: dict[str, Any], kind: TableKind) -> dict[str, Any]:
