@@ -14,7 +14,14 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.ranking import Ranking, top_k
-from zero2ir.program.confidence import CONFIDENCE_DEPTH, MIN_QUERIES, Confidence, QueryJudgments, signals
+from zero2ir.program.confidence import (
+    CONFIDENCE_DEPTH,
+    MIN_QUERIES,
+    Confidence,
+    ConfidenceState,
+    QueryJudgments,
+    signals,
+)
 
 PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))
 SCORES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6), min_size=1, max_size=5)
@@ -198,4 +205,4 @@ def test_it_survives_json() -> None:
     found, judged, _ = drawn(10, 0.2, 6)
     confidence = Confidence.fit(found, judged)
     assert confidence is not None
-    assert Confidence.from_dict(json.loads(json.dumps(confidence.as_dict()))) == confidence
+    assert Confidence(**dict(ConfidenceState(**json.loads(json.dumps(confidence.as_dict()))))) == confidence

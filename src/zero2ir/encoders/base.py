@@ -1,19 +1,20 @@
 """The base class of encoders."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
-from zero2ir.errors import InputError
-from zero2ir.io.files import write_json
+from zero2ir.errors import InputError, one_line
+from zero2ir.io.files import read_state, write_json
 from zero2ir.io.paths import open_cache
 from zero2ir.io.registry import Registry
+from zero2ir.io.settings import Settings
 
 ENCODER_FILE = "encoder.json"
 WEIGHTS = "weights"
@@ -65,6 +66,11 @@ class TextEncoder(ABC):
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> Self:
         """Loads an encoder with the weights in a folder, or those of the settings' source if None."""
 
+    def vocabulary(self) -> tuple[Mapping[str, int], int]:
+        """Returns the numbers of the tokens, and the number of rows of the network's table."""
+        network: Any = self.model
+        return network.tokenizer.get_vocab(), network[0].auto_model.get_input_embeddings().num_embeddings
+
     def save(self, folder: Path) -> None:
         """Writes ``encoder.json``, and the weights if they were trained here."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +105,18 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@contextmanager
+def network_errors(where: str) -> Iterator[None]:
+    """Turns whatever a library raises while it loads a network into an InputError."""
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # transformers raises many types, and a panic of tokenizers is no Exception
+        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
+        raise InputError(f"{where}: the network cannot be loaded ({reason}); get it again") from None
+
+
 def embed(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Any:
     """Encodes documents; caches the rows by a digest of the weights and the texts."""
     if cache is None:
@@ -121,12 +139,16 @@ def save_encoded(encoder: TextEncoder, rows: Any, folder: Path) -> None:
     encoder.write(folder / encoder.encoded, rows)
 
 
-def read_encoder_state(folder: Path) -> dict[str, Any]:
-    """Reads ``encoder.json``.
+class EncoderState(Settings):
+    """The schema of ``encoder.json``."""
 
-    Raises:
-        InputError: the folder has no encoder.
-    """
+    kind: str
+    settings: EncoderSettings
+    trained: bool
+
+
+def read_encoder_state(folder: Path) -> EncoderState:
+    """Reads ``encoder.json``; raises an InputError if the folder has no encoder or another content."""
     if not (folder / ENCODER_FILE).is_file():
         raise InputError(f"{folder}: not an encoder folder; run dvc repro -f -s pretrain-synthetic first")
-    return json.loads((folder / ENCODER_FILE).read_text(encoding="utf-8"))
+    return read_state(folder / ENCODER_FILE, EncoderState)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import TextEncoder, device, network_errors, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.inference import InferenceNetwork, open_network
 from zero2ir.encoders.openvino import quantize_int8
 from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights, model_folder
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError, one_line
+from zero2ir.io.arrays import read_array
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import is_interactive
 
@@ -32,6 +33,7 @@ class DenseEncoder(TextEncoder):
 
     kind = "dense"
     encoded = "embeddings.npy"
+    _offline = False
 
     def __init__(
         self,
@@ -55,10 +57,10 @@ class DenseEncoder(TextEncoder):
     @cached_property
     def model(self) -> "SentenceTransformer":  # type: ignore[override]  # mypy: a cached property is a property
         if isinstance(self._network, InferenceNetwork):
-            with TemporaryDirectory() as folder:
+            with network_errors(f"encoder {self.settings.name}"), TemporaryDirectory() as folder:
                 self._network.write(Path(folder))
                 return _network(folder, local=True)
-        return self._network or _open(self.settings)
+        return self._network or _open(self.settings, self._offline)
 
     @cached_property
     def _in_int8(self) -> "SentenceTransformer":
@@ -126,9 +128,18 @@ class DenseEncoder(TextEncoder):
         else:
             super().write_weights(folder)
 
+    def vocabulary(self) -> tuple[Mapping[str, int], int]:
+        if isinstance(self._network, InferenceNetwork):
+            return self._network.vocabulary()
+        module: Any = self.model[0]
+        table = module.embedding if hasattr(module, "embedding") else module.auto_model.get_input_embeddings()
+        return dict(module.tokenizer.get_vocab()), table.num_embeddings
+
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "DenseEncoder":
-        return cls(settings, None if weights is None else read_network(weights))
+        encoder = cls(settings, None if weights is None else read_network(weights))
+        encoder._offline = True  # a saved file does not decide what is downloaded
+        return encoder
 
     def write(self, path: Path, rows: np.ndarray) -> None:
         save_embeddings(path, rows)
@@ -152,8 +163,9 @@ def read_network(weights: Path) -> "InferenceNetwork | SentenceTransformer":
     return open_network(weights, device()) or _network(weights, local=True)
 
 
-def _open(settings: EncoderSettings) -> "SentenceTransformer":
-    model = _load(settings, lambda place: _network(place, settings.source == "package" or Path(place).is_dir()))
+def _open(settings: EncoderSettings, offline: bool) -> "SentenceTransformer":
+    local = offline or settings.source == "package"
+    model = _load(settings, lambda place: _network(place, local or Path(place).is_dir()))
     if np.isfinite(model.max_seq_length or np.inf):
         model.max_seq_length = settings.max_tokens
     model.prompts.update(_prompts(settings))
@@ -217,10 +229,4 @@ def save_embeddings(path: Path, vectors: np.ndarray) -> None:
 
 def load_embeddings(path: Path, rows: int) -> np.ndarray:
     """Reads vectors; raises ``InputError`` if the file is damaged or does not have ``rows`` vectors."""
-    try:
-        vectors: Any = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: incomplete embeddings file ({error}); run pretrain-synthetic again") from None
-    if vectors.ndim != 2 or len(vectors) != rows:
-        raise InputError(f"{path}: {len(vectors)} vectors for {rows} documents; run pretrain-synthetic again")
-    return vectors
+    return read_array(path, ("float32", (rows, None)))

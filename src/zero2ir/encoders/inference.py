@@ -97,6 +97,10 @@ class InferenceNetwork(ABC):
                 rows[batch] = normalize(vectors[:, :dimensions], p=2, dim=1).cpu().numpy()
         return rows
 
+    def vocabulary(self) -> tuple[Mapping[str, int], int]:
+        """Returns the numbers of the tokens, and the number of rows of the token embeddings."""
+        return self._tokenizer.get_vocab(), len(self._tensors[self.TABLE])
+
     def write(self, folder: Path) -> None:
         """Writes the model as it was loaded."""
         from safetensors.torch import save_file

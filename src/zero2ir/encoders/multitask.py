@@ -1,15 +1,14 @@
 """Multi-task encoders: a dense encoder with heads that classify texts and find answers in them."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from pydantic import PositiveFloat, model_validator
+from safetensors.numpy import save_file
 
 from zero2ir.data.answers import NO_SPAN, Span
 from zero2ir.encoders.base import readable
@@ -19,8 +18,9 @@ from zero2ir.encoders.inference import InferenceNetwork
 from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
-from zero2ir.errors import InputError
-from zero2ir.io.files import write_json
+from zero2ir.io.arrays import Layout, read_tensors
+from zero2ir.io.files import read_state, write_json
+from zero2ir.io.settings import PositiveInt, Settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,6 +62,23 @@ class Heads:
         """Returns all but the weights, for JSON."""
         names = ("labels", "source", "trained_tasks", "figures", "scale", "passage_words")
         return {name: getattr(self, name) for name in names}
+
+
+class HeadsState(Settings):
+    """The schema of ``heads.json``: see ``Heads``."""
+
+    labels: tuple[str, ...]
+    source: str
+    trained_tasks: tuple[TaskName, ...]
+    figures: dict[str, float]
+    scale: PositiveFloat
+    passage_words: PositiveInt
+
+    @model_validator(mode="after")
+    def _with_labels(self) -> Self:
+        if not self.labels and {*CLASSIFYING} & {*self.trained_tasks}:
+            raise ValueError("labels: none for the tasks that classify")
+        return self
 
 
 class MultitaskEncoder(DenseEncoder):
@@ -134,7 +151,9 @@ class MultitaskEncoder(DenseEncoder):
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "MultitaskEncoder":
         assert weights is not None  # always saved
-        return cls(settings, read_network(weights), _read_heads(weights.parent))
+        encoder = cls(settings, read_network(weights), Heads())
+        encoder.heads = _read_heads(weights.parent, encoder.dimension)
+        return encoder
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -142,13 +161,15 @@ class MultitaskEncoder(DenseEncoder):
         write_json(folder / HEADS_DESCRIPTION_FILE, self.heads.about())
 
 
-def _read_heads(folder: Path) -> Heads:
-    try:
-        about = json.loads((folder / HEADS_DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        weights = load_file(folder / HEADS_WEIGHTS_FILE)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{folder}: incomplete or missing heads ({error}); train the encoder again") from None
-    return Heads(weights, tuple(about.pop("labels")), trained_tasks=tuple(about.pop("trained_tasks")), **about)
+def _read_heads(folder: Path, width: int) -> Heads:
+    about = read_state(folder / HEADS_DESCRIPTION_FILE, HeadsState)
+    rows = {"answer": 2, **dict.fromkeys(CLASSIFYING, len(about.labels))}
+    layouts: dict[str, Layout] = {}
+    for task, number in rows.items():
+        mark = "" if task in about.trained_tasks else "?"
+        layouts |= {f"{task}.weight{mark}": ("float32", (number, width)), f"{task}.bias{mark}": ("float32", (number,))}
+    weights = read_tensors(folder / HEADS_WEIGHTS_FILE, layouts)
+    return Heads(weights, **dict(about))
 
 
 def question_with_passage(tokenizer: Any, question: str, passage: str) -> str:

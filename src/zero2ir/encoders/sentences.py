@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zero2ir.data.words import join_words, split_words
-from zero2ir.encoders.dense import DenseEncoder, read_network
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.inference import InferenceNetwork
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
@@ -58,6 +58,9 @@ class SentenceEncoder(TokenEncoder):
         vectors = self.dense.encode_queries(texts)
         return Tokens.concatenate([row[None] if row.any() else row[None][:0] for row in vectors], vectors)
 
+    def vocabulary(self) -> tuple[Mapping[str, int], int]:
+        return self.dense.vocabulary()
+
     def write_weights(self, folder: Path) -> None:
         self.dense.write_weights(folder)
 
@@ -67,7 +70,10 @@ class SentenceEncoder(TokenEncoder):
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "SentenceEncoder":
-        return cls(settings, None if weights is None else read_network(weights))
+        encoder = cls(settings, None)
+        encoder.dense = DenseEncoder.opened(settings, weights)
+        encoder.trained = encoder.dense.trained
+        return encoder
 
 
 def split_document_sentences(text: str) -> list[str]:

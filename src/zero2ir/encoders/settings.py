@@ -97,6 +97,8 @@ def package_folder(place: str) -> Path:
         InputError: the package is not installed, or has no such folder.
     """
     package, _, inside = place.partition(":")
+    if not package.isidentifier() or ".." in Path(inside).parts:  # a dotted name would be imported
+        raise InputError(f"encoder.model: {place[:100]!r} is no package:folder; correct it")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"the package {package} is not installed; pip install {package.replace('_', '-')}")

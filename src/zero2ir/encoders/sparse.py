@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save, save_file
+from safetensors.numpy import save, save_file
 from scipy.sparse import csr_matrix
 
 from zero2ir.encoders.base import WEIGHTS, TextEncoder, device, readable
@@ -16,6 +15,7 @@ from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError
+from zero2ir.io.arrays import Layout, csr_layouts, csr_of, read_tensors
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import progress
 
@@ -152,9 +152,13 @@ class SparseEncoder(TextEncoder):
             raise InputError(f"encoder={settings.name}: no weights were saved with it; run pretrain-synthetic again")
         from sentence_transformers import SparseEncoder as Network
 
-        lexicon = load_file(weights / LEXICON)
         model = Network(str(weights), local_files_only=True, device=device())
-        return cls(settings, model, Lexicon(lexicon["importance"], float(lexicon["mean_length"][0])))
+        layouts: dict[str, Layout] = {
+            "importance": ("float32", (len(model.tokenizer),)),
+            "mean_length": ("float64", (1,)),
+        }
+        lexicon = read_tensors(weights / LEXICON, layouts)
+        return cls(settings, model, Lexicon(lexicon["importance"], max(float(lexicon["mean_length"][0]), 1.0)))
 
     def write(self, path: Path, rows: csr_matrix) -> None:
         rows.sort_indices()
@@ -168,17 +172,11 @@ class SparseEncoder(TextEncoder):
             file.write(save(parts))
 
     def read(self, path: Path, number: int) -> csr_matrix:
-        try:
-            parts = load_file(path)
-            shape = tuple(int(length) for length in parts["shape"])
-            matrix = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise InputError(
-                f"{path}: incomplete file of term weights ({error}); run pretrain-synthetic again"
-            ) from None
-        if matrix.shape[0] != number:
-            raise InputError(f"{path}: {matrix.shape[0]} rows for {number} documents; run pretrain-synthetic again")
-        return matrix
+        shape = number, len(self.lexicon.importance)
+        tensors = read_tensors(path, {**csr_layouts("float32", number), "shape": ("int64", (2,))})
+        if tuple(tensors["shape"]) != shape:
+            raise InputError(f"{path}: shape: {tensors['shape'].tolist()} instead of {list(shape)}; get it again")
+        return csr_of(str(path), tensors, shape)
 
 
 def term_counts(tokenizer: Any, texts: Sequence[str]) -> csr_matrix:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
+from zero2ir.io.arrays import Layout, read_tensors
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import is_interactive
 
@@ -131,13 +131,12 @@ class TokenEncoder(TextEncoder):
             file.write(save(rows._asdict()))
 
     def read(self, path: Path, number: int) -> Tokens:
-        try:
-            tokens = Tokens(**load_file(path))
-        except (OSError, SafetensorError, TypeError) as error:
-            raise InputError(
-                f"{path}: incomplete file of token vectors ({error}); run pretrain-synthetic again"
-            ) from None
-        count = len(tokens.starts) - 1
-        if count != number or tokens.starts[-1] != len(tokens.vectors):
-            raise InputError(f"{path}: {count} texts for {number} documents; run pretrain-synthetic again")
+        layouts: dict[str, Layout] = {
+            "vectors": ("int8|float32", (None, None)),
+            "starts": ("int64", (number + 1,)),
+        }
+        tokens = Tokens(**read_tensors(path, layouts))
+        rises = tokens.starts[0] == 0 and tokens.starts[-1] == len(tokens.vectors) and (tokens.lengths > 0).all()
+        if not rises:
+            raise InputError(f"{path}: starts: does not divide the vectors into {number} texts; get it again")
         return tokens

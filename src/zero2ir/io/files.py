@@ -3,18 +3,24 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from uuid import uuid4
 
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 
 MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
+from pydantic import TypeAdapter, ValidationError
+
+from zero2ir.io.settings import first_mistake
+
+StateT = TypeVar("StateT")
 
 
 @contextmanager
@@ -144,8 +150,34 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads what ``write_json`` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Reads a file of JSON.
+
+    Raises:
+        InputError: it is missing or is no JSON, is nested too deeply, or has a number that is infinite or not a number.
+    """
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(f"{number[:20]} is no finite number")
+        return value
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_float=finite, parse_constant=finite)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: missing or no JSON ({one_line(error)[:200]}); get it again") from None
+
+
+def read_state(path: Path, schema: type[StateT]) -> StateT:
+    """Reads a file of JSON that fits a type.
+
+    Raises:
+        InputError: as ``read_json``, or a value does not fit; names its key.
+    """
+    value = read_json(path)
+    try:
+        return TypeAdapter(schema).validate_python(value)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_mistake(error, schema)}") from None
 
 
 def sync_folder(folder: Path) -> None:

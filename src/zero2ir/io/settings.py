@@ -7,6 +7,13 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from zero2ir.io.values import shown
+
+MAX_SHOWN = 200  # characters of a value in a message
+MAX_INT = 2**31 - 1  # no setting needs more, and arrays cannot hold much more
+
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_INT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -35,16 +42,16 @@ def _typed(annotation: Any) -> Any:
     return annotation if schema is annotation else schema | None
 
 
-def first_mistake(error: ValidationError, schema: type[BaseModel]) -> str:
+def first_mistake(error: ValidationError, schema: type) -> str:
     """Returns the first error of a validation by ``schema`` as ``key: message``."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"])[:MAX_SHOWN]
     if first["type"] == "extra_forbidden":
         parent = _schema_at(schema, first["loc"][:-1])
         valid = ", ".join(sorted(parent.model_fields))
         return f"{where}: unknown key; {f'valid keys are {valid}' if valid else f'{parent.__name__} has no keys'}"
     message = first["msg"].removeprefix("Value error, ")
-    value = "" if first["type"] in ("missing", "value_error") else f", not {first['input']!r}"
+    value = "" if first["type"] in ("missing", "value_error") else f", not {shown(first['input'])}"
     return f"{where}: {message}{value}" if where else message
 
 

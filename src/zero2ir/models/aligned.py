@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 
 from zero2ir.data.languages import identify_language
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.encoders.sentences import split_document_sentences
 from zero2ir.encoders.training import FitSettings
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import NonNegativeInt, PositiveInt, Settings
 from zero2ir.models.base import copy_with
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter

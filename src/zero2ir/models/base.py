@@ -5,7 +5,6 @@ are checked. Parameters, copies, nested models and saved files follow from that.
 are in ``zero2ir.models.capabilities``.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -19,10 +18,10 @@ from pydantic import BaseModel, ValidationError
 
 from zero2ir.data.answers import Span
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.errors import InputError
-from zero2ir.io.files import write_json
+from zero2ir.errors import InputError, one_line
+from zero2ir.io.files import read_state, write_json
 from zero2ir.io.registry import Registry
-from zero2ir.io.settings import first_mistake, parameter_schema
+from zero2ir.io.settings import Settings, first_mistake, parameter_schema
 from zero2ir.models.ranking import Candidates, Ranking
 
 MODEL_STATE_FILE = "model.json"
@@ -32,6 +31,13 @@ Value = TypeVar("Value")
 ModelT = TypeVar("ModelT", bound="Model")
 RetrieverT = TypeVar("RetrieverT", bound="Retriever")
 MODELS = Registry["Model"]("zero2ir.models", "model")
+
+
+class ModelState(Settings):
+    """The schema of ``model.json``."""
+
+    kind: str
+    params: dict[str, Any]
 
 
 class Model(ABC):
@@ -87,9 +93,19 @@ class Model(ABC):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        """Loads a saved model for the documents of ``corpus``, which needs no encoders."""
-        params = {name: _loaded(value, folder / name, corpus) for name, value in _state(folder)["params"].items()}
-        model = cls(**params)
+        """Loads a saved model for the documents of ``corpus``, which needs no encoders.
+
+        The files may come from somebody else: whatever does not fit the model or the documents is an InputError.
+        """
+        path, names = folder / MODEL_STATE_FILE, _parameter_names(cls)
+        saved = read_state(path, ModelState).params
+        if saved.keys() != set(names):
+            raise InputError(f"{path}: params: {', '.join(sorted(saved))} instead of {', '.join(names)}; get it again")
+        params = {name: _loaded(value, folder / name, corpus) for name, value in saved.items()}
+        try:
+            model = cls(**params)
+        except InputError as error:
+            raise InputError(f"{path}: {one_line(error)}") from None
         model.corpus = corpus
         return model
 
@@ -103,7 +119,7 @@ class Retriever(Model):
 
         Args:
             queries: n_queries texts.
-            k: the length of the ranking, at least 1.
+            k: the length of the ranking, at least 1; that of a small collection is its number of documents.
             candidates: the documents to rank for each query; None for the whole collection. Candidates keep the scores
                 that they have in the whole collection. Feedback, reranking, and fusion by reciprocal rank or min-max
                 use ranks and ranges among the candidates only.
@@ -135,13 +151,14 @@ def load_model(folder: Path, corpus: Corpus) -> Model:
     Raises:
         InputError: its kind is neither in this package nor in an imported module.
     """
-    return MODELS.find(_state(folder)["kind"]).load(folder, corpus)
+    return MODELS.find(read_state(folder / MODEL_STATE_FILE, ModelState).kind).load(folder, corpus)
 
 
 def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
-    """Loads a saved retriever as ``load_model`` does."""
+    """Loads a saved retriever as ``load_model`` does; another model is an InputError."""
     model = load_model(folder, corpus)
-    assert isinstance(model, Retriever)
+    if not isinstance(model, Retriever):
+        raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind!r} is no retriever; get it again")
     return model
 
 
@@ -247,7 +264,3 @@ def _loaded(value: Any, folder: Path, corpus: Corpus) -> Any:
     if isinstance(value, list):
         return [_loaded(one, folder / str(number), corpus) for number, one in enumerate(value)]
     return value
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / MODEL_STATE_FILE).read_text(encoding="utf-8"))

@@ -7,16 +7,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
+from zero2ir.encoders.loading import check_vocabulary, checked_network
 from zero2ir.encoders.settings import model_folder
 from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError, one_line
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import PositiveInt, Settings
 from zero2ir.models.base import Reranker, copy_with
 from zero2ir.models.capabilities import Learnable, Updatable
 from zero2ir.models.ranking import split_scores
@@ -144,8 +145,16 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         from sentence_transformers import CrossEncoder as Network
 
         reranker = super().load(folder, corpus)
-        if (folder / WEIGHTS_FOLDER).is_dir():
-            reranker.network = Network(str(folder / WEIGHTS_FOLDER), local_files_only=True, device=device())
+        weights = folder / WEIGHTS_FOLDER
+        if weights.is_dir():
+            with checked_network(weights):
+                network = Network(str(weights), local_files_only=True, device=device())
+                table = network.model.get_input_embeddings()
+                check_vocabulary(weights, network.tokenizer.get_vocab(), table.num_embeddings)
+                reranker.network = network
+                (scores,) = reranker.score(["word"], [["word", "word " * reranker.max_tokens]])
+                if scores.shape != (2,) or not np.isfinite(scores).all():
+                    raise InputError(f"{weights}: the network does not give one finite score a text; get it again")
         return reranker
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt
 
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
@@ -14,9 +13,10 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
+from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import copy_with
 from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, apply_adapter, fit_adapter
-from zero2ir.models.encoder_based import Adapted
+from zero2ir.models.encoder_based import Adapted, check_dimension
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
 from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
@@ -38,6 +38,7 @@ class Dense(Adapted):
     kind = "dense"
     order = 30
     network: DenseEncoder
+    encoder_type: ClassVar[type[DenseEncoder]] = DenseEncoder
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Dense(Adapted):
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """Returns (n_queries, dimension) float32 unit vectors, mapped by the adapter if one was learned."""
         vectors = self.network.encode_queries(queries)
+        check_dimension(self, vectors)
         return vectors if self.map is None else apply_adapter(vectors, self.map)
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
@@ -137,8 +139,6 @@ class Dense(Adapted):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
-        network = load_encoder(folder / "encoder")
-        assert isinstance(network, DenseEncoder)
-        retriever.network = network
+        retriever.network = load_encoder(folder / "encoder", cls.encoder_type)
         retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
         return retriever._with_saved_map(folder)

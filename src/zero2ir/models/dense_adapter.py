@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from zero2ir.encoders.examples import Example
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import PositiveInt, Settings
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.vector_index import Vectors
 

@@ -7,7 +7,9 @@ from typing import Self
 import numpy as np
 
 from zero2ir.encoders.base import TextEncoder
-from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.encoders.dense import save_embeddings
+from zero2ir.errors import InputError
+from zero2ir.io.arrays import read_array
 from zero2ir.models.base import Model, copy_with, parts
 from zero2ir.models.capabilities import FeedbackSearch, Updatable
 from zero2ir.models.initialization import Initializable, Initialization
@@ -71,8 +73,17 @@ class Adapted(EncoderBased):
 
     def _with_saved_map(self, folder: Path) -> Self:
         if (folder / MAP_FILE).is_file():
-            self.map = load_embeddings(folder / MAP_FILE, self.dimension)
+            self.map = read_array(folder / MAP_FILE, ("float32", (self.dimension, self.dimension)))
         return self
+
+
+def check_dimension(retriever: Adapted, vectors: np.ndarray) -> None:
+    """Raises an InputError if the queries' vectors do not have the dimension of the documents'."""
+    if vectors.shape[1] != retriever.dimension:
+        raise InputError(
+            f"{retriever.kind}: the encoder {retriever.network.settings.name} gives vectors of {vectors.shape[1]} "
+            f"dimensions, but those of the documents have {retriever.dimension}; get the program again"
+        )
 
 
 def encoders(model: Model) -> dict[str, TextEncoder]:

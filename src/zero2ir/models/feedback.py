@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import PositiveInt
 
-from zero2ir.io.settings import Fraction
+from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.ranking import Candidates, Ranking

@@ -10,6 +10,7 @@ from zero2ir.data.answers import Span
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.multitask import MultitaskEncoder
+from zero2ir.errors import InputError
 from zero2ir.models.base import Reader
 from zero2ir.models.capabilities import Updatable
 
@@ -49,6 +50,7 @@ class HeadReader(Updatable, Reader):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        network = load_encoder(folder / "encoder")
-        assert isinstance(network, MultitaskEncoder)
+        network = load_encoder(folder / "encoder", MultitaskEncoder)
+        if "answer" not in network.heads.trained_tasks:
+            raise InputError(f"{folder / 'encoder'}: the encoder has no answer head; get it again")
         return super().load(folder, corpus).with_network(network)

@@ -6,12 +6,12 @@ from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
-from zero2ir.io.settings import Fraction
+from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Retriever, copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable, Initialization

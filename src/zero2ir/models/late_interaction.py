@@ -8,7 +8,6 @@ from threading import RLock
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
 
 from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
@@ -19,10 +18,11 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
+from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
 from zero2ir.models.dense_adapter import apply_adapter
-from zero2ir.models.encoder_based import Adapted
+from zero2ir.models.encoder_based import Adapted, check_dimension
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
@@ -120,6 +120,7 @@ class LateInteraction(Adapted):
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
         """Returns token vectors, mapped by the adapter if one was learned; the norms of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
+        check_dimension(self, tokens.vectors)
         vectors = tokens.vectors if self.map is None else apply_adapter(tokens.vectors, self.map)
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
@@ -227,9 +228,7 @@ class LateInteraction(Adapted):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
-        network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents))
-        assert isinstance(network, TokenEncoder)
-        retriever.network = network
+        retriever.network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents), TokenEncoder)
         graph = folder / "graph.usearch"
         retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
         return retriever._with_saved_map(folder)._sampled()

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.encoders.cached import append_documents
@@ -16,6 +15,8 @@ from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.sparse_training import SparseFitSettings, fit_sparse
+from zero2ir.io.arrays import read_tensors
+from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import copy_with
 from zero2ir.models.encoder_based import EncoderBased
 from zero2ir.models.initialization import Initialization
@@ -108,7 +109,7 @@ class LearnedSparse(EncoderBased):
     ) -> Ranking:
         """Mixes the query's and the documents' mean weights on one scale (Rocchio 1971)."""
         moved = [self._moved(*pair, weight) for pair in zip(self.encode_queries(queries), documents, strict=True)]
-        return self._ranked(csr_matrix(vstack(moved)), k, candidates) if moved else self.search(queries, k)
+        return self._ranked(csr_matrix(vstack(moved)), k, candidates) if moved else self.search(queries, k, candidates)
 
     def _moved(self, query: csr_matrix, documents: np.ndarray, weight: float) -> csr_matrix:
         """Returns (1, n_terms), a query's weights moved toward its documents' heaviest terms, of the query's norm."""
@@ -181,10 +182,10 @@ class LearnedSparse(EncoderBased):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        network = load_encoder(folder / "encoder")
-        assert isinstance(network, SparseEncoder)
+        network = load_encoder(folder / "encoder", SparseEncoder)
         retriever = super().load(folder, corpus)
         retriever._over(corpus, network, network.read(folder / network.encoded, len(corpus.documents)))
         if (folder / FACTORS_FILE).is_file():
-            retriever.factors = load_file(folder / FACTORS_FILE)["factors"]
+            layouts = {"factors": ("float32", (retriever.rows.shape[1],))}
+            retriever.factors = read_tensors(folder / FACTORS_FILE, layouts)["factors"]
         return retriever

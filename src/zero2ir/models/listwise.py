@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
+from zero2ir.io.settings import PositiveInt
 from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Listwise(LLMReranker):
     kind = "listwise"
     task = "order"
     instruction = "Order the documents by how well they answer the query, best first, in the form [2] > [3] > [1]."
+    demonstration: ClassVar = {"documents": list[str], "query": str, "order": str}
 
     def __init__(
         self,

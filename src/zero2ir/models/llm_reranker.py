@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from pydantic import PositiveInt
 
 from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.io.settings import PositiveInt
 from zero2ir.models.base import Reranker
 from zero2ir.models.capabilities import Learnable, Updatable
 from zero2ir.models.prompted import Prompted

@@ -5,12 +5,12 @@ from copy import deepcopy
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt
 
 from zero2ir.data.answers import NO_SPAN
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import Reader
 from zero2ir.models.capabilities import MultitaskRetriever, TaskFunction
 from zero2ir.models.dense import Dense
@@ -34,6 +34,7 @@ class Multitask(Dense, MultitaskRetriever):
     kind = "multitask"
     order = 32
     network: MultitaskEncoder
+    encoder_type = MultitaskEncoder
 
     def __init__(
         self,

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from zero2ir.encoders.examples import Example
+from zero2ir.io.settings import PositiveInt
 from zero2ir.models.llm_reranker import LLMReranker, leading_words, one_a_query
 from zero2ir.models.ranking import split_scores
 
@@ -37,6 +38,7 @@ class Pointwise(LLMReranker):
     kind = "pointwise"
     task = "judge"
     instruction = "Does this document answer the query?"
+    demonstration: ClassVar = {"query": str, "document": str, "relevant": bool}
 
     def __init__(self, words: PositiveInt = 60, demonstrations: Annotated[int, Field(ge=2)] = 4) -> None:
         super().__init__(words, demonstrations)

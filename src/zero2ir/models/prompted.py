@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import create_model
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.io.files import read_json, write_json
+from zero2ir.io.files import read_state, write_json
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Model, ModelT, Retriever, by_part, copy_with, nested_models, of_part, parts, with_nested
 from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, scope_without
 
@@ -37,10 +39,6 @@ class PartPrompt(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         return {**self._asdict(), "demos": [dict(row) for row in self.demos]}
 
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "PartPrompt":
-        return cls(state["instruction"], tuple(state["demos"]), state["optimized"])
-
 
 class Prompted(Model):
     """A model that uses a language model.
@@ -49,6 +47,7 @@ class Prompted(Model):
         task: the task of the language model.
         role: its name in reports.
         instruction: the default instruction.
+        demonstration: the fields of a demonstration and their types.
         demonstrations: parameter, the number of demonstrations once trained.
         prompt: the current prompt.
     """
@@ -56,6 +55,7 @@ class Prompted(Model):
     task: ClassVar[PromptTask]
     role: ClassVar[str]
     instruction: ClassVar[str]
+    demonstration: ClassVar[Mapping[str, Any]]
     demonstrations: int
     prompt: PartPrompt
 
@@ -80,7 +80,12 @@ class Prompted(Model):
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
-        return super().load(folder, corpus).with_prompt(PartPrompt.from_dict(read_json(folder / PROMPT_FILE)))
+        fields: Any = {name: (kind, ...) for name, kind in cls.demonstration.items()}
+        row: Any = create_model("Demonstration", __base__=Settings, **fields)
+        fields = {"instruction": (str, ...), "demos": (list[row], ...), "optimized": (bool, ...)}
+        state: Any = read_state(folder / PROMPT_FILE, create_model("Prompt", __base__=Settings, **fields))
+        rows = tuple(demo.model_dump() for demo in state.demos)
+        return super().load(folder, corpus).with_prompt(PartPrompt(state.instruction, rows, state.optimized))
 
 
 def prompted_parts(model: Model) -> dict[str, Prompted]:

@@ -18,7 +18,7 @@ class Ranking(NamedTuple):
     """The best documents of each query, best first; ties are in the order of document numbers.
 
     Attributes:
-        numbers: (n_queries, k) int64 document numbers, padded with -1.
+        numbers: (n_queries, k) int64 document numbers, padded with -1; k is at most the number of all documents.
         scores: (n_queries, k) float32, higher is better, padded with -inf.
         mean: (n_queries,) mean score of all documents of the collection, 0 for documents that do not match.
         deviation: (n_queries,) standard deviation of the same.
@@ -56,13 +56,12 @@ def top_k(
 
     Args:
         scores: (n_queries, n_documents) float, higher is better.
-        k: the length of the ranking, at least 1.
+        k: the length of the ranking, at least 1; at most all documents are ranked.
         matching: (n_queries, n_documents) bool, the documents that may be returned; None for all.
         candidates: the documents to return instead of the matching ones.
     """
-    numbers = np.full((len(scores), k), NO_DOCUMENT, dtype=np.int64)
-    kept = np.full((len(scores), k), -np.inf, dtype=np.float32)
-    mean, deviation = np.zeros(len(scores)), np.zeros(len(scores))
+    k = min(k, scores.shape[1])
+    numbers, kept, mean, deviation, _ = empty = empty_ranking(len(scores), k)
     for row, values in enumerate(scores):
         mean[row], deviation[row] = moments(values if matching is None else np.where(matching[row], values, 0.0))
         values = values.astype(np.float32)  # the precision of the result, in which ties are broken by number
@@ -76,7 +75,14 @@ def top_k(
         order = ranked[np.argsort(-values[ranked], kind="stable")][:k]
         numbers[row, : len(order)] = order
         kept[row, : len(order)] = values[order]
-    return Ranking(numbers, kept, mean, deviation)
+    return empty
+
+
+def empty_ranking(n_queries: int, k: int) -> Ranking:
+    """Returns a ranking without documents, to be filled."""
+    numbers = np.full((n_queries, k), NO_DOCUMENT, dtype=np.int64)
+    scores = np.full((n_queries, k), -np.inf, dtype=np.float32)
+    return Ranking(numbers, scores, np.zeros(n_queries), np.zeros(n_queries))
 
 
 def rank_documents(scores: np.ndarray, k: int, found: np.ndarray, candidates: np.ndarray | None) -> Ranking:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.io.settings import Fraction
+from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Reranker, Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback, with_corpus
 from zero2ir.models.encoder_based import encoders

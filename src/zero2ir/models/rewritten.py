@@ -1,12 +1,13 @@
 """Query rewriting around any retriever: search with a passage that a language model writes as an answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from zero2ir.encoders.examples import Example, weighted_examples
+from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
 from zero2ir.models.llm_reranker import leading_words
@@ -45,12 +46,13 @@ class Rewritten(Tunable, Wrapper, Prompted):
     task = "rewrite"
     role = "rewriter"
     instruction = "Write a passage that answers the query."
+    demonstration: ClassVar = {"query": str, "passage": str}
 
     def __init__(
         self,
         retriever: Retriever,
         method: RewriteMethod = "query2doc",
-        repeat: PositiveInt = 5,
+        repeat: Annotated[int, Field(ge=1, le=100)] = 5,
         max_tokens: PositiveInt = 64,
         words: PositiveInt = 50,
         demonstrations: NonNegativeInt = 4,

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
 
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
-from zero2ir.io.settings import Fraction
+from zero2ir.io.arrays import check_range, read_array
+from zero2ir.io.settings import Fraction, NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
@@ -79,9 +79,12 @@ class Smoothed(Tunable, Wrapper):
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)
         super().index(corpus)
-        most = max(self.neighbours, *(neighbours for neighbours, _ in self.alternatives), 0)
-        self.near, self.similarities = neighbours_of(corpus.encoded(self.encoder), most, self.exact_limit)
+        vectors = corpus.encoded(self.encoder)
+        self.near, self.similarities = neighbours_of(vectors, self._most(), self.exact_limit)
         return self._shared()
+
+    def _most(self) -> int:
+        return max(self.neighbours, *(neighbours for neighbours, _ in self.alternatives), 0)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Finds the neighbours among all documents again, by the vectors of the part that has this encoder."""
@@ -162,8 +165,10 @@ class Smoothed(Tunable, Wrapper):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         smoothed = super().load(folder, corpus)
-        smoothed.near = load_embeddings(folder / NEIGHBOURS_FILE, len(corpus.documents))
-        smoothed.similarities = load_embeddings(folder / SIMILARITIES_FILE, len(corpus.documents))
+        most, n_documents = smoothed._most(), len(corpus.documents)
+        smoothed.near = read_array(folder / NEIGHBOURS_FILE, ("int32", (n_documents, most)))
+        check_range(str(folder / NEIGHBOURS_FILE), smoothed.near, n_documents)
+        smoothed.similarities = read_array(folder / SIMILARITIES_FILE, ("float16", (n_documents, most)))
         return smoothed._shared()
 
 

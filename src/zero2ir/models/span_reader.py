@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
-from safetensors.numpy import load_file, save_file
+from pydantic import PositiveFloat
+from safetensors.numpy import save_file
 
 from zero2ir.data.answer_words import parse_text
 from zero2ir.data.answers import Span, token_f1
@@ -17,9 +17,10 @@ from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example, weighted_examples
-from zero2ir.encoders.loading import load_encoder
+from zero2ir.encoders.loading import checked_network, load_encoder
 from zero2ir.errors import InputError
-from zero2ir.io.settings import Settings
+from zero2ir.io.arrays import Layout, read_tensors
+from zero2ir.io.settings import NonNegativeInt, PositiveInt, Settings
 from zero2ir.models.base import Reader, copy_with
 from zero2ir.models.capabilities import Learnable, Updatable
 from zero2ir.models.lexical_reader import LexicalReader, best_span
@@ -187,9 +188,16 @@ class SpanReader(Learnable, Updatable, Reader):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         reader = super().load(folder, corpus).index(corpus)
         if (folder / HEAD_FILE).is_file():
-            parts = load_file(folder / HEAD_FILE)
-            network = load_encoder(folder / "encoder")
-            assert isinstance(network, DenseEncoder)
+            network = load_encoder(folder / "encoder", DenseEncoder)
+            with checked_network(folder / "encoder"):
+                (vectors,) = _word_vectors(network, ["word"])
+            width, dimension = vectors.shape[1], min(reader.fit.dimension, vectors.shape[1])
+            layouts: dict[str, Layout] = {
+                "head": ("float32", (4 * dimension + 1,)),
+                "mean": ("float32", (width,)),
+                "components": ("float32", (width, dimension)),
+            }
+            parts = read_tensors(folder / HEAD_FILE, layouts)
             reader.head = parts["head"]
             reader._words = WordVectors(network, parts["mean"], parts["components"], corpus.language)
         return reader

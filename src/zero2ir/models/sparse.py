@@ -1,15 +1,14 @@
 """BM25 over an inverted index."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import bm25s
 import numpy as np
-from pydantic import NonNegativeFloat, NonNegativeInt
-from safetensors.numpy import load_file, save_file
+from pydantic import NonNegativeFloat, field_validator
+from safetensors.numpy import save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
@@ -17,12 +16,32 @@ from zero2ir.data.settings import LanguageCode
 from zero2ir.data.words import segmentation, tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.io.files import read_json, write_json
-from zero2ir.io.settings import Fraction
+from zero2ir.io.arrays import INTEGERS, check_range, csr_layouts, csr_of, read_tensors
+from zero2ir.io.files import read_state, write_json
+from zero2ir.io.settings import Fraction, NonNegativeInt, Settings
+from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
 
 VOCABULARY_FILE = "vocabulary.json"
+WEIGHTS_FILE = "weights.safetensors"
+PARTS = ("data", "indices", "indptr")  # of sparse matrices
+MAX_TERMS_PER_LETTER = 10  # transliteration and n-grams give more than one
+
+
+class VocabularyState(Settings):
+    """The schema of ``vocabulary.json``; the terms are sorted, each one once."""
+
+    language: str
+    words_by: str | None = None
+    terms: list[str]
+
+    @field_validator("terms")
+    @classmethod
+    def _rising(cls, terms: list[str]) -> list[str]:
+        if any(one >= other for one, other in pairwise(terms)):
+            raise ValueError("the terms are not sorted, or one occurs twice")
+        return terms
 
 
 class Sparse(Tunable, Updatable, FeedbackSearch):
@@ -61,6 +80,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         return tokenize(texts, self.known_language)
 
     def index(self, corpus: Corpus) -> Self:
+        self.corpus = corpus
         self.known_language = corpus.language if self.language == AUTO_LANGUAGE else self.language
         tokens = self.tokens(corpus.contents)
         self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
@@ -81,8 +101,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         shape = (len(kept_numbers), len(vocabulary))
         old = csr_matrix((kept.data, moved[kept.indices], kept.indptr), shape=shape)
         new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
-        updated = copy(self)
-        updated.vocabulary = place
+        updated = copy_with(self, corpus=corpus, vocabulary=place)
         updated.counts = vstack([old, new], format="csr", dtype=np.int32)
         return updated._weighted()
 
@@ -175,30 +194,35 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         state = {"language": self.known_language, "words_by": segmentation(self.known_language), "terms": terms}
         write_json(folder / VOCABULARY_FILE, state)
         if self.weights is not None:
-            scores = {name: np.asarray(self.weights.scores[name]) for name in ("data", "indices", "indptr")}
-            counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in scores}
-            save_file(scores | counts, folder / "weights.safetensors")
+            scores = {name: np.asarray(self.weights.scores[name]) for name in PARTS}
+            counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in PARTS}
+            save_file(scores | counts, folder / WEIGHTS_FILE)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
-        state = read_json(folder / VOCABULARY_FILE)
-        language, words_by = state["language"], segmentation(state["language"])
-        if words_by != state.get("words_by", words_by):
+        state = read_state(folder / VOCABULARY_FILE, VocabularyState)
+        language, words_by = state.language, segmentation(state.language)
+        if words_by != (words_by if state.words_by is None else state.words_by):
             raise InputError(
-                f"{folder}: its {language_of(language).name} words were split by {state['words_by']}, here by "
+                f"{folder}: its {language_of(language).name} words were split by {state.words_by}, here by "
                 f"{words_by}; install the same packages, pip install 'zero2ir[languages]', or train again"
             )
         retriever.known_language = language
-        retriever.vocabulary = {token: number for number, token in enumerate(state["terms"])}
-        retriever.counts = csr_matrix((len(corpus.documents), len(retriever.vocabulary)), dtype=np.int32)
+        retriever.vocabulary = {token: number for number, token in enumerate(state.terms)}
+        n_documents, n_terms = len(corpus.documents), len(retriever.vocabulary)
+        retriever.counts = csr_matrix((n_documents, n_terms), dtype=np.int32)
         retriever.weights = None
         if retriever.vocabulary:
+            path = folder / WEIGHTS_FILE
+            layouts = csr_layouts("float32", n_terms) | csr_layouts(INTEGERS, n_documents, "counts.")
+            tensors = read_tensors(path, layouts)
+            retriever.counts = csr_of(str(path), tensors, (n_documents, n_terms), "counts.")
+            most = MAX_TERMS_PER_LETTER * max(map(len, corpus.contents))
+            check_range(f"{path}: counts.data", retriever.counts.data, most + 1)
+            weights = csr_of(str(path), tensors, (n_terms, n_documents))  # the documents of each term
             retriever.weights = bm25s.BM25(k1=retriever.k1, b=retriever.b, method="lucene")
-            scores = load_file(folder / "weights.safetensors")
-            parts = tuple(scores.pop(f"counts.{name}") for name in ("data", "indices", "indptr"))
-            retriever.counts = csr_matrix(parts, shape=retriever.counts.shape)
-            retriever.weights.scores = {**scores, "num_docs": retriever.n_documents}
+            retriever.weights.scores = {name: getattr(weights, name) for name in PARTS} | {"num_docs": n_documents}
             retriever.weights.vocab_dict = retriever.vocabulary
             retriever.weights.nonoccurrence_array = None  # Lucene's variant scores absent terms 0
         return retriever

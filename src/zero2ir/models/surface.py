@@ -3,16 +3,18 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat
 
 from zero2ir.errors import InputError
-from zero2ir.io.settings import Fraction
+from zero2ir.io.settings import Fraction, NonNegativeInt
 from zero2ir.models.sparse import Sparse
 
 LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"}
 FOLDED = str.maketrans(LETTERS)  # letters that Unicode does not decompose
 NGRAM_WORD = re.compile(r"\w+")
+NgramLength = Annotated[int, Field(ge=1, le=100)]
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 SOUNDS = re.compile(rf"[^\x00-\x7f{HAN}]+")  # phonetic letters beyond ASCII
@@ -46,7 +48,7 @@ class CharacterNgrams(Sparse):
         b: Fraction = 0.4,
         alternatives: Sequence[tuple[NonNegativeFloat, Fraction]] = (),
         feedback_terms: NonNegativeInt = 60,
-        lengths: tuple[PositiveInt, PositiveInt] = (3, 5),
+        lengths: tuple[NgramLength, NgramLength] = (3, 5),
         pinyin: bool = False,
     ) -> None:
         if lengths[0] > lengths[1]:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
+from zero2ir.io.settings import PositiveInt
 from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings
 from zero2ir.models.initialization import Initialization
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from zero2ir.encoders.tokens import Tokens
 from zero2ir.errors import InputError
+from zero2ir.models.graph_file import load_graph
 
 
 class TokenGraph:
@@ -49,9 +50,4 @@ class TokenGraph:
     @classmethod
     def load(cls, path: Path, documents: Tokens) -> "TokenGraph":
         """Loads a saved graph; raises an InputError for a damaged file, or if usearch is not installed."""
-        graph = cls._empty(documents)
-        try:
-            graph.load(str(path))
-        except RuntimeError as error:
-            raise InputError(f"{path}: damaged graph of token vectors ({error}); train again") from None
-        return cls(graph)
+        return cls(load_graph(path, cls._empty(documents), len(documents.vectors)))

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 
 from zero2ir.data.languages import identify_language, language_of, normalise_nfc
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
-from zero2ir.io.files import read_json, write_json
+from zero2ir.io.files import read_state, write_json
+from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
@@ -56,6 +57,7 @@ class Translated(Tunable, Wrapper, Prompted):
     task = "translate"
     role = "translator"
     instruction = "Translate {source} into {target}."
+    demonstration: ClassVar = {"query": str, "translation": str}
 
     def __init__(
         self,
@@ -179,7 +181,7 @@ class Translated(Tunable, Wrapper, Prompted):
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         translated = super().load(folder, corpus)
-        translated.language = read_json(folder / LANGUAGE_FILE)
+        translated.language = read_state(folder / LANGUAGE_FILE, str)
         return translated
 
 

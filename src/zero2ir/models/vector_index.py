@@ -1,21 +1,22 @@
 """Nearest-neighbour search over document embeddings: exact, or by a graph for large collections."""
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from zero2ir.encoders.dense import load_embeddings, save_embeddings
+from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
-from zero2ir.io.files import finished_file, sha256, write_json
+from zero2ir.io.arrays import read_array
+from zero2ir.io.files import finished_file
+from zero2ir.models.graph_file import load_graph
 from zero2ir.models.ranking import (
-    NO_DOCUMENT,
     Candidates,
     Ranking,
     concatenate_rankings,
+    empty_ranking,
     rank_in_blocks,
     row_blocks,
     top_k,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "int8"]
 
 DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
-VECTORS, SCALE, GRAPH, DIGEST, MOMENTS = ("embeddings.npy", "scale.npy", "graph.usearch", "graph.json", "moments.npy")
+VECTORS, SCALE, GRAPH, MOMENTS = "embeddings.npy", "scale.npy", "graph.usearch", "moments.npy"
 CONNECTIVITY = 16  # M, efConstruction and ef of the paper: recall@10 is 0.999 on beir/scifact, 0.995 on nfcorpus
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 128
@@ -87,8 +88,9 @@ class Vectors:
     @classmethod
     def load(cls, folder: Path, rows: int, precision: Precision) -> Self:
         """Loads saved vectors; raises an InputError for a damaged file or another number of vectors."""
-        scale = load_embeddings(folder / SCALE, 1) if precision == "int8" else None
-        return cls(load_embeddings(folder / VECTORS, rows), scale)
+        values = read_array(folder / VECTORS, (precision, (rows, None)))
+        scale = read_array(folder / SCALE, ("float32", (1, values.shape[1]))) if precision == "int8" else None
+        return cls(values, scale)
 
 
 class ExactIndex:
@@ -151,25 +153,24 @@ class GraphIndex(ExactIndex):
 
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)
-        ranking = top_k((self.vectors[numbers] @ query)[None], k)
-        return ranking._replace(numbers=np.append(numbers, NO_DOCUMENT)[ranking.numbers])  # -1 takes the last one
+        found = top_k((self.vectors[numbers] @ query)[None], k)
+        ranking = empty_ranking(1, min(k, len(self.vectors)))
+        width = found.numbers.shape[1]
+        ranking.numbers[:, :width], ranking.scores[:, :width] = numbers[found.numbers], found.scores
+        return ranking
 
     def save(self, folder: Path) -> None:
         super().save(folder)
         save_embeddings(folder / MOMENTS, np.vstack([self.mean, self.covariance]))
         with finished_file(folder / GRAPH, "wb") as file:
             file.write(self.graph.save())
-        write_json(folder / DIGEST, {"sha256": sha256(folder / GRAPH)})  # usearch does not check files
 
     @classmethod
     def load(cls, folder: Path, vectors: Vectors) -> Self:
         """Loads a saved graph; raises an InputError for a damaged file."""
         dimension = vectors.values.shape[1]
-        moments = load_embeddings(folder / MOMENTS, 1 + dimension)
-        if not _is_whole(folder / GRAPH, folder / DIGEST):
-            raise InputError(f"{folder / GRAPH}: missing or damaged; train the model again")
-        graph = _empty(dimension)
-        graph.load(str(folder / GRAPH))
+        moments = read_array(folder / MOMENTS, ("float64", (1 + dimension, dimension)))
+        graph = load_graph(folder / GRAPH, _empty(dimension), len(vectors))
         return cls(vectors, graph, (moments[0], moments[1:]))
 
 
@@ -193,12 +194,6 @@ def check_searchable(documents: int, exact_limit: int) -> None:
             f"{documents:,} documents are too many for exact search, and usearch is not installed; "
             "pip install 'zero2ir[hnsw]', or raise the dense model's exact_limit"
         )
-
-
-def _is_whole(graph: Path, digest: Path) -> bool:
-    if not graph.is_file() or not digest.is_file():
-        return False
-    return json.loads(digest.read_text(encoding="utf-8")) == {"sha256": sha256(graph)}
 
 
 def _empty(dimension: int) -> "Index":

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import Field, PositiveFloat, model_validator
 
+from zero2ir.errors import InputError
+from zero2ir.io.settings import Settings
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 MIN_QUERIES = 4  # judged queries; fewer cannot estimate the spread of the signals
@@ -34,6 +37,21 @@ class QueryJudgments:
 
     relevant: frozenset[int]
     nonrelevant: frozenset[int] = frozenset()
+
+
+class ConfidenceState(Settings):
+    """The schema of a saved ``Confidence``."""
+
+    intercept: float
+    slope: PositiveFloat
+    centre: Annotated[tuple[float, ...], Field(min_length=2, max_length=3)]
+    spread: tuple[PositiveFloat, ...]
+
+    @model_validator(mode="after")
+    def _same_signals(self) -> Self:
+        if len(self.centre) != len(self.spread):
+            raise ValueError(f"centre has {len(self.centre)} values, and spread {len(self.spread)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -122,8 +140,10 @@ class Confidence:
         return type(self)(float(parameters[0]), float(np.exp(parameters[1])), self.centre, self.spread)
 
     def _prior(self, ranking: Ranking) -> np.ndarray:
-        n_signals = len(self.centre)
-        standard = (signals(ranking)[..., :n_signals] - np.array(self.centre)) / np.array(self.spread)
+        n_signals, found = len(self.centre), signals(ranking)
+        if n_signals > found.shape[2]:
+            raise InputError(f"confidence: {n_signals} signals, of which the retriever has two; get the program again")
+        standard = (found[..., :n_signals] - np.array(self.centre)) / np.array(self.spread)
         return np.where(ranking.numbers != NO_DOCUMENT, INTERCEPT + standard @ np.array(SLOPES[n_signals]), 0.0)
 
     def probabilities(self, ranking: Ranking) -> np.ndarray:
@@ -132,13 +152,8 @@ class Confidence:
         return np.where(ranking.numbers != NO_DOCUMENT, _sigmoid(odds), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the parameters as JSON values, for ``from_dict``."""
+        """Returns the parameters as JSON values, see ``ConfidenceState``."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Restores what ``as_dict`` returned."""
-        return cls(values["intercept"], values["slope"], tuple(values["centre"]), tuple(values["spread"]))
 
 
 def signals(ranking: Ranking) -> np.ndarray:

@@ -24,13 +24,13 @@ from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.io.settings import first_mistake
+from zero2ir.io.settings import first_mistake, Settings
 from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, number_value, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
-from zero2ir.program.confidence import Confidence
+from zero2ir.program.confidence import Confidence, ConfidenceState
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import Policy
 
@@ -39,8 +39,43 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 5
 PROGRAM_FILE = "program.json"
+DOCUMENTS_FILE = "documents.parquet"
 RANK_TASK = "rank"  # supported by every program
 FALLBACK_FOLDER = "fallback"
+
+
+class LinkState(Settings):
+    name: str
+    confidence: ConfidenceState | None
+
+
+class ChainState(Settings):
+    settings: FallbackSettings
+    links: list[LinkState]
+
+
+class LMState(Settings):
+    settings: dict[str, Any]
+    seed: int
+
+
+class FileState(Settings):
+    bytes: int
+    sha256: str
+
+
+class ProgramState(Settings):
+    """The schema of ``program.json``; ``files`` are all others by their paths in the folder."""
+
+    format: int
+    about: dict[str, Any]
+    confidence: ConfidenceState | None
+    policy: Policy | None
+    fallback: ChainState
+    lm: LMState | None
+    reads: bool
+    files: dict[str, FileState]
+    digest: str
 
 
 class FallbackLink(NamedTuple):
@@ -65,6 +100,7 @@ class FallbackLink(NamedTuple):
             own = np.full(len(queries), NO_DOCUMENT)
         ranking = search_without(self.retriever, queries, deep, candidates, own)
         probabilities = None if self.confidence is None else self.confidence.probabilities(ranking)[:, :k]
+        check_finite(self.name, ranking.scores[ranking.numbers != NO_DOCUMENT], probabilities)
         return ranking.cut(k), probabilities
 
 
@@ -73,6 +109,12 @@ def _depth(k: Any) -> int:
     if (number := whole_number(k, MAX_EXACT_FLOAT)) is None or number < 1:
         raise InputError(f"k={shown(k)}: ask for at least one document")
     return number
+
+
+def check_finite(name: str, *values: np.ndarray | None) -> None:
+    """Raises an InputError if a score or probability of a program is infinite or not a number."""
+    if any(one is not None and not np.isfinite(one).all() for one in values):
+        raise InputError(f"{name}: a score is infinite or not a number; the program is damaged, get it again")
 
 
 class Program(dspy.Module):
@@ -248,6 +290,7 @@ class Program(dspy.Module):
 
     def _rank(self, query: str, documents: Sequence[str], k: int) -> dspy.Prediction:
         scores = self.retriever.score([query], [documents])[0]
+        check_finite(self.name, scores)
         order = np.argsort(-scores, kind="stable")[:k]
         return dspy.Prediction(
             docids=[str(number) for number in order],
@@ -384,7 +427,7 @@ class Program(dspy.Module):
         self.retriever.save(folder / "retriever")
         for number, link in enumerate(self.links):
             link.retriever.save(folder / FALLBACK_FOLDER / str(number))
-        write_records(self.documents, Document, folder / "documents.parquet")
+        write_records(self.documents, Document, folder / DOCUMENTS_FILE)
         state: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "about": self.about,
@@ -423,34 +466,39 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
     """
     folder = Path(folder)
     state = _checked_state(folder)
-    documents = read_records(folder / "documents.parquet", Document)
-    language_model = _restored_lm(state["lm"], allow_endpoints)
-    language = state["about"].get("language", ENGLISH)
-    corpus = Corpus(documents, language_model=language_model, language=language)
+    documents = _read_documents(folder / DOCUMENTS_FILE)
+    language_model = _restored_lm(None if state.lm is None else state.lm.model_dump(), allow_endpoints)
+    corpus = Corpus(documents, language_model=language_model, language=str(state.about.get("language", ENGLISH)))
     retriever = load_retriever(folder / "retriever", corpus)
-    policy, fallback = state["policy"], state["fallback"]
     return Program(
         retriever,
         documents,
-        _confidence(state["confidence"]),
-        state["about"],
+        _confidence(state.confidence),
+        state.about,
         language_model,
-        reader_of(retriever, corpus) if state["reads"] else None,
-        None if policy is None else Policy(**policy),
+        reader_of(retriever, corpus) if state.reads else None,
+        state.policy,
         [
             FallbackLink(
-                row["name"],
+                row.name,
                 load_retriever(folder / FALLBACK_FOLDER / str(number), corpus),
-                _confidence(row["confidence"]),
+                _confidence(row.confidence),
             )
-            for number, row in enumerate(fallback["links"])
+            for number, row in enumerate(state.fallback.links)
         ],
-        FallbackSettings(**fallback["settings"]),
+        state.fallback.settings,
     )
 
 
-def _confidence(state: dict[str, Any] | None) -> Confidence | None:
-    return None if state is None else Confidence.from_dict(state)
+def _read_documents(path: Path) -> list[Document]:
+    documents = read_records(path, Document)
+    if not documents or len({document.doc_id for document in documents}) < len(documents):
+        raise InputError(f"{path}: no document, or two of the same id; get it again")
+    return documents
+
+
+def _confidence(state: ConfidenceState | None) -> Confidence | None:
+    return None if state is None else Confidence(**dict(state))
 
 
 def reader_of(retriever: Retriever, corpus: Corpus) -> Reader:
@@ -497,7 +545,7 @@ def written_files(folder: Path) -> set[str]:
 
 def program_digest(folder: Path) -> str:
     """Returns the hexadecimal digest of a saved program; equal digests mean equal predictions."""
-    return _state(folder)["digest"]
+    return _state(folder).digest
 
 
 def index_bytes(folder: Path) -> int:
@@ -506,36 +554,42 @@ def index_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in found if "weights" not in path.relative_to(folder).parts[:-1])
 
 
-def _state(folder: Path) -> dict[str, Any]:
+def _state(folder: Path) -> ProgramState:
     path = folder / PROGRAM_FILE
     if not path.is_file():
         raise InputError(f"{folder}: not a saved program (it has no {PROGRAM_FILE}); give the folder that save() wrote")
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_json(path)
         version = int(state["format"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        digest = _digest({name: value for name, value in state.items() if name != "digest"})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
     if version != FORMAT_VERSION:
         age, remedy = ("newer", "upgrade zero2ir") if version > FORMAT_VERSION else ("older", "train it again")
         raise InputError(f"{path}: format {version} is {age} than {FORMAT_VERSION}, which this zero2ir reads; {remedy}")
-    if state.pop("digest", None) != (digest := _digest(state)):
+    if state.get("digest") != digest:
         raise InputError(f"{path}: truncated or altered; save the program again")
-    return state | {"digest": digest}
+    try:
+        return ProgramState.model_validate(state)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_mistake(error, ProgramState)}; get it again") from None
 
 
-def _checked_state(folder: Path) -> dict[str, Any]:
+def _checked_state(folder: Path) -> ProgramState:
     state = _state(folder)
-    for name, expected in state["files"].items():
+    for name, expected in state.files.items():
         path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{folder / PROGRAM_FILE}: files: {shown(name)} is outside the program; get it again")
         if not path.is_file():
             raise InputError(f"{path}: missing; save the program again")
-        if (size := path.stat().st_size) != expected["bytes"]:
-            raise InputError(f"{path}: {size} bytes instead of {expected['bytes']}; save the program again")
-        if sha256(path) != expected["sha256"]:
+        if (size := path.stat().st_size) != expected.bytes:
+            raise InputError(f"{path}: {size} bytes instead of {expected.bytes}; save the program again")
+        if sha256(path) != expected.sha256:
             raise InputError(f"{path}: altered since it was saved (its sha256 differs); save the program again")
     for path in files_below(folder):  # e.g. an added adapter would change predictions
         name = path.relative_to(folder).as_posix()
-        if name not in state["files"] and name != PROGRAM_FILE and not path.name.startswith("."):
+        if name not in state.files and name != PROGRAM_FILE and not path.name.startswith("."):
             raise InputError(f"{path}: does not belong to the program; remove it")
     return state
 
