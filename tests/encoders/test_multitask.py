@@ -84,7 +84,7 @@ def test_heads_are_saved_without_pickle_and_damage_is_an_error(
     assert opened.find_answers(*asked) == tiny_multitask_encoder.find_answers(*asked)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".txt"}
     (tmp_path / HEADS_WEIGHTS_FILE).write_bytes(b"short")
-    with pytest.raises(InputError, match="incomplete or missing heads"):
+    with pytest.raises(InputError, match="missing or damaged"):
         load_encoder(tmp_path)
 
 

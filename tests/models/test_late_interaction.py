@@ -120,7 +120,7 @@ def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) 
     pytest.importorskip("usearch")
     LateInteraction(index_type="graph").index(corpus).save(tmp_path)
     (tmp_path / "graph.usearch").write_bytes(b"no graph")
-    with pytest.raises(InputError, match=r"graph\.usearch: damaged graph") as refused:
+    with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged") as refused:
         load_retriever(tmp_path, corpus)
     assert "\n" not in str(refused.value)
 
@@ -144,7 +144,7 @@ def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> 
     [
         ({"index_type": "plaid"}, "index_type: Input should be 'exact' or 'graph', not 'plaid'"),
         ({"index_type": "graph", "first_stage": Dense()}, "index_type='graph' and a first stage both"),
-        ({"depth": 0}, "depth: Input should be greater than 0, not 0"),
+        ({"depth": 0}, "depth: Input should be greater than or equal to 1, not 0"),
         ({"adapter": {"batch_size": 0}}, "batch_size"),
     ],
 )

@@ -207,7 +207,7 @@ def test_what_is_shown_comes_before_the_question(docstrings, script_lm) -> None:
     ("make", "says"),
     [
         (lambda: Pointwise(demonstrations=1), "Pointwise.demonstrations: .* greater than or equal to 2, not 1"),
-        (lambda: Listwise(words=0), "Listwise.words: .* greater than 0"),
+        (lambda: Listwise(words=0), "Listwise.words: .* greater than or equal to 1"),
         (lambda: Listwise(window=1), "Listwise.window: .* greater than or equal to 2"),
         (lambda: Listwise(window=3, step=4), "window=3, step=4: a step leaves candidates out"),
     ],

@@ -147,7 +147,7 @@ def corpus_of(encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Callab
 def assert_sound(ranking: Ranking, n_queries: int, n_documents: int, k: int) -> None:
     """Every promise of ``Ranking`` in one place."""
     numbers, scores, *_ = ranking
-    assert numbers.shape == scores.shape == (n_queries, k)
+    assert numbers.shape == scores.shape == (n_queries, min(k, n_documents))
     assert (numbers.dtype, scores.dtype) == (np.int64, np.float32)
     assert not np.isnan(scores).any()
     for row, values in zip(numbers, scores, strict=True):

@@ -107,7 +107,7 @@ def test_nothing_to_show_and_nothing_to_learn_is_none(asked) -> None:
     [
         ({"method": "none"}, "method: Input should be 'off', 'query2doc' or 'hyde'"),
         ({"alternatives": ["both"]}, r"alternatives.0: .* not 'both'"),
-        ({"repeat": 0}, "repeat: Input should be greater than 0"),
+        ({"repeat": 0}, "repeat: Input should be greater than or equal to 1"),
         ({"demonstrations": -1}, "demonstrations: Input should be greater than or equal to 0"),
     ],
 )

@@ -116,18 +116,45 @@ def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.n
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", ["graph.usearch", "graph.json"])
 @pytest.mark.parametrize("cut", [True, False])
-def test_a_damaged_graph_is_refused(name: str, cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
+def test_a_damaged_graph_is_rejected(cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     build_vector_index(documents[:50], "float32", exact_limit=10).save(tmp_path)
-    path = tmp_path / name
+    path = tmp_path / "graph.usearch"
     content = path.read_bytes()
     path.unlink()
     if cut:
-        path.write_bytes(content[:-9] if name == "graph.usearch" else b'{"sha256": ""}')
-    with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged; train the model again"):
+        path.write_bytes(content[:-9])
+    with pytest.raises(InputError, match=r"graph\.usearch: (missing or damaged|not a graph over 50 vectors)"):
         load_vector_index(tmp_path, 50, "float32", exact_limit=10)
+
+
+def test_an_altered_graph_is_rejected_or_leads_only_to_its_documents(documents: np.ndarray, tmp_path: Path) -> None:
+    """usearch itself follows edges to nodes that do not exist, and crashes the process."""
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    n_documents, dimension = 300, documents.shape[1]
+    build_vector_index(documents[:n_documents], "float32", exact_limit=10).save(tmp_path)
+    path = tmp_path / "graph.usearch"
+    content = path.read_bytes()
+    vectors_end = 8 + n_documents * dimension * 2
+    rng = np.random.default_rng(24)
+    rejected = 0
+    for number in range(200):
+        altered = bytearray(content)
+        first, last = (0, 8) if number % 10 == 0 else (vectors_end, vectors_end + 110 if number % 2 else len(content))
+        place = int(rng.integers(first, last))
+        size = int(rng.choice([1, 2, 4]))
+        altered[place : place + size] = rng.choice([b"\xff" * size, bytes(size), rng.bytes(size)])
+        path.write_bytes(bytes(altered))
+        try:
+            loaded = load_vector_index(tmp_path, n_documents, "float32", exact_limit=10)
+        except InputError:
+            rejected += 1
+            continue
+        for ranking in (loaded.search(documents[:20], 10), loaded.search(documents[-20:], 300)):
+            assert ranking.numbers.max() < n_documents
+            assert not np.isnan(ranking.scores).any()
+    assert rejected > 100
 
 
 def test_without_usearch_a_large_collection_is_refused_before_it_is_encoded(

@@ -114,7 +114,7 @@ def network_errors(where: str) -> Iterator[None]:
         raise
     except BaseException as error:  # transformers raises many types, and a panic of tokenizers is no Exception
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
-        raise InputError(f"{where}: the network cannot be loaded ({reason}); get it again") from None
+        raise InputError(f"{where}: the network cannot be loaded ({reason}); create or get it again") from None
 
 
 def embed(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Any:

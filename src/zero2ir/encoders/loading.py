@@ -22,7 +22,9 @@ def load_encoder(folder: Path, kind: type[EncoderT] = TextEncoder) -> EncoderT: 
     state = read_encoder_state(folder)
     found = ENCODERS.find(state.kind)
     if not issubclass(found, kind):
-        raise InputError(f"{folder / ENCODER_FILE}: kind: {state.kind!r} instead of {kind.kind!r}; get it again")
+        raise InputError(
+            f"{folder / ENCODER_FILE}: kind: {state.kind!r} instead of {kind.kind!r}; create or get it again"
+        )
     if not state.trained:
         return found.opened(state.settings, None)
     with checked_network(folder / WEIGHTS):
@@ -52,7 +54,9 @@ def checked_network(folder: Path) -> Iterator[None]:
     """
     for path in files_below(folder):
         if path.suffix not in NETWORK_SUFFIXES:
-            raise InputError(f"{path}: does not belong to the weights and settings of a network; get it again")
+            raise InputError(
+                f"{path}: does not belong to the weights and settings of a network; create or get it again"
+            )
         if path.suffix == ".json":
             read_json(path)
         if path.suffix == ".safetensors":
@@ -64,7 +68,7 @@ def checked_network(folder: Path) -> Iterator[None]:
 def check_vocabulary(folder: Path, vocabulary: Mapping[str, int], rows: int) -> None:
     """Raises an InputError if a token's number is beyond the rows of the network's table of tokens."""
     if not vocabulary or max(vocabulary.values()) >= rows:
-        raise InputError(f"{folder}: the vocabulary does not fit the table of {rows} tokens; get it again")
+        raise InputError(f"{folder}: the vocabulary does not fit the table of {rows} tokens; create or get it again")
 
 
 def _check_finite(path: Path) -> None:
@@ -75,6 +79,6 @@ def _check_finite(path: Path) -> None:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118
                 if not torch.isfinite(file.get_tensor(name)).all():
-                    raise InputError(f"{path}: {name}: a weight is infinite or not a number; get it again")
+                    raise InputError(f"{path}: {name}: a weight is infinite or not a number; create or get it again")
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); get it again") from None
+        raise InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); create or get it again") from None

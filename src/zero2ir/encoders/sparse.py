@@ -175,7 +175,9 @@ class SparseEncoder(TextEncoder):
         shape = number, len(self.lexicon.importance)
         tensors = read_tensors(path, {**csr_layouts("float32", number), "shape": ("int64", (2,))})
         if tuple(tensors["shape"]) != shape:
-            raise InputError(f"{path}: shape: {tensors['shape'].tolist()} instead of {list(shape)}; get it again")
+            raise InputError(
+                f"{path}: shape: {tensors['shape'].tolist()} instead of {list(shape)}; create or get it again"
+            )
         return csr_of(str(path), tensors, shape)
 
 

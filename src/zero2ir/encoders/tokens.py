@@ -138,5 +138,5 @@ class TokenEncoder(TextEncoder):
         tokens = Tokens(**read_tensors(path, layouts))
         rises = tokens.starts[0] == 0 and tokens.starts[-1] == len(tokens.vectors) and (tokens.lengths > 0).all()
         if not rises:
-            raise InputError(f"{path}: starts: does not divide the vectors into {number} texts; get it again")
+            raise InputError(f"{path}: starts: does not divide the vectors into {number} texts; create or get it again")
         return tokens

@@ -55,7 +55,7 @@ def read_tensors(path: Path, layouts: Mapping[str, Layout]) -> dict[str, np.ndar
             if not required <= names <= expected.keys():
                 raise InputError(
                     f"{path}: holds {', '.join(sorted(names)) or 'nothing'} instead of {', '.join(sorted(expected))}; "
-                    "it was altered; get it again"
+                    "it was altered; create or get it again"
                 )
             for name in names:
                 part = file.get_slice(name)
@@ -83,7 +83,9 @@ def csr_of(where: str, tensors: Mapping[str, np.ndarray], shape: tuple[int, int]
     data, indices, pointers = (tensors[name] for name in csr_layouts("", shape[0], prefix))
     ends = pointers[0] == 0 and pointers[-1] == len(data) == len(indices)
     if not ends or (np.diff(pointers) < 0).any():
-        raise InputError(f"{where}: {prefix}indptr does not divide the values into {shape[0]} rows; get it again")
+        raise InputError(
+            f"{where}: {prefix}indptr does not divide the values into {shape[0]} rows; create or get it again"
+        )
     check_range(f"{where}: {prefix}indices", indices, shape[1])
     return csr_matrix((data, indices, pointers), shape=shape)
 
@@ -92,7 +94,7 @@ def check_range(where: str, numbers: np.ndarray, limit: int) -> None:
     """Raises an InputError unless all numbers are at least 0 and below the limit."""
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < limit:
         raise InputError(
-            f"{where}: numbers from {numbers.min()} to {numbers.max()}, not 0 to {limit - 1}; get it again"
+            f"{where}: numbers from {numbers.min()} to {numbers.max()}, not 0 to {limit - 1}; create or get it again"
         )
 
 
@@ -103,15 +105,15 @@ def _check_layout(where: str, kind: str, shape: Any, layout: Layout) -> None:
         lengths = " x ".join("any" if length is None else str(length) for length in expected)
         raise InputError(
             f"{where}: {kind} of {' x '.join(map(str, shape)) or 'one value'} instead of {kinds} of {lengths}; "
-            "it was altered or belongs to other documents; get it again"
+            "it was altered or belongs to other documents; create or get it again"
         )
 
 
 def _finite(where: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{where}: a value is infinite or not a number; get it again")
+        raise InputError(f"{where}: a value is infinite or not a number; create or get it again")
     return array
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); get it again")
+    return InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); create or get it again")

@@ -164,7 +164,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_float=finite, parse_constant=finite)
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: missing or no JSON ({one_line(error)[:200]}); get it again") from None
+        raise InputError(f"{path}: missing or no JSON ({one_line(error)[:200]}); create or get it again") from None
 
 
 def read_state(path: Path, schema: type[StateT]) -> StateT:

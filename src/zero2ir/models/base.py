@@ -100,7 +100,9 @@ class Model(ABC):
         path, names = folder / MODEL_STATE_FILE, _parameter_names(cls)
         saved = read_state(path, ModelState).params
         if saved.keys() != set(names):
-            raise InputError(f"{path}: params: {', '.join(sorted(saved))} instead of {', '.join(names)}; get it again")
+            raise InputError(
+                f"{path}: params: {', '.join(sorted(saved))} instead of {', '.join(names)}; create or get it again"
+            )
         params = {name: _loaded(value, folder / name, corpus) for name, value in saved.items()}
         try:
             model = cls(**params)
@@ -158,7 +160,7 @@ def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
     """Loads a saved retriever as ``load_model`` does; another model is an InputError."""
     model = load_model(folder, corpus)
     if not isinstance(model, Retriever):
-        raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind!r} is no retriever; get it again")
+        raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind!r} is no retriever; create or get it again")
     return model
 
 

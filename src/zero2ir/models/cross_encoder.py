@@ -154,7 +154,9 @@ class CrossEncoder(Learnable, Updatable, Reranker):
                 reranker.network = network
                 (scores,) = reranker.score(["word"], [["word", "word " * reranker.max_tokens]])
                 if scores.shape != (2,) or not np.isfinite(scores).all():
-                    raise InputError(f"{weights}: the network does not give one finite score a text; get it again")
+                    raise InputError(
+                        f"{weights}: the network does not give one finite score a text; create or get it again"
+                    )
         return reranker
 
 

@@ -39,13 +39,13 @@ def load_graph(path: Path, empty: Any, n_vectors: int) -> Any:
     try:
         fitting = _fits(np.memmap(path, np.uint8, "r"), empty, n_vectors)
     except (OSError, ValueError, IndexError) as error:  # of a file that is too short
-        raise InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); get it again") from None
+        raise InputError(f"{path}: missing or damaged ({one_line(error)[:200]}); create or get it again") from None
     if not fitting:
-        raise InputError(f"{path}: not a graph over {n_vectors} vectors with these settings; get it again")
+        raise InputError(f"{path}: not a graph over {n_vectors} vectors with these settings; create or get it again")
     try:
         empty.load(str(path))
     except RuntimeError as error:
-        raise InputError(f"{path}: usearch cannot load it ({one_line(error)[:200]}); get it again") from None
+        raise InputError(f"{path}: usearch cannot load it ({one_line(error)[:200]}); create or get it again") from None
     return empty
 
 

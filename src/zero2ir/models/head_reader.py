@@ -52,5 +52,5 @@ class HeadReader(Updatable, Reader):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         network = load_encoder(folder / "encoder", MultitaskEncoder)
         if "answer" not in network.heads.trained_tasks:
-            raise InputError(f"{folder / 'encoder'}: the encoder has no answer head; get it again")
+            raise InputError(f"{folder / 'encoder'}: the encoder has no answer head; create or get it again")
         return super().load(folder, corpus).with_network(network)

@@ -190,7 +190,7 @@ class SpanReader(Learnable, Updatable, Reader):
         if (folder / HEAD_FILE).is_file():
             network = load_encoder(folder / "encoder", DenseEncoder)
             with checked_network(folder / "encoder"):
-                (vectors,) = _word_vectors(network, ["word"])
+                (vectors,) = _word_vectors(network, ["word"], corpus.language)
             width, dimension = vectors.shape[1], min(reader.fit.dimension, vectors.shape[1])
             layouts: dict[str, Layout] = {
                 "head": ("float32", (4 * dimension + 1,)),

@@ -220,9 +220,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
             retriever.counts = csr_of(str(path), tensors, (n_documents, n_terms), "counts.")
             most = MAX_TERMS_PER_LETTER * max(map(len, corpus.contents))
             check_range(f"{path}: counts.data", retriever.counts.data, most + 1)
-            weights = csr_of(str(path), tensors, (n_terms, n_documents))  # the documents of each term
+            csr_of(str(path), tensors, (n_terms, n_documents))  # the documents of each term
             retriever.weights = bm25s.BM25(k1=retriever.k1, b=retriever.b, method="lucene")
-            retriever.weights.scores = {name: getattr(weights, name) for name in PARTS} | {"num_docs": n_documents}
+            retriever.weights.scores = {name: tensors[name] for name in PARTS} | {"num_docs": n_documents}
             retriever.weights.vocab_dict = retriever.vocabulary
             retriever.weights.nonoccurrence_array = None  # Lucene's variant scores absent terms 0
         return retriever

@@ -493,7 +493,7 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
 def _read_documents(path: Path) -> list[Document]:
     documents = read_records(path, Document)
     if not documents or len({document.doc_id for document in documents}) < len(documents):
-        raise InputError(f"{path}: no document, or two of the same id; get it again")
+        raise InputError(f"{path}: no document, or two of the same id; create or get it again")
     return documents
 
 
@@ -572,7 +572,7 @@ def _state(folder: Path) -> ProgramState:
     try:
         return ProgramState.model_validate(state)
     except ValidationError as error:
-        raise InputError(f"{path}: {first_mistake(error, ProgramState)}; get it again") from None
+        raise InputError(f"{path}: {first_mistake(error, ProgramState)}; create or get it again") from None
 
 
 def _checked_state(folder: Path) -> ProgramState:
@@ -580,7 +580,9 @@ def _checked_state(folder: Path) -> ProgramState:
     for name, expected in state.files.items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{folder / PROGRAM_FILE}: files: {shown(name)} is outside the program; get it again")
+            raise InputError(
+                f"{folder / PROGRAM_FILE}: files: {shown(name)} is outside the program; create or get it again"
+            )
         if not path.is_file():
             raise InputError(f"{path}: missing; save the program again")
         if (size := path.stat().st_size) != expected.bytes:
