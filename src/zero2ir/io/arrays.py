@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zero2ir.errors import InputError, one_line
+from zero2ir.io.values import shown
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -54,7 +55,7 @@ def read_tensors(path: Path, layouts: Mapping[str, Layout]) -> dict[str, np.ndar
             required = {name for name in layouts if not name.endswith("?")}
             if not required <= names <= expected.keys():
                 raise InputError(
-                    f"{path}: holds {', '.join(sorted(names)) or 'nothing'} instead of {', '.join(sorted(expected))}; "
+                    f"{path}: holds {shown(sorted(names))} instead of {', '.join(sorted(expected))}; "
                     "it was altered; create or get it again"
                 )
             for name in names:

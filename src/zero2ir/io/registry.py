@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from zero2ir.errors import InputError
+from zero2ir.io.values import shown
 
 Class = TypeVar("Class")
 
@@ -53,7 +54,7 @@ class Registry(Generic[Class]):
             for entry in entry_points(group=self.package, name=kind):
                 entry.load()
         if kind not in self._classes:
-            raise InputError(f"unknown kind of {self.noun}: {kind!r}; import the module that defines it first")
+            raise InputError(f"unknown kind of {self.noun}: {shown(kind)}; import the module that defines it first")
         return self._classes[kind]
 
     def modules(self) -> list[str]:

@@ -22,6 +22,7 @@ from zero2ir.errors import InputError, one_line
 from zero2ir.io.files import read_state, write_json
 from zero2ir.io.registry import Registry
 from zero2ir.io.settings import Settings, first_mistake, parameter_schema
+from zero2ir.io.values import shown
 from zero2ir.models.ranking import Candidates, Ranking
 
 MODEL_STATE_FILE = "model.json"
@@ -101,7 +102,7 @@ class Model(ABC):
         saved = read_state(path, ModelState).params
         if saved.keys() != set(names):
             raise InputError(
-                f"{path}: params: {', '.join(sorted(saved))} instead of {', '.join(names)}; create or get it again"
+                f"{path}: params: {shown(sorted(saved))} instead of {', '.join(names)}; create or get it again"
             )
         params = {name: _loaded(value, folder / name, corpus) for name, value in saved.items()}
         try:
@@ -160,7 +161,7 @@ def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
     """Loads a saved retriever as ``load_model`` does; another model is an InputError."""
     model = load_model(folder, corpus)
     if not isinstance(model, Retriever):
-        raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind!r} is no retriever; create or get it again")
+        raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind} is no retriever; create or get it again")
     return model
 
 

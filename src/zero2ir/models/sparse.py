@@ -19,6 +19,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.arrays import INTEGERS, check_range, csr_layouts, csr_of, read_tensors
 from zero2ir.io.files import read_state, write_json
 from zero2ir.io.settings import Fraction, NonNegativeInt, Settings
+from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
@@ -205,7 +206,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         language, words_by = state.language, segmentation(state.language)
         if words_by != (words_by if state.words_by is None else state.words_by):
             raise InputError(
-                f"{folder}: its {language_of(language).name} words were split by {state.words_by}, here by "
+                f"{folder}: its {language_of(language).name} words were split by {shown(state.words_by)}, here by "
                 f"{words_by}; install the same packages, pip install 'zero2ir[languages]', or train again"
             )
         retriever.known_language = language
