@@ -427,7 +427,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
         ("model=sparse", "model.k1=much", r"^model\.k1: .*number.*not 'much'"),
         ("model=dense", "model.learning=fast", r"^model\.learning: .*'adapter' or 'encoder', not 'fast'"),
         ("model=dense", "+model.adapter.rate=1", r"^model\.adapter\.rate: unknown key; valid keys are distillation, "),
-        ("model=dense", "model.adapter.steps=0", r"^model\.adapter\.steps: .*greater than 0, not 0"),
+        ("model=dense", "model.adapter.steps=0", r"^model\.adapter\.steps: .*greater than or equal to 1, not 0"),
         ("model=static", "model.fit.epochs=0", r"^model\.fit\.epochs: .*greater than or equal to 1, not 0"),
         ("model=hybrid", "model.normalization=softmax", r"^model\.normalization: .*'z-score'.*not 'softmax'"),
         ("model=hybrid", "+model.retrievers.0.k2=1", r"^model\.retrievers\[0\]\.k2: unknown key; valid keys are "),

@@ -43,6 +43,7 @@ def test_the_own_document_never_appears_and_the_others_keep_their_order(
     depth, rest = scope_without(own, k, candidates)
     found = top_k(scores, depth, matching, rest).without(own, k)
     every = top_k(scores, scores.shape[1] + 1, matching, candidates)
+    k = min(k, scores.shape[1])
     assert found.numbers.shape == found.scores.shape == (len(scores), k)
     for row in range(len(scores)):
         kept = [(n, s) for n, s in zip(every.numbers[row], every.scores[row], strict=True) if n not in (own[row], -1)]

@@ -11,6 +11,7 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.prompted import PartPrompt, search_without_leakage, with_prompts
+from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
 from zero2ir.models.translated import Translated, TranslationFields, parallel_demonstrations, weighted_translations
 
@@ -104,7 +105,7 @@ def test_a_query_is_translated_without_its_own_translation_as_an_example(asked) 
     corpus, script = asked
     learned = Translated(Sparse()).index(corpus).learn(examples(0, 1, 2), seed=0)
     assert learned is not None
-    found = search_without_leakage(learned, QUERIES, 1)
+    found = search_without_leakage(learned, QUERIES, 1, None, np.full(len(QUERIES), NO_DOCUMENT))
     assert list(found.numbers[:, 0]) == [0, 1, 2]
     for query in QUERIES:
         (request,) = (request for request in script.requests if request[-1].endswith(query))

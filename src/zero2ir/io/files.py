@@ -13,13 +13,12 @@ from tempfile import mkdtemp
 from typing import IO, Any, TypeVar
 from uuid import uuid4
 
-from zero2ir.errors import InputError, one_line
-
-MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
 from pydantic import TypeAdapter, ValidationError
 
+from zero2ir.errors import InputError, one_line
 from zero2ir.io.settings import first_mistake
 
+MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
 StateT = TypeVar("StateT")
 
 
