@@ -24,7 +24,7 @@ from zero2ir.errors import InputError
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
-from zero2ir.io.settings import first_mistake, Settings
+from zero2ir.io.settings import Settings, first_mistake
 from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, number_value, shown, text_value, whole_number
 from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
