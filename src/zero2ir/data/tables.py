@@ -4,13 +4,14 @@ Columns are found by name, in the header or the keys: names of BEIR, MS MARCO, T
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.lines import parse_json, read_lines
 from zero2ir.io.tables import CELL_SUFFIXES, OBJECT_SUFFIXES, read_cells, read_objects, table_suffix
 
@@ -124,6 +125,9 @@ def read_query_log(path: Path) -> Iterator[LocatedRow]:
 
     Raises:
         InputError: as for ``read_table``, or a line of a text file has a tab, as those of tables.
+
+    Warns:
+        DataWarning: a table has columns that a query log does not have.
     """
     if table_suffix(path) not in ("", ".txt", ".log"):
         yield from read_table(path, QUERY_LOG)
@@ -253,6 +257,10 @@ def _columns(names: Sequence[str], kind: TableKind, place: str) -> dict[str, int
             raise InputError(
                 f"{place}: the key {column!r} is missing; add it, or one of its other names ({others}){given}"
             )
+    unused = [repr(name) for at, name in enumerate(names) if at not in columns.values()]
+    if kind is QUERY_LOG and unused:
+        message = f"{place}: {', '.join(unused)} not used; a query log may have {', '.join(kind.columns)}"
+        warnings.warn(message, DataWarning, stacklevel=2)
     return columns
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import zero2ir
 from zero2ir.cli import main
-from zero2ir.errors import InputError
+from zero2ir.errors import DataWarning, InputError
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.monitoring.monitor import Monitor, MonitorSettings
 from zero2ir.online.monitoring.report import add_check, check_folder, read_checks, write_monitoring_report
@@ -138,6 +138,16 @@ def test_a_query_may_contain_a_line_separator(monitor, usual, tmp_path: Path):
         check = monitor.check_window(strange)
         assert write_monitoring_report(tmp_path, check, monitor.reference) == number
         add_check(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl", '{"query": "one", "second": 1}\n{"query": "two"}\n'), ("a.csv", "query,second\none,1\ntwo,2\n")],
+)
+def test_unknown_keys_of_searches_are_named(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.warns(DataWarning, match=rf"{name}:1: 'second' not used; a query log may have .*, seconds, fallback"):
+        assert [one.query for one in read_searches(tmp_path / name)] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
