@@ -140,13 +140,16 @@ def test_candidates_are_known_pairs_and_what_is_wrong_with_them_is_counted():
         judgments=[Judgment("q1", "a", 1), Judgment("q1", "b", 1), Judgment("q2", "b", 0)],
         source="a test",
         candidates=[Candidate(*row) for row in [("q1", "b"), ("q1", "b"), ("q1", "nowhere"), ("nobody", "a")]],
+        places={("candidate", 3): "run:7"},
     )
     collection, quality = check_collection(raw)
     assert collection.candidates == [("q1", "b")]
     assert {flaw: quality[flaw] for flaw in quality if "candidate" in flaw} == {
-        "candidates of unknown queries": DataIssue(1, ("nobody",)),
-        "candidates of unknown documents": DataIssue(1, ("q1 nowhere",)),
-        "repeated candidates": DataIssue(1, ("q1 b",)),
+        "candidates of unknown queries": DataIssue(1, ("run:7: no query has the id 'nobody'",)),
+        "candidates of unknown documents": DataIssue(
+            1, ("a test, candidate of 'q1' and 'nowhere': no document has the id 'nowhere'",)
+        ),
+        "repeated candidates": DataIssue(1, ("a test, candidate of 'q1' and 'b'",)),
         "queries without a candidate": DataIssue(1, ("q2",)),
         "relevant documents that are no candidates": DataIssue(1, ("q1 a",)),
     }

@@ -80,7 +80,7 @@ def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
     issues = IssueCounter()
     documents = _documents(raw, issues)
     queries = _queries(raw, issues)
-    rows = ((judgment, _judgment_place(raw, index)) for index, judgment in enumerate(raw.judgments))
+    rows = ((judgment, _pair_place(raw, "judgment", index, judgment)) for index, judgment in enumerate(raw.judgments))
     doc_ids, query_ids = {document.doc_id for document in documents}, {query.query_id for query in queries}
     known_documents = KnownIds("document", doc_ids, {document.doc_id for document in raw.documents} - doc_ids)
     known_queries = KnownIds("query", query_ids, {query.query_id for query in raw.queries} - query_ids)
@@ -93,7 +93,8 @@ def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
     notes = {note: DataIssue(count) for note, count in raw.notes.items()}
     if raw.candidates is None:
         return Collection(documents, queries, judgments, facts), {**issues.quality(_FLAWS), **notes}
-    candidates = _candidates(raw.candidates, documents, queries, judgments, issues)
+    given = [(row, _pair_place(raw, "candidate", index, row)) for index, row in enumerate(raw.candidates)]
+    candidates = _candidates(given, known_documents, known_queries, judgments, issues)
     quality = issues.quality((*_FLAWS, *_FLAWS_OF_CANDIDATES))
     return Collection(documents, queries, judgments, facts, candidates), {**quality, **notes}
 
@@ -233,25 +234,24 @@ def about_quality(quality: DataQuality) -> dict[str, Any]:
 
 
 def _candidates(
-    rows: Sequence[CandidateDocument],
-    documents: Sequence[Document],
-    queries: Sequence[Query],
+    rows: Iterable[tuple[CandidateDocument, str]],
+    documents: KnownIds,
+    queries: KnownIds,
     judgments: Sequence[Judgment],
     issues: IssueCounter,
 ) -> list[CandidateDocument]:
     """Returns the candidates with a known query and a known document, without repetitions, in the order of ``rows``."""
-    query_ids, doc_ids = {query.query_id for query in queries}, {document.doc_id for document in documents}
     kept: dict[CandidateDocument, None] = {}
-    for row in rows:
-        if row.query_id not in query_ids:
-            issues.add("candidates of unknown queries", str(row.query_id))
-        elif row.doc_id not in doc_ids:
-            issues.add("candidates of unknown documents", f"{row.query_id} {row.doc_id}")
+    for row, place in rows:
+        if row.query_id not in queries.ids:
+            issues.add("candidates of unknown queries", f"{place}: {queries.why_unknown(row.query_id)}")
+        elif row.doc_id not in documents.ids:
+            issues.add("candidates of unknown documents", f"{place}: {documents.why_unknown(row.doc_id)}")
         elif row in kept:
-            issues.add("repeated candidates", f"{row.query_id} {row.doc_id}")
+            issues.add("repeated candidates", place)
         else:
             kept[row] = None
-    for query_id in sorted(query_ids - {row.query_id for row in kept}):
+    for query_id in sorted({*queries.ids} - {row.query_id for row in kept}):
         issues.add("queries without a candidate", query_id)
     for judgment in judgments:
         if judgment.relevance > 0 and CandidateDocument(*judgment[:2]) not in kept:
@@ -280,6 +280,5 @@ def _place(raw: RawCollection, kind: str, key: str) -> str:
     return raw.places.get((kind, key), f"{raw.source}, {kind} {key!r}")
 
 
-def _judgment_place(raw: RawCollection, index: int) -> str:
-    query_id, doc_id, _ = raw.judgments[index]
-    return raw.places.get(("judgment", index), f"{raw.source}, judgment of {query_id!r} and {doc_id!r}")
+def _pair_place(raw: RawCollection, kind: str, index: int, row: Judgment | CandidateDocument) -> str:
+    return raw.places.get((kind, index)) or f"{raw.source}, {kind} of {row.query_id!r} and {row.doc_id!r}"

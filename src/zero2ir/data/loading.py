@@ -15,7 +15,9 @@ def load_collection(settings: DatasetSettings) -> RawCollection:
     """
     raw = _read(settings)
     if settings.candidates == "qrels":
-        return replace(raw, candidates=[CandidateDocument(*judgment[:2]) for judgment in raw.judgments])
+        places = {("candidate", key): place for (kind, key), place in raw.places.items() if kind == "judgment"}
+        candidates = [CandidateDocument(*judgment[:2]) for judgment in raw.judgments]
+        return replace(raw, candidates=candidates, places={**raw.places, **places})
     return raw
 
 

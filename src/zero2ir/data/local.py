@@ -126,18 +126,21 @@ def _of_split(raw: RawCollection, split: str, folder: str) -> RawCollection:
 def _joined(parts: Sequence[RawCollection], source: str) -> RawCollection:
     places: dict[tuple[str, str | int], str] = {}
     judgments: list[Judgment] = []
+    candidates: list[CandidateDocument] = []
     for part in parts:
+        before = {"judgment": len(judgments), "candidate": len(candidates)}
         for (kind, key), place in part.places.items():
-            moved = (kind, key + len(judgments) if isinstance(key, int) else key)
+            moved = (kind, key + before[kind] if isinstance(key, int) else key)
             places[moved] = f"{places[moved]} and {place}" if moved in places else place
         judgments += part.judgments
+        candidates += part.candidates or ()
     return RawCollection(
         documents=[document for part in parts for document in part.documents],
         queries=[query for part in parts for query in part.queries],
         judgments=judgments,
         source=source,
         places=places,
-        candidates=None if parts[0].candidates is None else [row for part in parts for row in part.candidates or ()],
+        candidates=None if parts[0].candidates is None else candidates,
     )
 
 
@@ -179,6 +182,8 @@ def read(
         translation = {query.query_id: query.text for _, query in rows}
         queries = [query._replace(translation=translation.get(query.query_id, "")) for query in queries]
     places |= {("judgment", index): place for index, (place, _) in enumerate(judged)}
+    ranked = list(_candidates(folder)) if run else []
+    places |= {("candidate", index): place for index, (place, _) in enumerate(ranked)}
     return RawCollection(
         documents,
         queries,
@@ -186,7 +191,7 @@ def read(
         source=f"folder {folder.resolve().name}",
         notes=notes,
         places=places,
-        candidates=list(_candidates(folder)) if run else None,
+        candidates=[candidate for _, candidate in ranked] if run else None,
     )
 
 
@@ -306,8 +311,9 @@ def _judgments(folder: Path, path: Path) -> Iterator[tuple[str, Judgment]]:
         yield place, Judgment(text_of(row, "query_id", place), text_of(row, "doc_id", place), grade)
 
 
-def _candidates(folder: Path) -> Iterator[CandidateDocument]:
+def _candidates(folder: Path) -> Iterator[tuple[str, CandidateDocument]]:
     path = folder / layout.CANDIDATES
     if not path.is_file():
         raise InputError(f"{path}: file not found; add this TREC run, or set dataset.candidates to qrels or null")
-    return (CandidateDocument(row["query_id"], row["doc_id"]) for _, row in read_table(path, CANDIDATES))
+    rows = read_table(path, CANDIDATES)
+    return ((place, CandidateDocument(row["query_id"], row["doc_id"])) for place, row in rows)

@@ -90,7 +90,8 @@ class RawCollection:
         licence: the licence of the data, or "unknown".
         notes: counts of what the reader dropped or repaired, by reason.
         places: file and line of a document, query or judgment ("qrels.trec:12"), for sources that are files;
-            keys are ("document", doc_id), ("query", query_id) and ("judgment", index in ``judgments``).
+            keys are ("document", doc_id), ("query", query_id), ("judgment", index in ``judgments``) and ("candidate",
+            index in ``candidates``).
         candidates: the documents that each query ranks; None for the whole collection.
     """
 

@@ -1,6 +1,7 @@
 """Checks single values that users give, in files or in Python: texts, ids and grades."""
 
 import math
+import re
 import reprlib
 from decimal import Decimal
 from numbers import Real
@@ -11,6 +12,7 @@ from zero2ir.errors import InputError
 MAX_GRADE = 1_000_000  # trec_eval needs memory in proportion to the highest grade
 MAX_EXACT_FLOAT = 2**53  # larger whole floats stand for several integers
 MAX_NUMERIC_ID = 10**100
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def shown(value: Any) -> str:
@@ -67,8 +69,9 @@ def text_value(value: Any, what: str) -> str:
     if not isinstance(value, str):
         leave = ", or leave the row out" if is_missing(value) else ""
         raise InputError(f"{what} is {shown(value)}; pass a string{leave}")
-    if surrogate := next((place for place, letter in enumerate(value, 1) if "\ud800" <= letter <= "\udfff"), 0):
-        raise InputError(f"{what} contains a lone surrogate (character {surrogate}); remove the invalid character")
+    if surrogate := _SURROGATE.search(value):
+        place = surrogate.end()
+        raise InputError(f"{what} contains a lone surrogate (character {place}); remove the invalid character")
     return str.__str__(value)  # str(value) of an enumeration's member would be its name
 
 
