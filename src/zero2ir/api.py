@@ -328,6 +328,8 @@ def compare(
         name: {0: _cross_validated_scores(config, corpus, rows, ranked, own, drawn, seed)}
         for name, config in progress(configs.items(), "comparing", total=len(configs))
     }
+    if corpus.language_model is not None:
+        corpus.language_model.require_usable_answers()
     baseline = next(iter(scores.values()))
     return [
         CrossValidationResult(

@@ -13,6 +13,7 @@ import yaml
 from fake_endpoint import FAILING, MODELS, MOODS, QUERY, UNUSABLE, USABLE, FakeEndpoint, Reply, dripping, message
 from pydantic import ValidationError
 
+import zero2ir
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.lm import endpoint as endpoint_module
 from zero2ir.lm.endpoint import is_loopback
@@ -86,12 +87,12 @@ def test_every_mood_gives_an_answer_a_counted_failure_or_one_line(opened: Any, m
         assert isinstance(ask(language_model, mood), LMFailure)
         assert language_model.usage.failures == 1
         with pytest.raises(InputError, match=f"lm={name}: 1 of 1 answers are unusable"):
-            language_model.require_usable()
+            language_model.require_usable_answers()
     else:
         assert mood in USABLE
         echoed = f"a bicycle with {'Bearer [hidden key]' if name == 'openai' else 'None'}"
         assert ask(language_model, mood).query == (echoed if mood == "echo" else QUERY)
-        language_model.require_usable()
+        language_model.require_usable_answers()
     assert 1 <= len(server.posts) <= 4
     assert time.monotonic() - start < 10
 
@@ -315,10 +316,10 @@ def test_mostly_unusable_answers_are_an_error_only_if_something_is_trained_on_th
     with open_lm(conf("vllm", endpoint.url), tmp_path, seed=0) as language_model:
         language_model.map(ASK, [{"document": f"document {number}"} for number in range(6)], "asking")
         with pytest.warns(DataWarning, match="lm=vllm: 3 of 6 answers are unusable"):
-            language_model.require_usable()
+            language_model.require_usable_answers()
         language_model.map(ASK, [{"document": "again document 1"}], "asking")
         with pytest.raises(InputError, match=r"lm=vllm: 4 of 7 answers are unusable \(.*null.*\); if the model thinks"):
-            language_model.require_usable()
+            language_model.require_usable_answers()
 
 
 @pytest.mark.parametrize(
@@ -356,3 +357,24 @@ def test_the_price_is_known_for_models_on_sale(
     with open_lm(conf("openai", endpoint.url, model=model), tmp_path, seed=0) as language_model:
         ask(language_model)
         assert (language_model.usage.cost is not None and language_model.usage.cost > 0) == cost
+
+
+@pytest.mark.parametrize("mood", ["thoughts", "null", "refusal", "html"])
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_a_training_and_a_comparison_on_mostly_unusable_answers_stop(
+    mood: str,
+    command: str,
+    string_methods: list[dict[str, str]],
+    string_judgments: list[tuple[str, str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    choices: dict[str, Any] = {
+        "train": {"model": "rewritten"},
+        "compare": {"models": ["rewritten"], "strategies": ["zero_shot"], "folds": 2},
+    }
+    with FakeEndpoint(mood) as server:
+        choice = {"lm": "vllm", "settings": [f"lm.api_base={server.url}"], **choices[command]}
+        with pytest.raises(InputError, match=r"lm=vllm: (\d+) of \1 answers are unusable"):
+            getattr(zero2ir, command)(string_methods, string_judgments, **choice)

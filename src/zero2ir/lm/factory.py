@@ -196,7 +196,7 @@ class LanguageModel:
             raise InputError(f"lm={self.settings.name}: {len(reasons)} of {len(inputs)} answers are unusable")
         return answers
 
-    def require_usable(self) -> None:
+    def require_usable_answers(self) -> None:
         """Warns of unusable answers so far, and raises ``InputError`` if they are most: nothing is trained on them."""
         unusable, inputs, reason = self.usage.unusable()
         message = f"lm={self.settings.name}: {unusable} of {inputs} answers are unusable ({reason.rstrip('.')})"

@@ -66,8 +66,6 @@ def train_program(
     start = time.perf_counter()
     fitted = strategy.fit(indexed, inputs)
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
-    if inputs.corpus.language_model is not None:
-        inputs.corpus.language_model.require_usable()
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
     program = Program(
         fitted.retriever,
@@ -97,9 +95,12 @@ def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | N
     """Fits the confidence on out-of-fold rankings of the judged queries, which prompts do not show.
 
     Queries without judgments help to standardise the signals, unless queries rank their own candidates. ``learner``
-    fits a retriever on some judged queries; it is None if the retriever did not learn from judgments.
+    fits a retriever on some judged queries; it is None if the retriever did not learn from judgments. Raises an
+    InputError if most answers of the language model are unusable.
     """
     judged, ranking = _judged(inputs), _out_of_fold(retriever, inputs, learner)
+    if inputs.corpus.language_model is not None:
+        inputs.corpus.language_model.require_usable_answers()
     if not judged:
         return ConfidenceFit(None, ranking, judged)
     unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()

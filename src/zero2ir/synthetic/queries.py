@@ -164,7 +164,7 @@ def write_queries(
     styles = [style for style, number in settings.styles.items() if number]
     prompts = {style: make_prompt(style, corpus, judgments, settings, seed) for style in styles}
     rows = writer.write(sample, prompts)
-    language_model.require_usable()
+    language_model.require_usable_answers()
     provenance = {
         "settings": settings.model_dump(mode="json"),
         "prompts": {style: prompt.as_dict() for style, prompt in prompts.items()},
