@@ -18,7 +18,7 @@ OPTIONS = {"resamples": 300, "level": 0.95, "seed": 0}
 PAIRS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=30)
 
 
-def test_by_hand():
+def test_figures_computed_by_hand():
     confidence, correct = [0.1, 0.3, 0.5, 0.7, 0.9], [False, False, True, True, True]
     found = calibration(confidence, correct, **OPTIONS)
     assert found.accuracy.mean == pytest.approx(0.6)
@@ -45,7 +45,7 @@ def test_no_figure_depends_on_the_order(pairs, random):
     assert 0 <= one.aurc <= 1
 
 
-def test_the_surest_queries_by_hand():
+def test_selective_means_computed_by_hand():
     confidence, values = [0.9, 0.5, 0.5, 0.1], [1.0, 0.8, 0.2, 0.0]
     found = selective_means(confidence, values, [1.0, 0.75, 0.5, 0.25], **OPTIONS)
     assert [one.mean for one in found] == pytest.approx([0.5, 2 / 3, 0.75, 1.0])  # the tie counts 0.5 for each
@@ -57,7 +57,7 @@ def test_the_surest_queries_by_hand():
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.floats(0, 1)), min_size=1, max_size=20), st.randoms()
 )
-def test_the_surest_queries_do_not_depend_on_the_order(pairs, random):
+def test_selective_means_do_not_depend_on_the_order(pairs, random):
     shuffled = random.sample(pairs, len(pairs))
     one, two = (selective_means(*zip(*rows, strict=True), [1.0, 0.5], **OPTIONS) for rows in (pairs, shuffled))
     assert [each.mean for each in one] == pytest.approx([each.mean for each in two])
@@ -83,7 +83,7 @@ def test_equal_confidences_leave_the_plain_mean(values, confidence):
     assert min(values) - 1e-9 <= found.ci_low <= found.ci_high <= max(values) + 1e-9
 
 
-def test_who_is_sure_of_nothing_has_no_weighted_mean():
+def test_zero_confidence_gives_no_weighted_mean():
     assert np.isnan(weighted_mean([0.0, 0.0], [1.0, 1.0], **OPTIONS).mean)
 
 
@@ -93,7 +93,7 @@ def test_risk_rises_to_the_share_of_errors():
     assert risk.tolist() == pytest.approx([0, 0.25, 1 / 3, 0.5])  # the tie counts half an error at each place
 
 
-def test_true_confidences_err_by_the_floor_and_false_ones_by_more():
+def test_calibrated_confidences_have_the_expected_error_and_others_a_larger_one():
     rng = np.random.default_rng(0)
     stated = rng.random(100)
     floor = error_if_calibrated(stated, resamples=1000, seed=0)
@@ -116,6 +116,6 @@ def test_several_draws_are_taken_together():
     ("confidence", "correct"),
     [([], []), ([0.5], [True, False]), ([1.2], [True]), ([-0.1], [True]), ([float("nan")], [True])],
 )
-def test_what_is_no_probability_is_an_error(confidence, correct):
+def test_values_that_are_no_probabilities_are_refused(confidence, correct):
     with pytest.raises(InputError, match=r"^confidence: "):
         calibration(confidence, correct, **OPTIONS)

@@ -14,7 +14,7 @@ QUERIES, DOCUMENTS = ["q1", "q2"], {"a", "b", "c"}
 GOOD = Run(QUERIES, [["a", "b"], ["", ""]], [[2.0, 1.0], [0.0, 0.0]])  # q2 found nothing, and says so
 
 
-def test_a_whole_run_passes():
+def test_a_complete_run_passes():
     check_run(GOOD, QUERIES, DOCUMENTS)
 
 
@@ -33,12 +33,12 @@ def test_a_whole_run_passes():
         (Run(["q1", "q1"], [["a"], ["b"]], [[1], [1]]), "query_id is repeated"),
     ],
 )
-def test_a_run_that_cannot_be_right_is_refused(run, message):
+def test_an_invalid_run_is_refused(run, message):
     with pytest.raises(InputError, match=message):
         check_run(run, QUERIES, DOCUMENTS)
 
 
-def test_ties_that_decide_are_refused_and_others_not():
+def test_ties_that_change_the_measure_are_refused_and_others_are_not():
     qrels = [Judgment("q1", "b", 1)]
     apart = Run(["q1"], [["a", "b"]], [[2.0, 1.0]])
     assert tie_range(apart, qrels, "RR") == (0.5, 0.5)

@@ -12,7 +12,7 @@ OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
-def test_it_covers_the_true_mean_about_as_often_as_it_says():
+def test_coverage_of_the_true_mean_is_about_the_level():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(400):
@@ -21,7 +21,7 @@ def test_it_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.91 <= hits / 400 <= 0.98
 
 
-def test_with_several_draws_it_covers_where_queries_alone_would_not():
+def test_with_several_seeds_coverage_holds_where_queries_alone_would_fail():
     rng = np.random.default_rng(0)
     crossed = queries_only = 0
     for _ in range(300):
@@ -34,7 +34,7 @@ def test_with_several_draws_it_covers_where_queries_alone_would_not():
 
 
 @given(VALUES)
-def test_it_holds_the_mean_and_stays_within_the_values(values):
+def test_an_interval_contains_the_mean_and_stays_within_the_values(values):
     interval = bootstrap_interval(values, **OPTIONS)
     assert interval.n == len(values)
     assert interval.mean == pytest.approx(np.mean(values))
@@ -43,7 +43,7 @@ def test_it_holds_the_mean_and_stays_within_the_values(values):
 
 
 @given(VALUES, st.integers(2, 4))
-def test_equal_draws_add_nothing(values, seeds):
+def test_equal_seeds_do_not_change_the_interval(values, seeds):
     one = bootstrap_interval(values, **OPTIONS)
     many = bootstrap_interval([values] * seeds, **OPTIONS)
     assert many.mean == pytest.approx(one.mean)
@@ -84,13 +84,13 @@ def test_a_share_is_paired_by_query():
     assert 0.6 < noisy.ci_low < noisy.mean < noisy.ci_high < 1
 
 
-def test_shares_of_what_is_mostly_nothing_are_finite():
+def test_shares_of_mostly_zero_values_are_finite():
     interval = share_interval([1.0, 0.0, 0.0], [1.0, 0.0, 0.0], **OPTIONS)
     assert interval == pytest.approx((1.0, 1.0, 1.0, 3))
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=30).filter(lambda values: np.ptp(values) > 0.01))
-def test_one_draw_s_bounds_are_scipy_s_bca(values):
+def test_the_bounds_of_one_seed_equal_scipy_s_bca(values):
     means = resample_counts(len(values), 500, np.random.default_rng(0)) @ np.array(values) / len(values)
     means[np.isclose(means, np.mean(values), rtol=0, atol=1e-12)] = np.mean(values)  # scipy minds the last bit
     drawn = SimpleNamespace(bootstrap_distribution=means)
@@ -104,7 +104,7 @@ def test_equal_values_have_no_interval_but_themselves(value):
     assert bootstrap_interval([value], **OPTIONS) == pytest.approx((value, value, value, 1))
 
 
-def test_a_skewed_sample_moves_the_bounds_the_way_of_its_tail():
+def test_a_skewed_sample_moves_the_bounds_towards_its_tail():
     values = [0.0] * 18 + [0.5, 1.0]
     interval = bootstrap_interval(values, **OPTIONS)
     assert interval.ci_high - interval.mean > interval.mean - interval.ci_low > 0

@@ -116,7 +116,7 @@ def test_a_condensed_run_is_the_run_of_its_judged_documents(judged, scored):
         assert kept[row.query_id] == [doc_id for doc_id in row.doc_ids if doc_id in judged.get(row.query_id, {})]
 
 
-def test_what_nobody_judged_no_longer_counts_against_a_run():
+def test_unjudged_documents_do_not_lower_a_condensed_run():
     run = Run(["q1"], [["x", "y", "a", "b"]], [[4, 3, 2, 1]])
     assert values(run, "RR")["q1", "RR"] == pytest.approx(1 / 3)
     assert values(condensed(run, QRELS), "RR")["q1", "RR"] == 1
@@ -214,7 +214,7 @@ def test_damaged_runs_say_where(tmp_path):
         read_trec_run(path)
 
 
-def test_arrays_are_taken_as_they_come():
+def test_a_run_may_hold_arrays():
     run = Run(["q1"], np.array([["a", "b"]], dtype=object), np.array([[1.0, 2.0]], dtype=np.float32))
     assert next(ranked_lists(run)).doc_ids == ["b", "a"]
 

@@ -118,7 +118,7 @@ def test_the_t_test_is_scipy_s_on_pairs():
     assert math.isnan(t_test_p([0.5]))
 
 
-def test_the_effect_s_interval_covers_about_as_often_as_it_says():
+def test_coverage_of_the_effect_size_is_about_the_level():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(200):
@@ -129,7 +129,7 @@ def test_the_effect_s_interval_covers_about_as_often_as_it_says():
     assert 0.9 <= hits / 200 <= 0.99
 
 
-def test_the_effect_s_interval_widens_with_the_luck_of_the_draw():
+def test_the_interval_of_the_effect_size_widens_with_the_variance_between_seeds():
     rng = np.random.default_rng(0)
     nothing = {f"q{i:02}": 0.0 for i in range(40)}
     luck = [0.5, -0.3, 0.4, -0.2]
@@ -141,7 +141,7 @@ def test_the_effect_s_interval_widens_with_the_luck_of_the_draw():
     assert lucky.effect_low < 0 < settled.effect_low
 
 
-def test_what_a_comparison_can_show_depends_on_its_own_spread():
+def test_the_detectable_difference_depends_on_the_comparison_s_own_spread():
     found = compare_scores({0: {"a": 1.0, "b": 0.5, "c": 0.25}}, {0: {"a": 0.5, "b": 0.5, "c": 0.5}}, **OPTIONS)
     assert found.detectable(0.05) == pytest.approx(detectable_difference(found.sd, 3))
     assert found.detectable(0.01) > found.detectable(0.05)

@@ -56,7 +56,7 @@ def test_a_curve_is_of_the_queries_that_all_its_budgets_test(tmp_path: Path) -> 
     assert (tmp_path / "report" / "figures" / "budgets.svg").is_file()
 
 
-def test_what_cannot_stand_on_a_curve_is_refused(tmp_path: Path) -> None:
+def test_results_that_cannot_be_on_a_curve_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"other_results: .*empty contains no results"):
         read_other_budgets([tmp_path / "empty"], "d")

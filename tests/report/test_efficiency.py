@@ -18,7 +18,7 @@ def summary(*systems: tuple[float, dict[str, float]]) -> Summary:
     return Summary("d", ["AP"], 0.95, "m0/s", [], made, [], [], [])
 
 
-def test_a_price_adds_up_what_belongs_to_it() -> None:
+def test_a_cost_axis_sums_its_costs() -> None:
     cost = {"pretrain_seconds": 30.0, "train_seconds": 2.0, "lm_seconds": 9.0, "labels": 0.0}
     cost |= {"lm_prompt_tokens": 100.0, "lm_completion_tokens": 10.0, "search_lm_prompt_tokens": 5.0}
     (system,) = summary((0.5, cost)).systems
@@ -44,7 +44,7 @@ def test_the_front_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([1.0, 2.0, 3.0])), min_size=1, max_size=8))
-def test_nobody_on_the_front_is_beaten_and_everybody_else_is(points: list[tuple[float, float]]) -> None:
+def test_systems_on_the_front_are_not_dominated_and_others_are(points: list[tuple[float, float]]) -> None:
     found = summary(*((mean, {"labels": labels}) for mean, labels in points))
     best = {points[int(system.model[1:])] for system in pareto_front(found, LABELS)}
     for mean, labels in points:

@@ -36,7 +36,7 @@ def test_a_finding_says_how_much_on_how_many_queries_and_by_what_else() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-0.1, 0.1), st.floats(0, 1), st.floats(0.001, 0.1)), max_size=20))
-def test_nothing_is_said_that_did_not_pass(drawn: list[tuple[float, float, float]]) -> None:
+def test_only_significant_differences_are_findings(drawn: list[tuple[float, float, float]]) -> None:
     rows = [compared(f"s{place}", mean, p, half=half) for place, (mean, p, half) in enumerate(drawn)]
     passed = {f"s{place}" for place, (mean, p, half) in enumerate(drawn) if p < 0.05 and abs(mean) > half}
     found = find_findings(summary(), rows)

@@ -112,7 +112,7 @@ def test_the_comparison(summary: Summary, measure: str) -> None:
     assert found.detectable == pytest.approx(needed, abs=EXACT)
 
 
-def test_what_confidence_makes_of_it(summary: Summary) -> None:
+def test_measures_adjusted_by_confidence(summary: Summary) -> None:
     weights = np.array([CONFIDENCE[q] for q in QUERIES])
     for system in summary.systems:
         values = theirs(system.model)["nDCG@10"]

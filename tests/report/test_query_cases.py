@@ -129,7 +129,7 @@ def test_one_system_has_no_cases(results: Path) -> None:
     assert find_cases(summary, alone, COLLECTION) is None
 
 
-def test_what_documents_say_is_text_on_the_page(results: Path, tmp_path: Path) -> None:
+def test_documents_are_escaped_on_the_page(results: Path, tmp_path: Path) -> None:
     options = {"manifest": {}, "settings": {}, "resamples": 100}
     page = build_report(sorted(results.iterdir()), tmp_path / "report", collection=COLLECTION, **options)
     text = page.read_text(encoding="utf-8")

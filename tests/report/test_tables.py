@@ -90,7 +90,7 @@ def test_both_families_are_corrected_on_their_own():
     assert [row.verdict for row in summary.comparisons] == ["worse", "better", "worse", "better", "better", "better"]
 
 
-def test_a_gain_that_hangs_on_the_draw_is_undecided():
+def test_a_gain_that_depends_on_the_seed_is_undecided():
     results = [result("sparse", "zero_shot", seed=seed) for seed in range(3)]
     results += [result("dense", "meta", gain, seed=seed) for seed, gain in enumerate((0.3, -0.05, -0.02))]
     (row, _) = summarise(results, **OPTIONS).against_baseline
@@ -121,7 +121,7 @@ def test_different_seeds_are_said():
     assert "different seeds" in summary.notes[0]
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_results_that_cannot_be_compared_are_refused():
     with pytest.raises(InputError, match="no results"):
         summarise([], **OPTIONS)
     with pytest.raises(InputError, match="have different measures"):
