@@ -189,7 +189,7 @@ def test_a_program_says_by_what_its_words_were_split(chinese_by: str, tmp_path: 
     assert Sparse.load(tmp_path, corpus).search(["链条"], 1).numbers[0, 0] == 0
     state = json.loads((tmp_path / "vocabulary.json").read_text(encoding="utf-8"))
     (tmp_path / "vocabulary.json").write_text(json.dumps(state | {"words_by": "other"}), encoding="utf-8")
-    with pytest.raises(InputError, match=rf"its Chinese words were split by other, here by {chinese_by}; install"):
+    with pytest.raises(InputError, match=rf"its Chinese words were split by 'other', here by {chinese_by}; install"):
         Sparse.load(tmp_path, corpus)
 
 
