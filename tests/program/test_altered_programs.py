@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +60,7 @@ from zero2ir.program.policy import Policy
 from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program, load_program
 
 SEED = int(os.environ.get("ZERO2IR_ALTERATION_SEED", "24"))
-PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "12"))  # drawn alterations of each family
+PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "8"))  # drawn alterations of each family
 QUERIES = ["remove whitespace from both ends of a string", "open a file", ""]
 HNSW = find_spec("usearch") is not None  # the extra hnsw
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
@@ -392,3 +393,66 @@ def graph_alteration(path: Path, rng: np.random.Generator) -> Alteration:
     place = int(rng.integers(len(data) - 4)) if rng.random() < 0.7 else int(rng.integers(200))
     data[place : place + 4] = int(rng.choice([0, 1, 2**31 - 1, 2**32 - 1, rng.integers(2**32)])).to_bytes(4, "little")
     return f"four bytes from {place}", lambda file: file.write_bytes(data)
+
+
+# What chance would hardly draw.
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "hub", "model": "somebody/model"}, "cannot load 'somebody/model'"),
+        ({"source": "package", "model": "antigravity.inner:folder"}, "is no package:folder"),
+        ({"source": "package", "model": "zero2ir:../../.."}, "is no package:folder"),
+    ],
+)
+def test_a_program_downloads_and_imports_nothing(
+    settings: dict[str, str], message: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    built("dense", corpus).save(tmp_path)
+    path = tmp_path / "retriever" / "encoder" / "encoder.json"
+    state = json.loads(path.read_text())
+    state["settings"] |= settings
+    path.write_text(json.dumps({**state, "trained": False}))
+    shutil.rmtree(path.parent / "weights")
+    renew_digests(tmp_path)
+    with pytest.raises(InputError, match=message):
+        search(tmp_path)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_class_outside_sentence_transformers_is_not_imported(corpus: Corpus, tmp_path: Path) -> None:
+    built("dense with encoder", corpus).save(tmp_path)
+    path = tmp_path / "retriever" / "encoder" / "weights" / "modules.json"
+    modules = json.loads(path.read_text())
+    modules[0]["type"] = "antigravity.Module"
+    path.write_text(json.dumps(modules))
+    renew_digests(tmp_path)
+    with pytest.raises(InputError, match=f"{path.parent}: the network cannot be loaded"):
+        search(tmp_path)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("depth", [12, 150])
+def test_models_are_not_nested_without_end(depth: int, corpus: Corpus, tmp_path: Path) -> None:
+    built("feedback", corpus).save(tmp_path)
+    inner = tmp_path / "inner"
+    shutil.move(tmp_path / "retriever" / "retriever", inner)
+    folder = tmp_path / "retriever"
+    outer = (folder / "model.json").read_text()
+    for _ in range(depth):
+        folder = folder / "retriever"
+        folder.mkdir()
+        (folder / "model.json").write_text(outer)
+    shutil.move(inner, folder / "retriever")
+    renew_digests(tmp_path)
+    with pytest.raises(InputError, match=r"retriever: more than \d+ models in each other"):
+        search(tmp_path)
+
+
+def test_a_long_ranking_takes_no_more_memory_than_the_collection(corpus: Corpus) -> None:
+    program = built("sparse", corpus)
+    ranking, probabilities = program.search(QUERIES, 10**9)
+    assert ranking.numbers.shape == ranking.scores.shape == (len(QUERIES), len(corpus.documents))
+    assert probabilities is not None
+    assert len(program(query="open a file", k=10**9).docids) <= len(corpus.documents)

@@ -10,7 +10,7 @@ from zero2ir.errors import InputError, one_line
 from zero2ir.io.files import files_below, read_json
 
 EncoderT = TypeVar("EncoderT", bound=TextEncoder)
-NETWORK_SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".jinja"}  # no code, and no pickled weights
+NETWORK_SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".jinja", ".model"}  # no code, and no pickled weights
 
 
 def load_encoder(folder: Path, kind: type[EncoderT] = TextEncoder) -> EncoderT:  # type: ignore[assignment]

@@ -26,6 +26,7 @@ from zero2ir.io.values import shown
 from zero2ir.models.ranking import Candidates, Ranking
 
 MODEL_STATE_FILE = "model.json"
+MAX_NESTING = 10  # models in each other in a saved one
 NESTED = {"model": "in the folder of this name"}  # stands for a nested model in the parameters
 
 Value = TypeVar("Value")
@@ -159,10 +160,20 @@ def load_model(folder: Path, corpus: Corpus) -> Model:
 
 def load_retriever(folder: Path, corpus: Corpus) -> Retriever:
     """Loads a saved retriever as ``load_model`` does; another model is an InputError."""
-    model = load_model(folder, corpus)
+    try:
+        model = load_model(folder, corpus)
+        nesting = _nesting(model)
+    except RecursionError:
+        nesting = MAX_NESTING + 1
+    if nesting > MAX_NESTING:
+        raise InputError(f"{folder}: more than {MAX_NESTING} models in each other; create or get it again")
     if not isinstance(model, Retriever):
         raise InputError(f"{folder / MODEL_STATE_FILE}: kind: {model.kind} is no retriever; create or get it again")
     return model
+
+
+def _nesting(model: Model) -> int:
+    return 1 + max(map(_nesting, nested_models(model)), default=0)
 
 
 def encoder_roles(model: Model) -> list[str]:

@@ -66,7 +66,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         weights: Sequence[NonNegativeFloat] | None = None,
         normalization: Normalization = "z-score",
         depth: PositiveInt = 1000,
-        steps: PositiveInt = 10,
+        steps: Annotated[int, Field(ge=1, le=100)] = 10,
         min_weight: Fraction = 0.2,
         feedback_weights: Sequence[Fraction] | None = None,
         learning: Literal["retrievers", "weights"] = "retrievers",

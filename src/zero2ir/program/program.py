@@ -492,6 +492,8 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
 
 def _read_documents(path: Path) -> list[Document]:
     documents = read_records(path, Document)
+    if any(not isinstance(text, str) for document in documents for text in document):
+        raise InputError(f"{path}: an id, title or text is missing or no text; get it again")
     if not documents or len({document.doc_id for document in documents}) < len(documents):
         raise InputError(f"{path}: no document, or two of the same id; create or get it again")
     return documents
