@@ -206,7 +206,7 @@ def refusal_or_rows(read) -> tuple[str, list[object]]:
         ("a.json", '{"doc_id": "1", "text": "x"}', DOCUMENTS, r"a\.json:1: the key 'doc_id' does not hold a row"),
         ("a.json", "3", DOCUMENTS, r"a\.json: int instead of a JSON array or object"),
         ("a.xlsx", "x", DOCUMENTS, r"a\.xlsx: unknown form of a table; give \.jsonl, \.json, \.csv, \.tsv"),
-        ("a.jsonl", gzip.compress(b"{}"), DOCUMENTS, r"a\.jsonl: the file is gzipped; add \.gz to its name"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), DOCUMENTS, r"a\.jsonl: the file is gzipped; add \.gz to its name"),
         ("a.tsv", b"1\tx\n2\tcaf\xe9\n", DOCUMENTS, r"a\.tsv:2: not UTF-8 \(byte 6\)"),
     ],
 )
@@ -217,7 +217,7 @@ def test_what_is_unknown_or_broken_is_named(
         rows_of(tmp_path, name, content, kind)
 
 
-@pytest.mark.parametrize("raw", [b'{"doc_id": 1}', gzip.compress(b'{"doc_id": 1, "text": "x"}')[:-9]])
+@pytest.mark.parametrize("raw", [b'{"doc_id": 1}', gzip.compress(b'{"doc_id": 1, "text": "x"}', mtime=0)[:-9]])
 def test_a_gzipped_file_that_is_not_whole_is_refused(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "docs.jsonl.gz").write_bytes(raw)
     with pytest.raises(InputError, match=r"docs\.jsonl\.gz: cannot be read"):
