@@ -79,16 +79,9 @@ class SearchService:
         waited: float = 0.0,
         query_id: str | None = None,
     ) -> tuple[dspy.Prediction, list[Document]]:
-        """Returns the program's answer and its documents.
+        """Returns the program's answer and its documents; for the arguments see ``Program.forward``.
 
-        Args:
-            query: any text.
-            k: maximum number of documents.
-            candidates: ids of the documents to rank instead of all.
-            deadline: see ``Program.forward``.
-            user: id of the user, for the impressions.
-            waited: seconds since the request arrived; they count towards the deadline.
-            query_id: see ``Program.forward``.
+        The seconds that a request has ``waited`` count towards its deadline; ``user`` is stored with the impressions.
 
         Raises:
             InputError: a candidate is not a document.
