@@ -122,19 +122,23 @@ class TrainingRecord(BaseModel):
 
 
 def check_store(uri: str) -> None:
-    """Checks that a tracking store can be used, within seconds and before MLflow, which would retry for minutes.
+    """Checks that a tracking store can be written, within seconds and before MLflow, which would retry for minutes.
 
     Raises:
-        InputError: the server of an http address does not answer, or the SQLite file cannot be written or belongs to
-            something else.
+        InputError: as ``check_server``; or the SQLite file cannot be written or belongs to something else.
     """
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
-    elif uri.startswith(SQLITE) and (path := uri.removeprefix(SQLITE).partition("?")[0]) not in ("", ":memory:"):
-        check_sqlite(Path(path), "alembic_version")
+    check_server(uri)
+    if uri.startswith(SQLITE) and (path := uri.removeprefix(SQLITE).partition("?")[0]) not in ("", ":memory:"):
+        try:
+            check_sqlite(Path(path), "alembic_version")
+        except InputError as error:
+            raise InputError(f"{error} in MLFLOW_TRACKING_URI") from None
 
 
-def _check_server(uri: str) -> None:
+def check_server(uri: str) -> None:
+    """Raises InputError if the tracking server at an http address does not answer; other addresses have none."""
+    if not uri.startswith(("http://", "https://")):
+        return
     import requests
 
     shown = re.sub("//[^/@]*@", "//", uri)  # without a password

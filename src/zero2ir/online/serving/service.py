@@ -20,6 +20,7 @@ from zero2ir.online.feedback.writer import FeedbackWriter
 from zero2ir.online.serving.journal import DocumentJournal
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.program import Program, load_program
+from zero2ir.tracking.runs import check_server
 
 LOG = logging.getLogger("zero2ir.online.serving")
 
@@ -185,6 +186,7 @@ def open_program(place: str, allow_endpoints: Sequence[str] = ()) -> Program:
         return load_program(place, allow_endpoints)
     import mlflow
 
+    check_server(mlflow.get_tracking_uri())
     try:
         program = mlflow.dspy.load_model(place)
     except Exception as error:  # MLflow raises many types; each means that the program cannot be loaded
