@@ -242,3 +242,17 @@ def test_judgments_may_have_any_form_and_are_checked():
     ]:
         with pytest.raises(InputError, match=message):
             score_run(run, qrels, ["RR"])
+
+
+def test_the_ids_of_a_run_may_be_numbers_but_not_missing():
+    qrels = [("7", "1", 1), ("7", "2", 0)]
+    for doc_ids in ([[2, 1]], np.array([[2, 1]]), np.array([["2", "1"]], dtype=object), [["2", np.int64(1)]]):
+        assert [row.value for row in score_run(Run([7], doc_ids, [[2, 1]]), qrels, ["RR"])] == [0.5]
+    for run, message in [
+        (Run(["7"], [["2", None]], [[2, 1]]), "run, query 7: doc_id is None"),
+        (Run(["7"], [["2", math.nan]], [[2, 1]]), "run, query 7: doc_id is nan"),
+        (Run([None], [["2", "1"]], [[2, 1]]), "run: query_id is None"),
+        (Run(["7"], [["2", "1"]], [[2, "high"]]), "run, query 7: a score is not a number"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            score_run(run, qrels, ["RR"])

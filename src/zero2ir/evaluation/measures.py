@@ -7,7 +7,7 @@ descending. Therefore other tools compute the same figures from a run file writt
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from zero2ir.data.inputs import Qrels, as_qrels
 from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import FloatArray
 from zero2ir.io.files import finished_file
+from zero2ir.io.values import id_value
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "AP", "RR@10", "Judged@10")
 
@@ -58,15 +59,28 @@ def ranked_lists(run: Run, depth: int | None = None) -> Iterator[RankedList]:
     """Yields each query's documents, best first, ties by the tie rule, at most ``depth`` of them.
 
     Raises:
-        InputError: the shapes differ, a query or a query's document is repeated, or a score is not finite.
+        InputError: the shapes differ, an id is missing or no text, a query or a document of a query is repeated, or a
+            score is not finite.
     """
     if not len(run.query_ids) == len(run.doc_ids) == len(run.scores):
         lengths = f"{len(run.query_ids)} query_ids, {len(run.doc_ids)} rows of doc_ids, {len(run.scores)} of scores"
         raise InputError(f"run: {lengths}; pass one row of documents and one of scores for each query")
-    if len(set(run.query_ids)) < len(run.query_ids):
+    query_ids = _ids(run.query_ids, "run: query_id")
+    if len(set(query_ids)) < len(query_ids):
         raise InputError("run: a query_id is repeated; pass one row per query")
-    for query_id, doc_ids, scores in zip(run.query_ids, run.doc_ids, run.scores, strict=True):
-        yield _ranking(query_id, np.asarray(doc_ids, dtype=str), np.asarray(scores, dtype=np.float32), depth)
+    for query_id, row, values in zip(query_ids, run.doc_ids, run.scores, strict=True):
+        is_text = isinstance(row, np.ndarray) and row.dtype.kind == "U"
+        doc_ids = row if is_text else np.array(_ids(row, f"run, query {query_id}: doc_id"), dtype=str)
+        try:
+            scores = np.asarray(values, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"run, query {query_id}: a score is not a number; check the model's scores") from error
+        yield _ranking(query_id, doc_ids, scores, depth)
+
+
+def _ids(values: Iterable[Any], what: str) -> list[str]:
+    """Returns ids; whole numbers become strings, and "" for padding stays."""
+    return [one if type(one) is str else id_value(one, what) for one in values]
 
 
 def _ranking(
