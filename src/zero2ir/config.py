@@ -27,6 +27,7 @@ from zero2ir.evaluation.results import EvaluationSettings
 from zero2ir.io.files import read_json
 from zero2ir.io.lines import read_lines
 from zero2ir.io.settings import Settings, first_mistake, parameter_schema, schema_in
+from zero2ir.io.values import shown
 from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.lm.settings import LMSettings
 from zero2ir.online.serving.settings import ServingSettings
@@ -312,9 +313,11 @@ def _override(word: str, schema: type[BaseModel], multirun: bool = False) -> str
 
     parsed = re.fullmatch(r"\+{0,2}([a-z_]\w*(?:\.\w+)*)=(.*)", word, re.ASCII | re.DOTALL | re.IGNORECASE)
     if parsed is None:
-        if re.match(r"[+~]|[^=]*[@/][^=]*=", word):  # Hydra's own forms
+        if re.fullmatch(
+            r"([+~]{1,2}[\w./@:-]+(=.*)?|[\w./@:-]*[@/][\w./@:-]*=.*)", word, re.DOTALL
+        ):  # Hydra's own forms
             return word
-        raise InputError(f"{word!r}: not KEY=VALUE; write for example model.k1=1.2")
+        raise InputError(f"{shown(word)}: not KEY=VALUE; write for example model.k1=1.2")
     key, value = parsed.groups()
     if _choices(key):
         if not multirun:
@@ -573,8 +576,8 @@ def _check_encoding(path: Path) -> None:
 
 
 def _unknown_choice(group: str, choice: str) -> str:
-    shown = choice if choice.isprintable() else repr(choice)
-    return f"{group}={shown}: unknown choice; valid choices are {', '.join(_choices(group))}"
+    choice = choice if choice.isprintable() else shown(choice)
+    return f"{group}={choice}: unknown choice; valid choices are {', '.join(_choices(group))}"
 
 
 def _unknown_key(key: str, schema: type[BaseModel]) -> str:

@@ -79,6 +79,11 @@ def _flush_output() -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Returns an error's message in one line, or its type if it has no message."""
+    """Returns an error's message in one line of printable characters, or its type if it has no message."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("full_key")) or type(error).__name__
+    return escaped(" ".join(one for one in lines if one and not one.startswith("full_key"))) or type(error).__name__
+
+
+def escaped(text: str) -> str:
+    """Returns the text with escapes instead of characters that cannot be printed, such as line ends."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

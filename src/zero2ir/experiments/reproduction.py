@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, one_line
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.significance import compare_scores, score_table
 from zero2ir.experiments.comparison import grouped, scores_by_seed
@@ -170,8 +170,8 @@ def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
         return Reproduction.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError:
         raise InputError(f"{path}: missing; run in the project's folder") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValidationError) as error:
+        raise InputError(f"{path}: {one_line(error)[:300]}") from None
 
 
 def write_tables(document: Path, tables: Mapping[str, TableSpec]) -> None:

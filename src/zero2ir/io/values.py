@@ -7,7 +7,7 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
-from zero2ir.errors import InputError
+from zero2ir.errors import InputError, escaped
 
 MAX_GRADE = 1_000_000  # trec_eval needs memory in proportion to the highest grade
 MAX_EXACT_FLOAT = 2**53  # larger whole floats stand for several integers
@@ -16,8 +16,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def shown(value: Any) -> str:
-    """Returns a value in one short line, for messages."""
-    return " ".join(reprlib.repr(value).split())
+    """Returns a value in one short line of printable characters, for messages."""
+    return escaped(" ".join(reprlib.repr(value).split()))
 
 
 def _is_number(value: Any) -> bool:

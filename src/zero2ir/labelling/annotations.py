@@ -90,12 +90,15 @@ class Annotations:
         return len(new)
 
     def _read(self) -> None:
-        raw = self.path.read_bytes() if self.path.exists() else b""
+        try:
+            raw = self.path.read_bytes() if self.path.exists() else b""
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror}); give another file") from error
         self._known = len(raw)
         for number, line in enumerate(raw.splitlines(keepends=True), start=1):
             try:
                 row = json.loads(line.decode("utf-8"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if row is None and not line.endswith(b"\n"):  # only the last line can lack a line end
                 self.notice = f"{self.path}:{number}: the last answer is incomplete (interrupted write) and is dropped"
