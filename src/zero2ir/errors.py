@@ -11,12 +11,21 @@ from typing import Any
 TRACEBACK_VARIABLE = "ZERO2IR_TRACEBACK"
 
 
+LONGEST_MESSAGE = 1500  # characters; a longer message, e.g. one that quotes a huge field, is cut in the middle
+
+
 class InputError(ValueError):
     """Raised for invalid input; the message is one line: what is wrong, where (file, line or key), what to do."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(as_line(message))
 
 
 class DataWarning(UserWarning):
     """Warns of data that were given and are not used, or not as they stand; the message is one line."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(as_line(message))
 
 
 class StorageError(InputError):
@@ -79,9 +88,16 @@ def _flush_output() -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Returns an error's message in one line of printable characters, or its type if it has no message."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return escaped(" ".join(one for one in lines if one and not one.startswith("full_key"))) or type(error).__name__
+    """Returns an error's message as ``as_line`` does, or its type if it has no message."""
+    return as_line(str(error)) or type(error).__name__
+
+
+def as_line(message: str) -> str:
+    """Returns a message in one line of printable characters and of limited length."""
+    lines = [line.strip() for line in message.splitlines()]
+    line = escaped(" ".join(one for one in lines if one and not one.startswith("full_key")))
+    half = LONGEST_MESSAGE // 2
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:half]} … {line[-half:]}"
 
 
 def escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
+from zero2ir.io.paths import home_expanded
 from zero2ir.io.settings import Settings
 
 
@@ -43,7 +44,7 @@ class EncoderSettings(Settings):
     @classmethod
     def _from_any_folder(cls, value: str, info: ValidationInfo) -> str:
         """Makes a local folder absolute, so that a saved program finds it from another folder."""
-        path = Path(value).expanduser()
+        path = home_expanded(value)
         return str(path.absolute()) if info.data.get("source") == "hub" and value and path.is_dir() else value
 
     def trained_as(self, name: str) -> "EncoderSettings":
@@ -80,7 +81,7 @@ def model_folder(place: str, key: str) -> Path | None:
     Raises:
         InputError: the path is no folder, or the folder holds no model.
     """
-    path = Path(place).expanduser()
+    path = home_expanded(place)
     if not path.is_dir():
         if not place.startswith(("/", "./", "../", "~")) and not path.exists():
             return None

@@ -22,6 +22,14 @@ SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # enco
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them
 
 
+def home_expanded(path: str) -> Path:
+    """Returns a path with the home folder instead of "~" or "~user"; raises ``InputError`` if there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: the user has no home folder; write the whole path") from None
+
+
 def open_cache(folder: Path) -> Path:
     """Creates a folder of the cache, unless it exists, and returns it.
 

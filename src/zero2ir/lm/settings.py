@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from zero2ir.io.paths import home_expanded
 from zero2ir.io.settings import Settings
 
 PACKAGED = re.compile(r"\w+:")  # the start of "package:file"
@@ -92,7 +93,7 @@ class LMSettings(Settings):
     def _from_any_folder(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         """Makes a path absolute, so that a saved program finds it from another folder."""
         is_path = isinstance(value, str) and value and not PACKAGED.match(value)
-        return str(Path(value).expanduser().absolute()) if is_path else value  # type: ignore[arg-type]
+        return str(home_expanded(value).absolute()) if is_path else value  # type: ignore[arg-type]
 
     @field_validator("api_base")
     @classmethod

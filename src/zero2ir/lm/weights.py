@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.files import finished_file, sha256
+from zero2ir.io.paths import home_expanded
 from zero2ir.lm.gguf_header import read_header
 from zero2ir.lm.settings import PACKAGED, LMSettings
 
@@ -84,7 +85,7 @@ def _whole(settings: LMSettings, parts: Sequence[Path], folder: Path) -> Path:
 def _located(settings: LMSettings, place: str) -> Path:
     """Returns the path of a file, or of one in an installed package, which is not imported."""
     if not PACKAGED.match(place):
-        path = Path(place).expanduser()
+        path = home_expanded(place)
         if not path.is_file():
             raise InputError(f"lm={settings.name}: {path}: no such file; correct lm.weights")
         return path
