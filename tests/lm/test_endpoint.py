@@ -215,6 +215,17 @@ def test_a_line_end_after_the_key_is_dropped(
     assert endpoint.posts[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.parametrize(("name", "field"), [("ollama", "max_tokens"), ("openai", "max_completion_tokens")])
+def test_the_length_of_an_answer_is_limited_in_the_field_that_the_server_reads(
+    name: str, field: str, endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    with open_lm(conf(name, endpoint.url), tmp_path, seed=0) as language_model:
+        ask(language_model)
+    (asked,) = endpoint.posts
+    assert asked.body is not None
+    assert {key: value for key, value in asked.body.items() if key.startswith("max_")} == {field: 256}
+
+
 def test_equal_model_names_at_two_endpoints_have_their_own_answers(tmp_path: Path) -> None:
     with FakeEndpoint("echo") as first, FakeEndpoint("plain") as second:
         answers = []
