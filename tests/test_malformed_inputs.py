@@ -116,6 +116,8 @@ QUERIES = [
 ]
 JUDGMENTS = [{"query_id": f"q{n}", "doc_id": doc_id, "grade": 1} for n, doc_id in enumerate(["d0", "d1", "d5"])]
 
+DOC_IDS = [row["doc_id"] for row in DOCUMENTS]
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -364,8 +366,12 @@ FILES: dict[str, tuple[str, bytes, Callable[[Path], Any]]] = {
     "query lines": ("queries.txt", b"one\ntwo words\n", read_candidate_queries),
     "query table": ("queries.csv", as_table(QUERIES, ","), read_candidate_queries),
     "annotations": ("annotations.jsonl", ANSWERS, lambda path: Annotations(path).rows),
-    "imported": ("judgments.jsonl", JUDGED, lambda path: read_imported(path, {"q0": "chains"})),
-    "imported qrels": ("qrels.trec", as_trec(JUDGMENTS), lambda path: read_imported(path, {"q0": "a", "q1": "b"})),
+    "imported": ("judgments.jsonl", JUDGED, lambda path: read_imported(path, {"q0": "chains"}, DOC_IDS)),
+    "imported qrels": (
+        "qrels.trec",
+        as_trec(JUDGMENTS),
+        lambda path: read_imported(path, {"q0": "a", "q1": "b", "q2": "c"}, DOC_IDS),
+    ),
     "run": ("run.trec", RUN, read_trec_run),
     "judgments of the pipeline": ("seed0.jsonl", JUDGED, read_judgments),
     "results": ("metrics.json", METRICS.encode(), read_of(read_results)),
@@ -594,7 +600,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "rank": {"query": "chains", "documents": ["a chain", "a tyre"], "k": 2},
     "search many": {"queries": ["chains", "tyres"], "k": 2, "query_ids": ["q0", None]},
     "add": {"documents": [{"doc_id": "new", "text": "a new document"}]},
-    "judgments": {"judgments": GIVEN_JUDGMENTS, "doc_ids": [row["doc_id"] for row in DOCUMENTS]},
+    "judgments": {"judgments": GIVEN_JUDGMENTS, "doc_ids": DOC_IDS},
     "pairs": {"pairs": [("what is it", "a chain"), ("and that", ["a tyre", "a tube"])]},
     "queries": {"queries": [("q0", "chains"), ("q1", "tyres"), "locks"]},
     "qrels": {"qrels": [("q0", "d0", 1), ("q0", "d1", 0)]},
