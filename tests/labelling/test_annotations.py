@@ -174,3 +174,19 @@ def test_unusable_judgments_of_an_imported_file_are_warned_of(tmp_path: Path) ->
     (tmp_path / "two.csv").write_text("query_id,query,doc_id,relevance\nq1,one,d1,1\nq1,other,d2,1\n")
     with pytest.raises(InputError, match=r"two.csv:3: an earlier row has another text for the query 'q1'"):
         read_imported(tmp_path / "two.csv", {}, DOC_IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("qrels", "q1 0 d1 1\n"),
+        ("qrels.txt", "q1 0 d1 1\n"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n"),
+        ("rows.csv", "doc_id,grade,qid\nd1,1,q1\n"),
+        ("rows.jsonl", '{"query_id": "q1", "doc_id": "d1", "label": 1}\n'),
+    ],
+)
+def test_judgments_are_imported_from_tables(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (row,) = read_imported(tmp_path / name, {"q1": "text"}, ["d1"])
+    assert row[:4] == ("q1", "text", "d1", 1)
