@@ -273,6 +273,18 @@ def test_too_many_unusable_judgments_stop_every_command(
     assert not (folder.parent / "out").exists()
 
 
+def test_a_labelled_program_states_which_judgments_were_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for question in ("require_terminal", "label_in_terminal"):  # nobody answers; the folder's judgments are imported
+        monkeypatch.setattr(f"zero2ir.labelling.terminal.{question}", lambda *_: None)
+    line = add_judgments(folder, ["TITLE"])
+    cli.main(["label", str(folder), "--output", "labelled", "--model", "sparse"])
+    said = f"judgments of unknown documents: 1 left out; qrels.trec:{line}: no document has the id 'TITLE'"
+    assert said in capsys.readouterr().err
+    assert load("labelled").about["quality"]["judgments of unknown documents"]["count"] == 1
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_conflict_names_both_lines_even_if_two_queries_have_one_text(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -455,6 +455,7 @@ def label(
     settings: SettingsOption,
 ) -> None:
     """Asks you for judgments and trains a program on them."""
+    from zero2ir.data.checks import about_quality
     from zero2ir.data.local import read_checked
     from zero2ir.io.sockets import listen
     from zero2ir.labelling import terminal
@@ -474,7 +475,7 @@ def label(
         bound = listen(port)
     else:
         terminal.require_terminal()
-    collection = read_checked(folder, queries).collection
+    collection, quality, _ = read_checked(folder, queries)
     labelling = api.label(
         collection.documents,
         candidate_queries(queries, collection.queries, lm is not None),
@@ -488,6 +489,7 @@ def label(
         seed=seed,
         settings=[*([] if budget is None else [f"labelling.budget={budget}"]), *settings],
     )
+    labelling.about |= about_quality(quality)
     session = Session(labelling, annotator, output)
     if session.annotations.notice:
         print(session.annotations.notice)
@@ -523,6 +525,7 @@ def improve(
     name: NameOption = None,
 ) -> None:
     """Retrains a program on feedback and replaces it if the result is better."""
+    from zero2ir.data.checks import about_quality
     from zero2ir.data.local import read_for_training
     from zero2ir.online.feedback.improvement import ImproveSettings
     from zero2ir.online.feedback.improvement import improve as improved_by
@@ -548,6 +551,7 @@ def improve(
         improved = improved_by(
             loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed, query_ids=ids
         )
+    improved.program.about |= about_quality(given.quality if given else {})
     print(improved.text, flush=True)
     version = versions.replace(program, improved)
     outcome = "replaced; send SIGHUP to its server to reload it" if improved.better else "unchanged"
