@@ -542,3 +542,9 @@ def test_a_program_with_a_model_of_one_s_own_is_searched_in_its_project(folder: 
         ended = as_process(["search", program, "to lower case"], place, stdout=subprocess.PIPE)
         assert ended.stderr.startswith(b"error: ")
         assert not list(elsewhere.rglob("imported"))
+
+
+def test_a_class_that_does_not_exist_is_one_line(folder: Path) -> None:
+    words = ["train", "my-folder", "--model", "sparse", "--output", "p", "--set", "model._target_=no.Such"]
+    ended = as_process(words, folder.parent, stdout=subprocess.PIPE)
+    assert ended.stderr == b"error: model._target_: 'no.Such' cannot be imported; give module.Class\n"

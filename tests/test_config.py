@@ -437,6 +437,7 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
             r"^model\._target_: 'zero2ir.models.Spars' cannot be imported",
         ),
         ("model=sparse", "model._target_=null", r"^model\._target_: None cannot be imported"),
+        ("model=sparse", "model._target_=os.path.join", r"^model\._target_: 'os.path.join' is not a class"),
         ("strategy=fine_tune", "+strategy.epochs=1", r"^strategy\.epochs: unknown key; FineTune has no keys$"),
     ],
 )

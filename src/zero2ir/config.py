@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import resolve_name
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
@@ -442,14 +443,15 @@ def _build_nested(value: Any, where: str) -> Any:
 
 
 def _class(target: Any, where: str) -> Any:
-    from hydra.utils import get_class
-
     if (project := str(Path.cwd())) not in sys.path:
         sys.path.append(project)  # the project's folder may contain the user's models and strategies
     try:
-        return get_class(str(target))
-    except Exception as error:  # Hydra raises bare Exception for several reasons
+        found = resolve_name(str(target))
+    except Exception as error:  # the module may raise any
         raise InputError(f"{where}._target_: {target!r} cannot be imported; give module.Class") from error
+    if not inspect.isclass(found):
+        raise InputError(f"{where}._target_: {target!r} is not a class; give module.Class")
+    return found
 
 
 def import_own_models(program: Path) -> None:
