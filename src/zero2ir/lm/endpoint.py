@@ -244,6 +244,11 @@ class EndpointEngine(LM15Engine):
             return replace(response, message=Message.assistant([RefusalPart("content filter")]))
         return response
 
+    def speaks_openai(self) -> bool:
+        """Returns whether the protocol is OpenAI's chat completions."""
+        client = self.router.lm(f"{self.resolution.provider}:{self.resolution.model}")
+        return isinstance(client, OpenAIChatLM)
+
     def cost(self, response: Any) -> float | None:
         """Returns the price of an answer in US dollars; None if it is unknown."""
         if not isinstance(response, Response):
@@ -273,15 +278,11 @@ def open_endpoint(
     transport = Transport(key, seconds)
     engine = EndpointEngine(model, url, transport)
     try:
-        if name is not None and url is not None and isinstance(engine.router.lm(_routed(engine)), OpenAIChatLM):
+        if name is not None and url is not None and engine.speaks_openai():
             _check(name, url, transport)
         yield engine
     finally:
         transport.close()
-
-
-def _routed(engine: EndpointEngine) -> str:
-    return f"{engine.resolution.provider}:{engine.resolution.model}"
 
 
 def _check(name: str, url: str, transport: Transport) -> None:
