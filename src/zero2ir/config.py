@@ -315,7 +315,7 @@ def _override(word: str, schema: type[BaseModel], multirun: bool = False) -> str
     parsed = re.fullmatch(r"\+{0,2}([a-z_]\w*(?:\.\w+)*)=(.*)", word, re.ASCII | re.DOTALL | re.IGNORECASE)
     if parsed is None:
         if re.fullmatch(
-            r"([+~]{1,2}[\w./@:-]+(=.*)?|[\w./@:-]*[@/][\w./@:-]*=.*)", word, re.DOTALL
+            r"([+~]{1,2}\w[\w./@:-]*(=.*)?|\w[\w./@:-]*[@/][\w./@:-]*=.*)", word, re.DOTALL
         ):  # Hydra's own forms
             return word
         raise InputError(f"{shown(word)}: not KEY=VALUE; write for example model.k1=1.2")
