@@ -226,6 +226,12 @@ def test_any_folder_is_a_checked_collection_or_an_input_error(tmp_path_factory, 
     assert named & {"docs", "corpus"} or all(row.doc_id in ("README.md", "notes.txt") for row in collection.documents)
 
 
+def test_a_nearly_right_name_beside_the_right_one_is_no_document(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"qrels.tsv": HEADER + "q0\ta\t1\n", "qrels.txt": "q0 0 a 1\n"})
+    with pytest.raises(InputError, match=r"qrels\.txt: is not read as judgments; rename it to .*, or move it away"):
+        read(tmp_path)
+
+
 def test_a_broken_link_is_not_overlooked(tmp_path: Path) -> None:
     folder_of(tmp_path, {"README.md": "About"})
     (tmp_path / "docs.jsonl").symlink_to(tmp_path / "nowhere")

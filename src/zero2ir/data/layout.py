@@ -160,6 +160,11 @@ def _refuse_others(folder: Path, role: Role, language: str | None, others: list[
         key = "dataset.query_language" if role is QUERIES else "dataset.document_language"
         hint = f"name it {role.names}" if role is QRELS else f"choose one with {key}"
         raise InputError(f"{folder}: no {role.names}; found {', '.join(others)}: {hint}")
+    refuse_near_names(folder, role, names)
+
+
+def refuse_near_names(folder: Path, role: Role, names: Iterable[str]) -> None:
+    """Raises ``InputError`` if a file has nearly the name of the role's table."""
     for name in names:
         if role.middle(name) is None and _is_nearly(name, role):
             right = f"{role.stems[0]}.{_suffix(name)}"

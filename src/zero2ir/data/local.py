@@ -11,7 +11,7 @@ from zero2ir.data import layout
 from zero2ir.data.checks import check_collection, require_usable, warn_of
 from zero2ir.data.inputs import Judgments, QuestionAnswerPairs
 from zero2ir.data.judgments import normalised
-from zero2ir.data.layout import chosen_splits, find_tables, is_about_the_folder, unknown_tables
+from zero2ir.data.layout import chosen_splits, find_tables, is_about_the_folder, refuse_near_names, unknown_tables
 from zero2ir.data.records import (
     CandidateDocument,
     Collection,
@@ -223,6 +223,8 @@ def _documents(folder: Path, language: str | None, notes: Counter[str]) -> Itera
         )
     if others:
         texts = [path for path in texts if not is_about_the_folder(path)]
+    for role in (layout.QUERIES, layout.QRELS):  # such as qrels.txt beside qrels.tsv, which is no document
+        refuse_near_names(folder, role, [path.name for path in texts if path.parent == folder])
     if not texts:
         raise InputError(f"{folder}: no {layout.DOCUMENTS.names}; add one, or text files ({', '.join(TEXT_SUFFIXES)})")
     yield from (_text_document(folder, path) for path in texts)
