@@ -587,6 +587,8 @@ def test_an_override_is_valid_or_one_line_says_why(key: str, value: str) -> None
         (["encoder=hub,static"], "encoder=hub,static: unknown choice; valid choices are hub, minilm, "),
         (["encoder=a\nb"], "encoder='a\\nb': unknown choice; valid choices are hub, minilm, "),
         (["lm="], "lm=: unknown choice; valid choices are gemma3, gguf, none, "),
+        (["answering.risk=true"], "answering.risk: Input should be a number, not true"),
+        (["tuning.folds=true"], "tuning.folds: Input should be a number, not true"),
     ],
 )
 def test_an_override_without_meaning_is_refused(overrides: list[str], message: str) -> None:
@@ -598,6 +600,7 @@ def test_an_override_without_meaning_is_refused(overrides: list[str], message: s
     [
         ("model.k1.x=1", "model.k1: Input should be a valid number, not {'x': 1}"),
         ("model.k1=nan", "model.k1: Input should be a finite number, not nan"),
+        ("model.k1=true", "model.k1: Input should be a number, not true"),
         ("model.language=xx", "model.language: 'xx' is no code of a language"),
     ],
 )

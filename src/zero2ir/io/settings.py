@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model, field_validator
 
 from zero2ir.io.values import shown
 
@@ -17,21 +17,32 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_INT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+def _no_truth_value_as_number(schema: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+    """Rejects true and false for a number, which pydantic would take for 1 and 0."""
+    annotation = schema.model_fields[str(info.field_name)].annotation
+    kinds = [one.__origin__ if get_origin(one) is Annotated else one for one in (annotation, *get_args(annotation))]
+    if isinstance(value, bool) and (int in kinds or float in kinds) and bool not in kinds:
+        raise ValueError(f"Input should be a number, not {str(value).lower()}")
+    return value
+
+
 class Settings(BaseModel):
-    """Immutable settings that reject unknown keys, NaN and infinity."""
+    """Immutable settings that reject unknown keys, NaN, infinity, and truth values in place of numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    _numbers = field_validator("*", mode="before")(classmethod(_no_truth_value_as_number))
 
 
 @cache
 def parameter_schema(target: Callable[..., Any]) -> type[BaseModel]:
-    """Returns the schema of a callable's parameters without ``self``; it rejects unknown keys, NaN and infinity."""
+    """Returns the schema of a callable's parameters without ``self``; it rejects what ``Settings`` reject."""
     parameters = [one for one in inspect.signature(target, eval_str=True).parameters.values() if one.name != "self"]
     fields: Any = {
         one.name: (_typed(one.annotation), ... if one.default is one.empty else one.default) for one in parameters
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-    return create_model(target.__name__, __config__=config, **fields)
+    numbers: Any = field_validator("*", mode="before")(classmethod(_no_truth_value_as_number))
+    return create_model(target.__name__, __config__=config, __validators__={"numbers": numbers}, **fields)
 
 
 def _typed(annotation: Any) -> Any:

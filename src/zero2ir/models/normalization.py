@@ -8,6 +8,7 @@ from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 
 Normalization = Literal["z-score", "min-max", "reciprocal-rank"]
 RECIPROCAL_RANK_CONSTANT = 60.0
+SMALLEST = float(np.finfo(np.float32).tiny)  # smaller deviations are those of equal scores
 MAX_DEVIATIONS = 3.0  # deviations below the mean
 
 
@@ -44,7 +45,7 @@ class ScoreStatistics(NamedTuple):
         if how == "min-max":
             low, span = self.scores[-1], self.scores[0] - self.scores[-1]
             return np.maximum((scores - low) / span, 0.0) if span > 0 else (scores >= low).astype(float)
-        return (scores - self.mean) / self.deviation if self.deviation > 0 else np.zeros(len(scores))
+        return (scores - self.mean) / self.deviation if self.deviation > SMALLEST else np.zeros(len(scores))
 
     def missing(self, n_documents: int, how: Normalization) -> float:
         """Returns the normalised score of a document that is not in the ranking.
