@@ -16,7 +16,7 @@ from zero2ir.lm.limits import Limits, lm_limits
 Reason = Literal["error", "time-out", "circuit open", "busy", "unsure"]
 Result = TypeVar("Result")
 Clock = Callable[[], float]
-ALMOST = 0.99  # share of a program's time after which a time-out is its own
+ALMOST = 0.9  # a time-out after this share of a program's time is its own, though it waited a moment for its turn
 
 
 class FallbackSettings(Settings):
