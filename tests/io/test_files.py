@@ -162,6 +162,36 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> No
     assert tree(tmp_path) in ({"file": b"one" * 1000}, {"file": b"another" * 1000})
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    (part := tmp_path / "file.999999999-0123456789ab.part").write_text("half")
+    (tmp_path / "file.txt.part").write_text("of the user")
+    write_json(tmp_path / "file", 1)
+    (folder := tmp_path / "folder.999999999-0123456789ab.part").mkdir()
+    (folder / "half").write_text("half")
+    with finished_folder(tmp_path / "folder") as other:
+        (other / "whole").write_text("whole")
+    assert not part.exists()
+    assert tree(tmp_path) == {"file": b"1\n", "file.txt.part": b"of the user", "folder/whole": b"whole"}
+
+
+def test_a_folder_that_was_being_replaced_when_its_writer_was_killed_is_set_back(tmp_path: Path) -> None:
+    with finished_folder(tmp_path / "folder") as part:
+        (part / "whole").write_text("before")
+    (tmp_path / "folder").rename(tmp_path / "folder.999999999-0123456789ab.old")
+    with pytest.raises(ZeroDivisionError), finished_folder(tmp_path / "folder"):
+        raise ZeroDivisionError
+    assert tree(tmp_path) == {"folder/whole": b"before"}
+
+
+def test_what_a_living_writer_writes_is_not_removed(tmp_path: Path) -> None:
+    with finished_folder(tmp_path / "folder") as first:
+        with finished_folder(tmp_path / "folder") as second:
+            assert first.exists()
+            (second / "second").write_text("")
+        (first / "first").write_text("")
+    assert tree(tmp_path) == {"folder/first": b""}
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

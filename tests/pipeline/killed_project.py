@@ -40,7 +40,7 @@ def lm_answers(project: Project) -> int:
 def begun(project: Project, artifact: str) -> Callable[[], bool]:
     """Whether an artifact is being written, or was in between two looks."""
     path = project.folder / artifact
-    return lambda: path.with_name(path.name + ".part").exists() or path.exists()
+    return lambda: any(path.parent.glob(f"{path.name}.*.part")) or path.exists()
 
 
 def whole(project: Project) -> set[str]:
@@ -48,7 +48,7 @@ def whole(project: Project) -> set[str]:
     there = set()
     for pattern, opened in OPENERS.items():
         for folder in project.folder.glob(pattern):
-            if folder.suffix != ".part":
+            if folder.suffix not in (".part", ".old"):
                 opened(folder)
                 there.add(str(folder.relative_to(project.folder)))
     return there

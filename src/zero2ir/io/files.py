@@ -1,10 +1,12 @@
 """Writes files and folders atomically: to a temporary name first, then renamed."""
 
-import errno
+import fcntl
+import glob
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from zero2ir.errors import InputError, one_line
 from zero2ir.io.settings import first_mistake
 
 MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
+_LEFTOVER = re.compile(r"\.(\d{1,9})-[0-9a-f]{12}\.(part|old)")  # with the number of the process
 StateT = TypeVar("StateT")
 
 
@@ -27,13 +30,15 @@ def finished_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a temporary file in the folder of ``path`` and renames it to ``path`` if the block succeeds.
 
     The folder is created if it does not exist. If several processes write the same file, the last one to finish wins.
+    What killed processes left of the same file is removed.
 
     Args:
         path: the final name.
         mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid4().hex[:12]}.part")
+    _remove_leftovers(path)
+    part = _temporary(path)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(part, mode, **text) as file:
@@ -48,7 +53,8 @@ def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | Non
     """Yields an empty temporary folder beside ``path`` that replaces ``path`` if the block succeeds.
 
     An existing folder is replaced only if zero2ir wrote all of its files. Several processes may write the same folder
-    at the same time; the last one to finish wins.
+    at the same time; the last one to finish wins. What killed processes left of the same folder is removed, or set back
+    if it is the only whole one.
 
     Args:
         path: the final name; its parent is created if it does not exist.
@@ -60,38 +66,79 @@ def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | Non
     check_output(path, written)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = (path.with_name(f"{path.name}.{uuid4().hex[:12]}.part") for _ in range(2))
+    with _one_at_a_time(path.parent):
+        _remove_leftovers(path)
+    part = _temporary(path)
     part.mkdir()
-    is_checked = False
     try:
         yield part
         if written is None:
             write_json(part / MANIFEST, [one.relative_to(part).as_posix() for one in files_below(part)])
-        while not _renamed(part, path):  # more than once if another process writes the folder in between
-            if is_checked:
-                shutil.rmtree(old)
-            with suppress(FileNotFoundError):
-                os.rename(path, old)
-                is_checked = False
-                _check_files(old, path, written)
-                is_checked = True
+        with _one_at_a_time(path.parent):
+            _replace(path, part, written)
     finally:
-        if old.exists() and not path.exists():  # refused or interrupted
-            os.rename(old, path)
-        elif is_checked:
-            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _renamed(part: Path, path: Path) -> bool:
-    """Renames a folder unless the new name exists and is not an empty folder."""
+def _replace(path: Path, part: Path, written: Callable[[Path], Collection[str]] | None) -> None:
+    """Renames ``part`` to ``path``, whose files are checked under another name, where nobody adds any."""
+    old = part.with_suffix(".old")
+    if path.exists():
+        os.rename(path, old)
     try:
+        if old.exists():
+            _check_files(old, path, written)
         os.rename(part, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
+    except BaseException:  # a file of the user, or an interruption
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Returns an unused name beside ``path`` that names this process, too."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{uuid4().hex[:12]}.part")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes temporary files and folders of killed processes; sets a folder back that was being replaced."""
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.*"):
+        kind = _LEFTOVER.fullmatch(leftover.name, len(path.name))
+        if kind is None or _is_running(int(kind[1])):
+            continue
+        if kind[2] == "old" and not path.exists():
+            os.rename(leftover, path)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
         return False
+    except (OSError, OverflowError):  # of another user
+        return True
     return True
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Waits until no other process checks or replaces anything in a folder, which takes a moment."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # nothing is there yet, or nothing may be read
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_output(path: Path, written: Callable[[Path], Collection[str]] | None = None) -> None:
@@ -106,8 +153,9 @@ def check_output(path: Path, written: Callable[[Path], Collection[str]] | None =
         raise InputError(f"{path}: is or contains the current folder; give another folder")
     if target.exists() and not target.is_dir():
         raise InputError(f"{path}: is a file; give a folder")
-    if target.is_dir():
-        _check_files(target, path, written)
+    with _one_at_a_time(target.parent):
+        if target.is_dir():
+            _check_files(target, path, written)
     check_writable(path, target.parent)
 
 
