@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError, one_line
-from zero2ir.io.files import read_state, write_json
+from zero2ir.io.files import write_json
 from zero2ir.io.paths import open_cache
 from zero2ir.io.registry import Registry
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import Settings, read_state
 
 ENCODER_FILE = "encoder.json"
 WEIGHTS = "weights"

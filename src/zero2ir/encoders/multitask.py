@@ -19,8 +19,8 @@ from zero2ir.encoders.sentences import SENTENCE_END
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.io.arrays import Layout, read_tensors
-from zero2ir.io.files import read_state, write_json
-from zero2ir.io.settings import PositiveInt, Settings
+from zero2ir.io.files import write_json
+from zero2ir.io.settings import PositiveInt, Settings, read_state
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

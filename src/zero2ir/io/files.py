@@ -12,17 +12,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 from uuid import uuid4
 
-from pydantic import TypeAdapter, ValidationError
-
 from zero2ir.errors import InputError, one_line
-from zero2ir.io.settings import first_mistake
 
 MANIFEST = ".zero2ir.json"  # names of the files that zero2ir wrote to a folder
 _LEFTOVER = re.compile(r"\.(\d{1,9})-[0-9a-f]{12}\.(part|old)")  # with the number of the process
-StateT = TypeVar("StateT")
 
 
 @contextmanager
@@ -212,19 +208,6 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), parse_float=finite, parse_constant=finite)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: missing or no JSON ({one_line(error)[:200]}); create or get it again") from None
-
-
-def read_state(path: Path, schema: type[StateT]) -> StateT:
-    """Reads a file of JSON that fits a type.
-
-    Raises:
-        InputError: as ``read_json``, or a value does not fit; names its key.
-    """
-    value = read_json(path)
-    try:
-        return TypeAdapter(schema).validate_python(value)
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_mistake(error, schema)}") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,14 +1,27 @@
-"""The base class of all settings, and schemas of constructors' parameters."""
+"""The base class of all settings, schemas of constructors' parameters, and files that have to fit a schema."""
 
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
+from zero2ir.errors import InputError
+from zero2ir.io.files import read_json
 from zero2ir.io.values import shown
 
+StateT = TypeVar("StateT")
 MAX_SHOWN = 200  # characters of a value in a message
 MAX_INT = 2**31 - 1  # no setting needs more, and arrays cannot hold much more
 
@@ -79,3 +92,16 @@ def schema_in(annotation: Any) -> Any:
     """Returns the schema in a field's annotation, also inside a union; the annotation itself if it has none."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)), annotation)
+
+
+def read_state(path: Path, schema: type[StateT]) -> StateT:
+    """Reads a file of JSON that fits a type.
+
+    Raises:
+        InputError: as ``read_json``, or a value does not fit; names its key.
+    """
+    value = read_json(path)
+    try:
+        return TypeAdapter(schema).validate_python(value)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_mistake(error, schema)}") from None

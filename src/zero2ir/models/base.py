@@ -19,9 +19,9 @@ from pydantic import BaseModel, ValidationError
 from zero2ir.data.answers import Span
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError, one_line
-from zero2ir.io.files import read_state, write_json
+from zero2ir.io.files import write_json
 from zero2ir.io.registry import Registry
-from zero2ir.io.settings import Settings, first_mistake, parameter_schema
+from zero2ir.io.settings import Settings, first_mistake, parameter_schema, read_state
 from zero2ir.io.values import shown
 from zero2ir.models.ranking import Candidates, Ranking
 

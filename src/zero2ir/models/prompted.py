@@ -10,8 +10,8 @@ from pydantic import create_model
 
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.io.files import read_state, write_json
-from zero2ir.io.settings import Settings
+from zero2ir.io.files import write_json
+from zero2ir.io.settings import Settings, read_state
 from zero2ir.models.base import Model, ModelT, Retriever, by_part, copy_with, nested_models, of_part, parts, with_nested
 from zero2ir.models.ranking import Candidates, Ranking, concatenate_rankings, scope_without
 

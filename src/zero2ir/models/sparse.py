@@ -17,8 +17,8 @@ from zero2ir.data.words import segmentation, tokenize
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import INTEGERS, check_range, csr_layouts, csr_of, read_tensors
-from zero2ir.io.files import read_state, write_json
-from zero2ir.io.settings import Fraction, NonNegativeInt, Settings
+from zero2ir.io.files import write_json
+from zero2ir.io.settings import Fraction, NonNegativeInt, Settings, read_state
 from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable

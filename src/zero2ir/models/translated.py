@@ -11,8 +11,8 @@ from zero2ir.data.languages import identify_language, language_of, normalise_nfc
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
-from zero2ir.io.files import read_state, write_json
-from zero2ir.io.settings import NonNegativeInt, PositiveInt
+from zero2ir.io.files import write_json
+from zero2ir.io.settings import NonNegativeInt, PositiveInt, read_state
 from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import Tunable, learn, search_with_feedback
