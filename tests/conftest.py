@@ -17,12 +17,14 @@ from hypothesis import settings
 
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
+from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.masked_language_model import HeadFit, LearnedSparseSettings, train_learned_sparse
 from zero2ir.encoders.multitask import MultitaskEncoder
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
 from zero2ir.encoders.multitask_training.training import train_multitask
 from zero2ir.encoders.projection import ProjectionSettings, projected_encoder
+from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings, package_folder
 from zero2ir.encoders.sparse import SparseEncoder
 from zero2ir.encoders.static import StaticSettings, train_static
@@ -145,6 +147,25 @@ def tiny_multitask_encoder(docstrings: list[Document], tiny_transformer_settings
     """A real encoder with five heads on the body of ``tiny_transformer``, after six steps."""
     settings = MultitaskSettings(steps=6, batch_size=4, max_tokens=32, held_out=0.2, clusters=3)
     return train_multitask(docstrings, DenseEncoder(tiny_transformer_settings), settings, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoders(
+    tiny_encoder: DenseEncoder,
+    tiny_transformer: DenseEncoder,
+    tiny_sparse_encoder: SparseEncoder,
+    tiny_token_encoder: TokenEncoder,
+    tiny_multitask_encoder: MultitaskEncoder,
+) -> dict[str, TextEncoder]:
+    """A small encoder of each role."""
+    return {
+        "static": tiny_encoder,
+        "pretrained": tiny_transformer,
+        "learned_sparse": tiny_sparse_encoder,
+        "late_interaction": tiny_token_encoder,
+        "sentences": SentenceEncoder(tiny_transformer.settings),
+        "multitask": tiny_multitask_encoder,
+    }
 
 
 @dataclass

@@ -16,12 +16,7 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.sentences import SentenceEncoder
-from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
@@ -113,33 +108,15 @@ def model(request: pytest.FixtureRequest) -> Retriever:
 
 
 @pytest.fixture(scope="session")
-def encoders(
-    tiny_encoder: DenseEncoder,
-    tiny_transformer: DenseEncoder,
-    tiny_sparse_encoder: SparseEncoder,
-    tiny_token_encoder: TokenEncoder,
-    tiny_multitask_encoder: MultitaskEncoder,
-) -> dict[str, TextEncoder]:
-    return {
-        "static": tiny_encoder,
-        "pretrained": tiny_transformer,
-        "learned_sparse": tiny_sparse_encoder,
-        "late_interaction": tiny_token_encoder,
-        "sentences": SentenceEncoder(tiny_transformer.settings),
-        "multitask": tiny_multitask_encoder,
-    }
-
-
-@pytest.fixture(scope="session")
-def corpus(docstrings: list[Document], encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Corpus:
-    return Corpus(docstrings, encoders, language_model=oracle)
+def corpus(docstrings: list[Document], tiny_encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Corpus:
+    return Corpus(docstrings, tiny_encoders, language_model=oracle)
 
 
 @pytest.fixture
-def corpus_of(encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Callable[[list[str]], Corpus]:
+def corpus_of(tiny_encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Callable[[list[str]], Corpus]:
     def make(texts: list[str]) -> Corpus:
         documents = [Document(f"d{number}", "", text) for number, text in enumerate(texts)]
-        return Corpus(documents, encoders, language_model=oracle)
+        return Corpus(documents, tiny_encoders, language_model=oracle)
 
     return make
 

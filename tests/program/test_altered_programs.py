@@ -23,12 +23,7 @@ from safetensors.numpy import load_file, save_file
 from zero2ir.data.records import Document
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.multitask import MultitaskEncoder
-from zero2ir.encoders.sentences import SentenceEncoder
-from zero2ir.encoders.sparse import SparseEncoder
-from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below, sha256
 from zero2ir.lm.factory import LanguageModel
@@ -97,24 +92,8 @@ Alteration = tuple[str, Callable[[Path], None]]  # what is altered, and how in a
 
 
 @pytest.fixture(scope="module")
-def corpus(
-    docstrings: list[Document],
-    tiny_encoder: DenseEncoder,
-    tiny_transformer: DenseEncoder,
-    tiny_sparse_encoder: SparseEncoder,
-    tiny_token_encoder: TokenEncoder,
-    tiny_multitask_encoder: MultitaskEncoder,
-    oracle: LanguageModel,
-) -> Corpus:
-    encoders: dict[str, TextEncoder] = {
-        "static": tiny_encoder,
-        "pretrained": tiny_transformer,
-        "learned_sparse": tiny_sparse_encoder,
-        "late_interaction": tiny_token_encoder,
-        "sentences": SentenceEncoder(tiny_transformer.settings),
-        "multitask": tiny_multitask_encoder,
-    }
-    return Corpus(docstrings, encoders, language_model=oracle)
+def corpus(docstrings: list[Document], tiny_encoders: dict[str, TextEncoder], oracle: LanguageModel) -> Corpus:
+    return Corpus(docstrings, tiny_encoders, language_model=oracle)
 
 
 def built(family: str, corpus: Corpus) -> Program:
