@@ -30,7 +30,8 @@ def main(config: IngestConfig) -> None:
     warn_of(quality)
     contents = [document.content for document in collection.documents]
     language = likely_language(contents) if config.language == AUTO_LANGUAGE else config.language
-    collection = replace(collection, metadata={**collection.metadata, "language": language})
+    facts = {"language": language, "deep_judgments": config.dataset.deep_judgments}
+    collection = replace(collection, metadata={**collection.metadata, **facts})
     if config.dataset.passages is not None:
         collection = split_into_passages(collection, config.dataset.passages)
     if config.task.pairs is not None:

@@ -146,6 +146,12 @@ def test_what_only_the_user_knows_is_asked_for(choice: str) -> None:
     assert ONLY_THE_USER_KNOWS[choice].partition("=")[0] in refusal(lambda: composed(choice))
 
 
+def test_only_collections_that_were_judged_throughout_have_deep_judgments() -> None:
+    named = [choice for choice in choices("dataset") if choice not in ONLY_THE_USER_KNOWS]
+    deep = {choice for choice in named if composed(choice).dataset.deep_judgments}
+    assert deep == {"dataset=cranfield"}
+
+
 @pytest.mark.parametrize("choice", choices("model", "strategy", "selection"))
 def test_every_model_strategy_and_selection_is_built(choice: str) -> None:
     group, _, _ = choice.partition("=")
@@ -375,7 +381,7 @@ def test_unknown_key_lists_the_valid_ones(choice: str, override: str, key: str, 
         (
             "dataset/pydocs",
             {"sauce": "pydocs"},
-            "dataset.sauce: unknown key; valid keys are candidates, document_language, name",
+            "dataset.sauce: unknown key; valid keys are candidates, deep_judgments, document_language, name",
         ),
         ("dataset/pydocs", {"source": "pydoc"}, "dataset.source: .*'pydocs', 'ir_datasets' or 'local', not 'pydoc'"),
         ("lm/smollm2", {"max_token": 3}, "lm.max_token: unknown key; valid keys are api_base"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
-from zero2ir.data.store import stored_language
+from zero2ir.data.store import read_collection, stored_language
 
 INGEST = ("python", "stages/ingest.py", "dataset=local")
 
@@ -44,3 +44,10 @@ def test_the_language_of_params_yaml_is_stored(fresh: Project, tmp_path: Path, l
     project.edit("params.yaml", lambda panel: panel.update(language=language))
     assert project.run(*INGEST).returncode == 0
     assert stored_language(project.folder / "data" / "collection") == stored
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_whether_the_judgments_are_deep_is_stored(fresh: Project, tmp_path: Path, deep: bool) -> None:
+    project = fresh.copy(tmp_path / "project")
+    project.done(*INGEST, *(["dataset.deep_judgments=true"] if deep else []))
+    assert read_collection(project.folder / "data" / "collection").metadata["deep_judgments"] is deep

@@ -110,7 +110,8 @@ class Collection:
     """A checked collection: ids are unique, texts are not empty, and judgments refer to known queries and documents.
 
     Attributes:
-        metadata: "source" and "licence" of the data; in the pipeline, also its "name" and whether it is "ordered".
+        metadata: "source" and "licence" of the data; in the pipeline, also its "name", its "language", and the settings
+            "ordered" and "deep_judgments".
         candidates: the documents that each query ranks, each pair once; None for the whole collection.
     """
 

@@ -50,6 +50,8 @@ class DatasetSettings(Settings):
         query_language: reads queries.<language> of a local collection instead of queries.
         parallel: whether queries.<document_language> of a local collection holds the queries' translations, by id.
         ordered: whether consecutive documents belong together, such as chapters, threads or sections.
+        deep_judgments: whether documents without a judgment may be taken as not relevant, because the judges looked for
+            all relevant documents of each query.
         candidates: the documents that each query ranks: None for the whole collection, "qrels" for its judged
             documents, "run" for the documents of a run (a local collection's ``candidates.trec``, or ir_datasets'
             scoreddocs).
@@ -65,6 +67,7 @@ class DatasetSettings(Settings):
     query_language: str | None = None
     parallel: bool = False
     ordered: bool = False
+    deep_judgments: bool = False
     candidates: Literal["qrels", "run"] | None = None
     passages: PassageSettings | None = None
 
