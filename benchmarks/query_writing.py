@@ -31,10 +31,12 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import LanguageModel, open_lm
 from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.document_selection import choose_documents
-from zero2ir.synthetic.filters import FilterInputs, objections
-from zero2ir.synthetic.queries import QueryDraft, empty_drafts, round_trip_ranks, write_drafts
+from zero2ir.synthetic.prompts import make_prompt
+from zero2ir.synthetic.queries import empty_drafts, round_trip_ranks
 from zero2ir.synthetic.settings import SyntheticSettings
-from zero2ir.synthetic.styles import Prompt, make_prompt
+from zero2ir.writing.drafts import QueryDraft, write_drafts
+from zero2ir.writing.filters import FilterInputs, objections
+from zero2ir.writing.styles import Prompt
 
 STYLE = "judgments"
 TURN = 10  # queries until the other way has its turn

@@ -132,12 +132,13 @@ def class_rows(kind: Any, said: Mapping[str, str]) -> Iterator[tuple[str, str, s
 
 
 def documented(thing: Any) -> dict[str, str]:
-    """What the sections "Attributes:" and "Args:" of a docstring say of each name."""
-    text = inspect.getdoc(thing) or ""
+    """What the sections "Attributes:" and "Args:" of a docstring, and of those of its bases, say of each name."""
     found: dict[str, str] = {}
-    for section in re.findall(r"^(?:Attributes|Args):\n((?: {4}.*\n?|\n)+)", text, re.MULTILINE):
-        for name, meaning in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
-            found[name] = " ".join(meaning.split())
+    for one in reversed(inspect.getmro(thing)) if inspect.isclass(thing) else [thing]:
+        text = inspect.cleandoc(one.__doc__ or "")
+        for section in re.findall(r"^(?:Attributes|Args):\n((?: {4}.*\n?|\n)+)", text, re.MULTILINE):
+            for name, meaning in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+                found[name] = " ".join(meaning.split())
     return found
 
 

@@ -14,8 +14,8 @@ from zero2ir.data.records import Document
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.program.program import load_program
 from zero2ir.synthetic.document_selection import choose_documents
-from zero2ir.synthetic.passages import passages
 from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.passages import passages
 
 CASES = Path(__file__).parents[1] / "cases" / "languages"
 GERMAN = ["Die Bremsen quietschen bei jedem Halt.", "Die Kette braucht einen Tropfen Öl.", "Das Licht flackert."]

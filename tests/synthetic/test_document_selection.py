@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document
 from zero2ir.encoders.clusters import cluster, round_robin
 from zero2ir.synthetic.document_selection import choose_documents
-from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.settings import MIN_DOCUMENT_WORDS
 
 TOPICS = {
     "bread": "flour water yeast oven dough loaf crust bake",

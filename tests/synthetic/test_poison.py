@@ -13,11 +13,11 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.lm.factory import open_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.synthetic.card import data_card, write_card
-from zero2ir.synthetic.filters import words_of
 from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_synthetic, write_synthetic
-from zero2ir.synthetic.styles import EXCERPTS, STYLES
+from zero2ir.writing.filters import words_of
+from zero2ir.writing.styles import EXCERPTS, STYLES
 
 DEMONSTRATION = f"Document: {EXCERPTS[3]}\nQuery: {STYLES['question'].queries[3]}\n"
 POISON = {

@@ -21,17 +21,19 @@ from zero2ir.io.files import sha256
 from zero2ir.lm import usage as lm_usage
 from zero2ir.lm.adapter import bare_line
 from zero2ir.lm.factory import LanguageModel, MeteredLM
+from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.sparse import Sparse
-from zero2ir.synthetic.filters import FilterInputs, objections
-from zero2ir.synthetic.passages import passages
-from zero2ir.synthetic.queries import HYBRID_WEIGHTS, empty_drafts, log_likelihood, round_trip_ranks, write_queries
+from zero2ir.synthetic.queries import HYBRID_WEIGHTS, empty_drafts, round_trip_ranks, write_queries
 from zero2ir.synthetic.records import SyntheticQuery
-from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
+from zero2ir.synthetic.settings import SyntheticSettings
 from zero2ir.synthetic.store import read_settings, read_synthetic, write_synthetic
-from zero2ir.synthetic.styles import EXCERPTS, STYLES
+from zero2ir.writing.filters import FilterInputs, objections
+from zero2ir.writing.passages import passages
+from zero2ir.writing.settings import MIN_DOCUMENT_WORDS
+from zero2ir.writing.styles import EXCERPTS, STYLES
 
 SETTINGS = SyntheticSettings(documents=20, demonstrations=3, document_words=40, negatives=3, negatives_from=(1, 20))
 

@@ -78,7 +78,7 @@ def _alike(
     latest: Mapping[QueryDocumentPair, Annotation], unsettled: Mapping[QueryDocumentPair, Sequence[Annotation]]
 ) -> list[SuspiciousJudgment]:
     """Returns documents that are relevant to one query and not relevant to a near-duplicate of it."""
-    from zero2ir.synthetic.filters import jaccard, trigrams
+    from zero2ir.writing.filters import jaccard, trigrams
 
     texts = {query_id: row.query for (query_id, _), row in latest.items()}
     grams = trigrams(list(texts.values()) or [""])

@@ -11,9 +11,9 @@ import numpy as np
 from zero2ir.data.records import JudgedDocument
 from zero2ir.io.files import finished_file, write_json
 from zero2ir.io.markdown import Table, heading, markdown
-from zero2ir.synthetic.filters import jaccard, trigrams, words_of
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.filters import jaccard, trigrams, words_of
 
 SAMPLES = 20
 SAMPLE_WORDS = 30  # words shown of a passage

@@ -8,7 +8,8 @@ from zero2ir.data.languages import ENGLISH
 from zero2ir.data.records import Document
 from zero2ir.data.words import split_words
 from zero2ir.encoders.clusters import cluster, round_robin
-from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, SyntheticSettings
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.settings import MIN_DOCUMENT_WORDS
 
 MAX_POOL_DOCUMENTS = 50_000  # a larger collection is sampled before clustering
 

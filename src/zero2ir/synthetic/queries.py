@@ -4,43 +4,33 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zero2ir.data.records import Document, JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
-from zero2ir.lm.likelihood import log_likelihood
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.pointwise import parse_relevance, relevance_judge
 from zero2ir.models.sparse import Sparse
 from zero2ir.synthetic.document_selection import choose_documents
-from zero2ir.synthetic.filters import FilterInputs, objections
 from zero2ir.synthetic.negatives import mined_negatives
-from zero2ir.synthetic.passages import drawn_passages
+from zero2ir.synthetic.prompts import make_prompt
 from zero2ir.synthetic.records import SyntheticQuery
-from zero2ir.synthetic.settings import StyleName, SyntheticSettings
-from zero2ir.synthetic.styles import Prompt, make_prompt, query_writer
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.drafts import QueryDraft, write_drafts
+from zero2ir.writing.filters import FilterInputs, objections
+from zero2ir.writing.passages import drawn_passages
+from zero2ir.writing.settings import StyleName
+from zero2ir.writing.styles import Prompt
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
 HYBRID_WEIGHTS = (0.3, 0.7)  # as in conf/model/hybrid.yaml
-REPEAT_TEMPERATURE = 0.7  # with greedy decoding a repeated passage would get the same query
-
-
-class QueryDraft(NamedTuple):
-    """A query before filtering."""
-
-    style: StyleName
-    document: Document
-    passage: str  # shown to the LM
-    repeat: int  # number of earlier queries of this style for this passage
-    query: str = ""  # empty if the LM's answer is unusable
-    log_likelihood: float = math.nan  # mean over the query's tokens; NaN if the LM does not return it
 
 
 class SyntheticWriter:
@@ -188,29 +178,6 @@ def empty_drafts(
         QueryDraft(style, document, texts[turn], texts[:turn].count(texts[turn]))
         for turn in range(number)
         for document, texts in zip(sample, passages_of_documents, strict=True)
-    ]
-
-
-def write_drafts(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: "LanguageModel") -> list[QueryDraft]:
-    """Writes the queries of the drafts of one style.
-
-    All requests share a prompt prefix, which the server caches; repeated queries for a passage are sampled.
-    """
-    from zero2ir.lm.adapter import escape_untrusted_text
-
-    has_logprobs = "logprobs" in language_model.lm.supported_params
-    sampled = max(REPEAT_TEMPERATURE, language_model.settings.temperature, prompt.temperature or 0.0)
-    inputs = [
-        {"document": draft.passage}
-        | ({"config": {"rollout_id": draft.repeat, "temperature": sampled}} if draft.repeat else {})
-        for draft in drafts
-    ]
-    answers = language_model.map(query_writer(prompt, has_logprobs), inputs, f"writing queries ({prompt.style})")
-    return [
-        draft._replace(
-            query=escape_untrusted_text(str(getattr(answer, "query", ""))), log_likelihood=log_likelihood(answer)
-        )
-        for draft, answer in zip(drafts, answers, strict=True)
     ]
 
 

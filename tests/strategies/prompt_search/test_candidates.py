@@ -8,7 +8,7 @@ from zero2ir.data.records import JudgedDocument
 from zero2ir.strategies.prompt_search.candidates import Demonstration, PromptCandidate, fixed_candidate
 from zero2ir.strategies.prompt_search.proposals import WritingTask
 from zero2ir.synthetic.queries import write_queries
-from zero2ir.synthetic.styles import EXCERPTS, STYLES
+from zero2ir.writing.styles import EXCERPTS, STYLES
 
 
 def test_the_fixed_candidate_is_the_prompt_of_the_settings(

@@ -9,9 +9,9 @@ import pytest
 from zero2ir.data.records import JudgedDocument
 from zero2ir.strategies.prompt_search.pool import INSTRUCTIONS, MIN_HELD_OUT_PAIRS, TEMPERATURES, PromptPool
 from zero2ir.strategies.prompt_search.proposals import WritingTask
-from zero2ir.synthetic.passages import passages
-from zero2ir.synthetic.settings import StyleName
-from zero2ir.synthetic.styles import STYLES
+from zero2ir.writing.passages import passages
+from zero2ir.writing.settings import StyleName
+from zero2ir.writing.styles import STYLES
 
 
 def test_candidates_are_distinct_and_vary_in_everything(task: WritingTask) -> None:

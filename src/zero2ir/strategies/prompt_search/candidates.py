@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 from zero2ir.data.records import JudgedDocument
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.prompted import PartPrompt
-from zero2ir.synthetic.settings import StyleName, SyntheticSettings
-from zero2ir.synthetic.styles import Prompt, judged_pairs, make_prompt
+from zero2ir.synthetic.prompts import judged_pairs, make_prompt
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.settings import StyleName
+from zero2ir.writing.styles import Prompt
 
 Origin = Literal["fixed", "pool", "bootstrap", "mipro", "copro", "gepa"]
 HAND_WRITTEN_ORIGINS = ("fixed", "pool", "bootstrap")  # no LM wrote their instructions

@@ -8,7 +8,7 @@ from zero2ir.models.pointwise import Pointwise
 from zero2ir.models.prompted import PromptTask
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.translated import Translated
-from zero2ir.synthetic.styles import STYLES
+from zero2ir.writing.styles import STYLES
 
 
 class InstructionPool(NamedTuple):

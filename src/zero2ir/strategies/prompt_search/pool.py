@@ -16,8 +16,8 @@ from zero2ir.strategies.prompt_search.candidates import (
 )
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS
 from zero2ir.strategies.prompt_search.proposals import NothingProposed, PartTask, Proposer, WritingTask, without_fixed
-from zero2ir.synthetic.settings import MIN_DOCUMENT_WORDS, StyleName
-from zero2ir.synthetic.styles import EXCERPTS, STYLES
+from zero2ir.writing.settings import MIN_DOCUMENT_WORDS, StyleName
+from zero2ir.writing.styles import EXCERPTS, STYLES
 
 INSTRUCTIONS: Mapping[StyleName, tuple[str, ...]] = {
     "judgments": (

@@ -16,9 +16,10 @@ from zero2ir.lm.adapter import escape_untrusted_text
 from zero2ir.lm.factory import LanguageModel, is_unusable
 from zero2ir.strategies.prompt_search.candidates import Demonstration, Origin, PartCandidate, PromptCandidate
 from zero2ir.strategies.prompt_search.proposals import PartTask, WritingTask
-from zero2ir.synthetic.filters import FilterInputs, objections
-from zero2ir.synthetic.settings import FilterName
-from zero2ir.synthetic.styles import most_relevant, query_writer
+from zero2ir.synthetic.prompts import most_relevant
+from zero2ir.writing.filters import FilterInputs, objections
+from zero2ir.writing.settings import FilterName
+from zero2ir.writing.styles import query_writer
 
 ROUND_TRIP_DEPTH = 100  # documents beyond this rank count as not found
 MAX_INSTRUCTION_WORDS = 80  # longer instructions are cut

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.sentences import split_document_sentences
-from zero2ir.synthetic.passages import answering_passage, drawn_passages, passages
+from zero2ir.writing.passages import answering_passage, drawn_passages, passages
 
 LONG = Document(
     "d",

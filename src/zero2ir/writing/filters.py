@@ -1,4 +1,4 @@
-"""Filters for synthetic queries; every filter checks every query, so that each filter can be measured."""
+"""Filters for written queries; every filter checks every query, so that each filter can be measured."""
 
 import unicodedata
 from collections import Counter
@@ -11,7 +11,7 @@ import numpy as np
 
 from zero2ir.data.judgments import normalised
 from zero2ir.data.words import WORD_WITH_MARKS, separate_characters
-from zero2ir.synthetic.settings import FilterName, SyntheticSettings
+from zero2ir.writing.settings import FilterName, FilterSettings
 
 MIN_COPIED_WORDS = 4  # shorter runs of common words are not counted as copied from the prompt
 MIN_SCRIPT_AGREEMENT = 0.5
@@ -21,7 +21,7 @@ SIMILARITY_CHUNK = 512
 
 @dataclass(frozen=True)
 class FilterInputs:
-    """Synthetic queries with the data that the filters need; one row per query.
+    """Written queries with the data that the filters need; one row per query.
 
     ``known_queries`` are those of the prompts and judgments, which must not be repeated; small LMs tend to copy them.
     """
@@ -37,28 +37,28 @@ class FilterInputs:
     prompt_texts: Sequence[str] = ()  # documents of the demonstrations
 
 
-def objections(written: FilterInputs, settings: SyntheticSettings) -> list[list[str]]:
+def objections(written: FilterInputs, settings: FilterSettings) -> list[list[str]]:
     """Returns the names of the filters that reject each query, in the order of the settings."""
     tables = {name: FILTERS[name](written, settings) for name in settings.filters}
     return [[name for name, table in tables.items() if table[row]] for row in range(len(written.queries))]
 
 
-def empty(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def empty(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects unusable answers of the LM."""
     return np.array([not normalised(query) for query in written.queries], dtype=bool)
 
 
-def too_short(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def too_short(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries with fewer words than the minimum."""
     return np.array([_length(query) < settings.words[0] for query in written.queries], dtype=bool)
 
 
-def too_long(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def too_long(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries with more words than the maximum."""
     return np.array([_length(query) > settings.words[1] for query in written.queries], dtype=bool)
 
 
-def copied(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def copied(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects copies of a query of the prompts or judgments, also inside a longer query, and of demonstration texts."""
     known = list(dict.fromkeys(words_of(query) for query in written.known_queries))
     prompt_texts = [words_of(text) for text in written.prompt_texts]
@@ -67,7 +67,7 @@ def copied(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     )
 
 
-def duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def duplicate(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects repetitions of an earlier query, ignoring case, white space and punctuation at its ends."""
     earlier: set[str] = {""}  # empty queries are not duplicates of each other
     result = []
@@ -77,7 +77,7 @@ def duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
     return np.array(result, dtype=bool)
 
 
-def near_duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def near_duplicate(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects near-duplicates of an earlier query that is not rejected itself."""
     dropped = np.zeros(len(written.queries), dtype=bool)
     grams = trigrams(written.queries or [""])
@@ -88,25 +88,25 @@ def near_duplicate(written: FilterInputs, settings: SyntheticSettings) -> np.nda
     return dropped
 
 
-def substring(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def substring(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries that are copied word by word from the document."""
     pairs = zip(written.queries, written.contents, strict=True)
     return np.array([_within(words_of(query), words_of(content)) for query, content in pairs], dtype=bool)
 
 
-def language(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def language(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries in another script than the passage, or with a much smaller share of letters."""
     pairs = zip(written.queries, written.passages, strict=True)
     return np.array([bool(query) and not _agrees(query, passage) for query, passage in pairs], dtype=bool)
 
 
-def round_trip(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def round_trip(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries for which BM25 does not retrieve the document; Promptagator, arXiv 2209.11755, section 3.1."""
     ranks = np.asarray(written.round_trip_ranks)
     return (ranks == 0) | (ranks > settings.round_trip)
 
 
-def likelihood(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def likelihood(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects all but the most likely queries of each style; InPars, arXiv 2202.05144, section 3."""
     kept = np.zeros(len(written.queries), dtype=bool)
     styles = np.array(written.styles, dtype=object)
@@ -117,12 +117,12 @@ def likelihood(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray
     return ~kept
 
 
-def grade(written: FilterInputs, settings: SyntheticSettings) -> np.ndarray:
+def grade(written: FilterInputs, settings: FilterSettings) -> np.ndarray:
     """Rejects queries that the document does not answer according to the LM."""
     return ~(written.grades >= settings.grade)  # rejects NaN, too
 
 
-FILTERS: Mapping[FilterName, Callable[[FilterInputs, SyntheticSettings], np.ndarray]] = {
+FILTERS: Mapping[FilterName, Callable[[FilterInputs, FilterSettings], np.ndarray]] = {
     "empty": empty,
     "too_short": too_short,
     "too_long": too_long,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.synthetic.filters import FILTERS, FilterInputs, jaccard, objections, trigrams, words_of
-from zero2ir.synthetic.settings import FilterName, SyntheticSettings
+from zero2ir.synthetic.settings import SyntheticSettings
+from zero2ir.writing.filters import FILTERS, FilterInputs, jaccard, objections, trigrams, words_of
+from zero2ir.writing.settings import FilterName
 
 EVERY = SyntheticSettings(filters=get_args(FilterName))
 FILE = "Opens a file and returns a stream. The mode says whether it is read or written."
@@ -87,7 +88,7 @@ def test_near_duplicates_are_compared_with_those_that_stay() -> None:
 def test_near_duplicates_do_not_depend_on_the_chunks(queries: list[str], chunk: int) -> None:
     whole = rejected("near_duplicate", written(queries))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zero2ir.synthetic.filters.SIMILARITY_CHUNK", chunk)
+        patch.setattr("zero2ir.writing.filters.SIMILARITY_CHUNK", chunk)
         assert rejected("near_duplicate", written(queries)) == whole
 
 
