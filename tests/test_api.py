@@ -58,6 +58,16 @@ def test_train_save_load(
     assert program_digest(tmp_path / "two") == program_digest(tmp_path / "one")  # the same seed, the same searcher
 
 
+@pytest.mark.parametrize("strategy", ["fine_tune", "meta"])
+def test_judged_documents_need_not_be_relevant(string_methods: Mappings, string_judgments: Rows, strategy: str) -> None:
+    rows = [(query, doc_id, 0) for query, doc_id, _ in string_judgments]
+    options: dict[str, Any] = {"model": "hybrid", "encoder": "static", "settings": SMALL}
+    program = zero2ir.train(string_methods, rows, strategy=strategy, **options)
+    assert (program.about["chosen"], program.about["labels"]) == ("zero_shot", 0)
+    assert program.about["reason"] == "no judged query has a relevant document"
+    assert 0 < program(query=QUERY).confidence < 1
+
+
 @pytest.mark.parametrize("lm", [None, "smollm2"])
 @pytest.mark.parametrize("strategy", ["meta", "meta_anil", "meta_reweight"])
 def test_meta_learns_with_and_without_a_language_model(

@@ -18,9 +18,11 @@ from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.ranking import Candidates, Ranking, top_k
 from zero2ir.models.sparse import Sparse
-from zero2ir.strategies.base import FitResult, TrainingInputs
+from zero2ir.strategies.base import FitResult, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import LEARNED_CHOICE, TUNED_CHOICE, FineTune, sweep_values
 from zero2ir.strategies.fixed_prompt import SYNTHETIC_CHOICE, FixedPrompt
+from zero2ir.strategies.meta.strategy import Meta
+from zero2ir.strategies.stacked import Stacked
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.strategies.zero_shot import ZeroShot
 from zero2ir.synthetic.records import SyntheticQuery
@@ -298,6 +300,57 @@ def test_one_or_two_judged_queries_keep_the_default(corpus: Corpus, number: int)
     assert len(fitted.values) == number
     if number == 1:
         assert fitted.chosen == "zero_shot"
+
+
+def without_relevant(corpus: Corpus, number: int) -> list[JudgedDocument]:
+    """Queries of which every judged document is not relevant."""
+    return [
+        JudgedDocument(f"none{place}", f"file list string {place}", corpus.documents[place + shift].doc_id, 0)
+        for place in range(number)
+        for shift in range(5)
+    ]
+
+
+def test_queries_without_a_relevant_document_are_no_measurements(corpus: Corpus) -> None:
+    rows = judgments(corpus, slice(3, 15, 4))
+    plain, mixed = TrainingInputs(corpus, rows), TrainingInputs(corpus, [*without_relevant(corpus, 4), *rows])
+    model = Hybrid([Sparse(), Sparse(k1=0.1)]).index(corpus)  # learns nothing
+    one, other = FineTune().fit(model, plain), FineTune().fit(model, mixed)
+    np.testing.assert_array_equal(one.values, other.values)
+    assert (one.chosen, one.report) == (other.chosen, other.report)
+    assert (one.labels, other.labels) == (16, 36)  # what people judged
+    assert "8 judged queries" in one.reason
+    assert one.reason.replace("8 judged queries", "8 judged queries with a relevant document") == other.reason
+
+
+def test_learning_is_measured_on_the_queries_with_a_relevant_document(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, [*without_relevant(corpus, 6), *judgments(corpus, number=3)])
+    fitted = FineTune().fit(scripted(inputs, unlearn=False).index(corpus), inputs)
+    assert fitted.chosen == LEARNED_CHOICE
+    assert fitted.values.tolist() == [1.0] * 3
+    assert isinstance(fitted.retriever, Scripted)
+    assert set(fitted.retriever.learned_from) == {inputs.queries[f"q{place}"] for place in range(3)}
+
+
+def test_one_relevant_document_among_many_judged_is_too_few_to_learn_from(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, [*without_relevant(corpus, 6), *judgments(corpus, number=1)])
+    fitted = FineTune().fit(scripted(inputs, unlearn=False).index(corpus), inputs)
+    assert (fitted.chosen, fitted.values.tolist()) == ("zero_shot", [LAST])
+
+
+@pytest.mark.parametrize("strategy", [FineTune(), Meta(), Meta("reweight"), Stacked({"a": FixedPrompt(), "b": Meta()})])
+def test_judgments_without_a_relevant_document_keep_the_model(corpus: Corpus, strategy: Strategy) -> None:
+    inputs = TrainingInputs(corpus, without_relevant(corpus, 5), synthetic(corpus, 0))
+    fitted = strategy.fit(Hybrid([Sparse(), dense()]).index(corpus), inputs)
+    assert (fitted.chosen, fitted.labels, len(fitted.values)) == ("zero_shot", 0, 0)
+    assert same_search(fitted.retriever, Hybrid([Sparse(), dense()]).index(corpus))
+
+
+def test_synthetic_queries_are_used_where_no_judgment_can_check_them(corpus: Corpus) -> None:
+    inputs = TrainingInputs(corpus, without_relevant(corpus, 5), synthetic(corpus, 0))
+    fitted = FixedPrompt().fit(dense().index(corpus), inputs)
+    assert fitted.chosen == SYNTHETIC_CHOICE
+    assert fitted.reason == "no judged query has a relevant document to check 60 synthetic queries"
 
 
 @pytest.mark.parametrize("strategy", [FineTune(), FixedPrompt()])

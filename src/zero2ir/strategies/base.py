@@ -58,6 +58,12 @@ class TrainingInputs:
         return {row.query_id: row.query for row in self.judgments}
 
     @cached_property
+    def measured_queries(self) -> list[str]:
+        """The ids of the judged queries with a relevant document; every ranking of the others measures 0."""
+        relevant = {row.query_id for row in self.judgments if row.relevance > 0}
+        return [query_id for query_id in self.queries if query_id in relevant]
+
+    @cached_property
     def qrels(self) -> list[Judgment]:
         return [Judgment(row.query_id, row.doc_id, row.relevance) for row in self.judgments]
 
@@ -145,7 +151,7 @@ class FitResult:
         retriever: trained and indexed.
         chosen: describes the choice, e.g. "zero_shot" or "learned from synthetic queries".
         reason: one sentence with figures.
-        values: (n_queries,) the tuning measure on the judged queries; empty if it was not measured.
+        values: (n_queries,) the tuning measure on the ``measured_queries``; empty if it was not measured.
         report: further figures, JSON.
         labels: number of judged documents that influenced the ranking.
         learner: trains the retriever on the judgments of some queries; None if it did not learn from judgments.

@@ -18,6 +18,7 @@ from zero2ir.strategies.tuning import TuningCandidate, TuningChoice, choose, exp
 DEFAULT_CHOICE = "the default settings"
 TUNED_CHOICE = "settings fitted to the judgments"
 LEARNED_CHOICE = "learned from the judgments"
+NOTHING_RELEVANT = "no judged query has a relevant document"
 
 
 class FineTune(Strategy):
@@ -25,12 +26,16 @@ class FineTune(Strategy):
 
     The default is the untrained model, or the trained one if a model requires learning. The settings of parts are
     tuned before, each part on its own, on all judged queries without cross-validation.
+
+    Choices compare rankings on the judged queries with a relevant document. Without any, the model stays as it is.
     """
 
     order = 10
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "fine_tune")
+        if not inputs.measured_queries:
+            return FitResult(model, "zero_shot", NOTHING_RELEVANT)
         base = tune_parts(model, inputs)
         learned = cross_validate(judgment_learner(base, inputs), LEARNED_CHOICE, inputs)
         candidates = learned if learned and requires_learning(base) else [*evaluate_settings(base, inputs), *learned]
@@ -101,7 +106,7 @@ def tune_parts(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
 def tune(retriever: Retriever, inputs: TrainingInputs) -> Retriever:
     """Tunes the settings of the retriever and its parts on the judgments, innermost first."""
     retriever = tune_parts(retriever, inputs)
-    if not isinstance(retriever, Tunable) or not retriever.alternative_settings() or not inputs.queries:
+    if not isinstance(retriever, Tunable) or not retriever.alternative_settings() or not inputs.measured_queries:
         return retriever
     candidates = evaluate_settings(retriever, inputs)
     choice = choose(np.stack([candidate.values for candidate in candidates]), inputs.tuning.prior_deviation)
@@ -123,16 +128,21 @@ def all_settings(retriever: Retriever) -> dict[str, Any]:
 
 
 def evaluate_settings(retriever: Retriever, inputs: TrainingInputs) -> list[TuningCandidate]:
-    """Measures each setting of a retriever on the judged queries, the default first."""
-    swept = sweep_values(retriever, inputs, list(inputs.queries))
+    """Measures each setting of a retriever on the judged queries with a relevant document, the default first."""
+    swept = sweep_values(retriever, inputs, inputs.measured_queries)
     return [
         TuningCandidate(DEFAULT_CHOICE if number == 0 else TUNED_CHOICE, *pair) for number, pair in enumerate(swept)
     ]
 
 
 def judgment_learner(retriever: Retriever, inputs: TrainingInputs) -> Learner:
-    """Returns the function that trains a retriever on the judgments of some queries."""
-    return lambda query_ids: learn(retriever, inputs.judged_examples(query_ids), inputs.seed)
+    """Returns the function that trains a retriever on the judgments of some queries, if any document is relevant."""
+
+    def learn_from(query_ids: Sequence[str]) -> Retriever | None:
+        examples = inputs.judged_examples(query_ids)
+        return learn(retriever, examples, inputs.seed) if examples else None
+
+    return learn_from
 
 
 def gain_over(baseline_fit: FitResult, values: np.ndarray, inputs: TrainingInputs) -> float:
@@ -167,9 +177,11 @@ def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[
         inputs: the judgments.
 
     Returns:
-        The candidates; none with fewer than two queries, or if the learner returns None.
+        The candidates; none with fewer than two queries or no relevant document, or if the learner returns None.
     """
-    if not (folds := inputs.folds()):
+    folds = [([one for one in held_out if one in inputs.measured_queries], rest) for held_out, rest in inputs.folds()]
+    folds = [(held_out, rest) for held_out, rest in folds if held_out]
+    if not folds:
         return []
     values: dict[str, np.ndarray] = {}
     tried: list[Mapping[str, Any] | None] = []
@@ -180,7 +192,7 @@ def cross_validate(learner: Learner, name: str, inputs: TrainingInputs) -> list[
         swept = sweep_values(learned, inputs, held_out)
         tried = [None if one == settings(learned) else one for one, _ in swept]
         values |= dict(zip(held_out, np.stack([row for _, row in swept]).T, strict=True))
-    table = np.stack([values[query_id] for query_id in inputs.queries]).T  # -> (n_settings, n_queries)
+    table = np.stack([values[query_id] for query_id in inputs.measured_queries]).T  # -> (n_settings, n_queries)
     return [TuningCandidate(name, one, row) for one, row in zip(tried, table, strict=True)]
 
 
@@ -206,17 +218,18 @@ def sweep_values(
 
 def explain(choice: TuningChoice, candidates: int, inputs: TrainingInputs) -> str:
     """Explains the choice in one sentence."""
-    measure, queries = inputs.tuning.measure, len(inputs.queries)
+    measure, number = inputs.tuning.measure, len(inputs.measured_queries)
+    queries = f"{number} judged queries" + (" with a relevant document" if number < len(inputs.queries) else "")
     if candidates == 1:
-        return f"there are no alternatives; {measure} {choice.default:.3f} on the {queries} judged queries"
+        return f"there are no alternatives; {measure} {choice.default:.3f} on the {queries}"
     if choice.expected_gain == 0:
-        return f"none of {candidates - 1} alternatives gains {measure} significantly on the {queries} judged queries"
+        return f"none of {candidates - 1} alternatives gains {measure} significantly on the {queries}"
     if choice.index == 0:
         return (
-            f"tuning on the {queries} judged queries does not gain in cross-validation: "
+            f"tuning on the {queries} does not gain in cross-validation: "
             f"{measure} {choice.cross_validated:.3f} against {choice.default:.3f} of the default"
         )
     return (
-        f"{measure} {choice.observed:.3f} against {choice.default:.3f} of the default on the {queries} judged queries, "
+        f"{measure} {choice.observed:.3f} against {choice.default:.3f} of the default on the {queries}, "
         f"an expected gain of {choice.expected_gain:.3f}; {choice.cross_validated:.3f} when cross-validated"
     )

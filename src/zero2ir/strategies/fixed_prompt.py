@@ -6,7 +6,14 @@ from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import learn, with_settings
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import GuardedStrategy, all_settings, gain_over, sweep_values, tune_parts
+from zero2ir.strategies.fine_tune import (
+    NOTHING_RELEVANT,
+    GuardedStrategy,
+    all_settings,
+    gain_over,
+    sweep_values,
+    tune_parts,
+)
 from zero2ir.strategies.tuning import choose
 
 SYNTHETIC_CHOICE = "learned from synthetic queries"
@@ -45,11 +52,12 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, baseline_fit: F
     learned = learn(model, examples, inputs.seed)
     if learned is None:
         return baseline_fit.with_reason(f"{LEARNS_NOTHING}; {baseline_fit.reason}")
-    if not inputs.queries:
-        reason = f"there are no judgments to check {len(examples)} synthetic queries"
+    if not inputs.measured_queries:
+        nothing = NOTHING_RELEVANT if inputs.queries else "there are no judgments"
+        reason = f"{nothing} to check {len(examples)} synthetic queries"
         return FitResult(learned, SYNTHETIC_CHOICE, reason)
     learned = tune_parts(learned, inputs)
-    swept = sweep_values(learned, inputs, list(inputs.queries))
+    swept = sweep_values(learned, inputs, inputs.measured_queries)
     choice = choose(np.stack([values for _, values in swept]), inputs.tuning.prior_deviation)
     settings, values = swept[choice.index]
     gain = gain_over(baseline_fit, values, inputs)

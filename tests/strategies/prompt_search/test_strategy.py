@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -224,6 +225,15 @@ def test_a_model_that_cannot_learn_needs_no_search(inputs: TrainingInputs, lm: L
     before = lm.usage.calls
     fitted = PromptSearch().fit(Sparse().index(inputs.corpus), inputs)
     assert fitted.reason.startswith("this model cannot learn from examples; ")
+    assert lm.usage.calls == before
+
+
+def test_no_prompt_is_searched_for_without_a_relevant_document(inputs: TrainingInputs, lm: LanguageModel) -> None:
+    before = lm.usage.calls
+    rows = [row._replace(relevance=0) for row in inputs.judgments]
+    fitted = PromptSearch([Given(GOOD)], **HALVING).fit(pupil(inputs), replace(inputs, judgments=rows))
+    assert fitted.chosen == SYNTHETIC_CHOICE
+    assert fitted.reason.startswith("no judged query has a relevant document to check ")
     assert lm.usage.calls == before
 
 

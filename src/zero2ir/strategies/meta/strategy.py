@@ -12,6 +12,7 @@ from zero2ir.models.capabilities import learn
 from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
+    NOTHING_RELEVANT,
     GuardedStrategy,
     all_settings,
     comparison_text,
@@ -82,6 +83,8 @@ class Meta(GuardedStrategy):
         require_judgments(inputs, "meta")
 
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        if not inputs.measured_queries:
+            return baseline_fit.with_reason(NOTHING_RELEVANT)
         base = tune_parts(model, inputs)
         plan = self._reweighted(base, inputs) if self.algorithm == "reweight" else self._practised(base, inputs)
         return self._chosen(plan, baseline_fit, inputs)

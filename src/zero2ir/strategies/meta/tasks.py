@@ -70,7 +70,7 @@ class MetaTaskSet:
 
 
 def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTaskSettings) -> MetaTaskSet | None:
-    """Makes a task of each cluster of documents, with as many support examples as there are judged queries.
+    """Makes a task of each cluster of documents, with as many support examples as judged queries are measured.
 
     Args:
         model: indexed; its first encoder with one vector per document defines the clusters.
@@ -80,7 +80,7 @@ def make_meta_tasks(model: Retriever, inputs: TrainingInputs, settings: MetaTask
         None if there are too few examples.
     """
     rng = np.random.default_rng([inputs.seed, 1])
-    support = len(inputs.queries)
+    support = len(inputs.measured_queries)
     examples, sources = meta_task_examples(inputs, 2 * support * MIN_TASKS, settings.documents, rng)
     if len(examples) < MIN_EXAMPLES:
         return None

@@ -85,7 +85,7 @@ class PartSearch:
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.inputs.seed, 2])
-        ids, accepted = list(self.inputs.queries), [row for row in self.inputs.synthetic if not row.rejected]
+        ids, accepted = self.inputs.measured_queries, [row for row in self.inputs.synthetic if not row.rejected]
         self.asked = [ids[place] for place in rng.permutation(len(ids))]
         self.development = [accepted[place] for place in rng.permutation(len(accepted))]
 
@@ -116,7 +116,7 @@ class PartSearch:
         changed = with_prompts(self.model, {self.name: candidate.prompt})
         values, synthetic = measured_values(changed, self.inputs, asked, written)
         value_of = dict(zip(asked, values.tolist(), strict=True))
-        judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.queries])
+        judged = np.array([value_of.get(query_id, np.nan) for query_id in self.inputs.measured_queries])
         unasked = max(0, self.settings.queries[-1] - len(self.asked)) - len(written)
         figures = {"queries": len(asked) + len(written)}
         return CandidateScores(judged, np.append(synthetic, np.full(unasked, np.nan)), figures)

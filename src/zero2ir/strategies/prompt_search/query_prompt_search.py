@@ -66,7 +66,7 @@ class QueryPromptSearch:
         rows = self.write(candidate, documents)
         examples = replace(self.inputs, synthetic=rows).synthetic_examples()
         learned = learn(self.inner, examples, self.inputs.seed) if examples else None
-        query_ids = list(self.inputs.queries)
+        query_ids = self.inputs.measured_queries
         judged, synthetic = measured_values(learned or self.inner, self.inputs, query_ids, self.development)
         shown = [query_id in candidate.shown for query_id in query_ids]
         figures = {"documents": documents, "written": len(rows), "accepted": sum(not row.rejected for row in rows)}

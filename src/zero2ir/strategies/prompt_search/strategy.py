@@ -97,6 +97,8 @@ class PromptSearch(GuardedStrategy):
         require_synthetic(inputs, "prompt")
 
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
+        if not inputs.measured_queries:
+            return learn_unless_worse(model, inputs, baseline_fit)
         prompts = self._prompted(model, inputs, baseline_fit)
         fitted = self._taught(prompts.model, inputs, prompts.baseline_fit)
         report = {**prompts.report, **fitted.report}
