@@ -112,16 +112,18 @@ def training_inputs(
         language_model=language_model,
         language=stored_language(paths.COLLECTION_FOLDER),
     )
+    judgments = read_judgments(paths.judgments(config.seed))
+    unlabelled = read_unlabelled_queries(paths.unlabelled_queries(config.seed))
     return TrainingInputs(
-        corpus,
-        read_judgments(paths.judgments(config.seed)),
+        corpus.with_queries([*(row.query for row in judgments), *unlabelled]),
+        judgments,
         read_synthetic(paths.synthetic(config.seed)),
         config.tuning,
         config.seed,
         read_settings(paths.synthetic(config.seed)) if writes else SyntheticSettings(),
         read_auxiliary_collections(paths.AUXILIARY_FOLDER),
         read_candidates(paths.candidates(config.seed)),
-        read_unlabelled_queries(paths.unlabelled_queries(config.seed)),
+        unlabelled,
         own_documents=read_json(paths.ingested(paths.own_documents(config.seed))),
     )
 

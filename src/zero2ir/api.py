@@ -118,10 +118,10 @@ def train(
     queries = [*dict.fromkeys(row.query for row in rows), *(text for _, text in unlabelled)]
     warn_of_query_language(queries, corpus.language, chosen, config.encoder)
     synthetic = needs_synthetic_queries(fit, config.lm.available)
+    texts = [text for _, text in unlabelled]
     inputs = replace(
-        prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools),
+        prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, candidates=pools, unlabelled_queries=texts),
         auxiliary_collections=auxiliary,
-        unlabelled_queries=[text for _, text in unlabelled],
         own_documents=own,
     )
     about = {"model": model, "strategy": strategy, "seed": seed} | about_quality(quality)
@@ -218,16 +218,17 @@ def label(
     else:
         candidates = [(one or query_id(text), text) for one, text in given]
     synthetic = needs_synthetic_queries(fit, config.lm.available)
-    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic)
     unlabelled = candidates if queries is not None else []
+    texts = [text for _, text in unlabelled]
+    inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, unlabelled_queries=texts)
     own = prepare_own_documents(records, rows, unlabelled, config.task)
     own |= {query_id: own[text] for query_id, text in unlabelled if text in own}
     return Labelling(
-        chosen.index(corpus),
+        chosen.index(inputs.corpus),
         fit,
-        replace(inputs, unlabelled_queries=[text for _, text in unlabelled], own_documents=own),
+        replace(inputs, own_documents=own),
         candidates,
-        {name: member.index(corpus) for name, member in members.items()},
+        {name: member.index(inputs.corpus) for name, member in members.items()},
         choose,
         answers,
         config.labelling,
@@ -369,7 +370,7 @@ def _cross_validated_scores(
         synthetic = needs_synthetic_queries(strategy, config.lm.available)
         inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)
         inputs = replace(inputs, own_documents=own_documents)
-        retriever = strategy.fit(build(config.model, "model").index(corpus), inputs).retriever
+        retriever = strategy.fit(build(config.model, "model").index(inputs.corpus), inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = search_without(retriever, texts, config.evaluation.depth, ranked, inputs.own_of(held_out))
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))

@@ -26,7 +26,7 @@ def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
 def model(learning: str, corpus: Corpus) -> Dense:
     fit = {"epochs": 12, "batch_size": 4, "learning_rate": 0.1}
     adapter = {"steps": 40, "learning_rate": 0.05, "penalty": 0.001}
-    return Dense("static", learning, adapter, fit).index(corpus)  # type: ignore[arg-type]
+    return Dense("static", learning, adapter, fit, adaptation=None).index(corpus)  # type: ignore[arg-type]
 
 
 def examples(corpus: Corpus, **options: float) -> list[Example]:

@@ -25,7 +25,10 @@ class Corpus:
         documents: the collection; a document's number is its index.
         encoders: by role, e.g. "pretrained", "static".
         language_model: None if there is none.
+        queries: texts of unlabelled queries, which show how queries differ from documents.
     """
+
+    queries: Sequence[str] = ()
 
     def __init__(
         self,
@@ -72,6 +75,12 @@ class Corpus:
         """Returns a copy with additional encoders."""
         other = copy(self)
         other.encoders = {**encoders, **self.encoders}
+        return other
+
+    def with_queries(self, queries: Iterable[str]) -> "Corpus":
+        """Returns a copy with these unlabelled queries."""
+        other = copy(self)
+        other.queries = list(dict.fromkeys(queries))
         return other
 
     def numbers_of(self, doc_ids: Iterable[str]) -> np.ndarray:

@@ -15,9 +15,10 @@ from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import copy_with
-from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, apply_adapter, fit_adapter
-from zero2ir.models.encoder_based import Adapted, check_dimension
+from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, fit_adapter
+from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
+from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
 from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
 
@@ -31,6 +32,7 @@ class Dense(Adapted):
             "encoder" fine-tunes the network and encodes every document again.
         adapter: settings of the adapter's training.
         fit: settings of the encoder's training.
+        adaptation: of query vectors to the collection without labels; None for none.
         vectors: precision of the documents' embeddings, "float32", or "int8" in a quarter of the bytes.
         exact_limit: number of documents above which a graph is searched instead of all documents.
     """
@@ -46,6 +48,7 @@ class Dense(Adapted):
         learning: Literal["adapter", "encoder"] = "adapter",
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
+        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
         vectors: Precision = "float32",
         exact_limit: NonNegativeInt = 200_000,
     ) -> None:
@@ -53,6 +56,7 @@ class Dense(Adapted):
         self.learning = learning
         self.adapter = DenseAdapterSettings.model_validate(adapter or {})
         self.fit: Any = FitSettings.model_validate(fit or {})
+        self.adaptation = None if adaptation is None else AdaptationSettings.model_validate(adaptation)
         self.vectors: Precision = vectors
         self.exact_limit = exact_limit
 
@@ -61,6 +65,12 @@ class Dense(Adapted):
         self.network = corpus.encoder(self.encoder)
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
+        return self._with_adaptation()
+
+    def _with_adaptation(self) -> Self:
+        vectors = self.nearest.vectors
+        queries = self.network.encode_queries(self.corpus.queries)
+        self._fit_adaptation((vectors[block] for block in vectors.blocks()), queries)
         return self
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
@@ -69,10 +79,8 @@ class Dense(Adapted):
         return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
-        """Returns (n_queries, dimension) float32 unit vectors, mapped by the adapter if one was learned."""
-        vectors = self.network.encode_queries(queries)
-        check_dimension(self, vectors)
-        return vectors if self.map is None else apply_adapter(vectors, self.map)
+        """Returns (n_queries, dimension) float32 unit vectors, adapted and moved by the map."""
+        return self.mapped(self.adapted(self.network.encode_queries(queries)))
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.nearest.search(self.encode_queries(queries), k, candidates)
@@ -84,12 +92,12 @@ class Dense(Adapted):
 
         Source: Rocchio 1971; for dense retrieval Li et al., ACM TOIS 2023, doi:10.1145/3570724, section 3.3.
         """
-        encoded = self.encode_queries(queries)
+        encoded = self.network.encode_queries(queries)
         for row, numbers in enumerate(documents):
             if len(kept := numbers[numbers != NO_DOCUMENT]):
                 moved = (1 - weight) * encoded[row] + weight * self.nearest.vectors[kept].mean(axis=0)
                 encoded[row] = moved / max(float(np.linalg.norm(moved)), 1e-12)
-        return self.nearest.search(encoded, k, candidates)
+        return self.nearest.search(self.mapped(self.adapted(encoded)), k, candidates)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
@@ -106,7 +114,7 @@ class Dense(Adapted):
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         # Also for fine-tuning, which moves the same vectors.
-        queries = self.network.encode_queries([example.query for example in (*examples, *judged)])
+        queries = self.adapted(self.network.encode_queries([example.query for example in (*examples, *judged)]))
         return adapter_gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
@@ -116,7 +124,7 @@ class Dense(Adapted):
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
-        queries = self.network.encode_queries([example.query for example in examples])
+        queries = self.adapted(self.network.encode_queries([example.query for example in examples]))
         learned = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.initialization)
         return copy_with(self, map=learned, initialization=Initialization())
 
@@ -129,7 +137,8 @@ class Dense(Adapted):
     def _with_network(self, network: DenseEncoder) -> Self:
         """Returns a copy without a map, with every document encoded again."""
         vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
-        return copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
+        changed = copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
+        return changed._with_adaptation()
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -141,4 +150,4 @@ class Dense(Adapted):
         retriever = super().load(folder, corpus)
         retriever.network = load_encoder(folder / "encoder", cls.encoder_type)
         retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
-        return retriever._with_saved_map(folder)
+        return retriever._with_saved_maps(folder)

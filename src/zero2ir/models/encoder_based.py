@@ -1,6 +1,7 @@
 """The base of retrievers that search encoded documents."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -12,9 +13,12 @@ from zero2ir.errors import InputError
 from zero2ir.io.arrays import read_array
 from zero2ir.models.base import Model, copy_with, parts
 from zero2ir.models.capabilities import FeedbackSearch, Updatable
+from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.initialization import Initializable, Initialization
+from zero2ir.models.query_adaptation import AdaptationSettings, apply_adaptation, fit_adaptation
+from zero2ir.models.vector_index import mean_and_covariance
 
-MAP_FILE = "adapter.npy"
+MAP_FILE, ADAPTATION_FILE = "adapter.npy", "adaptation.npy"
 
 
 class EncoderBased(Initializable, Updatable, FeedbackSearch):
@@ -37,18 +41,40 @@ class EncoderBased(Initializable, Updatable, FeedbackSearch):
 
 
 class Adapted(EncoderBased):
-    """A retriever with an adapter of the queries' vectors.
+    """A retriever whose query vectors are adapted to the collection without labels, and by an adapter to judgments.
 
     Attributes:
+        adaptation: parameter, settings of the former; None for none.
+        affine: (dimension + 1, dimension) float32, its result by ``fit_adaptation``; None without it.
         map: (dimension, dimension) float32, the weights of ``apply_adapter``; None before training.
     """
 
+    adaptation: AdaptationSettings | None
+    affine: np.ndarray | None = None
     map: np.ndarray | None = None
 
     @property
     @abstractmethod
     def dimension(self) -> int:
         """The dimension of the vectors."""
+
+    def _fit_adaptation(self, documents: Iterable[np.ndarray], queries: np.ndarray) -> None:
+        """Adapts query vectors to blocks of documents' vectors, and to (n, dimension) of unlabelled queries."""
+        moments = mean_and_covariance(documents)
+        self.affine = self.adaptation and fit_adaptation(moments, queries, self.adaptation)
+
+    def adapted(self, queries: np.ndarray) -> np.ndarray:
+        """Returns vectors of the encoder, (n_queries, dimension), adapted without labels; to these the map applies."""
+        if queries.shape[1] != self.dimension:
+            raise InputError(
+                f"{self.kind}: the encoder {self.network.settings.name} gives vectors of {queries.shape[1]} "
+                f"dimensions, but those of the documents have {self.dimension}; get the program again"
+            )
+        return queries if self.affine is None else apply_adaptation(queries, self.affine)
+
+    def mapped(self, queries: np.ndarray) -> np.ndarray:
+        """Returns adapted vectors, (n_queries, dimension), moved by the map if one was learned."""
+        return queries if self.map is None else apply_adapter(queries, self.map)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Adds the map to those of the parts, unless the network is trained, which encodes all documents again."""
@@ -68,22 +94,16 @@ class Adapted(EncoderBased):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        if self.map is not None:
-            save_embeddings(folder / MAP_FILE, self.map)
+        for name, array in ((MAP_FILE, self.map), (ADAPTATION_FILE, self.affine)):
+            if array is not None:
+                save_embeddings(folder / name, array)
 
-    def _with_saved_map(self, folder: Path) -> Self:
+    def _with_saved_maps(self, folder: Path) -> Self:
+        if self.adaptation is not None:
+            self.affine = read_array(folder / ADAPTATION_FILE, ("float32", (self.dimension + 1, self.dimension)))
         if (folder / MAP_FILE).is_file():
             self.map = read_array(folder / MAP_FILE, ("float32", (self.dimension, self.dimension)))
         return self
-
-
-def check_dimension(retriever: Adapted, vectors: np.ndarray) -> None:
-    """Raises an InputError if the queries' vectors do not have the dimension of the documents'."""
-    if vectors.shape[1] != retriever.dimension:
-        raise InputError(
-            f"{retriever.kind}: the encoder {retriever.network.settings.name} gives vectors of {vectors.shape[1]} "
-            f"dimensions, but those of the documents have {retriever.dimension}; get the program again"
-        )
 
 
 def encoders(model: Model) -> dict[str, TextEncoder]:

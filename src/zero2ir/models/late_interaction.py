@@ -21,9 +21,9 @@ from zero2ir.errors import InputError
 from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts, with_parts
 from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
-from zero2ir.models.dense_adapter import apply_adapter
-from zero2ir.models.encoder_based import Adapted, check_dimension
+from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
+from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.ranking import (
     NO_DOCUMENT,
     Candidates,
@@ -31,6 +31,7 @@ from zero2ir.models.ranking import (
     concatenate_rankings,
     distinct_texts,
     reference_sample,
+    row_blocks,
     top_k,
 )
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
@@ -39,6 +40,7 @@ from zero2ir.models.token_graph import TokenGraph
 IndexType = Literal["exact", "graph"]
 MAX_BLOCK_PRODUCTS = 1 << 22  # inner products in memory at once
 QUERIES_PER_PASS = 32  # queries that share a pass over the documents
+ADAPTATION_ROWS = 1 << 13  # vectors whose covariance is computed at once
 FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
 FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
@@ -61,6 +63,7 @@ class LateInteraction(Adapted):
             seconds per query.
         adapter: settings of the adapter's training.
         fit: settings of the encoder's training.
+        adaptation: of the query's vectors to the collection without labels; None for none.
 
     Source: Khattab and Zaharia, SIGIR 2020, arXiv 2004.12832, section 3.
     """
@@ -79,6 +82,7 @@ class LateInteraction(Adapted):
         exact_limit: NonNegativeInt = 20_000_000,
         adapter: TokenAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
+        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
     ) -> None:
         if first_stage is not None and index_type != "exact":
             raise InputError(f"index_type={index_type!r} and a first stage both select the candidates; leave one out")
@@ -90,11 +94,18 @@ class LateInteraction(Adapted):
         self.exact_limit = exact_limit
         self.adapter = TokenAdapterSettings.model_validate(adapter or {})
         self.fit = FitSettings.model_validate(fit or {})
+        self.adaptation = None if adaptation is None else AdaptationSettings.model_validate(adaptation)
 
     def index(self, corpus: Corpus) -> Self:
         for part in parts(self):
             part.index(corpus)
-        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))._with_adaptation()
+
+    def _with_adaptation(self) -> Self:
+        blocks = row_blocks(len(self.documents.vectors), ADAPTATION_ROWS)
+        vectors = (self.documents.floats(block.start, block.stop) for block in blocks)
+        self._fit_adaptation(vectors, self.network.encode_queries(self.corpus.queries).vectors)
+        return self
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         documents = append_documents(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
@@ -118,10 +129,9 @@ class LateInteraction(Adapted):
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
-        """Returns token vectors, mapped by the adapter if one was learned; the norms of a query's add up to 1."""
+        """Returns token vectors, adapted and moved by the map; the norms of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
-        check_dimension(self, tokens.vectors)
-        vectors = tokens.vectors if self.map is None else apply_adapter(tokens.vectors, self.map)
+        vectors = self.mapped(self.adapted(tokens.vectors))
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
@@ -209,6 +219,7 @@ class LateInteraction(Adapted):
         if self.learning == "encoder":
             return learned._learn_encoder(useful, seed)
         queries = self.network.encode_queries([example.query for example in useful])
+        queries = queries._replace(vectors=self.adapted(queries.vectors))
         learned.map = fit_token_adapter(queries, self.documents, useful, self.adapter, seed, self.initialization)
         learned.initialization = Initialization()
         return learned
@@ -217,7 +228,7 @@ class LateInteraction(Adapted):
         rng = np.random.default_rng(seed)
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
         trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
-        return self._over(self.corpus, trained, trained.encode(self.corpus.contents))
+        return self._over(self.corpus, trained, trained.encode(self.corpus.contents))._with_adaptation()
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -231,7 +242,7 @@ class LateInteraction(Adapted):
         retriever.network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents), TokenEncoder)
         graph = folder / "graph.usearch"
         retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
-        return retriever._with_saved_map(folder)._sampled()
+        return retriever._with_saved_maps(folder)._sampled()
 
 
 def _found(ranking: Ranking) -> list[np.ndarray]:

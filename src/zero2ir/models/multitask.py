@@ -16,6 +16,7 @@ from zero2ir.models.capabilities import MultitaskRetriever, TaskFunction
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings
 from zero2ir.models.head_reader import HeadReader
+from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.vector_index import Precision
 
@@ -28,7 +29,7 @@ class Multitask(Dense, MultitaskRetriever):
         learning: "adapter" as for ``Dense``; "encoder" fine-tunes the network on all tasks, with the judged queries
             among the rows of each, and encodes every document again.
         fit: settings of the encoder's training.
-        adapter, vectors, exact_limit: as for ``Dense``.
+        adapter, adaptation, vectors, exact_limit: as for ``Dense``.
     """
 
     kind = "multitask"
@@ -42,10 +43,11 @@ class Multitask(Dense, MultitaskRetriever):
         learning: Literal["adapter", "encoder"] = "adapter",
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: MultitaskSettings | Mapping[str, Any] | None = None,
+        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
         vectors: Precision = "float32",
         exact_limit: NonNegativeInt = 200_000,
     ) -> None:
-        super().__init__(encoder, learning, adapter, None, vectors, exact_limit)
+        super().__init__(encoder, learning, adapter, None, adaptation, vectors, exact_limit)
         self.fit = MultitaskSettings.model_validate(fit or {})
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

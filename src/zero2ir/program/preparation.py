@@ -242,8 +242,9 @@ def prepare_inputs(
     *,
     synthetic: bool,
     candidates: Mapping[str, Sequence[str]] | None = None,
+    unlabelled_queries: Sequence[str] = (),
 ) -> TrainingInputs:
-    """Returns the training inputs.
+    """Returns the training inputs; their corpus knows the texts of all queries.
 
     Args:
         corpus: the documents with their encoders.
@@ -252,13 +253,22 @@ def prepare_inputs(
         seed: random seed.
         synthetic: whether the language model writes synthetic queries.
         candidates: document ids to rank, by id of the judged query; None for the whole collection.
+        unlabelled_queries: texts of queries without judgments.
     """
-    if not synthetic:
-        return TrainingInputs(corpus, rows, (), settings.tuning, seed, candidates=candidates)
-    assert corpus.language_model is not None
-    writing = settings.pretraining.synthetic
-    queries, _ = write_queries(corpus, rows, corpus.language_model, writing, seed)
-    return TrainingInputs(corpus, rows, queries, settings.tuning, seed, writing, candidates=candidates)
+    writing, queries = settings.pretraining.synthetic, ()
+    if synthetic:
+        assert corpus.language_model is not None
+        queries, _ = write_queries(corpus, rows, corpus.language_model, writing, seed)
+    return TrainingInputs(
+        corpus.with_queries([*(row.query for row in rows), *unlabelled_queries]),
+        rows,
+        queries,
+        settings.tuning,
+        seed,
+        writing,
+        candidates=candidates,
+        unlabelled_queries=unlabelled_queries,
+    )
 
 
 def prepare_auxiliary(collections: Iterable[tuple[Documents, Judgments]]) -> list[AuxiliaryCollection]:

@@ -211,7 +211,7 @@ def _inputs(
     unlabelled = {normalised(query): query for query in queries if normalised(query) not in labelled}
     weights = {(query_ids[row.query], row.doc_id): row.weight for row in rows}
     return TrainingInputs(
-        corpus,
+        corpus.with_queries([*query_ids, *unlabelled.values()]),
         judged,
         tuning=settings.tuning,
         seed=seed,

@@ -1,0 +1,54 @@
+"""Adaptation of query vectors to a collection, from its documents and unlabelled queries."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from zero2ir.io.settings import Fraction, NonNegativeInt, Settings
+
+
+class AdaptationSettings(Settings):
+    """Settings of the adaptation.
+
+    Attributes:
+        power: of the whitening, 0 (none) to 1 (full: the documents' covariance becomes the identity).
+        ridge: added to the covariance, in units of its mean eigenvalue.
+        pseudo_queries: weight of the documents' mean in the queries' mean, in queries.
+    """
+
+    power: Fraction = 0.15
+    ridge: Annotated[float, Field(gt=0)] = 0.1
+    pseudo_queries: NonNegativeInt = 10
+
+
+def fit_adaptation(
+    documents: tuple[np.ndarray, np.ndarray], queries: np.ndarray, settings: AdaptationSettings
+) -> np.ndarray:
+    """Returns the affine map of query vectors q to (q - m)W, (dimension + 1, dimension) float32; the last row is -mW.
+
+    What all queries of a collection have in common makes some documents, called hubs, near to every query. Without the
+    queries' mean m they are not. W weakens the directions in which documents vary most.
+
+    Args:
+        documents: mean (dimension,) and covariance (dimension, dimension) of the documents' vectors.
+        queries: (n_queries, dimension) vectors of unlabelled queries; none is enough. Since a few queries estimate
+            their mean badly, the documents' mean stands for ``pseudo_queries`` further ones.
+        settings: of the adaptation. W is (C / c + ridge)^-power, with the covariance C and its mean eigenvalue c.
+
+    Source: removing the mean against hubs, Suzuki et al., EMNLP 2013, section 3; whitening of sentence vectors, Su et
+    al. 2021, arXiv 2103.15316; with a ridge, Diera et al. 2024, arXiv 2411.17538 (Soft-ZCA).
+    """
+    mean, covariance = documents
+    centre = (queries.sum(axis=0) + settings.pseudo_queries * mean) / max(len(queries) + settings.pseudo_queries, 1)
+    spread, directions = np.linalg.eigh(covariance)
+    relative = np.maximum(spread, 0) / max(float(spread.mean()), 1e-12) + settings.ridge
+    whitening = (directions * relative**-settings.power) @ directions.T
+    return np.vstack([whitening, -centre @ whitening]).astype(np.float32)
+
+
+def apply_adaptation(queries: np.ndarray, adaptation: np.ndarray) -> np.ndarray:
+    """Moves (n_queries, dimension) vectors by the result of ``fit_adaptation``, to unit length; 0 stays 0."""
+    moved = queries @ adaptation[:-1] + adaptation[-1]
+    moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
+    return np.where(queries.any(axis=1, keepdims=True), moved, np.float32(0))
