@@ -278,8 +278,8 @@ def test_no_file_repeats_a_default_of_its_constructor(group: str) -> None:
 
 def test_a_choice_is_recorded_with_the_defaults_of_its_constructors() -> None:
     hybrid = complete(composed("model=hybrid").model)
-    assert (hybrid["weights"], hybrid["normalization"], hybrid["depth"]) == ([0.3, 0.7], "z-score", 1000)
-    sparse, dense = hybrid["retrievers"]
+    assert (hybrid["weights"], hybrid["normalization"], hybrid["depth"]) == ([0.3, 0.5, 0.2], "z-score", 1000)
+    sparse, dense, _ = hybrid["retrievers"]
     assert sparse == {
         "_target_": "zero2ir.models.sparse.Sparse",
         "k1": 0.9,

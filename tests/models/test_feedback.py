@@ -26,8 +26,8 @@ def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
 def test_rocchio_is_the_weighted_mean_of_query_and_documents(corpus: Corpus) -> None:
     dense = Dense("static").index(corpus)
     first = dense.search(QUERIES, 3).numbers
-    moved = 0.6 * dense.encode_queries(QUERIES) + 0.4 * dense.nearest.vectors[first].mean(axis=1)
-    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    moved = 0.6 * dense.network.encode_queries(QUERIES) + 0.4 * dense.nearest.vectors[first].mean(axis=1)
+    moved = dense.adapted(moved / np.linalg.norm(moved, axis=1, keepdims=True))
     expected = np.sort(moved @ dense.nearest.vectors.values.T, axis=1)[:, ::-1][:, :10]
     ranking = PseudoRelevanceFeedback(dense, documents=3, weight=0.4).index(corpus).search(QUERIES, 10)
     np.testing.assert_allclose(ranking.scores, expected, rtol=1e-5)

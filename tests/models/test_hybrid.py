@@ -208,7 +208,7 @@ def test_what_can_learn_learns_and_the_original_stays(docstrings: list[Document]
     corpus = Corpus(docstrings, {"static": tiny_encoder})
     hybrid = Hybrid([Sparse(), Dense("static")], [0.25, 0.75], "min-max", depth=30, steps=4).index(corpus)
     before = hybrid.search(["gumbo zydeco"], 10)
-    learned = hybrid.learn([Example("gumbo zydeco", 7)], seed=0)
+    learned = hybrid.learn([Example("gumbo zydeco", 7, (1, 2, 3))], seed=0)
     assert isinstance(learned, Hybrid)
     sparse, dense = learned.retrievers
     assert sparse is hybrid.retrievers[0]
