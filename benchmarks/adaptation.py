@@ -23,7 +23,7 @@ from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings, apply_adaptation, fit_adaptation
 from zero2ir.models.sparse import Sparse
-from zero2ir.models.vector_index import mean_and_covariance
+from zero2ir.models.vector_index import Moments
 from zero2ir.synthetic.negatives import hard_negatives
 
 QUERIES, JUDGED, NEGATIVES, RANKS = 10, 5, 4, (5, 50)
@@ -83,7 +83,7 @@ def measured(name: str, draws: int) -> dict[str, np.ndarray]:
 
 def forms(suite: SuiteCollection, views: Views, drawn: np.ndarray, seed: int) -> Iterator[tuple[str, Form]]:
     """Yields every form with what moves query vectors, fitted to the drawn queries."""
-    moments = mean_and_covariance([views.documents])
+    moments = Moments.of([views.documents])
     known = views.queries[drawn]
     yield "mean of ten queries off the queries", _closed(moments, known, power=0.0, pseudo_queries=0)
     yield "mean of the documents off the queries", _closed(moments, known[:0], power=0.0)
@@ -122,15 +122,16 @@ def _same(queries: Vectors) -> Vectors:
     return queries
 
 
-def _closed(moments: tuple[np.ndarray, np.ndarray], known: Vectors, **settings: float) -> Form:
-    affine = fit_adaptation(moments, known, AdaptationSettings.model_validate(settings))
+def _closed(moments: Moments, known: Vectors, **settings: float) -> Form:
+    mean = known.sum(axis=0) / max(len(known), 1)
+    affine = fit_adaptation(moments, mean, len(known), AdaptationSettings.model_validate(settings))
     return lambda queries: apply_adaptation(queries, affine)
 
 
-def _without_first(moments: tuple[np.ndarray, np.ndarray], known: Vectors, number: int) -> Form:
+def _without_first(moments: Moments, known: Vectors, number: int) -> Form:
     """Removes the directions in which documents vary most (Mu and Viswanath, ICLR 2018, arXiv 1702.01417)."""
     centred = _closed(moments, known, power=0.0)
-    first = np.linalg.eigh(moments[1])[1][:, -number:].astype(np.float32)
+    first = np.linalg.eigh(moments.covariance)[1][:, -number:].astype(np.float32)
     return lambda queries: (moved := centred(queries)) - moved @ first @ first.T
 
 

@@ -86,7 +86,7 @@ def test_the_graph_finds_what_exact_search_finds(graph: GraphIndex, documents: n
 
 
 def test_moments_by_hand() -> None:
-    mean, covariance = Vectors(np.array([[1, 0], [3, 4]], dtype=np.float32)).moments()
+    mean, covariance, _ = Vectors(np.array([[1, 0], [3, 4]], dtype=np.float32)).moments()
     assert mean.tolist() == [2, 2]
     assert covariance.tolist() == [[1, 2], [2, 4]]
 

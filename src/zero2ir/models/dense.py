@@ -20,7 +20,7 @@ from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
-from zero2ir.models.vector_index import Precision, build_vector_index, check_searchable, load_vector_index
+from zero2ir.models.vector_index import Moments, Precision, build_vector_index, check_searchable, load_vector_index
 
 
 class Dense(Adapted):
@@ -65,18 +65,16 @@ class Dense(Adapted):
         self.network = corpus.encoder(self.encoder)
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
-        return self._with_adaptation()
+        return self._adapted_to(self.network.encode_queries(corpus.queries))
 
-    def _with_adaptation(self) -> Self:
-        vectors = self.nearest.vectors
-        queries = self.network.encode_queries(self.corpus.queries)
-        self._fit_adaptation((vectors[block] for block in vectors.blocks()), queries)
-        return self
+    def moments(self) -> Moments:
+        return self.nearest.vectors.moments()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         new = corpus.contents[len(kept_numbers) :]
         vectors = append_documents(self.nearest.vectors, kept_numbers, self.network, new)
-        return copy_with(self, corpus=corpus, nearest=build_vector_index(vectors, self.vectors, self.exact_limit))
+        nearest = build_vector_index(vectors, self.vectors, self.exact_limit)
+        return copy_with(self, corpus=corpus, nearest=nearest)._adapted_again()
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """Returns (n_queries, dimension) float32 unit vectors, adapted and moved by the map."""
@@ -138,7 +136,7 @@ class Dense(Adapted):
         """Returns a copy without a map, with every document encoded again."""
         vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
         changed = copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
-        return changed._with_adaptation()
+        return changed._adapted_to(network.encode_queries(self.corpus.queries))
 
     def save(self, folder: Path) -> None:
         super().save(folder)

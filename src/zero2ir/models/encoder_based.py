@@ -1,7 +1,6 @@
 """The base of retrievers that search encoded documents."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +15,9 @@ from zero2ir.models.capabilities import FeedbackSearch, Updatable
 from zero2ir.models.dense_adapter import apply_adapter
 from zero2ir.models.initialization import Initializable, Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings, apply_adaptation, fit_adaptation
-from zero2ir.models.vector_index import mean_and_covariance
+from zero2ir.models.vector_index import Moments
 
-MAP_FILE, ADAPTATION_FILE = "adapter.npy", "adaptation.npy"
+MAP_FILE, ADAPTATION_FILE, QUERY_MEAN_FILE = "adapter.npy", "adaptation.npy", "query_mean.npy"
 
 
 class EncoderBased(Initializable, Updatable, FeedbackSearch):
@@ -46,11 +45,13 @@ class Adapted(EncoderBased):
     Attributes:
         adaptation: parameter, settings of the former; None for none.
         affine: (dimension + 1, dimension) float32, its result by ``fit_adaptation``; None without it.
+        query_mean: (1, dimension + 1) float32, the mean vector of the unlabelled queries, and their number.
         map: (dimension, dimension) float32, the weights of ``apply_adapter``; None before training.
     """
 
     adaptation: AdaptationSettings | None
     affine: np.ndarray | None = None
+    query_mean: np.ndarray
     map: np.ndarray | None = None
 
     @property
@@ -58,10 +59,22 @@ class Adapted(EncoderBased):
     def dimension(self) -> int:
         """The dimension of the vectors."""
 
-    def _fit_adaptation(self, documents: Iterable[np.ndarray], queries: np.ndarray) -> None:
-        """Adapts query vectors to blocks of documents' vectors, and to (n, dimension) of unlabelled queries."""
-        moments = mean_and_covariance(documents)
-        self.affine = self.adaptation and fit_adaptation(moments, queries, self.adaptation)
+    @abstractmethod
+    def moments(self) -> Moments:
+        """Returns the moments of the documents' vectors."""
+
+    def _adapted_to(self, queries: np.ndarray) -> Self:
+        """Adapts query vectors to the documents and to the vectors of unlabelled queries, (n_queries, dimension)."""
+        mean = queries.sum(axis=0) / max(len(queries), 1)
+        self.query_mean = np.append(mean, len(queries)).astype(np.float32)[None]
+        return self._adapted_again()
+
+    def _adapted_again(self) -> Self:
+        """Adapts query vectors to other documents and the same queries."""
+        if self.adaptation is not None:
+            mean, number = self.query_mean[0, :-1], int(self.query_mean[0, -1])
+            self.affine = fit_adaptation(self.moments(), mean, number, self.adaptation)
+        return self
 
     def adapted(self, queries: np.ndarray) -> np.ndarray:
         """Returns vectors of the encoder, (n_queries, dimension), adapted without labels; to these the map applies."""
@@ -94,13 +107,15 @@ class Adapted(EncoderBased):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        for name, array in ((MAP_FILE, self.map), (ADAPTATION_FILE, self.affine)):
+        adaptation = [(ADAPTATION_FILE, self.affine), (QUERY_MEAN_FILE, self.query_mean)] if self.adaptation else []
+        for name, array in ((MAP_FILE, self.map), *adaptation):
             if array is not None:
                 save_embeddings(folder / name, array)
 
     def _with_saved_maps(self, folder: Path) -> Self:
         if self.adaptation is not None:
             self.affine = read_array(folder / ADAPTATION_FILE, ("float32", (self.dimension + 1, self.dimension)))
+            self.query_mean = read_array(folder / QUERY_MEAN_FILE, ("float32", (1, self.dimension + 1)))
         if (folder / MAP_FILE).is_file():
             self.map = read_array(folder / MAP_FILE, ("float32", (self.dimension, self.dimension)))
         return self

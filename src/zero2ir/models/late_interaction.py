@@ -36,11 +36,12 @@ from zero2ir.models.ranking import (
 )
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
+from zero2ir.models.vector_index import Moments
 
 IndexType = Literal["exact", "graph"]
 MAX_BLOCK_PRODUCTS = 1 << 22  # inner products in memory at once
 QUERIES_PER_PASS = 32  # queries that share a pass over the documents
-ADAPTATION_ROWS = 1 << 13  # vectors whose covariance is computed at once
+MOMENT_ROWS = 1 << 13  # vectors whose moments are computed at once
 FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
 FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
@@ -99,18 +100,17 @@ class LateInteraction(Adapted):
     def index(self, corpus: Corpus) -> Self:
         for part in parts(self):
             part.index(corpus)
-        return self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))._with_adaptation()
+        self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
+        return self._adapted_to(self.network.encode_queries(corpus.queries).vectors)
 
-    def _with_adaptation(self) -> Self:
-        blocks = row_blocks(len(self.documents.vectors), ADAPTATION_ROWS)
-        vectors = (self.documents.floats(block.start, block.stop) for block in blocks)
-        self._fit_adaptation(vectors, self.network.encode_queries(self.corpus.queries).vectors)
-        return self
+    def moments(self) -> Moments:
+        blocks = row_blocks(len(self.documents.vectors), MOMENT_ROWS)
+        return Moments.of(self.documents.floats(block.start, block.stop) for block in blocks)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         documents = append_documents(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
         changed = with_parts(self, [with_corpus(part, corpus, kept_numbers) for part in parts(self)])
-        return changed._over(corpus, self.network, documents)
+        return changed._over(corpus, self.network, documents)._adapted_again()
 
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
@@ -228,7 +228,8 @@ class LateInteraction(Adapted):
         rng = np.random.default_rng(seed)
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
         trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
-        return self._over(self.corpus, trained, trained.encode(self.corpus.contents))._with_adaptation()
+        self._over(self.corpus, trained, trained.encode(self.corpus.contents))
+        return self._adapted_to(trained.encode_queries(self.corpus.queries).vectors)
 
     def save(self, folder: Path) -> None:
         super().save(folder)

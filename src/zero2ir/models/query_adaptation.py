@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.io.settings import Fraction, NonNegativeInt, Settings
+from zero2ir.models.vector_index import Moments
 
 
 class AdaptationSettings(Settings):
@@ -14,16 +15,19 @@ class AdaptationSettings(Settings):
     Attributes:
         power: of the whitening, 0 (none) to 1 (full: the documents' covariance becomes the identity).
         ridge: added to the covariance, in units of its mean eigenvalue.
-        pseudo_queries: weight of the documents' mean in the queries' mean, in queries.
+        pseudo_queries: number of queries that the documents' mean stands for in the queries' mean.
+        pseudo_documents: number of documents of mean 0, equal in all directions, that are added to the others, so that
+            a handful of documents adapts little.
     """
 
     power: Fraction = 0.15
     ridge: Annotated[float, Field(gt=0)] = 0.1
     pseudo_queries: NonNegativeInt = 10
+    pseudo_documents: NonNegativeInt = 50
 
 
 def fit_adaptation(
-    documents: tuple[np.ndarray, np.ndarray], queries: np.ndarray, settings: AdaptationSettings
+    documents: Moments, query_mean: np.ndarray, n_queries: int, settings: AdaptationSettings
 ) -> np.ndarray:
     """Returns the affine map of query vectors q to (q - m)W, (dimension + 1, dimension) float32; the last row is -mW.
 
@@ -31,18 +35,19 @@ def fit_adaptation(
     queries' mean m they are not. W weakens the directions in which documents vary most.
 
     Args:
-        documents: mean (dimension,) and covariance (dimension, dimension) of the documents' vectors.
-        queries: (n_queries, dimension) vectors of unlabelled queries; none is enough. Since a few queries estimate
-            their mean badly, the documents' mean stands for ``pseudo_queries`` further ones.
+        documents: moments of the documents' vectors.
+        query_mean: (dimension,) mean vector of unlabelled queries.
+        n_queries: their number, 0 or more.
         settings: of the adaptation. W is (C / c + ridge)^-power, with the covariance C and its mean eigenvalue c.
 
     Source: removing the mean against hubs, Suzuki et al., EMNLP 2013, section 3; whitening of sentence vectors, Su et
     al. 2021, arXiv 2103.15316; with a ridge, Diera et al. 2024, arXiv 2411.17538 (Soft-ZCA).
     """
-    mean, covariance = documents
-    centre = (queries.sum(axis=0) + settings.pseudo_queries * mean) / max(len(queries) + settings.pseudo_queries, 1)
-    spread, directions = np.linalg.eigh(covariance)
-    relative = np.maximum(spread, 0) / max(float(spread.mean()), 1e-12) + settings.ridge
+    share = documents.number / max(documents.number + settings.pseudo_documents, 1)
+    total = n_queries * query_mean + settings.pseudo_queries * share * documents.mean
+    centre = total / max(n_queries + settings.pseudo_queries, 1)
+    spread, directions = np.linalg.eigh(documents.covariance)
+    relative = share * np.maximum(spread, 0) / max(float(spread.mean()), 1e-12) + (1 - share) + settings.ridge
     whitening = (directions * relative**-settings.power) @ directions.T
     return np.vstack([whitening, -centre @ whitening]).astype(np.float32)
 

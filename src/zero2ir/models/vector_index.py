@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -34,14 +34,28 @@ EXPANSION_ADD = 128
 EXPANSION_SEARCH = 128
 
 
-def mean_and_covariance(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean (dimension,) and covariance (dimension, dimension) of the rows of all blocks, float64."""
-    number, total, products = 0, np.zeros(1), np.zeros(1)
-    for block in blocks:
-        rows = block.astype(np.float64)
-        number, total, products = number + len(rows), total + rows.sum(axis=0), products + rows.T @ rows
-    mean = total / max(number, 1)
-    return mean, products / max(number, 1) - np.outer(mean, mean)
+class Moments(NamedTuple):
+    """Moments of vectors.
+
+    Attributes:
+        mean: (dimension,) float64.
+        covariance: (dimension, dimension) float64.
+        number: of the vectors.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    number: int
+
+    @classmethod
+    def of(cls, blocks: Iterable[np.ndarray]) -> Self:
+        """Computes the moments of the rows of all blocks."""
+        number, total, products = 0, np.zeros(1), np.zeros(1)
+        for block in blocks:
+            rows = block.astype(np.float64)
+            number, total, products = number + len(rows), total + rows.sum(axis=0), products + rows.T @ rows
+        mean = total / max(number, 1)
+        return cls(mean, products / max(number, 1) - np.outer(mean, mean), number)
 
 
 class Vectors:
@@ -84,9 +98,8 @@ class Vectors:
             products[:, block] = scaled @ self.values[block].astype(np.float32).T
         return products
 
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean (dimension,) and covariance (dimension, dimension) of all vectors, float64."""
-        return mean_and_covariance(self[block] for block in self.blocks())
+    def moments(self) -> Moments:
+        return Moments.of(self[block] for block in self.blocks())
 
     def save(self, folder: Path) -> None:
         save_embeddings(folder / VECTORS, self.values)
@@ -126,15 +139,15 @@ class GraphIndex(ExactIndex):
     Args:
         vectors: of the documents.
         graph: over the same, in half precision.
-        moments: the result of ``Vectors.moments``.
+        moments: of the vectors.
 
     Source: hierarchical navigable small worlds, Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320, by usearch.
     """
 
-    def __init__(self, vectors: Vectors, graph: "Index", moments: tuple[np.ndarray, np.ndarray]) -> None:
+    def __init__(self, vectors: Vectors, graph: "Index", moments: Moments) -> None:
         super().__init__(vectors)
         self.graph = graph
-        self.mean, self.covariance = moments
+        self.moments = moments
 
     @classmethod
     def built(cls, vectors: Vectors) -> Self:
@@ -152,9 +165,9 @@ class GraphIndex(ExactIndex):
             rows = [self._ranked(query, self._near(query, k), k) for query in queries]
         else:
             rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
-        variance = np.einsum("qi,ij,qj->q", queries, self.covariance, queries, optimize=True)
+        variance = np.einsum("qi,ij,qj->q", queries, self.moments.covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
-        return concatenate_rankings(rows)._replace(mean=queries @ self.mean, deviation=deviation)
+        return concatenate_rankings(rows)._replace(mean=queries @ self.moments.mean, deviation=deviation)
 
     def _near(self, query: np.ndarray, k: int) -> np.ndarray:
         return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
@@ -169,7 +182,7 @@ class GraphIndex(ExactIndex):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_embeddings(folder / MOMENTS, np.vstack([self.mean, self.covariance]))
+        save_embeddings(folder / MOMENTS, np.vstack([self.moments.mean, self.moments.covariance]))
         with finished_file(folder / GRAPH, "wb") as file:
             file.write(self.graph.save())
 
@@ -179,7 +192,7 @@ class GraphIndex(ExactIndex):
         dimension = vectors.values.shape[1]
         moments = read_array(folder / MOMENTS, ("float64", (1 + dimension, dimension)))
         graph = load_graph(folder / GRAPH, _empty(dimension), len(vectors))
-        return cls(vectors, graph, (moments[0], moments[1:]))
+        return cls(vectors, graph, Moments(moments[0], moments[1:], len(vectors)))
 
 
 def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: int) -> ExactIndex:
