@@ -85,14 +85,16 @@ def forms(suite: SuiteCollection, views: Views, drawn: np.ndarray, seed: int) ->
     """Yields every form with what moves query vectors, fitted to the drawn queries."""
     moments = Moments.of([views.documents])
     known = views.queries[drawn]
-    yield "mean of ten queries off the queries", _closed(moments, known, power=0.0, pseudo_queries=0)
-    yield "mean of the documents off the queries", _closed(moments, known[:0], power=0.0)
-    yield "both, the latter as ten queries", _closed(moments, known, power=0.0)
-    for power in (0.05, 0.15, 0.25, 0.5, 1.0):
-        yield f"both, whitened, power {power}", _closed(moments, known, power=power)
-    yield "documents alone, whitened, power 0.15", _closed(moments, known[:0], power=0.15)
+    yield "mean of ten queries off the queries", _closed(moments, known, centring=1.0, power=0.0, pseudo_queries=0)
+    yield "mean of the documents off the queries", _closed(moments, known[:0], centring=1.0, power=0.0)
+    yield "both, the latter as ten queries", _closed(moments, known, centring=1.0, power=0.0)
+    yield "half of that", _closed(moments, known, power=0.0)
+    for power in (0.1, 0.2, 0.3, 0.5, 1.0):
+        yield f"half of that, whitened, power {power}", _closed(moments, known, power=power)
+    yield "whitened alone, power 0.2", _closed(moments, known, centring=0.0)
+    yield "documents alone, half, whitened, power 0.2", _closed(moments, known[:0])
     yield "the first ten directions of the documents removed", _without_first(moments, known, 10)
-    adapted = _closed(moments, known, power=0.15)
+    adapted = _closed(moments, known)
     for start, base in (("", _same), ("adapted, then ", adapted)):
         for pairs in PAIRS:
             examples = _examples(suite, views, drawn, pairs, "BM25", seed)
@@ -130,7 +132,7 @@ def _closed(moments: Moments, known: Vectors, **settings: float) -> Form:
 
 def _without_first(moments: Moments, known: Vectors, number: int) -> Form:
     """Removes the directions in which documents vary most (Mu and Viswanath, ICLR 2018, arXiv 1702.01417)."""
-    centred = _closed(moments, known, power=0.0)
+    centred = _closed(moments, known, centring=1.0, power=0.0)
     first = np.linalg.eigh(moments.covariance)[1][:, -number:].astype(np.float32)
     return lambda queries: (moved := centred(queries)) - moved @ first @ first.T
 

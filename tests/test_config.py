@@ -277,9 +277,9 @@ def test_no_file_repeats_a_default_of_its_constructor(group: str) -> None:
 
 
 def test_a_choice_is_recorded_with_the_defaults_of_its_constructors() -> None:
-    hybrid = complete(composed("model=hybrid").model)
-    assert (hybrid["weights"], hybrid["normalization"], hybrid["depth"]) == ([0.3, 0.5, 0.2], "z-score", 1000)
-    sparse, dense, _ = hybrid["retrievers"]
+    hybrid = complete(composed("model=pretrained_hybrid").model)
+    assert (hybrid["weights"], hybrid["normalization"], hybrid["depth"]) == ([0.3, 0.7], "z-score", 1000)
+    sparse, dense = hybrid["retrievers"]
     assert sparse == {
         "_target_": "zero2ir.models.sparse.Sparse",
         "k1": 0.9,
@@ -435,8 +435,8 @@ def test_mistake_in_a_file(conf: Path, file: str, change: dict[str, Any], messag
         ("model=dense", "+model.adapter.rate=1", r"^model\.adapter\.rate: unknown key; valid keys are distillation, "),
         ("model=dense", "model.adapter.steps=0", r"^model\.adapter\.steps: .*greater than or equal to 1, not 0"),
         ("model=static", "model.fit.epochs=0", r"^model\.fit\.epochs: .*greater than or equal to 1, not 0"),
-        ("model=hybrid", "model.normalization=softmax", r"^model\.normalization: .*'z-score'.*not 'softmax'"),
-        ("model=hybrid", "+model.retrievers.0.k2=1", r"^model\.retrievers\[0\]\.k2: unknown key; valid keys are "),
+        ("model=pretrained_hybrid", "model.normalization=softmax", r"^model\.normalization: .*'z-score'.*not 'softmax'"),
+        ("model=pretrained_hybrid", "+model.retrievers.0.k2=1", r"^model\.retrievers\[0\]\.k2: unknown key; valid keys are "),
         (
             "model=sparse",
             "model._target_=zero2ir.models.Spars",

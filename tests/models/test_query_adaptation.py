@@ -16,7 +16,7 @@ VALUES = st.floats(-1, 1, width=32)
 
 def test_centre_and_whitening_by_hand() -> None:
     moments = Moments(np.array([1.0, 0.0]), np.diag([3.0, 1.0]), 5)  # mean eigenvalue 2: relative variances 1.5 and 0.5
-    settings = AdaptationSettings(power=0.5, ridge=0.5, pseudo_queries=3, pseudo_documents=0)
+    settings = AdaptationSettings(centring=1.0, power=0.5, ridge=0.5, pseudo_queries=3, pseudo_documents=0)
     affine = fit_adaptation(moments, np.array([3.0, 4.0]), 1, settings)
     whitening = np.diag([2.0**-0.5, 1.0])
     np.testing.assert_allclose(affine[:-1], whitening, atol=1e-6)
@@ -25,7 +25,7 @@ def test_centre_and_whitening_by_hand() -> None:
 
 def test_without_power_and_pseudo_queries_only_the_mean_of_the_queries_goes() -> None:
     queries = np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
-    settings = AdaptationSettings(power=0.0, pseudo_queries=0)
+    settings = AdaptationSettings(centring=1.0, power=0.0, pseudo_queries=0)
     moments = Moments(np.ones(2), np.eye(2), 9)
     moved = apply_adaptation(queries, fit_adaptation(moments, queries.mean(axis=0), 2, settings))
     expected = (queries - queries.mean(axis=0)) / np.linalg.norm(queries - queries.mean(axis=0), axis=1)[:, None]
@@ -59,7 +59,7 @@ def test_a_hub_that_is_near_to_every_query_loses_its_rank() -> None:
     queries = (np.full((8, 8), 0.6) + np.eye(8) + rng.normal(0, 0.01, (8, 8))).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     assert (np.argmax(queries @ documents.T, axis=1) == 8).all()
-    settings = AdaptationSettings(pseudo_queries=2)
+    settings = AdaptationSettings(centring=1.0, pseudo_queries=2)
     affine = fit_adaptation(Moments.of([documents]), queries.mean(axis=0), 8, settings)
     assert (np.argmax(apply_adaptation(queries, affine) @ documents.T, axis=1) == np.arange(8)).all()
 

@@ -399,9 +399,9 @@ def test_the_size_of_an_index_counts_vectors_wherever_they_lie_and_no_network(
     corpus: Corpus, tiny_token_encoder: TokenEncoder, tmp_path: Path
 ) -> None:
     tokens = Corpus(corpus.documents, {"late_interaction": tiny_token_encoder})
-    late = LateInteraction().index(tokens)
+    late = LateInteraction(adaptation=None).index(tokens)
     for name, retriever, vectors in (
-        ("dense", Dense("static").index(corpus), corpus.encoded("static").nbytes),
+        ("dense", Dense("static", adaptation=None).index(corpus), corpus.encoded("static").nbytes),
         ("late", late, late.documents.vectors.nbytes + late.documents.starts.nbytes),
     ):
         Program(retriever, corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {}).save(tmp_path / name)

@@ -66,7 +66,7 @@ class Aligned(Dense):
         exact_limit: NonNegativeInt = 200_000,
         alignment: AlignmentSettings | Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(encoder, learning, adapter, fit, None, vectors, exact_limit)
+        super().__init__(encoder, learning, adapter, fit, vectors, exact_limit, adaptation=None)
         self.alignment = AlignmentSettings.model_validate(alignment or {})
 
     def needs(self) -> set[str]:

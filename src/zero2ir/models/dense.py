@@ -32,9 +32,9 @@ class Dense(Adapted):
             "encoder" fine-tunes the network and encodes every document again.
         adapter: settings of the adapter's training.
         fit: settings of the encoder's training.
-        adaptation: of query vectors to the collection without labels; None for none.
         vectors: precision of the documents' embeddings, "float32", or "int8" in a quarter of the bytes.
         exact_limit: number of documents above which a graph is searched instead of all documents.
+        adaptation: of query vectors to the collection without labels; None for none.
     """
 
     kind = "dense"
@@ -48,9 +48,9 @@ class Dense(Adapted):
         learning: Literal["adapter", "encoder"] = "adapter",
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: FitSettings | Mapping[str, Any] | None = None,
-        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
         vectors: Precision = "float32",
         exact_limit: NonNegativeInt = 200_000,
+        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
     ) -> None:
         self.encoder = encoder
         self.learning = learning
@@ -65,7 +65,10 @@ class Dense(Adapted):
         self.network = corpus.encoder(self.encoder)
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
-        return self._adapted_to(self.network.encode_queries(corpus.queries))
+        return self._adapted_to(corpus.queries)
+
+    def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
+        return self.network.encode_queries(queries)
 
     def moments(self) -> Moments:
         return self.nearest.vectors.moments()
@@ -78,7 +81,7 @@ class Dense(Adapted):
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """Returns (n_queries, dimension) float32 unit vectors, adapted and moved by the map."""
-        return self.mapped(self.adapted(self.network.encode_queries(queries)))
+        return self.mapped(self.adapted(self.query_vectors(queries)))
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         return self.nearest.search(self.encode_queries(queries), k, candidates)
@@ -136,7 +139,7 @@ class Dense(Adapted):
         """Returns a copy without a map, with every document encoded again."""
         vectors = build_vector_index(network.encode(self.corpus.contents), self.vectors, self.exact_limit)
         changed = copy_with(self, network=network, nearest=vectors, map=None, initialization=Initialization())
-        return changed._adapted_to(network.encode_queries(self.corpus.queries))
+        return changed._adapted_to(self.corpus.queries)
 
     def save(self, folder: Path) -> None:
         super().save(folder)

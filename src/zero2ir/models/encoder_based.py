@@ -1,6 +1,7 @@
 """The base of retrievers that search encoded documents."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -45,7 +46,7 @@ class Adapted(EncoderBased):
     Attributes:
         adaptation: parameter, settings of the former; None for none.
         affine: (dimension + 1, dimension) float32, its result by ``fit_adaptation``; None without it.
-        query_mean: (1, dimension + 1) float32, the mean vector of the unlabelled queries, and their number.
+        query_mean: (1, dimension + 1) float32, the mean vector of the unlabelled queries, and the number of vectors.
         map: (dimension, dimension) float32, the weights of ``apply_adapter``; None before training.
     """
 
@@ -63,10 +64,17 @@ class Adapted(EncoderBased):
     def moments(self) -> Moments:
         """Returns the moments of the documents' vectors."""
 
-    def _adapted_to(self, queries: np.ndarray) -> Self:
-        """Adapts query vectors to the documents and to the vectors of unlabelled queries, (n_queries, dimension)."""
-        mean = queries.sum(axis=0) / max(len(queries), 1)
-        self.query_mean = np.append(mean, len(queries)).astype(np.float32)[None]
+    @abstractmethod
+    def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
+        """Returns the vectors of queries as the encoder gives them, (n_vectors, dimension)."""
+
+    def _adapted_to(self, queries: Sequence[str]) -> Self:
+        """Adapts query vectors to the documents and to unlabelled queries."""
+        mean, number = np.zeros(self.dimension), 0
+        if queries and self.adaptation is not None:
+            vectors = self.query_vectors(queries)
+            mean, number = vectors.sum(axis=0) / max(len(vectors), 1), len(vectors)
+        self.query_mean = np.append(mean, number).astype(np.float32)[None]
         return self._adapted_again()
 
     def _adapted_again(self) -> Self:

@@ -101,7 +101,10 @@ class LateInteraction(Adapted):
         for part in parts(self):
             part.index(corpus)
         self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
-        return self._adapted_to(self.network.encode_queries(corpus.queries).vectors)
+        return self._adapted_to(corpus.queries)
+
+    def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
+        return self.network.encode_queries(queries).vectors
 
     def moments(self) -> Moments:
         blocks = row_blocks(len(self.documents.vectors), MOMENT_ROWS)
@@ -229,7 +232,7 @@ class LateInteraction(Adapted):
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
         trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
         self._over(self.corpus, trained, trained.encode(self.corpus.contents))
-        return self._adapted_to(trained.encode_queries(self.corpus.queries).vectors)
+        return self._adapted_to(self.corpus.queries)
 
     def save(self, folder: Path) -> None:
         super().save(folder)

@@ -29,7 +29,7 @@ class Multitask(Dense, MultitaskRetriever):
         learning: "adapter" as for ``Dense``; "encoder" fine-tunes the network on all tasks, with the judged queries
             among the rows of each, and encodes every document again.
         fit: settings of the encoder's training.
-        adapter, adaptation, vectors, exact_limit: as for ``Dense``.
+        adapter, vectors, exact_limit, adaptation: as for ``Dense``.
     """
 
     kind = "multitask"
@@ -43,11 +43,11 @@ class Multitask(Dense, MultitaskRetriever):
         learning: Literal["adapter", "encoder"] = "adapter",
         adapter: DenseAdapterSettings | Mapping[str, Any] | None = None,
         fit: MultitaskSettings | Mapping[str, Any] | None = None,
-        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
         vectors: Precision = "float32",
         exact_limit: NonNegativeInt = 200_000,
+        adaptation: AdaptationSettings | Mapping[str, Any] | None = AdaptationSettings(),  # noqa: B008
     ) -> None:
-        super().__init__(encoder, learning, adapter, None, adaptation, vectors, exact_limit)
+        super().__init__(encoder, learning, adapter, None, vectors, exact_limit, adaptation)
         self.fit = MultitaskSettings.model_validate(fit or {})
 
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:

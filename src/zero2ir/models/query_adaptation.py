@@ -13,6 +13,7 @@ class AdaptationSettings(Settings):
     """Settings of the adaptation.
 
     Attributes:
+        centring: share of the queries' mean that is removed, 0 (none) to 1.
         power: of the whitening, 0 (none) to 1 (full: the documents' covariance becomes the identity).
         ridge: added to the covariance, in units of its mean eigenvalue.
         pseudo_queries: number of queries that the documents' mean stands for in the queries' mean.
@@ -20,7 +21,8 @@ class AdaptationSettings(Settings):
             a handful of documents adapts little.
     """
 
-    power: Fraction = 0.15
+    centring: Fraction = 0.5
+    power: Fraction = 0.2
     ridge: Annotated[float, Field(gt=0)] = 0.1
     pseudo_queries: NonNegativeInt = 10
     pseudo_documents: NonNegativeInt = 50
@@ -29,10 +31,10 @@ class AdaptationSettings(Settings):
 def fit_adaptation(
     documents: Moments, query_mean: np.ndarray, n_queries: int, settings: AdaptationSettings
 ) -> np.ndarray:
-    """Returns the affine map of query vectors q to (q - m)W, (dimension + 1, dimension) float32; the last row is -mW.
+    """Returns the affine map of query vectors q to (q - sm)W, (dimension + 1, dimension); the last row is -smW.
 
     What all queries of a collection have in common makes some documents, called hubs, near to every query. Without the
-    queries' mean m they are not. W weakens the directions in which documents vary most.
+    queries' mean m they are not. A share s of it is removed. W weakens the directions in which documents vary most.
 
     Args:
         documents: moments of the documents' vectors.
@@ -45,7 +47,7 @@ def fit_adaptation(
     """
     share = documents.number / max(documents.number + settings.pseudo_documents, 1)
     total = n_queries * query_mean + settings.pseudo_queries * share * documents.mean
-    centre = total / max(n_queries + settings.pseudo_queries, 1)
+    centre = settings.centring * total / max(n_queries + settings.pseudo_queries, 1)
     spread, directions = np.linalg.eigh(documents.covariance)
     relative = share * np.maximum(spread, 0) / max(float(spread.mean()), 1e-12) + (1 - share) + settings.ridge
     whitening = (directions * relative**-settings.power) @ directions.T

@@ -188,7 +188,7 @@ def proxy_model(model: Retriever, inputs: TrainingInputs) -> Retriever:
         return model
     if dense.learning == "adapter" or dense.encoder == "static":
         return dense
-    cheap = Dense(dense.encoder, "adapter", dense.adapter, dense.fit, dense.vectors, dense.exact_limit)
+    cheap = dense.with_params(learning="adapter")
     return cheap.index(inputs.corpus)
 
 
