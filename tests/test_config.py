@@ -656,7 +656,7 @@ def unchanged(project: Path) -> Iterator[None]:
         (
             "train",
             "model.k9=1",
-            "error: model.k9: unknown key; valid keys are depth, feedback_weights, learning, min_weight, ",
+            "error: model.k9: unknown key; valid keys are alternatives, depth, encoder, exact_limit, neighbours, retriever, weight",
         ),
         ("evaluate", "system.seed=soon", "error: system.seed: Input should be a valid integer"),
     ],

@@ -32,7 +32,8 @@ def asked(string_methods) -> dict[str, str]:
 def bad(string_methods):
     """A program that trusts the wrong one of its parts: there is something to learn."""
     settings = [*SMALL, "model.weights=[0.02,0.98]", "model.retrievers.1.encoder=static"]
-    return zero2ir.train(string_methods, strategy="zero_shot", encoder="static", settings=settings)
+    options = {"strategy": "zero_shot", "encoder": "static", "settings": settings}
+    return zero2ir.train(string_methods, model="pretrained_hybrid", **options)
 
 
 def clicked(program, asked: dict[str, str], users: int = 20) -> Iterator[FeedbackEvent]:
