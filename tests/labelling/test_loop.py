@@ -19,7 +19,7 @@ FEW = ("labelling.budget=4", "labelling.batches=[1,2]", "labelling.depth=3")
 
 def grade(item: AnnotationItem) -> int:
     """An opinion that depends on the item alone."""
-    return int(item.doc_id in ("strip", "split", "join", "zfill", "casefold"))
+    return int(item.doc_id[0] in "cjsz")
 
 
 def answer_all(labelling: Labelling) -> list[AnnotationItem]:

