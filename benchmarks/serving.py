@@ -88,7 +88,7 @@ def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingIn
     chosen, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in encoder_roles(chosen):
-        source = source_role(role, config.encoder)
+        source = source_role(role, config.encoder, corpus.language)
         corpus.encoders[role] = make_encoder(source, corpus, config.encoder, config.pretraining, SEED)
     return (
         chosen,

@@ -37,14 +37,15 @@ def main(config: PretrainConfig) -> None:
     check_output(paths.ENCODER_FOLDER)
     paths.open_cache(CHECKPOINTS)
     models, strategies = built("model", config.models), built("strategy", config.strategies)  # raises early
-    roles = sorted({source_role(role, config.encoder) for model in models for role in encoder_roles(model)})
     write = (
         synthetic_queries
         if any(needs_synthetic_queries(one, config.lm.available) for one in strategies)
         else no_queries
     )
     corpus = Corpus(read_documents(paths.COLLECTION_FOLDER), language=stored_language(paths.COLLECTION_FOLDER))
-    needs = {*roles, "lm"} if write is synthetic_queries else roles
+    wanted = {role for model in models for role in encoder_roles(model)}
+    roles = sorted({source_role(role, config.encoder, corpus.language) for role in wanted})
+    needs = {*wanted, "lm"} if write is synthetic_queries else wanted
     warn_of_language(corpus.language, needs, config.encoder, config.lm)
     with finished_folder(paths.SYNTHETIC_FOLDER) as folder:
         query_logs = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
@@ -78,7 +79,7 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     """Writes one seed's synthetic queries."""
     settings = config.pretraining.synthetic
     if settings.negatives_by == "hybrid":
-        role = source_role("pretrained", config.encoder)
+        role = source_role("pretrained", config.encoder, corpus.language)
         pretrained = make_encoder(role, corpus, config.encoder, config.pretraining, seed)
         corpus = Corpus(corpus.documents, {"pretrained": pretrained}, cache=ENCODED, language=corpus.language)
     with (

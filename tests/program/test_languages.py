@@ -73,10 +73,20 @@ def test_what_a_language_lacks_is_said_once() -> None:
         program = zero2ir.train(HEBREW, model="hybrid", strategy="zero_shot")
     (message,) = [str(one.message) for one in caught]
     assert message == (
-        "documents in Hebrew: without a stemmer, words match in the same form only; the encoder minilm is English; use "
-        "encoder=hub with a multilingual encoder.model"
+        "documents in Hebrew: without a stemmer, words match in the same form only; the encoder minilm knows "
+        "English; the encoder from scratch takes its place; use encoder=hub with a multilingual encoder.model, or keep "
+        "minilm by encoder.languages=[]"
     )
     assert program(query="שמן").docids[0] == "0"
+    fused = program.retriever.retriever  # type: ignore[attr-defined]
+    assert {part.network.settings.name for part in fused.retrievers[1:]} == {"static-seed0"}
+
+
+def test_an_encoder_is_kept_on_request() -> None:
+    options = {"model": "dense", "strategy": "zero_shot", "settings": ["encoder.languages=[]"]}
+    with pytest.warns(DataWarning, match="match in the same form only$"):
+        program = zero2ir.train(HEBREW, **options)
+    assert program.retriever.network.settings.name == "minilm"  # type: ignore[attr-defined]
 
 
 def test_queries_in_another_language_are_reported() -> None:

