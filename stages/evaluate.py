@@ -80,6 +80,7 @@ def main(config: EvaluateConfig) -> None:
         seed=config.system.seed,
         key=key,
         ceiling=ceiling,
+        topics={query.query_id: query.topic for query in queries if query.topic},
     )
     panel, test = read_panel(), paths.COLLECTION_FOLDER / "qrels.parquet"
     run_id = log_training(

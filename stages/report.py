@@ -5,7 +5,7 @@ from itertools import product
 
 from zero2ir.config import ReportConfig, stage
 from zero2ir.data.store import read_collection
-from zero2ir.evaluation.results import read_results
+from zero2ir.evaluation.results import all_topics, read_results
 from zero2ir.io import paths
 from zero2ir.io.files import sha256
 from zero2ir.report.page import build_report
@@ -38,11 +38,11 @@ def main(config: ReportConfig) -> None:
     log_report(config.tracking, pipeline, paths.REPORT_FOLDER, {"dataset": config.panel.dataset})
     seed = config.panel.seeds[0]  # one program per system
     own = {name: folder for name, folder in folders.items() if name.endswith(f"/seed{seed}")}
-    measure = config.task.measures[0]
+    measure, results = config.task.measures[0], {name: read_results(folder) for name, folder in own.items()}
     log_best(
         config.tracking,
         pipeline,
-        {name: read_results(folder).per_query[measure] for name, folder in own.items()},
+        {name: one.per_query[measure] for name, one in results.items()},
         documents=sha256(paths.COLLECTION_FOLDER / "documents.parquet"),
         first=f"{config.baseline}/seed{seed}",
         measure=measure,
@@ -50,6 +50,7 @@ def main(config: ReportConfig) -> None:
             "resamples": config.evaluation.resamples,
             "level": config.evaluation.confidence_level,
             "seed": config.seed,
+            "topics": all_topics(results.values()),
         },
     )
 

@@ -67,12 +67,14 @@ CONFIGS = {
     "serve": ServeConfig,
     "library": LibraryConfig,
 }
+SUITE = sorted((conf_folder() / "dataset" / "suite").glob("*.yaml"))
 ONLY_THE_USER_KNOWS = {
     "dataset=xquad": "dataset.path=xquad",
     "dataset=local": "dataset.path=my-folder",
     "dataset=birco_arguana": "dataset.path=birco",
     "dataset=birco_clinical_trial": "dataset.path=birco",
     "dataset=ir_datasets": "dataset.test=vaswani",
+    **{f"dataset=suite/{path.stem}": "dataset.path=suite" for path in SUITE},
     "encoder=hub": "encoder.model=BAAI/bge-small-en-v1.5",
     "lm=gguf": "lm.weights=/models/any.gguf",
 }
@@ -134,7 +136,7 @@ def test_every_file_composes(choice: str) -> None:
     config = composed(choice, *overrides)
     group, _, name = choice.partition("=")
     part = config if group == "experiment" else getattr(config, group)
-    if group in ("dataset", "lm", "encoder", "task") and not overrides:
+    if (group in ("dataset", "lm", "encoder", "task") and not overrides) or name.startswith("suite/"):
         assert part.name == name
     if overrides:
         key, _, value = overrides[0].partition("=")
@@ -142,14 +144,28 @@ def test_every_file_composes(choice: str) -> None:
 
 
 @pytest.mark.parametrize("choice", ONLY_THE_USER_KNOWS)
-def test_what_only_the_user_knows_is_asked_for(choice: str) -> None:
+def test_what_only_the_user_knows_is_asked_for(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZERO2IR_SUITE", raising=False)
     assert ONLY_THE_USER_KNOWS[choice].partition("=")[0] in refusal(lambda: composed(choice))
 
 
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
+def test_one_variable_finds_every_collection_of_the_suite(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZERO2IR_SUITE", "/collections")
+    assert composed(f"dataset=suite/{path.stem}").dataset.path == Path("/collections", path.stem)
+
+
+def test_without_the_variable_one_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZERO2IR_SUITE", raising=False)
+    assert refusal(lambda: composed("dataset=suite/med")) == (
+        "dataset.path: comes from the environment variable ZERO2IR_SUITE, which is not set; set one of them"
+    )
+
+
 def test_only_collections_that_were_judged_throughout_have_deep_judgments() -> None:
-    named = [choice for choice in choices("dataset") if choice not in ONLY_THE_USER_KNOWS]
-    deep = {choice for choice in named if composed(choice).dataset.deep_judgments}
-    assert deep == {"dataset=cranfield"}
+    overrides = {choice: ONLY_THE_USER_KNOWS.get(choice, choice) for choice in choices("dataset")}
+    deep = {choice for choice, override in overrides.items() if composed(choice, override).dataset.deep_judgments}
+    assert deep == {"dataset=cranfield", *(f"dataset=suite/{name}" for name in ("cacm", "cisi", "lisa", "med"))}
 
 
 @pytest.mark.parametrize("choice", choices("model", "strategy", "selection"))

@@ -370,8 +370,12 @@ def _check_choice(group: str, choice: str) -> None:
 def checked(config: Any, schema: type[Schema]) -> Schema:
     """Validates a composed configuration and adds defaults; the first invalid key or value raises ``InputError``."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(_explained(error, schema)) from error
     try:
         return schema.model_validate(_on_defaults(values, None, schema))
     except ValidationError as error:
@@ -564,6 +568,9 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     if missing := re.search(r"Missing mandatory value: (\S+)", message):
         key = getattr(error, "full_key", None) or missing[1]
         return f"{key}: has no default; set it"
+    if unset := re.search(r"Environment variable '(\w+)' not found", message):
+        key = getattr(error, "full_key", "")
+        return f"{key}: comes from the environment variable {unset[1]}, which is not set; set one of them"
     if unknown := re.search(r"Could not find '([^'/]+)/([^']*)'", message):
         return _unknown_choice(*unknown.groups())
     if unknown := re.search(r"Could not override '([^']+)'", message):

@@ -303,3 +303,55 @@ def test_a_judged_query_carries_its_translation_and_no_other_ones(tmp_path):
     assert not any(query.translation in path.read_text() for query in left)
     shuffled = draw_judgments(collection, JudgmentBudget(queries=2, shuffled=True), 0)
     assert {(row.query, row.translation) for row in shuffled} == {(row.query, row.translation) for row in drawn}
+
+
+def of_topics(*topics: str, split: str = "test") -> Collection:
+    """A query of each topic, with a relevant document."""
+    queries = [Query(f"q{i}", f"{topic} {i}", split, topic=topic) for i, topic in enumerate(topics)]
+    return Collection(DOCUMENTS, queries, [Judgment(query.query_id, "d0", 1) for query in queries])
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=12), st.integers(0, 9), st.data())
+def test_a_topic_is_judged_once_and_then_not_tested(topics, seed, data):
+    collection, number = of_topics(*topics), len({*topics})
+    budget = JudgmentBudget(queries=data.draw(st.integers(1, number)))
+    topic_of = {query.query_id: query.topic for query in collection.queries}
+    drawn = [topic_of[row.query_id] for row in draw_judgments(collection, budget, seed)]
+    assert len({*drawn}) == len(drawn) == budget.queries
+    larger = draw_judgments(collection, JudgmentBudget(queries=number), seed)
+    assert [topic_of[row.query_id] for row in larger][: budget.queries] == drawn
+    if {*drawn} == {*topics}:
+        with pytest.raises(InputError, match="all judged test queries are used"):
+            test_queries(collection, draw_judgments(collection, budget, seed))
+        return
+    tested = test_queries(collection, draw_judgments(collection, budget, seed))[0]
+    assert [query.topic for query in tested] == [topic for topic in topics if topic not in drawn]
+
+
+def test_the_budget_counts_topics():
+    with pytest.raises(InputError, match=r"budget\.queries=3, but the test split has 2 topics of queries with"):
+        draw_judgments(of_topics("a", "a", "b"), JudgmentBudget(queries=3), 0)
+
+
+@given(collections(), st.integers(0, 9))
+def test_topics_of_one_query_each_change_nothing(collection, seed):
+    named = replace(collection, queries=[query._replace(topic=f"t{query.query_id}") for query in collection.queries])
+    budget = JudgmentBudget(queries=len(pool_of(collection)) // 2)
+    drawn = draw_judgments(collection, budget, seed)
+    assert draw_judgments(named, budget, seed) == drawn
+
+
+def test_which_queries_a_seed_draws_is_pinned():
+    collection = of_topics(*[""] * 12)
+    drawn = [row.query_id for row in draw_judgments(collection, JudgmentBudget(queries=4), 0)]
+    assert drawn == ["q7", "q10", "q5", "q2"]  # as before there were topics
+
+
+def test_unlabelled_queries_have_no_topic_of_the_test():
+    train, test = of_topics("a", "b", "b", "", split="train"), of_topics("b")
+    test_query = test.queries[0]._replace(query_id="tested", text="tested")
+    collection = replace(train, queries=[*train.queries, test_query])
+    found = draw_unlabelled_queries(collection, [], JudgmentBudget(unlabelled_queries=2), 0)
+    assert sorted(found) == [" 3", "a 0"]
+    with pytest.raises(InputError, match="the train split has 2 further queries"):
+        draw_unlabelled_queries(collection, [], JudgmentBudget(unlabelled_queries=3), 0)

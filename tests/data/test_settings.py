@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from zero2ir.data.loading import load_collection
 from zero2ir.data.settings import DatasetSettings, JudgmentBudget
+from zero2ir.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 NEEDED = {
@@ -48,6 +49,8 @@ def test_every_choice_is_valid(choice):
             r"dataset\.parallel: queries and documents have the same language",
         ),
         ("pydocs", {"parallel": True}, r"dataset\.parallel"),
+        ("pydocs", {"topic": "q[0-9"}, r"'q\[0-9' is not a regular expression: unterminated"),
+        ("pydocs", {"topic": "q[0-9]+"}, r"'q\[0-9\]\+' has no group; write the part of the id that is the topic in"),
     ],
 )
 def test_a_bad_choice_says_what_to_do(choice, overrides, message):
@@ -66,3 +69,14 @@ def test_load_reads_what_the_settings_name(tmp_path):
     raw = load_collection(settings_of("local", path=str(tmp_path)))
     assert [document.doc_id for document in raw.documents] == ["d1"]
     assert load_collection(settings_of("pydocs")).source.startswith("standard library of Python")
+
+
+def test_a_query_s_id_shows_its_topic(tmp_path):
+    (tmp_path / "docs.tsv").write_text("d1\ttext\n")
+    (tmp_path / "queries.tsv").write_text("q1-0\tone\nq1-1\ttwo\nq12-0\tthree\n")
+    local = {"path": str(tmp_path)}
+    assert [query.topic for query in load_collection(settings_of("local", **local)).queries] == ["", "", ""]
+    topics = load_collection(settings_of("local", **local, topic=r"(q\d+)-")).queries
+    assert [query.topic for query in topics] == ["q1", "q1", "q12"]
+    with pytest.raises(InputError, match=r"dataset\.topic: '\(x\)' finds no topic in the query id 'q1-0'"):
+        load_collection(settings_of("local", **local, topic="(x)"))

@@ -119,3 +119,23 @@ def test_several_draws_are_taken_together():
 def test_values_that_are_no_probabilities_are_refused(confidence, correct):
     with pytest.raises(InputError, match=r"^confidence: "):
         calibration(confidence, correct, **OPTIONS)
+
+
+def test_intervals_resample_topics():
+    rng = np.random.default_rng(0)
+    confidence = np.repeat(rng.random(12), 5)
+    correct = np.repeat(rng.random(12) < 0.5, 5).astype(float)
+    topics = [f"t{i // 5:02}" for i in range(60)]
+    once, shared = confidence[::5], correct[::5]
+    assert weighted_mean(confidence, correct, **OPTIONS, topics=topics)[:3] == pytest.approx(
+        weighted_mean(once, shared, **OPTIONS)[:3]
+    )
+    (one,), (many,) = (
+        selective_means(*pair, [0.5], **OPTIONS, topics=labels)
+        for pair, labels in (((once, shared), None), ((confidence, correct), topics))
+    )
+    assert many[:3] == pytest.approx(one[:3])
+    found = calibration(confidence, correct, **OPTIONS, topics=topics)
+    assert found.brier[:3] == pytest.approx(calibration(once, shared, **OPTIONS).brier[:3])
+    narrow = calibration(confidence, correct, **OPTIONS)
+    assert found.ece.ci_high - found.ece.ci_low > narrow.ece.ci_high - narrow.ece.ci_low

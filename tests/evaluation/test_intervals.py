@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from zero2ir.evaluation.intervals import bca, bootstrap_interval, resample_counts, share_interval
+from zero2ir.evaluation.intervals import (
+    bca,
+    bootstrap_interval,
+    crossed_weights,
+    resample_counts,
+    share_interval,
+    topics_of,
+)
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -108,3 +115,51 @@ def test_a_skewed_sample_moves_the_bounds_towards_its_tail():
     values = [0.0] * 18 + [0.5, 1.0]
     interval = bootstrap_interval(values, **OPTIONS)
     assert interval.ci_high - interval.mean > interval.mean - interval.ci_low > 0
+
+
+def test_without_topics_the_figures_are_those_before_there_were_any():
+    values, options = np.random.default_rng(0).random((3, 20)).round(3), {"resamples": 500, "level": 0.95, "seed": 3}
+    assert bootstrap_interval(values[0], **options) == (
+        0.5124500000000001,
+        0.36751688734741345,
+        0.6578403529745398,
+        20,
+    )
+    assert bootstrap_interval(values, **options) == (0.5053, 0.3833275, 0.6231383333333332, 20)
+    assert share_interval(values[0] / 2, values[1] + 0.1, **options) == (
+        0.38769102738689665,
+        0.26394784368434754,
+        0.5427120423310711,
+        20,
+    )
+
+
+def test_queries_of_a_topic_are_drawn_together():
+    ((draws, picks),) = crossed_weights(2, 5, resamples=200, seed=0, topics=["b", "a", "b", "c", "a"])
+    assert draws.shape == (200, 2)
+    assert (picks[:, 0] == picks[:, 2]).all()
+    assert (picks[:, 1] == picks[:, 4]).all()
+    assert (picks[:, [0, 1, 3]].sum(axis=1) == 3).all()
+
+
+def test_coverage_holds_where_queries_share_topics():
+    rng, topics = np.random.default_rng(0), [f"t{i % 20}" for i in range(100)]
+    by_topic = by_query = 0
+    for _ in range(200):
+        values = 0.5 + np.tile(0.1 * rng.normal(size=20), 5) + 0.05 * rng.normal(size=100)
+        wide, narrow = bootstrap_interval(values, **OPTIONS, topics=topics), bootstrap_interval(values, **OPTIONS)
+        by_topic += wide.ci_low <= 0.5 <= wide.ci_high
+        by_query += narrow.ci_low <= 0.5 <= narrow.ci_high
+    assert by_topic / 200 > 0.88
+    assert by_query / 200 < 0.7
+
+
+def test_topics_of_untested_queries_are_left_out():
+    table = [[1.0, np.nan, 0.0, 0.5], [0.5, np.nan, 1.0, 0.0]]
+    without = bootstrap_interval(np.delete(table, 1, axis=1), **OPTIONS, topics=["a", "b", "b"])
+    assert bootstrap_interval(table, **OPTIONS, topics=["a", "c", "b", "b"]) == without
+
+
+def test_a_query_without_a_topic_is_one():
+    assert topics_of(["a", "b"], {"a": "t"}) == ["t", "b"]
+    assert topics_of(["a", "b"], {}) is None

@@ -1,12 +1,20 @@
 import json
 
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.measures import Run, condensed, score_run
-from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, read_all, read_results, write_results
+from zero2ir.evaluation.results import (
+    EvaluationSettings,
+    SystemIdentity,
+    all_topics,
+    read_all,
+    read_results,
+    write_results,
+)
 from zero2ir.io.files import files_below, sha256
 
 QRELS = [Judgment("q1", "a", 2), Judgment("q1", "b", 0), Judgment("q2", "c", 1), Judgment("q3", "a", 1)]
@@ -144,3 +152,28 @@ def test_a_ceiling_is_measured_on_the_same_queries(tmp_path):
     assert metrics["ceiling_share"]["RR@10"]["ci_low"] < 0.5 < metrics["ceiling_share"]["RR@10"]["ci_high"]
     nothing = Run(["q1"], [["b"]], [[1.0]])
     assert write(tmp_path / "two", ceiling=nothing)["ceiling_share"] == {}
+
+
+def test_topics_are_stored_and_widen_the_intervals(tmp_path):
+    write(tmp_path / "none")
+    metrics = write(tmp_path / "shared", topics={"q1": "t", "q2": "t"})
+    assert read_results(tmp_path / "none").topics == {}
+    shared = read_results(tmp_path / "shared")
+    assert shared.topics == {"q1": "t", "q2": "t"}
+    assert shared.per_query == read_results(tmp_path / "none").per_query
+    assert metrics["RR@10"]["mean"] == 0.5
+    assert all_topics([shared, read_results(tmp_path / "none")]) == {"q1": "t", "q2": "t"}
+    one_topic = write(tmp_path / "one", topics=dict.fromkeys(("q1", "q2", "q3"), "t"))
+    for name in ("nDCG@10", "AP"):
+        assert one_topic[name]["ci_low"] == one_topic[name]["mean"] == one_topic[name]["ci_high"]
+    accuracy = one_topic["confidence"]["accuracy"]
+    assert accuracy["ci_low"] == accuracy["mean"] == accuracy["ci_high"]
+
+
+def test_results_that_were_written_before_there_were_topics_can_be_read(tmp_path):
+    write(tmp_path / "one")
+    for name in ("per_query.parquet", "condensed.parquet"):
+        table = pq.read_table(tmp_path / "one" / name)
+        pq.write_table(table.drop_columns(["topic"]), tmp_path / "one" / name, write_page_checksum=True)
+    write(tmp_path / "two")
+    assert read_results(tmp_path / "one") == read_results(tmp_path / "two")

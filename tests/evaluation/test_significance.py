@@ -66,7 +66,7 @@ def test_holm_only_raises_and_keeps_the_order(p_values):
 def test_queries_are_paired_within_a_seed_only():
     system = {0: {"a": 1.0, "b": 0.5}, 1: {"a": 0.0, "c": 1.0}, 2: {"a": 1.0}}
     other = {0: {"a": 0.5, "b": 0.5, "c": 9.0}, 1: {"b": 9.0, "c": 0.5}}
-    assert np.array_equal(paired_differences(system, other), [[0.5, 0.0, np.nan], [np.nan, np.nan, 0.5]], True)
+    assert paired_differences(system, other) == {0: {"a": 0.5, "b": 0.0}, 1: {"c": 0.5}}
     with pytest.raises(InputError, match="no seed and query in common"):
         paired_differences({0: {"a": 1.0}}, {1: {"a": 1.0}})
 
@@ -149,3 +149,55 @@ def test_the_detectable_difference_depends_on_the_comparison_s_own_spread():
     assert math.isnan(same.detectable(0.05))
     assert math.isnan(same.effect_low)
     assert same.t_p_value == 1.0
+
+
+def test_without_topics_the_figures_are_those_before_there_were_any():
+    rng = np.random.default_rng(0)
+    values, queries = rng.random((3, 20)).round(3), [f"q{i:02}" for i in range(20)]
+    one = {seed: dict(zip(queries, row, strict=True)) for seed, row in enumerate(values)}
+    other = {seed: dict(zip(queries, rng.permutation(row), strict=True)) for seed, row in enumerate(values)}
+    for topics in (None, {}, {query: query for query in queries}):
+        found = compare_scores(one, other, resamples=500, level=0.95, seed=3, topics=topics)
+        assert found.difference == (-7.401486830834377e-18, -0.1664375, 0.15233958333333333, 20)
+        assert found.sd == pytest.approx(0.29351236562013844, abs=1e-12)
+        assert (found.effect_low, found.effect_high) == (-0.5078827639621039, 0.4535876387647957)
+        assert (found.wins, found.losses, found.p_value) == (9, 11, 1.0)
+
+
+@given(DIFFERENCES.filter(lambda values: np.ptp(values) > 0), st.integers(2, 4))
+def test_a_topic_of_many_equal_queries_counts_once(differences, copies):
+    topics = {f"t{i}-{copy}": f"t{i}" for i in range(len(differences)) for copy in range(copies)}
+    single = {f"t{i}": value for i, value in enumerate(differences)}
+    many = {query: single[topic] for query, topic in topics.items()}
+    once = compare_scores({0: single}, {0: dict.fromkeys(single, 0.0)}, **OPTIONS)
+    found = compare_scores({0: many}, {0: dict.fromkeys(many, 0.0)}, **OPTIONS, topics=topics)
+    assert found.difference[:3] == pytest.approx(once.difference[:3])
+    assert found.difference.n == copies * len(differences)
+    assert found.p_value == once.p_value
+    assert found.t_p_value == pytest.approx(once.t_p_value)
+    assert found.detectable(0.05) == pytest.approx(once.detectable(0.05))
+
+
+def test_with_topics_it_rejects_a_true_null_as_often_as_its_level_says():
+    rng, rejected = np.random.default_rng(0), {True: 0, False: 0}
+    topics = {f"q{i}": f"t{i % 20}" for i in range(80)}
+    for _ in range(200):
+        gains = rng.normal(size=20)
+        scores = {query: float(gains[int(topic[1:])] + rng.normal(0, 0.3)) for query, topic in topics.items()}
+        for known in rejected:
+            found = compare_scores(
+                {0: scores},
+                {0: dict.fromkeys(scores, 0.0)},
+                **OPTIONS | {"resamples": 100},
+                topics=topics if known else {},
+            )
+            rejected[known] += found.p_value < 0.05
+    assert rejected[True] <= 16 < 50 < rejected[False]
+
+
+def test_one_topic_shows_nothing():
+    scores = {"a": 1.0, "b": 0.5}
+    found = compare_scores({0: scores}, {0: {"a": 0.0, "b": 0.0}}, **OPTIONS, topics={"a": "t", "b": "t"})
+    assert found.p_value == 1.0
+    assert math.isnan(found.sd)
+    assert found.difference[:3] == (0.75, 0.75, 0.75)

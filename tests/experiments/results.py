@@ -1,6 +1,6 @@
 """Small results folders, as the stage evaluate leaves them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zero2ir.data.records import Judgment
@@ -12,7 +12,14 @@ SETTINGS = EvaluationSettings(measures=("RR@10", "R@10"), depth=10, resamples=10
 
 
 def write(
-    folder: Path, system: str, ranks: Sequence[int], *, seed: int = 0, dataset: str = "trial", seconds: float = 1.0
+    folder: Path,
+    system: str,
+    ranks: Sequence[int],
+    *,
+    seed: int = 0,
+    dataset: str = "trial",
+    seconds: float = 1.0,
+    topics: Mapping[str, str] | None = None,
 ) -> Path:
     """A system that ranks each query's only relevant document at some place; its results folder below ``folder``."""
     model, strategy = system.split("/")
@@ -32,5 +39,6 @@ def write(
         cost={"train_seconds": seconds},
         settings=SETTINGS,
         seed=0,
+        topics=topics,
     )
     return made

@@ -42,6 +42,12 @@ def test_the_papers_preset_is_three_collections_with_three_draws() -> None:
     assert len(found[0].systems) == 5 * 2 * 3
 
 
+def test_the_suite_s_preset_has_every_collection_of_the_suite() -> None:
+    found = [one.panel.dataset for one in conditions(read_preset("suite"))]
+    assert sorted(found) == sorted(f"suite/{path.stem}" for path in (conf_folder() / "dataset/suite").glob("*.yaml"))
+    assert len(found) == 13
+
+
 def test_every_combination_is_a_condition_on_top_of_params() -> None:
     swept = {"dataset": ["cranfield", "pydocs"], "budget.queries": [5, 10]}
     preset = read_preset("smoke").model_copy(update={"sweep": swept})

@@ -101,6 +101,27 @@ def test_records_of_another_kind_are_refused(tmp_path: Path) -> None:
         read_records(tmp_path / "documents.parquet", Query)  # three columns of text, too
 
 
+def test_a_field_with_a_default_may_have_come_later(tmp_path: Path) -> None:
+    class Older(NamedTuple):
+        name: str
+        number: int
+
+    class Newer(NamedTuple):
+        name: str
+        number: int
+        topic: str = "none"
+
+    class Stricter(NamedTuple):
+        name: str
+        number: int
+        topic: str
+
+    write_records([Older("a", 1)], Older, tmp_path / "rows.parquet")
+    assert read_records(tmp_path / "rows.parquet", Newer) == [Newer("a", 1, "none")]
+    with pytest.raises(InputError, match="the columns are name, number instead of name, number, topic"):
+        read_records(tmp_path / "rows.parquet", Stricter)
+
+
 def repeated(path: Path, rows: int, letters: int, use_dictionary: bool = True) -> Path:
     """Writes documents with different ids and one text."""
     text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * letters]))

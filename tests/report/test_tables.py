@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -195,3 +196,22 @@ def test_shares_of_the_ceiling_stand_beside_the_measure_and_the_note_says_of_wha
     assert [row[place] for row in table.rows] == ["–", "0.900 [0.850, 0.950]"]
     assert any("0.964" in note for note in summary.notes)
     assert "nDCG@10, share of ceiling" not in systems_table(summarise(ALL, **OPTIONS)).headers
+
+
+def test_topics_are_said_and_resampled():
+    topics = {query: f"t{number % 5}" for number, query in enumerate(QUERIES)}
+    shared = [replace(one, topics=topics) for one in ALL]
+    plain, summary = summarise(ALL, **OPTIONS), summarise(shared, **OPTIONS)
+    assert summary.notes == [
+        "The 20 test queries have 5 topics. Queries of one topic are not independent: intervals and tests resample "
+        "whole topics."
+    ]
+    assert plain.notes == []
+    before, after = (one.versus_baseline("dense/prompt", "nDCG@10").comparison for one in (plain, summary))
+    assert before.p_value < 0.01
+    assert after.p_value == 2 / 2**5
+    systems = zip(plain.systems, summary.systems, strict=True)
+    for one, other in systems:
+        assert one.measures["AP"].mean == other.measures["AP"].mean
+        assert one.weighted != other.weighted
+        assert one.calibration.brier == other.calibration.brier  # all confidences are one half

@@ -57,7 +57,7 @@ def draw_queries(
         queries: the queries of both splits.
         usable: the ids of the queries that may be drawn.
         budget: the number of queries.
-        rng: advanced by one permutation of the usable queries.
+        rng: advanced by one permutation of the usable queries; only the first one of each topic may be drawn.
         having: what makes a query usable, for the error message.
 
     Raises:
@@ -66,12 +66,16 @@ def draw_queries(
     pools = {split: [one for one in queries if one.split == split and one.query_id in usable] for split in SPLITS}
     split = next((split for split, pool in pools.items() if pool), SPLITS[-1])
     pool = sorted(pools[split])
-    if len(pool) < budget.queries:
+    one_a_topic: dict[str, Query] = {}
+    for i in rng.permutation(len(pool)):
+        one_a_topic.setdefault(pool[i].topic or pool[i].query_id, pool[i])
+    if len(one_a_topic) < budget.queries:
+        what = "queries" if len(one_a_topic) == len(pool) else "topics of queries"
         raise InputError(
-            f"budget.queries={budget.queries}, but the {split} split has {len(pool)} queries with {having}; "
+            f"budget.queries={budget.queries}, but the {split} split has {len(one_a_topic)} {what} with {having}; "
             "lower budget.queries"
         )
-    return [pool[i] for i in rng.permutation(len(pool))[: budget.queries]]
+    return list(one_a_topic.values())[: budget.queries]
 
 
 def judgments_within_budget(
@@ -91,7 +95,7 @@ def judgments_within_budget(
 def draw_unlabelled_queries(
     collection: Collection, judgments: Iterable[JudgedDocument], budget: "JudgmentBudget", seed: int
 ) -> list[str]:
-    """Draws the texts of further train queries, excluding judged queries and texts that equal a test query.
+    """Draws the texts of further train queries, excluding judged queries, and texts and topics of test queries.
 
     Raises:
         InputError: there are fewer than the budget requires.
@@ -99,8 +103,11 @@ def draw_unlabelled_queries(
     import numpy as np
 
     taken = {normalised(row.query) for row in judgments}
-    taken |= {normalised(query.text) for query in collection.queries if query.split != "train"}
-    free = {normalised(query.text): query.text for query in sorted(collection.queries) if query.split == "train"}
+    tested = [query for query in collection.queries if query.split != "train"]
+    taken |= {normalised(query.text) for query in tested}
+    topics = {query.topic for query in tested} - {""}
+    train = [query for query in sorted(collection.queries) if query.split == "train" and query.topic not in topics]
+    free = {normalised(query.text): query.text for query in train}
     pool = [text for key, text in free.items() if key not in taken]
     if len(pool) < budget.unlabelled_queries:
         raise InputError(
@@ -127,13 +134,14 @@ def read_unlabelled_queries(path: Path) -> list[str]:
 def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) -> tuple[list[Query], list[Judgment]]:
     """Returns the held-out queries of the test split and their judgments.
 
-    A query is left out if its id or its normalised text occurs in ``judgments``.
+    A query is left out if its id, its normalised text or its topic is that of a query in ``judgments``.
 
     Raises:
         InputError: no query is left.
     """
     train = list(judgments)
     train_ids, train_texts = {row.query_id for row in train}, {normalised(row.query) for row in train}
+    train_topics = {query.topic for query in collection.queries if query.query_id in train_ids} - {""}
     judged = _judged_documents(collection)
     queries = [
         query
@@ -141,6 +149,7 @@ def test_queries(collection: Collection, judgments: Iterable[JudgedDocument]) ->
         if query.split == "test"
         and query.query_id in judged
         and query.query_id not in train_ids
+        and query.topic not in train_topics
         and normalised(query.text) not in train_texts
     ]
     if not queries:

@@ -29,6 +29,7 @@ class Query(NamedTuple):
     ``translation`` is its human translation into the documents' language, for cross-language collections; training
     sees it for judged queries only.
     ``answers`` are strings each of which answers the query; empty if no answers are known.
+    ``topic`` is shared by queries that are not independent, such as paraphrases; empty if the query shares none.
     """
 
     query_id: str
@@ -36,6 +37,7 @@ class Query(NamedTuple):
     split: str = "test"
     translation: str = ""
     answers: tuple[str, ...] = ()
+    topic: str = ""
 
 
 Record = TypeVar("Record", Document, Query)

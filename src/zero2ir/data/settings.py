@@ -1,9 +1,10 @@
 """The typed schemas of ``conf/dataset/<choice>.yaml`` and of the judgment budget."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from zero2ir.data.languages import checked_code
 from zero2ir.io.settings import Settings
@@ -55,6 +56,9 @@ class DatasetSettings(Settings):
         candidates: the documents that each query ranks: None for the whole collection, "qrels" for its judged
             documents, "run" for the documents of a run (a local collection's ``candidates.trec``, or ir_datasets'
             scoreddocs).
+        topic: a regular expression; its first group, in a query's id, is the query's topic. Queries of one topic are
+            not independent: at most one is judged, the others are then not tested, and intervals and tests resample
+            topics. None if each query is a topic of its own.
         passages: how long documents are split into passages; None keeps them whole.
     """
 
@@ -69,7 +73,19 @@ class DatasetSettings(Settings):
     ordered: bool = False
     deep_judgments: bool = False
     candidates: Literal["qrels", "run"] | None = None
+    topic: str | None = None
     passages: PassageSettings | None = None
+
+    @field_validator("topic")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern or "()").groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        if not groups:
+            raise ValueError(f"{pattern!r} has no group; write the part of the id that is the topic in parentheses")
+        return pattern
 
     @model_validator(mode="before")
     @classmethod

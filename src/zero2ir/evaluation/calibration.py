@@ -3,7 +3,7 @@
 In all functions, ``confidence`` is the stated probability that a query's first document is relevant, and ``correct`` is
 1 if it is, else 0: both [queries], or [seeds, queries] with NaN if a seed did not test a query. Where a measure takes
 the place of ``correct``, its ``values`` have the same shape. Equal confidences are treated alike, so that no figure
-depends on the order of the queries.
+depends on the order of the queries. ``topics`` is the topic of each query, [queries], as in ``intervals``.
 """
 
 import math
@@ -58,7 +58,13 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Reliabilit
 
 
 def expected_calibration_error(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int, level: float, seed: int
+    confidence: npt.ArrayLike,
+    correct: npt.ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    topics: Sequence[str] | None = None,
 ) -> Interval:
     """Returns the mean distance of confidence from accuracy over equal-mass bins (Nguyen and O'Connor 2015).
 
@@ -70,7 +76,7 @@ def expected_calibration_error(
     gaps = _membership(confidences) * np.nan_to_num(confidences - right)
     estimate = float(np.abs(gaps.sum(axis=(1, 2))).sum() / known.sum())
     errors = []
-    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed, topics=topics):
         counts = ((draws @ known) * picks).sum(axis=1)
         total = sum(np.abs(((draws @ each) * picks).sum(axis=1)) for each in gaps)
         errors.append(total[counts > 0] / counts[counts > 0])
@@ -114,6 +120,7 @@ def selective_means(
     resamples: int,
     level: float,
     seed: int,
+    topics: Sequence[str] | None = None,
 ) -> list[Interval]:
     """Returns the mean of a measure over the most confident share of queries, with percentile bootstrap intervals.
 
@@ -138,7 +145,7 @@ def selective_means(
 
     (observed,) = means(np.ones((1, len(ranked))))
     estimates = []
-    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed, topics=topics):
         weights = (draws[:, :, None] * picks[:, None, :])[:, known][:, order]
         estimates.append(means(weights[weights.any(axis=1)]))
     low, high = np.quantile(np.concatenate(estimates), [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -147,7 +154,13 @@ def selective_means(
 
 
 def weighted_mean(
-    confidence: npt.ArrayLike, values: npt.ArrayLike, *, resamples: int, level: float, seed: int
+    confidence: npt.ArrayLike,
+    values: npt.ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    topics: Sequence[str] | None = None,
 ) -> Interval:
     """Returns the mean of a measure weighted by confidence, with its percentile bootstrap interval.
 
@@ -157,7 +170,7 @@ def weighted_mean(
     confidences, scores = np.atleast_2d(np.asarray(confidence, float)), np.atleast_2d(np.asarray(values, float))
     weights, weighted = np.nan_to_num(confidences), np.nan_to_num(confidences * scores)
     estimates = []
-    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*confidences.shape, resamples=resamples, seed=seed, topics=topics):
         mass, sums = (((draws @ one) * picks).sum(axis=1) for one in (weights, weighted))
         estimates.append(sums[mass > 0] / mass[mass > 0])
     means = np.concatenate(estimates)
@@ -187,7 +200,13 @@ class Calibration(NamedTuple):
 
 
 def calibration(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int, level: float, seed: int
+    confidence: npt.ArrayLike,
+    correct: npt.ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    topics: Sequence[str] | None = None,
 ) -> Calibration:
     """Computes all calibration figures.
 
@@ -195,7 +214,7 @@ def calibration(
         InputError: a confidence is missing or not a probability.
     """
     confidences, right = _checked(confidence, correct)
-    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "topics": topics}
     return Calibration(
         accuracy=bootstrap_interval(right, **options),
         brier=bootstrap_interval((confidences - right) ** 2, **options),

@@ -1,10 +1,12 @@
 """Bootstrap intervals over queries, or over queries and seeds (draws of the judgments).
 
 In all functions, ``resamples`` is the number of resamples, ``level`` the confidence level of the interval (e.g. 0.95)
-and ``seed`` the seed of the resampling.
+and ``seed`` the seed of the resampling. ``topics`` is the topic of each query, [queries]; None if each query is a topic
+of its own. Queries of one topic are not independent, so that whole topics are resampled (the cluster bootstrap: Field
+and Welsh 2007, "Bootstrapping clustered data").
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +31,14 @@ class Interval(NamedTuple):
         return {name: round(value, 6) for name, value in self._asdict().items()}
 
 
-def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
+def topics_of(query_ids: Iterable[str], topics: Mapping[str, str] | None) -> list[str] | None:
+    """Returns the topic of each query from those by query id; None if there are none. Other queries are topics."""
+    return [topics.get(query_id, query_id) for query_id in query_ids] if topics else None
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike, *, resamples: int, level: float, seed: int, topics: Sequence[str] | None = None
+) -> Interval:
     """Returns the mean with its bootstrap interval over queries, or over queries and seeds.
 
     One row: BCa, bias-corrected and accelerated. BCa is undefined if all values are equal; then both bounds are that
@@ -42,17 +51,28 @@ def bootstrap_interval(values: npt.ArrayLike, *, resamples: int, level: float, s
     ``values`` is [queries] or [seeds, queries], with NaN if a seed did not test a query, and not NaN throughout.
     """
     table = np.atleast_2d(np.asarray(values, dtype=float))
-    table = table[:, ~np.isnan(table).all(axis=0)]
+    tested = ~np.isnan(table).all(axis=0)
+    table, topics = table[:, tested], None if topics is None else np.asarray(topics)[tested].tolist()
+    means = resampled_means(table, resamples=resamples, seed=seed, topics=topics)
+    means = means[~np.isnan(means)]
+    low, high = bca(table[0], means, level, topics) if len(table) == 1 else percentiles(means, level)
+    known = ~np.isnan(table)
+    return Interval(float(np.where(known, table, 0.0).sum() / known.sum()), low, high, table.shape[1])
+
+
+def resampled_means(table: FloatArray, *, resamples: int, seed: int, topics: Sequence[str] | None = None) -> FloatArray:
+    """Returns the mean of each resample of seeds and queries, [resamples]; NaN if it has untested pairs only.
+
+    ``table`` is [seeds, queries], with NaN if a seed did not test a query.
+    """
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
-    estimates = []
-    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
+    means = []
+    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed, topics=topics):
         counts = ((draws @ known) * picks).sum(axis=1)
         sums = ((draws @ filled) * picks).sum(axis=1)
-        estimates.append(sums[counts > 0] / counts[counts > 0])  # a resample may contain only untested pairs
-    means = np.concatenate(estimates)
-    low, high = bca(table[0], means, level) if len(table) == 1 else percentiles(means, level)
-    return Interval(float(filled.sum() / known.sum()), low, high, table.shape[1])
+        means.append(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
+    return np.concatenate(means)
 
 
 def percentiles(estimates: FloatArray, level: float) -> tuple[float, float]:
@@ -61,7 +81,9 @@ def percentiles(estimates: FloatArray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bca(values: FloatArray, means: FloatArray, level: float) -> tuple[float, float]:
+def bca(
+    values: FloatArray, means: FloatArray, level: float, topics: Sequence[str] | None = None
+) -> tuple[float, float]:
     """Returns the bounds of the BCa interval of a mean (Efron 1987; Efron and Tibshirani 1993, eq. 14.9 to 14.15).
 
     ``values`` is the sample, [queries], ``means`` its bootstrap means, [resamples]. Equals ``scipy.stats.bootstrap``,
@@ -72,36 +94,64 @@ def bca(values: FloatArray, means: FloatArray, level: float) -> tuple[float, flo
     if np.ptp(values) <= _SAME:
         return float(values.min()), float(values.max())
     mean = values.mean()
+    influence = sum_by_topic(
+        values - mean, topics
+    )  # jackknife: how much leaving out a query lowers the mean, times n - 1
+    if np.abs(influence).max() <= _SAME:
+        return float(mean), float(mean)
     below, up_to = means < mean - _SAME, means <= mean + _SAME  # many resamples have the same mean up to rounding
     bias = ndtri((below.mean() + up_to.mean()) / 2)
-    influence = values - mean  # jackknife: how much leaving out a value lowers the mean, times n - 1
     acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
     z = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
 
 
-def share_interval(values: npt.ArrayLike, whole: npt.ArrayLike, *, resamples: int, level: float, seed: int) -> Interval:
+def share_interval(
+    values: npt.ArrayLike,
+    whole: npt.ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    topics: Sequence[str] | None = None,
+) -> Interval:
     """Returns the mean as a share of another system's mean on the same queries, with its percentile interval.
 
     ``values`` and the other system's ``whole`` are [queries]; the mean of ``whole`` is above 0.
     """
     pairs = np.stack([np.asarray(values, dtype=float), np.asarray(whole, dtype=float)], axis=1)
-    sums = np.concatenate(
-        [picks @ pairs for _, picks in crossed_weights(1, len(pairs), resamples=resamples, seed=seed)]
-    )
+    weights = crossed_weights(1, len(pairs), resamples=resamples, seed=seed, topics=topics)
+    sums = np.concatenate([picks @ pairs for _, picks in weights])
     shares = sums[sums[:, 1] > 0]
     bounds = percentiles(shares[:, 0] / shares[:, 1], level)
     return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), *bounds, len(pairs))
 
 
-def crossed_weights(seeds: int, queries: int, *, resamples: int, seed: int) -> Iterator[tuple[FloatArray, FloatArray]]:
+def crossed_weights(
+    seeds: int, queries: int, *, resamples: int, seed: int, topics: Sequence[str] | None = None
+) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yields batches of the counts of each seed, [batch, seeds], and each query, [batch, queries], per resample."""
     rng = np.random.default_rng(seed)
+    numbers = None if topics is None else topic_numbers(topics)
     batch = max(1, BATCH_CELLS // queries)
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
-        yield resample_counts(seeds, size, rng), resample_counts(queries, size, rng)
+        draws = resample_counts(seeds, size, rng)
+        if numbers is None:
+            yield draws, resample_counts(queries, size, rng)
+        else:
+            yield draws, resample_counts(int(numbers.max()) + 1, size, rng)[:, numbers]
+
+
+def topic_numbers(topics: Sequence[str]) -> npt.NDArray[np.integer[Any]]:
+    """Returns the number of each query's topic, from 0, [queries]."""
+    return np.unique(topics, return_inverse=True)[1]
+
+
+def sum_by_topic(values: FloatArray, topics: Sequence[str] | None) -> FloatArray:
+    """Returns the sum of the values of each topic's queries, [topics]."""
+    return values if topics is None else np.bincount(topic_numbers(topics), weights=values).astype(float)
 
 
 def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> FloatArray:

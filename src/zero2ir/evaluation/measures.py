@@ -48,11 +48,12 @@ class RankedList(NamedTuple):
 
 
 class QueryScore(NamedTuple):
-    """The value of one measure for one query."""
+    """The value of one measure for one query; ``topic`` is that of ``data.records.Query``."""
 
     query_id: str
     measure: str
     value: float
+    topic: str = ""
 
 
 def ranked_lists(run: Run, depth: int | None = None) -> Iterator[RankedList]:

@@ -14,7 +14,7 @@ from zero2ir.data.records import Judgment
 from zero2ir.errors import InputError
 from zero2ir.evaluation.answers import AnswerKey, answer_cutoff, is_answer_measure, score_answers
 from zero2ir.evaluation.calibration import calibration
-from zero2ir.evaluation.intervals import bootstrap_interval, share_interval
+from zero2ir.evaluation.intervals import bootstrap_interval, share_interval, topics_of
 from zero2ir.evaluation.measures import (
     DEFAULT_MEASURES,
     QueryScore,
@@ -123,13 +123,20 @@ class QueryConfidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """The content of a results folder; ``per_query`` and ``condensed`` map a measure to query id → value."""
+    """The content of a results folder.
+
+    Attributes:
+        per_query: values by measure and query id.
+        condensed: the same for the ranking without unjudged documents.
+        topics: the topics of the queries that share one, by query id; of ``data.records.Query``.
+    """
 
     system: SystemIdentity
     metrics: dict[str, Any]
     per_query: dict[str, dict[str, float]]
     confidence: list[QueryConfidence]
     condensed: dict[str, dict[str, float]] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
 
 
 def write_results(
@@ -144,6 +151,7 @@ def write_results(
     seed: int,
     key: AnswerKey | None = None,
     ceiling: Run | None = None,
+    topics: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run and writes the results folder atomically; the same inputs give the same bytes.
 
@@ -156,6 +164,7 @@ def write_results(
         seed: seed of the resampling.
         key: the answers, for answer measures.
         ceiling: a run relative to which the measures are also reported; None for none.
+        topics: query id → topic, of the queries that share one; intervals resample whole topics.
 
     Returns:
         The content of metrics.json: mean, ci_low, ci_high and n of each measure; the same without unjudged documents
@@ -177,12 +186,17 @@ def write_results(
     without_unjudged = score_run(condensed(run, qrels), qrels, graded) if graded else []
     query_confidences = _confidence(confidence, top_relevant(run, qrels)) if confidence else []
     options: dict[str, Any] = {"resamples": settings.resamples, "level": settings.confidence_level, "seed": seed}
+    topics = topics or {}
+    scores, without_unjudged = (
+        [row._replace(topic=topics.get(row.query_id, "")) for row in rows] for rows in (scores, without_unjudged)
+    )
     metrics: dict[str, Any] = _intervals(scores, progress(settings.measures, "intervals"), options)
     metrics["condensed"] = _intervals(without_unjudged, graded, options)
     if ceiling is not None:
         metrics |= _against(ceiling, scores, qrels, settings, options)
     stated, right = [row.confidence for row in query_confidences], [row.correct for row in query_confidences]
-    metrics["confidence"] = calibration(stated, right, **options).rounded() if stated else {}
+    labels = topics_of([row.query_id for row in query_confidences], topics)
+    metrics["confidence"] = calibration(stated, right, **options, topics=labels).rounded() if stated else {}
     metrics["cost"] = dict(cost)
     with finished_folder(folder) as part:
         write_trec_run(part / "run.trec.gz", run, tag=system.name, depth=settings.depth)
@@ -195,10 +209,15 @@ def write_results(
 
 
 def _intervals(scores: Sequence[QueryScore], measures: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
+    by_measure = {name: [row for row in scores if row.measure == name] for name in measures}
     return {
-        name: bootstrap_interval([row.value for row in scores if row.measure == name], **options).rounded()
-        for name in measures
+        name: bootstrap_interval([row.value for row in rows], **options, topics=_topics(rows)).rounded()
+        for name, rows in by_measure.items()
     }
+
+
+def _topics(rows: Sequence[QueryScore]) -> list[str] | None:
+    return topics_of([row.query_id for row in rows], {row.query_id: row.topic for row in rows if row.topic})
 
 
 def _against(
@@ -216,9 +235,10 @@ def _against(
     for name in measures:
         rows = [row for row in scores if row.measure == name]
         whole = [highest[name, row.query_id] for row in rows]
-        reached[name] = bootstrap_interval(whole, **options).rounded()
+        reached[name] = bootstrap_interval(whole, **options, topics=_topics(rows)).rounded()
         if any(whole):
-            shares[name] = share_interval([row.value for row in rows], whole, **options).rounded()
+            values = [row.value for row in rows]
+            shares[name] = share_interval(values, whole, **options, topics=_topics(rows)).rounded()
     return {"ceiling": reached, "ceiling_share": shares}
 
 
@@ -244,7 +264,8 @@ def read_results(folder: Path) -> Results:
     except (OSError, ValidationError, json.JSONDecodeError, InputError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: incomplete or damaged results folder ({reason}); run evaluate again") from error
-    return Results(system, metrics, _by_measure(scores), confidence, _by_measure(without_unjudged))
+    topics = {row.query_id: row.topic for row in scores if row.topic}
+    return Results(system, metrics, _by_measure(scores), confidence, _by_measure(without_unjudged), topics)
 
 
 def _by_measure(scores: Sequence[QueryScore]) -> dict[str, dict[str, float]]:
@@ -252,6 +273,11 @@ def _by_measure(scores: Sequence[QueryScore]) -> dict[str, dict[str, float]]:
     for row in scores:
         values.setdefault(row.measure, {})[row.query_id] = row.value
     return values
+
+
+def all_topics(results: Iterable[Results]) -> dict[str, str]:
+    """Returns the topics of all results of one collection, by query id."""
+    return {query_id: topic for each in results for query_id, topic in each.topics.items()}
 
 
 def read_all(folders: Sequence[Path]) -> list[Results]:

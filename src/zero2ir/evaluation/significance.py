@@ -2,6 +2,9 @@
 
 The scores of a system are seed → query id → value. Pairs have the same query and the same seed, because seeds differ in
 the draw of the judgments.
+
+``topics`` are the topics of queries by query id (see ``intervals``): intervals resample whole topics, and tests take
+the sums of the topics' differences as the observations. None, or no entry, if a query is a topic of its own.
 """
 
 import itertools
@@ -21,6 +24,8 @@ from zero2ir.evaluation.intervals import (
     bootstrap_interval,
     crossed_weights,
     percentiles,
+    sum_by_topic,
+    topics_of,
 )
 
 ScoresBySeed = Mapping[int, Mapping[str, float]]
@@ -34,8 +39,10 @@ class Comparison(NamedTuple):
     """The comparison of a system with another one; differences are system minus other.
 
     All figures but the intervals use each query's mean over the seeds. ``effect_size`` is the mean difference over its
-    standard deviation ``sd`` (Cohen's d for pairs). ``effect_size`` with its interval, ``sd`` and the t-test's p-value
-    are NaN if there is one query or all queries differ by the same amount.
+    standard deviation (Cohen's d for pairs). ``sd`` is this standard deviation, too, for the difference that can be
+    detected; if queries share topics, the one that gives as many independent queries the same standard error.
+    ``effect_size`` with its interval, ``sd`` and the t-test's p-value are NaN if there is one query or all queries
+    differ by the same amount.
     """
 
     difference: Interval
@@ -60,8 +67,22 @@ def score_table(scores: ScoresBySeed) -> FloatArray:
     return np.array([[scores[seed].get(query_id, math.nan) for query_id in queries] for seed in sorted(scores)])
 
 
-def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> FloatArray:
-    """Returns system minus other, [seeds, queries], over the seeds and queries that both have.
+def mean_interval(
+    scores: ScoresBySeed, *, resamples: int, level: float, seed: int, topics: Mapping[str, str] | None = None
+) -> Interval:
+    """Returns the mean of a system's values with its ``bootstrap_interval``."""
+    return bootstrap_interval(
+        score_table(scores), resamples=resamples, level=level, seed=seed, topics=table_topics(scores, topics)
+    )
+
+
+def table_topics(scores: ScoresBySeed, topics: Mapping[str, str] | None) -> list[str] | None:
+    """Returns the topic of each query of ``score_table``, [queries]; None if there are no topics."""
+    return topics_of(sorted({query_id for values in scores.values() for query_id in values}), topics)
+
+
+def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> ScoresBySeed:
+    """Returns system minus other, over the seeds and queries that both have.
 
     Raises:
         InputError: the systems have no seed and query in common.
@@ -75,10 +96,18 @@ def paired_differences(system: ScoresBySeed, other: ScoresBySeed) -> FloatArray:
         raise InputError(
             "comparison: the systems have no seed and query in common; evaluate both with the same seeds and queries"
         )
-    return score_table(differences)
+    return differences
 
 
-def compare_scores(system: ScoresBySeed, other: ScoresBySeed, *, resamples: int, level: float, seed: int) -> Comparison:
+def compare_scores(
+    system: ScoresBySeed,
+    other: ScoresBySeed,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    topics: Mapping[str, str] | None = None,
+) -> Comparison:
     """Compares two systems on paired scores.
 
     The intervals account for queries and seeds. The tests use each query's mean over the seeds, because the seeds of a
@@ -87,26 +116,42 @@ def compare_scores(system: ScoresBySeed, other: ScoresBySeed, *, resamples: int,
     Raises:
         InputError: the systems have no seed and query in common.
     """
-    table = paired_differences(system, other)
+    differences = paired_differences(system, other)
+    table, labels = score_table(differences), table_topics(differences, topics)
     by_query = np.nanmean(table, axis=0)
-    sd = float(by_query.std(ddof=1)) if len(by_query) > 1 else math.nan
-    sd = sd if sd > _SAME else math.nan
-    effect_low, effect_high = _effect_bounds(table, resamples=resamples, level=level, seed=seed)
+    by_topic = sum_by_topic(by_query, labels)
+    spread = float(by_query.std(ddof=1)) if len(by_query) > 1 else math.nan
+    spread = spread if spread > _SAME else math.nan
+    effect_low, effect_high = _effect_bounds(table, labels, resamples=resamples, level=level, seed=seed)
     return Comparison(
-        difference=bootstrap_interval(table, resamples=resamples, level=level, seed=seed),
-        p_value=sign_flip_p(by_query, resamples=resamples, seed=seed),
-        effect_size=float(by_query.mean()) / sd,
-        sd=sd,
+        difference=bootstrap_interval(table, resamples=resamples, level=level, seed=seed, topics=labels),
+        p_value=sign_flip_p(by_topic, resamples=resamples, seed=seed),
+        effect_size=float(by_query.mean()) / spread,
+        sd=spread if labels is None else _clustered_sd(by_query, labels),
         wins=int((by_query > _SAME).sum()),
         ties=int((np.abs(by_query) <= _SAME).sum()),
         losses=int((by_query < -_SAME).sum()),
         effect_low=effect_low,
         effect_high=effect_high,
-        t_p_value=t_test_p(by_query),
+        t_p_value=t_test_p(by_topic),
     )
 
 
-def _effect_bounds(table: FloatArray, *, resamples: int, level: float, seed: int) -> tuple[float, float]:
+def _clustered_sd(by_query: FloatArray, topics: Sequence[str]) -> float:
+    """Returns the standard deviation that gives as many independent queries the standard error of these topics' mean.
+
+    Source: the variance of a ratio, here of the topics' sums and numbers of queries; Cochran 1977, section 6.4.
+    """
+    influence = sum_by_topic(by_query - by_query.mean(), topics)
+    if len(influence) < 2:
+        return math.nan
+    sd = math.sqrt(len(influence) / (len(influence) - 1) * float((influence**2).sum()) / len(by_query))
+    return sd if sd > _SAME else math.nan
+
+
+def _effect_bounds(
+    table: FloatArray, topics: Sequence[str] | None, *, resamples: int, level: float, seed: int
+) -> tuple[float, float]:
     """Returns the percentile interval of the effect size over queries and seeds; ``table`` is [seeds, queries].
 
     Resamples with equal differences have no effect size and are left out; NaN if none is left.
@@ -114,7 +159,7 @@ def _effect_bounds(table: FloatArray, *, resamples: int, level: float, seed: int
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
     estimates = []
-    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed):
+    for draws, picks in crossed_weights(*table.shape, resamples=resamples, seed=seed, topics=topics):
         tested = draws @ known  # [batch, queries]: number of drawn seeds that tested the query
         by_query = (draws @ filled) / np.maximum(tested, 1)
         picks = picks * (tested > 0)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval
-from zero2ir.evaluation.results import Results, read_results
+from zero2ir.evaluation.intervals import Interval
+from zero2ir.evaluation.results import Results, all_topics, read_results
 from zero2ir.evaluation.significance import (
     SIGNIFICANCE_LEVEL,
     Comparison,
     ScoresBySeed,
     compare_scores,
     holm,
-    score_table,
+    mean_interval,
 )
 from zero2ir.experiments.workspaces import git
 from zero2ir.io import paths
@@ -68,9 +68,10 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
     Raises:
         InputError: a side cannot be resolved, or the sides have no system in common.
     """
-    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     pairs = match_systems(read_side(one), read_side(other), (one, other))
-    measure = _measure([results for pair in pairs.values() for side in pair for results in side.values()])
+    results = [each for pair in pairs.values() for side in pair for each in side.values()]
+    measure, topics = _measure(results), all_topics(results)
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "topics": topics}
     scores = {names: tuple(scores_by_seed(side, measure) for side in pair) for names, pair in pairs.items()}
     compared = {names: compare_scores(*both, **options) for names, both in scores.items()}
     adjusted = holm([result.p_value for result in compared.values()])
@@ -80,7 +81,7 @@ def compare_sides(one: str, other: str, *, resamples: int, level: float, seed: i
             next(iter(pairs[names][0].values())).system.dataset,
             *names,
             sorted(set(scores[names][0]) & set(scores[names][1])),
-            tuple(bootstrap_interval(score_table(side), **options) for side in scores[names]),  # type: ignore[arg-type]
+            tuple(mean_interval(side, **options) for side in scores[names]),  # type: ignore[arg-type]
             result,
             p,
         )

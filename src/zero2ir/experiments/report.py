@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval, crossed_weights, percentiles
-from zero2ir.evaluation.results import Results, read_all
+from zero2ir.evaluation.intervals import Interval, percentiles, resampled_means
+from zero2ir.evaluation.results import Results, all_topics, read_all
 from zero2ir.evaluation.significance import (
     Comparison,
     ScoresBySeed,
     compare_scores,
     holm,
+    mean_interval,
     paired_differences,
     score_table,
+    table_topics,
 )
 from zero2ir.experiments.comparison import scores_by_seed
 from zero2ir.experiments.preset import Condition, ExperimentConfig
@@ -60,17 +62,24 @@ class ConditionResults:
         first = next(iter(self.by_system.values()))
         return next(iter(next(iter(first.values())).per_query))
 
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of ``mean_interval`` and ``compare_scores``."""
+        results = [each for by_seed in self.by_system.values() for each in by_seed.values()]
+        return STATISTICS | {"topics": all_topics(results)}
+
     def scores(self, system: ModelStrategy) -> ScoresBySeed:
         return scores_by_seed(self.by_system[system], self.measure)
 
     def value(self, system: ModelStrategy) -> Interval:
-        return bootstrap_interval(score_table(self.scores(system)), **STATISTICS)
+        return mean_interval(self.scores(system), **self.options)
 
     def gains(self) -> dict[ModelStrategy, tuple[Comparison, float]]:
         """Gains of each trained system over its untrained model, with p-values Holm-corrected over all systems."""
         untrained = {pair: (pair[0], UNTRAINED_STRATEGY) for pair in self.by_system if pair[1] != UNTRAINED_STRATEGY}
         pairs = {pair: other for pair, other in untrained.items() if other in self.by_system}
-        return corrected({pair: (self.scores(pair), self.scores(other)) for pair, other in pairs.items()})
+        scores = {pair: (self.scores(pair), self.scores(other)) for pair, other in pairs.items()}
+        return corrected(scores, self.options)
 
     def fell_back(self, system: ModelStrategy) -> int:
         """Returns the number of seeds under which the strategy fell back to the simpler one."""
@@ -96,9 +105,11 @@ def mean_or_none(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def corrected(pairs: Mapping[Any, tuple[ScoresBySeed, ScoresBySeed]]) -> dict[Any, tuple[Comparison, float]]:
+def corrected(
+    pairs: Mapping[Any, tuple[ScoresBySeed, ScoresBySeed]], options: dict[str, Any]
+) -> dict[Any, tuple[Comparison, float]]:
     """Compares pairs of systems; p-values are Holm-corrected over all of them."""
-    compared = {key: compare_scores(one, other, **STATISTICS) for key, (one, other) in pairs.items()}
+    compared = {key: compare_scores(one, other, **options) for key, (one, other) in pairs.items()}
     adjusted = holm([results.p_value for results in compared.values()])
     return {key: (results, p) for (key, results), p in zip(compared.items(), adjusted, strict=True)}
 
@@ -139,9 +150,15 @@ def sections(results: Sequence[ConditionResults]) -> Iterator[str]:
     )
     yield f"## All systems\n\n{markdown(overview(results))}"
     for one in results:
-        yield f"## {one.condition.title}\n\n{markdown(details(one))}"
+        topics = one.options["topics"]
+        shared = f"{len(topics)} queries of {len({*topics.values()})} topics, which are resampled as wholes.\n\n"
+        yield f"## {one.condition.title}\n\n{shared if topics else ''}{markdown(details(one))}"
     if averages := averages_table(results):
-        yield f"## Mean over the collections, equally weighted\n\n{markdown(averages)}"
+        yield (
+            f"## Mean over the {len(results)} collections, equally weighted\n\nThe intervals are for further "
+            "collections of this kind: they resample collections, and draws and queries of each. For these collections alone, "
+            f"only draws and queries are resampled.\n\n{markdown(averages)}"
+        )
     for reference, others in references(results):
         yield f"## Compared with {reference.condition.title}\n\n{markdown(against(reference, others))}"
 
@@ -179,35 +196,57 @@ def details(condition: ConditionResults) -> Table:
 
 
 def averages_table(results: Sequence[ConditionResults]) -> Table | None:
-    """Builds the table of mean gains over collections; None unless every condition has its own collection."""
+    """Builds the table of means over collections; None unless every condition has its own collection."""
     if len({one.condition.panel.dataset for one in results}) < max(len(results), 2):
         return None
-    systems = [system for system in results[0].gains() if all(system in one.by_system for one in results[1:])]
     rows = []
-    for system in systems:
+    for system in [system for system in results[0].by_system if all(system in one.by_system for one in results)]:
+        row = [*system, interval_text(mean_over_collections([one.scores(system) for one in results], results))]
         untrained = system[0], UNTRAINED_STRATEGY
-        differences = [paired_differences(one.scores(system), one.scores(untrained)) for one in results]
-        rows.append([*system, difference_text(mean_over_collections(differences))])
-    return Table(["Model", "Strategy", f"− {UNTRAINED_STRATEGY}"], rows, labels=2) if rows else None
+        if system != untrained and all(untrained in one.by_system for one in results):
+            gains = [paired_differences(one.scores(system), one.scores(untrained)) for one in results]
+            row.append(difference_text(mean_over_collections(gains, results)))
+            row.append(difference_text(mean_over_collections(gains, results, resample_collections=False)))
+            means = [float(np.nanmean(score_table(one))) for one in gains]
+            row.append(f"{sum(one > 0 for one in means)}/{sum(one < 0 for one in means)}")
+        rows.append(row + [EMPTY_CELL] * (6 - len(row)))
+    gain = f"− {UNTRAINED_STRATEGY}"
+    return Table(
+        ["Model", "Strategy", results[0].measure, gain, f"{gain}, these alone", "Better / worse on"],
+        rows,
+        labels=2,
+    )
 
 
-def mean_over_collections(differences: Sequence[FloatArray]) -> Interval:
-    """Returns the mean of the collections' means with its interval; queries and draws are resampled per collection.
+def mean_over_collections(
+    scores: Sequence[ScoresBySeed], results: Sequence[ConditionResults], resample_collections: bool = True
+) -> Interval:
+    """Returns the mean of the collections' means with its percentile bootstrap interval.
 
     Args:
-        differences: [seeds, queries] per collection; NaN where a seed did not test a query.
+        scores: the values of each collection.
+        results: the conditions, one per collection.
+        resample_collections: whether to resample collections as well as the draws and queries of each. The interval is
+            for the mean over all collections of which these are a sample; otherwise for these collections.
     """
-    means = [np.concatenate(list(_resampled_means(one, place))) for place, one in enumerate(differences)]
-    low, high = percentiles(np.mean(means, axis=0), STATISTICS["level"])
-    mean = float(np.mean([np.nanmean(one) for one in differences]))
-    return Interval(mean, low, high, sum(one.shape[1] for one in differences))
-
-
-def _resampled_means(table: FloatArray, seed: int) -> Iterator[FloatArray]:
-    tested = ~np.isnan(table)
-    filled = np.where(tested, table, 0.0)
-    for draws, picks in crossed_weights(*table.shape, resamples=STATISTICS["resamples"], seed=seed):
-        yield ((draws @ filled) * picks).sum(axis=1) / ((draws @ tested) * picks).sum(axis=1)
+    tables, resamples = [score_table(one) for one in scores], STATISTICS["resamples"]
+    means = np.stack(
+        [
+            resampled_means(
+                table, resamples=resamples, seed=place, topics=table_topics(scores[place], one.options["topics"])
+            )
+            for place, (table, one) in enumerate(zip(tables, results, strict=True))
+        ]
+    )
+    if resample_collections:
+        rng = np.random.default_rng(STATISTICS["seed"])
+        drawn = rng.integers(len(means), size=means.shape)
+        shifted = (np.arange(resamples) + np.arange(len(means))[:, None]) % resamples
+        means = means[drawn, shifted]  # a collection that is drawn twice has two resamples of its queries
+    estimates = means.mean(axis=0)
+    low, high = percentiles(estimates[~np.isnan(estimates)], STATISTICS["level"])
+    mean = float(np.mean([np.nanmean(table) for table in tables]))
+    return Interval(mean, low, high, sum(table.shape[1] for table in tables))
 
 
 def references(results: Sequence[ConditionResults]) -> Iterator[tuple[ConditionResults, list[ConditionResults]]]:
@@ -230,6 +269,6 @@ def against(reference: ConditionResults, others: Sequence[ConditionResults]) -> 
     }
     rows = [
         [*key, str(results.difference.n), difference_text(results.difference), probability(p)]
-        for key, (results, p) in corrected(pairs).items()
+        for key, (results, p) in corrected(pairs, reference.options).items()
     ]
     return Table(["Condition", "Model", "Strategy", "Queries", "Difference", "p (Holm)"], rows, labels=3)

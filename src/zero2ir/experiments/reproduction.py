@@ -14,8 +14,9 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError, model_validator
 
 from zero2ir.errors import InputError, one_line
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval
-from zero2ir.evaluation.significance import compare_scores, score_table
+from zero2ir.evaluation.intervals import Interval
+from zero2ir.evaluation.results import all_topics
+from zero2ir.evaluation.significance import compare_scores, mean_interval
 from zero2ir.experiments.comparison import grouped, scores_by_seed
 from zero2ir.experiments.preset import Condition, condition, read_preset
 from zero2ir.experiments.report import STATISTICS
@@ -274,12 +275,12 @@ def _measured(figure: PublishedFigure, copy: Workspace) -> str:
     if name.startswith("cost/"):
         costs = [each.metrics["cost"][name.removeprefix("cost/")] for each in one.values()]
         return f"{sum(costs) / len(costs):,.0f}"
-    scores = scores_by_seed(one, name)
+    scores, options = scores_by_seed(one, name), STATISTICS | {"topics": all_topics(one.values())}
     if other:
-        return difference_text(compare_scores(scores, scores_by_seed(other[0], name), **STATISTICS).difference)
+        return difference_text(compare_scores(scores, scores_by_seed(other[0], name), **options).difference)
     if len(one) == 1:
         return interval_text(Interval(**next(iter(one.values())).metrics[name]))
-    return interval_text(bootstrap_interval(score_table(scores), **STATISTICS))
+    return interval_text(mean_interval(scores, **options))
 
 
 def _printed(figure: PublishedFigure, copy: Workspace) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from zero2ir.config import EvaluateConfig, check_choices, compose
+from zero2ir.config import EvaluateConfig, IngestConfig, check_choices, compose
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
 from zero2ir.experiments.workspaces import DVC, Workspace, command_variables, committed_revision, dvc_cache
@@ -54,6 +54,7 @@ def run_conditions(
     """Runs conditions; returns each condition's workspace with its error or None, in the same order."""
     for condition in wanted:
         check_choices(condition.panel)
+        require_folder(condition.panel.dataset)
     revision, cache = committed_revision(), dvc_cache()
     collections = sorted({one.panel.dataset for one in wanted})
     store = prepared_store(compose("evaluate", EvaluateConfig, []).tracking, collections)
@@ -68,6 +69,13 @@ def run_conditions(
             what = outcomes[copy] or "finished"
             print(f"{time.perf_counter() - start:7.0f} s  {copy.name}: {what}", flush=True)
     return [(copy, outcomes[copy]) for copy in copies]
+
+
+def require_folder(dataset: str) -> None:
+    """Raises ``InputError`` if a local collection's folder does not exist, before any condition runs."""
+    folder = compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset.path
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"dataset={dataset}: no folder {folder}; correct its path, see conf/dataset/{dataset}.yaml")
 
 
 def side_by_side(memory_gb: float) -> int:

@@ -47,8 +47,8 @@ def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
     """Reads the file that ``write_records`` wrote; equal texts of a column share memory.
 
     Raises:
-        InputError: the file is missing or damaged, its columns are not those of ``kind``, or what it stores needs far
-            more memory than files of its size do.
+        InputError: the file is missing or damaged, its columns are not those of ``kind`` (the last ones may be missing
+            if they have defaults), or what it stores needs far more memory than files of its size do.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -58,7 +58,8 @@ def read_records(path: Path, kind: type[RowT]) -> list[RowT]:
         with pq.ParquetFile(path) as file:
             metadata = file.metadata
         names = metadata.schema.to_arrow_schema().names
-        if names != expected:
+        added = expected[len(names) :]  # since the file was written; they have their defaults
+        if names + added != expected or not {*added} <= {*getattr(kind, "_field_defaults", {})}:
             raise InputError(
                 f"{path}: the columns are {', '.join(names)} instead of {', '.join(expected)}; create the file again"
             )

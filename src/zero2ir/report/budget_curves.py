@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zero2ir.errors import InputError
-from zero2ir.evaluation.intervals import Interval, bootstrap_interval
+from zero2ir.evaluation.intervals import Interval
 from zero2ir.evaluation.results import Results, read_results
-from zero2ir.evaluation.significance import score_table
+from zero2ir.evaluation.significance import mean_interval
 from zero2ir.io.markdown import Table
 from zero2ir.report.tables import interval_text
 
@@ -43,7 +43,7 @@ def budget_curves(results: Sequence[Results], measure: str, **options: Any) -> l
     """Returns the curve of each system with at least two budgets, on the test queries that its budgets share.
 
     Judged queries may be excluded from the test set, so that only shared queries make the points comparable. Results
-    without a stated budget are left out. ``options`` are those of ``bootstrap_interval``.
+    without a stated budget are left out. ``options`` are those of ``mean_interval``.
     """
     grouped: dict[tuple[str, str], dict[int, list[Results]]] = {}
     for each in results:
@@ -63,7 +63,7 @@ def _points(budgets: dict[int, list[Results]], measure: str, options: dict[str, 
         }
         for budget, results in sorted(budgets.items())
     }
-    return {budget: bootstrap_interval(score_table(by_seed), **options) for budget, by_seed in scores.items()}
+    return {budget: mean_interval(by_seed, **options) for budget, by_seed in scores.items()}
 
 
 def budgets_table(curves: Sequence[Curve]) -> Table:

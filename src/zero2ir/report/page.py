@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero2ir.data.records import Collection
-from zero2ir.evaluation.results import read_all
+from zero2ir.evaluation.results import all_topics, read_all
 from zero2ir.io.files import finished_file, finished_folder
 from zero2ir.io.markdown import Table, escaped, heading, markdown
 from zero2ir.report import tables
@@ -59,7 +59,8 @@ def build_report(
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     summary = tables.summarise(read_all(results), baseline=baseline, **options)
     others = read_other_budgets(other_results, summary.dataset)
-    curves = budget_curves([*summary.results, *others], summary.main_measure, **options)
+    measured = [*summary.results, *others]
+    curves = budget_curves(measured, summary.main_measure, **options, topics=all_topics(measured))
     cases = find_cases(summary, results, collection) if collection else None
     with finished_folder(output) as part:
         for name, text in _tables(summary).items():

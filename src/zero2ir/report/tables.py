@@ -11,8 +11,8 @@ import numpy as np
 
 from zero2ir.errors import InputError
 from zero2ir.evaluation.calibration import Calibration, calibration, selective_means, weighted_mean
-from zero2ir.evaluation.intervals import FloatArray, Interval, bootstrap_interval
-from zero2ir.evaluation.results import Results, graded_measures
+from zero2ir.evaluation.intervals import FloatArray, Interval
+from zero2ir.evaluation.results import Results, all_topics, graded_measures
 from zero2ir.evaluation.significance import (
     SIGNIFICANCE_LEVEL,
     Comparison,
@@ -20,7 +20,9 @@ from zero2ir.evaluation.significance import (
     compare_scores,
     detectable_difference,
     holm,
+    mean_interval,
     score_table,
+    table_topics,
 )
 from zero2ir.io.markdown import Table, heading
 from zero2ir.io.terminal import progress
@@ -142,7 +144,8 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         InputError: there are no results, or they have different measures or no common seeds.
     """
     measures = _shared_measures(results)
-    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
+    topics = all_topics(results)
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "topics": topics}
     grouped: dict[tuple[str, str], list[Results]] = {}
     for each in sorted(results, key=_reading_order):
         grouped.setdefault((each.system.model, each.system.strategy), []).append(each)
@@ -159,6 +162,11 @@ def summarise(results: Sequence[Results], *, baseline: str, resamples: int, leve
         notes.append(
             f"The ceiling is BM25 with the queries' human translations into the documents' language: "
             f"{measures[0]} {np.mean(ceilings):.3f}."
+        )
+    if topics:
+        notes.append(
+            f"The {len(topics)} test queries have {len({*topics.values()})} topics. Queries of one topic are not "
+            "independent: intervals and tests resample whole topics."
         )
     seeds = {name: [each.system.seed for each in system.results] for name, system in systems.items()}
     if len({tuple(each) for each in seeds.values()}) > 1:
@@ -208,19 +216,17 @@ def _system(
     model: str, strategy: str, results: Sequence[Results], measures: Sequence[str], options: dict[str, Any]
 ) -> System:
     scores = {measure: {each.system.seed: each.per_query[measure] for each in results} for measure in measures}
-    intervals = {measure: bootstrap_interval(score_table(scores[measure]), **options) for measure in measures}
+    intervals = {measure: mean_interval(scores[measure], **options) for measure in measures}
     costs: dict[str, list[float]] = {}
     for each in results:
         for name, value in each.metrics["cost"].items():
             costs.setdefault(name, []).append(value)
     mean_cost = {name: sum(values) / len(values) for name, values in costs.items()}
     stating = any(each.confidence for each in results)
-    trust = calibration(*confidence_arrays(results), **options) if stating else None
+    trust = calibration(*confidence_arrays(results), **_array_options(results, options)) if stating else None
     selective, weighted = _adjusted(results, measures[0], options) if stating else ([], None)
     condensed = {
-        measure: bootstrap_interval(
-            score_table({each.system.seed: each.condensed[measure] for each in results}), **options
-        )
+        measure: mean_interval({each.system.seed: each.condensed[measure] for each in results}, **options)
         for measure in graded_measures(measures)
         if all(measure in each.condensed for each in results)
     }
@@ -236,7 +242,7 @@ def _adjusted(results: Sequence[Results], measure: str, options: dict[str, Any])
         each.system.seed: {row.query_id: each.per_query[measure][row.query_id] for row in each.confidence}
         for each in results
     }
-    pair = score_table(confidence), score_table(values)
+    pair, options = (score_table(confidence), score_table(values)), _array_options(results, options)
     return selective_means(*pair, COVERAGES, **options), weighted_mean(*pair, **options)
 
 
@@ -253,6 +259,12 @@ def _shares(results: Sequence[Results]) -> dict[str, Interval]:
         for measure in shares[0]
         if all(measure in each for each in shares)
     }
+
+
+def _array_options(results: Sequence[Results], options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options for arrays of confidences, with the topic of each column instead of by query id."""
+    scores = {each.system.seed: {row.query_id: row.confidence for row in each.confidence} for each in results}
+    return options | {"topics": table_topics(scores, options["topics"])}
 
 
 def confidence_arrays(results: Sequence[Results]) -> tuple[FloatArray, FloatArray]:
