@@ -10,8 +10,8 @@ from results import write
 from zero2ir.evaluation.results import read_all
 from zero2ir.experiments.preset import Condition, condition
 from zero2ir.experiments.report import (
-    ConditionResults,
     STATISTICS,
+    ConditionResults,
     against,
     averages_table,
     details,

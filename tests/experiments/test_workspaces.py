@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import ExperimentConfig, condition, read_preset
-from zero2ir.experiments.runner import run_preset, side_by_side
+from zero2ir.experiments.runner import require_folder, run_preset, side_by_side
 from zero2ir.experiments.workspaces import Workspace, command_variables, committed_revision
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -184,3 +184,14 @@ def test_a_preset_s_command_may_name_the_dataset() -> None:
 def test_at_least_one_condition_runs() -> None:
     assert side_by_side(1e6) == 1
     assert side_by_side(1e-6) >= 1
+
+
+def test_a_missing_folder_of_a_collection_stops_before_any_condition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZERO2IR_SUITE", str(tmp_path))
+    (tmp_path / "med").mkdir()
+    require_folder("suite/med")
+    require_folder("pydocs")
+    with pytest.raises(InputError, match=r"^dataset=suite/cisi: no folder .*/cisi; correct its path, see conf/dataset"):
+        require_folder("suite/cisi")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
+from zero2ir.data.judgments import read_judgments, test_queries
 from zero2ir.data.store import read_collection, stored_language
 
 INGEST = ("python", "stages/ingest.py", "dataset=local")
@@ -51,3 +52,20 @@ def test_whether_the_judgments_are_deep_is_stored(fresh: Project, tmp_path: Path
     project = fresh.copy(tmp_path / "project")
     project.done(*INGEST, *(["dataset.deep_judgments=true"] if deep else []))
     assert read_collection(project.folder / "data" / "collection").metadata["deep_judgments"] is deep
+
+
+def test_a_topic_is_judged_once_and_then_not_tested(fresh: Project, tmp_path: Path) -> None:
+    project = fresh.copy(tmp_path / "project")
+    project.edit("params.yaml", lambda panel: panel.update(budget={"queries": 3}, seeds=[0, 1]))
+    project.done(*INGEST, r"dataset.topic='(.*.)'")
+    whole = read_collection(project.folder / "data" / "collection")
+    assert all(query.topic == query.query_id for query in whole.queries)
+    project.done(*INGEST, r"dataset.topic='(.*).'")  # ids that differ in the last character only share a topic
+    collection = read_collection(project.folder / "data" / "collection")
+    topic_of = {query.query_id: query.topic for query in collection.queries}
+    assert len({*topic_of.values()}) < len(topic_of)
+    for seed in (0, 1):
+        judgments = read_judgments(project.folder / "data" / "judgments" / f"seed{seed}.jsonl")
+        judged = {topic_of[query_id] for query_id in {row.query_id for row in judgments}}
+        assert len(judged) == 3
+        assert judged.isdisjoint(query.topic for query in test_queries(collection, judgments)[0])

@@ -43,6 +43,10 @@ from zero2ir.report.tables import (
 STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 FALLBACK_STRATEGY = "fine_tune"  # the strategy that more complex strategies fall back to
 EMPTY_CELL = "–"
+ABOUT_AVERAGES = (
+    "The intervals are for further collections of this kind: they resample collections, and the draws and queries of "
+    "each. For these collections alone, only draws and queries are resampled."
+)
 
 ModelStrategy = tuple[str, str]
 
@@ -154,11 +158,8 @@ def sections(results: Sequence[ConditionResults]) -> Iterator[str]:
         shared = f"{len(topics)} queries of {len({*topics.values()})} topics, which are resampled as wholes.\n\n"
         yield f"## {one.condition.title}\n\n{shared if topics else ''}{markdown(details(one))}"
     if averages := averages_table(results):
-        yield (
-            f"## Mean over the {len(results)} collections, equally weighted\n\nThe intervals are for further "
-            "collections of this kind: they resample collections, and draws and queries of each. For these collections alone, "
-            f"only draws and queries are resampled.\n\n{markdown(averages)}"
-        )
+        heading = f"Mean over the {len(results)} collections, equally weighted"
+        yield f"## {heading}\n\n{ABOUT_AVERAGES}\n\n{markdown(averages)}"
     for reference, others in references(results):
         yield f"## Compared with {reference.condition.title}\n\n{markdown(against(reference, others))}"
 
