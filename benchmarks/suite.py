@@ -18,7 +18,7 @@ from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
-from zero2ir.encoders.making import make_encoder, training_digest
+from zero2ir.encoders.making import make_encoder, source_role, training_digest
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder
 from zero2ir.models.base import Retriever, encoder_roles
@@ -96,9 +96,9 @@ class SuiteCollection:
         return np.array(places), np.array([place for place, topic in enumerate(topics) if topic not in drawn])
 
 
-def open_collection(name: str, models: Sequence[Retriever]) -> SuiteCollection:
-    """Reads a collection and makes the encoders that the models need."""
-    config = compose("library", LibraryConfig, [])
+def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[str] = ()) -> SuiteCollection:
+    """Reads a collection and makes the encoders that the models need, by the configuration with overrides."""
+    config = compose("library", LibraryConfig, overrides)
     settings = compose("ingest", IngestConfig, [f"dataset=suite/{name}"]).dataset
     collection, _ = check_collection(load_collection(settings))
     relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
@@ -107,7 +107,7 @@ def open_collection(name: str, models: Sequence[Retriever]) -> SuiteCollection:
     queries = [usable[place] for place in chosen]
     corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
     for role in sorted({role for model in models for role in encoder_roles(model)}):
-        encoder = _encoder(role, corpus, config)
+        encoder = _encoder(source_role(role, config.encoder, corpus.language), corpus, config)
         corpus.encoders[role] = CachedQueryEncoder(encoder, [query.text for query in queries])
     return SuiteCollection(name, collection, queries, corpus)
 
