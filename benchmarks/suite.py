@@ -87,7 +87,7 @@ class SuiteCollection:
 
     def draw(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Draws queries of different topics; returns their places, and those of the queries of all other topics."""
-        topics = [query.query_id for query in self.queries]
+        topics = [query.topic or query.query_id for query in self.queries]
         chosen: dict[str, int] = {}
         for place in np.random.default_rng([SEED, seed]).permutation(len(topics)):
             chosen.setdefault(topics[place], int(place))
