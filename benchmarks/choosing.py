@@ -32,7 +32,7 @@ from zero2ir.models.ranking import Ranking
 from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 MODELS = ("sparse", "static_hybrid", "hybrid")
-QUERIES, BUDGET = 400, JudgmentBudget(queries=10, documents_per_query=5)
+QUERIES, BUDGET = 400, JudgmentBudget(queries=10, documents_per_query=5, judging="relevant")
 RULES = [(measure, significance) for measure in ("nDCG@10", "nDCG@100") for significance in (0.5, 0.1, 0.05, 0.025)]
 TUNING, GOAL = TuningSettings(), "nDCG@10"
 WRONG = 0.008  # of nDCG@10 below the best candidate

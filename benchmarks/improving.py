@@ -133,7 +133,7 @@ def simulated(bench: Bench, arm: str, seed: int) -> dict[str, Any]:
     asked, tested = halves(bench.collection, seed)
     if arm == ALL:
         return {"values": [measured(bench, trained(bench, judgments_of(bench, asked)), tested)] * (ROUNDS + 1)}
-    judged = draw_judgments(asked, JudgmentBudget(), seed)
+    judged = draw_judgments(asked, JudgmentBudget(judging="relevant"), seed)
     program = trained(bench, TrainingInputs(bench.corpus, judged, tuning=bench.config.tuning, seed=seed))
     values = [measured(bench, program, tested)]
     if arm == NOTHING:

@@ -117,7 +117,10 @@ def accepted(
 def main(number: int) -> None:
     raw = pydocs.read()
     collection = Collection(raw.documents, raw.queries, raw.judgments)
-    corpus, judgments = Corpus(collection.documents), draw_judgments(collection, JudgmentBudget(), SEED)
+    corpus, judgments = (
+        Corpus(collection.documents),
+        draw_judgments(collection, JudgmentBudget(judging="relevant"), SEED),
+    )
     settings = SyntheticSettings(documents=number, styles={STYLE: 1})
     sample = choose_documents(corpus.documents, {row.doc_id for row in judgments}, settings, SEED)
     prompt, drafts = make_prompt(STYLE, corpus, judgments, settings, SEED), empty_drafts(sample, STYLE, settings, SEED)

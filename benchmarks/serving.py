@@ -93,7 +93,9 @@ def inputs_for(collection: Collection, model: str) -> tuple[Any, Any, TrainingIn
     return (
         chosen,
         strategy,
-        TrainingInputs(corpus, draw_judgments(collection, JudgmentBudget(), SEED), (), config.tuning, SEED),
+        TrainingInputs(
+            corpus, draw_judgments(collection, JudgmentBudget(judging="relevant"), SEED), (), config.tuning, SEED
+        ),
     )
 
 
@@ -304,7 +306,9 @@ def policy_test(collection: Collection, models: Sequence[str]) -> None:
     print(f"| program | stated risk | coverage | risk | coverage with warnings | risk |\n{'|---' * 6}|")
     for model in models:
         program = load_program(saved_program(collection, model))
-        inputs = TrainingInputs(Corpus(program.documents), draw_judgments(collection, JudgmentBudget(), SEED))
+        inputs = TrainingInputs(
+            Corpus(program.documents), draw_judgments(collection, JudgmentBudget(judging="relevant"), SEED)
+        )
         queries, judgments = test_queries(collection, inputs.judgments)
         relevant = {(row.query_id, row.doc_id) for row in judgments if row.relevance > 0}
         ranking, probabilities = program.search([query.text for query in queries], 1)

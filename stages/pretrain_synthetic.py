@@ -1,24 +1,23 @@
 """Writes synthetic queries, trains encoders on the documents, and embeds the documents."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from zero2ir.config import PretrainConfig, built, read_panel, stage
 from zero2ir.data.judgments import read_judgments
 from zero2ir.data.store import is_ordered, read_documents, stored_language
-from zero2ir.encoders.base import embed, save_encoded
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import make_encoder, source_role, training_digest
+from zero2ir.encoders.making import make_encoder, source_role
 from zero2ir.encoders.settings import check_available
-from zero2ir.encoders.training import LossPoint, write_losses
 from zero2ir.io import paths
-from zero2ir.io.files import check_output, finished_folder, sha256, write_json
+from zero2ir.io.files import check_output, finished_folder, sha256
 from zero2ir.lm.factory import open_lm
 from zero2ir.models.base import encoder_roles
-from zero2ir.program.cost import peak_memory_mb, timed
+from zero2ir.program.cost import timed
 from zero2ir.program.preparation import PretrainingSettings, warn_of_language
+from zero2ir.program.pretraining import CHECKPOINTS, ENCODED, StoredEncoder, store_encoder
 from zero2ir.strategies.base import needs_synthetic_queries
 from zero2ir.synthetic.card import data_card, write_card
 from zero2ir.synthetic.queries import write_queries
@@ -26,9 +25,6 @@ from zero2ir.synthetic.store import read_synthetic, write_synthetic
 from zero2ir.tracking.provenance import code_revision
 from zero2ir.tracking.runs import PipelineRun, check_store, collect_telemetry, log_pretraining
 from zero2ir.tracking.telemetry import Telemetry
-
-ENCODED = paths.CACHE_FOLDER / "embeddings"
-CHECKPOINTS = paths.CACHE_FOLDER / "checkpoints"
 
 
 def main(config: PretrainConfig) -> None:
@@ -51,12 +47,15 @@ def main(config: PretrainConfig) -> None:
         query_logs = [write(config, corpus, seed, folder / paths.synthetic(seed).name) for seed in config.seeds]
     for one in filter(None, query_logs):
         log_queries(config, one)
-    encoder_logs = []
+    stored = []
     with finished_folder(paths.ENCODER_FOLDER) as folder:
         for role in roles:
             for seed in config.seeds[:1] if role in paths.SEED_INDEPENDENT_ROLES else config.seeds:
-                encoder_logs.append(encoder(config, corpus, role, seed, folder))
-    for one in encoder_logs:
+                settings = informed(config.pretraining, seed)
+                stored.append(
+                    store_encoder(role, corpus, config.encoder, settings, seed, folder, paths.COMMITTEE_FOLDER)
+                )
+    for one in stored:
         shutil.rmtree(one.checkpoints, ignore_errors=True)  # at the end, so that an interrupted stage resumes
         if one.losses:
             log_encoder(config, one)
@@ -96,32 +95,6 @@ def synthetic_queries(config: PretrainConfig, corpus: Corpus, seed: int, folder:
     return SyntheticLog(seed, {key: value for key, value in cost.items() if value is not None}, telemetry)
 
 
-class EncoderLog(NamedTuple):
-    """What to log for an encoder."""
-
-    role: str
-    seed: int
-    losses: Mapping[str, Sequence[LossPoint]]
-    cost: Mapping[str, float]
-    checkpoints: Path
-
-
-def encoder(config: PretrainConfig, corpus: Corpus, role: str, seed: int, encoders: Path) -> EncoderLog:
-    """Trains and saves the encoder of a role, with document embeddings and loss curves."""
-    settings = informed(config.pretraining, seed)
-    choices = (role, corpus, config.encoder, settings, seed)
-    checkpoints = CHECKPOINTS / training_digest(*choices)
-    trained, seconds = timed(lambda: make_encoder(*choices, checkpoints))
-    rows, encoding_seconds = timed(lambda: embed(trained, corpus.contents, ENCODED))
-    folder = encoders / paths.encoder(role, seed).name
-    save_encoded(trained, rows, folder)
-    for part, curve in trained.losses.items():
-        write_losses(curve, encoders / paths.losses(role, seed, part).relative_to(paths.ENCODER_FOLDER))
-    cost = {"pretrain_seconds": seconds, "encode_seconds": encoding_seconds}
-    write_json(folder / paths.COST_FILE, cost | {"pretrain_peak_memory_mb": peak_memory_mb()})
-    return EncoderLog(role, seed, trained.losses, cost, checkpoints)
-
-
 def informed(settings: PretrainingSettings, seed: int) -> PretrainingSettings:
     """Adds the collection's order and synthetic queries to the pair tasks' settings."""
     queries = [(row.query, row.doc_id) for row in read_synthetic(paths.synthetic(seed)) if not row.rejected]
@@ -148,7 +121,7 @@ def log_queries(config: PretrainConfig, queries: SyntheticLog) -> None:
     )
 
 
-def log_encoder(config: PretrainConfig, trained: EncoderLog) -> None:
+def log_encoder(config: PretrainConfig, trained: StoredEncoder) -> None:
     """Logs a trained encoder to MLflow."""
     log_pretraining(
         config.tracking,

@@ -1,13 +1,12 @@
 """Builds the report from the results of all systems in params.yaml."""
 
-import json
 from itertools import product
 
 from zero2ir.config import ReportConfig, stage
 from zero2ir.data.store import read_collection
 from zero2ir.evaluation.results import all_topics, read_results
 from zero2ir.io import paths
-from zero2ir.io.files import sha256
+from zero2ir.io.files import read_json, sha256
 from zero2ir.report.page import build_report
 from zero2ir.synthetic.card import read_card
 from zero2ir.tracking.provenance import code_revision
@@ -16,7 +15,7 @@ from zero2ir.tracking.runs import PipelineRun, check_store, log_best, log_report
 
 def main(config: ReportConfig) -> None:
     check_store(config.tracking.uri)
-    manifest = json.loads((paths.COLLECTION_FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_json(paths.COLLECTION_FOLDER / "manifest.json")
     folders = {
         paths.run_name(*system): paths.results(*system)
         for system in product(config.panel.models, config.panel.strategies, config.panel.seeds)
@@ -24,6 +23,7 @@ def main(config: ReportConfig) -> None:
     build_report(
         list(folders.values()),
         paths.REPORT_FOLDER,
+        judgments=read_json(paths.ingested(paths.judgment_counts())),
         cards=[card for seed in config.panel.seeds if (card := read_card(paths.synthetic(seed)))],
         collection=read_collection(paths.COLLECTION_FOLDER),
         manifest=manifest,

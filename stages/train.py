@@ -9,7 +9,7 @@ from typing import Any
 
 from zero2ir.config import TrainConfig, build, chosen, complete, stage
 from zero2ir.data.auxiliary import read_auxiliary_collections
-from zero2ir.data.judgments import read_candidates, read_judgments, read_unlabelled_queries
+from zero2ir.data.judgments import judgment_counts, read_candidates, read_judgments, read_unlabelled_queries
 from zero2ir.data.store import read_documents, stored_language
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
@@ -77,6 +77,7 @@ def tracking_record(
         revision=code_revision(),
         parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
         metrics={f"cost/{key}": value for key, value in cost.items()}
+        | {f"judgments/{key}": value for key, value in judgment_counts(read_judgments(judged)).items()}
         | {f"tuning/{key}": value for key, value in fitted.report.get("choice", {}).items()}
         | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}

@@ -46,16 +46,24 @@ def fill(row: str, matrix: dict[str, str]) -> list[str]:
 
 def composed(stage: str) -> set[str]:
     """Every conf file that Hydra reads for the choices in params.yaml, relative to the project."""
-    found = {PRIMARY[stage]}
-    for entry in read_yaml(PRIMARY[stage])["defaults"]:
+    return {str(path.relative_to(PROJECT)) for path in files_of(PRIMARY[stage])}
+
+
+def files_of(path: Path) -> set[Path]:
+    """A file of conf itself, and every file that its defaults list names."""
+    found = {path}
+    for entry in read_yaml(path).get("defaults", ()):
         group, choice = next(iter(entry.items())) if isinstance(entry, dict) else ("", entry)
         if choice == "_self_" or group.startswith("override "):
+            continue
+        if not group:
+            found |= files_of(PROJECT / "conf" / f"{choice}.yaml")
             continue
         plural = {"model": "models", "strategy": "strategies"}.get(group, group)
         choices = PANEL.get(plural, choice)
         for one in [choices] if isinstance(choices, str) else choices:
-            found |= with_its_parts(PROJECT / "conf" / group / f"{one}.yaml")
-    return {str(path.relative_to(PROJECT)) for path in found}
+            found |= with_its_parts(PROJECT / "conf" / group.partition("@")[0] / f"{one}.yaml")
+    return found
 
 
 def with_its_parts(path: Path) -> set[Path]:

@@ -81,6 +81,9 @@ class IngestConfig(Settings):
     Attributes:
         dataset: the collection.
         task: the kind of judgments.
+        encoder: the general-purpose encoder, for the committee.
+        pretraining: how the committee's other encoders are trained.
+        committee: models by name; their rankings select the documents to judge, if ``budget.judging`` is "pooled".
         budget: number of training judgments, from params.yaml.
         seeds: one sample of judgments each, from params.yaml.
         auxiliary_collections: folders ``data`` of other projects, from params.yaml.
@@ -89,6 +92,9 @@ class IngestConfig(Settings):
 
     dataset: DatasetSettings
     task: TaskSettings
+    encoder: EncoderSettings
+    pretraining: PretrainingSettings
+    committee: Annotated[dict[str, ObjectConfig], Field(min_length=1)]
     budget: JudgmentBudget
     seeds: tuple[int, ...]
     auxiliary_collections: tuple[Path, ...]
@@ -483,8 +489,9 @@ def import_own_models(program: Path) -> None:
 def check_choices(panel: Panel) -> None:
     """Composes and validates everything that a panel names; the first invalid key or value raises ``InputError``."""
     task, lm = f"task={panel.task}", f"lm={panel.lm}"
-    compose("ingest", IngestConfig, [f"dataset={panel.dataset}", task])
-    compose("pretrain_synthetic", PretrainConfig, [lm, f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"])
+    encoders = [f"encoder={panel.encoder}", f"pretraining={panel.pretraining}"]
+    compose("ingest", IngestConfig, [f"dataset={panel.dataset}", task, *encoders])
+    compose("pretrain_synthetic", PretrainConfig, [lm, *encoders])
     built("model", panel.models)
     built("strategy", panel.strategies)
     compose("train", TrainConfig, [task, lm, f"model={panel.models[0]}", f"strategy={panel.strategies[0]}"])

@@ -101,7 +101,7 @@ def test_nfcorpus(ingested):
 @pytest.mark.parametrize(("name", "split"), [("cranfield", "test"), ("scifact", "train"), ("nfcorpus", "train")])
 def test_judgments_come_from_the_train_split_where_there_is_one(ingested, name, split):
     collection = read_collection(ingested / name)
-    drawn = draw_judgments(collection, JudgmentBudget(), seed=0)
+    drawn = draw_judgments(collection, JudgmentBudget(judging="relevant"), seed=0)
     splits = {query.query_id: query.split for query in collection.queries}
     assert {splits[row.query_id] for row in drawn} == {split}
     n = sum(query.split == "test" for query in collection.queries)

@@ -242,5 +242,9 @@ def test_the_training_digest_depends_on_every_input(docstrings: list[Document], 
         training_digest("scratch", corpus, given, SETTINGS, 1),
     ]
     assert len({plain, *unlike}) == 7
+    projected = SETTINGS.model_copy(update={"projection": ProjectionSettings(dimension=8)})
+    tokens, others = (training_digest("late_interaction", corpus, given, one, 0) for one in (SETTINGS, projected))
+    assert tokens != others
+    assert training_digest("late_interaction", corpus, given, other_pairs, 1) == tokens  # it trains on no pairs
     other_role = SETTINGS.model_copy(update={"static": StaticSettings(dimension=8)})
     assert training_digest("scratch", corpus, given, other_role, 0) == plain

@@ -126,7 +126,7 @@ def new_project(folder: Path) -> Project:
     (folder / ".dvc").mkdir()
     (folder / ".dvc" / "config").write_text(DVC_SETTINGS, encoding="utf-8")
     write_collection(folder / "my-collection")
-    project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection"))
+    project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="my-collection", deep_judgments=True))
     project.edit("conf/pretraining/default.yaml", shrink)
     project.edit("conf/strategy/prompt.yaml", lambda prompt: prompt.update(candidates=[3, 2], shares=[0.25, 0.5]))
     project.edit("conf/strategy/meta.yaml", lambda meta: meta.update(outer_loop={"iterations": 2}))

@@ -1,4 +1,4 @@
-"""The stage ingest says what it does not use, on stderr and in the manifest that the report shows."""
+"""The stage ingest: the judgments that it draws, and what it says that it does not use."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 from small_project import Project
 
 from zero2ir.data.judgments import read_judgments, test_queries
+from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.data.store import read_collection, stored_language
 
-INGEST = ("python", "stages/ingest.py", "dataset=local")
+POOLED = ("python", "stages/ingest.py", "dataset=local")
+INGEST = (*POOLED, "budget.judging=relevant")
 
 
 @pytest.mark.parametrize(("unknown", "stops"), [(1, False), (900, True)])
@@ -50,7 +52,7 @@ def test_the_language_of_params_yaml_is_stored(fresh: Project, tmp_path: Path, l
 @pytest.mark.parametrize("deep", [False, True])
 def test_whether_the_judgments_are_deep_is_stored(fresh: Project, tmp_path: Path, deep: bool) -> None:
     project = fresh.copy(tmp_path / "project")
-    project.done(*INGEST, *(["dataset.deep_judgments=true"] if deep else []))
+    project.done(*INGEST, f"dataset.deep_judgments={str(deep).lower()}")
     assert read_collection(project.folder / "data" / "collection").metadata["deep_judgments"] is deep
 
 
@@ -69,3 +71,61 @@ def test_a_topic_is_judged_once_and_then_not_tested(fresh: Project, tmp_path: Pa
         judged = {topic_of[query_id] for query_id in {row.query_id for row in judgments}}
         assert len(judged) == 3
         assert judged.isdisjoint(query.topic for query in test_queries(collection, judgments)[0])
+
+
+@pytest.fixture(scope="module")
+def pooled(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with two draws of the first documents of a committee."""
+    project = fresh.copy(tmp_path_factory.mktemp("pooled") / "project")
+    project.edit("params.yaml", lambda panel: panel.update(seeds=[0, 1]))
+    project.done(*POOLED)
+    return project
+
+
+def judgments(project: Project, seed: int) -> list[JudgedDocument]:
+    return read_judgments(project.folder / "data" / "judgments" / f"seed{seed}.jsonl")
+
+
+def counts(project: Project) -> dict[str, dict[str, int]]:
+    return json.loads((project.folder / "data" / "judgments" / "counts.json").read_text(encoding="utf-8"))
+
+
+def test_documents_of_a_committee_are_judged_and_counted(pooled: Project) -> None:
+    collection = read_collection(pooled.folder / "data" / "collection")
+    grades = {row[:2]: row.relevance for row in collection.judgments}
+    for seed in (0, 1):
+        rows = judgments(pooled, seed)
+        assert [row.relevance for row in rows] == [grades.get((row.query_id, row.doc_id), 0) for row in rows]
+        assert any((row.query_id, row.doc_id) not in grades for row in rows)
+        relevant = {row.query_id for row in rows if row.relevance > 0}
+        assert counts(pooled)[str(seed)] == {
+            "queries": 6,
+            "documents": 30,
+            "relevant": sum(row.relevance > 0 for row in rows),
+            "queries_without_relevant": 6 - len(relevant),
+            "queries_passed_over": 0,
+        }
+
+
+def test_one_committee_serves_every_draw(pooled: Project) -> None:
+    encoders = {path.parent.name for path in (pooled.folder / "data" / "committee").glob("*/encoder.json")}
+    assert encoders == {"pretrained", "static-seed0"}
+
+
+def test_a_smaller_draw_is_a_part_and_a_shallow_one_holds_no_unjudged_document(pooled: Project, tmp_path: Path) -> None:
+    project = pooled.copy(tmp_path / "project")
+    project.done(*POOLED, "budget.queries=4", "budget.documents_per_query=3")
+    assert [len(judgments(project, seed)) for seed in (0, 1)] == [12, 12]
+    assert all(set(judgments(project, seed)) < set(judgments(pooled, seed)) for seed in (0, 1))
+    project.done(*POOLED, "dataset.deep_judgments=false")
+    qrels = set(read_collection(project.folder / "data" / "collection").judgments)
+    for seed in (0, 1):
+        assert {Judgment(row.query_id, row.doc_id, row.relevance) for row in judgments(project, seed)} <= qrels
+        assert counts(project)[str(seed)]["queries"] == 6
+
+
+def test_a_draw_from_the_qrels_trains_no_committee(pooled: Project, tmp_path: Path) -> None:
+    project = pooled.copy(tmp_path / "project")
+    project.done(*INGEST)
+    assert not list((project.folder / "data" / "committee").glob("*/encoder.json"))
+    assert all(count["queries_without_relevant"] == 0 for count in counts(project).values())

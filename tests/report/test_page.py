@@ -259,6 +259,16 @@ def test_no_results_leave_no_report(tmp_path):
     assert not (tmp_path / "report").exists()
 
 
+def test_the_judgments_of_each_draw_are_counted(tmp_path):
+    write_systems(tmp_path / "results")
+    counts = {"queries": 10, "documents": 50, "relevant": 17, "queries_without_relevant": 2, "queries_passed_over": 1}
+    page = build(tmp_path, judgments={"0": counts, "1": {**counts, "relevant": 23}}).read_text(encoding="utf-8")
+    data = page.split('<section id="data">')[1].split("</section>")[0]
+    for words in ("Queries without relevant", "Queries passed over", ">17<", ">23<"):
+        assert words in data
+    assert "Queries passed over" not in build(tmp_path).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("how", "words"), [("qrels", "all documents judged for it"), ("run", "documents of a run")])
 def test_the_head_says_that_candidates_were_ranked(tmp_path, how, words):
     write_systems(tmp_path / "results")

@@ -3,7 +3,8 @@
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,33 +20,81 @@ if TYPE_CHECKING:
     from zero2ir.data.settings import JudgmentBudget
 
 SPLITS = ("train", "test")  # queries are drawn from the first split that has usable ones
+_HAVING = "a relevant document"  # what makes a query usable
+
+Pool = Callable[[Query], Sequence[str]]  # the ids of the documents to judge, in their order
 
 
-def draw_judgments(collection: Collection, budget: "JudgmentBudget", seed: int) -> list[JudgedDocument]:
-    """Draws judged queries, and for each query one relevant document and further judged documents.
+def draw_judgments(
+    collection: Collection, budget: "JudgmentBudget", seed: int, pool: Pool | None = None
+) -> list[JudgedDocument]:
+    """Draws judged queries, and for each query some documents with their grades.
 
-    Queries come from the train split, or from the test split if no train query has a relevant document. The draw
-    depends on the seed, not on the order of a file. For one seed, the draw of a smaller budget is a subset of the draw
-    of a larger one, so that budgets can be compared.
+    Queries come from the train split, or from the test split if no train query has a relevant document in the qrels.
+    The draw depends on the seed, not on the order of a file. For one seed, the draw of a smaller budget is a subset of
+    the draw of a larger one, so that budgets can be compared.
+
+    With ``judging="pooled"``, a query's documents are the first ones of its pool, relevant or not. A document that the
+    qrels do not hold has grade 0 if the collection has deep judgments. Otherwise nobody knows its grade: it is passed
+    over for the next one, and a query is passed over for the next one if the qrels hold no document of its pool.
+
+    With ``judging="relevant"``, they are one relevant document and others of the qrels, all drawn.
+
+    Args:
+        collection: with the qrels, and ``deep_judgments`` in its metadata.
+        budget: the number of judgments, and how they are drawn.
+        seed: of the draw.
+        pool: the pool of a query; only for ``judging="pooled"``, which requires it.
 
     Returns:
-        Up to queries x documents_per_query judgments, grouped by query, a relevant document first in each group.
+        Up to queries x documents_per_query judgments, grouped by query: in the order of the pool, or a relevant
+        document first.
 
     Raises:
-        InputError: fewer queries have a relevant document than the budget requires.
+        InputError: there are fewer such queries than the budget requires.
     """
     import numpy as np
 
     judged = _judged_documents(collection)
     rng = np.random.default_rng(seed)
-    drawn: list[list[JudgedDocument]] = []
-    for query in draw_queries(collection.queries, judged, budget, rng, "a relevant document"):
-        ordered = sorted(judged[query.query_id])
-        rows = [ordered[i] for i in rng.permutation(len(ordered))]
-        first = next(row for row in rows if row.relevance > 0)
-        chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
-        drawn.append([JudgedDocument(*query[:2], row.doc_id, row.relevance, query.translation) for row in chosen])
+    if budget.judging == "relevant":
+        drawn = [
+            _with_relevant(query, judged[query.query_id], budget, rng)
+            for query in draw_queries(collection.queries, judged, budget, rng, _HAVING)
+        ]
+        return judgments_within_budget(drawn, budget)
+    assert pool is not None, "judging=pooled needs a pool"
+    is_deep = bool(collection.metadata.get("deep_judgments", False))
+    ordered = _in_random_order(collection.queries, judged, budget.queries, rng, _HAVING)
+    pooled = (_pooled(query, pool, judged[query.query_id], budget, is_deep) for query in ordered)
+    drawn = list(islice(filter(None, pooled), budget.queries))
+    if len(drawn) < budget.queries:
+        raise InputError(
+            f"budget.queries={budget.queries}, but the qrels hold a document that the committee ranks for "
+            f"{len(drawn)} of {len(ordered)} queries; lower budget.queries, or set budget.judging=relevant"
+        )
     return judgments_within_budget(drawn, budget)
+
+
+def _with_relevant(
+    query: Query, judged: Sequence[Judgment], budget: "JudgmentBudget", rng: "np.random.Generator"
+) -> list[JudgedDocument]:
+    ordered = sorted(judged)
+    rows = [ordered[i] for i in rng.permutation(len(ordered))]
+    first = next(row for row in rows if row.relevance > 0)
+    chosen = [first, *(row for row in rows if row is not first)][: budget.documents_per_query]
+    return [JudgedDocument(*query[:2], row.doc_id, row.relevance, query.translation) for row in chosen]
+
+
+def _pooled(
+    query: Query, pool: Pool, judged: Sequence[Judgment], budget: "JudgmentBudget", is_deep: bool
+) -> list[JudgedDocument]:
+    grades = {row.doc_id: row.relevance for row in judged}
+    known = (doc_id for doc_id in pool(query) if is_deep or doc_id in grades)
+    return [
+        JudgedDocument(*query[:2], doc_id, grades.get(doc_id, 0), query.translation)
+        for doc_id in islice(known, budget.documents_per_query)
+    ]
 
 
 def draw_queries(
@@ -63,19 +112,49 @@ def draw_queries(
     Raises:
         InputError: there are too few usable queries.
     """
+    return _in_random_order(queries, usable, budget.queries, rng, having)[: budget.queries]
+
+
+def _in_random_order(
+    queries: Sequence[Query], usable: Container[str], least: int, rng: "np.random.Generator", having: str
+) -> list[Query]:
+    """Returns all usable queries of the split, at least so many; see ``draw_queries``."""
     pools = {split: [one for one in queries if one.split == split and one.query_id in usable] for split in SPLITS}
     split = next((split for split, pool in pools.items() if pool), SPLITS[-1])
     pool = sorted(pools[split])
     one_a_topic: dict[str, Query] = {}
     for i in rng.permutation(len(pool)):
         one_a_topic.setdefault(pool[i].topic or pool[i].query_id, pool[i])
-    if len(one_a_topic) < budget.queries:
+    if len(one_a_topic) < least:
         what = "queries" if len(one_a_topic) == len(pool) else "topics of queries"
         raise InputError(
-            f"budget.queries={budget.queries}, but the {split} split has {len(one_a_topic)} {what} with {having}; "
+            f"budget.queries={least}, but the {split} split has {len(one_a_topic)} {what} with {having}; "
             "lower budget.queries"
         )
-    return list(one_a_topic.values())[: budget.queries]
+    return list(one_a_topic.values())
+
+
+def judgment_counts(judgments: Iterable[JudgedDocument]) -> dict[str, int]:
+    """Returns the numbers of judged queries and documents, of relevant documents, and of queries without one."""
+    rows = list(judgments)
+    queries, answered = ({row.query_id for row in part} for part in (rows, [r for r in rows if r.relevance > 0]))
+    return {
+        "queries": len(queries),
+        "documents": len(rows),
+        "relevant": sum(row.relevance > 0 for row in rows),
+        "queries_without_relevant": len(queries - answered),
+    }
+
+
+def queries_passed_over(collection: Collection, judgments: Iterable[JudgedDocument], seed: int) -> int:
+    """Returns the number of queries that the draw of these judgments passed over; see ``draw_judgments``."""
+    import numpy as np
+
+    judged, rng = _judged_documents(collection), np.random.default_rng(seed)
+    ordered = _in_random_order(collection.queries, judged, 0, rng, _HAVING)
+    drawn = {row.query_id for row in judgments}
+    place = {query.query_id: number for number, query in enumerate(ordered)}
+    return max((place[query_id] + 1 for query_id in drawn), default=0) - len(drawn)
 
 
 def judgments_within_budget(

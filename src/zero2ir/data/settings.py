@@ -118,7 +118,10 @@ class JudgmentBudget(Settings):
 
     Attributes:
         queries: number of judged queries; 0 for a control without labels.
-        documents_per_query: maximum number of judged documents per query; at least one of them is relevant.
+        documents_per_query: maximum number of judged documents per query.
+        judging: which documents of a query are judged. "pooled": those that a committee ranks first, as on the label
+            page; a document that the qrels do not hold has grade 0 if the collection has ``deep_judgments``, and is
+            passed over otherwise. "relevant": one relevant document and others of the qrels.
         unlabelled_queries: number of further train queries of which training sees the text only, like a query log;
             they show the distribution of scores.
         shuffled: a control in which each query gets the judged documents of another query; a gain that remains does
@@ -127,6 +130,7 @@ class JudgmentBudget(Settings):
 
     queries: int = Field(default=10, ge=0)
     documents_per_query: int = Field(default=5, ge=1)
+    judging: Literal["pooled", "relevant"] = "pooled"
     unlabelled_queries: int = Field(default=0, ge=0)
     shuffled: bool = False
 

@@ -17,6 +17,7 @@ from zero2ir.encoders.sentences import SentenceEncoder
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.static import StaticSettings, train_static
 from zero2ir.errors import InputError
+from zero2ir.io import paths
 from zero2ir.io.settings import Settings
 
 ROLES = ("pretrained", "static", "scratch", "adapted", "learned_sparse", "late_interaction", "sentences", "multitask")
@@ -102,9 +103,11 @@ def source_role(role: str, pretrained: EncoderSettings, language: str) -> str:
 
 
 def training_digest(role: str, corpus: Corpus, pretrained: EncoderSettings, settings: MakingSettings, seed: int) -> str:
-    """Returns a digest of all inputs of a training, 32 hexadecimal characters."""
-    decisive = settings.model_dump_json(include={"pairs", role})
-    key = hashlib.sha256("\0".join([role, str(seed), pretrained.identity(), decisive]).encode())
+    """Returns a digest of all that an encoder is made from, 32 hexadecimal characters."""
+    own = {"projection" if role == "late_interaction" else role}
+    is_drawn = role not in paths.SEED_INDEPENDENT_ROLES
+    decisive = settings.model_dump_json(include=own | {"pairs"} if is_drawn else own)
+    key = hashlib.sha256("\0".join([role, str(seed) * is_drawn, pretrained.identity(), decisive]).encode())
     for text in corpus.contents:
         key.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return key.hexdigest()[:32]

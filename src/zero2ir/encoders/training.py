@@ -324,6 +324,16 @@ def downsample_losses(losses: Sequence[float]) -> list[LossPoint]:
     return [LossPoint(min((n + 1) * every, len(losses)), float(np.mean(run)), None) for n, run in enumerate(runs)]
 
 
+def read_losses(path: Path) -> list[LossPoint]:
+    """Reads the file that ``write_losses`` wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        LossPoint(int(row["step"]), float(row["loss"]), float(held_out) if (held_out := row["held_out_loss"]) else None)
+        for row in rows
+    ]
+
+
 def write_losses(curve: Sequence[LossPoint], path: Path) -> None:
     """Writes a loss curve as CSV: step, loss, held_out_loss (possibly empty)."""
     with finished_file(path) as file:

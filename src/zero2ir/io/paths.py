@@ -9,6 +9,7 @@ from zero2ir.errors import InputError
 COLLECTION_FOLDER = Path("data/collection")
 JUDGMENTS_FOLDER = Path("data/judgments")
 AUXILIARY_FOLDER = Path("data/auxiliary")  # auxiliary collections
+COMMITTEE_FOLDER = Path("data/committee")  # encoders of the committee whose first documents are judged
 SYNTHETIC_FOLDER = Path("data/synthetic")
 ENCODER_FOLDER = Path("models/encoder")
 RESULTS_FOLDER = Path("results")
@@ -20,6 +21,7 @@ TRACKING_FILE = "tracking.json"  # in the same folder: the MLflow record of the 
 TRAINING_FILE = "training.json"  # in the same folder: cost and choices of the training
 SEED_INDEPENDENT_ROLES = ("pretrained", "late_interaction", "sentences")  # encoders that no random draw affects
 COST_FILE = "cost.json"  # in the folders of synthetic queries and encoders: the cost of making them
+DIGEST_FILE = "digest.json"  # in the folders of encoders: a digest of all that they were made from
 
 
 def home_expanded(path: str) -> Path:
@@ -59,6 +61,11 @@ def ingested(path: Path) -> Path:
 
 def judgments(seed: int) -> Path:
     return JUDGMENTS_FOLDER / f"seed{seed}.jsonl"
+
+
+def judgment_counts() -> Path:
+    """Returns the path of the numbers of judged queries and documents of each seed."""
+    return JUDGMENTS_FOLDER / "counts.json"
 
 
 def candidates(seed: int) -> Path:

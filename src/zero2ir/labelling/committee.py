@@ -10,7 +10,7 @@ from zero2ir.labelling.settings import Pooling
 from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.capabilities import search_without
 from zero2ir.models.normalization import RECIPROCAL_RANK_CONSTANT
-from zero2ir.models.ranking import NO_DOCUMENT, Ranking
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 
 COMMITTEE_DEPTH = 100  # depth of the members' rankings
 TOP_DOCUMENTS = 10  # documents that represent the ranking of a query
@@ -24,21 +24,28 @@ class Committee:
         queries: (n_queries,) texts.
         members: retrievers by name, indexed on ``corpus``.
         own: (n_queries,) numbers of the queries' own documents, -1 for none; None if no query has one.
+        candidates: the documents that each query ranks; None for the whole collection.
     """
 
     def __init__(
-        self, corpus: Corpus, queries: Sequence[str], members: Mapping[str, Retriever], own: np.ndarray | None = None
+        self,
+        corpus: Corpus,
+        queries: Sequence[str],
+        members: Mapping[str, Retriever],
+        own: np.ndarray | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         self.corpus = corpus
         self.queries = list(queries)
         self.members = dict(members)
         self.own = np.full(len(queries), NO_DOCUMENT) if own is None else own
+        self.candidates = candidates
 
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Each member's ranking, (n_queries, 100)."""
         return {
-            name: search_without(member, self.queries, COMMITTEE_DEPTH, None, self.own)
+            name: search_without(member, self.queries, COMMITTEE_DEPTH, self.candidates, self.own)
             for name, member in self.members.items()
         }
 

@@ -31,6 +31,7 @@ def build_report(
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]] = (),
+    judgments: Mapping[str, Mapping[str, int]] | None = None,
     collection: Collection | None = None,
     other_results: Sequence[Path] = (),
     baseline: str = "sparse/zero_shot",
@@ -46,6 +47,7 @@ def build_report(
         manifest: the content of the collection's manifest.json.
         settings: the settings of the experiment, as in params.yaml.
         cards: the data cards of the synthetic queries, as in card.json.
+        judgments: the numbers of judgments by seed, as in counts.json.
         collection: the collection, for the section on single queries; None omits the section.
         other_results: folders with results of other budgets, for curves over the number of judged queries.
         baseline: "model/strategy" with which every system is compared.
@@ -71,7 +73,17 @@ def build_report(
         ]
         _write(
             part / "index.html",
-            _page(summary, figures, manifest, settings, cards, cases, curves, _judged_irrelevant(collection)),
+            _page(
+                summary,
+                figures,
+                manifest,
+                settings,
+                cards,
+                judgments or {},
+                cases,
+                curves,
+                _judged_irrelevant(collection),
+            ),
         )
     return output / "index.html"
 
@@ -132,6 +144,7 @@ def _page(
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]],
+    judgments: Mapping[str, Mapping[str, int]],
     cases: Cases | None,
     curves: Sequence[Curve],
     judged_irrelevant: float | None,
@@ -175,6 +188,7 @@ def _page(
         counts=dict(manifest.get("counts", {})),
         candidates=_CANDIDATES.get(manifest.get("candidates", ""), "given"),
         data=dict(_flat({key: value for key, value in manifest.items() if key not in ("quality", "sha256")})),
+        judgments=_judgments(judgments),
         quality=_quality(manifest.get("quality", {})),
         settings=dict(_flat(settings)),
         cards=cards,
@@ -233,6 +247,12 @@ def _quality(findings: Mapping[str, Mapping[str, Any]]) -> Table:
         for flaw, finding in findings.items()
     ]
     return Table(["Check", "Count", "Examples"], rows, labels=1)
+
+
+def _judgments(counts: Mapping[str, Mapping[str, int]]) -> Table:
+    keys = list(dict.fromkeys(key for row in counts.values() for key in row))
+    rows = [[seed, *(str(row.get(key, "–")) for key in keys)] for seed, row in counts.items()]
+    return Table(["Draw", *map(heading, keys)], rows, labels=1)
 
 
 def _choices(summary: Summary) -> Table:

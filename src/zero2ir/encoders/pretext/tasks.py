@@ -59,6 +59,11 @@ class PairTasks(Settings):
         for task in self.enabled:
             yield from task.pairs(documents, rng)
 
+    def without_queries(self, ordered: bool) -> "PairTasks":
+        """Returns the tasks for documents alone, ``ordered`` or not; the default ones if none is left."""
+        left = self.model_copy(update={"synthetic": None}).with_collection(ordered, ())
+        return left if left.enabled else DEFAULT_PAIR_TASKS
+
     def with_collection(self, ordered: bool, written: Sequence[tuple[str, str]]) -> "PairTasks":
         """Returns a copy with properties of a collection.
 
