@@ -11,7 +11,7 @@ from zero2ir.data.store import read_collection
 from zero2ir.program.program import program_digest
 
 pytestmark = pytest.mark.slow
-SEEN_BY_TRAINING = ("data/synthetic", "data/judgments", "models")
+SEEN_BY_TRAINING = ("data/synthetic", "data/judgments", "data/committee", "models")
 TRAINED = (*STRATEGIES, "fine_tune")
 
 
