@@ -63,7 +63,7 @@ def test_judged_documents_need_not_be_relevant(string_methods: Mappings, string_
     rows = [(query, doc_id, 0) for query, doc_id, _ in string_judgments]
     options: dict[str, Any] = {"model": "hybrid", "encoder": "static", "settings": SMALL}
     program = zero2ir.train(string_methods, rows, strategy=strategy, **options)
-    assert (program.about["chosen"], program.about["labels"]) == ("zero_shot", 0)
+    assert (program.about["chosen"], program.about["labels"]) == ("zero_shot", len(rows))
     assert program.about["reason"] == "no judged query has a relevant document"
     assert 0 < program(query=QUERY).confidence < 1
 

@@ -153,7 +153,7 @@ class FitResult:
         reason: one sentence with figures.
         values: (n_queries,) the tuning measure on the ``measured_queries``; empty if it was not measured.
         report: further figures, JSON.
-        labels: number of judged documents that influenced the ranking.
+        labels: number of judged documents that the strategy used.
         learner: trains the retriever on the judgments of some queries; None if it did not learn from judgments.
     """
 

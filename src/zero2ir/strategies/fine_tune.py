@@ -35,7 +35,7 @@ class FineTune(Strategy):
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "fine_tune")
         if not inputs.measured_queries:
-            return FitResult(model, "zero_shot", NOTHING_RELEVANT)
+            return FitResult(model, "zero_shot", NOTHING_RELEVANT, labels=len(inputs.judgments))
         base = tune_parts(model, inputs)
         learned = cross_validate(judgment_learner(base, inputs), LEARNED_CHOICE, inputs)
         candidates = learned if learned and requires_learning(base) else [*evaluate_settings(base, inputs), *learned]
