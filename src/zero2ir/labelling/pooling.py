@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from zero2ir.data.records import Collection, Query
+from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.making import MakingSettings, source_role
@@ -34,15 +36,15 @@ def committee_members(
         settings: settings of the other encoders, which are trained on the documents alone.
         folder: where ``store_encoder`` stores the encoders.
     """
-    roles = {role: source_role(role, pretrained) for model in models.values() for role in encoder_roles(model)}
+    needed = {role for model in models.values() for role in encoder_roles(model)}
+    roles = {role: source_role(role, pretrained, corpus.language) for role in needed}
     for role in sorted(set(roles.values())):
         stored = store_encoder(role, corpus, pretrained, settings, COMMITTEE_SEED, folder)
         shutil.rmtree(stored.checkpoints, ignore_errors=True)
-    loaded = {
-        role: load_encoded(folder / paths.encoder(source, COMMITTEE_SEED).name, len(corpus.documents))
-        for role, source in roles.items()
-    }
-    encoders, encoded = ({role: pair[part] for role, pair in loaded.items()} for part in (0, 1))
+    encoders, encoded = dict[str, TextEncoder](), dict[str, Any]()
+    for role, source in roles.items():
+        stored_in = folder / paths.encoder(source, COMMITTEE_SEED).name
+        encoders[role], encoded[role] = load_encoded(stored_in, len(corpus.documents))
     encoded_corpus = Corpus(corpus.documents, encoders, encoded, language=corpus.language)
     return {name: model.index(encoded_corpus) for name, model in models.items()}
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_project import MODELS, STRATEGIES, SYSTEMS, Project
+from small_project import MODELS, STRATEGIES, SYSTEMS, Project, write_lines
 
 from zero2ir.data.judgments import normalised, read_judgments, test_queries
 from zero2ir.data.store import read_collection
@@ -25,6 +25,25 @@ def blind(finished: Project, tmp_path_factory) -> Project:
     choices = (f"model={','.join(MODELS)}", f"strategy={','.join(TRAINED)}")
     project.done("python", "stages/train.py", "-m", *choices)
     return project
+
+
+@pytest.fixture(scope="module")
+def one_split(fresh: Project, tmp_path_factory) -> tuple[Project, Project]:
+    """A project whose training queries come from the test split, and a copy trained without queries and qrels."""
+    project = fresh.copy(tmp_path_factory.mktemp("one-split") / "project")
+    queries = project.folder / "my-collection" / "queries.jsonl"
+    rows = [json.loads(line) | {"split": "test"} for line in queries.read_text(encoding="utf-8").splitlines()]
+    write_lines(queries, map(json.dumps, rows))
+    choices = {"lm": "none", "models": ["static_hybrid"], "strategies": ["fine_tune"]}
+    project.edit("params.yaml", lambda panel: panel.update(choices))
+    project.done("python", "stages/ingest.py", "dataset=local")
+    blind = project.copy(tmp_path_factory.mktemp("one-split-blind") / "project")
+    for name in ("queries.parquet", "qrels.parquet"):
+        (blind.folder / "data" / "collection" / name).unlink()
+    for one in (project, blind):
+        one.done("python", "stages/pretrain_synthetic.py", "lm=none")
+        one.done("python", "stages/train.py", "lm=none", "model=static_hybrid", "strategy=fine_tune")
+    return project, blind
 
 
 def program(project: Project, model: str, strategy: str) -> Path:
@@ -48,9 +67,25 @@ def test_a_second_run_asks_no_lm(blind):
     assert (cost["lm_calls"], cost["lm_cached"] > 0) == (0, True)
 
 
+def test_pooled_judgments_of_test_queries_keep_the_other_ones_out(one_split):
+    project, _ = one_split
+    digests = {program_digest(program(one, "static_hybrid", "fine_tune")) for one in one_split}
+    assert len(digests) == 1
+    judgments = read_judgments(project.folder / "data" / "judgments" / "seed0.jsonl")
+    collection = read_collection(project.folder / "data" / "collection")
+    assert {query.split for query in collection.queries} == {"test"}
+    tested = {query.query_id for query in test_queries(collection, judgments)[0]}
+    assert tested == {query.query_id for query in collection.queries} - {row.query_id for row in judgments}
+    require_no_test_query(project)
+
+
 def test_no_test_query_is_in_anything_that_training_reads_or_writes(finished):
-    collection = read_collection(finished.folder / "data" / "collection")
-    judgments = read_judgments(finished.folder / "data" / "judgments" / "seed0.jsonl")
+    require_no_test_query(finished)
+
+
+def require_no_test_query(project: Project) -> None:
+    collection = read_collection(project.folder / "data" / "collection")
+    judgments = read_judgments(project.folder / "data" / "judgments" / "seed0.jsonl")
     documents = "\n".join(normalised(document.content) for document in collection.documents)
     hidden = [
         query.text
@@ -60,7 +95,7 @@ def test_no_test_query_is_in_anything_that_training_reads_or_writes(finished):
     texts = {
         path: normalised(readable(path))
         for folder in SEEN_BY_TRAINING
-        for path in sorted((finished.folder / folder).rglob("*"))
+        for path in sorted((project.folder / folder).rglob("*"))
         if path.is_file()
     }
     assert hidden
