@@ -93,7 +93,8 @@ class SuiteCollection:
             chosen.setdefault(topics[place], int(place))
         places = list(chosen.values())[:number]
         drawn = {topics[place] for place in places}
-        return np.array(places), np.array([place for place, topic in enumerate(topics) if topic not in drawn])
+        rest = [place for place, topic in enumerate(topics) if topic not in drawn]
+        return np.array(places, dtype=np.int64), np.array(rest, dtype=np.int64)
 
 
 def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[str] = ()) -> SuiteCollection:

@@ -62,6 +62,7 @@ def main(config: EvaluateConfig) -> None:
         | cross_validation_note(training)
         | notes(program.retriever),
         prompts=training.get("prompts", []),
+        model_choice=training.get("model_choice"),
         judged_queries=len({row.query_id for row in judgments}),
         runtime=describe_runtime(),
         model_order=training["model_order"],

@@ -16,6 +16,7 @@ from zero2ir.encoders.loading import load_encoded
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, finished_folder, read_json, sha256, write_json
 from zero2ir.lm.factory import LanguageModel, open_lm
+from zero2ir.models.auto import Auto
 from zero2ir.models.base import encoder_roles
 from zero2ir.program.program import index_bytes
 from zero2ir.program.training import TrainingResult, train_program
@@ -32,7 +33,8 @@ def main(config: TrainConfig) -> None:
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     check_output(paths.training_folder(**names))
     roles = encoder_roles(model)
-    needs_lm = "lm" in strategy.needs | model.needs()
+    optional = model.optional_needs() if isinstance(model, Auto) and config.lm.available else set()
+    needs_lm = "lm" in strategy.needs | model.needs() | optional
     with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if needs_lm else nullcontext() as language_model:
         inputs = training_inputs(config, roles, language_model, writes="lm" in strategy.needs)
         with collect_telemetry(config.tracking) as telemetry:

@@ -63,7 +63,8 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 COMMANDS = {
-    "train": "--output --model --strategy --task --encoder --lm --language --seed --set --fallback --risk",
+    "train": "--output --model --strategy --task --encoder --lm --language --seed --set --fallback --risk "
+    "--latency --memory --no-lm",
     "search": "-k --query-id --json --allow-endpoint",
     "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
@@ -220,6 +221,45 @@ def test_train_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[st
     assert "chosen: zero_shot, because this strategy trains nothing" in printed
     assert "saved in my-searcher; try: zero2ir search my-searcher" in printed
     assert (folder.parent / "my-searcher" / "program.json").is_file()
+
+
+AUTO = ["--model", "auto", "--encoder", "static", "--set", "pretraining.static.dimension=16"]
+AUTO += ["--set", "pretraining.static.fit.epochs=1"]
+
+
+def test_train_chooses_the_model_and_says_what_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "queries.tsv").open("a", encoding="utf-8") as file:
+        file.write(
+            "".join(f"u{n}\t{text}\n" for n, text in enumerate(["upper case", "find text", "[bold]swap[/bold]"]))
+        )
+    cli.main(["train", str(folder), *AUTO, "--output", "auto", "--latency", "5000", "--memory", "50", "--no-lm"])
+    printed = capsys.readouterr().out
+    choice = load("auto").about["model_choice"]
+    assert choice["candidates"][0]["name"] == choice["model"]
+    assert f"model type: {choice['model']}" in printed
+    for column in ("Probability of being best", "Expected loss", "ms a query", "Bytes a document"):
+        assert column in printed
+    rows = [one for one in choice["candidates"] if f"│ {one['name']} " in printed]
+    assert len(rows) == len(choice["candidates"]) == 6
+    assert "choosing again among them is expected to gain +0.0" in printed
+    assert "the two likeliest model types differ: [bold]swap[/bold]" in printed
+    assert len(load("auto")(query="upper case").docids) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--latency", "5"], "--latency: only --model auto chooses by it, not --model sparse; leave it out"),
+        (["--memory", "5"], "--memory: only --model auto"),
+        (["--no-lm"], "--no-lm: only --model auto"),
+        (["--latency", "0", "--model", "auto"], "model.latency_ms: Input should be greater than 0"),
+    ],
+)
+def test_limits_are_for_the_choice_of_a_model(
+    folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = [] if "--model" in options else ["--model", "sparse"]
+    assert message in refusal(["train", str(folder), *model, *options, "--output", "out"], capsys)
 
 
 def add_judgments(folder: Path, names: list[str]) -> int:

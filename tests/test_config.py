@@ -172,7 +172,7 @@ def test_only_collections_that_were_judged_throughout_have_deep_judgments() -> N
 def test_every_model_strategy_and_selection_is_built(choice: str) -> None:
     group, _, _ = choice.partition("=")
     made = build(getattr(composed(choice), group), group)
-    assert hasattr(made, {"model": "index", "strategy": "fit", "selection": "choose"}[group])
+    assert hasattr(made, {"model": "needs", "strategy": "fit", "selection": "choose"}[group])
 
 
 @pytest.mark.parametrize("choice", choices("dataset", "lm", "encoder", "model", "strategy", "task", "selection"))

@@ -62,7 +62,8 @@ def train(
             task="qa", (question, answer) or (question, [answer, ...]) rows; the passages are found automatically, and
             the program returns answers, too. ``program.about["skipped_questions"]`` lists unusable questions.
         task: a file of conf/task: ranking, qa.
-        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full.
+        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full; "auto" chooses one, and
+            ``program.about["model_choice"]`` says why.
         strategy: a file of conf/strategy: zero_shot (without judgments), fine_tune, meta; with an LM also fixed_prompt,
             prompt and hybrid.
         encoder: a file of conf/encoder: minilm, hub, static.
@@ -197,6 +198,7 @@ def label(
     from zero2ir.labelling.annotations import Annotations
     from zero2ir.labelling.candidates import query_id, written_candidate_queries
     from zero2ir.labelling.loop import Labelling
+    from zero2ir.program.model_choice import index_model
     from zero2ir.program.preparation import prepare_corpus, prepare_inputs, prepare_own_documents
     from zero2ir.strategies.base import needs_synthetic_queries
 
@@ -223,10 +225,11 @@ def label(
     inputs = prepare_inputs(corpus, rows, config, seed, synthetic=synthetic, unlabelled_queries=texts)
     own = prepare_own_documents(records, rows, unlabelled, config.task)
     own |= {query_id: own[text] for query_id, text in unlabelled if text in own}
+    inputs = replace(inputs, own_documents=own)
     return Labelling(
-        chosen.index(inputs.corpus),
+        index_model(chosen, inputs).retriever,
         fit,
-        replace(inputs, own_documents=own),
+        inputs,
         candidates,
         {name: member.index(inputs.corpus) for name, member in members.items()},
         choose,
@@ -356,6 +359,7 @@ def _cross_validated_scores(
     from zero2ir.config import build
     from zero2ir.data.records import Judgment
     from zero2ir.models.capabilities import search_without
+    from zero2ir.program.model_choice import index_model
     from zero2ir.program.preparation import prepare_inputs
     from zero2ir.strategies.base import needs_synthetic_queries
     from zero2ir.strategies.tuning import judged_values
@@ -370,7 +374,7 @@ def _cross_validated_scores(
         synthetic = needs_synthetic_queries(strategy, config.lm.available)
         inputs = prepare_inputs(corpus, training_rows, config, seed, synthetic=synthetic, candidates=candidates)
         inputs = replace(inputs, own_documents=own_documents)
-        retriever = strategy.fit(build(config.model, "model").index(inputs.corpus), inputs).retriever
+        retriever = strategy.fit(index_model(build(config.model, "model"), inputs).retriever, inputs).retriever
         texts, ranked = [text[query_id] for query_id in held_out], inputs.candidates_of(held_out)
         ranking = search_without(retriever, texts, config.evaluation.depth, ranked, inputs.own_of(held_out))
         values |= dict(zip(held_out, map(float, judged_values(ranking, corpus, held_out, qrels, measure)), strict=True))

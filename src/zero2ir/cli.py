@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -145,11 +145,22 @@ def train(
             help="Largest share of wrong first documents among plain answers; above it, the program warns or abstains.",
         ),
     ] = None,
+    latency: Annotated[
+        float | None, typer.Option(metavar="MS", help="Longest median search, for --model auto.", show_default="none")
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(metavar="MB", help="Largest index with its encoders, for --model auto.", show_default="none"),
+    ] = None,
+    no_lm: Annotated[
+        bool, typer.Option("--no-lm", help="Search without the language model, for --model auto.")
+    ] = False,
 ) -> None:
     """Trains a program and saves it."""
     from zero2ir.data.checks import about_quality
     from zero2ir.data.local import read_for_training
 
+    limits = _limits(model, {"latency_ms": latency, "memory_mb": memory, "language_model": False if no_lm else None})
     _check_output(output, folder)
     collection = read_for_training(folder, task)
     program = api.train(
@@ -164,7 +175,7 @@ def train(
         lm=lm,
         language=language,
         seed=seed,
-        settings=settings,
+        settings=[*settings, *limits],
         fallback=fallback,
         risk=risk,
     )
@@ -176,8 +187,38 @@ def train(
     print(f"language: {language_of(program.language).name} ({program.language})")
     for question, reason in about.get("skipped_questions", {}).items():
         print(f"skipped: {printable(question)} ({printable(reason)})")
+    if "model_choice" in about:
+        _print_model_choice(about["model_choice"])
     print(f"chosen: {about['chosen']}, because {about['reason']}")
     print(f"saved in {output}; try: zero2ir search {output} 'your query'")
+
+
+def _limits(model: str, limits: Mapping[str, float | bool | None]) -> list[str]:
+    """Returns the limits of the command line as settings of model=auto; another model has none."""
+    given = {name: value for name, value in limits.items() if value is not None}
+    if given and model != "auto":
+        option = {"latency_ms": "--latency", "memory_mb": "--memory", "language_model": "--no-lm"}[next(iter(given))]
+        raise InputError(f"{option}: only --model auto chooses by it, not --model {model}; leave it out")
+    return [f"model.{name}={value}" for name, value in given.items()]
+
+
+def _print_model_choice(choice: Mapping[str, Any]) -> None:
+    """Prints the candidates of model=auto, and what further judgments would tell."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from zero2ir.report.model_choice import candidates_table, worth_of_judging
+
+    shown = candidates_table(choice)
+    table = Table(title=f"model type: {choice['model']}")
+    for number, header in enumerate(shown.headers):
+        table.add_column(header, justify="left" if number < shown.labels else "right")
+    for row in shown.rows:
+        table.add_row(*row)
+    Console().print(table)
+    print(worth_of_judging(choice))
+    for query in choice["queries_to_judge"]:
+        print(f"worth judging, since the two likeliest model types differ: {printable(query)}")
 
 
 def _check_output(output: Path, folder: Path) -> None:

@@ -67,7 +67,16 @@ def prompt(digest: str, **changes) -> dict:
     }
 
 
-def write_systems(folder: Path, *, confident: bool = True, prompts: list[dict] | None = None) -> None:
+def candidate(name: str, **changes) -> dict:
+    """What a training notes of a candidate of model=auto."""
+    figures = {"difference": -0.01, "ci_low": -0.03, "ci_high": 0.01, "probability_best": 0.25, "expected_loss": 0.012}
+    cost = {"milliseconds_per_query": 3.14159, "bytes_per_document": 1536.0, "megabytes": 12.5}
+    return {"name": name, **figures, **cost, "measured": 0.5, "in_suite": True, **changes}
+
+
+def write_systems(
+    folder: Path, *, confident: bool = True, prompts: list[dict] | None = None, model_choice: dict | None = None
+) -> None:
     for number, (model, strategy, seed) in enumerate(
         [("sparse", "zero_shot", 0), ("sparse", "zero_shot", 1), ("$_{$<i>", "prompt", 0), ("$_{$<i>", "prompt", 1)]
     ):
@@ -81,6 +90,7 @@ def write_systems(folder: Path, *, confident: bool = True, prompts: list[dict] |
                 dataset=EVIL,
                 notes={"reason": EVIL},
                 prompts=prompts or [] if strategy == "prompt" else [],
+                model_choice=model_choice if strategy == "prompt" else None,
             ),
             run=Run(QUERIES, ranked, [[2.0, 1.0]] * len(QUERIES)),
             qrels=QRELS,
@@ -250,6 +260,29 @@ def test_prompts_of_a_part_of_the_model_stand_beside_those_for_writing_queries(t
     page = build(tmp_path).read_text(encoding="utf-8")
     assert page.index("bbbb") < page.index("aaaa")  # though it came less far: parts stand together
     assert page.count(">reranker</") == page.count(">query writer</") == 2  # one table a seed
+
+
+def test_the_choice_of_a_model_type_has_a_section_where_there_is_one(report, tmp_path):
+    assert 'id="model-types"' not in report.read_text(encoding="utf-8")
+    beyond = {"probability_best": None, "expected_loss": None, "milliseconds_per_query": None}
+    choice = {
+        "model": "hybrid",
+        "queries": 10,
+        "candidates": [candidate("hybrid"), candidate("sparse"), candidate(EVIL, in_suite=False, **beyond)],
+        "gain_of_judging": {"10": 0.001, "50": 0.0125},
+        "queries_to_judge": [EVIL],
+    }
+    write_systems(tmp_path / "results", model_choice=choice)
+    page = build(tmp_path).read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert tags.balanced
+    assert tags.all("script") == [{}]
+    assert "#model-types" in [attributes.get("href") for attributes in tags.all("a")]
+    table = page[page.index('id="model-types-1-caption"') : page.index('id="model-types-2-caption"')]
+    assert '−0.010 <span class="interval">[−0.030, +0.010]</span>' in table
+    assert all(text in table for text in (">chosen<", ">25%<", ">0.012<", ">3.14<", ">1,536<", ">12.5<"))
+    assert all(text in table for text in ("(not in the suite)", ">beyond the limits<"))
+    assert "expected to gain +0.001 after 10, +0.013 after 50 more judged queries." in table
 
 
 def test_no_results_leave_no_report(tmp_path):

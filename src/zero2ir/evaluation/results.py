@@ -90,6 +90,7 @@ class SystemIdentity(Settings):
         dataset: the evaluated dataset.
         notes: free text, such as the choices of the training and their reasons, and the code revision.
         prompts: the prompts tried in training, each with its scores and cost; empty for most strategies.
+        model_choice: what was expected of each candidate of model=auto; None for another model.
         judged_queries: number of judged queries used for training; None if unknown.
         runtime: machine, interpreter and package versions of the evaluation, by name.
         model_order: position of the model type in reports, ascending.
@@ -102,6 +103,7 @@ class SystemIdentity(Settings):
     dataset: str
     notes: dict[str, str] = Field(default_factory=dict)
     prompts: list[dict[str, Any]] = Field(default_factory=list)
+    model_choice: dict[str, Any] | None = None
     judged_queries: int | None = None
     runtime: dict[str, str] = Field(default_factory=dict)
     model_order: int = 100

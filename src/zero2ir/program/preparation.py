@@ -37,6 +37,7 @@ from zero2ir.io import paths
 from zero2ir.io.settings import Settings
 from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
+from zero2ir.models.auto import Auto
 from zero2ir.models.base import Model, nested_models
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.tuning import TuningSettings
@@ -166,7 +167,9 @@ def warn_of_language(language: str, needs: Collection[str], encoder: EncoderSett
         warnings.warn(f"documents in {name}: {'; '.join(losses)}", DataWarning, stacklevel=2)
 
 
-def warn_of_query_language(queries: Sequence[str], language: str, model: Model, encoder: EncoderSettings) -> None:
+def warn_of_query_language(
+    queries: Sequence[str], language: str, model: Model | Auto, encoder: EncoderSettings
+) -> None:
     """Warns if queries are in another language than the documents, and neither model nor encoder is made for that."""
     if sum(map(len, queries)) < MIN_QUERY_CHARACTERS:
         return
@@ -181,7 +184,9 @@ def warn_of_query_language(queries: Sequence[str], language: str, model: Model, 
     )
 
 
-def _crosses_languages(model: Model) -> bool:
+def _crosses_languages(model: Model | Auto) -> bool:
+    if isinstance(model, Auto):
+        return any(map(_crosses_languages, model.candidates.values()))
     return model.kind in CROSS_LINGUAL or any(map(_crosses_languages, nested_models(model)))
 
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from zero2ir.errors import InputError
+from zero2ir.models.auto import Auto
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import search_without
 from zero2ir.models.prompted import search_without_leakage
@@ -15,6 +16,7 @@ from zero2ir.models.ranking import Ranking, concatenate_rankings
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
 from zero2ir.program.cost import lm_cost, peak_memory_mb, timed
 from zero2ir.program.fallback import FallbackSettings
+from zero2ir.program.model_choice import index_model
 from zero2ir.program.policy import Policy
 from zero2ir.program.program import FallbackLink, Program, reader_of
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
@@ -47,24 +49,30 @@ class TrainingResult:
 
 
 def train_program(
-    model: Retriever, strategy: Strategy, inputs: TrainingInputs, about: Mapping[str, Any], answers: bool = False
+    model: Retriever | Auto,
+    strategy: Strategy,
+    inputs: TrainingInputs,
+    about: Mapping[str, Any],
+    answers: bool = False,
 ) -> TrainingResult:
     """Trains a model by a strategy and calibrates its confidence on the judged queries.
 
     Args:
-        model: unfitted, not indexed.
+        model: unfitted, not indexed; of ``Auto``, the best candidate is trained.
         strategy: how to train it.
         inputs: the training inputs.
-        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, and as
-            ``own_documents`` the number of queries that are documents, if any.
+        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, as
+            ``own_documents`` the number of queries that are documents, if any, and with ``Auto`` ``model_choice``.
         answers: whether the program extracts answers.
 
     Raises:
-        InputError: an input that the strategy requires is missing, or most answers of the language model are unusable.
+        InputError: an input that the strategy requires is missing, most answers of the language model are unusable, or
+            no candidate is within the limits.
     """
-    indexed, index_seconds = timed(lambda: model.index(inputs.corpus))
+    indexed, index_seconds = timed(lambda: index_model(model, inputs))
     start = time.perf_counter()
-    fitted = strategy.fit(indexed, inputs)
+    fitted = strategy.fit(indexed.retriever, inputs)
+    fitted = replace(fitted, report={**indexed.report, **fitted.report})
     calibration = calibrate(fitted.retriever, inputs, fitted.learner)
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
     program = Program(
@@ -73,6 +81,7 @@ def train_program(
         calibration.confidence,
         {
             **about,
+            **indexed.report,
             "language": inputs.corpus.language,
             "chosen": fitted.chosen,
             "reason": fitted.reason,

@@ -17,6 +17,7 @@ from zero2ir.report.efficiency import differing_cost_axes, pareto_table
 from zero2ir.report.figures import draw_figures
 from zero2ir.report.findings import Finding, find_findings
 from zero2ir.report.latex import latex
+from zero2ir.report.model_choice import candidates_table, worth_of_judging
 from zero2ir.report.provenance import provenance
 from zero2ir.report.query_cases import Cases, find_cases
 from zero2ir.report.tables import BETTER, SIGNIFICANCE_LEVEL, UNTRAINED_STRATEGY, WORSE, CorrectedComparison, Summary
@@ -197,6 +198,11 @@ def _page(
         prompts={each.system.name: tables.prompts_table(each.system.prompts) for each in searched},
         prompt_comparisons={each.system.name: tables.compare_prompts(each.system.prompts) for each in searched},
         choices=_choices(summary),
+        model_choices={
+            each.system.name: (candidates_table(choice), worth_of_judging(choice))
+            for each in summary.results
+            if (choice := each.system.model_choice)
+        },
         figure=tables.format_value,
     )
 
