@@ -1,149 +1,133 @@
-"""Measures what fitting settings to ten judged queries gains and loses, by the measure that decides.
+"""Measures what fine_tune gains from a few judged queries on the development suite.
 
-    python benchmarks/choosing.py beir/scifact beir/nfcorpus
+    python benchmarks/choosing.py          # all collections; or their names
 
-Draws ten of 400 train queries many times, with up to five judged documents each, and chooses the settings of BM25 and
-of two hybrids on them. The rest of the 400 queries measure the choice; test queries are not used. A good rule loses
-nothing where the default is about the best candidate, and gains where another candidate is better. So each candidate
-plays the default in turn. Columns: `default`, the mean gain of nDCG@10 over the configured default with a 95 % interval
-over the draws; `wrong default`, the mean share of the distance to the best candidate that is gained over defaults that
-are at least 0.008 worse. A significance of 0.5 is no test: any expected gain suffices.
+The judged queries are drawn several times, with the first five documents of a committee judged for each. The settings
+of each model, or how strongly it learns, are chosen as in training, by the prior of the other collections (see
+``zero2ir.strategies.prior``); the queries of all other topics measure the gain of nDCG@10 over the model as it is.
+*Shuffled*: each query has the judgments of another one. Columns: the mean over the collections with its 95 % interval
+over collections and draws, the lowest collection, and the share of draws that lose more than 0.005.
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from zero2ir.config import IngestConfig, LibraryConfig, build, compose
-from zero2ir.data.checks import check_collection
-from zero2ir.data.judgments import draw_judgments
-from zero2ir.data.loading import load_collection
-from zero2ir.data.records import Collection, Judgment
-from zero2ir.data.settings import JudgmentBudget
-from zero2ir.encoders.cached import CachedQueryEncoder
-from zero2ir.encoders.corpus import Corpus
-from zero2ir.encoders.making import make_encoder
-from zero2ir.io import paths
-from zero2ir.models.capabilities import sweep
-from zero2ir.models.ranking import Ranking
-from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
+from benchmarks.prior import (
+    COMMITTEE,
+    LEARNERS,
+    MODELS,
+    QUERIES,
+    Rows,
+    chain,
+    draw,
+    learning_gains,
+    library_model,
+    pooled,
+    settings_gains,
+)
+from benchmarks.suite import NAMES, SuiteCollection, open_collection
+from zero2ir.io.terminal import progress
+from zero2ir.models.capabilities import Tunable
+from zero2ir.strategies.fine_tune import learning_family
+from zero2ir.strategies.prior import family_of, suite
+from zero2ir.strategies.tuning import choose
 
-MODELS = ("sparse", "static_hybrid", "hybrid")
-QUERIES, BUDGET = 400, JudgmentBudget(queries=10, documents_per_query=5, judging="relevant")
-RULES = [(measure, significance) for measure in ("nDCG@10", "nDCG@100") for significance in (0.5, 0.1, 0.05, 0.025)]
-TUNING, GOAL = TuningSettings(), "nDCG@10"
-WRONG = 0.008  # of nDCG@10 below the best candidate
-EACH = 4  # a wrong default sees every fourth draw
-
-
-class JudgmentDraw(NamedTuple):
-    """The judged queries of one draw, by their numbers, and each measure of each candidate on them."""
-
-    places: np.ndarray
-    values: dict[str, np.ndarray]
+NUMBERS, DRAWS, LEARNING_DRAWS = (0, 1, 2, 5, 10, 20, 50), 30, 8
+MIN_TEST_QUERIES = 10
+LOSS, RESAMPLES = 0.005, 2000
 
 
-class Bench(NamedTuple):
-    """The candidates of one model on the train queries of one collection."""
+class Condition(NamedTuple):
+    """A row of the table."""
 
-    goal: np.ndarray  # (n_candidates, n_queries) by the complete judgments
-    draws: list[JudgmentDraw]
+    family: str
+    queries: int
+    shuffled: bool
+
+    def __str__(self) -> str:
+        return f"{self.family}, {self.queries} queries{', shuffled' * self.shuffled}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", nargs="*", default=["beir/scifact", "beir/nfcorpus"])
-    parser.add_argument("--draws", type=int, default=300)
-    given = parser.parse_args()
-    found = {dataset: benches(dataset, given.draws) for dataset in given.datasets}
-    names = [f"{model}, {dataset}" for dataset, models in found.items() for model in models]
-    print(f"\n| decides | significance | {' | '.join(names)} | mean | wrong default |\n|{'---|' * (len(names) + 4)}")
-    for measure, significance in RULES:
-        rows = [outcome(bench, measure, significance) for models in found.values() for bench in models.values()]
-        shares = [share for _, wrong in rows for share in wrong]
-        cells = [interval(gains) for gains, _ in rows]
-        mean = float(np.mean([gains.mean() for gains, _ in rows]))
-        print(f"| {measure} | {significance} | {' | '.join(cells)} | {mean:+.4f} | {np.mean(shares):.0%} |", flush=True)
+    parser.add_argument("collections", nargs="*", default=NAMES)
+    found: dict[Condition, list[np.ndarray]] = {}  # (n_draws,) of each collection
+    for name in parser.parse_args().collections:
+        for condition, gains in measured(name):
+            found.setdefault(condition, []).append(gains)
+            print(f"{name}, {condition}: {gains.mean():+.4f}", flush=True)
+    print("\n| choice and judgments | collections | gain | lowest | losses |\n|---|---|---|---|---|")
+    for condition, rows in sorted(found.items()):
+        low, high = interval(rows)
+        means = [gains.mean() for gains in rows]
+        share = float(np.mean([(gains < -LOSS).mean() for gains in rows]))
+        gain = f"{np.mean(means):+.4f} [{low:+.4f}, {high:+.4f}]"
+        print(f"| {condition} | {len(rows)} | {gain} | {min(means):+.4f} | {share:.0%} |")
 
 
-def benches(dataset: str, draws: int) -> dict[str, Bench]:
-    """Searches with every candidate once."""
-    collection = sampled(
-        check_collection(load_collection(compose("ingest", IngestConfig, [f"dataset={dataset}"]).dataset))[0]
-    )
-    texts = [query.text for query in collection.queries]
-    config = compose("library", LibraryConfig, [])
-    corpus = Corpus(collection.documents, cache=paths.CACHE_FOLDER / "embeddings")
-    for role in ("static", "pretrained"):
-        encoder = make_encoder(role, corpus, config.encoder, config.pretraining, 0)
-        corpus.encoders[role] = CachedQueryEncoder(encoder, texts)
-    found: dict[str, Bench] = {}
-    for name in MODELS:
-        model = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model").index(corpus)
-        rankings = [ranking for _, ranking in sweep(model, texts, TUNING.depth)]
-        found[name] = measured(collection, corpus, rankings, draws)
-    return found
+def measured(name: str) -> Iterator[tuple[Condition, np.ndarray]]:
+    """Yields the gains of all draws in one collection, (n_draws,), for the numbers of queries that it has."""
+    collection = open_collection(name, [library_model(one) for one in {*MODELS, *LEARNERS, *COMMITTEE}])
+    places, _ = collection.draw(QUERIES, 0)
+    corpus = collection.corpus.with_queries([collection.texts[place] for place in places])
+    rows = pooled(collection, {one: library_model(one).index(corpus) for one in COMMITTEE})
+    controls = rows, shuffled(rows)
+    known = set[str]()
+    for one in progress(MODELS, name):
+        for model in chain(library_model(one).index(corpus)):
+            if isinstance(model, Tunable) and family_of(model) not in known:
+                known.add(family_of(model))
+                yield from of_settings(collection, model, controls)
+    for one in progress(LEARNERS, f"{name}, learning"):
+        model = library_model(one).index(corpus)
+        for is_shuffled, judgments in enumerate(controls):
+            coordinates, full, judged = learning_gains(collection, model, judgments, LEARNING_DRAWS)
+            prior = suite().families[learning_family(model)].prior(coordinates, [f"suite/{name}"])
+            assert prior is not None
+            gains = [row[choose(values, prior).index] for row, values in zip(full, judged, strict=True)]
+            yield Condition(learning_family(model), QUERIES, bool(is_shuffled)), np.array(gains)
 
 
-def sampled(collection: Collection) -> Collection:
-    """Returns some train queries, each with a relevant document, and their judgments."""
-    relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
-    train = sorted(one for one in collection.queries if one.split == "train" and one.query_id in relevant)
-    queries = [train[place] for place in np.random.default_rng(11).permutation(len(train))[:QUERIES]]
-    ids = {query.query_id for query in queries}
-    return replace(collection, queries=queries, judgments=[row for row in collection.judgments if row.query_id in ids])
+def of_settings(
+    collection: SuiteCollection, model: Tunable, controls: Sequence[Rows]
+) -> Iterator[tuple[Condition, np.ndarray]]:
+    """Yields the gains by choosing a model's settings on the right judgments and on shuffled ones."""
+    coordinates, full, judged = settings_gains(collection, model, controls)
+    prior = suite().families[family_of(model)].prior(coordinates, [f"suite/{collection.name}"])
+    assert prior is not None
+    place = {query_id: number for number, query_id in enumerate(collection.query_ids)}
+    for is_shuffled, (rows, values) in enumerate(zip(controls, judged, strict=True)):
+        for number in NUMBERS:
+            gains = []
+            for seed in range(DRAWS):
+                ids, rest = draw(collection, rows, number, seed)
+                if len(ids) == number and len(rest) >= MIN_TEST_QUERIES:
+                    drawn = values[:, [place[query_id] for query_id in ids]]
+                    chosen = choose(drawn[:, ~np.isnan(drawn[0])], prior).index
+                    gains.append(float(full[chosen, rest].mean()))
+            if gains:
+                yield Condition(family_of(model), number, bool(is_shuffled)), np.array(gains)
 
 
-def measured(collection: Collection, corpus: Corpus, rankings: Sequence[Ranking], draws: int) -> Bench:
-    ids = [query.query_id for query in collection.queries]
-    place = {query_id: number for number, query_id in enumerate(ids)}
-    drawn: list[JudgmentDraw] = []
-    for seed in range(draws):
-        rows = [Judgment(row.query_id, row.doc_id, row.relevance) for row in draw_judgments(collection, BUDGET, seed)]
-        judged = list(dict.fromkeys(row.query_id for row in rows))
-        places = np.array([place[query_id] for query_id in judged])
-        own = [ranking.select_queries(places) for ranking in rankings]
-        drawn.append(
-            JudgmentDraw(
-                places,
-                {
-                    measure: np.stack([judged_values(one, corpus, judged, rows, measure) for one in own])
-                    for measure in dict.fromkeys(measure for measure, _ in RULES)
-                },
-            )
-        )
-    goal = np.stack([judged_values(ranking, corpus, ids, collection.judgments, GOAL) for ranking in rankings])
-    return Bench(goal, drawn)
+def shuffled(rows: Rows) -> Rows:
+    """Returns the judgments of another query for each one."""
+    ids = list(rows)
+    order = [ids[place] for place in np.random.default_rng(0).permutation(len(ids))]
+    return {one: rows[other] for one, other in zip(order, [*order[1:], *order[:1]], strict=True)}
 
 
-def outcome(bench: Bench, measure: str, significance: float) -> tuple[np.ndarray, list[float]]:
-    """Returns (n_draws,) the gains over the configured default, and for each wrong default the share that is gained."""
-    means = bench.goal.mean(axis=1)
-    short = means.max() - means
-    wrong = [default for default in range(1, len(means)) if short[default] >= WRONG]
-    shares = [
-        float(gains(bench, default, measure, significance, bench.draws[::EACH]).mean() / short[default])
-        for default in wrong
+def interval(rows: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Returns the 95 % interval of the mean over collections, resampling collections, and draws within each."""
+    rng = np.random.default_rng(0)
+    means = [
+        np.mean([rng.choice(rows[place], len(rows[place])).mean() for place in rng.integers(len(rows), size=len(rows))])
+        for _ in range(RESAMPLES)
     ]
-    return gains(bench, 0, measure, significance, bench.draws), shares
-
-
-def gains(bench: Bench, default: int, measure: str, significance: float, draws: Sequence[JudgmentDraw]) -> np.ndarray:
-    """Returns (n_draws,) what the choice gains over a default on the queries that were not drawn."""
-    order = [default, *(number for number in range(len(bench.goal)) if number != default)]
-    chosen = [order[choose(one.values[measure][order], TUNING.prior_deviation, significance).index] for one in draws]
-    rest = [np.setdiff1d(np.arange(bench.goal.shape[1]), one.places) for one in draws]
-    return np.array(
-        [(bench.goal[best] - bench.goal[default])[others].mean() for best, others in zip(chosen, rest, strict=True)]
-    )
-
-
-def interval(values: np.ndarray) -> str:
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.4f} ± {half:.4f}"
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
 
 
 if __name__ == "__main__":

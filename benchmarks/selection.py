@@ -44,7 +44,7 @@ from zero2ir.labelling.settings import LabellingSettings
 from zero2ir.models.base import Retriever
 from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import cross_validate, judgment_learner, sweep_values
+from zero2ir.strategies.fine_tune import cross_validate, judgment_learner, measure
 from zero2ir.strategies.tuning import judged_values
 
 FIRST = "random"
@@ -110,11 +110,11 @@ class Learns:
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         query_ids = list(inputs.queries)
         learner = judgment_learner(model, inputs)
-        found = cross_validate(learner, "learned", inputs) if self.measured else []
+        found = cross_validate(learner, inputs) if self.measured else []
         report: dict[str, Any] = {}
         if found:
-            default = sweep_values(model, inputs, query_ids)[0][1].mean()
-            report = {"choice": {"default": default, "honest": found[0].values.mean()}}
+            default = measure(model, inputs, inputs.measured_queries).mean()
+            report = {"default": default, "expected_gain": found[0].values.mean() - default}
         return FitResult(learner(query_ids) or model, "learned", "it always learns", report=report)
 
 

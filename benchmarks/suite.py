@@ -5,7 +5,7 @@ and kept in .cache.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,15 @@ class SuiteCollection:
         return [query.query_id for query in self.queries]
 
     @cached_property
+    def text_of(self) -> dict[str, str]:
+        """The text of each query by its id."""
+        return dict(zip(self.query_ids, self.texts, strict=True))
+
+    @cached_property
+    def topics(self) -> list[str]:
+        return [query.topic or query.query_id for query in self.queries]
+
+    @cached_property
     def qrels(self) -> list[Judgment]:
         known = set(self.query_ids)
         return [row for row in self.collection.judgments if row.query_id in known]
@@ -87,14 +96,16 @@ class SuiteCollection:
 
     def draw(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Draws queries of different topics; returns their places, and those of the queries of all other topics."""
-        topics = [query.topic or query.query_id for query in self.queries]
         chosen: dict[str, int] = {}
-        for place in np.random.default_rng([SEED, seed]).permutation(len(topics)):
-            chosen.setdefault(topics[place], int(place))
-        places = list(chosen.values())[:number]
-        drawn = {topics[place] for place in places}
-        rest = [place for place, topic in enumerate(topics) if topic not in drawn]
-        return np.array(places, dtype=np.int64), np.array(rest, dtype=np.int64)
+        for place in np.random.default_rng([SEED, seed]).permutation(len(self.topics)):
+            chosen.setdefault(self.topics[place], int(place))
+        places = np.array(list(chosen.values())[:number], dtype=np.int64)
+        return places, self.of_other_topics(places)
+
+    def of_other_topics(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the places of the queries whose topic is none of those at ``places``."""
+        drawn = {self.topics[place] for place in places}
+        return np.array([place for place, topic in enumerate(self.topics) if topic not in drawn], dtype=np.int64)
 
 
 def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[str] = ()) -> SuiteCollection:
@@ -102,6 +113,7 @@ def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[
     config = compose("library", LibraryConfig, overrides)
     settings = compose("ingest", IngestConfig, [f"dataset=suite/{name}"]).dataset
     collection, _ = check_collection(load_collection(settings))
+    collection = replace(collection, metadata={**collection.metadata, "deep_judgments": settings.deep_judgments})
     relevant = {row.query_id for row in collection.judgments if row.relevance > 0}
     usable = sorted(query for query in collection.queries if query.query_id in relevant)
     chosen = sorted(np.random.default_rng(SEED).permutation(len(usable))[:MAX_QUERIES].tolist())

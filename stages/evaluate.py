@@ -59,7 +59,6 @@ def main(config: EvaluateConfig) -> None:
         **names,
         dataset=collection.metadata["name"],
         notes={"chosen": training["chosen"], "reason": training["reason"], "code": code_revision()}
-        | cross_validation_note(training)
         | notes(program.retriever),
         prompts=training.get("prompts", []),
         model_choice=training.get("model_choice"),
@@ -101,12 +100,6 @@ def main(config: EvaluateConfig) -> None:
         data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
         telemetry=telemetry,
     )
-
-
-def cross_validation_note(training: dict[str, Any]) -> dict[str, str]:
-    """Returns the cross-validated measure on the judged queries, for the report; empty without model selection."""
-    choice = training.get("choice")
-    return {"cross-validated": f"{training['measure']} {choice['honest']:.3f}"} if choice else {}
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:

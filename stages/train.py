@@ -80,7 +80,7 @@ def tracking_record(
         parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in judgment_counts(read_judgments(judged)).items()}
-        | {f"tuning/{key}": value for key, value in fitted.report.get("choice", {}).items()}
+        | tuning_metrics(fitted.report.get("decisions", ()))
         | {f"prompts/{key}": value for key, value in fitted.report.get("prompt_choice", {}).items()},
         tags={key: str(value) for key, value in names.items()}
         | {"documents": digest, "chosen": fitted.chosen, "reason": fitted.reason},
@@ -93,6 +93,12 @@ def tracking_record(
         ),
         telemetry=telemetry,
     )
+
+
+def tuning_metrics(decisions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the figures of each decision of the training by its subject."""
+    kept = ("prior", "observed", "expected_gain", "low", "high", "collections")
+    return {f"tuning/{one['subject']}/{key}": float(one[key]) for one in decisions for key in kept}
 
 
 def training_inputs(
@@ -128,6 +134,7 @@ def training_inputs(
         read_candidates(paths.candidates(config.seed)),
         unlabelled,
         own_documents=read_json(paths.ingested(paths.own_documents(config.seed))),
+        name=config.panel.dataset,
     )
 
 

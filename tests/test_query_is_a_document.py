@@ -28,7 +28,7 @@ from zero2ir.program.program import Program
 from zero2ir.program.ranking import rank_queries, translated_query_run
 from zero2ir.program.training import calibrate
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.fine_tune import evaluate_settings
+from zero2ir.strategies.fine_tune import measure_settings
 from zero2ir.strategies.tuning import TuningSettings
 
 QUESTIONS = Path(__file__).parent / "cases" / "12-query-is-a-document" / "questions"
@@ -169,7 +169,9 @@ def inputs(own: bool) -> TrainingInputs:
 
 
 def test_choosing_measures_without_the_own_document() -> None:
-    kept, left_out = (evaluate_settings(Sparse().index(one.corpus), one) for one in (inputs(False), inputs(True)))
+    kept, left_out = (
+        measure_settings(Sparse().index(one.corpus), one, one.measured_queries) for one in (inputs(False), inputs(True))
+    )
     assert [one.settings for one in kept] == [one.settings for one in left_out]
     assert all((one.values < 1).all() for one in kept)
     assert (left_out[0].values == 1).all()

@@ -56,7 +56,7 @@ def test_a_session_continues_and_describes_changes(session: Open, tmp_path: Path
     screen = console()
     run_in_terminal(again, screen, iter("0120120120" * 9))
     assert again.view().stopped == "the budget of 10 judged queries is used up"
-    assert "of the first ten documents; nDCG@100, cross-validated" in " ".join(shown(screen).split())
+    assert "of the first ten documents; nDCG@100, expected" in " ".join(shown(screen).split())
     lines = again.closing_text()
     assert any("since the last save: 10 → 50 judged documents used" in line for line in lines)
     assert zero2ir.load(program)(query="cut a sentence into words").docids

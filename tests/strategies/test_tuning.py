@@ -1,5 +1,7 @@
 """Choosing on few judgments: examples by hand, noise, and properties."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.ranking import Ranking
-from zero2ir.strategies.tuning import TuningSettings, choose, expected_gains, judged_values
+from zero2ir.strategies.prior import CAUTION, Prior, generic_prior
+from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
 
 # Eighths add up exactly, so that ties are ties.
 tables = (
@@ -22,95 +25,99 @@ tables = (
 )
 
 
-def test_expected_gains_by_hand() -> None:
-    values = np.array([[0.2, 0.4, 0.6], [0.3, 0.5, 0.9], [0.2, 0.4, 0.6], [0.0, 0.2, 0.4]])
-    noise = (2 * (0.1 - 0.5 / 3) ** 2 + (0.3 - 0.5 / 3) ** 2) / 2 / 3
-    gains = expected_gains(values, prior_deviation=0.1)
-    assert gains.tolist() == pytest.approx([0, 0.5 / 3 * 0.01 / (0.01 + noise), 0, -0.2])  # a sure loss is not shrunk
+def chosen(values: np.ndarray, deviation: float = 0.05) -> Choice:
+    return choose(values, generic_prior(values - values[:1], deviation))
 
 
-def test_a_single_query_gains_nothing() -> None:
-    values = np.array([[0.0], [1.0]])
-    assert expected_gains(values, 0.02).tolist() == [0, 0]
-    assert choose(values, 0.02).index == 0
+def known(mean: Sequence[float], spread: float, noise: float) -> Prior:
+    """A prior of independent gains."""
+    other = np.diag([0.0] + [1.0] * (len(mean) - 1))
+    return Prior(np.array(mean), other * spread**2, 0 * other, other * noise**2, 12)
 
 
-def test_more_queries_and_a_wider_prior_shrink_less() -> None:
-    values = np.array([[0.0, 0.0, 0.0, 0.0], [0.5, 0.1, 0.4, 0.2]])
-    assert expected_gains(np.tile(values, 4), 0.1)[1] > expected_gains(values, 0.1)[1] > 0
-    assert 0.3 > expected_gains(values, 1.0)[1] > expected_gains(values, 0.1)[1]
+def test_a_choice_by_hand() -> None:
+    values = np.array([[0.2, 0.4, 0.6], [0.3, 0.5, 0.9]])
+    choice = choose(values, known([0.0, 0.02], 0.1, 0.3))
+    weight = 0.01 / (0.01 + 0.09 / 3)
+    assert choice.expected == pytest.approx(0.02 + weight * (0.5 / 3 - 0.02), abs=1e-6)  # one alternative: no caution
+    assert choice.deviation == pytest.approx(np.sqrt(0.01 * (1 - weight)), abs=1e-6)
+    assert (choice.index, choice.queries, choice.collections) == (1, 3, 12)
+    assert choice.as_dict() == {
+        "prior": 0.02,
+        "observed": 0.1667,
+        "expected_gain": 0.0567,
+        "low": -0.1131,
+        "high": 0.2264,
+        "queries": 3,
+        "collections": 12,
+    }
+    assert str(choice) == (
+        "an expected gain of +0.057 [-0.113, +0.226]: +0.020 by 12 other collections, +0.167 on 3 judged queries"
+    )
+
+
+def test_the_best_of_several_is_taken_with_caution() -> None:
+    values = np.array([[0.2, 0.4, 0.6], [0.3, 0.5, 0.9], [0.3, 0.5, 0.9]])
+    prior = known([0.0, 0.02, 0.02], 0.1, 0.3)
+    two, three = choose(values[:2], known([0.0, 0.02], 0.1, 0.3)), choose(values, prior)
+    assert three.best == 1
+    assert three.expected == pytest.approx(two.expected - CAUTION * two.deviation, abs=1e-6)
+
+
+def test_without_judged_queries_the_prior_decides() -> None:
+    values = np.zeros((2, 0))
+    assert choose(values, known([0.0, 0.02], 0.01, 0.3)).index == 1
+    assert choose(values, known([0.0, -0.02], 0.01, 0.3)).index == 0
+
+
+def test_one_query_moves_little_and_fifty_much() -> None:
+    prior = known([0.0, -0.01], 0.02, 0.15)
+    assert [choose(np.tile([[0.5], [0.6]], n), prior).index for n in (0, 1, 5, 50)] == [0, 0, 0, 1]
 
 
 def test_a_clear_winner_is_chosen() -> None:
     rng = np.random.default_rng(0)
     default = rng.uniform(0.2, 0.6, 10)
     values = np.stack([default, default + rng.normal(0, 0.02, 10), default + 0.2 + rng.normal(0, 0.05, 10)])
-    choice = choose(values, 0.02)
+    choice = chosen(values)
     assert choice.index == 2
-    assert choice.cross_validated > choice.default + 0.1
-    assert 0 < choice.expected_gain < choice.observed - choice.default
+    assert 0 < choice.expected < choice.observed
 
 
-def test_an_insignificant_gain_is_not_chosen() -> None:
-    default = np.full(10, 0.5)
-    few = default.copy()
-    few[:2] += 0.1  # t = 1.5 with nine degrees of freedom: p = 0.08
-    choice = choose(np.stack([default, few]), 0.1)
-    assert expected_gains(np.stack([default, few]), 0.1)[1] > 0.01
-    assert (choice.index, choice.expected_gain, choice.cross_validated) == (0, 0.0, 0.5)
-    some = few.copy()
-    some[2] += 0.1  # t = 1.96: p = 0.04
-    assert choose(np.stack([default, some]), 0.1).observed == pytest.approx(0.53)
-    least = np.stack([default, default + 0.001])  # as little as it is, each time
-    assert choose(least, 0.1).index == 1
-
-
-def test_noise_is_rarely_chosen() -> None:
+def test_where_alternatives_are_mostly_worse_a_prior_chooses_better_than_the_mean() -> None:
     rng = np.random.default_rng(0)
-    changed, naive = 0, 0
+    prior = known([0.0] + [-0.03] * 10, 0.02, 0.2)
+    gain, naive = 0.0, 0.0
     for _ in range(200):
-        values = rng.uniform(0.2, 0.6, 10) + rng.normal(0, 0.2, (11, 10))
-        values[0] += 0.05  # the default is truly better than every other
-        changed += choose(values, 0.02).index != 0
-        naive += int(values.mean(axis=1).argmax()) != 0
-    assert naive > 130
-    assert changed < naive / 4
-
-
-def test_a_choice_without_a_cross_validated_gain_is_rejected() -> None:
-    values = np.vstack([np.zeros(10), 0.2 - 0.5 * np.eye(10)])  # whoever is best without a query loses on it
-    choice = choose(values, 0.5)
-    assert choice.expected_gain > 0
-    assert choice.observed > choice.default
-    assert choice.cross_validated == pytest.approx(-0.3)
-    assert choice.index == 0
-    assert choice.as_dict()["optimism"] == pytest.approx(choice.observed - choice.cross_validated, abs=1e-4)
+        true = np.append(0, rng.normal(-0.03, 0.02, 10))
+        values = 0.4 + true[:, None] + rng.normal(0, 0.2, (11, 10)) * (np.arange(11) > 0)[:, None]
+        gain += true[choose(values, prior).index]
+        naive += true[int(values.mean(axis=1).argmax())]
+    assert naive < -3
+    assert gain > -0.5
 
 
 @given(tables, st.sampled_from([0.01, 0.1, 1.0]))
-def test_the_choice_is_one_of_the_candidates_and_no_loss(values: np.ndarray, prior: float) -> None:
-    choice = choose(values, prior)
+def test_the_choice_is_one_of_the_candidates_that_gain(values: np.ndarray, deviation: float) -> None:
+    choice = chosen(values, deviation)
     assert 0 <= choice.index < len(values)
-    assert choice.expected_gain >= 0
-    assert choice.default == values[0].mean()
     if choice.index:
+        assert choice.expected > 0
         assert values[choice.index].mean() > values[0].mean()
-        assert choice.cross_validated > choice.default
 
 
 @given(tables, st.integers(0, 5))
 def test_a_twin_of_the_default_is_never_chosen_instead(values: np.ndarray, number: int) -> None:
     twins = np.vstack([values, values[:1]])
-    assert choose(twins, 0.1).index < len(values)
-    assert choose(np.repeat(values[:1], number + 1, axis=0), 0.1).index == 0
+    assert chosen(twins).index < len(values)
+    assert chosen(np.repeat(values[:1], number + 1, axis=0)).index == 0
 
 
 @given(tables, st.integers(-8, 8), st.sampled_from([0.01, 0.1, 1.0]))
-def test_adding_a_constant_to_all_values_changes_nothing(values: np.ndarray, eighths: int, prior: float) -> None:
-    plain, shifted = choose(values, prior), choose(values + eighths / 8, prior)
+def test_adding_a_constant_to_all_values_changes_nothing(values: np.ndarray, eighths: int, deviation: float) -> None:
+    plain, shifted = chosen(values, deviation), chosen(values + eighths / 8, deviation)
     assert shifted.index == plain.index
-    assert shifted.expected_gain == pytest.approx(plain.expected_gain)
-    assert shifted.cross_validated == pytest.approx(plain.cross_validated + eighths / 8)
+    assert shifted.expected == pytest.approx(plain.expected)
 
 
 def test_judged_values_are_in_the_order_of_the_queries() -> None:

@@ -48,8 +48,8 @@ class BatchEffect(NamedTuple):
 
     Attributes:
         changed_share: mean share of the candidate queries' first ten documents that are new.
-        before: cross-validated measure on the queries judged before the batch.
-        after: cross-validated measure on all judged queries, i.e. on more queries than ``before``.
+        before: expected measure on the queries judged before the batch.
+        after: expected measure on all judged queries, i.e. on more queries than ``before``.
         gain_before: gain over the model before training that ``before`` contains; the stopping rule uses the gains.
         gain_after: the same for ``after``.
     """
@@ -270,7 +270,7 @@ class Labelling:
             return None
         return (
             f"the last {len(last)} batches changed {moved:.1%} of the first ten documents and the "
-            f"cross-validated gain by {gain:.3f}: more judgments make no difference"
+            f"expected gain by {gain:.3f}: more judgments make no difference"
         )
 
     def _plan(self, start: int, batches: Sequence[Batch]) -> list[AnnotationItem]:
@@ -341,10 +341,10 @@ class Labelling:
             return FittedModel(self.model, texts, own=own)
         inputs = self.inputs.with_judgments(judgments)
         fitted = self.strategy.fit(self.model, inputs)
-        choice = fitted.report.get("choice", {})
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
-        default = choice.get("default", observed)
-        gain = max(0.0, choice.get("honest", default) - default)
+        default, gain = (
+            fitted.report.get(name, other) for name, other in (("default", observed), ("expected_gain", 0.0))
+        )
         confidence = calibrate(fitted.retriever, inputs, fitted.learner).confidence
         return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain, own)
 

@@ -23,8 +23,8 @@ class FittedModel:
         queries: (n_queries,) the candidate queries.
         judgments: the judgments that the model was fitted to.
         confidence: calibrated on these judgments; None if there are too few.
-        value: cross-validated measure on the judged queries.
-        gain: cross-validated gain of the measure over the model before training.
+        value: expected measure on the judged queries: that of the default, and the expected gain.
+        gain: expected gain over the model before training.
         own: (n_queries,) numbers of the queries' own documents, -1 for none; None if no query has one.
     """
 
@@ -66,7 +66,7 @@ class SelectionState:
         judged: positions of the judged queries, in the order of judging.
         seed: seed of all random choices.
         fit: returns the current model.
-        changes: returns the change of the cross-validated gain after each finished batch.
+        changes: returns the change of the expected gain after each finished batch.
         within: positions that may be chosen; None for all.
     """
 

@@ -224,7 +224,7 @@ class TwoStageSelection(Selection):
 
 
 class Bandit(Selection):
-    """Chooses among selections by Thompson sampling; the reward is the rise of the cross-validated gain.
+    """Chooses among selections by Thompson sampling; the reward is the rise of the expected gain.
 
     The mean reward of a selection has a normal prior around 0; rewards have normal noise.
 

@@ -267,7 +267,7 @@ def _first_ten(program: "Program", queries: Sequence[str]) -> list[list[str]]:
 def batch_effect_text(effect: BatchEffect, measure: str) -> str:
     """Describes the effect of the last batch."""
     return (
-        f"the last batch changed {effect.changed_share:.0%} of the first ten documents; {measure}, cross-validated: "
+        f"the last batch changed {effect.changed_share:.0%} of the first ten documents; {measure}, expected: "
         f"{effect.before:.3f} on the queries judged before, {effect.after:.3f} on all judged queries"
     )
 

@@ -24,7 +24,7 @@ class LabellingSettings(Settings):
         min_queries: minimum number of judged queries before an early stop.
         max_changed_share: share of the candidate queries' first ten documents that may change in a batch "without a
             change".
-        max_gain_change: change of the cross-validated gain allowed in such a batch, in units of the measure.
+        max_gain_change: change of the expected gain allowed in such a batch, in units of the measure.
     """
 
     budget: Annotated[int, Field(ge=1)] = 10

@@ -59,6 +59,10 @@ class Tunable(Retriever):
         """Returns the current settings; JSON."""
         return {name: getattr(self, name) for name in self.tunable}
 
+    def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Returns coordinates of settings by name, in which quality is smooth; by default the settings themselves."""
+        return {name: float(value) for name, value in settings.items() if isinstance(value, (int, float))}
+
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """Returns an indexed copy with other settings that shares everything independent of them."""
         return self.with_params(**settings)

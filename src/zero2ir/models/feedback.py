@@ -1,6 +1,7 @@
 """Pseudo-relevance feedback around any retriever."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ class PseudoRelevanceFeedback(Tunable, Wrapper):
         self.documents = documents
         self.weight = weight
         self.alternatives = list(alternatives)
+
+    def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Returns coordinates in which all numbers of documents are alike without weight."""
+        weight = settings["weight"]
+        return {"weight": weight, "weight of ln documents": weight * math.log(settings["documents"])}
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         first = self.retriever.search(queries, self.documents if self.weight else k, candidates)

@@ -7,7 +7,17 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from zero2ir.encoders.examples import Example
-from zero2ir.models.base import Retriever, RetrieverT, by_part, of_part, parts, with_parts
+from zero2ir.models.base import (
+    Model,
+    Retriever,
+    RetrieverT,
+    by_part,
+    nested_models,
+    of_part,
+    parts,
+    with_nested,
+    with_parts,
+)
 from zero2ir.models.capabilities import Learnable
 
 
@@ -85,3 +95,27 @@ def with_initialization(retriever: RetrieverT, initialization: Initialization) -
 def gradient_cosines(retriever: Retriever, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray | None:
     """See ``Initializable.gradient_cosines``; None for other retrievers."""
     return retriever.gradient_cosines(examples, judged) if isinstance(retriever, Initializable) else None
+
+
+def is_interpolable(model: Model) -> bool:
+    """Whether all that a model and its parts learn is in their parameters."""
+    if nested := nested_models(model):
+        return all(map(is_interpolable, nested))
+    return not isinstance(model, Learnable) or (isinstance(model, Initializable) and bool(model.parameters()))
+
+
+def interpolate(initial: Retriever, learned: RetrieverT, share: float) -> RetrieverT:
+    """Returns the learned retriever with parameters on the line from the initial ones; 1 for the learned ones."""
+    if share == 1:
+        return learned
+    before, after = parameters(initial), parameters(learned)
+    between = {name: before[name] + np.float32(share) * (value - before[name]) for name, value in after.items()}
+    return _at_rest(with_initialization(learned, Initialization(between)))
+
+
+def _at_rest(model: RetrieverT) -> RetrieverT:
+    """Returns a copy whose learning begins at the identity again."""
+    changed = with_nested(model, lambda one: _at_rest(one) if isinstance(one, Retriever) else one)
+    if hasattr(changed, "initialization"):
+        changed.initialization = Initialization()
+    return changed

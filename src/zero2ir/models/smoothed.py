@@ -1,5 +1,6 @@
 """Score smoothing over neighbouring documents around any retriever."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -119,6 +120,11 @@ class Smoothed(Tunable, Wrapper):
         wanted = [None] * len(references) if candidates is None else candidates
         rows = [self._smoothed_row(one, k, numbers) for one, numbers in zip(references, wanted, strict=True)]
         return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
+
+    def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Returns coordinates in which all numbers of neighbours are alike without weight."""
+        weight = settings["weight"]
+        return {"weight": weight, "weight of ln neighbours": weight * math.log(settings["neighbours"])}
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return super().with_settings(settings)._shared()

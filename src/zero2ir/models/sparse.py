@@ -1,6 +1,7 @@
 """BM25 over an inverted index."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,7 @@ from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
 VOCABULARY_FILE = "vocabulary.json"
 WEIGHTS_FILE = "weights.safetensors"
 PARTS = ("data", "indices", "indptr")  # of sparse matrices
+MIN_K1 = 0.1  # lower values rank nearly alike
 MAX_TERMS_PER_LETTER = 10  # transliteration and n-grams give more than one
 
 
@@ -135,6 +137,29 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
                 scores[row] = self.weights.get_scores_from_ids(ids)
         return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
+    def sweep(
+        self, queries: Sequence[str], k: int, candidates: Candidates | None = None
+    ) -> Iterator[tuple[dict[str, Any], Ranking]]:
+        """Yields each setting's ranking; only the weights of the queries' terms are computed again."""
+        tokens = [[self.vocabulary[one] for one in row if one in self.vocabulary] for row in self.tokens(queries)]
+        used = np.unique([number for row in tokens for number in row]).astype(np.int64)
+        place = {number: column for column, number in enumerate(used.tolist())}
+        counts = csc_matrix(self.counts[:, used], dtype=np.float64)
+        frequencies = np.diff(counts.indptr)
+        rarity = np.log(1 + (self.n_documents - frequencies + 0.5) / (frequencies + 0.5)).astype(np.float32)
+        rarity = np.repeat(rarity, frequencies)  # in the precision of bm25s, so that equal scores stay equal
+        lengths = np.asarray(self.counts.sum(axis=1)).ravel()[counts.indices] / max(self.mean_length, 1e-9)
+        for settings in [self.settings(), *self.alternative_settings()]:
+            k1, b = settings["k1"], settings["b"]
+            saturation = k1 * (1 - b + b * lengths)
+            weights = (rarity * (counts.data / (saturation + counts.data))).astype(np.float32)
+            scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
+            for row, numbers in zip(scores, tokens, strict=True):
+                for column in map(place.__getitem__, numbers):
+                    entries = slice(*counts.indptr[column : column + 2])
+                    row[counts.indices[entries]] += weights[entries]
+            yield settings, top_k(scores, k, matching=scores > 0, candidates=candidates)
+
     def search_with_feedback(
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
@@ -185,6 +210,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         start, end = self.weights.scores["indptr"][self.vocabulary[token] :][:2]
         documents = int(end - start)
         return float(np.log(1 + (self.n_documents - documents + 0.5) / (documents + 0.5)))
+
+    def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        return {"ln k1": math.log(max(settings["k1"], MIN_K1)), "b": settings["b"]}
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         return super().with_settings(settings)._weighted()

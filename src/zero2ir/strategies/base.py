@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from zero2ir.data.auxiliary import AuxiliaryCollection
+from zero2ir.data.digest import content_digest
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
 from zero2ir.models.base import Retriever
 from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
+from zero2ir.strategies.prior import suite
 from zero2ir.strategies.tuning import TuningSettings
 from zero2ir.synthetic.negatives import hard_negatives
 from zero2ir.synthetic.records import SyntheticQuery
@@ -36,6 +38,7 @@ class TrainingInputs:
         candidates: the ids of the documents to rank, by query id; None for the whole collection.
         unlabelled_queries: user queries without judgments, for the distribution of scores.
         weights: of judgments, by query and document id; the grade by default.
+        name: of the collection, by which it is left out of what other collections teach.
         own_documents: the ids of the queries' own documents (see ``zero2ir.data.own_documents``), by query id, and by
             text for ``unlabelled_queries``.
     """
@@ -51,6 +54,12 @@ class TrainingInputs:
     unlabelled_queries: Sequence[str] = ()
     weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
     own_documents: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    @cached_property
+    def alike_collections(self) -> set[str]:
+        """The names of the development suite's collections with the name or the documents of this one."""
+        return suite().alike(self.name, content_digest(self.corpus.documents))
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -133,9 +142,9 @@ class TrainingInputs:
         ]
 
     def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
-        """Returns the inputs with other judgments and the same BM25 index for negatives."""
+        """Returns the inputs with other judgments and what was computed from the documents."""
         changed = replace(self, judgments=judgments)
-        changed.__dict__["_sparse"] = self._sparse
+        changed.__dict__.update(_sparse=self._sparse, alike_collections=self.alike_collections)
         return changed
 
     @cached_property

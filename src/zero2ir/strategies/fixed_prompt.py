@@ -1,20 +1,10 @@
 """fixed_prompt: learn from the synthetic queries of one fixed prompt, unless the judgments show a loss."""
 
-import numpy as np
-
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever
-from zero2ir.models.capabilities import learn, with_settings
+from zero2ir.models.capabilities import learn
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import (
-    NOTHING_RELEVANT,
-    GuardedStrategy,
-    all_settings,
-    gain_over,
-    sweep_values,
-    tune_parts,
-)
-from zero2ir.strategies.tuning import choose
+from zero2ir.strategies.fine_tune import NOTHING_RELEVANT, GuardedStrategy, all_settings, compare, tune
 
 SYNTHETIC_CHOICE = "learned from synthetic queries"
 LEARNS_NOTHING = "this model cannot learn from examples"
@@ -56,23 +46,19 @@ def learn_unless_worse(model: Retriever, inputs: TrainingInputs, baseline_fit: F
         nothing = NOTHING_RELEVANT if inputs.queries else "there are no judgments"
         reason = f"{nothing} to check {len(examples)} synthetic queries"
         return FitResult(learned, SYNTHETIC_CHOICE, reason)
-    learned = tune_parts(learned, inputs)
-    swept = sweep_values(learned, inputs, inputs.measured_queries)
-    choice = choose(np.stack([values for _, values in swept]), inputs.tuning.prior_deviation)
-    settings, values = swept[choice.index]
-    gain = gain_over(baseline_fit, values, inputs)
+    tuned = tune(learned, inputs)
+    decision = compare("fixed_prompt", model, tuned.values, baseline_fit, inputs)
     compared = (
-        f"by {len(examples)} synthetic queries: {inputs.tuning.measure} {values.mean():.3f} against "
-        f"{baseline_fit.values.mean():.3f} without them, on the judged queries"
+        f"by {len(examples)} synthetic queries: {inputs.tuning.measure} {tuned.values.mean():.3f} against "
+        f"{baseline_fit.values.mean():.3f} without them, on the judged queries; {decision.choice}"
     )
-    if gain < 0:
-        return baseline_fit.with_reason(f"the judgments show a loss {compared}")
-    learned = with_settings(learned, settings)
+    if decision.choice.expected < 0:
+        return baseline_fit.with_reason(f"a loss is expected {compared}")
     report = {
-        "choice": choice.as_dict(),
-        "settings": all_settings(learned),
+        "decisions": [one.as_dict() for one in (*tuned.decisions, decision)],
+        "settings": all_settings(tuned.retriever),
         "examples": len(examples),
-        "gain_of_synthetic": round(gain, 4),
+        "gain_of_synthetic": round(decision.choice.expected, 4),
     }
-    because = f"the judgments show no loss {compared}"
-    return FitResult(learned, SYNTHETIC_CHOICE, because, values, report, labels=len(inputs.judgments))
+    because = f"no loss is expected {compared}"
+    return FitResult(tuned.retriever, SYNTHETIC_CHOICE, because, tuned.values, report, labels=len(inputs.judgments))

@@ -3,22 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from zero2ir.models.base import Retriever
 from zero2ir.models.hybrid import Hybrid
 from zero2ir.strategies.base import FitResult, Strategy, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     GuardedStrategy,
     all_settings,
-    comparison_text,
+    compare,
     cross_validate,
+    decide,
     fit_with_baseline,
-    gain_over,
     learner_with_settings,
     require_judgments,
 )
-from zero2ir.strategies.tuning import choose
 
 STACKED = "stacked"
 WEIGHT_STEPS = 10  # of the grid of fusion weights
@@ -28,8 +25,8 @@ class Stacked(GuardedStrategy):
     """Fuses the results of several strategies by weights from 0 to 1; equal weights are the default.
 
     The fusion weights are chosen on out-of-fold rankings: the strategies' learners train each result again on the
-    judgments of the other folds. The choice is shrunk toward equal weights, and kept only if it gains in
-    cross-validation. If a loss against fine_tune's result is expected, that is kept.
+    judgments of the other folds. Other than equal weights need an expected gain. If a loss against fine_tune's result
+    is expected, that is kept.
 
     Args:
         strategies: two or more, by name.
@@ -67,26 +64,29 @@ class Stacked(GuardedStrategy):
         def stack(query_ids: Sequence[str]) -> Hybrid:
             return stacked([one.retrained_on(query_ids) for one in parts], inputs)
 
-        candidates = cross_validate(stack, STACKED, inputs)
-        if not candidates:
+        if not (candidates := cross_validate(stack, inputs)):
             return fall_back(f"too few judged queries for stacking; {baseline_fit.reason}")
-        choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
-        best = candidates[choice.index]
-        because = comparison_text(baseline_fit, best.values, inputs)
-        if gain_over(baseline_fit, best.values, inputs) < 0:
-            return fall_back(f"the judgments show a loss by stacking: {because}")
-        retriever = stacked([one.retriever for one in parts], inputs)
-        if best.settings is not None:
-            retriever = retriever.with_settings(best.settings)
+        fused = decide("fusion weights", candidates, "stacked", [{}] * len(candidates), inputs)
+        best = candidates[fused.choice.index]
+        decision = compare("hybrid", model, best.values, baseline_fit, inputs)
+        if decision.choice.expected < 0:
+            return fall_back(f"a loss by stacking is expected: {decision.choice}")
+        retriever = stacked([one.retriever for one in parts], inputs).with_settings(best.settings)
         learner = learner_with_settings(stack, best.settings) if any(one.learner for one in parts) else None
         weights = " and ".join(
             f"{weight:.1f} {one.chosen}"
             for weight, one in zip(retriever.settings()["weights"], parts, strict=True)
             if weight
         )
-        report = table | {"choice": choice.as_dict(), "settings": all_settings(retriever)}
+        report = table | {"decisions": [fused.as_dict(), decision.as_dict()], "settings": all_settings(retriever)}
         return FitResult(
-            retriever, f"{STACKED}: {weights}", because, best.values, report, len(inputs.judgments), learner
+            retriever,
+            f"{STACKED}: {weights}",
+            f"no loss is expected: {decision.choice}",
+            best.values,
+            report,
+            len(inputs.judgments),
+            learner,
         )
 
 

@@ -3,7 +3,7 @@
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import with_settings
 from zero2ir.strategies.base import FitResult, Strategy, TrainingInputs
-from zero2ir.strategies.fine_tune import evaluate_settings, require_judgments
+from zero2ir.strategies.fine_tune import measure_settings, require_judgments
 
 
 class Greedy(Strategy):
@@ -20,13 +20,13 @@ class Greedy(Strategy):
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         require_judgments(inputs, "greedy")
-        default, *others = evaluate_settings(model, inputs)
+        default, *others = measure_settings(model, inputs, inputs.measured_queries)
         best = max(others, key=lambda one: one.values.mean(), default=default)
         if best.values.mean() <= default.values.mean() + self.margin:
             best = default
         return FitResult(
-            model if best.settings is None else with_settings(model, best.settings),
-            best.name,
+            with_settings(model, best.settings),
+            "the best settings",
             f"{inputs.tuning.measure} {best.values.mean():.3f} against {default.values.mean():.3f} of the default",
             best.values,
             labels=len(inputs.judgments),

@@ -27,7 +27,7 @@ from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, sweep_values
+from zero2ir.strategies.fine_tune import FineTune, measure_settings
 from zero2ir.strategies.prompt_search.candidates import PartCandidate, PromptCandidate
 from zero2ir.strategies.prompt_search.optimizers import Bootstrap, Copro, Mipro
 from zero2ir.strategies.prompt_search.part_pool import PART_POOLS, style_of
@@ -246,11 +246,11 @@ def test_each_setting_is_measured_on_every_query_in_order(bench: Bench) -> None:
     shows = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD, tuple(rows))})
     plain = with_prompts(bench.model(), {"reranker": PartPrompt(GOOD)})
     ids = list(bench.inputs.queries)
-    for (one, values), (other, expected) in zip(
-        sweep_values(shows, bench.inputs, ids), sweep_values(plain, bench.inputs, ids), strict=True
+    for one, other in zip(
+        measure_settings(shows, bench.inputs, ids), measure_settings(plain, bench.inputs, ids), strict=True
     ):
-        assert one == other
-        np.testing.assert_array_equal(values, expected)  # this language model does not look at demonstrations
+        assert one.settings == other.settings
+        np.testing.assert_array_equal(one.values, other.values)  # this language model does not look at demonstrations
 
 
 @pytest.mark.parametrize("part", [Pointwise(), Listwise(), Rewritten(Sparse())], ids=lambda part: part.kind)

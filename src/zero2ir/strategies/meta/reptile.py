@@ -14,7 +14,8 @@ from zero2ir.models.base import Retriever, reindexed
 from zero2ir.models.capabilities import learn
 from zero2ir.models.initialization import Initialization, head_mask, parameters, with_initialization
 from zero2ir.strategies.meta.tasks import MetaTaskSet
-from zero2ir.strategies.tuning import TuningChoice, TuningSettings, choose, judged_values
+from zero2ir.strategies.prior import generic_prior
+from zero2ir.strategies.tuning import TuningSettings, choose, judged_values
 
 Parameters = Mapping[str, np.ndarray]
 MetaUpdate = Callable[[Retriever, Parameters, Sequence[Example], int, int], Parameters]
@@ -69,10 +70,10 @@ class AdaptationSettings(NamedTuple):
 
 
 class MetaLearningResult(NamedTuple):
-    """The adaptation settings chosen on the held-out tasks, the figures of the choice, and all figures as JSON."""
+    """The adaptation settings chosen on the held-out tasks, their number among those tried, and all figures as JSON."""
 
     adaptation: AdaptationSettings
-    choice: TuningChoice
+    chosen: int
     report: dict[str, Any]
 
 
@@ -132,7 +133,7 @@ def meta_learn(
         fitted = learned_rates(model, start, meta_tasks, rates, seed)
         ways += [way._replace(learned_rates=True) for way in _ways(start, fitted, True, settings)]
     values = np.stack([held_out_values(model, way, meta_tasks, tuning, seed) for way in progress(ways, "choosing")])
-    choice = choose(values, tuning.prior_deviation)
+    choice = choose(values, generic_prior(values - values[:1], tuning.prior_deviation))
     tried = [
         {**way.as_dict(), tuning.measure: round(float(row.mean()), 4)} for way, row in zip(ways, values, strict=True)
     ]
@@ -150,7 +151,7 @@ def meta_learn(
         "chosen": tried[choice.index],
         "choice": choice.as_dict(),
     }
-    return MetaLearningResult(ways[choice.index], choice, table)
+    return MetaLearningResult(ways[choice.index], choice.index, table)
 
 
 def learn_initialization(

@@ -8,25 +8,27 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from zero2ir.models.base import Retriever, parts, reindexed
-from zero2ir.models.capabilities import learn
+from zero2ir.models.capabilities import learn, requires_learning
 from zero2ir.models.initialization import Initialization, gradient_cosines, parameters, with_initialization
 from zero2ir.strategies.base import FitResult, Learner, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import (
     NOTHING_RELEVANT,
+    Decision,
     GuardedStrategy,
     all_settings,
-    comparison_text,
     cross_validate,
-    gain_over,
+    decide,
+    decision_report,
     judgment_learner,
-    learner_with_settings,
+    measure,
     require_judgments,
-    tune_parts,
+    tune,
 )
 from zero2ir.strategies.meta.reptile import OuterLoopSettings, meta_learn
 from zero2ir.strategies.meta.reweighting import agreement_weights, quantiles
 from zero2ir.strategies.meta.tasks import MIN_EXAMPLES, MetaTaskSettings, make_meta_tasks, meta_task_examples
-from zero2ir.strategies.tuning import choose
+from zero2ir.strategies.prior import family_of
+from zero2ir.strategies.tuning import TuningCandidate
 
 MetaAlgorithm = Literal["reptile", "anil", "reweight"]
 
@@ -85,36 +87,43 @@ class Meta(GuardedStrategy):
     def fit_guarded(self, model: Retriever, inputs: TrainingInputs, baseline_fit: FitResult) -> FitResult:
         if not inputs.measured_queries:
             return baseline_fit.with_reason(NOTHING_RELEVANT)
-        base = tune_parts(model, inputs)
+        base, decisions = model, list[Decision]()
+        if not requires_learning(model):
+            tuned = tune(model, inputs)
+            base, decisions = tuned.retriever, list(tuned.decisions)
         plan = self._reweighted(base, inputs) if self.algorithm == "reweight" else self._practised(base, inputs)
-        return self._chosen(plan, baseline_fit, inputs)
-
-    def _chosen(self, plan: LearningPlan, baseline_fit: FitResult, inputs: TrainingInputs) -> FitResult:
-        """Trains the plan's best learner on all judgments, unless fine_tune's result is expected to be better."""
 
         def fall_back(because: str) -> FitResult:
             return baseline_fit.with_reason(because, {"meta": dict(plan.report)})
 
         if plan.refusal:
             return fall_back(f"{plan.refusal}; {baseline_fit.reason}")
-        candidates = [one for name, learn in plan.learners.items() for one in cross_validate(learn, name, inputs)]
-        if not candidates:
+
+        def measured(learned: Retriever, inputs: TrainingInputs, query_ids: Sequence[str]) -> list[TuningCandidate]:
+            return [TuningCandidate({}, measure(learned, inputs, query_ids))]
+
+        tried = [(name, cross_validate(learner, inputs, measured)) for name, learner in plan.learners.items()]
+        alternatives = [TuningCandidate({"model": name}, one.values) for name, row in tried for one in row]
+        if not alternatives:
             return fall_back(f"there are too few judged queries to cross-validate learning; {baseline_fit.reason}")
-        choice = choose(np.stack([one.values for one in candidates]), inputs.tuning.prior_deviation)
-        best = candidates[choice.index]
-        gain, because = gain_over(baseline_fit, best.values, inputs), comparison_text(baseline_fit, best.values, inputs)
-        if gain <= 0:
-            return fall_back(f"the judgments show no gain of a model that {best.name}: {because}")
-        learner = learner_with_settings(plan.learners[best.name], best.settings)
-        retriever = learner(list(inputs.queries))
+        candidates = [TuningCandidate({}, baseline_fit.values), *alternatives]
+        coordinates = [{"used": float(number > 0)} for number in range(len(candidates))]
+        decision = decide("meta", candidates, f"meta({family_of(base)})", coordinates, inputs)
+        best = candidates[decision.choice.best]
+        name = best.settings["model"]
+        if not decision.used:
+            return fall_back(f"no gain of a model that {name} is expected: {decision.choice}")
+        retriever = plan.learners[name](list(inputs.queries))
         assert retriever is not None  # it learned in every fold
         report = {
-            "choice": choice.as_dict(),
+            **decision_report([*decisions, decision], baseline_fit.values),
             "settings": all_settings(retriever),
-            "gain_over_fine_tune": round(gain, 4),
+            "gain_over_fine_tune": round(decision.choice.expected, 4),
             "meta": dict(plan.report),
         }
-        return FitResult(retriever, best.name, because, best.values, report, len(inputs.judgments), learner)
+        because = f"a gain over fine_tune is expected: {decision.choice}"
+        labels = len(inputs.judgments)
+        return FitResult(retriever, name, because, best.values, report, labels, plan.learners[name])
 
     def _practised(self, base: Retriever, inputs: TrainingInputs) -> LearningPlan:
         """Plans with Reptile or ANIL."""
@@ -128,10 +137,11 @@ class Meta(GuardedStrategy):
         small = reindexed(inner, meta_tasks.corpus)
         learned = meta_learn(small, meta_tasks, self.algorithm, self.outer_loop, inputs.tuning, inputs.seed)
         way = learned.adaptation
-        if learned.choice.index < 2:
+        if learned.chosen < 2:
             original, _, at_start, *_ = (row[inputs.tuning.measure] for row in learned.report["evaluated"])
             refusal = (
-                f"no other initialization, rate or number of steps gains on {len(meta_tasks.held_out)} held-out tasks "
+                "no other initialization, rate or number of steps is expected to gain on "
+                f"{len(meta_tasks.held_out)} held-out tasks "
                 f"({inputs.tuning.measure} {at_start:.3f} from the learned values, {original:.3f} from the model's)"
             )
             return LearningPlan({}, learned.report, refusal)

@@ -9,7 +9,7 @@ from zero2ir.models.capabilities import learn
 from zero2ir.models.dense import Dense
 from zero2ir.models.prompted import prompted_parts, with_prompts
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
-from zero2ir.strategies.fine_tune import FineTune, GuardedStrategy, comparison_text, gain_over, require_judgments
+from zero2ir.strategies.fine_tune import FineTune, GuardedStrategy, compare, require_judgments
 from zero2ir.strategies.fixed_prompt import LEARNS_NOTHING, SYNTHETIC_CHOICE, learn_unless_worse, require_synthetic
 from zero2ir.strategies.prompt_search.candidates import PromptCandidate, fixed_candidate, judged_demonstrations
 from zero2ir.strategies.prompt_search.halving import Rung
@@ -127,9 +127,10 @@ class PromptSearch(GuardedStrategy):
             changed = with_prompts(model, {name: candidate.prompt})
             tuned = FineTune().fit(changed, inputs)
             description = f"prompt {candidate.digest} ({candidate.origin}, {candidate.style}) for the {name}"
-            pays = gain_over(baseline_fit, tuned.values, inputs) > 0
-            verdict = "was chosen" if pays else "shows no gain"
-            notes.append(f"{description} {verdict}: {comparison_text(baseline_fit, tuned.values, inputs)}")
+            decision = compare("prompt", model, tuned.values, baseline_fit, inputs)
+            pays = decision.used
+            verdict = "was chosen" if pays else "is not expected to gain"
+            notes.append(f"{description} {verdict}: {decision.choice}")
             if pays:
                 model, baseline_fit = changed, tuned
                 improved.append(name)
