@@ -25,6 +25,7 @@ from zero2ir.models.base import Model, Retriever, encoder_roles, load_retriever,
 from zero2ir.models.capabilities import Tunable, learn, settings, sweep, with_corpus, with_settings
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
+from zero2ir.models.expanded import Expanded
 from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.hybrid import Hybrid
@@ -95,6 +96,9 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "translated": lambda: Translated(Hybrid([Sparse(), dense_adapter()])),
     "several translations": lambda: Translated(Sparse(), translations=2, alternatives=[1]),
     "rewritten": lambda: Rewritten(Hybrid([Sparse(), dense_adapter()]), "query2doc"),
+    "expanded": lambda: Expanded(Sparse(), queries=2, document_words=20),
+    "expanded hybrid": lambda: Expanded(Hybrid([Sparse(), dense_adapter()]), queries=1),
+    "hybrid with expanded sparse": lambda: Hybrid([Expanded(Sparse(), queries=1), dense_adapter()]),
     "learned sparse": lambda: LearnedSparse(terms={"penalty": 0.125}),
     "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
     "feedback on learned sparse": lambda: PseudoRelevanceFeedback(LearnedSparse(), 3, 0.4),

@@ -32,6 +32,7 @@ from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import learn
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
+from zero2ir.models.expanded import Expanded
 from zero2ir.models.feedback import PseudoRelevanceFeedback
 from zero2ir.models.head_reader import HeadReader
 from zero2ir.models.hybrid import Hybrid
@@ -83,6 +84,7 @@ FAMILIES: dict[str, Callable[[], Retriever]] = {
     "aligned": lambda: Aligned("static", alignment={"penalty": 3.0}),
     "translated": lambda: Translated(Hybrid([Sparse(), Dense("static")]), translations=2),
     "rewritten": lambda: Rewritten(Sparse(), "query2doc"),
+    "expanded": lambda: Expanded(Sparse(), queries=1),
 }
 if HNSW:
     FAMILIES["dense by a graph"] = lambda: Dense("static", exact_limit=0)

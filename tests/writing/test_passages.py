@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.sentences import split_document_sentences
-from zero2ir.writing.passages import answering_passage, drawn_passages, passages
+from zero2ir.writing.passages import answering_passage, drawn_passages, passages, spread_passages
 
 LONG = Document(
     "d",
@@ -54,3 +54,20 @@ def test_passages_repeat_only_after_all_were_drawn(document: Document, words: in
 def test_a_demonstration_shows_the_passage_that_answers() -> None:
     assert "Winter" in answering_passage(LONG, 12, "is there snow in a winter night")
     assert answering_passage(LONG, 12, "zydeco") == passages(LONG, 12)[0]
+
+
+@given(documents, st.integers(8, 40), st.integers(0, 9))
+def test_spread_passages_go_from_the_beginning_on(document: Document, words: int, number: int) -> None:
+    spread, there = spread_passages(document, words, number), passages(document, words)
+    assert len(spread) == number
+    assert spread[:1] == there[:number][:1]
+    assert set(spread) <= set(there)
+    if number == len(there):
+        assert spread == there
+
+
+def test_passages_of_a_short_document_repeat_in_a_row() -> None:
+    first, second, third = passages(LONG, 15)
+    assert spread_passages(LONG, 15, 2) == [first, second]
+    assert spread_passages(LONG, 15, 5) == [first, first, second, second, third]
+    assert spread_passages(LONG, 200, 2) == [f"{LONG.title} {LONG.text}"] * 2

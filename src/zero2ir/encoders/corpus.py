@@ -83,6 +83,12 @@ class Corpus:
         other.queries = list(dict.fromkeys(queries))
         return other
 
+    def with_documents(self, documents: Sequence[Document]) -> "Corpus":
+        """Returns a copy with other documents of the same language, not yet encoded."""
+        other = Corpus(documents, self.encoders, None, self._cache, self.language_model, self.language)
+        other.queries = self.queries
+        return other
+
     def numbers_of(self, doc_ids: Iterable[str]) -> np.ndarray:
         """Returns the numbers of documents by id, (n,) int64."""
         return np.array([self.number_of[doc_id] for doc_id in doc_ids], dtype=np.int64)

@@ -181,7 +181,21 @@ def search_with_feedback(
     return retriever.search_with_feedback(queries, documents, weight, k, candidates)
 
 
-class MultitaskRetriever(Retriever):
+class Noted(Model):
+    """A model with remarks for the report."""
+
+    @abstractmethod
+    def notes(self) -> dict[str, str]:
+        """Returns remarks by topic."""
+
+
+def notes(model: Model) -> dict[str, str]:
+    """Returns remarks on a model and its parts by topic."""
+    nested = {topic: note for part in parts(model) for topic, note in notes(part).items()}
+    return nested | model.notes() if isinstance(model, Noted) else nested
+
+
+class MultitaskRetriever(Noted, Retriever):
     """A retriever that also solves other tasks."""
 
     @abstractmethod
@@ -191,10 +205,6 @@ class MultitaskRetriever(Retriever):
     @abstractmethod
     def reader(self) -> Reader | None:
         """Returns the reader of the documents that it ranks; None if it has not learned to answer."""
-
-    @abstractmethod
-    def notes(self) -> dict[str, str]:
-        """Returns remarks for the report, by topic."""
 
 
 def _multitask(model: Model) -> Iterator[MultitaskRetriever]:
@@ -207,11 +217,6 @@ def _multitask(model: Model) -> Iterator[MultitaskRetriever]:
 def task_functions(model: Model) -> dict[str, TaskFunction]:
     """Returns a function for each task other than ranking of a model and its parts, by name."""
     return {name: ask for one in _multitask(model) for name, ask in one.task_functions().items()}
-
-
-def notes(model: Model) -> dict[str, str]:
-    """Returns remarks on a model and its parts for the report, by topic."""
-    return {topic: note for one in _multitask(model) for topic, note in one.notes().items()}
 
 
 def find_reader(model: Model) -> Reader | None:

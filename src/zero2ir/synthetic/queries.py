@@ -21,7 +21,7 @@ from zero2ir.synthetic.negatives import mined_negatives
 from zero2ir.synthetic.prompts import make_prompt
 from zero2ir.synthetic.records import SyntheticQuery
 from zero2ir.synthetic.settings import SyntheticSettings
-from zero2ir.writing.drafts import QueryDraft, write_drafts
+from zero2ir.writing.drafts import QueryDraft, drafts_of, write_drafts
 from zero2ir.writing.filters import FilterInputs, objections
 from zero2ir.writing.passages import drawn_passages
 from zero2ir.writing.settings import StyleName
@@ -169,16 +169,12 @@ def empty_drafts(
 ) -> list[QueryDraft]:
     """Returns drafts of one style without queries: the first draft of every document, then the second of each, ..."""
     number = settings.styles[style]
-    passages_of_documents = []
+    rows = []
     for document in sample:
         own = hashlib.sha256(f"{seed} {style} {document.doc_id}".encode("utf-8", "surrogatepass")).digest()
         rng = np.random.default_rng(int.from_bytes(own[:8], "big"))  # independent of the other documents
-        passages_of_documents.append(drawn_passages(document, settings.document_words, number, rng))
-    return [
-        QueryDraft(style, document, texts[turn], texts[:turn].count(texts[turn]))
-        for turn in range(number)
-        for document, texts in zip(sample, passages_of_documents, strict=True)
-    ]
+        rows.append(drafts_of(document, drawn_passages(document, settings.document_words, number, rng), style))
+    return [draft for turn in zip(*rows, strict=True) for draft in turn]
 
 
 def _require_likelihoods(drafts: Sequence[QueryDraft], lm: str) -> None:

@@ -26,6 +26,13 @@ class QueryDraft(NamedTuple):
     log_likelihood: float = math.nan  # mean over the query's tokens; NaN if the LM does not return it
 
 
+def drafts_of(document: Document, passages: Sequence[str], style: StyleName) -> list[QueryDraft]:
+    """Returns a document's drafts of one style without queries, one for each passage; passages may be equal."""
+    return [
+        QueryDraft(style, document, passage, passages[:turn].count(passage)) for turn, passage in enumerate(passages)
+    ]
+
+
 def write_drafts(drafts: Sequence[QueryDraft], prompt: Prompt, language_model: "LanguageModel") -> list[QueryDraft]:
     """Writes the queries of the drafts of one style.
 

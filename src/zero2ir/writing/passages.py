@@ -18,6 +18,15 @@ def drawn_passages(document: Document, words: int, number: int, rng: np.random.G
     return [texts[order[turn % len(texts)]] for turn in range(number)]
 
 
+def spread_passages(document: Document, words: int, number: int) -> list[str]:
+    """Returns ``number`` passages of at most ``words`` words at equal distances, the first at the document's beginning.
+
+    A document with fewer passages repeats them, equal ones in a row.
+    """
+    texts = passages(document, words)
+    return [texts[turn * len(texts) // number] for turn in range(number)]
+
+
 def answering_passage(document: Document, words: int, query: str, language: str = ENGLISH) -> str:
     """Returns the passage with the most of a query's terms, the first of equal ones."""
     terms = set(tokenize([query], language)[0])

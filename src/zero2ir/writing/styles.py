@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zero2ir.data.languages import ENGLISH, language_of
 from zero2ir.writing.settings import StyleName
 
 if TYPE_CHECKING:
@@ -117,6 +118,18 @@ class Prompt(NamedTuple):
         sampled = () if self.temperature is None else (self.temperature,)
         content = repr((self.instruction, tuple(map(tuple, self.demonstrations)), *sampled))
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def style_prompt(style: StyleName, language: str) -> Prompt:
+    """Returns the prompt of a style without judgments, for documents in a language (ISO 639-1 code).
+
+    The demonstrations are English, and language models answer them in English. So for documents in another language
+    the instruction names the language, and there are no demonstrations.
+    """
+    instruction, queries, _ = STYLES[style]
+    if language == ENGLISH:
+        return Prompt(style, instruction, list(zip(EXCERPTS, queries, strict=True)))
+    return Prompt(style, f"{instruction} Write in {language_of(language).name}.", [])
 
 
 def query_writer(prompt: Prompt, logprobs: bool) -> "dspy.Predict":
