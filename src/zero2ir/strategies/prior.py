@@ -35,6 +35,7 @@ GENERIC_DEVIATION = 0.15  # of a query's gain by a candidate that the suite does
 GENERIC_DEGREES = 4.0  # degrees of freedom of this value
 JITTER = 1e-8  # variance of what no quadratic function explains
 SAME_POINT = 1e-3  # distance of coordinates, which prior.json rounds
+NEARLY_THE_SAME = 0.01  # share of a function that others do not explain
 
 
 class CollectionGains(Settings):
@@ -134,7 +135,7 @@ def family_of(model: Model) -> str:
 class Basis:
     """Orthonormal quadratic functions on some points, which are 0 at the first one.
 
-    A function that is a sum of earlier ones on the points is left out.
+    A function that is nearly a sum of earlier ones on the points is left out.
     """
 
     def __init__(self, points: np.ndarray) -> None:
@@ -144,7 +145,7 @@ class Basis:
         columns: list[np.ndarray] = []
         for column in functions.T:
             rest = column - sum((one * (one @ column) for one in columns), np.zeros(len(points)))
-            if (norm := np.linalg.norm(rest)) > 1e-6 * np.linalg.norm(column):
+            if (norm := np.linalg.norm(rest)) > NEARLY_THE_SAME * np.linalg.norm(column):
                 columns.append(rest / norm)
         self.values = np.stack(columns, axis=1)  # (n_points, n_functions)
         self._mixed = np.linalg.pinv(functions) @ self.values
