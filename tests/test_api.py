@@ -189,7 +189,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
     [
         (
             {"model": "desne"},
-            "model=desne: unknown choice; valid choices are adapted, aligned, crosslingual, dense, feedback, ",
+            "model=desne: unknown choice; valid choices are adapted, aligned, auto, crosslingual, dense, ",
         ),
         ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
