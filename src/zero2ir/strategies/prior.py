@@ -29,7 +29,7 @@ from zero2ir.models.encoder_based import EncoderBased
 PRIOR_FILE = "prior.json"
 MIN_COLLECTIONS = 5  # fewer show no covariance
 SHRINKAGE = 0.25  # of covariances toward a multiple of the identity (Ledoit and Wolf 2004), which few collections need
-SIGNAL = 0.5  # factor of the covariance between collections, since two or three unusual ones dominate it
+SIGNAL = 0.5  # factor of the covariance between collections, which two or three unusual ones and few queries inflate
 CAUTION = 0.3  # posterior deviations by which the best of several candidates is overestimated on the suite
 GENERIC_DEVIATION = 0.15  # of a query's gain by a candidate that the suite does not know
 GENERIC_DEGREES = 4.0  # degrees of freedom of this value
@@ -82,14 +82,13 @@ class Family(Settings):
         basis = Basis(points)
         gains, judged = (np.array([getattr(row, name) for row in rows]) for name in ("gains", "judged"))
         surfaces, shifts = basis.fit(gains), basis.fit(judged - gains)
-        noise = np.array([row.covariance for row in rows])
-        error = np.mean([one / row.queries for one, row in zip(noise, rows, strict=True)], axis=0)
-        spread = _positive(np.cov(surfaces.T).reshape(error.shape) - error)
+        noise = np.mean([row.covariance for row in rows], axis=0)
+        spread = np.cov(surfaces.T).reshape(noise.shape)
 
         at = basis.at(asked)
         surface = at - at[:1]
         between, shift, within = (
-            surface @ _shrunk(one) @ surface.T for one in (spread, shifts.T @ shifts / len(rows), noise.mean(axis=0))
+            surface @ _shrunk(one) @ surface.T for one in (spread, shifts.T @ shifts / len(rows), noise)
         )
         between *= SIGNAL * (1 + 1 / len(rows))  # the mean of the collections is uncertain, too
 
@@ -227,12 +226,6 @@ def _careful_mean(gains: np.ndarray) -> np.ndarray:
     mean, error = gains.mean(axis=0), gains.var(axis=0, ddof=1) / len(gains)
     trusted = np.maximum(0.0, 1 - error / np.maximum(mean**2, JITTER))
     return np.where(mean > 0, trusted * mean, mean)
-
-
-def _positive(matrix: np.ndarray) -> np.ndarray:
-    """Returns the nearest positive semidefinite matrix."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 
 def _shrunk(covariance: np.ndarray) -> np.ndarray:
