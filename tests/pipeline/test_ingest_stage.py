@@ -58,11 +58,12 @@ def test_whether_the_judgments_are_deep_is_stored(fresh: Project, tmp_path: Path
 
 def test_a_topic_is_judged_once_and_then_not_tested(fresh: Project, tmp_path: Path) -> None:
     project = fresh.copy(tmp_path / "project")
-    project.edit("params.yaml", lambda panel: panel.update(budget={"queries": 3}, seeds=[0, 1]))
-    project.done(*INGEST, r"dataset.topic='(.*.)'")
+    project.edit("params.yaml", lambda panel: panel.update(budget={"queries": 3, "judging": "relevant"}, seeds=[0, 1]))
+    ingest = ("python", "stages/ingest.py", "dataset=local")
+    project.done(*ingest, r"dataset.topic='(.*.)'")
     whole = read_collection(project.folder / "data" / "collection")
     assert all(query.topic == query.query_id for query in whole.queries)
-    project.done(*INGEST, r"dataset.topic='(.*).'")  # ids that differ in the last character only share a topic
+    project.done(*ingest, r"dataset.topic='(.*).'")  # ids that differ in the last character only share a topic
     collection = read_collection(project.folder / "data" / "collection")
     topic_of = {query.query_id: query.topic for query in collection.queries}
     assert len({*topic_of.values()}) < len(topic_of)
