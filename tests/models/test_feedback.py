@@ -1,5 +1,6 @@
 """Feedback: the second search is the first one's, moved toward what it found."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,26 @@ def test_rocchio_is_the_weighted_mean_of_query_and_documents(corpus: Corpus) -> 
     expected = np.sort(moved @ dense.nearest.vectors.values.T, axis=1)[:, ::-1][:, :10]
     ranking = PseudoRelevanceFeedback(dense, documents=3, weight=0.4).index(corpus).search(QUERIES, 10)
     np.testing.assert_allclose(ranking.scores, expected, rtol=1e-5)
+
+
+class Narrow:
+    """An encoder whose vectors have other dimensions than the documents'."""
+
+    def __init__(self, encoder: DenseEncoder) -> None:
+        self.settings = encoder.settings
+        self._encoder = encoder
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return self._encoder.encode_queries(texts)[:, :3]
+
+
+def test_an_encoder_of_another_dimension_is_refused_in_one_line(corpus: Corpus) -> None:
+    dense = Dense("static").index(corpus)
+    dense.network = Narrow(dense.network)  # type: ignore[assignment]
+    documents = np.zeros((1, 1), dtype=np.int64)
+    for search in (lambda: dense.search(["a"], 3), lambda: dense.search_with_feedback(["a"], documents, 0.5, 3)):
+        with pytest.raises(InputError, match="gives vectors of 3 dimensions, but those of the documents have"):
+            search()
 
 
 def test_rm3_by_hand() -> None:

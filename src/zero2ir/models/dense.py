@@ -68,10 +68,10 @@ class Dense(Adapted):
         return self._adapted_to(corpus.queries)
 
     def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
-        return self.network.encode_queries(queries)
+        return self.checked(self.network.encode_queries(queries))
 
     def moments(self) -> Moments:
-        return self.nearest.vectors.moments()
+        return self.nearest.moments()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         new = corpus.contents[len(kept_numbers) :]
@@ -93,7 +93,7 @@ class Dense(Adapted):
 
         Source: Rocchio 1971; for dense retrieval Li et al., ACM TOIS 2023, doi:10.1145/3570724, section 3.3.
         """
-        encoded = self.network.encode_queries(queries)
+        encoded = self.query_vectors(queries)
         for row, numbers in enumerate(documents):
             if len(kept := numbers[numbers != NO_DOCUMENT]):
                 moved = (1 - weight) * encoded[row] + weight * self.nearest.vectors[kept].mean(axis=0)
@@ -115,7 +115,7 @@ class Dense(Adapted):
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         # Also for fine-tuning, which moves the same vectors.
-        queries = self.adapted(self.network.encode_queries([example.query for example in (*examples, *judged)]))
+        queries = self.adapted(self.query_vectors([example.query for example in (*examples, *judged)]))
         return adapter_gradient_cosines(queries, self.nearest.vectors, examples, judged, self.adapter.scale)
 
     def learn(self, examples: Sequence[Example], seed: int) -> Self | None:
@@ -125,7 +125,7 @@ class Dense(Adapted):
         return self._learn_adapter(useful) if self.learning == "adapter" else self._learn_encoder(useful, seed)
 
     def _learn_adapter(self, examples: Sequence[Example]) -> Self:
-        queries = self.adapted(self.network.encode_queries([example.query for example in examples]))
+        queries = self.adapted(self.query_vectors([example.query for example in examples]))
         learned = fit_adapter(queries, self.nearest.vectors, examples, self.adapter, self.initialization)
         return copy_with(self, map=learned, initialization=Initialization())
 

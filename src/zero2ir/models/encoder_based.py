@@ -84,13 +84,17 @@ class Adapted(EncoderBased):
             self.affine = fit_adaptation(self.moments(), mean, number, self.adaptation)
         return self
 
-    def adapted(self, queries: np.ndarray) -> np.ndarray:
-        """Returns vectors of the encoder, (n_queries, dimension), adapted without labels; to these the map applies."""
+    def checked(self, queries: np.ndarray) -> np.ndarray:
+        """Returns vectors of the encoder; an InputError if they do not have the dimension of the documents'."""
         if queries.shape[1] != self.dimension:
             raise InputError(
                 f"{self.kind}: the encoder {self.network.settings.name} gives vectors of {queries.shape[1]} "
                 f"dimensions, but those of the documents have {self.dimension}; get the program again"
             )
+        return queries
+
+    def adapted(self, queries: np.ndarray) -> np.ndarray:
+        """Returns vectors of the encoder, (n_queries, dimension), adapted without labels; to these the map applies."""
         return queries if self.affine is None else apply_adaptation(queries, self.affine)
 
     def mapped(self, queries: np.ndarray) -> np.ndarray:

@@ -134,7 +134,7 @@ class LateInteraction(Adapted):
     def encode_queries(self, queries: Sequence[str]) -> Tokens:
         """Returns token vectors, adapted and moved by the map; the norms of a query's add up to 1."""
         tokens = self.network.encode_queries(queries)
-        vectors = self.mapped(self.adapted(tokens.vectors))
+        vectors = self.mapped(self.adapted(self.checked(tokens.vectors)))
         return tokens._replace(vectors=vectors / np.repeat(tokens.lengths, tokens.lengths)[:, None])
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:

@@ -120,6 +120,10 @@ class ExactIndex:
     def __init__(self, vectors: Vectors) -> None:
         self.vectors = vectors
 
+    def moments(self) -> Moments:
+        """Returns the moments of the documents' vectors."""
+        return self.vectors.moments()
+
     def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         """Returns the ``k`` documents of the highest inner products with each of (n_queries, dimension) queries."""
         return rank_in_blocks(
@@ -147,7 +151,10 @@ class GraphIndex(ExactIndex):
     def __init__(self, vectors: Vectors, graph: "Index", moments: Moments) -> None:
         super().__init__(vectors)
         self.graph = graph
-        self.moments = moments
+        self._moments = moments
+
+    def moments(self) -> Moments:
+        return self._moments
 
     @classmethod
     def built(cls, vectors: Vectors) -> Self:
@@ -165,9 +172,9 @@ class GraphIndex(ExactIndex):
             rows = [self._ranked(query, self._near(query, k), k) for query in queries]
         else:
             rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
-        variance = np.einsum("qi,ij,qj->q", queries, self.moments.covariance, queries, optimize=True)
+        variance = np.einsum("qi,ij,qj->q", queries, self._moments.covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
-        return concatenate_rankings(rows)._replace(mean=queries @ self.moments.mean, deviation=deviation)
+        return concatenate_rankings(rows)._replace(mean=queries @ self._moments.mean, deviation=deviation)
 
     def _near(self, query: np.ndarray, k: int) -> np.ndarray:
         return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
@@ -182,7 +189,7 @@ class GraphIndex(ExactIndex):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_embeddings(folder / MOMENTS, np.vstack([self.moments.mean, self.moments.covariance]))
+        save_embeddings(folder / MOMENTS, np.vstack([self._moments.mean, self._moments.covariance]))
         with finished_file(folder / GRAPH, "wb") as file:
             file.write(self.graph.save())
 
