@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.suite import NAMES, SuiteCollection, open_collection
 from zero2ir.encoders.examples import Example
+from zero2ir.labelling.committee import Committee
 from zero2ir.models.base import copy_with
 from zero2ir.models.dense import Dense
 from zero2ir.models.dense_adapter import DenseAdapterSettings, apply_adapter, fit_adapter
@@ -67,8 +68,9 @@ def measured(name: str, draws: int) -> dict[str, np.ndarray]:
     sparse, dense, static = (model.index(suite.corpus) for model in models)
     assert isinstance(sparse, Sparse)
     assert isinstance(dense, Dense)
-    ranked = [model.search(suite.texts, 2 * JUDGED, suite.candidates).numbers for model in (sparse, dense, static)]
-    pools = [_in_turn([rows[place] for rows in ranked]) for place in range(len(suite.texts))]
+    members = {"sparse": sparse, "dense": dense, "static": static}
+    committee = Committee(suite.corpus, suite.texts, members, candidates=suite.candidates)
+    pools = [committee.pool(place, "round-robin", JUDGED) for place in range(len(suite.texts))]
     views = Views(dense, sparse, dense.network.encode_queries(suite.texts), dense.nearest.vectors[:], pools)
     base = _values(suite, views, views.queries)
     gains: dict[str, list[np.ndarray]] = {}
@@ -179,11 +181,6 @@ def _examples(
         Example(text, positive, tuple(number for number in (*kept[text], *more) if number != positive))
         for (text, positive, _), more in zip(found, hard, strict=True)
     ]
-
-
-def _in_turn(rows: list[np.ndarray]) -> list[int]:
-    turns = (int(row[rank]) for rank in range(len(rows[0])) for row in rows if row[rank] >= 0)
-    return list(dict.fromkeys(turns))[:JUDGED]
 
 
 def _values(suite: SuiteCollection, views: Views, queries: Vectors) -> np.ndarray:

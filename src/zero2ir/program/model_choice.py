@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zero2ir.data.digest import content_digest
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io.files import files_below
@@ -17,12 +16,11 @@ from zero2ir.io.terminal import progress
 from zero2ir.models.auto import Auto
 from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import search_without
-from zero2ir.models.prompted import search_without_leakage
 from zero2ir.models.ranking import ranking_agreement, reference_sample
 from zero2ir.program.program import index_bytes
 from zero2ir.strategies.base import TrainingInputs
+from zero2ir.strategies.fine_tune import measure
 from zero2ir.strategies.model_prior import DRAWS, Belief, model_types
-from zero2ir.strategies.tuning import judged_values
 
 TIMED_QUERIES = 10
 TIMED_DEPTH = 10
@@ -139,7 +137,7 @@ def choose_model(auto: Auto, inputs: TrainingInputs) -> ModelChoice:
         raise InputError(_nobody(auto, costs))
     observed = [number for number, name in enumerate(names) if name in indexed]
     values = {name: measured_values(retriever, inputs) for name, retriever in indexed.items()}
-    prior = model_types().prior(names, content_digest(inputs.corpus.documents))
+    prior = model_types().prior(names, inputs.digest)
     gains = np.array([row.mean() if queries else 0.0 for row in values.values()])
     belief = prior.posterior(gains, observed, queries)
     best = prior.choose(belief, within)
@@ -183,12 +181,8 @@ def _index_candidates(auto: Auto, inputs: TrainingInputs) -> tuple[dict[str, Ret
 
 def measured_values(retriever: Retriever, inputs: TrainingInputs) -> np.ndarray:
     """Returns (n_queries,), the tuning measure on ``inputs.measured_queries``."""
-    if not (ids := inputs.measured_queries):
-        return np.zeros(0)
-    texts = [inputs.queries[query_id] for query_id in ids]
-    scope = inputs.candidates_of(ids), inputs.own_of(ids)
-    ranking = search_without_leakage(retriever, texts, inputs.tuning.depth, *scope)
-    return judged_values(ranking, inputs.corpus, ids, inputs.qrels, inputs.tuning.measure)
+    ids = inputs.measured_queries
+    return measure(retriever, inputs, ids) if ids else np.zeros(0)
 
 
 def measure_cost(retriever: Retriever, inputs: TrainingInputs) -> Cost:

@@ -57,9 +57,14 @@ class TrainingInputs:
     name: str = ""
 
     @cached_property
+    def digest(self) -> str:
+        """The content digest of the documents."""
+        return content_digest(self.corpus.documents)
+
+    @property
     def alike_collections(self) -> set[str]:
         """The names of the development suite's collections with the name or the documents of this one."""
-        return suite().alike(self.name, content_digest(self.corpus.documents))
+        return suite().alike(self.name, self.digest)
 
     @cached_property
     def queries(self) -> dict[str, str]:
@@ -144,7 +149,7 @@ class TrainingInputs:
     def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
         """Returns the inputs with other judgments and what was computed from the documents."""
         changed = replace(self, judgments=judgments)
-        changed.__dict__.update(_sparse=self._sparse, alike_collections=self.alike_collections)
+        changed.__dict__.update(_sparse=self._sparse, digest=self.digest)
         return changed
 
     @cached_property

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from zero2ir.io.settings import Settings, read_state
+from zero2ir.strategies.prior import SIGNAL
 
 STATISTICS = "model_types.json"
 SHRINKAGE = 0.25  # of correlations toward 0, since a few collections show them badly (Schäfer and Strimmer 2005)
 CAUTION = 0.2  # deviations of its gain over the default that a candidate must gain; chosen on the suite
 DRAWS = 10_000  # for probabilities and expectations
-SIGNAL = 0.5  # factor of the covariance between collections, which two or three unusual ones dominate
 
 
 class CollectionGains(Settings):
