@@ -4,6 +4,7 @@ import sys
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_default_settings_keep_their_cache_key_and_others_have_their_own() -> No
     plain = '{"name":"minilm","source":"package","model":"m","sha256":"","max_tokens":256,"batch_size":32}'
     settings = EncoderSettings(name="minilm", source="package", model="m")
     assert settings.identity() == plain
-    changes = [{"query_prompt": "q: "}, {"document_prompt": "q: "}, {"dimensions": 64}, {"backend": "openvino"}]
+    changes = [{"query_prompt": "q: "}, {"document_prompt": "q: "}, {"dimensions": 64}, {"precision": "int8"}]
     changes.append({"query_prompt": ""})  # not the model's own
     identities = {settings.model_copy(update=change).identity() for change in changes}
     assert len(identities | {plain}) == len(changes) + 1
@@ -141,8 +142,9 @@ def test_default_settings_keep_their_cache_key_and_others_have_their_own() -> No
 
 @pytest.mark.parametrize(("role", "prompt"), [("query", "query: "), ("document", "passage: ")])
 def test_prompts_stand_in_front_of_queries_and_documents(role: str, prompt: str) -> None:
-    plain = DenseEncoder(MINILM)
-    prompted = DenseEncoder(MINILM.model_copy(update={f"{role}_prompt": prompt}))
+    exact = MINILM.model_copy(update={"precision": "float32"})
+    plain = DenseEncoder(exact)
+    prompted = DenseEncoder(exact.model_copy(update={f"{role}_prompt": prompt}))
     given = {"query": "", "document": ""} | {role: prompt}
     assert prompted.prompts == (given["query"], given["document"])
     np.testing.assert_allclose(
@@ -151,6 +153,33 @@ def test_prompts_stand_in_front_of_queries_and_documents(role: str, prompt: str)
     np.testing.assert_allclose(
         prompted.encode(["open a file"]), plain.encode([given["document"] + "open a file"]), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])  # known to ``inference``, and not
+def test_bfloat16_is_near_and_has_its_own_digest(
+    tiny_transformer_settings: EncoderSettings, docstrings: list[Document], pooling: Literal["mean", "cls"]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    network = SentenceTransformer(tiny_transformer_settings.model, device="cpu", local_files_only=True)
+    network[1] = Pooling(network.get_embedding_dimension(), pooling_mode=pooling)
+    exact, rounded = (
+        DenseEncoder(tiny_transformer_settings.model_copy(update={"precision": precision}), network)
+        for precision in ("float32", "bfloat16")
+    )
+    texts = [document.content for document in docstrings[:20]]
+    assert rounded.precision == "bfloat16"
+    assert exact.digest() != rounded.digest()
+    cosines = (exact.encode(texts) * rounded.encode(texts)).sum(axis=1)
+    assert (cosines > 0.999).all()
+    assert not np.array_equal(exact.encode(texts), rounded.encode(texts))
+    np.testing.assert_array_equal(exact.encode_queries(texts), rounded.encode_queries(texts))
+
+
+def test_token_embeddings_are_averaged_in_float32(tiny_encoder: DenseEncoder) -> None:
+    settings = tiny_encoder.settings.model_copy(update={"precision": "bfloat16"})
+    assert DenseEncoder(settings, tiny_encoder.model).precision == "float32"
 
 
 def test_prompts_stay_with_a_network_that_was_trained_here(tiny_encoder: DenseEncoder, tmp_path: Path) -> None:
@@ -178,7 +207,7 @@ def test_more_dimensions_than_there_are_are_refused() -> None:
 
 
 def test_a_backend_that_is_not_installed_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = MINILM.model_copy(update={"backend": "openvino"})
+    settings = MINILM.model_copy(update={"precision": "int8"})
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else find_spec(name))
     for refused in (lambda: check_available(settings), lambda: DenseEncoder(settings).encode(["text"])):
         with pytest.raises(InputError, match=r"openvino is not installed; pip install 'zero2ir\[openvino\]'"):
@@ -188,7 +217,7 @@ def test_a_backend_that_is_not_installed_is_named_at_once(monkeypatch: pytest.Mo
 @pytest.fixture(scope="module")
 def int8() -> DenseEncoder:
     pytest.importorskip("openvino", reason="the extra openvino, 180 MB, is not installed")
-    return DenseEncoder(MINILM.model_copy(update={"backend": "openvino", "batch_size": 8}))
+    return DenseEncoder(MINILM.model_copy(update={"precision": "int8", "batch_size": 8}))
 
 
 def test_int8_documents_are_close_and_queries_are_equal(int8: DenseEncoder, docstrings: list[Document]) -> None:
@@ -226,8 +255,8 @@ def test_int8_uses_the_weights_of_a_trained_network(int8: DenseEncoder) -> None:
 
 def test_only_transformers_can_be_quantized(tiny_encoder: DenseEncoder) -> None:
     pytest.importorskip("openvino", reason="the extra openvino, 180 MB, is not installed")
-    settings = tiny_encoder.settings.model_copy(update={"backend": "openvino"})
-    with pytest.raises(InputError, match="this encoder is a StaticEmbedding; choose backend=torch"):
+    settings = tiny_encoder.settings.model_copy(update={"precision": "int8"})
+    with pytest.raises(InputError, match="this encoder is a StaticEmbedding; choose precision=auto"):
         DenseEncoder(settings, tiny_encoder.model).encode(["text"])
 
 

@@ -1,5 +1,6 @@
 """Dense encoders: one unit vector per text; numpy interface, torch inside."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 
 from zero2ir.encoders.base import TextEncoder, device, network_errors, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
-from zero2ir.encoders.inference import InferenceNetwork, open_network
+from zero2ir.encoders.inference import InferenceNetwork, TokenTable, open_network
 from zero2ir.encoders.openvino import quantize_int8
-from zero2ir.encoders.settings import EncoderSettings, check_backend, checked_weights, model_folder
+from zero2ir.encoders.precision import TorchPrecision, chosen_precision, in_precision
+from zero2ir.encoders.settings import EncoderSettings, checked_weights, model_folder
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError, one_line
 from zero2ir.io.arrays import read_array
@@ -50,9 +52,9 @@ class DenseEncoder(TextEncoder):
     @cached_property
     def _inference(self) -> InferenceNetwork | None:
         """The inference network; None if its architecture is unknown."""
-        if self._network is not None:
-            return self._network if isinstance(self._network, InferenceNetwork) else None
-        return _open_inference(self.settings)
+        if self._network is None:
+            return _open_inference(self.settings)
+        return self._network if isinstance(self._network, InferenceNetwork) else _inference_of(self._network)
 
     @cached_property
     def model(self) -> "SentenceTransformer":  # type: ignore[override]  # mypy: a cached property is a property
@@ -64,8 +66,13 @@ class DenseEncoder(TextEncoder):
 
     @cached_property
     def _in_int8(self) -> "SentenceTransformer":
-        check_backend(self.settings)
         return quantize_int8(self.model)
+
+    @cached_property
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+        """The precision in which documents are encoded; that of static token embeddings is always float32."""
+        chosen = chosen_precision(self.settings.precision)
+        return "float32" if chosen == "bfloat16" and isinstance(self._inference, TokenTable) else chosen
 
     @property
     def prompts(self) -> tuple[str, str]:
@@ -85,8 +92,9 @@ class DenseEncoder(TextEncoder):
         Returns:
             (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
         """
-        network = self._inference if self.settings.backend == "torch" else self._in_int8
-        return self._encode(network or self.model, texts, "document")
+        if self.precision == "int8":
+            return self._encode(self._in_int8, texts, "document", "float32")
+        return self._encode(self._inference or self.model, texts, "document", self.precision)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Encodes queries, batched over threads."""
@@ -95,31 +103,40 @@ class DenseEncoder(TextEncoder):
     @cached_property
     def _queries(self) -> MicroBatcher[str, np.ndarray]:
         return MicroBatcher(
-            lambda texts: self._encode(self._inference or self.model, texts, "query"), lambda rows, places: rows[places]
+            lambda texts: self._encode(self._inference or self.model, texts, "query", "float32"),
+            lambda rows, places: rows[places],
         )
+
+    def digest(self) -> str:
+        """As of any encoder; vectors in another precision than float32 have their own."""
+        exact = super().digest()
+        same = self.precision == "float32"
+        return exact if same else hashlib.sha256(f"{exact} {self.precision}".encode()).hexdigest()[:16]
 
     def _encode(
         self,
         network: "InferenceNetwork | SentenceTransformer",
         texts: Sequence[str],
         kind: Literal["query", "document"],
+        precision: TorchPrecision,
     ) -> np.ndarray:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         with BATCH_LOCK:
             if isinstance(network, InferenceNetwork):
                 prompt, size = network.prompts[kind], self.settings.batch_size
-                vectors: Any = network.encode(readable(texts), prompt, size, self.settings.dimensions)
+                vectors: Any = network.encode(readable(texts), prompt, size, self.settings.dimensions, precision)
             else:
                 encode = network.encode_query if kind == "query" else network.encode_document
-                vectors = encode(
-                    readable(texts),
-                    batch_size=self.settings.batch_size,
-                    show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
-                    convert_to_numpy=True,
-                    normalize_embeddings=True,
-                    truncate_dim=self.settings.dimensions,
-                )
+                with in_precision(precision):
+                    vectors = encode(
+                        readable(texts),
+                        batch_size=self.settings.batch_size,
+                        show_progress_bar=is_interactive() and len(texts) > 2 * self.settings.batch_size,
+                        convert_to_numpy=True,
+                        normalize_embeddings=True,
+                        truncate_dim=self.settings.dimensions,
+                    )
         return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
 
     def write_weights(self, folder: Path) -> None:
@@ -182,6 +199,13 @@ def _open_inference(settings: EncoderSettings) -> InferenceNetwork | None:
         network.prompts.update(_prompts(settings))
         _check_dimensions(settings, network.dimension)
     return network
+
+
+def _inference_of(model: "SentenceTransformer") -> InferenceNetwork | None:
+    """Copies a trained network to an inference network; None if its architecture is unknown."""
+    with TemporaryDirectory() as folder:
+        model.save(folder, create_model_card=False)
+        return open_network(Path(folder), device())
 
 
 def _load(settings: EncoderSettings, read: Callable[[str], _NetworkT]) -> _NetworkT:

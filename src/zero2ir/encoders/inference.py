@@ -1,7 +1,7 @@
 """Inference with dense encoders without sentence-transformers, which takes five seconds to import.
 
-The networks here do the same operations in the same order on the same batches, so their vectors equal those of
-sentence-transformers bit by bit. Supported are BERT with mean pooling and static token embeddings.
+The networks here do the same operations in the same order on the same batches, so their vectors in float32 equal those
+of sentence-transformers bit by bit. Supported are BERT with mean pooling and static token embeddings.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from zero2ir.encoders.precision import TorchPrecision
 from zero2ir.io.files import files_below
 from zero2ir.io.terminal import is_interactive, progress
 
@@ -40,6 +41,21 @@ PLAIN_TRANSFORMER = {
 }
 
 
+class _InPrecisions(dict[TorchPrecision, "Mapping[str, Tensor]"]):
+    """Weights on a device in each precision, cast when first needed."""
+
+    def __init__(self, tensors: "Mapping[str, Tensor]", device: str) -> None:
+        self["float32"] = {name: tensor.to(device) for name, tensor in tensors.items()}
+
+    def __missing__(self, precision: TorchPrecision) -> "Mapping[str, Tensor]":
+        import torch
+
+        kind = getattr(torch, precision)
+        exact = self["float32"].items()
+        self[precision] = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in exact}
+        return self[precision]
+
+
 class InferenceNetwork(ABC):
     """A sentence-transformers model loaded from a folder.
 
@@ -63,7 +79,7 @@ class InferenceNetwork(ABC):
         with safe_open(folder / _WEIGHTS, "pt") as file:
             self._metadata = file.metadata()
         self._tensors = tensors
-        self._on_device = {name: tensor.to(device) for name, tensor in tensors.items()}
+        self._weights = _InPrecisions(tensors, device)
         self._tokenizer = tokenizer
         self._device = device
         self._normalizes = "Normalize" in _kinds(folder)
@@ -71,10 +87,17 @@ class InferenceNetwork(ABC):
         self.prompts: dict[str, str] = {"query": "", "document": "", **stated}
 
     @abstractmethod
-    def _pooled(self, texts: list[str]) -> "Tensor":
-        """Returns vectors, not normalised, (n_texts, dimension)."""
+    def _pooled(self, texts: list[str], weights: "Mapping[str, Tensor]") -> "Tensor":
+        """Returns vectors, not normalised, (n_texts, dimension) float32."""
 
-    def encode(self, texts: Sequence[str], prompt: str, batch_size: int, dimensions: int | None) -> np.ndarray:
+    def encode(
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        batch_size: int,
+        dimensions: int | None,
+        precision: TorchPrecision = "float32",
+    ) -> np.ndarray:
         """Encodes texts to unit vectors, (n_texts, dimension) float32, longest first to reduce padding.
 
         Args:
@@ -82,16 +105,19 @@ class InferenceNetwork(ABC):
             prompt: prefix of each text.
             batch_size: texts per forward pass.
             dimensions: truncates the vectors; None to keep all.
+            precision: of a transformer; token embeddings are always averaged in float32.
         """
         import torch
         from torch.nn.functional import normalize
+
+        weights = self._weights[precision]
 
         order = np.argsort([-len(text) for text in texts])
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         rows = np.empty((len(texts), min(dimensions or self.dimension, self.dimension)), dtype=np.float32)
         with torch.inference_mode():
             for batch in progress(batches, "encoding") if len(batches) > 2 and is_interactive() else batches:
-                vectors = self._pooled([prompt + texts[number] for number in batch])
+                vectors = self._pooled([prompt + texts[number] for number in batch], weights)
                 if self._normalizes:
                     vectors = normalize(vectors, p=2, dim=-1)
                 rows[batch] = normalize(vectors[:, :dimensions], p=2, dim=1).cpu().numpy()
@@ -125,13 +151,13 @@ class TokenTable(InferenceNetwork):
         self.dimension = tensors[self.TABLE].shape[1]
         tokenizer.no_padding()
 
-    def _pooled(self, texts: list[str]) -> "Tensor":
+    def _pooled(self, texts: list[str], weights: "Mapping[str, Tensor]") -> "Tensor":
         import torch
 
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
         flat = torch.tensor([one for row in ids for one in row], dtype=torch.long, device=self._device)
         starts = torch.tensor(np.cumsum([0, *map(len, ids[:-1])]), device=self._device)
-        return torch.nn.functional.embedding_bag(flat, self._on_device[self.TABLE], starts, mode="mean")
+        return torch.nn.functional.embedding_bag(flat, weights[self.TABLE].float(), starts, mode="mean")
 
 
 class Bert(InferenceNetwork):
@@ -178,52 +204,54 @@ class Bert(InferenceNetwork):
         padding: int = config.get("pad_token_id", 0)
         tokenizer.enable_padding(pad_id=padding, pad_token=tokenizer.id_to_token(padding))
 
-    def _pooled(self, texts: list[str]) -> "Tensor":
+    def _pooled(self, texts: list[str], weights: "Mapping[str, Tensor]") -> "Tensor":
         import torch
 
         self._tokenizer.enable_truncation(self.max_tokens)
         encodings = self._tokenizer.encode_batch(texts)
         ids = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self._device)
-        states = self._states(ids, mask)  # -> (n_texts, n_tokens, dimension)
+        states = self._states(ids, mask, weights).float()  # -> (n_texts, n_tokens, dimension)
         counted = mask.unsqueeze(-1).to(states.dtype)
         return (states * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1e-9)
 
-    def _states(self, ids: "Tensor", mask: "Tensor") -> "Tensor":
+    def _states(self, ids: "Tensor", mask: "Tensor", weights: "Mapping[str, Tensor]") -> "Tensor":
         """Returns the last hidden states, (n_texts, n_tokens, dimension), of token ids, (n_texts, n_tokens)."""
-        weights, length = self._on_device, ids.shape[1]
+        length = ids.shape[1]
         words = weights[self.TABLE][ids]
         kinds = weights["embeddings.token_type_embeddings.weight"][0]
         places = weights["embeddings.position_embeddings.weight"][:length]
-        states = self._norm(words + kinds + places, "embeddings.LayerNorm")
+        states = self._norm(words + kinds + places, "embeddings.LayerNorm", weights)
         seen = None if bool(mask.all()) else mask.bool()[:, None, None, :].expand(-1, 1, length, -1)
         for number in range(self._layers):
-            states = self._layer(states, seen, f"encoder.layer.{number}")
+            states = self._layer(states, seen, f"encoder.layer.{number}", weights)
         return states
 
-    def _layer(self, states: "Tensor", seen: "Tensor | None", name: str) -> "Tensor":
+    def _layer(self, states: "Tensor", seen: "Tensor | None", name: str, weights: "Mapping[str, Tensor]") -> "Tensor":
         from torch.nn.functional import gelu, scaled_dot_product_attention
 
         query, key, value = (
-            self._linear(states, f"{name}.attention.self.{part}").unflatten(-1, (self._heads, -1)).transpose(1, 2)
-            for part in ("query", "key", "value")
+            self._linear(states, f"{name}.attention.self.{part}", weights) for part in ("query", "key", "value")
         )
+        query, key, value = (part.unflatten(-1, (self._heads, -1)).transpose(1, 2) for part in (query, key, value))
         attended = scaled_dot_product_attention(query, key, value, attn_mask=seen)
         joined = attended.transpose(1, 2).flatten(-2)
-        states = self._norm(self._linear(joined, f"{name}.attention.output.dense") + states, f"{name}.attention.output")
-        inner = gelu(self._linear(states, f"{name}.intermediate.dense"))
-        return self._norm(self._linear(inner, f"{name}.output.dense") + states, f"{name}.output")
+        added = self._linear(joined, f"{name}.attention.output.dense", weights)
+        states = self._norm(added + states, f"{name}.attention.output", weights)
+        inner = gelu(self._linear(states, f"{name}.intermediate.dense", weights))
+        return self._norm(self._linear(inner, f"{name}.output.dense", weights) + states, f"{name}.output", weights)
 
-    def _linear(self, states: "Tensor", name: str) -> "Tensor":
+    @staticmethod
+    def _linear(states: "Tensor", name: str, weights: "Mapping[str, Tensor]") -> "Tensor":
         from torch.nn.functional import linear
 
-        return linear(states, self._on_device[f"{name}.weight"], self._on_device[f"{name}.bias"])
+        return linear(states, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    def _norm(self, states: "Tensor", name: str) -> "Tensor":
+    def _norm(self, states: "Tensor", name: str, weights: "Mapping[str, Tensor]") -> "Tensor":
         from torch.nn.functional import layer_norm
 
         name = name if name.endswith("LayerNorm") else f"{name}.LayerNorm"
-        weight, bias = self._on_device[f"{name}.weight"], self._on_device[f"{name}.bias"]
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
         return layer_norm(states, weight.shape, weight, bias, self._epsilon)
 
 

@@ -29,7 +29,7 @@ def quantize_int8(model: "SentenceTransformer") -> "SentenceTransformer":
     from transformers.modeling_outputs import BaseModelOutput
 
     if not isinstance(model[0], Transformer):
-        raise InputError(f"backend=openvino needs a transformer, not {type(model[0]).__name__}; choose backend=torch")
+        raise InputError(f"precision=int8 needs a transformer, not {type(model[0]).__name__}; choose precision=auto")
     copy = deepcopy(model).to("cpu").eval().requires_grad_(False)
     transformer: Any = copy[0]
     names, compiled = _compiled(transformer)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from zero2ir.data.settings import LanguageCode
+from zero2ir.encoders.precision import Precision, chosen_precision
 from zero2ir.errors import InputError
 from zero2ir.io.files import sha256
 from zero2ir.io.paths import home_expanded
@@ -29,7 +30,8 @@ class EncoderSettings(Settings):
         dimensions: truncates vectors, for Matryoshka models; None to keep all.
         languages: ISO 639-1 codes of the languages that it knows; documents in another one are encoded by the encoder
             from scratch instead. Empty if it knows all.
-        backend: encodes documents: "torch" in float32, or "openvino" in int8. Queries are always float32.
+        precision: encodes documents: "float32", "bfloat16", "int8" by OpenVINO, or "auto", bfloat16 where the processor
+            computes in it and float32 elsewhere. Queries are always float32.
     """
 
     name: str
@@ -42,7 +44,7 @@ class EncoderSettings(Settings):
     document_prompt: str | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     languages: tuple[LanguageCode, ...] = ()
-    backend: Literal["torch", "openvino"] = "torch"
+    precision: Precision = "auto"
 
     @field_validator("model")
     @classmethod
@@ -61,22 +63,16 @@ class EncoderSettings(Settings):
 
     def identity(self) -> str:
         """Returns the settings that vectors depend on, as JSON; recently added ones only if not default."""
-        later = ("query_prompt", "document_prompt", "dimensions", "backend")
+        later = ("query_prompt", "document_prompt", "dimensions", "precision")
         same = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         return self.model_dump_json(exclude={*same, "languages"})
 
 
 def check_available(settings: EncoderSettings) -> None:
-    """Raises ``InputError`` if the package is not installed, its weights are altered, or the backend is missing."""
+    """Raises ``InputError`` if the package is not installed, its weights are altered, or OpenVINO is missing."""
     if settings.source == "package":
         checked_weights(settings)
-    check_backend(settings)
-
-
-def check_backend(settings: EncoderSettings) -> None:
-    """Raises ``InputError`` if the backend is not installed."""
-    if settings.backend == "openvino" and importlib.util.find_spec("openvino") is None:
-        raise InputError("backend=openvino: openvino is not installed; pip install 'zero2ir[openvino]'")
+    chosen_precision(settings.precision)
 
 
 def model_folder(place: str, key: str) -> Path | None:
