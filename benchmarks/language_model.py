@@ -32,6 +32,7 @@ from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.evaluation.significance import compare_scores
 from zero2ir.io import paths
 from zero2ir.io.files import read_json, write_json
+from zero2ir.labelling.pooling import JudgmentPool
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.base import ModelT, Retriever, with_nested
 from zero2ir.models.expanded import Expanded
@@ -65,6 +66,7 @@ SYSTEMS = {
     "rewritten": System("rewritten", against="hybrid"),
     "hybrid/fine_tune": System("hybrid", "fine_tune", against="hybrid"),
     "hybrid/fixed_prompt": System("hybrid", "fixed_prompt", against="hybrid/fine_tune"),
+    "hybrid/prompt": System("hybrid", "prompt", against="hybrid/fine_tune"),
 }
 
 
@@ -140,14 +142,18 @@ def prepared(given: argparse.Namespace, config: LibraryConfig) -> tuple[Trial, s
     """Reads the collection, draws judgments and test queries, and opens encoders and language model."""
     folder = Path(given.dataset)
     choice = ["dataset=local", f"dataset.path={folder}"] if folder.is_dir() else [f"dataset={given.dataset}"]
-    collection, _ = check_collection(load_collection(compose("ingest", IngestConfig, choice).dataset))
-    judged = draw_judgments(collection, JudgmentBudget(), SEED)
+    ingest = compose("ingest", IngestConfig, choice)
+    collection, _ = check_collection(load_collection(ingest.dataset))
+    collection = replace(collection, metadata={**collection.metadata, "deep_judgments": ingest.dataset.deep_judgments})
+    members = {one: build(choice, f"committee.{one}") for one, choice in ingest.committee.items()}
+    models = [build_model(one, given.written) for one in given.systems]
+    needs = {need for model in (*models, *members.values()) for need in model.needs()} | {"lm"}
+    corpus = prepare_corpus(collection.documents, config, needs, SEED, paths.CACHE_FOLDER / "embeddings")
+    pool = JudgmentPool(collection, {}, lambda: {one: member.index(corpus) for one, member in members.items()})
+    judged = draw_judgments(collection, JudgmentBudget(), SEED, pool)
     queries, qrels = test_queries(collection, judged)
     order = np.random.default_rng(SEED).permutation(len(queries))[: given.queries]
     tested = [queries[number] for number in sorted(order)]
-    models = [build_model(name, given.written) for name in given.systems]
-    needs = {need for model in models for need in model.needs()} | {"lm"}
-    corpus = prepare_corpus(collection.documents, config, needs, SEED, paths.CACHE_FOLDER / "embeddings")
     ids = [query.query_id for query in tested]
     candidates = collection.candidates_of([*ids, *(row.query_id for row in judged)])
     ranked = None if candidates is None else [corpus.numbers_of(candidates[query_id]) for query_id in ids]
