@@ -15,7 +15,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     Raises:
         InputError: the port cannot be opened.
     """
-    bound = socket.socket()
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # lets asyncio set TCP_NODELAY
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
