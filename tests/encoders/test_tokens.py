@@ -174,3 +174,23 @@ def test_minilm_sees_words_in_context() -> None:
     encoder = projected_encoder(texts, minilm, ProjectionSettings(dimension=16))
     scores = maxsim(encoder.encode_queries(["borrowing money", "boats on water", "cooking"]), encoder.encode(texts))
     assert scores.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_bfloat16_documents_match_queries_as_exact_ones_do(
+    tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
+) -> None:
+    texts = [document.content for document in docstrings[:20]]
+    exact, rounded = (
+        projected_encoder(
+            texts,
+            tiny_transformer_settings.model_copy(update={"precision": precision}),
+            ProjectionSettings(dimension=16, pooling=1),
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact.digest() != rounded.digest()
+    queries = exact.encode_queries(["open a file", "sort a list"])
+    np.testing.assert_array_equal(queries.vectors, rounded.encode_queries(["open a file", "sort a list"]).vectors)
+    found, expected = rounded.encode(texts), exact.encode(texts)
+    assert not np.array_equal(found.vectors, expected.vectors)
+    np.testing.assert_allclose(found.floats(0, 99999), expected.floats(0, 99999), atol=0.06)

@@ -128,7 +128,7 @@ class DenseEncoder(TextEncoder):
                 vectors: Any = network.encode(readable(texts), prompt, size, self.settings.dimensions, precision)
             else:
                 encode = network.encode_query if kind == "query" else network.encode_document
-                with in_precision(precision):
+                with in_precision(network, precision):
                     vectors = encode(
                         readable(texts),
                         batch_size=self.settings.batch_size,

@@ -1,8 +1,9 @@
 """The precision in which networks encode documents."""
 
 import importlib.util
-from contextlib import AbstractContextManager
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from zero2ir.errors import InputError
 
@@ -26,12 +27,30 @@ def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16", "int8"]
     return asked
 
 
-def in_precision(precision: str) -> AbstractContextManager[object]:
-    """Returns a context in which torch's matrix products are computed in a precision."""
+@contextmanager
+def in_precision(network: Any, precision: str) -> Iterator[None]:
+    """Computes the transformer of a sentence-transformers network in a precision; its output is float32 again."""
     import torch
 
-    kind = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    if precision == "float32":
+        yield
+        return
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rounded = torch.autocast(device, dtype=getattr(torch, precision))
+
+    def begin(*_: Any) -> None:
+        rounded.__enter__()
+
+    def end(_module: Any, _inputs: Any, output: Any) -> Any:
+        rounded.__exit__(None, None, None)
+        return output and {**output, "token_embeddings": output["token_embeddings"].float()}
+
+    hooks = network[0].register_forward_pre_hook(begin), network[0].register_forward_hook(end, always_call=True)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _computes_in_bfloat16() -> bool:

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
+from zero2ir.encoders.precision import chosen_precision, in_precision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import Layout, read_tensors
@@ -84,6 +85,11 @@ class TokenEncoder(TextEncoder):
         """The prefixes of queries and of documents."""
         return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
 
+    @cached_property
+    def precision(self) -> str:
+        """The precision in which documents are encoded, "float32" or "bfloat16"."""
+        return "bfloat16" if chosen_precision(self.settings.precision) == "bfloat16" else "float32"
+
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents to int8 vectors, at least one per text; equal texts only once."""
         place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
@@ -100,7 +106,7 @@ class TokenEncoder(TextEncoder):
         return MicroBatcher(lambda texts: self._encode(texts, "query"), Tokens.take)
 
     def _encode(self, texts: Sequence[str], task: str) -> Tokens:
-        with BATCH_LOCK:
+        with BATCH_LOCK, in_precision(self.model, self.precision if task == "document" else "float32"):
             rows = self.model.encode(
                 readable(texts),
                 batch_size=self.settings.batch_size,
@@ -115,7 +121,8 @@ class TokenEncoder(TextEncoder):
     def digest(self) -> str:
         pooling: Any = self.model[-1]
         pooling_config = json.dumps(pooling.get_config_dict(), sort_keys=True)
-        return hashlib.sha256(f"{super().digest()} {pooling_config}".encode()).hexdigest()[:16]
+        precision = "" if self.precision == "float32" else f" {self.precision}"
+        return hashlib.sha256(f"{super().digest()} {pooling_config}{precision}".encode()).hexdigest()[:16]
 
     @classmethod
     def opened(cls, settings: EncoderSettings, weights: Path | None) -> "TokenEncoder":
