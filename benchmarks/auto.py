@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.suite import NAMES, SEED, SuiteCollection, open_collection
+from benchmarks.prior import tested
+from benchmarks.suite import NAMES, SEED, Gains, SuiteCollection, losses_text, mean_text, open_collection
 from zero2ir.config import IngestConfig, built, compose
 from zero2ir.data.digest import content_digest
 from zero2ir.data.records import Judgment
@@ -39,7 +40,6 @@ SMALL = ("static_hybrid", "sparse", "static")  # types for a limit that rules ou
 SHOWN = 10  # judged queries, for which each collection is shown
 BUDGETS = (1, 2, 5, 10, 20, 50)  # judged queries
 DRAWS = 30
-RESAMPLES = 500
 MEASURED = paths.CACHE_FOLDER / "model_types"
 STATISTICS = Path(model_prior.__file__).with_name(model_prior.STATISTICS)
 DRAWN, REST = 1, 0
@@ -79,6 +79,7 @@ def measure(name: str) -> Values:
         row[places] = judged_values(ranking.select_queries(places), corpus, ids, pooled, TuningSettings().measure)
     return {
         "digest": np.array(content_digest(corpus.documents)),
+        "topics": np.array(collection.topics),
         "full": np.stack([collection.values(ranking) for ranking in rankings.values()]),
         "judged": judged,
         **{f"drawn/{number}": drawn(collection, number) for number in BUDGETS},
@@ -153,19 +154,6 @@ def choices(values: Values, known: ModelTypes, number: int, allowed: Sequence[in
     return found
 
 
-def interval(gains: Sequence[Sequence[np.ndarray]]) -> str:
-    """Returns the mean of gains by collection, draw and query, with the bounds of 95 % of the resampled means."""
-    rng = np.random.default_rng(SEED)
-    means = []
-    for _ in range(RESAMPLES):
-        some = [gains[place] for place in rng.integers(len(gains), size=len(gains))]
-        drawn = [[one[place] for place in rng.integers(len(one), size=len(one))] for one in some]
-        means.append(np.mean([np.mean([rng.choice(draw, len(draw)).mean() for draw in one]) for one in drawn]))
-    mean = np.mean([np.mean([draw.mean() for draw in one]) for one in gains])
-    low, high = np.percentile(means, [2.5, 97.5])
-    return f"{1000 * mean:+.1f} [{1000 * low:+.1f}, {1000 * high:+.1f}]"
-
-
 def report(values: Mapping[str, Values], allowed: Sequence[int]) -> None:
     """Prints what choosing among the allowed types gains over the best fixed one of them."""
     known = statistics(values)
@@ -177,14 +165,14 @@ def report(values: Mapping[str, Values], allowed: Sequence[int]) -> None:
         gains, lost, is_best = [], [], []
         for name, rows in chosen.items():
             full = values[name]["full"]
-            gains.append([(full[row.chosen] - full[fixed])[row.rest] for row in rows])
+            drawn = np.stack([tested(full[row.chosen] - full[fixed], row.rest) for row in rows])
+            gains.append(Gains(drawn, values[name]["topics"].tolist()))
             best = [full[allowed][:, row.rest].mean(axis=1) for row in rows]
             lost += [one.max() - full[row.chosen, row.rest].mean() for one, row in zip(best, rows, strict=True)]
             is_best += [allowed[int(one.argmax())] == row.chosen for one, row in zip(best, rows, strict=True)]
         everyone = [row for rows in chosen.values() for row in rows]
-        worse = np.mean([draw.mean() < -0.005 for one in gains for draw in one])
         print(
-            f"  {number:2} judged queries, {len(chosen)} collections: {interval(gains)}, worse than -5 in {worse:.0%}; "
+            f"  {number:2} judged queries, {len(chosen)} collections: {mean_text(gains)}, losses {losses_text(gains)}; "
             f"lost {1000 * np.mean(lost):.1f}, stated {1000 * np.mean([row.loss for row in everyone]):.1f}; "
             f"the best in {np.mean(is_best):.0%}, stated {np.mean([row.probability for row in everyone]):.0%}"
         )
@@ -192,7 +180,7 @@ def report(values: Mapping[str, Values], allowed: Sequence[int]) -> None:
             for (name, rows), one in zip(chosen.items(), gains, strict=True):
                 counts = np.bincount([row.chosen for row in rows], minlength=len(MODEL_TYPES))
                 types = ", ".join(f"{MODEL_TYPES[place]} {counts[place]}" for place in np.flatnonzero(counts))
-                print(f"       {name:20} {1000 * np.mean([draw.mean() for draw in one]):+6.1f}  {types}")
+                print(f"       {name:20} {1000 * one.of_draws.mean():+6.1f}  {types}")
 
 
 def print_means(values: Mapping[str, Values]) -> None:

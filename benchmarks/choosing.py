@@ -6,7 +6,7 @@ The judged queries are drawn several times, with the first five documents of a c
 of each model, or how strongly it learns, are chosen as in training, by the prior of the other collections (see
 ``zero2ir.strategies.prior``); the queries of all other topics measure the gain of nDCG@10 over the model as it is.
 *Shuffled*: each query has the judgments of another one. Columns: the mean over the collections with its 95 % interval
-over collections and draws, the lowest collection, and the share of draws that lose more than 0.005.
+over collections, draws and queries, the lowest collection, and the share of draws that lose more than 0.005.
 """
 
 import argparse
@@ -27,8 +27,9 @@ from benchmarks.prior import (
     library_model,
     pooled,
     settings_gains,
+    tested,
 )
-from benchmarks.suite import NAMES, SuiteCollection, open_collection
+from benchmarks.suite import NAMES, Gains, SuiteCollection, losses_text, mean_text, open_collection
 from zero2ir.io.terminal import progress
 from zero2ir.models.capabilities import Tunable
 from zero2ir.strategies.fine_tune import learning_family
@@ -37,7 +38,6 @@ from zero2ir.strategies.tuning import choose
 
 NUMBERS, DRAWS, LEARNING_DRAWS = (0, 1, 2, 5, 10, 20, 50), 30, 8
 MIN_TEST_QUERIES = 10
-LOSS, RESAMPLES = 0.005, 2000
 
 
 class Condition(NamedTuple):
@@ -54,22 +54,19 @@ class Condition(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collections", nargs="*", default=NAMES)
-    found: dict[Condition, list[np.ndarray]] = {}  # (n_draws,) of each collection
+    found: dict[Condition, list[Gains]] = {}  # of each collection
     for name in parser.parse_args().collections:
         for condition, gains in measured(name):
             found.setdefault(condition, []).append(gains)
-            print(f"{name}, {condition}: {gains.mean():+.4f}", flush=True)
+            print(f"{name}, {condition}: {gains.of_draws.mean():+.4f}", flush=True)
     print("\n| choice and judgments | collections | gain | lowest | losses |\n|---|---|---|---|---|")
     for condition, rows in sorted(found.items()):
-        low, high = interval(rows)
-        means = [gains.mean() for gains in rows]
-        share = float(np.mean([(gains < -LOSS).mean() for gains in rows]))
-        gain = f"{np.mean(means):+.4f} [{low:+.4f}, {high:+.4f}]"
-        print(f"| {condition} | {len(rows)} | {gain} | {min(means):+.4f} | {share:.0%} |")
+        lowest = min(gains.of_draws.mean() for gains in rows)
+        print(f"| {condition} | {len(rows)} | {mean_text(rows)} | {lowest:+.4f} | {losses_text(rows)} |")
 
 
-def measured(name: str) -> Iterator[tuple[Condition, np.ndarray]]:
-    """Yields the gains of all draws in one collection, (n_draws,), for the numbers of queries that it has."""
+def measured(name: str) -> Iterator[tuple[Condition, Gains]]:
+    """Yields the gains of all draws in one collection, for the numbers of queries that it has."""
     collection = open_collection(name, [library_model(one) for one in {*MODELS, *LEARNERS, *COMMITTEE}])
     places, _ = collection.draw(QUERIES, 0)
     corpus = collection.corpus.with_queries([collection.texts[place] for place in places])
@@ -88,12 +85,13 @@ def measured(name: str) -> Iterator[tuple[Condition, np.ndarray]]:
             prior = suite().families[learning_family(model)].prior(coordinates, [f"suite/{name}"])
             assert prior is not None
             gains = [row[choose(values, prior).index] for row, values in zip(full, judged, strict=True)]
-            yield Condition(learning_family(model), QUERIES, bool(is_shuffled)), np.array(gains)
+            condition = Condition(learning_family(model), QUERIES, bool(is_shuffled))
+            yield condition, Gains(np.stack(gains), collection.topics)
 
 
 def of_settings(
     collection: SuiteCollection, model: Tunable, controls: Sequence[Rows]
-) -> Iterator[tuple[Condition, np.ndarray]]:
+) -> Iterator[tuple[Condition, Gains]]:
     """Yields the gains by choosing a model's settings on the right judgments and on shuffled ones."""
     coordinates, full, judged = settings_gains(collection, model, controls)
     prior = suite().families[family_of(model)].prior(coordinates, [f"suite/{collection.name}"])
@@ -107,9 +105,10 @@ def of_settings(
                 if len(ids) == number and len(rest) >= MIN_TEST_QUERIES:
                     drawn = values[:, [place[query_id] for query_id in ids]]
                     chosen = choose(drawn[:, ~np.isnan(drawn[0])], prior).index
-                    gains.append(float(full[chosen, rest].mean()))
+                    gains.append(tested(full[chosen], rest))
             if gains:
-                yield Condition(family_of(model), number, bool(is_shuffled)), np.array(gains)
+                condition = Condition(family_of(model), number, bool(is_shuffled))
+                yield condition, Gains(np.stack(gains), collection.topics)
 
 
 def shuffled(rows: Rows) -> Rows:
@@ -117,17 +116,6 @@ def shuffled(rows: Rows) -> Rows:
     ids = list(rows)
     order = [ids[place] for place in np.random.default_rng(0).permutation(len(ids))]
     return {one: rows[other] for one, other in zip(order, [*order[1:], *order[:1]], strict=True)}
-
-
-def interval(rows: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Returns the 95 % interval of the mean over collections, resampling collections, and draws within each."""
-    rng = np.random.default_rng(0)
-    means = [
-        np.mean([rng.choice(rows[place], len(rows[place])).mean() for place in rng.integers(len(rows), size=len(rows))])
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

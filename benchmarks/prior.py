@@ -147,7 +147,7 @@ def of_learning(suite: SuiteCollection, model: Retriever, rows: Rows) -> Measure
     few = np.stack([gains.mean(axis=1) for gains in judged])  # -> (n_draws, n_strengths)
     # The covariance of the mean over ten queries is a tenth of that of one query.
     covariance = QUERIES * np.cov(_basis(coordinates).fit(few).T)
-    gains = _gains(full.mean(axis=0), few.mean(axis=0), covariance, len(suite.texts))
+    gains = _gains(np.nanmean(full, axis=(0, 2)), few.mean(axis=0), covariance, len(suite.texts))
     return Measured(learning_family(model), coordinates, gains)
 
 
@@ -157,10 +157,10 @@ def learning_gains(
     """Measures the gain of an indexed model over itself after learning with each strength, 0 first.
 
     Returns:
-        The strengths' coordinates; (n_draws, n_strengths) on the queries of topics that were not drawn; and for each
-        draw (n_strengths, n_queries) out of fold, by the tuning measure.
+        The strengths' coordinates; (n_draws, n_strengths, n_queries) by all judgments, NaN for queries of drawn topics;
+        and for each draw (n_strengths, n_drawn) out of fold, by the tuning measure.
     """
-    full, judged = list[list[float]](), list[np.ndarray]()
+    full, judged = list[np.ndarray](), list[np.ndarray]()
     default = suite.values(model.search(suite.texts, TUNING.depth, suite.candidates))
     for seed in range(draws):
         ids, rest = draw(suite, rows, QUERIES, seed)
@@ -170,14 +170,21 @@ def learning_gains(
         learned = judgment_learner(model, inputs)(ids)
         if learned is None or not (out_of_fold := cross_validate_learning(model, inputs)):
             continue
-        gains = [0.0]
+        values = [default]
         for strength in strengths(model):
             ranking = interpolate(model, learned, strength).search(suite.texts, TUNING.depth, suite.candidates)
-            gains.append(float((suite.values(ranking) - default)[rest].mean()))
-        full.append(gains)
+            values.append(suite.values(ranking))
+        full.append(tested(np.stack(values) - default, rest))
         before = measure(model, inputs, inputs.measured_queries)
         judged.append(np.stack([before, *(one.values for one in out_of_fold)]) - before)
-    return [{"strength": strength} for strength in (0.0, *strengths(model))], np.array(full), judged
+    return [{"strength": strength} for strength in (0.0, *strengths(model))], np.stack(full), judged
+
+
+def tested(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Returns (..., n_queries) values with NaN for all queries but those at some places."""
+    found = np.full(values.shape, np.nan)
+    found[..., places] = values[..., places]
+    return found
 
 
 def draw(suite: SuiteCollection, rows: Rows, number: int, seed: int) -> tuple[list[str], np.ndarray]:

@@ -7,6 +7,7 @@ and kept in .cache.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.making import make_encoder, source_role, training_digest
+from zero2ir.evaluation.intervals import interval_over_collections
+from zero2ir.experiments.report import STATISTICS
 from zero2ir.io import paths
 from zero2ir.io.files import finished_folder
 from zero2ir.models.base import Retriever, encoder_roles
@@ -42,6 +45,7 @@ NAMES = [
 ]
 MAX_QUERIES = 400  # of a collection, drawn by a fixed seed
 SEED = 0
+LOSS = 0.005  # of nDCG@10, which is counted as one
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,34 @@ class SuiteCollection:
         """Returns the places of the queries whose topic is none of those at ``places``."""
         drawn = {self.topics[place] for place in places}
         return np.array([place for place, topic in enumerate(self.topics) if topic not in drawn], dtype=np.int64)
+
+
+class Gains(NamedTuple):
+    """The gains in one collection.
+
+    Attributes:
+        values: (n_draws, n_queries), NaN for the queries that a draw does not test.
+        topics: (n_queries,).
+    """
+
+    values: np.ndarray
+    topics: Sequence[str]
+
+    @property
+    def of_draws(self) -> np.ndarray:
+        """(n_draws,), the mean over queries."""
+        return np.nanmean(self.values, axis=1)
+
+
+def mean_text(collections: Sequence[Gains]) -> str:
+    """Returns the mean over collections with its 95 % interval over collections, draws and queries."""
+    interval = interval_over_collections(*zip(*collections, strict=True), **STATISTICS)
+    return f"{interval.mean:+.4f} [{interval.ci_low:+.4f}, {interval.ci_high:+.4f}]"
+
+
+def losses_text(collections: Sequence[Gains]) -> str:
+    """Returns the share of draws that lose more than ``LOSS``; each collection weighs the same."""
+    return f"{np.mean([(one.of_draws < -LOSS).mean() for one in collections]):.0%}"
 
 
 def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[str] = ()) -> SuiteCollection:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.suite import NAMES, SuiteCollection, open_collection
+from benchmarks.suite import NAMES, Gains, SuiteCollection, mean_text, open_collection
 from zero2ir.config import LibraryConfig, build, compose
 from zero2ir.models.base import Retriever
 from zero2ir.models.dense import Dense
@@ -26,7 +26,7 @@ from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 
-QUERIES, RESAMPLES = 10, 10_000
+QUERIES = 10
 KEPT = "encoder.languages=[]"  # MiniLM for documents in every language
 PLAIN = "model.adaptation=null"
 BEFORE: dict[str, Sequence[str]] = {  # the defaults of earlier versions
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collections", nargs="*", default=NAMES)
     names = parser.parse_args().collections
-    values: dict[str, list[np.ndarray]] = {}  # of each collection's queries
+    values: dict[str, list[Gains]] = {}  # of each collection
     grids: dict[str, list[np.ndarray]] = {}  # (n_settings,) of each collection, the default of before first
     for name in names:
         for model, found in measured(name).items():
@@ -79,12 +79,14 @@ def main() -> None:
         print(f"{name} measured", flush=True)
     print(f"\n| nDCG@10 | {' | '.join(names)} | mean |\n|{'---|' * (len(names) + 2)}")
     for model, rows in values.items():
-        means = [row.mean() for row in rows]
+        means = [float(row.values.mean()) for row in rows]
         print(f"| {model} | {' | '.join(f'{one:.3f}' for one in means)} | {np.mean(means):.3f} |")
     print(f"\n| difference | {' | '.join(names)} | mean |\n|{'---|' * (len(names) + 2)}")
     for one, other in DIFFERENCES:
-        rows = [a - b for a, b in zip(values[one], values[other], strict=True)]
-        print(f"| {one} − {other} | {' | '.join(f'{row.mean():+.3f}' for row in rows)} | {interval(rows)} |")
+        pairs = zip(values[one], values[other], strict=True)
+        rows = [a._replace(values=a.values - b.values) for a, b in pairs]
+        means = [f"{row.values.mean():+.3f}" for row in rows]
+        print(f"| {one} − {other} | {' | '.join(means)} | {mean_text(rows)} |")
     print("\n| chosen on the other collections | gain | gain of the default | chosen |\n|---|---|---|---|")
     for grid, rows in grids.items():
         gains = np.stack([row - row[0] for row in rows])
@@ -95,15 +97,16 @@ def main() -> None:
         print(f"| {grid} | {held_out.mean():+.4f} | {gains[:, settings.index(default)].mean():+.4f} | {counts} |")
 
 
-def measured(name: str) -> dict[str, np.ndarray]:
+def measured(name: str) -> dict[str, Gains]:
     """Returns nDCG@10 of the models on the queries that were not drawn."""
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Gains] = {}
     for models, overrides in ((BEFORE, [KEPT]), (NOW, [])):
         configured = {model: compose("library", LibraryConfig, choice).model for model, choice in models.items()}
         built = {model: build(choice, "model") for model, choice in configured.items()}
         suite, rest = opened(name, list(built.values()), overrides)
         for model, retriever in built.items():
-            found[model] = ndcg(suite, retriever.index(suite.corpus))[rest]
+            values = ndcg(suite, retriever.index(suite.corpus))[rest]
+            found[model] = Gains(values[None], [suite.topics[place] for place in rest])
     return found
 
 
@@ -145,15 +148,6 @@ def swept(name: str) -> dict[str, np.ndarray]:
         grid: np.array([ndcg(suite, model(*setting))[rest].mean() for setting in settings])
         for (grid, (settings, _)), model in zip(GRIDS.items(), models, strict=True)
     }
-
-
-def interval(rows: Sequence[np.ndarray]) -> str:
-    """Returns the mean over collections with its interval by resampling collections, and queries in each."""
-    rng = np.random.default_rng(0)
-    means = np.stack([rng.choice(row, (RESAMPLES, len(row))).mean(axis=1) for row in rows])
-    picks = rng.integers(len(rows), size=(len(rows), RESAMPLES))
-    low, high = np.quantile(np.take_along_axis(means, picks, axis=0).mean(axis=0), [0.025, 0.975])
-    return f"{np.mean([row.mean() for row in rows]):+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 if __name__ == "__main__":

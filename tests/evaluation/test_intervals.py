@@ -10,6 +10,7 @@ from zero2ir.evaluation.intervals import (
     bca,
     bootstrap_interval,
     crossed_weights,
+    interval_over_collections,
     resample_counts,
     share_interval,
     topics_of,
@@ -163,3 +164,25 @@ def test_topics_of_untested_queries_are_left_out():
 def test_a_query_without_a_topic_is_one():
     assert topics_of(["a", "b"], {"a": "t"}) == ["t", "b"]
     assert topics_of(["a", "b"], {}) is None
+
+
+def test_collections_weigh_the_same_and_are_resampled_with_their_draws_and_topics():
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(0.0, 0.1, (2, 6)), rng.normal(1.0, 0.1, (3, 40))
+    few[0, 1] = np.nan
+    fixed = interval_over_collections([few, many], [None, None], **OPTIONS, resample_collections=False)
+    both = interval_over_collections([few, many], [None, None], **OPTIONS)
+    assert fixed.mean == both.mean == pytest.approx((np.nanmean(few) + many.mean()) / 2)
+    assert fixed.ci_high - fixed.ci_low < 0.2
+    assert (both.ci_low, both.ci_high) == pytest.approx((0, 1), abs=0.15)  # both resamples may be of one collection
+    topics = [f"t{number % 4}" for number in range(40)]
+    shared = [np.tile(rng.normal(size=4), (1, 10)) for _ in range(2)]
+    wide, narrow = (interval_over_collections(shared, [one] * 2, **OPTIONS) for one in (topics, None))
+    assert wide.ci_high - wide.ci_low > 1.5 * (narrow.ci_high - narrow.ci_low)
+
+
+def test_a_collection_that_is_drawn_twice_has_two_resamples_of_its_queries():
+    values = np.random.default_rng(0).normal(size=(1, 50))
+    one = interval_over_collections([values], [None], **OPTIONS)
+    same = interval_over_collections([values] * 16, [None] * 16, **OPTIONS)
+    assert same.ci_high - same.ci_low == pytest.approx((one.ci_high - one.ci_low) / 4, rel=0.2)

@@ -60,6 +60,38 @@ def bootstrap_interval(
     return Interval(float(np.where(known, table, 0.0).sum() / known.sum()), low, high, table.shape[1])
 
 
+def interval_over_collections(
+    tables: Sequence[FloatArray],
+    topics: Sequence[Sequence[str] | None],
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    resample_collections: bool = True,
+) -> Interval:
+    """Returns the mean of the collections' means with its percentile interval.
+
+    Args:
+        tables: of each collection, [seeds, queries] as in ``bootstrap_interval``.
+        topics: of each collection's queries.
+        resamples: see above.
+        level: see above.
+        seed: see above.
+        resample_collections: whether to resample collections as well as the seeds and queries of each. The interval is
+            for the mean over all collections of which these are a sample; otherwise for these collections.
+    """
+    pairs = enumerate(zip(tables, topics, strict=True), seed)
+    means = np.stack([resampled_means(one, resamples=resamples, seed=own, topics=its) for own, (one, its) in pairs])
+    if resample_collections:
+        drawn = np.random.default_rng(seed).integers(len(means), size=means.shape)
+        shifted = (np.arange(resamples) + np.arange(len(means))[:, None]) % resamples
+        means = means[drawn, shifted]  # a collection that is drawn twice has two resamples of its queries
+    estimates = means.mean(axis=0)
+    low, high = percentiles(estimates[~np.isnan(estimates)], level)
+    mean = float(np.mean([np.nanmean(table) for table in tables]))
+    return Interval(mean, low, high, sum(table.shape[1] for table in tables))
+
+
 def resampled_means(table: FloatArray, *, resamples: int, seed: int, topics: Sequence[str] | None = None) -> FloatArray:
     """Returns the mean of each resample of seeds and queries, [resamples]; NaN if it has untested pairs only.
 

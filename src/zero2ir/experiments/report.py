@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zero2ir.evaluation.intervals import Interval, percentiles, resampled_means
+from zero2ir.evaluation.intervals import Interval, interval_over_collections
 from zero2ir.evaluation.results import Results, all_topics, read_all
 from zero2ir.evaluation.significance import (
     Comparison,
@@ -222,32 +222,16 @@ def averages_table(results: Sequence[ConditionResults]) -> Table | None:
 def mean_over_collections(
     scores: Sequence[ScoresBySeed], results: Sequence[ConditionResults], resample_collections: bool = True
 ) -> Interval:
-    """Returns the mean of the collections' means with its percentile bootstrap interval.
+    """Returns the mean of the collections' means with its interval; see ``interval_over_collections``.
 
     Args:
         scores: the values of each collection.
         results: the conditions, one per collection.
-        resample_collections: whether to resample collections as well as the draws and queries of each. The interval is
-            for the mean over all collections of which these are a sample; otherwise for these collections.
+        resample_collections: as there.
     """
-    tables, resamples = [score_table(one) for one in scores], STATISTICS["resamples"]
-    means = np.stack(
-        [
-            resampled_means(
-                table, resamples=resamples, seed=place, topics=table_topics(scores[place], one.options["topics"])
-            )
-            for place, (table, one) in enumerate(zip(tables, results, strict=True))
-        ]
-    )
-    if resample_collections:
-        rng = np.random.default_rng(STATISTICS["seed"])
-        drawn = rng.integers(len(means), size=means.shape)
-        shifted = (np.arange(resamples) + np.arange(len(means))[:, None]) % resamples
-        means = means[drawn, shifted]  # a collection that is drawn twice has two resamples of its queries
-    estimates = means.mean(axis=0)
-    low, high = percentiles(estimates[~np.isnan(estimates)], STATISTICS["level"])
-    mean = float(np.mean([np.nanmean(table) for table in tables]))
-    return Interval(mean, low, high, sum(table.shape[1] for table in tables))
+    topics = [table_topics(one, each.options["topics"]) for one, each in zip(scores, results, strict=True)]
+    tables = [score_table(one) for one in scores]
+    return interval_over_collections(tables, topics, **STATISTICS, resample_collections=resample_collections)
 
 
 def references(results: Sequence[ConditionResults]) -> Iterator[tuple[ConditionResults, list[ConditionResults]]]:
