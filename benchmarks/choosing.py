@@ -25,9 +25,9 @@ from benchmarks.prior import (
     draw,
     learning_gains,
     library_model,
-    pooled,
     settings_gains,
     tested,
+    with_judgments,
 )
 from benchmarks.suite import NAMES, Gains, SuiteCollection, losses_text, mean_text, open_collection
 from zero2ir.io.terminal import progress
@@ -68,9 +68,7 @@ def main() -> None:
 def measured(name: str) -> Iterator[tuple[Condition, Gains]]:
     """Yields the gains of all draws in one collection, for the numbers of queries that it has."""
     collection = open_collection(name, [library_model(one) for one in {*MODELS, *LEARNERS, *COMMITTEE}])
-    places, _ = collection.draw(QUERIES, 0)
-    corpus = collection.corpus.with_queries([collection.texts[place] for place in places])
-    rows = pooled(collection, {one: library_model(one).index(corpus) for one in COMMITTEE})
+    corpus, rows = with_judgments(collection)
     controls = rows, shuffled(rows)
     known = set[str]()
     for one in progress(MODELS, name):

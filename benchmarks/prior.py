@@ -1,11 +1,12 @@
-"""Measures on the development suite what settings and learning gain, as a prior for training on other collections.
+"""Measures on the development suite what settings, learning and model types gain, as a prior for other collections.
 
     python benchmarks/prior.py            # all collections; or the names of some, to measure these again
 
 Writes src/zero2ir/strategies/prior.json, which training reads (see ``zero2ir.strategies.prior``). The gain of a setting
 is that of nDCG@10 over the model's own settings, by all judgments. Beside it stands what pooled judgments show of it by
 the tuning measure, and the covariance of that over queries. For learning, ten judged queries are drawn several times:
-the gain is that on the queries of all other topics, and what the judgments show is the gain out of fold.
+the gain is that on the queries of all other topics, and what the judgments show is the gain out of fold. The gain of a
+model type is that over the first one.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from benchmarks.suite import NAMES, SuiteCollection, open_collection
 from zero2ir.config import LibraryConfig, build, compose
 from zero2ir.data.digest import content_digest
 from zero2ir.data.records import JudgedDocument, Judgment
+from zero2ir.encoders.corpus import Corpus
 from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import progress
 from zero2ir.labelling.pooling import JudgmentPool
@@ -38,11 +40,21 @@ from zero2ir.strategies.fine_tune import (
     measure,
     strengths,
 )
-from zero2ir.strategies.prior import PRIOR_FILE, Basis, CollectionGains, Family, Suite, family_of
+from zero2ir.strategies.prior import (
+    MODEL_TYPES,
+    PRIOR_FILE,
+    Basis,
+    CollectionGains,
+    Family,
+    Suite,
+    family_of,
+    type_coordinates,
+)
 from zero2ir.strategies.tuning import TuningSettings, judged_values
 
 MODELS = ("sparse", "hybrid", "pretrained_hybrid", "static_hybrid", "smoothed", "feedback")
 LEARNERS = ("dense", "hybrid", "pretrained_hybrid")
+TYPES = ("hybrid", "pretrained_hybrid", "static_hybrid", "sparse", "dense", "static")
 COMMITTEE = ("sparse", "dense", "static")
 JUDGED, QUERIES, DRAWS = 5, 10, 8
 TUNING = TuningSettings()
@@ -69,23 +81,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collections", nargs="*", default=NAMES)
     for name in parser.parse_args().collections:
-        suite = open_collection(name, [library_model(one) for one in {*MODELS, *LEARNERS, *COMMITTEE}])
+        suite = open_collection(name, [library_model(one) for one in {*MODELS, *LEARNERS, *TYPES}])
         write(suite, list(measured(suite)))
 
 
 def measured(suite: SuiteCollection) -> Iterator[Measured]:
     """Yields all families in one collection."""
-    drawn, _ = suite.draw(QUERIES, 0)
-    corpus = suite.corpus.with_queries([suite.texts[place] for place in drawn])
-    rows = pooled(suite, {name: library_model(name).index(corpus) for name in COMMITTEE})
+    corpus, rows = with_judgments(suite)
+    yield measured_gains(MODEL_TYPES, *type_gains(suite, corpus, [rows]))
     known = set[str]()
     for name in progress(MODELS, suite.name):
         for model in chain(library_model(name).index(corpus)):
             if isinstance(model, Tunable) and family_of(model) not in known:
                 known.add(family_of(model))
-                yield of_settings(suite, model, rows)
+                yield measured_gains(family_of(model), *settings_gains(suite, model, [rows]))
     for name in progress(LEARNERS, f"{suite.name}, learning"):
         yield of_learning(suite, library_model(name).index(corpus), rows)
+
+
+def with_judgments(suite: SuiteCollection) -> tuple[Corpus, Rows]:
+    """Returns the documents, with some queries that models know, and the pooled judgments of all queries."""
+    drawn, _ = suite.draw(QUERIES, 0)
+    corpus = suite.corpus.with_queries([suite.texts[place] for place in drawn])
+    return corpus, pooled(suite, {name: library_model(name).index(corpus) for name in COMMITTEE})
 
 
 def pooled(suite: SuiteCollection, members: Mapping[str, Retriever]) -> Rows:
@@ -103,13 +121,25 @@ def pooled(suite: SuiteCollection, members: Mapping[str, Retriever]) -> Rows:
     return rows
 
 
-def of_settings(suite: SuiteCollection, model: Tunable, rows: Rows) -> Measured:
-    """Measures the settings of an indexed model."""
-    coordinates, full, judged = settings_gains(suite, model, [rows])
+def measured_gains(
+    family: str, coordinates: Sequence[Mapping[str, float]], full: np.ndarray, judged: Sequence[np.ndarray]
+) -> Measured:
+    """Summarises the gains of settings or model types."""
     few = judged[0][:, ~np.isnan(judged[0][0])]
-    covariance = np.cov(_basis(coordinates).fit(few.T).T)
-    gains = _gains(full.mean(axis=1), few.mean(axis=1), covariance, few.shape[1])
-    return Measured(family_of(model), coordinates, gains)
+    return Measured(family, coordinates, _gains(coordinates, full.mean(axis=1), few.mean(axis=1), few))
+
+
+def type_gains(
+    suite: SuiteCollection, corpus: Corpus, judgments: Sequence[Rows]
+) -> tuple[list[dict[str, float]], np.ndarray, list[np.ndarray]]:
+    """Measures the gain of each model type over the first one; returns the same as ``settings_gains``."""
+    rankings = [
+        library_model(name).index(corpus).search(suite.texts, TUNING.depth, suite.candidates)
+        for name in progress(TYPES, f"{suite.name}, model types")
+    ]
+    full = np.stack([suite.values(ranking) for ranking in rankings])
+    judged = [np.stack([judged_values_of(suite, ranking, rows) for ranking in rankings]) for rows in judgments]
+    return type_coordinates(TYPES), full - full[:1], [values - values[:1] for values in judged]
 
 
 def settings_gains(
@@ -146,9 +176,9 @@ def of_learning(suite: SuiteCollection, model: Retriever, rows: Rows) -> Measure
     coordinates, full, judged = learning_gains(suite, model, rows, DRAWS)
     few = np.stack([gains.mean(axis=1) for gains in judged])  # -> (n_draws, n_strengths)
     # The covariance of the mean over ten queries is a tenth of that of one query.
-    covariance = QUERIES * np.cov(_basis(coordinates).fit(few).T)
-    gains = _gains(np.nanmean(full, axis=(0, 2)), few.mean(axis=0), covariance, len(suite.texts))
-    return Measured(learning_family(model), coordinates, gains)
+    observed = few.T * np.sqrt(QUERIES)
+    gains = np.nanmean(full, axis=(0, 2))
+    return Measured(learning_family(model), coordinates, _gains(coordinates, gains, few.mean(axis=0), observed))
 
 
 def learning_gains(
@@ -225,16 +255,16 @@ def library_model(name: str) -> Retriever:
     return build(compose("library", LibraryConfig, [f"model={name}"]).model, "model")
 
 
-def _basis(coordinates: Sequence[Mapping[str, float]]) -> Basis:
-    return Basis(np.array([list(one.values()) for one in coordinates]))
-
-
-def _gains(full: np.ndarray, few: np.ndarray, covariance: np.ndarray, queries: int) -> CollectionGains:
+def _gains(
+    coordinates: Sequence[Mapping[str, float]], full: np.ndarray, judged: np.ndarray, observed: np.ndarray
+) -> CollectionGains:
+    """Summarises (n_points,) gains, the judged ones, and (n_points, n) observations of these."""
+    basis = Basis(np.array([list(one.values()) for one in coordinates]))
+    covariance = np.atleast_2d(np.cov(basis.fit(observed.T).T))
     return CollectionGains(
         gains=np.round(full, 5).tolist(),
-        judged=np.round(few, 5).tolist(),
-        covariance=[[float(f"{value:.3g}") for value in row] for row in np.atleast_2d(covariance)],
-        queries=queries,
+        judged=np.round(judged, 5).tolist(),
+        covariance=[[float(f"{value:.3g}") for value in row] for row in covariance],
     )
 
 

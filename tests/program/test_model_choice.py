@@ -21,9 +21,10 @@ from zero2ir.models.sparse import Sparse
 from zero2ir.program import model_choice
 from zero2ir.program.model_choice import choose_model, index_model, measured_values
 from zero2ir.program.training import train_program
+from zero2ir.strategies import base
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
-from zero2ir.strategies.model_prior import ModelTypes
+from zero2ir.strategies.prior import MODEL_TYPES, Suite, suite
 from zero2ir.strategies.zero_shot import ZeroShot
 
 Rows = list[tuple[str, str, int]]
@@ -67,7 +68,7 @@ def test_without_judgments_the_suite_decides(inputs: TrainingInputs) -> None:
     assert (choice.name, choice.queries) == ("hybrid", 0)
     assert isinstance(choice.retriever, Hybrid)
     by_name = {one.name: one for one in choice.candidates}
-    prior = model_choice.model_types().prior(list(by_name))
+    prior = suite().model_type_prior(list(by_name))
     assert [one.difference for one in choice.candidates] == pytest.approx(prior.mean)
     assert all(one.measured is None and one.in_suite for one in choice.candidates)
 
@@ -164,11 +165,14 @@ def test_a_language_model_is_used_if_it_may(inputs: TrainingInputs, script_lm) -
 def test_the_collection_itself_does_not_speak_for_itself(
     inputs: TrainingInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = model_choice.model_types()
-    own = {**known.collections["suite/med"].model_dump(), "digest": content_digest(inputs.corpus.documents)}
-    told = ModelTypes.model_validate({**known.model_dump(), "collections": {**known.collections, "here": own}})
+    known = suite().model_dump()
+    rows = known["families"][MODEL_TYPES]["collections"]
+    rows["here"] = rows["suite/med"]
+    known["documents"]["here"] = content_digest(inputs.corpus.documents)
+    told = Suite.model_validate(known)
     without = choose_model(auto(), inputs)
-    monkeypatch.setattr(model_choice, "model_types", lambda: told)
+    for module in (model_choice, base):
+        monkeypatch.setattr(module, "suite", lambda: told)
     again = choose_model(auto(), inputs)
     assert [one.difference for one in again.candidates] == [one.difference for one in without.candidates]
 

@@ -1,4 +1,4 @@
-"""The prior of the development suite: its basis, its statistics, and what judged queries change."""
+"""The prior of the development suite: its basis, its statistics, what judged queries change, and the choice."""
 
 from itertools import pairwise
 
@@ -14,14 +14,19 @@ from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 from zero2ir.strategies.prior import (
     MIN_COLLECTIONS,
+    MODEL_TYPES,
     Basis,
     CollectionGains,
     Family,
+    Posterior,
     Prior,
+    Suite,
+    effective_number,
+    expected_maximum,
     family_of,
     generic_prior,
     suite,
-    update,
+    type_coordinates,
 )
 
 POINTS = [[0.2], [0.0], [0.1], [0.3], [0.4]]
@@ -43,9 +48,7 @@ def family(best: float, collections: int = 6, noise: float = 0.01, spread: float
         top = best + rng.normal(0, spread)
         curve = -((points[:, 0] - top) ** 2)
         row = (curve - curve[0]).tolist()
-        rows[f"c{number}"] = CollectionGains(
-            gains=row, judged=row, covariance=(noise * np.eye(functions)).tolist(), queries=100
-        )
+        rows[f"c{number}"] = CollectionGains(gains=row, judged=row, covariance=(noise * np.eye(functions)).tolist())
     return Family(coordinates=["weight"], points=POINTS, collections=rows)
 
 
@@ -137,23 +140,23 @@ def test_the_collection_at_hand_is_left_out() -> None:
 @given(gains(5, 7))
 def test_without_queries_the_prior_decides_and_with_many_the_queries(measured: np.ndarray) -> None:
     prior = prior_of(family(best=0.3, spread=0.2), *(point for (point,) in POINTS))
-    nothing = update(prior, np.zeros((5, 0)))
+    nothing = prior.posterior(np.zeros((5, 0)))
     np.testing.assert_array_equal(nothing.mean, prior.mean)
     basis = Basis(np.array(POINTS)).values
-    many = update(prior, np.tile(measured, 100_000))
+    many = prior.posterior(np.tile(measured, 100_000))
     np.testing.assert_allclose(many.mean, basis @ basis.T @ measured.mean(axis=1), atol=0.01)
 
 
 @given(gains(5, 6))
 def test_more_queries_move_more_and_leave_less_doubt(measured: np.ndarray) -> None:
     prior = prior_of(family(best=0.3), *(point for (point,) in POINTS))
-    moved, doubt = [0.0], [update(prior, np.zeros((5, 0))).deviation]
+    moved, doubt = [0.0], [prior.posterior(np.zeros((5, 0))).gains_over(0)[1]]
     for times in (1, 5, 50):
-        posterior = update(prior, np.tile(measured, times))
+        posterior = prior.posterior(np.tile(measured, times))
         moved.append(float(np.linalg.norm(posterior.mean - prior.mean)))
-        doubt.append(posterior.deviation)
+        doubt.append(posterior.gains_over(0)[1])
         assert posterior.mean[0] == pytest.approx(0, abs=1e-9)
-        assert posterior.deviation[0] == pytest.approx(0, abs=1e-6)
+        assert posterior.covariance[0, 0] == pytest.approx(0, abs=1e-9)
     assert moved == sorted(moved)
     assert all((more >= less - 1e-9).all() for more, less in pairwise(doubt))
 
@@ -161,9 +164,9 @@ def test_more_queries_move_more_and_leave_less_doubt(measured: np.ndarray) -> No
 @given(gains(4, 5), st.permutations(range(5)))
 def test_the_order_of_queries_does_not_matter(measured: np.ndarray, order: list[int]) -> None:
     prior = prior_of(family(best=0.1), 0.2, 0.1, 0.3, 0.4)
-    one, other = update(prior, measured), update(prior, measured[:, order])
+    one, other = prior.posterior(measured), prior.posterior(measured[:, order])
     np.testing.assert_allclose(one.mean, other.mean, atol=1e-9)
-    np.testing.assert_allclose(one.deviation, other.deviation, atol=1e-9)
+    np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-9)
 
 
 def test_what_judging_a_few_documents_shifts_stays_in_doubt_with_any_number_of_queries() -> None:
@@ -174,23 +177,23 @@ def test_what_judging_a_few_documents_shifts_stays_in_doubt_with_any_number_of_q
     }
     shifted = sure.model_copy(update={"collections": rows})
     many = np.zeros((2, 10_000))
-    doubts = [update(prior_of(one, 0.2, 0.4), many).deviation[1] for one in (sure, shifted)]
+    doubts = [prior_of(one, 0.2, 0.4).posterior(many).gains_over(0)[1][1] for one in (sure, shifted)]
     assert doubts[1] > 2 * doubts[0]
 
 
 @given(gains(4, 6))
 def test_a_generic_prior_shrinks_each_gain_by_itself(measured: np.ndarray) -> None:
-    posterior = update(generic_prior(measured, 0.02), measured)
+    posterior = generic_prior(measured, 0.02).posterior(measured)
     mean = measured.mean(axis=1)
     assert (np.abs(posterior.mean) <= np.abs(mean) + 1e-9).all()
     assert (np.sign(np.round(posterior.mean, 9)) * np.sign(mean) >= 0).all()
-    alone = update(generic_prior(measured[:2], 0.02), measured[:2])
+    alone = generic_prior(measured[:2], 0.02).posterior(measured[:2])
     assert alone.mean[1] == pytest.approx(posterior.mean[1])
 
 
 def test_a_generic_prior_is_drawn_further_by_queries_that_agree() -> None:
     agree, differ = np.array([[0.0] * 4, [0.1] * 4]), np.array([[0.0] * 4, [0.9, -0.7, 0.9, -0.7]])
-    means = [update(generic_prior(one, 0.02), one).mean[1] for one in (agree, differ)]
+    means = [generic_prior(one, 0.02).posterior(one).mean[1] for one in (agree, differ)]
     assert means[0] > 2 * means[1] > 0
 
 
@@ -204,12 +207,16 @@ def test_the_suite_is_whole() -> None:
     known = suite()
     assert len(known.documents) > MIN_COLLECTIONS
     for name, row in known.families.items():
-        assert set(row.collections) == set(known.documents), name
+        assert len(row.collections) > MIN_COLLECTIONS, name
+        assert set(row.collections) <= set(known.documents), name
         functions = Basis(np.array(row.points)).values.shape[1]
         for one in row.collections.values():
             assert len(one.gains) == len(one.judged) == len(row.points)
             assert np.shape(one.covariance) == (functions, functions)
             assert one.gains[0] == one.judged[0] == 0
+    assert set(known.families[MODEL_TYPES].collections) == set(known.documents)
+    types = known.model_type_prior(known.model_types)
+    assert types.mean[0] == 0 > types.mean[1:].max()  # no model type is better than the first one on average
 
 
 def test_a_collection_is_recognised_by_its_name_or_its_documents() -> None:
@@ -217,3 +224,106 @@ def test_a_collection_is_recognised_by_its_name_or_its_documents() -> None:
     (first, digest), (second, _) = list(known.documents.items())[:2]
     assert known.alike(second, digest) == {first, second}
     assert known.alike("", "") == set()
+
+
+TYPES = ["hybrid", "sparse", "dense"]
+
+
+@pytest.fixture
+def types() -> Suite:
+    """Six collections in which three model types were measured."""
+    points = type_coordinates(TYPES)
+    basis = Basis(np.array([list(one.values()) for one in points])).values
+    noise = basis.T @ np.array([[0, 0, 0], [0, 0.04, 0.01], [0, 0.01, 0.04]]) @ basis
+    gains = [(-0.1, -0.05), (0.05, -0.2), (-0.05, 0.05), (-0.2, -0.1), (0.1, -0.15), (-0.04, -0.09)]
+    rows = {
+        f"c{place}": {
+            "gains": [0, sparse, dense],
+            "judged": [0, sparse + 0.01, dense],
+            "covariance": noise.tolist(),
+        }
+        for place, (sparse, dense) in enumerate(gains)
+    }
+    family = {"coordinates": TYPES, "points": [list(one.values()) for one in points], "collections": rows}
+    documents = {name: f"digest of {name}" for name in rows}
+    return Suite.model_validate({"measure": "nDCG@100", "documents": documents, "families": {MODEL_TYPES: family}})
+
+
+def test_the_prior_of_model_types_is_the_mean_of_the_other_collections(types: Suite) -> None:
+    assert types.model_types == TYPES
+    assert types.model_type_prior(TYPES).mean == pytest.approx([0, -0.04, -0.09])
+    assert types.model_type_prior(TYPES, types.alike("c3", "")).mean == pytest.approx([0, -0.008, -0.088])
+    assert types.model_type_prior(TYPES, types.alike("", "digest of c3")).collections == 5
+
+
+def test_gains_are_over_the_first_model_type_whichever_it_is(types: Suite) -> None:
+    prior, whole = types.model_type_prior(["dense", "hybrid"]), types.model_type_prior(TYPES)
+    assert prior.mean == pytest.approx([0, 0.09])
+    assert prior.spread[1, 1] == pytest.approx(whole.spread[2, 2])
+    assert not prior.spread[0].any()
+    assert types.model_type_prior(["sparse", "dense"]).spread[1, 1] == pytest.approx(
+        whole.spread[1, 1] + whole.spread[2, 2] - 2 * whole.spread[1, 2]
+    )
+
+
+def test_an_unknown_model_type_is_a_random_one(types: Suite) -> None:
+    prior, whole = types.model_type_prior(["hybrid", "mine", "sparse"]), types.model_type_prior(TYPES)
+    assert prior.mean == pytest.approx([0, whole.mean[1:].mean(), whole.mean[1]])
+    assert prior.spread[1, 1] == pytest.approx(np.diag(whole.spread)[1:].mean())
+    assert prior.spread[1, 2] == pytest.approx(whole.spread[1, 2])
+
+
+def test_a_posterior_is_that_of_one_gaussian_given_another() -> None:
+    prior = Prior(np.array([0, 0.1]), np.diag([0, 0.04]), np.diag([0, 0.01]), np.diag([0, 0.5]), 6)
+    posterior = prior.posterior(np.tile([[0.2], [0.5]], 10))
+    weight = 0.04 / (0.04 + 0.01 + 0.05)
+    assert posterior.mean == pytest.approx([0, 0.1 + weight * (0.3 - 0.1)], abs=1e-6)
+    assert posterior.covariance[1, 1] == pytest.approx((1 - weight) * 0.04, abs=1e-6)
+
+
+def test_what_is_not_measured_is_inferred_from_what_is(types: Suite) -> None:
+    prior = types.model_type_prior(TYPES)
+    posterior = prior.posterior(np.tile([[0.5], [0.9]], 50), [0, 1])
+    correlation = prior.spread[1, 2] / prior.spread[1, 1]
+    assert posterior.mean[2] - prior.mean[2] == pytest.approx(correlation * (posterior.mean[1] - prior.mean[1]))
+    alone = prior.posterior(np.full((1, 50), 0.5), [1])
+    assert alone.mean == pytest.approx(prior.mean)  # a gain over nothing
+
+
+def test_judging_is_worth_what_is_lost_by_not_knowing_at_most(types: Suite) -> None:
+    prior, rng = types.model_type_prior(TYPES), np.random.default_rng(0)
+    posterior = prior.posterior(np.tile([[0.5], [0.5], [0.4]], 10))
+    most = posterior.draws(100_000, rng).max(axis=1).mean() - posterior.mean.max()
+    worth = [prior.gain_of_judging(posterior, range(3), range(3), 10 + n, rng) for n in (1, 10, 100, 10_000)]
+    assert 0 < worth[0] < worth[1] < worth[2] < worth[3] < most
+    assert prior.gain_of_judging(posterior, range(3), [1], 110, rng) == pytest.approx(0, abs=0.002)  # no choice
+
+
+def test_the_best_of_uncertain_gains_must_gain_more_than_the_default(types: Suite) -> None:
+    prior = types.model_type_prior(TYPES)
+    certain, uncertain = (np.diag([0, variance, variance]) for variance in (0.0001, 0.01))
+    assert prior.choose(Posterior(np.array([0, 0.02, -0.1]), certain), range(3)) == 1
+    assert prior.choose(Posterior(np.array([0, 0.02, -0.1]), uncertain), range(3)) == 0
+    assert prior.choose(Posterior(np.array([0, 0.02, -0.1]), uncertain), [1, 2]) == 1  # the best of these a priori
+    assert prior.choose(Posterior(np.zeros(3), certain), range(3)) == 0
+
+
+def test_draws_have_the_moments_of_the_posterior() -> None:
+    posterior = Posterior(np.array([0, 1.0, 2.0]), np.array([[0, 0, 0], [0, 2.0, 1.0], [0, 1.0, 1.0]]))
+    draws = posterior.draws(100_000, np.random.default_rng(0))
+    assert draws.mean(axis=0) == pytest.approx(posterior.mean, abs=0.02)
+    assert np.cov(draws.T) == pytest.approx(posterior.covariance, abs=0.03)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 20])
+def test_the_expected_maximum_is_that_of_independent_gaussians(number: int) -> None:
+    draws = np.random.default_rng(0).standard_normal((100_000, number)).max(axis=1)
+    assert expected_maximum(number) == pytest.approx(draws.mean(), abs=0.03)
+
+
+def test_variables_that_go_together_count_as_fewer() -> None:
+    assert effective_number(np.diag([1.0, 4.0, 9.0])) == pytest.approx(3)
+    assert effective_number(np.outer([1, 2, 3], [1, 2, 3])) == pytest.approx(1, abs=1e-6)
+    assert 1 < effective_number(np.array([[1.0, 0.8], [0.8, 1.0]])) < 2
+    assert effective_number(np.diag([1.0, 1.0, 0.0])) == pytest.approx(2)  # what is known is no alternative
+    assert effective_number(np.zeros((2, 2))) == 1

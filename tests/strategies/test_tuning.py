@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Document, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.ranking import Ranking
-from zero2ir.strategies.prior import CAUTION, Prior, generic_prior
+from zero2ir.strategies.prior import Prior, expected_maximum, generic_prior
 from zero2ir.strategies.tuning import Choice, TuningSettings, choose, judged_values
 
 # Eighths add up exactly, so that ties are ties.
@@ -61,7 +61,16 @@ def test_the_best_of_several_is_taken_with_caution() -> None:
     prior = known([0.0, 0.02, 0.02], 0.1, 0.3)
     two, three = choose(values[:2], known([0.0, 0.02], 0.1, 0.3)), choose(values, prior)
     assert three.best == 1
-    assert three.expected == pytest.approx(two.expected - CAUTION * two.deviation, abs=1e-6)
+    assert three.expected == pytest.approx(two.expected - expected_maximum(2) * two.deviation, abs=1e-6)
+
+
+def test_alternatives_that_are_one_need_no_caution() -> None:
+    values = np.array([[0.2, 0.4, 0.6], [0.25, 0.45, 0.75], [0.3, 0.5, 0.9]])
+    shared = np.outer([0, 0.5, 1], [0, 0.5, 1])  # half and all of the same thing
+    nested = Prior(np.array([0.0, 0.01, 0.02]), shared * 0.01, 0 * shared, shared * 0.09, 12)
+    assert choose(values, nested).expected == pytest.approx(
+        choose(values[[0, 2]], known([0.0, 0.02], 0.1, 0.3)).expected, abs=1e-4
+    )
 
 
 def test_without_judged_queries_the_prior_decides() -> None:

@@ -20,7 +20,7 @@ from zero2ir.models.ranking import ranking_agreement, reference_sample
 from zero2ir.program.program import index_bytes
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.fine_tune import measure
-from zero2ir.strategies.model_prior import DRAWS, Belief, model_types
+from zero2ir.strategies.prior import DRAWS, Posterior, suite
 
 TIMED_QUERIES = 10
 TIMED_DEPTH = 10
@@ -125,7 +125,7 @@ def index_model(model: Retriever | Auto, inputs: TrainingInputs) -> IndexedModel
 def choose_model(auto: Auto, inputs: TrainingInputs) -> ModelChoice:
     """Indexes the candidates, measures them untrained on the judged queries, and chooses by their expected measure.
 
-    The expectation is that of ``zero2ir.strategies.model_prior``; without judgments it is the suite's mean.
+    The expectation is that of ``zero2ir.strategies.prior``; without judgments it is the suite's mean.
 
     Raises:
         InputError: no candidate is within the limits.
@@ -137,21 +137,20 @@ def choose_model(auto: Auto, inputs: TrainingInputs) -> ModelChoice:
         raise InputError(_nobody(auto, costs))
     observed = [number for number, name in enumerate(names) if name in indexed]
     values = {name: measured_values(retriever, inputs) for name, retriever in indexed.items()}
-    prior = model_types().prior(names, inputs.digest)
-    gains = np.array([row.mean() if queries else 0.0 for row in values.values()])
-    belief = prior.posterior(gains, observed, queries)
-    best = prior.choose(belief, within)
+    prior = suite().model_type_prior(names, inputs.alike_collections)
+    posterior = prior.posterior(np.stack(list(values.values())), observed)
+    best = prior.choose(posterior, within)
     rng = np.random.default_rng(inputs.seed)
-    probability, loss = _probabilities(belief, within, rng)
+    probability, loss = _probabilities(posterior, within, rng)
     reports = [
         CandidateReport(
             name,
-            *_interval(belief, number, best),
+            *_interval(posterior, number, best),
             probability.get(number),
             loss.get(number),
             *costs[name],
             float(values[name].mean()) if name in values and queries else None,
-            name in model_types().names,
+            name in suite().model_types,
         )
         for number, name in enumerate(names)
     ]
@@ -161,7 +160,7 @@ def choose_model(auto: Auto, inputs: TrainingInputs) -> ModelChoice:
         indexed[names[best]],
         queries,
         sorted(reports, key=lambda one: (one.probability_best is None, one.name != names[best], -one.difference)),
-        {number: prior.gain_of_judging(belief, observed, within, queries, number, rng) for number in FURTHER},
+        {number: prior.gain_of_judging(posterior, observed, within, queries + number, rng) for number in FURTHER},
         _disputed_queries([indexed[names[number]] for number in likeliest], inputs),
     )
 
@@ -243,17 +242,17 @@ def _nobody(auto: Auto, costs: Mapping[str, Cost]) -> str:
     return f"model=auto: no candidate is within the limits: {'; '.join(parts)}; raise the limits"
 
 
-def _interval(belief: Belief, number: int, best: int) -> tuple[float, float, float]:
+def _interval(posterior: Posterior, number: int, best: int) -> tuple[float, float, float]:
     """Returns the expected gain of a candidate over the chosen one, and its 95 % interval."""
-    mean, deviation = belief.difference(number, best)
+    mean, deviation = (float(values[number]) for values in posterior.gains_over(best))
     return mean, mean - INTERVAL * deviation, mean + INTERVAL * deviation
 
 
 def _probabilities(
-    belief: Belief, within: Sequence[int], rng: np.random.Generator
+    posterior: Posterior, within: Sequence[int], rng: np.random.Generator
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Returns the probability of being the best, and the expected loss, of the candidates within the limits."""
-    draws = belief.draws(DRAWS, rng)[:, list(within)]
+    draws = posterior.draws(DRAWS, rng)[:, list(within)]
     wins = np.bincount(draws.argmax(axis=1), minlength=len(within)) / len(draws)
     losses = (draws.max(axis=1, keepdims=True) - draws).mean(axis=0)
     return dict(zip(within, wins.tolist(), strict=True)), dict(zip(within, losses.tolist(), strict=True))

@@ -17,7 +17,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.evaluation.measures import Run, score_run
 from zero2ir.io.settings import Settings
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
-from zero2ir.strategies.prior import CAUTION, Prior, update
+from zero2ir.strategies.prior import Prior
 
 INTERVAL = 1.96  # deviations on each side of 95 % of a Gaussian
 
@@ -103,26 +103,25 @@ class Choice:
 def choose(values: np.ndarray, prior: Prior) -> Choice:
     """Compares candidates by their expected gains over the first one, the default.
 
-    The expected gain is the posterior mean, less ``CAUTION`` deviations if there are several alternatives. The first
+    The expected gain is the posterior mean, less what the best of several alternatives is overestimated by. The first
     candidate wins ties.
 
     Args:
         values: (n_candidates, n_queries) the measure of each candidate.
         prior: of their gains.
     """
-    gains = values - values[:1]
-    posterior = update(prior, gains)
-    expected = posterior.mean - (CAUTION * posterior.deviation if len(gains) > 2 else 0.0)
-    if len(expected) < 2:
+    if len(values) < 2:
         return Choice(queries=values.shape[1])
+    posterior = prior.posterior(values)
+    expected, deviation = posterior.cautious_gains_over(0, range(len(values))), posterior.gains_over(0)[1]
     best = 1 + int(expected[1:].argmax())
-    observed = float(gains[best].mean()) if values.shape[1] else 0.0
+    observed = float((values[best] - values[0]).mean()) if values.shape[1] else 0.0
     return Choice(
         best,
         float(prior.mean[best]),
         observed,
         float(expected[best]),
-        float(posterior.deviation[best]),
+        float(deviation[best]),
         values.shape[1],
         prior.collections,
     )
