@@ -208,15 +208,12 @@ def test_fine_tune_finds_the_best_weight(corpus: Corpus) -> None:
 def test_settings_that_the_suite_knows_have_its_prior(corpus: Corpus) -> None:
     model = Sparse(0.9, 0.4, alternatives=[(1.2, 0.75), (0.6, 0.2)]).index(corpus)
     (known,) = FineTune().fit(model, TrainingInputs(corpus, judgments(corpus))).report["decisions"]
-    assert (known["subject"], known["queries"], known["collections"]) == (
-        "settings of sparse",
-        8,
-        len(suite().documents),
-    )
+    collections = len(suite().families["sparse"].collections)
+    assert (known["subject"], known["queries"], known["collections"]) == ("settings of sparse", 8, collections)
     assert known["prior"] != 0
     assert known["low"] < known["expected_gain"] < known["high"]
     (named,) = FineTune().fit(model, TrainingInputs(corpus, judgments(corpus), name="suite/med")).report["decisions"]
-    assert named["collections"] == len(suite().documents) - 1
+    assert named["collections"] == collections - 1
     other = TuningSettings(measure="nDCG@10")  # which the suite was not measured by
     (generic,) = FineTune().fit(model, TrainingInputs(corpus, judgments(corpus), tuning=other)).report["decisions"]
     assert (generic["prior"], generic["collections"]) == (0, 0)
@@ -228,7 +225,7 @@ def test_a_collection_of_the_suite_is_recognised_by_its_documents(
     monkeypatch.setitem(suite().documents, "suite/med", content_digest(corpus.documents))
     model = Sparse(alternatives=[(1.2, 0.75)]).index(corpus)
     (decision,) = FineTune().fit(model, TrainingInputs(corpus, judgments(corpus))).report["decisions"]
-    assert decision["collections"] == len(suite().documents) - 1
+    assert decision["collections"] == len(suite().families["sparse"].collections) - 1
 
 
 def test_what_is_wrapped_is_tuned_first_and_what_is_fused_is_not(corpus: Corpus) -> None:
