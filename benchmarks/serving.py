@@ -1,6 +1,6 @@
-"""Measures a program in service: its speed, losses by kills and by a faulty language model, and when it abstains.
+"""Measures a program in service: its speed, and losses by kills and by a faulty language model.
 
-    python benchmarks/serving.py load kills faults policy
+    python benchmarks/serving.py load kills faults
 
 Uses the documents of beir/scifact (from the ir_datasets home), ten judged queries of seed 0, and the loopback
 interface:
@@ -10,7 +10,6 @@ interface:
 - ``kills``: the server is killed fifty times while eight senders send feedback and one adds documents.
 - ``faults``: the hybrid with passages that a language model writes, with BM25 as the fallback; the endpoint fails,
   hangs or returns nonsense in 30 and 100 % of the requests.
-- ``policy``: thresholds that ten judgments choose for a given risk, and the risk on the test queries.
 
 Programs are kept in .cache/benchmark/serving, and encoded documents in .cache/embeddings.
 """
@@ -35,23 +34,21 @@ import numpy as np
 
 from zero2ir.config import IngestConfig, LibraryConfig, build, compose
 from zero2ir.data.checks import check_collection
-from zero2ir.data.judgments import draw_judgments, test_queries
+from zero2ir.data.judgments import draw_judgments
 from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection
 from zero2ir.data.settings import JudgmentBudget
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder, source_role
-from zero2ir.evaluation.intervals import bootstrap_interval
 from zero2ir.io import paths
 from zero2ir.lm.factory import lazy_lm
 from zero2ir.lm.settings import LMSettings
 from zero2ir.models.base import encoder_roles
-from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.program import Program, load_program
-from zero2ir.program.training import add_fallback, calibrate, fit_policy, train_program
+from zero2ir.program.training import add_fallback, train_program
 from zero2ir.strategies.base import TrainingInputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "online" / "serving"))
@@ -63,13 +60,11 @@ MODELS = ("sparse", "static_hybrid", "hybrid")
 CLIENTS, SECONDS, MOST = 16, 20.0, 5000
 KILLS, SENDERS = 50, 8
 QUERIES, DEADLINE = 40, 6.0  # at each rate of each fault; seconds, for a machine with much else to do
-RISKS = (0.1, 0.2, 0.3)
 CACHE = paths.CACHE_FOLDER / "benchmark" / "serving"
-STATISTICS: dict[str, Any] = {"resamples": 10_000, "level": 0.95, "seed": 0}
 
 
 def main() -> None:
-    parts = {"load": load_test, "kills": kill_test, "faults": fault_test, "policy": policy_test}
+    parts = {"load": load_test, "kills": kill_test, "faults": fault_test}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts), metavar="PART")
     parser.add_argument("--models", nargs="+", default=MODELS, help="files of conf/model (default: %(default)s)")
@@ -297,44 +292,6 @@ def faulty_row(
         f"| {fault} | {rate:.0%} | {answered} of {len(queries)} | {len(times) - late} | {who['rewritten']} | "
         f"{who['sparse']} | {reasons} | {1000 * np.median(times):.0f} | {1000 * max(times):.0f} |"
     )
-
-
-# Policy.
-
-
-def policy_test(collection: Collection, models: Sequence[str]) -> None:
-    print(f"| program | stated risk | coverage | risk | coverage with warnings | risk |\n{'|---' * 6}|")
-    for model in models:
-        program = load_program(saved_program(collection, model))
-        inputs = TrainingInputs(
-            Corpus(program.documents), draw_judgments(collection, JudgmentBudget(judging="relevant"), SEED)
-        )
-        queries, judgments = test_queries(collection, inputs.judgments)
-        relevant = {(row.query_id, row.doc_id) for row in judgments if row.relevance > 0}
-        ranking, probabilities = program.search([query.text for query in queries], 1)
-        assert probabilities is not None
-        first = ranking.numbers[:, 0].tolist()
-        correct = np.array(
-            [
-                number != NO_DOCUMENT and (query.query_id, program.documents[number].doc_id) in relevant
-                for query, number in zip(queries, first, strict=True)
-            ]
-        )
-        calibration = calibrate(program.retriever, inputs)
-        for risk in RISKS:
-            policy = fit_policy(program, calibration, risk, None).policy
-            assert policy is not None
-            decided = np.array([policy.decide(sure) for sure in probabilities[:, 0]])
-            cells = [share(correct, chosen) for chosen in (decided == "answer", decided != "abstain")]
-            print(f"| {model} | {risk:.1f} | {cells[0]} | {cells[1]} |", flush=True)
-
-
-def share(correct: np.ndarray, chosen: np.ndarray) -> str:
-    """Returns the share of the queries that is answered, and the share of them whose first document is wrong."""
-    if not chosen.any():
-        return "0 | –"
-    risk = bootstrap_interval((1.0 - correct[chosen]).tolist(), **STATISTICS)
-    return f"{chosen.mean():.2f} | {risk.mean:.2f} [{risk.ci_low:.2f}, {risk.ci_high:.2f}]"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import zero2ir
 from zero2ir.errors import InputError
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.lm.settings import LMSettings
+from zero2ir.program.policy import CAUTION
 from zero2ir.program.program import program_digest
 from zero2ir.strategies.base import FitResult, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
@@ -126,7 +127,8 @@ def test_pretrained_encoder(string_methods: Mappings) -> None:
 def test_strings_are_documents_by_their_place() -> None:
     program = zero2ir.train(["apples and pears", "cats and dogs"], model="sparse", strategy="zero_shot")
     assert program(query="dogs").docids == ["1"]
-    assert program(query="dogs").confidence is None  # no judgments: nothing is known about it
+    low, high = program(query="dogs").confidence_interval
+    assert high - low > 0.3  # no judgments: what other collections say
 
 
 def test_what_was_given_is_not_changed(string_methods: Mappings, string_judgments: Rows) -> None:
@@ -281,7 +283,6 @@ def test_equal_rows_and_equal_queries_are_one(string_methods: Mappings) -> None:
     rows = [("cut it", "split", 1), ("cut it", "split", 1), ("cut it", "join", 0), ("Cut it?", "rsplit", 1)]
     program = zero2ir.train(string_methods, rows, model="sparse")
     assert program.about["labels"] == 3
-    assert program.confidence is None  # three judged documents, where it takes four
 
 
 # compare
@@ -454,10 +455,11 @@ def test_simpler_models_stand_behind_and_a_stated_risk_makes_a_policy(
     assert [link.name for link in program.links] == ["static", "sparse"]
     assert program.fallback.deadline == 5.0
     assert program.policy is not None
-    assert (program.policy.risk, program.policy.max_risk, program.policy.queries) == (0.3, 0.6, 6)
+    assert (program.policy.risk, program.policy.max_risk) == (0.3, 0.6)
     answer = program(query=QUERY)
     assert (answer.served_by, answer.steps) == ("static_hybrid", [])
-    assert answer.decision == program.policy.decide(answer.confidence)
-    with pytest.raises(InputError, match=r"risk=0\.3: 0 judged queries are too few for a confidence"):
-        zero2ir.train(string_methods, model="sparse", strategy="zero_shot", risk=0.3)
+    assert answer.decision == program.policy.decide(program.confidence.bound(answer.confidence, -CAUTION))
+    assert "give shares with 0 <= risk" in refusal(
+        string_methods, string_judgments, settings=["answering.max_risk=0.1"], risk=0.3
+    )
     assert "program names must be unique" in refusal(string_methods, string_judgments, fallback=["sparse"])

@@ -370,7 +370,7 @@ def test_search_says_why_it_gives_no_document(
     searcher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = load(searcher)
-    program.policy = Policy(risk=0.0, max_risk=0.0, answer=None, warn=None, coverage=0.0, queries=10)
+    program.policy = Policy(risk=0.0, max_risk=0.0)
     program.save(tmp_path / "unsure")
     cli.main(["search", str(tmp_path / "unsure"), "xylophone"])
     assert "no document is returned" in " ".join(capsys.readouterr().out.split())

@@ -376,7 +376,7 @@ FILES: dict[str, tuple[str, bytes, Callable[[Path], Any]]] = {
     "judgments of the pipeline": ("seed0.jsonl", JUDGED, read_judgments),
     "results": ("metrics.json", METRICS.encode(), read_of(read_results)),
     "reproduction": ("reproduction.yaml", TABLES, read_reproduction),
-    "program": ("program.json", json.dumps({"format": 5, "files": {}, "digest": ""}).encode(), read_of(zero2ir.load)),
+    "program": ("program.json", json.dumps({"format": 6, "files": {}, "digest": ""}).encode(), read_of(zero2ir.load)),
 }
 
 

@@ -76,11 +76,11 @@ def train(
             (``program(query=..., candidates=[...])``); None to rank the whole collection.
         translations: judged queries translated into the documents' language, by query; models translated, aligned and
             crosslingual learn from them.
-        unlabelled_queries: queries without judgments, e.g. from a log; they improve the calibration of the confidence.
+        unlabelled_queries: queries without judgments, e.g. from a log; dense models adapt to them.
         query_ids: ids of queries by text, if queries may be documents of the collection: a document with the id and the
             text of a query is left out of the query's ranking, unless it is judged relevant.
         fallback: files of conf/model: simpler models that answer when this one fails or is late, the simplest last.
-        risk: largest share of wrong first documents among plain answers; above it the program warns or abstains.
+        risk: largest risk of a wrong first document in a plain answer; above it the program warns or abstains.
 
     Returns:
         A ``dspy.Module``: ``program(query="...").docids``; ``program.save("my-program/")``.
@@ -89,6 +89,7 @@ def train(
         InputError: the documents, the judgments or a choice are invalid; the message says what to do.
     """
     from zero2ir.config import build
+    from zero2ir.program.policy import Policy
     from zero2ir.program.preparation import (
         prepare_auxiliary,
         prepare_corpus,
@@ -97,7 +98,7 @@ def train(
         prepare_own_documents,
         warn_of_query_language,
     )
-    from zero2ir.program.training import add_fallback, fit_policy, train_program
+    from zero2ir.program.training import add_fallback, train_program
     from zero2ir.strategies.base import needs_synthetic_queries
 
     settings, fallback, seed = as_texts(settings, "settings"), as_texts(fallback, "fallback"), seed_value(seed)
@@ -105,6 +106,8 @@ def train(
     config = _config(task, model, strategy, encoder, lm, language, [*settings, *overrides])
     shared = [setting for setting in settings if not setting.startswith("model.")]
     simpler = {name: _config(task, name, strategy, encoder, lm, language, shared) for name in fallback}
+    answering = config.answering
+    policy = None if answering.risk is None else Policy.of(answering.risk, answering.max_risk)
     chosen = build(config.model, "model")
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
@@ -130,10 +133,9 @@ def train(
     trained = train_program(chosen, fit, inputs, about, config.task.answers)
     program = trained.program
     for name, one in links.items():
-        program = add_fallback(
-            program, train_program(one, fit, inputs, {"model": name}).program, config.answering.fallback
-        )
-    return fit_policy(program, trained.calibration, config.answering.risk, config.answering.max_risk)
+        program = add_fallback(program, train_program(one, fit, inputs, {"model": name}).program, answering.fallback)
+    program.policy = policy
+    return program
 
 
 def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":

@@ -51,7 +51,7 @@ FolderArgument = Annotated[
         metavar="FOLDER",
         help="Documents: docs.jsonl (doc_id, text, optional title), docs.tsv, or text files (.txt, .md, .rst). "
         "Queries: queries.jsonl (query_id, text) or queries.tsv. Judgments: qrels.trec (query 0 document grade) or "
-        "qrels.tsv; for --task qa queries.jsonl has answers instead. Queries without judgments improve the confidence. "
+        "qrels.tsv; for --task qa queries.jsonl has answers instead. Dense models adapt to queries without judgments. "
         "Folders of BEIR and MS MARCO are read as they are.",
     ),
 ]
@@ -142,7 +142,7 @@ def train(
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Largest share of wrong first documents among plain answers; above it, the program warns or abstains.",
+            help="Largest risk of a wrong first document in a plain answer; above it, the program warns or abstains.",
         ),
     ] = None,
     latency: Annotated[
@@ -277,7 +277,10 @@ def _print_answer(program: Any, query: str, answer: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    probability = "unknown (too few judgments)" if answer.confidence is None else f"{answer.confidence:.0%}"
+    probability = "unknown"
+    if answer.confidence is not None:
+        low, high = answer.confidence_interval
+        probability = f"{answer.confidence:.0%} ({low:.0%} to {high:.0%})"
     caption = f"first document relevant: {probability}{DECIDED.get(answer.get('decision'), '')}"
     table = Table("", "score", "document", "text", title=Text(printable(query)), caption=caption)
     answers = answer.get("answers") or [""] * len(answer.docids)

@@ -282,10 +282,6 @@ def test_agreement_is_what_the_first_documents_have_in_common() -> None:
     one, other, nothing = found({0: 2.0, 1: 1.0, 2: 0.5}), found({1: 3.0, 2: 1.0, 3: 0.0}), found({})
     assert ranking_agreement([one, other]).tolist() == [0.2]
     assert ranking_agreement([one, other, nothing]).tolist() == pytest.approx([0.2 / 3])
-    hybrid = Hybrid([Given({0: 2.0, 1: 1.0}), Given({1: 3.0, 2: 1.0})]).index(FOUR).search(["", ""], 2)
-    assert hybrid.agreement is not None
-    assert hybrid.agreement.tolist() == [0.1, 0.1]
-    assert one.agreement is None
 
 
 @given(st.lists(st.permutations(range(30)), min_size=2, max_size=4))

@@ -109,11 +109,11 @@ def built(family: str, corpus: Corpus) -> Program:
     program = Program(
         learn(model, examples, 0) or model,
         corpus.documents,
-        Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)),
+        Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1)),
         {"model": family},
         corpus.language_model,
         reader=LexicalReader().index(corpus),
-        policy=Policy(0.2, 0.4, 0.9, 0.3, 0.5, 10) if family == "sparse" else None,
+        policy=Policy(0.2, 0.4) if family == "sparse" else None,
         links=[FallbackLink("simpler", Sparse().index(corpus))] if family == "hybrid" else [],
         fallback=FallbackSettings(),
     )

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from zero2ir.config import LibraryConfig, compose
 from zero2ir.data.records import Document
@@ -16,14 +19,15 @@ from zero2ir.models.dense import Dense
 from zero2ir.models.ranking import Ranking, top_k
 from zero2ir.program.confidence import (
     CONFIDENCE_DEPTH,
-    MIN_QUERIES,
+    JUDGED_SHARE,
     Confidence,
     ConfidenceState,
     QueryJudgments,
     signals,
 )
+from zero2ir.strategies.prior import family_of
 
-PLAIN = Confidence(0.0, 1.0, (1.5, 0.1), (0.5, 0.1))
+PLAIN = Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1))
 SCORES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6), min_size=1, max_size=5)
 
 
@@ -31,13 +35,28 @@ def ranking(rows: Sequence[Sequence[float]], k: int = 6) -> Ranking:
     return top_k(np.array(rows, dtype=np.float32), k)
 
 
-def drawn(n: int, share: float, seed: int, judged: int = 5) -> tuple[Ranking, list[QueryJudgments], np.ndarray]:
-    """Rankings of 50 documents, in which relevant ones tend to stand out; of each query some are judged."""
+def drawn(n: int, level: float, seed: int) -> tuple[Ranking, np.ndarray]:
+    """Rankings of 50 documents, and which of their first documents are relevant if the level is this."""
     rng = np.random.default_rng(seed)
-    relevant = rng.random((n, 50)) < share
-    found = ranking((rng.normal(size=(n, 50)) + 2.0 * relevant).tolist(), CONFIDENCE_DEPTH)
-    known = [QueryJudgments(frozenset(rng.permutation(np.flatnonzero(row))[:judged].tolist())) for row in relevant]
-    return found, known, np.take_along_axis(relevant, found.numbers, axis=1)
+    found = ranking(rng.normal(size=(n, 50)).tolist(), CONFIDENCE_DEPTH)
+    certain = replace(PLAIN, level=level, deviation=1e-9)
+    return found, rng.random(n) < certain.probabilities(found)[:, 0]
+
+
+def asked(found: Ranking, relevant: np.ndarray) -> list[QueryJudgments]:
+    """What is judged if somebody is asked about the first documents."""
+    first = [frozenset([number]) for number in found.numbers[:, 0].tolist()]
+    return [
+        QueryJudgments(one) if is_so else QueryJudgments(frozenset(), one)
+        for one, is_so in zip(first, relevant, strict=True)
+    ]
+
+
+def named(found: Ranking, relevant: np.ndarray) -> list[QueryJudgments]:
+    """What is judged if somebody names relevant documents: most first ones that are, or else one that is not found."""
+    known = relevant & (np.random.default_rng(1).random(len(relevant)) < JUDGED_SHARE)
+    first = found.numbers[:, 0].tolist()
+    return [QueryJudgments(frozenset([one if is_so else 99])) for one, is_so in zip(first, known, strict=True)]
 
 
 def test_the_signals_by_hand() -> None:
@@ -48,22 +67,6 @@ def test_the_signals_by_hand() -> None:
     alone = Ranking(np.array([[7, -1]]), np.array([[5.0, -np.inf]]), np.array([1.0]), np.array([0.0]))
     assert signals(alone)[0] == pytest.approx(np.array([[np.log(5), 1.0], [0.0, 0.0]]))
     assert signals(Ranking(np.zeros((2, 0), int), np.zeros((2, 0)), np.zeros(2), np.zeros(2))).shape == (2, 0, 2)
-
-
-def test_agreement_is_a_signal_of_the_query() -> None:
-    found = ranking([[5.0, 4.0, 1.0], [5.0, 4.0, 1.0]], 3)._replace(agreement=np.array([0.2, 0.7]))
-    assert signals(found)[..., 2].tolist() == [[0.2] * 3, [0.7] * 3]
-    assert (signals(found)[..., :2] == signals(found._replace(agreement=None))).all()
-
-
-def test_where_the_parts_agree_it_is_surer() -> None:
-    found, judged, _ = drawn(20, 0.2, 9)
-    agreed = np.random.default_rng(0).random(20)
-    told = found._replace(agreement=agreed)
-    confidence = Confidence.fit(told, judged)
-    assert confidence is not None
-    more, less = (confidence.probabilities(told._replace(agreement=agreed + move)) for move in (0.1, -0.1))
-    assert (more > less).all()
 
 
 @given(SCORES, st.sampled_from([0.5, 4.0, 64.0]), st.integers(-8, 8))
@@ -91,79 +94,70 @@ def test_nothing_found_is_no_confidence() -> None:
     assert PLAIN.probabilities(nothing).tolist() == [[0.0, 0.0, 0.0]]
 
 
-@pytest.mark.parametrize("n", range(MIN_QUERIES))
-def test_below_four_judged_queries_nothing_can_be_said(n: int) -> None:
-    found, judged, _ = drawn(6, 0.2, 0)
-    few = found.select_queries(slice(n))
-    assert Confidence.fit(few, judged[:n]) is None
-    lost = found._replace(numbers=np.where(np.arange(6)[:, None] < n, found.numbers, -1))
-    assert Confidence.fit(lost, judged) is None  # the others found nothing
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 99))
+def test_the_level_is_that_of_bayes_theorem(n: int, right: int, seed: int) -> None:
+    """By the definition, on a grid of its own."""
+    found, _ = drawn(n, 0.0, seed)
+    relevant = np.arange(n) < right
+    levels = np.linspace(-9, 10, 20_001)
+    evidence = np.log(1 / (1 / replace(PLAIN, deviation=1e-9).probabilities(found)[:, 0] - 1)) - PLAIN.level
+    p = 1 / (1 + np.exp(-levels[:, None] - evidence))
+    weights = np.where(relevant, p, 1 - p).prod(axis=1) * np.exp(-((levels - PLAIN.level) ** 2) / 2)
+    mean = np.average(levels, weights=weights)
+    given = PLAIN.given(found, asked(found, relevant))
+    assert given.level == pytest.approx(mean, abs=1e-3)
+    assert given.deviation == pytest.approx(np.sqrt(np.average((levels - mean) ** 2, weights=weights)), abs=1e-3)
+    assert replace(given, level=0.5, deviation=1.0) == PLAIN  # the signals count as before
 
 
-def test_a_collection_of_more_relevant_documents_makes_more_confident() -> None:
-    stated = []
-    for share in (0.02, 0.1, 0.4):
-        found, judged, _ = drawn(60, share, 1, judged=50)
-        confidence = Confidence.fit(found, judged)
-        assert confidence is not None
-        stated.append(float(confidence.probabilities(found)[:, 0].mean()))
-    assert stated[0] < stated[1] - 0.1 < stated[2] - 0.2
+def test_without_judgments_the_prior_stays_with_its_wide_intervals() -> None:
+    found, _ = drawn(3, 0.0, 0)
+    assert PLAIN.given(found.select_queries(slice(0)), []) == PLAIN
+    unjudged = PLAIN.given(found, [QueryJudgments(frozenset(), frozenset([99]))] * 3)
+    assert unjudged == PLAIN
+    nothing = top_k(np.zeros((3, 50), dtype=np.float32), CONFIDENCE_DEPTH, np.zeros((3, 50), dtype=bool))
+    assert PLAIN.given(nothing, [QueryJudgments(frozenset([1]))] * 3) == PLAIN
 
 
-@pytest.mark.parametrize(("intercept", "slope"), [(-2.0, 1.5), (0.5, 0.7)])
-def test_with_many_complete_judgments_it_finds_the_probabilities_that_made_them(intercept: float, slope: float) -> None:
-    rng = np.random.default_rng(2)
-    found = ranking(rng.normal(size=(1500, 50)).tolist(), CONFIDENCE_DEPTH)
-    first = signals(found)[:, 0]
-    truth = Confidence(intercept, slope, tuple(first.mean(axis=0)), tuple(first.std(axis=0))).probabilities(found)
-    relevant = rng.random(truth.shape) < truth
-    judged = [
-        QueryJudgments(frozenset(row[is_so].tolist()), frozenset(row[~is_so].tolist()))
-        for row, is_so in zip(found.numbers, relevant, strict=True)
-    ]
-    confidence = Confidence.fit(found, judged)
-    assert confidence is not None
-    assert confidence.probabilities(found)[:, 0].mean() == pytest.approx(truth[:, 0].mean(), abs=0.05)
-    assert np.abs(confidence.probabilities(found) - truth).mean() < 0.05
+@pytest.mark.parametrize("level", [-1.5, 0.0, 2.0])
+@pytest.mark.parametrize("judge", [asked, named])
+def test_many_judged_queries_find_the_level(level: float, judge: Any) -> None:
+    found, relevant = drawn(4000, level, 2)
+    confidence = PLAIN.given(found, judge(found, relevant))
+    assert confidence.level == pytest.approx(level, abs=0.2)
+    assert confidence.deviation < 0.1
 
 
-def test_unjudged_documents_do_not_count_as_not_relevant() -> None:
-    """Of about twenty relevant documents a query, five are judged."""
-    found, judged, relevant = drawn(200, 0.4, 4, judged=5)
-    everything = [
-        QueryJudgments(one.relevant, frozenset(row.tolist()) - one.relevant)
-        for one, row in zip(judged, found.numbers, strict=True)
-    ]
-    fitted, told = Confidence.fit(found, judged), Confidence.fit(found, everything)
-    assert fitted is not None
-    assert told is not None
-    truth = relevant[:, 0].mean()
-    assert abs(fitted.probabilities(found)[:, 0].mean() - truth) < abs(told.probabilities(found)[:, 0].mean() - truth)
+def test_intervals_hold_the_true_probability_as_often_as_they_say() -> None:
+    """Levels are drawn from the prior."""
+    inside = []
+    for seed in range(300):
+        level = np.random.default_rng([1, seed]).normal(PLAIN.level, PLAIN.deviation)
+        found, relevant = drawn(10, level, seed)
+        confidence = PLAIN.given(found, asked(found, relevant))
+        truth = replace(PLAIN, level=level, deviation=1e-9).probabilities(found)[0, 0]
+        ((low, high),) = confidence.intervals(confidence.probabilities(found)[:1, 0])
+        inside.append(low <= truth <= high)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 
-def test_more_queries_with_relevant_documents_alone_do_not_mistake_the_level_further() -> None:
-    """Three of some fifteen relevant documents are judged: the share that is not seen cannot be told from the level."""
+@given(SCORES, st.floats(-4, 4), st.floats(0.05, 3))
+def test_a_probability_is_inside_its_interval(rows: list[list[float]], level: float, deviation: float) -> None:
+    confidence = replace(PLAIN, level=level, deviation=deviation)
+    for row in confidence.probabilities(ranking(rows)):
+        for (low, high), stated in zip(confidence.intervals(row), row.tolist(), strict=True):
+            assert 0 < low < stated < high < 1
+    assert confidence.bound(row, 0.0) == pytest.approx(
+        replace(confidence, deviation=1e-9).probabilities(ranking(rows))[-1]
+    )
+    assert confidence.intervals([0.0, 1.0])[0] == (0.0, 0.0)
 
-    def mistaken(n: int, seed: int) -> float:
-        found, judged, relevant = drawn(200, 0.3, seed, judged=3)
-        confidence = Confidence.fit(found.select_queries(np.arange(n)), judged[:n])
-        assert confidence is not None
-        return abs(float(confidence.probabilities(found)[:, 0].mean() - relevant[:, 0].mean()))
 
-    few, many = (np.mean([mistaken(n, seed) for seed in range(4)]) for n in (10, 200))
-    assert many < few + 0.1
-
-
-def test_what_is_judged_not_relevant_lowers_it() -> None:
-    found, judged, _ = drawn(10, 0.2, 5)
-    bad = [
-        QueryJudgments(one.relevant, frozenset(row[:5].tolist()) - one.relevant)
-        for one, row in zip(judged, found.numbers, strict=True)
-    ]
-    before, after = Confidence.fit(found, judged), Confidence.fit(found, bad)
-    assert before is not None
-    assert after is not None
-    assert after.probabilities(found)[:, 0].mean() < before.probabilities(found)[:, 0].mean()
+def test_a_stated_probability_is_the_mean_over_the_levels() -> None:
+    found, _ = drawn(20, 0.0, 3)
+    levels = np.random.default_rng(0).normal(PLAIN.level, PLAIN.deviation, 4000)
+    mean = np.mean([replace(PLAIN, level=one, deviation=1e-9).probabilities(found) for one in levels], axis=0)
+    assert PLAIN.probabilities(found) == pytest.approx(mean, abs=0.02)
 
 
 def test_questions_about_something_else_are_met_with_less_confidence(docstrings: list[Document]) -> None:
@@ -172,37 +166,33 @@ def test_questions_about_something_else_are_met_with_less_confidence(docstrings:
     retriever = Dense().index(Corpus(docstrings[:60], {"pretrained": minilm}))
     texts = [" ".join(document.text.split()[:9]) for document in docstrings[:40]]
     judged = [QueryJudgments(frozenset({number})) for number in range(10)]
-    confidence = Confidence.fit(retriever.search(texts[:10], CONFIDENCE_DEPTH), judged)
-    assert confidence is not None
+    prior = Confidence.prior(family_of(retriever))
+    confidence = prior.given(retriever.search(texts[:10], CONFIDENCE_DEPTH), judged)
+    assert confidence.level > prior.level
     inside = confidence.probabilities(retriever.search(texts[10:], CONFIDENCE_DEPTH))[:, 0]
     others = ["how to bake bread with a sour dough", "the weather in Lisbon for a week", "which shoes for a marathon"]
     outside = confidence.probabilities(retriever.search(others, CONFIDENCE_DEPTH))[:, 0]
     assert outside.max() < np.median(inside)
 
 
-def test_queries_of_which_nothing_is_judged_tell_how_signals_spread() -> None:
-    found, judged, _ = drawn(200, 0.2, 7)
-    few = found.select_queries(slice(10))
-    alone, beside = (
-        Confidence.fit(few, judged[:10]),
-        Confidence.fit(few, judged[:10], found.select_queries(slice(10, None))),
-    )
-    assert alone is not None
-    assert beside is not None
-    first = signals(found)[:, 0]
-    assert beside.centre == pytest.approx(first.mean(axis=0))
-    assert beside.spread == pytest.approx(first.std(axis=0))
-    assert alone.centre != pytest.approx(first.mean(axis=0))
-
-
-def test_asked_queries_that_find_nothing_say_nothing() -> None:
-    found, judged, _ = drawn(10, 0.2, 8)
-    nothing = top_k(np.zeros((3, 50), dtype=np.float32), CONFIDENCE_DEPTH, np.zeros((3, 50), dtype=bool))
-    assert Confidence.fit(found, judged, nothing) == Confidence.fit(found, judged)
-
-
 def test_it_survives_json() -> None:
-    found, judged, _ = drawn(10, 0.2, 6)
-    confidence = Confidence.fit(found, judged)
-    assert confidence is not None
+    found, relevant = drawn(10, 0.2, 6)
+    confidence = PLAIN.given(found, asked(found, relevant))
     assert Confidence(**dict(ConfidenceState(**json.loads(json.dumps(confidence.as_dict()))))) == confidence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"level": float("nan")},
+        {"deviation": 0.0},
+        {"slopes": [0.5, -0.1]},
+        {"slopes": [0.5]},
+        {"centre": [1.0, 2.0, 3.0]},
+        {"spread": [0.5, 0.0]},
+        {"intercept": 0.0},
+    ],
+)
+def test_a_saved_one_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ConfidenceState(**(PLAIN.as_dict() | change))

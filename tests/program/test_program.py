@@ -37,7 +37,8 @@ from zero2ir.program.training import train_program
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.zero_shot import ZeroShot
 
-SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
+UNKNOWN = dict.fromkeys(("probabilities", "intervals", "confidence", "confidence_interval"))
+SURE = Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1))
 QUERIES = ["list of the words in the string", "all letters in lower case", "zzz qqq", ""]
 
 
@@ -64,7 +65,10 @@ def program(request: pytest.FixtureRequest, corpus: Corpus, string_judgments: li
         "hybrid": lambda: Hybrid([Sparse(), Dense("static")], [0.75, 0.25]).index(corpus),
     }
     return Program(
-        made[request.param](), corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": request.param}
+        made[request.param](),
+        corpus.documents,
+        Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1)),
+        {"model": request.param},
     )
 
 
@@ -107,7 +111,9 @@ def test_programs_that_differ_have_other_digests(sparse: Program, corpus: Corpus
     digests = {program_digest(saved)}
     others = [
         Program(Sparse(k1=1.2).index(corpus), corpus.documents, None, sparse.about),
-        Program(sparse.retriever, corpus.documents, Confidence(0.0, 1.0, (0.0, 0.0), (1.0, 1.0)), sparse.about),
+        Program(
+            sparse.retriever, corpus.documents, Confidence(0.0, 1.0, (0.7, 0.4), (0.0, 0.0), (1.0, 1.0)), sparse.about
+        ),
         Program(sparse.retriever, [*corpus.documents[:-1], Document("z", "", "")], None, sparse.about),
     ]
     for number, other in enumerate(others):
@@ -185,7 +191,7 @@ def test_a_program_is_not_saved_over_files_of_the_user(sparse: Program, saved: P
 
 def test_a_file_named_as_ours_makes_no_program(sparse: Program, tmp_path: Path) -> None:
     for number, content in enumerate(
-        ['{"name": "a game"}', "not json", '{"format": 5, "files": ["thesis.txt"]}', "[]"]
+        ['{"name": "a game"}', "not json", '{"format": 6, "files": ["thesis.txt"]}', "[]"]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -243,8 +249,8 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM_FILE).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=6), "format 6 is newer than 5.*upgrade zero2ir"),
-        (state_with(format=4), "format 4 is older than 5.*train it again"),
+        (state_with(format=7), "format 7 is newer than 6.*upgrade zero2ir"),
+        (state_with(format=5), "format 5 is older than 6.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (state_with(format=float("inf")), "truncated or altered"),
         (state_with(format=float("nan")), "truncated or altered"),
@@ -295,13 +301,13 @@ def test_no_altered_byte_changes_an_answer(
 
 
 def nothing() -> dict[str, object]:
-    return {"docids": [], "scores": [], "probabilities": None, "confidence": None}
+    return {"docids": [], "scores": [], **UNKNOWN}
 
 
 def test_answers_are_plain_python(program: Program) -> None:
     for answer in answers(program):
-        assert json.loads(json.dumps(answer)) == answer
-        assert answer.keys() == {"docids", "scores", "probabilities", "confidence"}
+        assert json.dumps(json.loads(json.dumps(answer))) == json.dumps(answer)
+        assert answer.keys() == {"docids", "scores", *UNKNOWN}
 
 
 def test_the_best_come_first(program: Program) -> None:
@@ -311,6 +317,8 @@ def test_the_best_come_first(program: Program) -> None:
     assert 0 < answer.confidence < 1
     assert answer.probabilities == sorted(answer.probabilities, reverse=True)
     assert answer.probabilities[0] == answer.confidence
+    assert answer.intervals[0] == answer.confidence_interval
+    assert all(low < p < high for (low, high), p in zip(answer.intervals, answer.probabilities, strict=True))
     assert program(query=QUERIES[0], k=2).docids == answer.docids[:2]
     assert program(query=QUERIES[0], k=2).confidence == answer.confidence  # it does not depend on how many are shown
 
@@ -321,7 +329,7 @@ def test_more_are_asked_for_than_there_are(sparse: Program) -> None:
 
 def test_nothing_found_is_no_error(sparse: Program) -> None:
     assert sparse(query="zzz qqq").toDict() == nothing()
-    sure = Program(sparse.retriever, sparse.documents, Confidence(5.0, 1.0, (0.0, 0.0), (1.0, 1.0)))
+    sure = Program(sparse.retriever, sparse.documents, Confidence(5.0, 1.0, (0.7, 0.4), (0.0, 0.0), (1.0, 1.0)))
     assert sure(query="zzz qqq").confidence == 0.0
 
 
@@ -340,12 +348,7 @@ def test_given_texts_are_ranked(program: Program) -> None:
     assert answer.scores == sorted(answer.scores, reverse=True)
     assert answer.confidence is None
     assert program(query="list of words in a string", documents=texts, k=1).docids == ["1"]
-    assert program(query="words", documents=[]).toDict() == {
-        "docids": [],
-        "scores": [],
-        "probabilities": None,
-        "confidence": None,
-    }
+    assert program(query="words", documents=[]).toDict() == nothing()
 
 
 def test_documents_are_found_by_id(sparse: Program) -> None:
@@ -404,7 +407,9 @@ def test_the_size_of_an_index_counts_vectors_wherever_they_lie_and_no_network(
         ("dense", Dense("static", adaptation=None).index(corpus), corpus.encoded("static").nbytes),
         ("late", late, late.documents.vectors.nbytes + late.documents.starts.nbytes),
     ):
-        Program(retriever, corpus.documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {}).save(tmp_path / name)
+        Program(retriever, corpus.documents, Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1)), {}).save(
+            tmp_path / name
+        )
         assert vectors < index_bytes(tmp_path / name) < vectors + 2000  # the settings
 
 
@@ -548,7 +553,7 @@ def test_documents_are_added_replaced_and_removed_without_training(corpus: Corpu
 
 
 def test_policy_and_fallback_are_saved_and_serve_as_before(corpus: Corpus, tmp_path: Path) -> None:
-    policy = Policy(risk=0.2, max_risk=0.4, answer=0.9, warn=0.3, coverage=0.5, queries=10)
+    policy = Policy(risk=0.2, max_risk=0.4)
     links = [FallbackLink("sparse", Sparse().index(corpus), SURE), FallbackLink("plain", Sparse(k1=2.0).index(corpus))]
     settings = FallbackSettings(deadline=9.0, min_confidence=0.99)
     dense = Dense("static").index(corpus)

@@ -36,6 +36,7 @@ def test_rank_gives_every_query_its_documents_and_confidence(inputs: TrainingInp
 
 def test_rank_of_a_program_without_confidence(inputs: TrainingInputs) -> None:
     program = train_program(Sparse(), ZeroShot(), TrainingInputs(inputs.corpus, ()), {}).program
+    program.confidence = None
     assert rank_queries(program, [Query("a", "words")], depth=3)[1] == {}
 
 

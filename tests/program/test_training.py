@@ -12,9 +12,10 @@ from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
 from zero2ir.program.confidence import Confidence
+from zero2ir.program.confidence_prior import confidence_prior
 from zero2ir.program.cost import lm_cost
 from zero2ir.program.ranking import rank_queries
-from zero2ir.program.training import calibrate, fit_policy, train_program
+from zero2ir.program.training import calibrate, train_program
 from zero2ir.strategies.base import FitResult, Need, TrainingInputs
 from zero2ir.strategies.fine_tune import FineTune
 from zero2ir.strategies.zero_shot import ZeroShot
@@ -50,10 +51,6 @@ def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs
     assert lm_cost(None) == {}
 
 
-def calibrated(retriever: Retriever, inputs: TrainingInputs) -> Confidence | None:
-    return calibrate(retriever, inputs).confidence
-
-
 def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs) -> None:
     poor = [
         JudgedDocument(row.query_id, row.query, document.doc_id, 0)
@@ -65,19 +62,9 @@ def test_confidence_takes_judged_documents_of_both_kinds(inputs: TrainingInputs)
     ranking = retriever.search(list(inputs.queries.values()), 5)
     stated = []
     for judgments in (inputs.judgments, [*inputs.judgments, *poor]):
-        confidence = calibrated(retriever, TrainingInputs(inputs.corpus, judgments))
-        assert confidence is not None
+        confidence = calibrate(retriever, TrainingInputs(inputs.corpus, judgments))
         stated.append(confidence.probabilities(ranking)[:, 1:].mean())
     assert stated[1] < stated[0]
-
-
-def test_confidence_knows_what_was_asked_but_not_among_candidates(inputs: TrainingInputs) -> None:
-    retriever = Sparse().index(inputs.corpus)
-    told = replace(inputs, unlabelled_queries=[document.text for document in inputs.corpus.documents])
-    assert calibrated(retriever, told) != calibrated(retriever, inputs)
-    pools = {query_id: [document.doc_id for document in inputs.corpus.documents[:4]] for query_id in inputs.queries}
-    among = replace(inputs, candidates=pools)
-    assert calibrated(retriever, replace(told, candidates=pools)) == calibrated(retriever, among)
 
 
 class Learned(Sparse):
@@ -104,15 +91,24 @@ class LearnsByHeart:
 
 def test_each_judged_query_tells_of_what_did_not_learn_from_it(inputs: TrainingInputs) -> None:
     trained = [train_program(Sparse(), strategy, inputs, {}) for strategy in (LearnsByHeart(), ZeroShot())]
-    learned, plain = (fit_policy(one.program, one.calibration, 0.2, None) for one in trained)
-    assert learned.confidence == plain.confidence is not None
-    assert learned.policy == plain.policy is not None
+    learned, plain = (one.program.confidence for one in trained)
+    assert learned == plain is not None
 
 
-def test_too_few_judgments_give_no_confidence(inputs: TrainingInputs) -> None:
+def test_fewer_judgments_leave_the_level_open(inputs: TrainingInputs) -> None:
     retriever = Sparse().index(inputs.corpus)
-    assert calibrated(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:1])) is None
-    assert calibrated(retriever, TrainingInputs(inputs.corpus, ())) is None
+    nothing, one, all_ = (
+        calibrate(retriever, TrainingInputs(inputs.corpus, inputs.judgments[:number])) for number in (0, 1, None)
+    )
+    assert nothing == Confidence.prior("sparse")
+    assert nothing.deviation > one.deviation > all_.deviation
+
+
+def test_the_prior_does_not_contain_the_collection_at_hand(inputs: TrainingInputs) -> None:
+    retriever = Sparse().index(inputs.corpus)
+    name = next(iter(confidence_prior().documents))
+    at_hand = TrainingInputs(inputs.corpus, (), name=name)
+    assert calibrate(retriever, at_hand) == Confidence.prior("sparse", {name}) != Confidence.prior("sparse")
 
 
 def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
@@ -123,6 +119,5 @@ def test_rank_and_calibrate_with_candidates(inputs: TrainingInputs) -> None:
     assert run.doc_ids[0][0] == "split"
     own = {row.query_id: [row.doc_id] for row in inputs.judgments}  # one relevant document each: always right
     retriever = Sparse().index(inputs.corpus)
-    easy, hard = calibrated(retriever, replace(inputs, candidates=own)), calibrated(retriever, inputs)
-    assert easy is not None
+    easy, hard = calibrate(retriever, replace(inputs, candidates=own)), calibrate(retriever, inputs)
     assert easy != hard

@@ -126,7 +126,9 @@ def store(
     folder = tmp_path_factory.mktemp("store")
     documents = [Document(row["doc_id"], "", row["text"]) for row in string_methods]
     retriever = Hybrid([Sparse(), Dense("static")]).index(Corpus(documents, {"static": tiny_encoder}))
-    program = Program(retriever, documents, Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"})
+    program = Program(
+        retriever, documents, Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1)), {"model": "hybrid"}
+    )
     settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", experiment="trial/one", telemetry=QUIET)
     made = Store(folder, settings, program)
     results = folder / "results"

@@ -123,7 +123,7 @@ class JudgmentBudget(Settings):
             page; a document that the qrels do not hold has grade 0 if the collection has ``deep_judgments``, and is
             passed over otherwise. "relevant": one relevant document and others of the qrels.
         unlabelled_queries: number of further train queries of which training sees the text only, like a query log;
-            they show the distribution of scores.
+            dense models adapt to them.
         shuffled: a control in which each query gets the judged documents of another query; a gain that remains does
             not come from the content of the judgments.
     """

@@ -338,14 +338,14 @@ class Labelling:
     def _fitted(self, judgments: Sequence[JudgedDocument]) -> FittedModel:
         texts, own = self.committee.queries, self.committee.own
         if not judgments:
-            return FittedModel(self.model, texts, own=own)
+            return FittedModel(self.model, texts, confidence=calibrate(self.model, self.inputs), own=own)
         inputs = self.inputs.with_judgments(judgments)
         fitted = self.strategy.fit(self.model, inputs)
         observed = float(fitted.values.mean()) if len(fitted.values) else 0.0
         default, gain = (
             fitted.report.get(name, other) for name, other in (("default", observed), ("expected_gain", 0.0))
         )
-        confidence = calibrate(fitted.retriever, inputs, fitted.learner).confidence
+        confidence = calibrate(fitted.retriever, inputs, fitted.learner)
         return FittedModel(fitted.retriever, texts, judgments, confidence, default + gain, gain, own)
 
     def _effect(self, batch: Batch) -> BatchEffect:

@@ -12,6 +12,7 @@ from zero2ir.models.base import Retriever
 from zero2ir.models.capabilities import search_without
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence
+from zero2ir.strategies.prior import family_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FittedModel:
         retriever: the fitted model.
         queries: (n_queries,) the candidate queries.
         judgments: the judgments that the model was fitted to.
-        confidence: calibrated on these judgments; None if there are too few.
+        confidence: calibrated on these judgments; None for the prior of the development suite.
         value: expected measure on the judged queries: that of the default, and the expected gain.
         gain: expected gain over the model before training.
         own: (n_queries,) numbers of the queries' own documents, -1 for none; None if no query has one.
@@ -45,7 +46,7 @@ class FittedModel:
     @cached_property
     def probabilities(self) -> np.ndarray:
         """(n_queries, 20) probabilities that the documents of ``ranking`` are relevant; 0 for empty positions."""
-        return (self.confidence or Confidence.unfitted(self.ranking)).probabilities(self.ranking)
+        return (self.confidence or Confidence.prior(family_of(self.retriever))).probabilities(self.ranking)
 
     def changed_share(self, before: "FittedModel") -> float:
         """Returns the mean share of the candidates' first ten documents that are new relative to ``before``."""

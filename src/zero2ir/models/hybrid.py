@@ -21,7 +21,6 @@ from zero2ir.models.ranking import (
     Ranking,
     concatenate_rankings,
     rank_documents,
-    ranking_agreement,
     search_scope,
     top_k,
 )
@@ -117,8 +116,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
             references = [ScoreStatistics.from_ranking(ranking, row) for ranking in rankings]
             own = None if candidates is None else candidates[row]
             rows.append(fused(references, self.weights, self.n_documents, self.normalization, k, own))
-        fused_rows = concatenate_rankings(rows) if rows else top_k(np.zeros((0, self.n_documents)), k)
-        return fused_rows._replace(agreement=ranking_agreement(rankings))
+        return concatenate_rankings(rows) if rows else top_k(np.zeros((0, self.n_documents)), k)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Scores texts on the scale of ``search``, normalised by each retriever's ranking of the collection."""

@@ -22,14 +22,12 @@ class Ranking(NamedTuple):
         scores: (n_queries, k) float32, higher is better, padded with -inf.
         mean: (n_queries,) mean score of all documents of the collection, 0 for documents that do not match.
         deviation: (n_queries,) standard deviation of the same.
-        agreement: (n_queries,) agreement of the fused rankings, 0 to 1; None without fusion.
     """
 
     numbers: np.ndarray
     scores: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
-    agreement: np.ndarray | None = None
 
     def cut(self, k: int) -> "Ranking":
         return self._replace(numbers=self.numbers[:, :k], scores=self.scores[:, :k])
@@ -45,8 +43,7 @@ class Ranking(NamedTuple):
         )
 
     def select_queries(self, rows: np.ndarray | slice | Sequence[int]) -> "Ranking":
-        agreement = None if self.agreement is None else self.agreement[rows]
-        return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows], agreement)
+        return Ranking(self.numbers[rows], self.scores[rows], self.mean[rows], self.deviation[rows])
 
 
 def top_k(
@@ -61,7 +58,7 @@ def top_k(
         candidates: the documents to return instead of the matching ones.
     """
     k = min(k, scores.shape[1])
-    numbers, kept, mean, deviation, _ = empty = empty_ranking(len(scores), k)
+    numbers, kept, mean, deviation = empty = empty_ranking(len(scores), k)
     for row, values in enumerate(scores):
         mean[row], deviation[row] = moments(values if matching is None else np.where(matching[row], values, 0.0))
         values = values.astype(np.float32)  # the precision of the result, in which ties are broken by number
@@ -158,13 +155,11 @@ def row_blocks(n_rows: int, most: int) -> list[slice]:
 
 def concatenate_rankings(rankings: Sequence[Ranking]) -> Ranking:
     """Concatenates the rankings of several batches of queries."""
-    agreements = [one.agreement for one in rankings if one.agreement is not None]
     return Ranking(
         np.concatenate([one.numbers for one in rankings]),
         np.concatenate([one.scores for one in rankings]),
         np.concatenate([one.mean for one in rankings]),
         np.concatenate([one.deviation for one in rankings]),
-        np.concatenate(agreements) if agreements else None,
     )
 
 

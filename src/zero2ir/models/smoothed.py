@@ -119,7 +119,7 @@ class Smoothed(Tunable, Wrapper):
         references = [ScoreStatistics.from_ranking(ranking, row) for row in range(len(ranking.numbers))]
         wanted = [None] * len(references) if candidates is None else candidates
         rows = [self._smoothed_row(one, k, numbers) for one, numbers in zip(references, wanted, strict=True)]
-        return concatenate_rankings(rows)._replace(agreement=ranking.agreement)
+        return concatenate_rankings(rows)
 
     def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
         """Returns coordinates in which all numbers of neighbours are alike without weight."""

@@ -48,8 +48,8 @@ class AnsweringSettings(Settings):
     """Policy and fallback of a program.
 
     Attributes:
-        risk: maximum share of wrong first documents among plain answers; None to answer every query.
-        max_risk: the same among all answers, including those with a warning; None for twice ``risk``.
+        risk: maximum risk that the first document of a plain answer is wrong; None to answer every query.
+        max_risk: the same of an answer with a warning; None for twice ``risk``.
         fallback: when to fall back to a simpler program.
     """
 

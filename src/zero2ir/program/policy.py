@@ -3,78 +3,48 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from zero2ir.errors import InputError
-from zero2ir.evaluation.calibration import risk_coverage
 
 Decision = Literal["answer", "warn", "abstain"]
 DEFAULT_RISK_RATIO = 2.0  # default of max_risk / risk
+CAUTION = 1.2816  # standard deviations of the level below which it lies in a tenth of the cases
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Confidence thresholds for a maximum risk.
+    """Answers as long as the risk is small enough, even if the level of the confidence is lower than expected.
+
+    The risk of an answer is the probability that its first document is wrong. Judged queries leave the level open, so
+    the upper end of the risk counts, which it exceeds in a tenth of the cases. If every answer keeps it, so do all
+    together.
 
     Attributes:
-        risk: maximum share of wrong first documents among plain answers.
-        max_risk: the same among all answers, including those with a warning.
-        answer: minimum confidence of a plain answer; None if no threshold meets ``risk``.
-        warn: minimum confidence of an answer with a warning; None if no threshold meets ``max_risk``. Below it, the
-            program abstains.
-        coverage: share of judged queries with a plain answer.
-        queries: number of judged queries the thresholds were chosen on.
+        risk: maximum risk of a plain answer.
+        max_risk: the same of an answer with a warning. Above it, the program abstains.
     """
 
     risk: float
     max_risk: float
-    answer: float | None
-    warn: float | None
-    coverage: float
-    queries: int
 
     @classmethod
-    def choose(
-        cls, confidence: npt.ArrayLike, correct: npt.ArrayLike, risk: float, max_risk: float | None = None
-    ) -> Self:
-        """Chooses the lowest thresholds that meet the risks on judged queries.
-
-        Args:
-            confidence: (n_queries,) predicted probability that each query's first document is relevant.
-            correct: (n_queries,) 1 if it is relevant, 0 if not, or the probability that it is.
-            risk: maximum risk of plain answers, 0 to 1.
-            max_risk: maximum risk of all answers; None for ``DEFAULT_RISK_RATIO`` times ``risk``.
+    def of(cls, risk: float, max_risk: float | None = None) -> Self:
+        """Returns the policy; ``max_risk`` None is ``DEFAULT_RISK_RATIO`` times ``risk``.
 
         Raises:
-            InputError: there is no query, a risk is not in [0, 1], or ``max_risk`` is less than ``risk``.
-
-        Source: selective classification, Geifman and El-Yaniv 2017, arXiv 1705.08500, without its bound, which no
-        threshold can meet on ten queries.
+            InputError: a risk is not in [0, 1], or ``max_risk`` is less than ``risk``.
         """
         highest = min(1.0, DEFAULT_RISK_RATIO * risk) if max_risk is None else max_risk
         if not 0 <= risk <= highest <= 1:
             raise InputError(f"risk={risk}, max_risk={max_risk}: give shares with 0 <= risk <= max_risk <= 1")
-        coverage, risks = risk_coverage(confidence, correct)
-        falling = -np.sort(-np.asarray(confidence, dtype=float))
+        return cls(risk, highest)
 
-        def threshold(allowed: float) -> tuple[float | None, float]:
-            # Queries of equal confidence share a decision, so only the last of them gives a threshold.
-            last = np.append(falling[1:] < falling[:-1], True)
-            within = np.flatnonzero((risks <= allowed + 1e-12) & last)
-            return (float(falling[within[-1]]), float(coverage[within[-1]])) if len(within) else (None, 0.0)
-
-        answer, covered = threshold(risk)
-        warn, _ = threshold(highest)
-        return cls(risk, highest, answer, warn, covered, len(falling))
-
-    def decide(self, confidence: float | None) -> Decision:
-        """Returns the decision for a confidence; "warn" if it is unknown."""
-        if confidence is None:
+    def decide(self, lowest: float | None) -> Decision:
+        """Returns the decision for a confidence at the lower end; "warn" if it is unknown."""
+        if lowest is None:
             return "warn"
-        if self.answer is not None and confidence >= self.answer:
+        if 1 - lowest <= self.risk:
             return "answer"
-        return "warn" if self.warn is not None and confidence >= self.warn else "abstain"
+        return "warn" if 1 - lowest <= self.max_risk else "abstain"
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON values."""

@@ -32,12 +32,12 @@ from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
 from zero2ir.program.confidence import Confidence, ConfidenceState
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
-from zero2ir.program.policy import Policy
+from zero2ir.program.policy import CAUTION, Policy
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 PROGRAM_FILE = "program.json"
 DOCUMENTS_FILE = "documents.parquet"
 RANK_TASK = "rank"  # supported by every program
@@ -84,7 +84,7 @@ class FallbackLink(NamedTuple):
     Attributes:
         name: model type.
         retriever: fitted and indexed.
-        confidence: predicts the probability of relevance; None with too few judgments.
+        confidence: predicts the probability of relevance; None if unknown.
     """
 
     name: str
@@ -111,6 +111,19 @@ def _depth(k: Any) -> int:
     return number
 
 
+def _stated(confidence: Confidence | None, probabilities: np.ndarray | None, shown: np.ndarray) -> dict[str, Any]:
+    """Returns the fields on confidence of one query's prediction, (1, k) probabilities, of which some are shown."""
+    if confidence is None or probabilities is None:
+        return dict.fromkeys(("probabilities", "intervals", "confidence", "confidence_interval"))
+    intervals = confidence.intervals(probabilities[0])
+    return {
+        "probabilities": probabilities[0][shown].tolist(),
+        "intervals": [interval for interval, is_shown in zip(intervals, shown, strict=True) if is_shown],
+        "confidence": float(probabilities[0, 0]),
+        "confidence_interval": intervals[0],
+    }
+
+
 def check_finite(name: str, *values: np.ndarray | None) -> None:
     """Raises an InputError if a score or probability of a program is infinite or not a number."""
     if any(one is not None and not np.isfinite(one).all() for one in values):
@@ -127,11 +140,11 @@ class Program(dspy.Module):
     Attributes:
         retriever: fitted and indexed.
         documents: the collection, in the order of the retriever's document numbers.
-        confidence: predicts the probability of relevance; None with too few judgments.
+        confidence: predicts the probability of relevance; None if unknown.
         about: model, strategy, the chosen hyperparameters and the reason; JSON.
         language_model: the retriever's language model; None if it uses none.
         reader: extracts answers from documents; None if only documents are returned.
-        policy: decides by confidence whether to answer; None to answer every query.
+        policy: decides by the lower end of the confidence whether to answer; None to answer every query.
         links: simpler retrievers to fall back to on errors, time-outs or low confidence, the simplest last.
         fallback: when to fall back.
     """
@@ -205,8 +218,9 @@ class Program(dspy.Module):
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, of
-            relevance) and ``confidence`` (float, the first document's probability; 0 without a document). The last two
-            are None if unknown, e.g. for texts.
+            relevance), ``intervals`` (list of (low, high), of the probabilities, 95 %), ``confidence`` (float, the
+            first document's probability; 0 without a document) and ``confidence_interval``. The last four are None if
+            unknown, e.g. for texts.
             With a reader: ``answers`` (list of str, one per document, "" for none), ``spans`` (list of (start, end),
             character offsets in the passage) and ``passages`` (list of str, title and text).
             task="passages": ``passages``, their ``docids`` and ``spans``, ``scores``. task="answer": ``answer`` and
@@ -233,28 +247,36 @@ class Program(dspy.Module):
         candidate_numbers = None if candidates is None else [self.numbers_of(candidates)]
         own = self.own_of([query], [query_id])
         if self.chain is None:
-            return self._predicted(query, *self.all_links[0].search([query], k, candidate_numbers, own))
+            first = self.all_links[0]
+            return self._predicted(query, first.confidence, *first.search([query], k, candidate_numbers, own))
         served: FallbackResult[tuple[Ranking, np.ndarray | None]] = self.chain.serve(
             [partial(link.search, [query], k, candidate_numbers, own) for link in self.all_links],
             lambda result: None if result[1] is None else float(result[1][0, 0]),
             deadline,
         )
         steps = [step._asdict() for step in served.steps]
-        return self._predicted(query, *served.result, served_by=served.served_by, steps=steps)
+        (confidence,) = (link.confidence for link in self.all_links if link.name == served.served_by)
+        return self._predicted(query, confidence, *served.result, served_by=served.served_by, steps=steps)
 
     def _predicted(
-        self, query: str, ranking: Ranking, probabilities: np.ndarray | None, **extra_fields: Any
+        self,
+        query: str,
+        confidence: Confidence | None,
+        ranking: Ranking,
+        probabilities: np.ndarray | None,
+        **extra_fields: Any,
     ) -> dspy.Prediction:
         """Converts one query's ranking to a prediction, without documents if the policy abstains."""
-        confidence = None if probabilities is None else float(probabilities[0, 0])
-        decision = {} if self.policy is None else {"decision": self.policy.decide(confidence)}
+        lowest = None
+        if confidence is not None and probabilities is not None:
+            lowest = float(confidence.bound(probabilities[0, 0], -CAUTION))
+        decision = {} if self.policy is None else {"decision": self.policy.decide(lowest)}
         is_ranked = (ranking.numbers[0] != NO_DOCUMENT) & (decision.get("decision") != "abstain")
         best = [self.documents[number] for number in ranking.numbers[0][is_ranked]]
         return dspy.Prediction(
             docids=[document.doc_id for document in best],
             scores=[float(score) for score in ranking.scores[0][is_ranked]],
-            probabilities=None if probabilities is None else [float(one) for one in probabilities[0][is_ranked]],
-            confidence=confidence,
+            **_stated(confidence, probabilities, is_ranked),
             **decision,
             **extra_fields,
             **self._read(query, [document.content for document in best]),
@@ -295,8 +317,7 @@ class Program(dspy.Module):
         return dspy.Prediction(
             docids=[str(number) for number in order],
             scores=[float(scores[number]) for number in order],
-            probabilities=None,
-            confidence=None,
+            **_stated(None, None, order),
             **self._read(query, [documents[number] for number in order]),
         )
 

@@ -1,33 +1,24 @@
-"""Training of programs, for the library and the pipeline: fit, calibration, policy and fallback."""
+"""Training of programs, for the library and the pipeline: fit, calibration and fallback."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from zero2ir.errors import InputError
 from zero2ir.models.auto import Auto
 from zero2ir.models.base import Retriever
-from zero2ir.models.capabilities import search_without
 from zero2ir.models.prompted import search_without_leakage
 from zero2ir.models.ranking import Ranking, concatenate_rankings
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
+from zero2ir.program.confidence_prior import confidence_prior
 from zero2ir.program.cost import lm_cost, peak_memory_mb, timed
 from zero2ir.program.fallback import FallbackSettings
 from zero2ir.program.model_choice import index_model
-from zero2ir.program.policy import Policy
 from zero2ir.program.program import FallbackLink, Program, reader_of
 from zero2ir.strategies.base import FitResult, Learner, Strategy, TrainingInputs
-
-
-class ConfidenceFit(NamedTuple):
-    """The confidence of a retriever, and the data it was fitted on."""
-
-    confidence: Confidence | None  # None with too few judged queries
-    ranking: Ranking  # out-of-fold, of the n judged queries
-    judged: Sequence[QueryJudgments]  # (n,)
+from zero2ir.strategies.prior import family_of
 
 
 @dataclass(frozen=True)
@@ -37,14 +28,12 @@ class TrainingResult:
     Attributes:
         program: the trained program.
         fitted: the strategy's result.
-        calibration: the program's confidence, and the rankings it is fitted on.
         cost: ``index_seconds``, ``train_seconds``, ``peak_memory_mb``, ``labels`` (judged documents used), and the
             language model's usage, if any: ``lm_calls`` etc.
     """
 
     program: Program
     fitted: FitResult
-    calibration: ConfidenceFit
     cost: Mapping[str, float]
 
 
@@ -73,12 +62,12 @@ def train_program(
     start = time.perf_counter()
     fitted = strategy.fit(indexed.retriever, inputs)
     fitted = replace(fitted, report={**indexed.report, **fitted.report})
-    calibration = calibrate(fitted.retriever, inputs, fitted.learner)
+    confidence = calibrate(fitted.retriever, inputs, fitted.learner)
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
-        calibration.confidence,
+        confidence,
         {
             **about,
             **indexed.report,
@@ -97,25 +86,21 @@ def train_program(
         "peak_memory_mb": peak_memory_mb(),
         "labels": fitted.labels,
     }
-    return TrainingResult(program, fitted, calibration, cost | lm_cost(inputs.corpus.language_model))
+    return TrainingResult(program, fitted, cost | lm_cost(inputs.corpus.language_model))
 
 
-def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> ConfidenceFit:
-    """Fits the confidence on out-of-fold rankings of the judged queries, which prompts do not show.
+def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Confidence:
+    """Returns the confidence, given out-of-fold rankings of the judged queries, which prompts do not show.
 
-    Queries without judgments help to standardise the signals, unless queries rank their own candidates. ``learner``
-    fits a retriever on some judged queries; it is None if the retriever did not learn from judgments. Raises an
-    InputError if most answers of the language model are unusable.
+    Without judged queries it is that of the development suite. ``learner`` fits a retriever on some judged queries; it
+    is None if the retriever did not learn from judgments. Raises an InputError if most answers of the language model
+    are unusable.
     """
-    judged, ranking = _judged(inputs), _out_of_fold(retriever, inputs, learner)
+    prior = Confidence.prior(family_of(retriever), confidence_prior().alike(inputs.name, inputs.digest))
+    confidence = prior.given(_out_of_fold(retriever, inputs, learner), _judged(inputs))
     if inputs.corpus.language_model is not None:
         inputs.corpus.language_model.require_usable_answers()
-    if not judged:
-        return ConfidenceFit(None, ranking, judged)
-    unlabelled = inputs.unlabelled_queries if inputs.candidates is None else ()
-    own = inputs.own_of(unlabelled)
-    spread = search_without(retriever, unlabelled, CONFIDENCE_DEPTH, None, own) if unlabelled else None
-    return ConfidenceFit(Confidence.fit(ranking, judged, spread), ranking, judged)
+    return confidence
 
 
 def _judged(inputs: TrainingInputs) -> list[QueryJudgments]:
@@ -139,30 +124,6 @@ def _out_of_fold(retriever: Retriever, inputs: TrainingInputs, learner: Learner 
         rankings.append(search_without_leakage(fitted, texts, CONFIDENCE_DEPTH, *scope))
     place = {query_id: number for number, query_id in enumerate(one for held_out, _ in parts for one in held_out)}
     return concatenate_rankings(rankings).select_queries(np.array([place[query_id] for query_id in query_ids], int))
-
-
-def fit_policy(program: Program, calibration: ConfidenceFit, risk: float | None, max_risk: float | None) -> Program:
-    """Sets the program's policy, chosen on the judged queries; does nothing if ``risk`` is None.
-
-    A first document's relevance is estimated by the mean of its judgment (unjudged: 0) and its predicted probability.
-    In 60 samples of ten of 400 train queries of beir/scifact, for BM25 and risks of 0.1 to 0.3, the risk on the other
-    queries exceeded the requested one in 12 to 23 % of the samples, and in 42 to 50 % with judgments alone.
-
-    Raises:
-        InputError: there are too few judged queries to fit a confidence, or as ``Policy.choose``.
-    """
-    if risk is None:
-        return program
-    if program.confidence is None:
-        raise InputError(
-            f"risk={risk}: {len(calibration.judged)} judged queries are too few for a confidence; judge more queries, "
-            "or leave out risk"
-        )
-    _, ranking, judged = calibration
-    confidences = program.confidence.probabilities(ranking)[:, 0]
-    is_relevant = [first in one.relevant for first, one in zip(ranking.numbers[:, 0].tolist(), judged, strict=True)]
-    program.policy = Policy.choose(confidences, (np.array(is_relevant) + confidences) / 2, risk, max_risk)
-    return program
 
 
 def add_fallback(program: Program, simpler: Program, settings: FallbackSettings) -> Program:

@@ -36,7 +36,7 @@ class TrainingInputs:
         synthetic_settings: for a strategy that writes more of them.
         auxiliary_collections: other collections with judgments, for meta-learning.
         candidates: the ids of the documents to rank, by query id; None for the whole collection.
-        unlabelled_queries: user queries without judgments, for the distribution of scores.
+        unlabelled_queries: user queries without judgments, to which dense models adapt.
         weights: of judgments, by query and document id; the grade by default.
         name: of the collection, by which it is left out of what other collections teach.
         own_documents: the ids of the queries' own documents (see ``zero2ir.data.own_documents``), by query id, and by

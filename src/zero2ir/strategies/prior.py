@@ -99,18 +99,14 @@ class Family(Settings):
         return Prior(expected - expected[0], between, shift, within, len(rows))
 
 
-class Suite(Settings):
-    """The schema of ``prior.json``.
+class SuiteDocuments(Settings):
+    """The collections that a file of the development suite is made of.
 
     Attributes:
-        measure: by which judged queries are measured.
         documents: content digest of each collection's documents, by name.
-        families: by name; see ``family_of``.
     """
 
-    measure: str
     documents: dict[str, str]
-    families: dict[str, Family]
 
     @property
     def model_types(self) -> list[str]:
@@ -133,6 +129,18 @@ class Suite(Settings):
     def alike(self, name: str, digest: str) -> set[str]:
         """Returns the names of the collections that have this name or these documents."""
         return {one for one, documents in self.documents.items() if one == name or documents == digest}
+
+
+class Suite(SuiteDocuments):
+    """The schema of ``prior.json``.
+
+    Attributes:
+        measure: by which judged queries are measured.
+        families: by name; see ``family_of``.
+    """
+
+    measure: str
+    families: dict[str, Family]
 
 
 @cache

@@ -26,7 +26,7 @@ from zero2ir.program.policy import Policy
 from zero2ir.program.program import FallbackLink, Program
 
 HOST = "127.0.0.1:8766"
-SURE = Confidence(0.5, 1.0, (1.5, 0.1), (0.5, 0.1))
+SURE = Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1))
 QUERY = "list of the words in the string"
 GRADE = {"event_id": "e1", "kind": "grade", "query": QUERY, "doc_id": "split", "position": 1, "grade": 2}
 
@@ -83,7 +83,9 @@ def test_an_answer_has_documents_probabilities_and_the_program(opened: Any, prog
     expected = program(query=QUERY, k=3)
     assert [row["doc_id"] for row in answer["results"]] == expected.docids
     assert [row["probability"] for row in answer["results"]] == expected.probabilities
+    assert [tuple(row["interval"]) for row in answer["results"]] == expected.intervals
     assert answer["confidence"] == expected.confidence == expected.probabilities[0]
+    assert tuple(answer["confidence_interval"]) == expected.confidence_interval == expected.intervals[0]
     assert answer["results"][0]["text"] == program.document(expected.docids[0]).text
     assert (answer["served_by"], answer["steps"], answer["decision"]) == ("rich", [], None)
     only = opened().post("/search", json={"query": QUERY, "candidates": ["strip", "join"]}).json()
@@ -125,8 +127,8 @@ def test_a_search_without_an_answer_is_counted(opened: Any, program: Program) ->
 
 
 def test_an_unsure_answer_is_withheld(opened: Any, program: Program) -> None:
-    for threshold, decision, number in ((0.0, "answer", 10), (None, "abstain", 0)):
-        program.policy = Policy(0.2, 0.2, threshold, threshold, 1.0, 10)
+    for risk, decision, number in ((1.0, "answer", 10), (0.0, "abstain", 0)):
+        program.policy = Policy(risk, risk)
         answer = opened().post("/search", json={"query": QUERY}).json()
         assert (answer["decision"], len(answer["results"])) == (decision, number)
         assert answer["confidence"] > 0

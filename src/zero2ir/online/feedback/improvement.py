@@ -222,26 +222,24 @@ def _inputs(
 
 
 def _trained(program: "Program", inputs: TrainingInputs, strategy: Strategy) -> "Program":
-    """Trains a program; fits its policy again and keeps its fallback."""
+    """Trains a program; keeps its policy and fallback."""
     from zero2ir.program.program import Program, reader_of
-    from zero2ir.program.training import calibrate, fit_policy
+    from zero2ir.program.training import calibrate
 
     # Weights trained on these very queries would look better on them than any cross-validated alternative.
     unlearned = with_initialization(program.retriever, Initialization())
     fitted = strategy.fit(unlearned, inputs)
-    calibration = calibrate(fitted.retriever, inputs, fitted.learner)
-    new = Program(
+    return Program(
         fitted.retriever,
         program.documents,
-        calibration.confidence or program.confidence,
+        calibrate(fitted.retriever, inputs, fitted.learner),
         {**program.about, "chosen": fitted.chosen, "reason": fitted.reason, "labels": fitted.labels},
         program.language_model,
         reader_of(fitted.retriever, inputs.corpus) if program.reader is not None else None,
-        links=program.links,
-        fallback=program.fallback,
+        program.policy,
+        program.links,
+        program.fallback,
     )
-    policy = program.policy
-    return new if policy is None else fit_policy(new, calibration, policy.risk, policy.max_risk)
 
 
 def _values(retriever: "Retriever", inputs: TrainingInputs, rows: Sequence[WeightedJudgment]) -> dict[str, float]:

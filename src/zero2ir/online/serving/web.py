@@ -58,13 +58,14 @@ SEARCH_TEXT = (
 
 
 class SearchHit(StrictModel):
-    """A document of the answer; ``probability`` of its relevance is null without a calibrated confidence."""
+    """A document of the answer; the ``probability`` of its relevance and its 95 % ``interval`` are null if unknown."""
 
     doc_id: str
     title: str
     text: str
     score: float
     probability: float | None
+    interval: tuple[float, float] | None
     answer: str | None = None
 
 
@@ -79,12 +80,13 @@ class SkippedProgramResponse(StrictModel):
 class SearchResponse(StrictModel):
     """The retrieved documents; empty if the policy abstains.
 
-    ``confidence`` is the probability that the first document is relevant; ``served_by`` the program that answered, and
-    ``steps`` the reasons why programs before it did not.
+    ``confidence`` is the probability that the first document is relevant, with its 95 % interval; ``served_by`` the
+    program that answered, and ``steps`` the reasons why programs before it did not.
     """
 
     results: list[SearchHit]
     confidence: float | None
+    confidence_interval: tuple[float, float] | None
     decision: Literal["answer", "warn", "abstain"] | None
     served_by: str
     steps: list[SkippedProgramResponse]
@@ -268,15 +270,17 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
 def response_json(answer: Any, documents: list[Document], name: str) -> dict[str, Any]:
     """Builds a ``SearchResponse`` as JSON, without validating it again."""
     probabilities = answer.probabilities or [None] * len(documents)
+    intervals = answer.intervals or [None] * len(documents)
     passages = answer.get("answers") or [None] * len(documents)
     return {
         "results": [
-            document._asdict() | {"score": score, "probability": probability, "answer": passage}
-            for document, score, probability, passage in zip(
-                documents, answer.scores, probabilities, passages, strict=False
+            document._asdict() | {"score": score, "probability": probability, "interval": interval, "answer": passage}
+            for document, score, probability, interval, passage in zip(
+                documents, answer.scores, probabilities, intervals, passages, strict=False
             )
         ],
         "confidence": answer.confidence,
+        "confidence_interval": answer.confidence_interval,
         "decision": answer.get("decision"),
         "served_by": answer.get("served_by") or name,
         "steps": answer.get("steps") or [],
