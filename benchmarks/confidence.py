@@ -32,8 +32,8 @@ from zero2ir.program.policy import CAUTION, Policy
 from zero2ir.strategies.prior import family_of
 
 MODELS = ("sparse", "dense", "static", "pretrained_hybrid", "static_hybrid", "hybrid")
-UNKNOWN = "hybrid, as a model that the suite does not know"
-STATED = {"hybrid": "hybrid", "dense": "dense", "sparse": "sparse", UNKNOWN: "hybrid"}
+UNKNOWN, UNJUDGED = "`hybrid`, as a model that the suite does not know", "`hybrid`, without judged queries"
+STATED = {"`hybrid`": "hybrid", "`dense`": "dense", "`sparse`": "sparse", UNKNOWN: "hybrid", UNJUDGED: "hybrid"}
 RISKS = (0.1, 0.2, 0.3)
 DRAWS, RESAMPLES = 20, 100
 DEPTH = 2  # documents by which the signals of the first one are known
@@ -134,16 +134,17 @@ def prior_of(collections: Mapping[str, Measured]) -> ConfidencePrior:
     models = {}
     for model in (*MODELS, ANY_MODEL):
         firsts = {name: first_documents(one, model) for name, one in collections.items()}
-        centre, spread = (
-            np.round(np.mean([values(one) for one, _ in firsts.values()], axis=0), 2)
-            for values in (lambda one: one.mean(axis=0), lambda one: one.std(axis=0))
-        )
+        moments = [[one.mean(axis=0), one.std(axis=0)] for one, _ in firsts.values()]
+        typical = np.mean(moments, axis=0).round(2)  # -> (2, 2)
+        centre, spread = typical[0], typical[1]
         regressions = {
             f"suite/{name}": regression(squashed(one, centre, spread), right) for name, (one, right) in firsts.items()
         }
         family = ANY_MODEL if model == ANY_MODEL else next(iter(collections.values())).models[model].family
         models[family] = ModelSignals(
-            centre=tuple(centre.tolist()), spread=tuple(spread.tolist()), collections=regressions
+            centre=(float(centre[0]), float(centre[1])),
+            spread=(float(spread[0]), float(spread[1])),
+            collections=regressions,
         )
     return ConfidencePrior(documents={f"suite/{name}": one.digest for name, one in collections.items()}, models=models)
 
@@ -172,13 +173,13 @@ def regression(found: np.ndarray, relevant: np.ndarray) -> Regression:
 def outcomes(prior: ConfidencePrior, collection: Measured, name: str, row: str) -> list[Outcome]:
     """Returns the outcome of each draw on one collection."""
     first = collection.models[STATED[row]]
-    unknown = Confidence.prior(ANY_MODEL if row == UNKNOWN else first.family, {f"suite/{name}"}, prior)
-    return [
-        outcome(
-            unknown.given(first.ranking.select_queries(places), [collection.judged[one] for one in places]), first, rest
-        )
-        for places, rest in collection.draws
-    ]
+    before = Confidence.prior(ANY_MODEL if row == UNKNOWN else first.family, {f"suite/{name}"}, prior)
+    found = []
+    for places, rest in collection.draws:
+        judged = [] if row == UNJUDGED else places
+        ranking = first.ranking.select_queries(judged)
+        found.append(outcome(before.given(ranking, [collection.judged[one] for one in judged]), first, rest))
+    return found
 
 
 def outcome(confidence: Confidence, first: FirstDocuments, rest: np.ndarray) -> Outcome:
@@ -199,33 +200,24 @@ def outcome(confidence: Confidence, first: FirstDocuments, rest: np.ndarray) -> 
 
 
 def report(rows: Mapping[str, Sequence[Sequence[Outcome]]], names: Iterable[str]) -> None:
-    """Prints the tables."""
-    short = [name.split("-")[0] for name in names]
-    print_head("calibration error", "mean", *short)
+    """Prints the tables: calibration errors, and of stated risks and intervals how often they hold."""
+    print_row("calibration error", "mean", *(name.split("-")[0] for name in names))
     for row, found in rows.items():
         errors = [np.mean([one.error for one in draws]) for draws in found]
-        print_row(row, np.mean(errors), *errors, digits=3)
-    print_head("risk kept in a share of draws", *RISKS, "mean", *short)
+        print_row(row, *(f"{error:.3f}" for error in (np.mean(errors), *errors)))
+    print_row("risk kept, share answered", *RISKS, "lowest collection", "half of the interval", "inside")
     for row, found in rows.items():
-        kept = np.array([np.mean([one.kept for one in draws], axis=0) for draws in found])  # (n_collections, n_risks)
-        print_row(row, *kept.mean(axis=0), kept.mean(), *kept.mean(axis=1))
-    print_head("share answered", *RISKS, "mean", *short)
-    for row, found in rows.items():
-        coverage = np.array([np.mean([one.coverage for one in draws], axis=0) for draws in found])
-        print_row(row, *coverage.mean(axis=0), coverage.mean(), *coverage.mean(axis=1))
-    print_head("share inside the interval, and half its width", "mean", *short)
-    for row, found in rows.items():
-        inside, width = (np.array([np.mean([one[at] for one in draws]) for draws in found]) for at in (1, 2))
-        print_row(row, inside.mean(), *inside)
-        print_row(f"{row}, width", width.mean(), *width)
+        # -> (n_collections, n_draws, n_risks) or, of the interval, (n_collections, n_draws)
+        inside, width, coverage, kept = (
+            np.array([[one[at] for one in draws] for draws in found]) for at in range(1, 5)
+        )
+        pairs = zip(kept.mean(axis=(0, 1)), coverage.mean(axis=(0, 1)), strict=True)
+        rest = (kept.mean(axis=(1, 2)).min(), width.mean(), inside.mean())
+        print_row(row, *(f"{often:.2f}, {share:.2f}" for often, share in pairs), *(f"{one:.2f}" for one in rest))
 
 
-def print_head(*cells: object) -> None:
-    print(f"\n| {' | '.join(map(str, cells))} |\n|{'---|' * len(cells)}")
-
-
-def print_row(name: str, *values: float, digits: int = 2) -> None:
-    print(f"| {name} | {' | '.join(f'{value:.{digits}f}' for value in values)} |", flush=True)
+def print_row(*cells: object) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

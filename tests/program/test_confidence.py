@@ -150,7 +150,7 @@ def test_a_probability_is_inside_its_interval(rows: list[list[float]], level: fl
     assert confidence.bound(row, 0.0) == pytest.approx(
         replace(confidence, deviation=1e-9).probabilities(ranking(rows))[-1]
     )
-    assert confidence.intervals([0.0, 1.0])[0] == (0.0, 0.0)
+    assert confidence.intervals([0.0, 1.0])[0] == [0.0, 0.0]
 
 
 def test_a_stated_probability_is_the_mean_over_the_levels() -> None:

@@ -306,7 +306,7 @@ def nothing() -> dict[str, object]:
 
 def test_answers_are_plain_python(program: Program) -> None:
     for answer in answers(program):
-        assert json.dumps(json.loads(json.dumps(answer))) == json.dumps(answer)
+        assert json.loads(json.dumps(answer)) == answer
         assert answer.keys() == {"docids", "scores", *UNKNOWN}
 
 

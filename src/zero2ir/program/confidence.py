@@ -16,9 +16,9 @@ from zero2ir.program.confidence_prior import ConfidencePrior, confidence_prior
 CONFIDENCE_DEPTH = 20  # documents per query whose probabilities are used
 INTERVAL = 1.96  # standard deviations of a 95 % interval
 REACH = 2.0  # standard deviations from the suite's mean that a signal approaches but never passes
-# Of the relevant first documents where no document is judged not relevant; 0.8 to 0.99 give the same calibration error
-# on the suite.
-JUDGED_SHARE = 0.9
+# Of the relevant first documents, if relevant documents were named. On the suite 0.9, 0.95 and 1 give the same mean
+# calibration error within 0.006; where documents are missing from the judgments, a lower share errs less.
+JUDGED_SHARE = 0.95
 LEVELS = 201  # points of the numerical integration over the level
 WIDTH = 6.0  # standard deviations to both sides that the points cover
 PASSES = 3  # of the integration, each around the posterior of the one before
@@ -85,8 +85,9 @@ class Confidence:
     def given(self, ranking: Ranking, judged: Sequence[QueryJudgments]) -> Self:
         """Returns the posterior, given what was judged of the first documents of some queries.
 
-        An unjudged first document says nothing if documents are judged not relevant, too: nobody was asked. If none
-        is, the unjudged ones are those that nobody named as relevant; then most relevant ones are judged.
+        An unjudged first document says nothing if others are judged not relevant: people were asked about what is
+        ranked first, but not about this one. If none is, relevant documents were named, and most of those that are
+        ranked first are among them.
 
         Args:
             ranking: of n queries, by a model that did not learn from them.
@@ -98,7 +99,7 @@ class Confidence:
         pairs = list(zip(first.tolist(), judged, strict=True))
         relevant = np.array([number in one.relevant for number, one in pairs], dtype=bool)
         nonrelevant = np.array([number in one.nonrelevant for number, one in pairs], dtype=bool)
-        unnamed = ~relevant & (first != NO_DOCUMENT) & (not any(one.nonrelevant for one in judged))
+        unnamed = ~relevant & (first != NO_DOCUMENT) & ~nonrelevant.any()
 
         if not (relevant | nonrelevant | unnamed).any():
             return self
@@ -132,10 +133,10 @@ class Confidence:
         moved = _probability(np.log(known / (1 - known)) * self._moderation + deviations * self.deviation)
         return np.where(stated > 0, moved, 0.0)
 
-    def intervals(self, probabilities: npt.ArrayLike) -> list[tuple[float, float]]:
-        """Returns the 95 % interval of each of (k,) stated probabilities, as far as the level leaves it open."""
-        low, high = (self.bound(probabilities, sign * INTERVAL).tolist() for sign in (-1, 1))
-        return list(zip(low, high, strict=True))
+    def intervals(self, probabilities: npt.ArrayLike) -> list[list[float]]:
+        """Returns the 95 % interval, [low, high], of each of (k,) stated probabilities, as the level leaves it open."""
+        bounds = [self.bound(probabilities, sign * INTERVAL) for sign in (-1, 1)]
+        return np.stack(bounds, axis=-1).tolist()
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the parameters as JSON values, see ``ConfidenceState``."""

@@ -218,7 +218,7 @@ class Program(dspy.Module):
 
         Returns:
             ``docids`` (list of str, best first), ``scores`` (list of float), ``probabilities`` (list of float, of
-            relevance), ``intervals`` (list of (low, high), of the probabilities, 95 %), ``confidence`` (float, the
+            relevance), ``intervals`` (list of [low, high], of the probabilities, 95 %), ``confidence`` (float, the
             first document's probability; 0 without a document) and ``confidence_interval``. The last four are None if
             unknown, e.g. for texts.
             With a reader: ``answers`` (list of str, one per document, "" for none), ``spans`` (list of (start, end),

@@ -83,9 +83,9 @@ def test_an_answer_has_documents_probabilities_and_the_program(opened: Any, prog
     expected = program(query=QUERY, k=3)
     assert [row["doc_id"] for row in answer["results"]] == expected.docids
     assert [row["probability"] for row in answer["results"]] == expected.probabilities
-    assert [tuple(row["interval"]) for row in answer["results"]] == expected.intervals
+    assert [row["interval"] for row in answer["results"]] == expected.intervals
     assert answer["confidence"] == expected.confidence == expected.probabilities[0]
-    assert tuple(answer["confidence_interval"]) == expected.confidence_interval == expected.intervals[0]
+    assert answer["confidence_interval"] == expected.confidence_interval == expected.intervals[0]
     assert answer["results"][0]["text"] == program.document(expected.docids[0]).text
     assert (answer["served_by"], answer["steps"], answer["decision"]) == ("rich", [], None)
     only = opened().post("/search", json={"query": QUERY, "candidates": ["strip", "join"]}).json()
