@@ -113,10 +113,17 @@ def test_the_level_is_that_of_bayes_theorem(n: int, right: int, seed: int) -> No
 def test_without_judgments_the_prior_stays_with_its_wide_intervals() -> None:
     found, _ = drawn(3, 0.0, 0)
     assert PLAIN.given(found.select_queries(slice(0)), []) == PLAIN
-    unjudged = PLAIN.given(found, [QueryJudgments(frozenset(), frozenset([99]))] * 3)
-    assert unjudged == PLAIN
     nothing = top_k(np.zeros((3, 50), dtype=np.float32), CONFIDENCE_DEPTH, np.zeros((3, 50), dtype=bool))
     assert PLAIN.given(nothing, [QueryJudgments(frozenset([1]))] * 3) == PLAIN
+
+
+def test_an_unjudged_first_document_says_nothing_where_others_were_asked_about() -> None:
+    found, _ = drawn(3, 0.0, 0)
+    wrong, *_ = asked(found, np.zeros(3, dtype=bool))
+    elsewhere = QueryJudgments(frozenset([99]))
+    one, all_ = PLAIN.given(found.select_queries([0]), [wrong]), PLAIN.given(found, [wrong, elsewhere, elsewhere])
+    assert (all_.level, all_.deviation) == pytest.approx((one.level, one.deviation))
+    assert PLAIN.given(found, [elsewhere] * 3).level < PLAIN.given(found.select_queries([0]), [elsewhere]).level < 0.5
 
 
 @pytest.mark.parametrize("level", [-1.5, 0.0, 2.0])
