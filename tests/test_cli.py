@@ -390,7 +390,8 @@ def test_search_prints_json(searcher: Path, capsys: pytest.CaptureFixture[str]) 
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["query"] for row in rows] == queries
     assert rows[0]["docids"] == ["[b]odd[/b]"]
-    assert all(row.keys() == {"query", "docids", "scores", "probabilities", "confidence"} for row in rows)
+    stated = {"probabilities", "intervals", "confidence", "confidence_interval"}
+    assert all(row.keys() == {"query", "docids", "scores", *stated} for row in rows)
     assert (rows[2]["docids"], rows[2]["confidence"]) == ([], 0.0)
 
 
