@@ -39,7 +39,9 @@ def main(config: PretrainConfig) -> None:
         else no_queries
     )
     corpus = Corpus(read_documents(paths.COLLECTION_FOLDER), language=stored_language(paths.COLLECTION_FOLDER))
-    wanted = {role for model in models for role in encoder_roles(model)}
+    wanted = {role for one in models for role in encoder_roles(one)} | {
+        role for one in strategies for role in one.roles
+    }
     roles = sorted({source_role(role, config.encoder, corpus.language) for role in wanted})
     needs = {*wanted, "lm"} if write is synthetic_queries else wanted
     warn_of_language(corpus.language, needs, config.encoder, config.lm)

@@ -32,7 +32,7 @@ def main(config: TrainConfig) -> None:
     model, strategy = build(config.model, "model"), build(config.strategy, "strategy")
     names = {"model": chosen("model"), "strategy": chosen("strategy"), "seed": config.seed}
     check_output(paths.training_folder(**names))
-    roles = encoder_roles(model)
+    roles = sorted({*encoder_roles(model), *strategy.roles})
     optional = model.optional_needs() if isinstance(model, Auto) and config.lm.available else set()
     needs_lm = "lm" in strategy.needs | model.needs() | optional
     with open_lm(config.lm, paths.CACHE_FOLDER / "lm", config.seed) if needs_lm else nullcontext() as language_model:

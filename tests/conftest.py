@@ -168,6 +168,22 @@ def tiny_encoders(
     }
 
 
+@pytest.fixture(scope="session")
+def cross_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real cross-encoder of one layer and 32 dimensions, with random weights, as sentence-transformers saves it."""
+    import torch
+    from sentence_transformers import CrossEncoder as Network
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    below = tmp_path_factory.mktemp("models")
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForSequenceClassification(BertConfig(num_labels=1, **sizes)).save_pretrained(below / "body")
+    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(below / "body")
+    Network(str(below / "body"), device="cpu").save(str(below / "my reranker (v2)"))
+    return below / "my reranker (v2)"
+
+
 @dataclass
 class Script:
     """An engine that answers what a function makes of the messages: no network, and every request is kept."""

@@ -76,6 +76,7 @@ ONLY_THE_USER_KNOWS = {
     "dataset=ir_datasets": "dataset.test=vaswani",
     **{f"dataset=suite/{path.stem}": "dataset.path=suite" for path in SUITE},
     "encoder=hub": "encoder.model=BAAI/bge-small-en-v1.5",
+    "model=saved": "model.folder=my-program",
     "lm=gguf": "lm.weights=/models/any.gguf",
 }
 
@@ -140,7 +141,8 @@ def test_every_file_composes(choice: str) -> None:
         assert part.name == name
     if overrides:
         key, _, value = overrides[0].partition("=")
-        assert str(getattr(part, key.partition(".")[2])) == value
+        found = part if isinstance(part, dict) else part.model_dump()
+        assert str(found[key.partition(".")[2]]) == value
 
 
 @pytest.mark.parametrize("choice", ONLY_THE_USER_KNOWS)

@@ -67,9 +67,15 @@ def files_of(path: Path) -> set[Path]:
 
 
 def with_its_parts(path: Path) -> set[Path]:
-    """A file of a group, and those of the same group that it is composed of."""
-    parts = [entry for entry in read_yaml(path).get("defaults", ()) if entry != "_self_"]
-    return {path}.union(*(with_its_parts(path.with_name(f"{part.split('@')[0]}.yaml")) for part in parts))
+    """A file of a group, and those of the same group or of another one that it is composed of."""
+    found = {path}
+    for entry in read_yaml(path).get("defaults", ()):
+        if isinstance(entry, dict):  # {"/group@key": file}
+            ((group, part),) = entry.items()
+            found |= with_its_parts(PROJECT / "conf" / group.strip("/").partition("@")[0] / f"{part}.yaml")
+        elif entry != "_self_":
+            found |= with_its_parts(path.with_name(f"{entry.split('@')[0]}.yaml"))
+    return found
 
 
 @pytest.mark.parametrize("stage", STAGES)

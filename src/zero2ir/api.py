@@ -111,7 +111,7 @@ def train(
     chosen = build(config.model, "model")
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
-    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"})
+    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"}) | fit.roles
     records = as_documents(documents)
     rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations, config.language)
     pools = as_candidates(candidates, rows, {document.doc_id for document in records})
@@ -212,7 +212,12 @@ def label(
     choose = build(config.selection, "selection")
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
-    needs = chosen.needs() | (fit.needs & {"lm"}) | {need for member in members.values() for need in member.needs()}
+    needs = (
+        chosen.needs()
+        | (fit.needs & {"lm"})
+        | fit.roles
+        | {need for member in members.values() for need in member.needs()}
+    )
     records = as_documents(documents)
     rows, quality = as_judgments(judgments, {document.doc_id for document in records})
     given = None if queries is None else as_queries(queries)
@@ -316,8 +321,8 @@ def compare(
         for strategy in strategies
     }
     needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
-    if any("lm" in build(config.strategy, "strategy").needs for config in configs.values()):
-        needs.add("lm")
+    for one in (build(config.strategy, "strategy") for config in configs.values()):
+        needs |= (one.needs & {"lm"}) | one.roles
     first = next(iter(configs.values()))
     records = as_documents(documents)
     rows = prepare_judgments(judgments, records, first.task, translations, first.language).rows

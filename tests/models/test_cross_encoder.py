@@ -10,8 +10,7 @@ from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.settings import EncoderSettings, package_folder
-from zero2ir.encoders.tokenizer import TOKENIZER
+from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_model
 from zero2ir.models.cross_encoder import CandidateList, CrossEncoder, CrossEncoderSettings, candidate_lists
@@ -100,26 +99,10 @@ def test_too_few_tokens_are_rejected() -> None:
         CrossEncoder(max_tokens=4)
 
 
-@pytest.fixture(scope="module")
-def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real cross-encoder of one layer and 32 dimensions, with random weights, as sentence-transformers saves it."""
-    import torch
-    from sentence_transformers import CrossEncoder as Network
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    below = tmp_path_factory.mktemp("models")
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    BertForSequenceClassification(BertConfig(num_labels=1, **sizes)).save_pretrained(below / "body")
-    AutoTokenizer.from_pretrained(package_folder(TOKENIZER)).save_pretrained(below / "body")
-    Network(str(below / "body"), device="cpu").save(str(below / "my reranker (v2)"))
-    return below / "my reranker (v2)"
-
-
 def test_a_local_folder_reranks_without_training_and_is_saved_with_the_program(
-    corpus: Corpus, local_folder: Path, tmp_path: Path
+    corpus: Corpus, cross_encoder_folder: Path, tmp_path: Path
 ) -> None:
-    reranker = CrossEncoder(max_tokens=32, weights=str(local_folder)).index(Corpus(corpus.documents))
+    reranker = CrossEncoder(max_tokens=32, weights=str(cross_encoder_folder)).index(Corpus(corpus.documents))
     assert reranker.needs() == set()
     (scores,) = reranker.score(["white space"], [["strip removes it", "sort a list", ""]])
     assert np.isfinite(scores).all()
@@ -130,23 +113,23 @@ def test_a_local_folder_reranks_without_training_and_is_saved_with_the_program(
     assert again.tolist() == scores.tolist()
 
 
-def test_a_local_folder_is_trained_further_and_stays_as_it_was(corpus: Corpus, local_folder: Path) -> None:
-    before = {path: path.read_bytes() for path in local_folder.rglob("*") if path.is_file()}
+def test_a_local_folder_is_trained_further_and_stays_as_it_was(corpus: Corpus, cross_encoder_folder: Path) -> None:
+    before = {path: path.read_bytes() for path in cross_encoder_folder.rglob("*") if path.is_file()}
     fit = {"epochs": 2, "candidates": 4, "learning_rate": 0.01}
-    reranker = CrossEncoder(max_tokens=32, fit=fit, weights=str(local_folder)).index(corpus)
+    reranker = CrossEncoder(max_tokens=32, fit=fit, weights=str(cross_encoder_folder)).index(corpus)
     learned = reranker.learn([Example(f"query {number}", number, (number + 10,)) for number in range(4)], seed=0)
     assert learned is not None
     texts = [["strip removes it", "sort a list"]]
     assert learned.score(["white space"], texts)[0].tolist() != reranker.score(["white space"], texts)[0].tolist()
-    assert {path: path.read_bytes() for path in local_folder.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in cross_encoder_folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_folder_without_a_cross_encoder_is_one_line(
-    corpus: Corpus, local_folder: Path, tiny_transformer_settings: EncoderSettings, tmp_path: Path
+    corpus: Corpus, cross_encoder_folder: Path, tiny_transformer_settings: EncoderSettings, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     truncated = tmp_path / "truncated"
-    shutil.copytree(local_folder, truncated)
+    shutil.copytree(cross_encoder_folder, truncated)
     weights = truncated / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     broken = tmp_path / "broken"

@@ -55,6 +55,7 @@ class Gives:
     chosen: str
     report: Mapping[str, Any]
     needs: frozenset[Need] = frozenset()
+    roles: frozenset[str] = frozenset()
 
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         retriever = self.make(inputs, list(inputs.queries))

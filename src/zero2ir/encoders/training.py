@@ -132,7 +132,7 @@ def train_contrastive(
     checkpointing: Checkpointing = NO_CHECKPOINTS,
 ) -> list[LossPoint]:
     """As ``fit``, with checkpoints; returns the loss curve."""
-    loss = _contrastive_loss(model, settings.scale)
+    loss = contrastive_loss(model, settings.scale)
     curve = train_in_order(model, loss, columns, settings, seed, checkpointing=checkpointing, max_grad_norm=0.0)
     model.eval()
     return curve
@@ -360,7 +360,8 @@ def _read_finished(folder: Path, loss: Any) -> list[LossPoint]:
     return [LossPoint(**point) for point in json.loads((folder / LOSSES_FILE).read_text(encoding="utf-8"))]
 
 
-def _contrastive_loss(model: Any, scale: float) -> Any:
+def contrastive_loss(model: Any, scale: float) -> Any:
+    """Returns the contrastive loss of a bi-encoder, a module; ``scale`` multiplies the cosines."""
     from sentence_transformers import MultiVectorEncoder
 
     if not isinstance(model, MultiVectorEncoder):

@@ -12,9 +12,20 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
-from zero2ir.models.base import Model, ModelT, Reader, Retriever, RetrieverT, nested_models, parts, with_parts
+from zero2ir.models.base import (
+    Model,
+    ModelT,
+    Reader,
+    Retriever,
+    RetrieverT,
+    nested_models,
+    parts,
+    with_nested,
+    with_parts,
+)
 from zero2ir.models.ranking import Candidates, Ranking, scope_without
 
 # Maps a query, texts in place of documents or None, and k to the fields of a prediction.
@@ -42,6 +53,29 @@ def requires_learning(model: Model) -> bool:
     """Whether a model or a part of it is useless untrained."""
     own = isinstance(model, Learnable) and model.requires_learning()
     return own or any(requires_learning(part) for part in parts(model))
+
+
+class Distillable(Model):
+    """A model that can learn a teacher's scores."""
+
+    @abstractmethod
+    def distil(self, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> Self:
+        """Returns an indexed copy that learned to score each query's documents as a teacher does.
+
+        Args:
+            taught: one or more queries with equally many documents.
+            contrast: weight of a contrastive loss beside the listwise one.
+            seed: of the training.
+        """
+
+
+def distil(model: ModelT, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> ModelT | None:
+    """See ``Distillable.distil``; another model's nested models learn, and None is returned if none of them can."""
+    if isinstance(model, Distillable):
+        return model.distil(taught, contrast, seed)
+    learned = [distil(one, taught, contrast, seed) for one in nested_models(model)]
+    rest = iter(learned)
+    return with_nested(model, lambda one: next(rest) or one) if any(learned) else None
 
 
 class Tunable(Retriever):

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat
 from zero2ir.encoders.base import device, readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.loading import check_vocabulary, checked_network
 from zero2ir.encoders.settings import model_folder
@@ -19,7 +20,7 @@ from zero2ir.encoders.training import quiet_transformers, train_in_order
 from zero2ir.errors import InputError, one_line
 from zero2ir.io.settings import PositiveInt, Settings
 from zero2ir.models.base import Reranker, copy_with
-from zero2ir.models.capabilities import Learnable, Updatable
+from zero2ir.models.capabilities import Distillable, Learnable, Updatable
 from zero2ir.models.ranking import split_scores
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class CrossEncoderSettings(Settings):
 class CandidateList(NamedTuple):
     query: str
     texts: list[str]
-    labels: list[float]  # relevance of the texts
+    labels: list[float]  # relevance of the texts, or a teacher's scores
 
 
-class CrossEncoder(Learnable, Updatable, Reranker):
+class CrossEncoder(Learnable, Distillable, Updatable, Reranker):
     """Scores (query, text) pairs by a transformer with an encoder's body and a new head.
 
     Untrained, it scores no candidate (NaN), so that the retriever's order stays, unless it starts from ``weights``.
@@ -112,6 +113,12 @@ class CrossEncoder(Learnable, Updatable, Reranker):
         if not rows:
             return None
         return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, self.fit, seed))
+
+    def distil(self, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> Self:
+        """Learns a teacher's scores by ListNet, within the budget of pairs; there is no contrast."""
+        rows = taught_lists(taught, self.corpus.contents, self.fit, np.random.default_rng(seed))
+        listwise = self.fit.model_copy(update={"loss": "listnet"})
+        return copy_with(self, network=train_cross_encoder(self._new_network(seed), rows, listwise, seed))
 
     def _new_network(self, seed: int) -> "Network":
         """Returns the encoder's body with a new head, or the network of the settings, to be trained.
@@ -215,6 +222,15 @@ def candidate_lists(
             labels = [grades.get(number, 0.0) for number in chosen]
             rows.append(CandidateList(query=query, texts=[contents[number] for number in chosen], labels=labels))
     return rows
+
+
+def taught_lists(
+    taught: Sequence[TaughtQuery], contents: Sequence[str], settings: CrossEncoderSettings, rng: np.random.Generator
+) -> list[CandidateList]:
+    """Returns a teacher's lists in random order, once per epoch within the budget; at least one."""
+    epochs = [taught[place] for _ in range(settings.epochs) for place in rng.permutation(len(taught))]
+    kept = epochs[: max(1, settings.max_pairs // len(taught[0].documents))]
+    return [CandidateList(one.query, [contents[place] for place in one.documents], list(one.logits)) for one in kept]
 
 
 def _drawn(numbers: Sequence[int], most: int, rng: np.random.Generator) -> list[int]:

@@ -10,12 +10,14 @@ import numpy as np
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.distillation import TaughtQuery, fit_listwise
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import copy_with
-from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, fit_adapter
+from zero2ir.models.capabilities import Distillable
+from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, distil_adapter, fit_adapter
 from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
@@ -23,7 +25,7 @@ from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_te
 from zero2ir.models.vector_index import Moments, Precision, build_vector_index, check_searchable, load_vector_index
 
 
-class Dense(Adapted):
+class Dense(Distillable, Adapted):
     """Ranks documents by the cosine of their embedding and the query's.
 
     Args:
@@ -134,6 +136,18 @@ class Dense(Adapted):
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
         network = fit(deepcopy(self.network.model), columns, self.fit, seed)
         return self._with_network(DenseEncoder(self.network.settings, network))
+
+    def distil(self, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> Self:
+        if self.learning == "adapter":
+            return self._distil_adapter(taught, contrast)
+        start, contents = deepcopy(self.network.model), self.corpus.contents
+        network = fit_listwise(start, taught, contents, self.fit, contrast, seed, self.network.prompts)
+        return self._with_network(DenseEncoder(self.network.settings, network))
+
+    def _distil_adapter(self, taught: Sequence[TaughtQuery], contrast: float) -> Self:
+        queries = self.adapted(self.query_vectors([one.query for one in taught]))
+        learned = distil_adapter(queries, self.nearest.vectors, taught, contrast, self.adapter, self.initialization)
+        return copy_with(self, map=learned, initialization=Initialization())
 
     def _with_network(self, network: DenseEncoder) -> Self:
         """Returns a copy without a map, with every document encoded again."""

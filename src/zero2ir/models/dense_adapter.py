@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.io.settings import PositiveInt, Settings
 from zero2ir.models.initialization import Initialization
@@ -102,6 +103,57 @@ def fit_adapter(
         loss.backward()
         optimizer.step()
     return steps.weights.detach().numpy()
+
+
+def distil_adapter(
+    queries: np.ndarray,
+    documents: np.ndarray | Vectors,
+    taught: Sequence[TaughtQuery],
+    contrast: float,
+    settings: DenseAdapterSettings,
+    start: Initialization = Initialization(),  # noqa: B008
+) -> np.ndarray:
+    """Learns the map W by ``listwise_loss``; deterministic.
+
+    ``queries`` are the (n_taught, dimension) unit vectors of the taught queries, ``start`` has the initial value of the
+    parameter "map", and the penalty is of the distance from it. Returns (dimension, dimension) float32.
+    """
+    import torch
+
+    anchors = torch.from_numpy(queries)
+    pool, columns = np.unique([one.documents for one in taught], return_inverse=True)
+    candidates = torch.from_numpy(documents[pool])
+    places = torch.from_numpy(columns.reshape(len(taught), -1))
+    steps = AdamSteps(queries.shape[1], settings, start)
+    for optimizer in steps:
+        optimizer.zero_grad()
+        moved = torch.nn.functional.normalize(anchors + anchors @ steps.weights, dim=1)
+        loss = listwise_loss(moved @ candidates.T * settings.scale, places, taught, contrast) + steps.penalty()
+        loss.backward()
+        optimizer.step()
+    return steps.weights.detach().numpy()
+
+
+def listwise_loss(logits: "Tensor", places: "Tensor", taught: Sequence[TaughtQuery], contrast: float) -> "Tensor":
+    """Returns the KL divergence from a teacher, up to a constant, plus ``contrast`` times a contrastive loss.
+
+    The former compares the softmax over each query's documents; the latter is of the teacher's first document against
+    those of the other queries.
+
+    Args:
+        logits: (n_taught, n_pool) the student's scores.
+        places: (n_taught, n_documents) columns of the queries' documents in the pool.
+        taught: the teacher's opinion.
+        contrast: weight of the contrastive loss.
+    """
+    import torch
+
+    teacher = torch.tensor([one.logits for one in taught]).softmax(dim=1)
+    divergence = torch.nn.functional.cross_entropy(logits.gather(1, places), teacher)
+    first = places[:, 0]
+    same = (first[:, None] == first[None]) & ~torch.eye(len(first), dtype=torch.bool)
+    firsts = logits[:, first].masked_fill(same, -torch.inf)
+    return divergence + contrast * torch.nn.functional.cross_entropy(firsts, torch.arange(len(first)))
 
 
 class AdamSteps:

@@ -13,6 +13,7 @@ from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
 from zero2ir.encoders.cached import append_documents
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.distillation import TaughtQuery, fit_listwise
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoded
 from zero2ir.encoders.tokens import TokenEncoder, Tokens
@@ -20,7 +21,7 @@ from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts, with_parts
-from zero2ir.models.capabilities import learn, search_with_feedback, with_corpus
+from zero2ir.models.capabilities import Distillable, distil, learn, search_with_feedback, with_corpus
 from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
@@ -34,7 +35,7 @@ from zero2ir.models.ranking import (
     row_blocks,
     top_k,
 )
-from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
+from zero2ir.models.token_adapter import TokenAdapterSettings, distil_token_adapter, fit_token_adapter
 from zero2ir.models.token_graph import TokenGraph
 from zero2ir.models.vector_index import Moments
 
@@ -46,7 +47,7 @@ FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
 FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
 
-class LateInteraction(Adapted):
+class LateInteraction(Distillable, Adapted):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Exact search scores all documents. With a first stage its best documents are scored; with ``index_type="graph"``
@@ -230,7 +231,26 @@ class LateInteraction(Adapted):
     def _learn_encoder(self, examples: Sequence[Example], seed: int) -> Self:
         rng = np.random.default_rng(seed)
         columns = text_columns(examples, self.corpus.contents, self.fit.epochs, rng, self.network.prompts)
-        trained = type(self.network)(self.network.settings, fit(deepcopy(self.network.model), columns, self.fit, seed))
+        return self._with_network(fit(deepcopy(self.network.model), columns, self.fit, seed))
+
+    def distil(self, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> Self:
+        """Learns the teacher's scores; the first stage learns them, too, if it can."""
+        learned = with_parts(self, [distil(part, taught, contrast, seed) or part for part in parts(self)])
+        if self.learning == "encoder":
+            start, contents = deepcopy(self.network.model), self.corpus.contents
+            network = fit_listwise(start, taught, contents, self.fit, contrast, seed, self.network.prompts)
+            return learned._with_network(network)
+        queries = self.network.encode_queries([one.query for one in taught])
+        queries = queries._replace(vectors=self.adapted(queries.vectors))
+        learned.map = distil_token_adapter(
+            queries, self.documents, taught, contrast, self.adapter, seed, self.initialization
+        )
+        learned.initialization = Initialization()
+        return learned
+
+    def _with_network(self, network: Any) -> Self:
+        """Encodes every document by a trained network, and returns itself."""
+        trained = type(self.network)(self.network.settings, network)
         self._over(self.corpus, trained, trained.encode(self.corpus.contents))
         return self._adapted_to(self.corpus.queries)
 

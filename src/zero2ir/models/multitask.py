@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from zero2ir.data.answers import NO_SPAN
+from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.multitask import MultitaskEncoder, TaskName, pieces
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
@@ -55,6 +56,10 @@ class Multitask(Dense, MultitaskRetriever):
 
         start = MultitaskEncoder(self.network.settings, deepcopy(self.network.model), self.network.heads)
         return self._with_network(train_multitask(self.corpus.documents, start, self.fit, seed, judged=examples))
+
+    def distil(self, taught: Sequence[TaughtQuery], contrast: float, seed: int) -> Self:
+        """Learns the adapter alone, since the heads need the network as it is."""
+        return self._distil_adapter(taught, contrast)
 
     def reader(self) -> Reader | None:
         """Returns the reader of the answer head; None if that is untrained."""

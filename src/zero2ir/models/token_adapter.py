@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import NonNegativeFloat
 
+from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
 from zero2ir.io.settings import PositiveInt
-from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings
+from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings, listwise_loss
 from zero2ir.models.initialization import Initialization
 
 
@@ -64,6 +65,38 @@ def fit_token_adapter(
         logits = logits.masked_fill(torch.tensor(excluded), -torch.inf)
         losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
         loss = (losses * share).mean() / mean_weight + steps.penalty()
+        loss.backward()
+        optimizer.step()
+    return steps.weights.detach().numpy()
+
+
+def distil_token_adapter(
+    queries: Tokens,
+    documents: Tokens,
+    taught: Sequence[TaughtQuery],
+    contrast: float,
+    settings: TokenAdapterSettings,
+    seed: int,
+    start: Initialization = Initialization(),  # noqa: B008
+) -> np.ndarray:
+    """Learns the map W of ``apply_adapter`` by ``listwise_loss`` of MaxSim; otherwise as ``fit_token_adapter``."""
+    import torch
+    from sentence_transformers.util.similarity import maxsim
+
+    rng = np.random.default_rng(seed)
+    usable = np.flatnonzero(queries.lengths)
+    steps = AdamSteps(queries.vectors.shape[1], settings, start)
+    for optimizer in steps if len(usable) else ():
+        chosen = rng.permutation(usable)[: settings.batch_size]
+        batch = [taught[number] for number in chosen]
+        pool, columns = np.unique([one.documents for one in batch], return_inverse=True)
+        candidates = [torch.from_numpy(documents.text(number)) for number in pool]
+        anchors = [torch.from_numpy(queries.text(number)) for number in chosen]
+        optimizer.zero_grad()
+        moved = [torch.nn.functional.normalize(anchor + anchor @ steps.weights, dim=1) for anchor in anchors]
+        logits = maxsim(moved, candidates, length_normalize=True) * settings.scale  # -> (n_batch, n_pool)
+        places = torch.from_numpy(columns.reshape(len(batch), -1))
+        loss = listwise_loss(logits, places, batch, contrast) + steps.penalty()
         loss.backward()
         optimizer.step()
     return steps.weights.detach().numpy()

@@ -13,6 +13,8 @@ from zero2ir.data.digest import content_digest
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
+from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
+from zero2ir.encoders.pretext.title import Title
 from zero2ir.models.base import Retriever
 from zero2ir.models.ranking import NO_DOCUMENT
 from zero2ir.models.sparse import Sparse
@@ -146,6 +148,14 @@ class TrainingInputs:
             for row in accepted
         ]
 
+    def pretext_examples(self, number: int, rng: np.random.Generator) -> list[Example]:
+        """Returns a sentence and the title of at most ``number`` documents as queries, without negatives."""
+        examples = []
+        for place in rng.permutation(len(self.corpus.documents))[:number]:
+            pairs = [task.pair(self.corpus.documents[place], rng) for task in (InverseCloze(), Title())]
+            examples += [Example(pair[0], int(place)) for pair in pairs if pair is not None]
+        return examples
+
     def with_judgments(self, judgments: Sequence[JudgedDocument]) -> "TrainingInputs":
         """Returns the inputs with other judgments and what was computed from the documents."""
         changed = replace(self, judgments=judgments)
@@ -192,10 +202,13 @@ class Strategy(ABC):
     """A training strategy for any model. Its constructor stores its arguments under their own names.
 
     Attributes:
+        needs: what it needs of a language model.
+        roles: of the encoders that it needs beside the model's.
         order: the position in reports, lowest first.
     """
 
     needs: frozenset[Need] = frozenset()
+    roles: frozenset[str] = frozenset()
     order: ClassVar[int] = 100
 
     @abstractmethod

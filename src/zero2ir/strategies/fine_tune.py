@@ -88,7 +88,7 @@ class FineTune(Strategy):
         require_judgments(inputs, "fine_tune")
         if not inputs.measured_queries:
             return FitResult(model, "zero_shot", NOTHING_RELEVANT, labels=len(inputs.judgments))
-        tuned = tune_learned(model, inputs) if requires_learning(model) else None
+        tuned = tune_learned(model, judgment_learner(model, inputs), inputs) if requires_learning(model) else None
         tuned = tuned or with_learning(tune(model, inputs), inputs)
         changed = all_settings(tuned.retriever) != all_settings(model)
         chosen = LEARNED_CHOICE if tuned.learner else TUNED_CHOICE if changed else "zero_shot"
@@ -145,9 +145,8 @@ def tune(retriever: Retriever, inputs: TrainingInputs) -> Tuned:
     return _with_best_settings(retriever, candidates, decisions, inputs)
 
 
-def tune_learned(model: Retriever, inputs: TrainingInputs) -> Tuned | None:
-    """Learns from the judgments and chooses the settings out of fold; None if there are too few to learn from."""
-    learner = judgment_learner(model, inputs)
+def tune_learned(model: Retriever, learner: Learner, inputs: TrainingInputs) -> Tuned | None:
+    """Trains a model and chooses its settings out of fold; None if there are too few judgments to learn from."""
     if not (candidates := cross_validate(learner, inputs)):
         return None
     tuned = _with_best_settings(model, candidates, [], inputs)

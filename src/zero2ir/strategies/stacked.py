@@ -41,6 +41,7 @@ class Stacked(GuardedStrategy):
             raise ValueError(f"strategies: {len(strategies)}; stack two or more")
         self.strategies = dict(strategies)
         self.needs = frozenset(need for one in strategies.values() for need in one.needs)
+        self.roles = frozenset(role for one in strategies.values() for role in one.roles)
 
     def require(self, inputs: TrainingInputs) -> None:
         require_judgments(inputs, "hybrid")

@@ -11,8 +11,6 @@ from zero2ir.encoders.cached import CachedQueryEncoder
 from zero2ir.encoders.clusters import cluster, cluster_vectors
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
-from zero2ir.encoders.pretext.inverse_cloze import InverseCloze
-from zero2ir.encoders.pretext.title import Title
 from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.strategies.base import TrainingInputs
@@ -145,13 +143,8 @@ def meta_task_examples(
     written = inputs.synthetic_examples()
     if len(written) >= enough:
         return written, {"synthetic": len(written), "pretext": 0}
-    pretext_examples = []
-    for number in rng.permutation(len(inputs.corpus.documents))[:documents]:
-        for task in (InverseCloze(), Title()):
-            pair = task.pair(inputs.corpus.documents[number], rng)
-            if pair is not None:
-                pretext_examples.append(Example(pair[0], int(number)))
-    return [*written, *pretext_examples], {"synthetic": len(written), "pretext": len(pretext_examples)}
+    pretext = inputs.pretext_examples(documents, rng)
+    return [*written, *pretext], {"synthetic": len(written), "pretext": len(pretext)}
 
 
 def _groups(
