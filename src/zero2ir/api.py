@@ -64,8 +64,8 @@ def train(
         task: a file of conf/task: ranking, qa.
         model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full; "auto" chooses one, and
             ``program.about["model_choice"]`` says why.
-        strategy: a file of conf/strategy: zero_shot (without judgments), fine_tune, meta; with an LM also fixed_prompt,
-            prompt and hybrid.
+        strategy: a file of conf/strategy: zero_shot (without judgments), fine_tune, meta, distil; with an LM also
+            fixed_prompt, prompt and hybrid.
         encoder: a file of conf/encoder: minilm, hub, static.
         lm: a file of conf/lm: smollm2, openai, ollama, vllm; None for no LM.
         language: ISO 639-1 code of the documents' language; "auto" identifies it (``program.about["language"]``).
@@ -76,7 +76,8 @@ def train(
             (``program(query=..., candidates=[...])``); None to rank the whole collection.
         translations: judged queries translated into the documents' language, by query; models translated, aligned and
             crosslingual learn from them.
-        unlabelled_queries: queries without judgments, e.g. from a log; dense models adapt to them.
+        unlabelled_queries: queries without judgments, e.g. from a log; dense models adapt to them, and strategy distil
+            learns from them.
         query_ids: ids of queries by text, if queries may be documents of the collection: a document with the id and the
             text of a query is left out of the query's ranking, unless it is judged relevant.
         fallback: files of conf/model: simpler models that answer when this one fails or is late, the simplest last.

@@ -31,8 +31,8 @@ from zero2ir.strategies.distil import DISTILLED_CHOICE, LEARNS_NOTHING, Distil, 
 from zero2ir.strategies.tuning import TuningSettings
 
 DIMENSION, DOCUMENTS, JUDGED = 24, 240, 8
-ADAPTER = {"steps": 150, "learning_rate": 0.03, "penalty": 0.001}
-FIT = {"epochs": 6, "batch_size": 8, "learning_rate": 0.01}
+ADAPTER = {"steps": 60, "learning_rate": 0.03, "penalty": 0.001}
+FIT = {"epochs": 3, "batch_size": 6, "learning_rate": 0.02}
 
 
 class Rotation:
@@ -179,8 +179,8 @@ def lessons(docstrings: list[Document], tiny_encoders: dict[str, TextEncoder]) -
     corpus = Corpus(docstrings, tiny_encoders)
     inputs = TrainingInputs(corpus, [])
     teacher = Dense("pretrained", adaptation=None).index(corpus)
-    queries, _ = learning_queries(inputs, 40)
-    return corpus, Distil(teacher, candidates=8).lessons(teacher, queries, inputs)
+    queries, _ = learning_queries(inputs, 24)
+    return corpus, Distil(teacher, candidates=6).lessons(teacher, queries, inputs)
 
 
 def divergence(model: Retriever, corpus: Corpus, taught: Sequence[TaughtQuery]) -> float:
@@ -212,7 +212,7 @@ def test_every_student_moves_toward_its_teacher(lessons: tuple[Corpus, list[Taug
 
 def test_lessons_are_the_teacher_s_standardised_scores(lessons: tuple[Corpus, list[TaughtQuery]]) -> None:
     corpus, taught = lessons
-    ranking = Dense("pretrained", adaptation=None).index(corpus).search([one.query for one in taught], 8)
+    ranking = Dense("pretrained", adaptation=None).index(corpus).search([one.query for one in taught], 6)
     assert [one.documents for one in taught] == [tuple(row) for row in ranking.numbers.tolist()]
     logits = np.array([one.logits for one in taught])
     np.testing.assert_allclose(logits.mean(axis=1), 0, atol=1e-6)

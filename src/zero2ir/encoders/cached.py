@@ -14,11 +14,15 @@ ENCODING_CHUNK = 8  # documents per lock acquisition
 
 
 class CachedQueryEncoder:
-    """An encoder that encodes a fixed set of queries once, and knows no other ones."""
+    """An encoder that encodes a fixed set of queries once, and knows no other ones.
+
+    Attributes:
+        encoder: the one that encoded them.
+    """
 
     def __init__(self, encoder: TextEncoder, queries: Sequence[str]) -> None:
         texts = list(dict.fromkeys(queries))
-        self._encoder = encoder
+        self.encoder = encoder
         self._place = {text: number for number, text in enumerate(texts)}
         self._rows = encoder.encode_queries(texts)
 
@@ -27,7 +31,7 @@ class CachedQueryEncoder:
         return take_rows(self._rows, [self._place[text] for text in texts])
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)  # delegates everything else
+        return getattr(self.encoder, name)  # delegates everything else
 
 
 def take_rows(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:

@@ -59,7 +59,7 @@ class Distil(GuardedStrategy):
         self.candidates = candidates
         self.temperature = temperature
         self.contrast = contrast
-        self.needs = frozenset[Need]({"synthetic with lm"} | (teacher.needs() & {"lm"}))
+        self.needs = frozenset[Need](("synthetic with lm", "lm") if "lm" in teacher.needs() else ("synthetic with lm",))
         self.roles = frozenset(encoder_roles(teacher))
 
     def require(self, inputs: TrainingInputs) -> None:
