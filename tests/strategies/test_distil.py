@@ -216,7 +216,7 @@ def test_lessons_are_the_teacher_s_standardised_scores(lessons: tuple[Corpus, li
     assert [one.documents for one in taught] == [tuple(row) for row in ranking.numbers.tolist()]
     logits = np.array([one.logits for one in taught])
     np.testing.assert_allclose(logits.mean(axis=1), 0, atol=1e-6)
-    np.testing.assert_allclose(logits.std(axis=1), 2.0, atol=1e-6)  # temperature 0.5
+    np.testing.assert_allclose(logits.std(axis=1), 1.0, atol=1e-6)
     assert (np.diff(logits, axis=1) <= 0).all()
 
 

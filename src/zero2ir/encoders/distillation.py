@@ -33,7 +33,7 @@ def fit_listwise(
     seed: int,
     prompts: tuple[str, str] = ("", ""),
 ) -> _NetworkT:
-    """Trains a bi-encoder in place on a teacher's scores, and returns it.
+    """Trains a bi-encoder in place by one pass over a teacher's scores, and returns it.
 
     The loss is the KL divergence between the softmax of the teacher's scores and that of the cosines over each query's
     candidates, plus ``contrast`` times the contrastive loss of the teacher's first documents in a batch.
@@ -42,7 +42,8 @@ def fit_listwise(
         model: any bi-encoder, with one or several vectors per text.
         taught: queries with equally many documents.
         contents: the documents' texts.
-        settings: of the training; ``batch_size`` counts queries, and ``scale`` multiplies the cosines.
+        settings: of the training. A step has as many texts as ``batch_size`` pairs have; ``scale`` multiplies the
+            cosines; ``epochs`` is not used, since further queries teach more than further passes.
         contrast: weight of the contrastive loss.
         seed: of the order and of dropout.
         prompts: prefixes of queries and of documents.
@@ -50,14 +51,15 @@ def fit_listwise(
     Source: Lin et al. 2020, arXiv 2010.11386, section 3; beside a contrastive loss Tamber et al. 2025, arXiv
     2502.19712.
     """
-    rng = np.random.default_rng(seed)
-    rows = [taught[place] for _ in range(settings.epochs) for place in rng.permutation(len(taught))]
+    rows = [taught[place] for place in np.random.default_rng(seed).permutation(len(taught))]
+    number = len(rows[0].documents)
+    steps = settings.model_copy(update={"batch_size": max(1, 2 * settings.batch_size // (1 + number))})
     before_query, before_document = prompts
     columns: dict[str, Sequence[Any]] = {"anchor": [before_query + row.query for row in rows]}
-    for place in range(len(rows[0].documents)):
+    for place in range(number):
         columns[f"document_{place}"] = [before_document + contents[row.documents[place]] for row in rows]
     columns["label"] = [list(row.logits) for row in rows]
-    train_in_order(model, _listwise_loss(model, settings.scale, contrast), columns, settings, seed, max_grad_norm=0.0)
+    train_in_order(model, _listwise_loss(model, settings.scale, contrast), columns, steps, seed, max_grad_norm=0.0)
     model.eval()  # type: ignore[attr-defined]
     return model
 

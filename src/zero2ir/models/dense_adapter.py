@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
+TAUGHT_PENALTY = 0.1  # share of the penalty with a teacher's hundreds of queries, where ten judged ones need all of it
+
+
 class AdapterSettings(Settings):
     """Settings of an adapter's training.
 
@@ -115,8 +118,8 @@ def distil_adapter(
 ) -> np.ndarray:
     """Learns the map W by ``listwise_loss``; deterministic.
 
-    ``queries`` are the (n_taught, dimension) unit vectors of the taught queries, ``start`` has the initial value of the
-    parameter "map", and the penalty is of the distance from it. Returns (dimension, dimension) float32.
+    ``queries`` are the (n_taught, dimension) unit vectors of the taught queries, and ``start`` has the initial value of
+    the parameter "map". The penalty is ``TAUGHT_PENALTY`` of the settings'. Returns (dimension, dimension) float32.
     """
     import torch
 
@@ -128,7 +131,8 @@ def distil_adapter(
     for optimizer in steps:
         optimizer.zero_grad()
         moved = torch.nn.functional.normalize(anchors + anchors @ steps.weights, dim=1)
-        loss = listwise_loss(moved @ candidates.T * settings.scale, places, taught, contrast) + steps.penalty()
+        loss = listwise_loss(moved @ candidates.T * settings.scale, places, taught, contrast)
+        loss = loss + TAUGHT_PENALTY * steps.penalty()
         loss.backward()
         optimizer.step()
     return steps.weights.detach().numpy()

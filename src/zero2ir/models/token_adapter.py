@@ -9,7 +9,7 @@ from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.tokens import Tokens
 from zero2ir.io.settings import PositiveInt
-from zero2ir.models.dense_adapter import AdamSteps, AdapterSettings, listwise_loss
+from zero2ir.models.dense_adapter import TAUGHT_PENALTY, AdamSteps, AdapterSettings, listwise_loss
 from zero2ir.models.initialization import Initialization
 
 
@@ -96,7 +96,7 @@ def distil_token_adapter(
         moved = [torch.nn.functional.normalize(anchor + anchor @ steps.weights, dim=1) for anchor in anchors]
         logits = maxsim(moved, candidates, length_normalize=True) * settings.scale  # -> (n_batch, n_pool)
         places = torch.from_numpy(columns.reshape(len(batch), -1))
-        loss = listwise_loss(logits, places, batch, contrast) + steps.penalty()
+        loss = listwise_loss(logits, places, batch, contrast) + TAUGHT_PENALTY * steps.penalty()
         loss.backward()
         optimizer.step()
     return steps.weights.detach().numpy()

@@ -49,9 +49,9 @@ class Distil(GuardedStrategy):
     def __init__(
         self,
         teacher: Retriever,
-        queries: PositiveInt = 500,
-        candidates: PositiveInt = 30,
-        temperature: PositiveFloat = 0.5,
+        queries: PositiveInt = 1000,
+        candidates: PositiveInt = 20,
+        temperature: PositiveFloat = 1.0,
         contrast: NonNegativeFloat = 0.1,
     ) -> None:
         self.teacher = teacher
