@@ -31,7 +31,7 @@ from zero2ir.strategies.distil import DISTILLED_CHOICE, LEARNS_NOTHING, Distil, 
 from zero2ir.strategies.tuning import TuningSettings
 
 DIMENSION, DOCUMENTS, JUDGED = 24, 240, 8
-ADAPTER = {"steps": 60, "learning_rate": 0.03, "penalty": 0.001}
+ADAPTER = {"steps": 120, "learning_rate": 0.03, "penalty": 0.001}
 FIT = {"epochs": 3, "batch_size": 6, "learning_rate": 0.02}
 
 
@@ -91,14 +91,14 @@ def student(inputs: TrainingInputs) -> Dense:
 def test_a_student_becomes_nearly_as_good_as_its_teacher(inputs: TrainingInputs) -> None:
     queries, right = [f"query {n}" for n in range(60, 100)], np.arange(60, 100)
     model = student(inputs)
-    fitted = Distil(Turns(), queries=100, candidates=20).fit(model, inputs)
+    fitted = Distil(Turns(), queries=100, candidates=20, temperature=0.3).fit(model, inputs)
     assert fitted.chosen == DISTILLED_CHOICE, fitted.reason
     assert fitted.report["queries"] == {"unlabelled": 100, "synthetic": 0, "pretext": 0}
     before, after = (np.mean(one.search(queries, 1).numbers[:, 0] == right) for one in (model, fitted.retriever))
     assert before < 0.1
     assert after > 0.9
     assert model.map is None  # a copy has learned
-    again = Distil(Turns(), queries=100, candidates=20).fit(model, inputs)
+    again = Distil(Turns(), queries=100, candidates=20, temperature=0.3).fit(model, inputs)
     np.testing.assert_array_equal(again.retriever.map, fitted.retriever.map)  # type: ignore[attr-defined]
 
 
