@@ -207,14 +207,12 @@ def test_the_suite_is_whole() -> None:
     known = suite()
     assert len(known.documents) > MIN_COLLECTIONS
     for name, row in known.families.items():
-        assert len(row.collections) > MIN_COLLECTIONS, name
-        assert set(row.collections) <= set(known.documents), name
+        assert set(row.collections) == set(known.documents), name
         functions = Basis(np.array(row.points)).values.shape[1]
         for one in row.collections.values():
             assert len(one.gains) == len(one.judged) == len(row.points)
             assert np.shape(one.covariance) == (functions, functions)
             assert one.gains[0] == one.judged[0] == 0
-    assert set(known.families[MODEL_TYPES].collections) == set(known.documents)
     types = known.model_type_prior(known.model_types)
     assert types.mean[0] == 0 > types.mean[1:].max()  # no model type is better than the first one on average
 
