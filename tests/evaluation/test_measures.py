@@ -55,6 +55,17 @@ def test_a_missed_query_counts_zero_and_an_unjudged_one_not_at_all():
     assert [row.value for row in rows] == [0.5, 0, 1, 0]
 
 
+def test_a_query_with_negative_grades_alone_scores_zero():
+    """trec_eval crashes on it, or never ends."""
+    run = Run(["q1"], [["a", "b", "c", "d"]], [[4, 3, 2, 1]])
+    qrels = [Judgment("q1", "a", -1), Judgment("q1", "x", -2), Judgment("q2", "a", 1)]
+    for _ in range(300):
+        found = {(row.measure, row.query_id): row.value for row in score_run(run, qrels, list(TREC_EVAL))}
+    assert found["NumRet", "q1"] == 4
+    assert {value for (measure, _), value in found.items() if measure != "NumRet"} <= {0.0, 1.0}
+    assert found["nDCG@10", "q1"] == found["Bpref", "q1"] == found["infAP", "q1"] == found["SetP", "q1"] == 0
+
+
 def test_equal_scores_go_by_document_id_last_first_in_every_measure():
     run = Run(["q1"], [["a", "b", "z"]], [[1.0, 1.0, 1.0 + 1e-12]])  # equal in single precision
     assert next(ranked_lists(run)).doc_ids == ["z", "b", "a"]
@@ -88,7 +99,8 @@ ANY_RUN = st.dictionaries(
 @given(GRADED, ANY_RUN)
 def test_every_measure_agrees_with_trec_eval_on_hostile_runs(judged, scored):
     qrels = [Judgment(query_id, *row) for query_id, rows in judged.items() for row in rows.items()]
-    theirs = pytrec_eval.RelevanceEvaluator(judged, set(pytrec_eval.supported_measures)).evaluate(scored)
+    safe = {query_id: rows if max(rows.values()) >= 0 else dict.fromkeys(rows, 0) for query_id, rows in judged.items()}
+    theirs = pytrec_eval.RelevanceEvaluator(safe, set(pytrec_eval.supported_measures)).evaluate(scored)
     for row in score_run(as_run(scored), qrels, list(TREC_EVAL)):
         found = scored.get(row.query_id)
         expected = theirs[row.query_id][TREC_EVAL[row.measure]] if found else 0.0

@@ -153,7 +153,7 @@ def score_run(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES
         if r.doc_ids and r.query_id in number
     }
     values = {measure: dict.fromkeys(query_ids, 0.0) for measure in parsed}
-    judged = {number[query_id]: grades for query_id, grades in graded.items()}
+    judged = {number[query_id]: _readable_by_trec_eval(grades) for query_id, grades in graded.items()}
     for row in ir_measures.evaluator(parsed, judged).iter_calc(ranked):
         values[row.measure][query_ids[int(row.query_id)]] = float(row.value)
     return [
@@ -161,6 +161,11 @@ def score_run(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES
         for name, measure in zip(measures, parsed, strict=True)
         for query_id, value in values[measure].items()
     ]
+
+
+def _readable_by_trec_eval(grades: dict[str, int]) -> dict[str, int]:
+    """Returns grades of 0 if all are negative: the same measures, but trec_eval would write beyond its memory."""
+    return grades if max(grades.values()) >= 0 else dict.fromkeys(grades, 0)
 
 
 def condensed(run: Run, qrels: Qrels) -> Run:
