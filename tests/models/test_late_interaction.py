@@ -119,8 +119,8 @@ def test_the_graph_finds_nearly_what_exact_search_finds(late: LateInteraction, c
 def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) -> None:
     pytest.importorskip("usearch")
     LateInteraction(index_type="graph").index(corpus).save(tmp_path)
-    (tmp_path / "graph.usearch").write_bytes(b"no graph")
-    with pytest.raises(InputError, match=r"graph\.usearch: missing or damaged") as refused:
+    (tmp_path / "graph.0.usearch").write_bytes(b"no graph")
+    with pytest.raises(InputError, match=r"graph\.0\.usearch: missing or damaged") as refused:
         load_retriever(tmp_path, corpus)
     assert "\n" not in str(refused.value)
 

@@ -15,7 +15,15 @@ from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
-from zero2ir.models.vector_index import ExactIndex, GraphIndex, Vectors, build_vector_index, load_vector_index
+from zero2ir.models.neighbour_graph import SHARDS
+from zero2ir.models.vector_index import (
+    ExactIndex,
+    GraphIndex,
+    Precision,
+    Vectors,
+    build_vector_index,
+    load_vector_index,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +128,12 @@ def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.n
 def test_a_damaged_graph_is_rejected(cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     build_vector_index(documents[:50], "float32", exact_limit=10).save(tmp_path)
-    path = tmp_path / "graph.usearch"
+    path = tmp_path / "graph.0.usearch"
     content = path.read_bytes()
     path.unlink()
     if cut:
         path.write_bytes(content[:-9])
-    with pytest.raises(InputError, match=r"graph\.usearch: (missing or damaged|not a graph over 50 vectors)"):
+    with pytest.raises(InputError, match=r"graph\.0\.usearch: (missing or damaged|not a graph over 7 vectors)"):
         load_vector_index(tmp_path, 50, "float32", exact_limit=10)
 
 
@@ -134,9 +142,9 @@ def test_an_altered_graph_is_rejected_or_leads_only_to_its_documents(documents: 
     pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     n_documents, dimension = 300, documents.shape[1]
     build_vector_index(documents[:n_documents], "float32", exact_limit=10).save(tmp_path)
-    path = tmp_path / "graph.usearch"
+    path = tmp_path / "graph.0.usearch"
     content = path.read_bytes()
-    vectors_end = 8 + n_documents * dimension * 2
+    vectors_end = 8 + -(-n_documents // SHARDS) * dimension * 2
     rng = np.random.default_rng(24)
     rejected = 0
     for number in range(200):
@@ -194,3 +202,37 @@ def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
 def test_an_unknown_precision_is_rejected() -> None:
     with pytest.raises(InputError, match=r"Dense\.vectors: Input should be 'float32' or 'int8', not 'int4'"):
         Dense(vectors="int4")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@given(data=st.data())
+def test_documents_come_and_go_as_if_indexed_at_once(precision: Precision, data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    vectors = rng.normal(size=(data.draw(st.integers(1, 12)), 3)).astype(np.float32)
+    index = build_vector_index(vectors, precision, exact_limit=99)
+    index.moments()
+    for _ in range(data.draw(st.integers(1, 3))):
+        added = rng.normal(size=(data.draw(st.integers(1, 5)), 3)).astype(np.float32)
+        kept = np.array(sorted(data.draw(st.sets(st.integers(0, len(vectors) - 1)))), dtype=np.int64)
+        vectors = np.concatenate([vectors[kept], added])
+        index = index.changed(kept, added, exact_limit=99)
+    expected = build_vector_index(vectors, precision, exact_limit=99)
+    step = np.abs(index.vectors.scale).max() if index.vectors.scale is not None else 0.0
+    np.testing.assert_allclose(index.vectors[:], vectors, atol=2 * step)
+    if precision == "float32":
+        for one, other in zip(index.search(vectors, 5), expected.search(vectors, 5), strict=True):
+            np.testing.assert_array_equal(one, other)
+        for one, other in zip(index.moments(), expected.moments(), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_a_graph_replaces_exact_search_where_the_documents_become_too_many(documents: np.ndarray) -> None:
+    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
+    index = build_vector_index(documents[:300], "float32", exact_limit=310)
+    grown = index.changed(np.arange(300), documents[300:320], exact_limit=310)
+    more = grown.changed(np.arange(320), documents[320:400], exact_limit=310)
+    less = more.changed(np.arange(200), documents[:0], exact_limit=310)
+    assert [type(one) for one in (index, grown, more, less)] == [ExactIndex, GraphIndex, GraphIndex, ExactIndex]
+    found, expected = more.search(documents[:50], 10), ExactIndex(Vectors(documents[:400])).search(documents[:50], 10)
+    assert recall(found.numbers, expected.numbers) >= 0.98
+    np.testing.assert_allclose(found.deviation, expected.deviation, rtol=1e-4)

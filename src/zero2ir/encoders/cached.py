@@ -1,11 +1,11 @@
 """Reuse of encoded queries and documents."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse, vstack
+from scipy.sparse import vstack
 
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.tokens import Tokens
@@ -41,19 +41,20 @@ def take_rows(rows: Any, numbers: Sequence[int] | np.ndarray) -> Any:
 
 
 def append_documents(rows: Any, numbers: Sequence[int] | np.ndarray, encoder: TextEncoder, texts: Sequence[str]) -> Any:
-    """Encodes further documents and appends them to selected rows, in small chunks so that searches hardly wait.
+    """Encodes further documents and appends them to selected rows.
 
     Args:
-        rows: encoded documents.
+        rows: encoded documents, sparse vectors or token vectors.
         numbers: rows to keep.
         encoder: the encoder of ``rows``.
         texts: the documents to append.
     """
-    parts = [take_rows(rows, numbers)]
+    parts = [take_rows(rows, numbers), *encode_in_turns(encoder, texts)]
+    return Tokens.joined(parts) if isinstance(rows, Tokens) else vstack(parts, format="csr")
+
+
+def encode_in_turns(encoder: TextEncoder, texts: Sequence[str]) -> Iterator[Any]:
+    """Encodes documents in small chunks, so that searches hardly wait."""
     for start in range(0, len(texts), ENCODING_CHUNK):
-        parts.append(encoder.encode(texts[start : start + ENCODING_CHUNK]))
+        yield encoder.encode(texts[start : start + ENCODING_CHUNK])
         time.sleep(0.001)  # lets waiting threads acquire the lock
-    if isinstance(rows, Tokens):
-        joined = [part.vectors[part.starts[n] : part.starts[n + 1]] for part in parts for n in range(len(part.lengths))]
-        return Tokens.concatenate(joined, rows.vectors)
-    return vstack(parts, format="csr") if issparse(rows) else np.concatenate(parts)

@@ -59,7 +59,11 @@ class Corpus:
     @cached_property
     def contents(self) -> list[str]:
         """Title and text of each document."""
-        return [document.content for document in self.documents]
+        return self.contents_from(0)
+
+    def contents_from(self, first: int) -> list[str]:
+        """Title and text of each document from number ``first`` on."""
+        return [document.content for document in self.documents[first:]]
 
     @cached_property
     def language(self) -> str:

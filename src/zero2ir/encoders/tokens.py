@@ -42,6 +42,12 @@ class Tokens(NamedTuple):
         starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         return cls(np.concatenate([like[:0], *texts]), starts)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Tokens]") -> "Tokens":
+        """Joins several sets of texts, at least one."""
+        starts = np.concatenate([[0], *(part.lengths for part in parts)]).cumsum(dtype=np.int64)
+        return cls(np.concatenate([part.vectors for part in parts]), starts)
+
     @property
     def lengths(self) -> np.ndarray:
         """The number of vectors of each text, (n_texts,)."""
@@ -49,7 +55,11 @@ class Tokens(NamedTuple):
 
     def floats(self, start: int, stop: int) -> np.ndarray:
         """Returns vectors ``start`` to ``stop``, (stop - start, dimension) float32."""
-        vectors = self.vectors[start:stop].astype(np.float32)
+        return self.float_rows(slice(start, stop))
+
+    def float_rows(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Returns the vectors of some rows, (n_rows, dimension) float32."""
+        vectors = self.vectors[rows].astype(np.float32)
         return vectors / INT8_STEPS if self.vectors.dtype == np.int8 else vectors
 
     def text(self, number: int) -> np.ndarray:
@@ -58,8 +68,15 @@ class Tokens(NamedTuple):
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> "Tokens":
         """Selects texts by number, in order."""
-        texts = [self.vectors[self.starts[number] : self.starts[number + 1]] for number in numbers]
-        return Tokens.concatenate(texts, self.vectors)
+        starts = np.concatenate([[0], np.cumsum(self.lengths[np.asarray(numbers, dtype=np.int64)])]).astype(np.int64)
+        return Tokens(self.vectors[self.rows(numbers)], starts)
+
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the rows of the vectors of some texts, in order."""
+        chosen = np.asarray(numbers, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        own_starts = np.cumsum(lengths) - lengths
+        return np.arange(lengths.sum()) + np.repeat(self.starts[chosen] - own_starts, lengths)
 
 
 class TokenEncoder(TextEncoder):

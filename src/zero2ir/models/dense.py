@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from zero2ir.encoders.cached import append_documents
+from zero2ir.encoders.cached import encode_in_turns
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.distillation import TaughtQuery, fit_listwise
@@ -76,9 +76,10 @@ class Dense(Distillable, Adapted):
         return self.nearest.moments()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        new = corpus.contents[len(kept_numbers) :]
-        vectors = append_documents(self.nearest.vectors, kept_numbers, self.network, new)
-        nearest = build_vector_index(vectors, self.vectors, self.exact_limit)
+        check_searchable(len(corpus.documents), self.exact_limit)
+        added = encode_in_turns(self.network, corpus.contents_from(len(kept_numbers)))
+        vectors = np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *added])
+        nearest = self.nearest.changed(kept_numbers, vectors, self.exact_limit)
         return copy_with(self, corpus=corpus, nearest=nearest)._adapted_again()
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:

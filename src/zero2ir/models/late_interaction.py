@@ -112,11 +112,14 @@ class LateInteraction(Distillable, Adapted):
         return Moments.of(self.documents.floats(block.start, block.stop) for block in blocks)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        documents = append_documents(self.documents, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        documents = append_documents(
+            self.documents, kept_numbers, self.network, corpus.contents_from(len(kept_numbers))
+        )
         changed = with_parts(self, [with_corpus(part, corpus, kept_numbers) for part in parts(self)])
-        return changed._over(corpus, self.network, documents)._adapted_again()
+        graph = None if self.graph is None else self.graph.changed(self.documents.rows(kept_numbers), documents)
+        return changed._over(corpus, self.network, documents, graph)._adapted_again()
 
-    def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens) -> Self:
+    def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens, graph: TokenGraph | None = None) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
         vectors = len(documents.vectors)
         if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
@@ -124,7 +127,7 @@ class LateInteraction(Distillable, Adapted):
                 f"late_interaction: {vectors} token vectors are more than exact_limit={self.exact_limit}; "
                 "add a first stage, choose index_type=graph, or raise exact_limit"
             )
-        self.graph = TokenGraph.from_documents(documents) if self.index_type == "graph" else None
+        self.graph = TokenGraph.from_documents(documents) if graph is None and self.index_type == "graph" else graph
         return self._sampled()
 
     def _sampled(self) -> Self:
@@ -258,14 +261,13 @@ class LateInteraction(Distillable, Adapted):
         super().save(folder)
         save_encoded(self.network, self.documents, folder / "encoder")
         if self.graph is not None:
-            self.graph.save(folder / "graph.usearch")
+            self.graph.save(folder)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
         retriever.network, retriever.documents = load_encoded(folder / "encoder", len(corpus.documents), TokenEncoder)
-        graph = folder / "graph.usearch"
-        retriever.graph = TokenGraph.load(graph, retriever.documents) if retriever.index_type == "graph" else None
+        retriever.graph = TokenGraph.load(folder, retriever.documents) if retriever.index_type == "graph" else None
         return retriever._with_saved_maps(folder)._sampled()
 
 

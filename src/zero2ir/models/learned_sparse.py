@@ -68,7 +68,7 @@ class LearnedSparse(EncoderBased):
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Encodes the new documents; known terms keep their importance, new terms get theirs from the new documents."""
-        rows = append_documents(self.rows, kept_numbers, self.network, corpus.contents[len(kept_numbers) :])
+        rows = append_documents(self.rows, kept_numbers, self.network, corpus.contents_from(len(kept_numbers)))
         return copy(self)._over(corpus, self.network.with_documents(rows), rows)
 
     def _over(self, corpus: Corpus, network: SparseEncoder, rows: csr_matrix) -> Self:

@@ -3,15 +3,14 @@
 import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
 from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import read_array
-from zero2ir.io.files import finished_file
-from zero2ir.models.graph_file import load_graph
+from zero2ir.models.neighbour_graph import Kind, NeighbourGraph
 from zero2ir.models.ranking import (
     Candidates,
     Ranking,
@@ -22,16 +21,10 @@ from zero2ir.models.ranking import (
     top_k,
 )
 
-if TYPE_CHECKING:
-    from usearch.index import Index
-
 Precision = Literal["float32", "int8"]
 
 DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
-VECTORS, SCALE, GRAPH, MOMENTS = "embeddings.npy", "scale.npy", "graph.usearch", "moments.npy"
-CONNECTIVITY = 16  # M, efConstruction and ef of the paper: recall@10 is 0.999 on beir/scifact, 0.995 on nfcorpus
-EXPANSION_ADD = 128
-EXPANSION_SEARCH = 128
+VECTORS, SCALE, MOMENTS = "embeddings.npy", "scale.npy", "moments.npy"
 
 
 class Moments(NamedTuple):
@@ -57,6 +50,16 @@ class Moments(NamedTuple):
         mean = total / max(number, 1)
         return cls(mean, products / max(number, 1) - np.outer(mean, mean), number)
 
+    def combined(self, other: Self, share: int) -> Self:
+        """Returns the moments with the other vectors (``share`` 1), or without them (-1)."""
+        number = self.number + share * other.number
+        if not number:
+            return type(self).of([])
+        means = [(one.number * one.mean) for one in (self, other)]
+        products = [one.number * (one.covariance + np.outer(one.mean, one.mean)) for one in (self, other)]
+        mean = (means[0] + share * means[1]) / number
+        return type(self)(mean, (products[0] + share * products[1]) / number - np.outer(mean, mean), number)
+
 
 class Vectors:
     """One vector per document, stored as float32 or as int8, a quarter of the bytes.
@@ -76,6 +79,21 @@ class Vectors:
             return cls(vectors)
         scale = np.maximum(np.abs(vectors).max(axis=0, keepdims=True), 1e-12) / np.float32(127)
         return cls(np.rint(vectors / scale).astype(np.int8), scale)
+
+    def changed(self, kept: np.ndarray, added: np.ndarray) -> "Vectors":
+        """Returns the vectors of the numbers ``kept``, then (n_added, dimension) float32 ones; int8 is rounded again.
+
+        Only a copy of bytes is proportional to the kept ones, unless an added value is beyond the scale of int8.
+        """
+        if self.scale is not None:
+            steps = np.rint(added / self.scale)
+            if np.abs(steps).max(initial=0) > 127:
+                return Vectors.kept(np.concatenate([self[kept], added]), "int8")
+            added = steps
+        values = np.empty((len(kept) + len(added), self.values.shape[1]), dtype=self.values.dtype)
+        np.take(self.values, kept, axis=0, out=values[: len(kept)], mode="clip")  # "raise" would buffer
+        values[len(kept) :] = added
+        return Vectors(values, self.scale)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -115,14 +133,43 @@ class Vectors:
 
 
 class ExactIndex:
-    """Compares a query with every document."""
+    """Compares a query with every document.
 
-    def __init__(self, vectors: Vectors) -> None:
+    Args:
+        vectors: of the documents.
+        moments: of the vectors, if they are known.
+    """
+
+    def __init__(self, vectors: Vectors, moments: Moments | None = None) -> None:
         self.vectors = vectors
+        self._known = moments
 
     def moments(self) -> Moments:
         """Returns the moments of the documents' vectors."""
-        return self.vectors.moments()
+        if self._known is None:
+            self._known = self.vectors.moments()
+        return self._known
+
+    def changed(self, kept: np.ndarray, added: np.ndarray, exact_limit: int) -> "ExactIndex":
+        """Returns an index of the documents with numbers ``kept``, then of (n_added, dimension) float32 vectors.
+
+        A graph replaces it, or it a graph, where the number of documents crosses ``exact_limit``.
+        """
+        vectors = self.vectors.changed(kept, added)
+        if len(vectors) > exact_limit:
+            return GraphIndex.built(vectors)
+        return ExactIndex(vectors, self._changed_moments(kept, vectors))
+
+    def _changed_moments(self, kept: np.ndarray, vectors: Vectors) -> Moments | None:
+        """Updates known moments, unless most documents change."""
+        gone = np.setdiff1d(np.arange(len(self.vectors)), kept, assume_unique=True)
+        if self._known is None or len(gone) + len(vectors) - len(kept) > len(kept):
+            return None
+        changes = [(Moments.of([self.vectors[gone]]), -1), (Moments.of([vectors[len(kept) :]]), 1)]
+        moments = self._known
+        for change, share in changes:
+            moments = moments.combined(change, share) if change.number else moments
+        return moments
 
     def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         """Returns the ``k`` documents of the highest inner products with each of (n_queries, dimension) queries."""
@@ -135,7 +182,7 @@ class ExactIndex:
 
 
 class GraphIndex(ExactIndex):
-    """Approximate search by a graph of neighbours.
+    """Approximate search by graphs of neighbours.
 
     The documents that it finds have the scores of ``ExactIndex``; mean and deviation of the whole collection come from
     the vectors' mean m and covariance C: q'm and the root of q'Cq.
@@ -144,40 +191,35 @@ class GraphIndex(ExactIndex):
         vectors: of the documents.
         graph: over the same, in half precision.
         moments: of the vectors.
-
-    Source: hierarchical navigable small worlds, Malkov and Yashunin, TPAMI 2020, arXiv 1603.09320, by usearch.
     """
 
-    def __init__(self, vectors: Vectors, graph: "Index", moments: Moments) -> None:
-        super().__init__(vectors)
+    def __init__(self, vectors: Vectors, graph: NeighbourGraph, moments: Moments) -> None:
+        super().__init__(vectors, moments)
         self.graph = graph
-        self._moments = moments
-
-    def moments(self) -> Moments:
-        return self._moments
 
     @classmethod
     def built(cls, vectors: Vectors) -> Self:
-        """Builds the graph on one thread, since it depends on the order of insertions."""
-        graph = _empty(vectors.values.shape[1])
-        for block in vectors.blocks():
-            rows = vectors[block]
-            graph.add(np.arange(block.start, block.start + len(rows)), rows, threads=1)
+        graph = NeighbourGraph.built(vectors.__getitem__, len(vectors), _kind(vectors))
         return cls(vectors, graph, vectors.moments())
+
+    def changed(self, kept: np.ndarray, added: np.ndarray, exact_limit: int) -> ExactIndex:
+        vectors = self.vectors.changed(kept, added)
+        moments = self._changed_moments(kept, vectors)
+        if len(vectors) <= exact_limit:
+            return ExactIndex(vectors, moments)
+        graph = self.graph.changed(kept, vectors.__getitem__, len(vectors))
+        return GraphIndex(vectors, graph, moments or vectors.moments())
 
     def search(self, queries: np.ndarray, k: int, candidates: Candidates | None = None) -> Ranking:
         if not len(queries):
             return super().search(queries, k)
         if candidates is None:
-            rows = [self._ranked(query, self._near(query, k), k) for query in queries]
-        else:
-            rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
-        variance = np.einsum("qi,ij,qj->q", queries, self._moments.covariance, queries, optimize=True)
+            candidates = [numbers for numbers, _ in self.graph.nearest(queries, k)]
+        rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
+        mean, covariance, _ = self.moments()
+        variance = np.einsum("qi,ij,qj->q", queries, covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
-        return concatenate_rankings(rows)._replace(mean=queries @ self._moments.mean, deviation=deviation)
-
-    def _near(self, query: np.ndarray, k: int) -> np.ndarray:
-        return self.graph.search(query, min(max(k, EXPANSION_SEARCH), len(self.vectors))).keys.astype(np.int64)
+        return concatenate_rankings(rows)._replace(mean=queries @ mean, deviation=deviation)
 
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)
@@ -189,17 +231,21 @@ class GraphIndex(ExactIndex):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        save_embeddings(folder / MOMENTS, np.vstack([self._moments.mean, self._moments.covariance]))
-        with finished_file(folder / GRAPH, "wb") as file:
-            file.write(self.graph.save())
+        mean, covariance, _ = self.moments()
+        save_embeddings(folder / MOMENTS, np.vstack([mean, covariance]))
+        self.graph.save(folder)
 
     @classmethod
     def load(cls, folder: Path, vectors: Vectors) -> Self:
         """Loads a saved graph; raises an InputError for a damaged file."""
         dimension = vectors.values.shape[1]
         moments = read_array(folder / MOMENTS, ("float64", (1 + dimension, dimension)))
-        graph = load_graph(folder / GRAPH, _empty(dimension), len(vectors))
+        graph = NeighbourGraph.load(folder, len(vectors), _kind(vectors))
         return cls(vectors, graph, Moments(moments[0], moments[1:], len(vectors)))
+
+
+def _kind(vectors: Vectors) -> Kind:
+    return Kind(vectors.values.shape[1], "f16")
 
 
 def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: int) -> ExactIndex:
@@ -222,17 +268,3 @@ def check_searchable(documents: int, exact_limit: int) -> None:
             f"{documents:,} documents are too many for exact search, and usearch is not installed; "
             "pip install 'zero2ir[hnsw]', or raise the dense model's exact_limit"
         )
-
-
-def _empty(dimension: int) -> "Index":
-    from usearch.index import Index
-
-    return Index(
-        ndim=dimension,
-        metric="ip",
-        dtype="f16",
-        connectivity=CONNECTIVITY,
-        expansion_add=EXPANSION_ADD,
-        expansion_search=EXPANSION_SEARCH,
-        enable_key_lookups=False,
-    )
