@@ -5,18 +5,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import bm25s
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.models import postings
 from zero2ir.models.base import load_retriever
 from zero2ir.models.capabilities import learn
+from zero2ir.models.ranking import Ranking
 from zero2ir.models.sparse import Sparse, tokenize
 
 TEXTS = ["apples, bananas and an apple", "the banana; a cherry", "Cherry cherry DATE fig"]  # 3, 2 and 4 words
@@ -72,12 +78,78 @@ def test_it_learns_nothing_and_needs_no_encoder() -> None:
     assert Sparse().needs() == set()
 
 
+@pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.2, 0.75), (0.0, 1.0)])
+def test_scores_are_those_of_bm25s_to_the_last_bit(k1: float, b: float) -> None:
+    documents = [Document(*row) for row in read_pydocs()[0]]
+    sparse = Sparse(k1, b).index(Corpus(documents))
+    tokens = sparse.tokens([document.content for document in documents])
+    expected = bm25s.BM25(k1=k1, b=b, method="lucene")
+    expected.index(tokens, show_progress=False)
+    queries = [document.title for document in documents[::40]]
+    ranking = sparse.search(queries, len(documents))
+    for row, terms in enumerate(sparse.tokens(queries)):
+        scores = expected.get_scores(terms) if terms else np.zeros(len(documents), dtype=np.float32)
+        found = np.zeros_like(scores)
+        kept = ranking.numbers[row] >= 0
+        found[ranking.numbers[row][kept]] = ranking.scores[row][kept]
+        np.testing.assert_array_equal(found, scores)
+
+
+WORDS = ["apple", "banana", "cherry", "date", "fig", "grape"]
+TEXT_LISTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=5)
+
+
+@given(data=st.data())
+def test_documents_come_and_go_as_if_indexed_at_once(data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(postings, "STALE_SHARE", data.draw(st.sampled_from([0.5, 100.0])))
+        texts = data.draw(TEXT_LISTS) or [""]
+        sparse = Sparse(feedback_terms=2, language="en").index(corpus_of(texts))
+        for _ in range(data.draw(st.integers(1, 4))):
+            kept = sorted(data.draw(st.sets(st.integers(0, len(texts) - 1))))
+            texts = [*(texts[number] for number in kept), *data.draw(TEXT_LISTS)] or [""]
+            old, before = sparse, sparse.search(WORDS, 9)
+            sparse = old.with_corpus(corpus_of(texts), np.array(kept, dtype=np.int64))
+            assert_same(old.search(WORDS, 9), before)
+        expected = Sparse(feedback_terms=2, language="en").index(corpus_of(texts))
+        sparse.save(Path(folder))
+        near = np.array([[0, len(texts) - 1]] * len(WORDS))
+        for one in (sparse, load_retriever(Path(folder), corpus_of(texts))):
+            assert_same(one.search([*WORDS, "fig apple fig"], 9), expected.search([*WORDS, "fig apple fig"], 9))
+            moved = (model.search_with_feedback(WORDS, near, 0.5, 9) for model in (one, expected))
+            assert_same(*moved)
+            assert_same(*(next(iter(model.sweep(WORDS, 9)))[1] for model in (one, expected)))
+            for row, other in zip(one.score(WORDS, [WORDS] * 6), expected.score(WORDS, [WORDS] * 6), strict=True):
+                np.testing.assert_array_equal(row, other)
+
+
+def corpus_of(texts: list[str]) -> Corpus:
+    return Corpus([Document(f"d{number}", "", text) for number, text in enumerate(texts)], language="en")
+
+
+def assert_same(one: Ranking, other: Ranking) -> None:
+    for values, expected in zip(one, other, strict=True):
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_an_addition_leaves_the_first_block_as_it_is() -> None:
+    texts = [f"apple banana number{number}" for number in range(50)]
+    sparse = Sparse(language="en").index(corpus_of(texts))
+    more = sparse.with_corpus(corpus_of([*texts, "a zydeco apple"]), np.arange(50))
+    assert more.postings.first is sparse.postings.first
+    assert more.search(["zydeco"], 3).numbers.tolist() == [[50, -1, -1]]
+    less = more.with_corpus(corpus_of([*texts[1:], "a zydeco apple"]), np.arange(1, 51))
+    assert less.postings.first is sparse.postings.first
+    assert less.search(["number0", "number1"], 1).numbers.tolist() == [[-1], [0]]
+
+
 SAVE = """
 import sys; from pathlib import Path
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.models.capabilities import learn
+from zero2ir.models.ranking import Ranking
 from zero2ir.models.sparse import Sparse
 Sparse().index(Corpus([Document(*row) for row in read_pydocs()[0][:300]])).save(Path(sys.argv[1]))
 """
@@ -88,11 +160,11 @@ def test_the_saved_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / seed)], check=True, env=environment)
-    for name in ("model.json", "weights.safetensors"):
+    for name in ("model.json", "counts.safetensors"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
-    weights = load_file(tmp_path / "1" / "weights.safetensors")
-    assert set(weights) == {f"{part}{name}" for part in ("", "counts.") for name in ("data", "indices", "indptr")}
-    assert len(weights["data"]) > 1000
+    counts = load_file(tmp_path / "1" / "counts.safetensors")
+    assert set(counts) == {"data", "indices", "indptr"}
+    assert len(counts["data"]) > 1000
     assert load_retriever(tmp_path / "1", Corpus(documents)).search(["open a file"], 3).numbers[0, 0] >= 0
 
 

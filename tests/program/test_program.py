@@ -191,7 +191,7 @@ def test_a_program_is_not_saved_over_files_of_the_user(sparse: Program, saved: P
 
 def test_a_file_named_as_ours_makes_no_program(sparse: Program, tmp_path: Path) -> None:
     for number, content in enumerate(
-        ['{"name": "a game"}', "not json", '{"format": 6, "files": ["thesis.txt"]}', "[]"]
+        ['{"name": "a game"}', "not json", '{"format": 7, "files": ["thesis.txt"]}', "[]"]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -249,8 +249,8 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM_FILE).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=7), "format 7 is newer than 6.*upgrade zero2ir"),
-        (state_with(format=5), "format 5 is older than 6.*train it again"),
+        (state_with(format=8), "format 8 is newer than 7.*upgrade zero2ir"),
+        (state_with(format=6), "format 6 is older than 7.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (state_with(format=float("inf")), "truncated or altered"),
         (state_with(format=float("nan")), "truncated or altered"),
@@ -258,7 +258,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / "documents.parquet").unlink(), "documents.parquet: missing"),
         (cut("documents.parquet", 50), "documents.parquet: 50 bytes instead of .*; save the program again"),
         (lambda folder: flip(folder / "documents.parquet", 30), "documents.parquet: altered since it was saved"),
-        (lambda folder: flip(folder / "retriever/weights.safetensors", -1), "weights.safetensors: altered since"),
+        (lambda folder: flip(folder / "retriever/counts.safetensors", -1), "counts.safetensors: altered since"),
         (lambda folder: (folder / "retriever/model.json").unlink(), "model.json: missing"),
     ],
 )

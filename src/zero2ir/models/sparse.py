@@ -1,16 +1,15 @@
 """BM25 over an inverted index."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-import bm25s
 import numpy as np
 from pydantic import NonNegativeFloat, field_validator
 from safetensors.numpy import save_file
-from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.data.settings import LanguageCode
@@ -23,11 +22,11 @@ from zero2ir.io.settings import Fraction, NonNegativeInt, Settings, read_state
 from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
+from zero2ir.models.postings import Postings
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
 
 VOCABULARY_FILE = "vocabulary.json"
-WEIGHTS_FILE = "weights.safetensors"
-PARTS = ("data", "indices", "indptr")  # of sparse matrices
+COUNTS_FILE = "counts.safetensors"
 MIN_K1 = 0.1  # lower values rank nearly alike
 MAX_TERMS_PER_LETTER = 10  # transliteration and n-grams give more than one
 
@@ -48,7 +47,10 @@ class VocabularyState(Settings):
 
 
 class Sparse(Tunable, Updatable, FeedbackSearch):
-    """BM25 as Lucene computes it, by bm25s, on Snowball stems (Porter2 for English) without stop words.
+    """BM25 as Lucene computes it, on Snowball stems (Porter2 for English) without stop words.
+
+    Scores are those of bm25s to the last bit. It computes all weights at once; but an added document changes them all,
+    with the mean length and the frequencies. Here a term is weighed when a query first has it.
 
     Args:
         k1: saturation of term frequency, at least 0.
@@ -85,80 +87,46 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
         self.known_language = corpus.language if self.language == AUTO_LANGUAGE else self.language
-        tokens = self.tokens(corpus.contents)
-        self.vocabulary = {token: number for number, token in enumerate(sorted({t for text in tokens for t in text}))}
-        ids = [[self.vocabulary[token] for token in text] for text in tokens]
-        self.counts = _counts(ids, len(self.vocabulary))
+        self.postings = Postings.of_texts(self.tokens(corpus.contents))
         return self._weighted()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Counts the terms of the new documents only; document frequencies and lengths are those of all documents."""
-        added = self.tokens(corpus.contents[len(kept_numbers) :])
-        kept = self.counts[kept_numbers]
-        left = np.flatnonzero(np.bincount(kept.indices, minlength=len(self.vocabulary)))
-        names = list(self.vocabulary)  # in the order of their numbers
-        vocabulary = sorted({names[number] for number in left.tolist()} | {token for text in added for token in text})
-        place = {token: number for number, token in enumerate(vocabulary)}
-        moved = np.zeros(len(names), dtype=np.int32)
-        moved[left] = [place[names[number]] for number in left.tolist()]
-        shape = (len(kept_numbers), len(vocabulary))
-        old = csr_matrix((kept.data, moved[kept.indices], kept.indptr), shape=shape)
-        new = _counts([[place[token] for token in text] for text in added], len(vocabulary))
-        updated = copy_with(self, corpus=corpus, vocabulary=place)
-        updated.counts = vstack([old, new], format="csr", dtype=np.int32)
-        return updated._weighted()
+        added = self.tokens(corpus.contents_from(len(kept_numbers)))
+        return copy_with(self, corpus=corpus, postings=self.postings.changed(kept_numbers, added))._weighted()
 
     @property
     def n_documents(self) -> int:
-        return self.counts.shape[0]
-
-    @property
-    def mean_length(self) -> float:
-        """In tokens."""
-        return float(self.counts.sum()) / max(1, self.n_documents)
+        return self.postings.n_documents
 
     def _weighted(self) -> Self:
-        """Computes the weight of each term in each document; without any term there are no weights."""
-        self.weights: Any = None
-        if not self.vocabulary:
-            return self
-        self.weights = bm25s.BM25(k1=self.k1, b=self.b, method="lucene")
-        pointers, tokens = self.counts.indptr, np.repeat(self.counts.indices, self.counts.data)
-        ends = np.concatenate([[0], np.cumsum(self.counts.data)])[pointers]
-        ids = [tokens[start:end] for start, end in pairwise(ends)]
-        self.weights.index((ids, self.vocabulary), show_progress=False, create_empty_token=False)
+        self.weights = TermWeights(self.postings, self.k1, self.b)
         return self
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
-        scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
-        for row, tokens in enumerate(self.tokens(queries)):
-            ids = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
-            if ids and self.weights is not None:
-                scores[row] = self.weights.get_scores_from_ids(ids)
-        return top_k(scores, k, matching=scores > 0, candidates=candidates)
+        return self._ranked(self._numbers_of(queries), self.weights, k, candidates)
 
     def sweep(
         self, queries: Sequence[str], k: int, candidates: Candidates | None = None
     ) -> Iterator[tuple[dict[str, Any], Ranking]]:
-        """Yields each setting's ranking; only the weights of the queries' terms are computed again."""
-        tokens = [[self.vocabulary[one] for one in row if one in self.vocabulary] for row in self.tokens(queries)]
-        used = np.unique([number for row in tokens for number in row]).astype(np.int64)
-        place = {number: column for column, number in enumerate(used.tolist())}
-        counts = csc_matrix(self.counts[:, used], dtype=np.float64)
-        frequencies = np.diff(counts.indptr)
-        rarity = np.log(1 + (self.n_documents - frequencies + 0.5) / (frequencies + 0.5)).astype(np.float32)
-        rarity = np.repeat(rarity, frequencies)  # in the precision of bm25s, so that equal scores stay equal
-        lengths = np.asarray(self.counts.sum(axis=1)).ravel()[counts.indices] / max(self.mean_length, 1e-9)
+        """Yields each setting's ranking; the queries are split once."""
+        terms = self._numbers_of(queries)
         for settings in [self.settings(), *self.alternative_settings()]:
-            k1, b = settings["k1"], settings["b"]
-            saturation = k1 * (1 - b + b * lengths)
-            weights = (rarity * (counts.data / (saturation + counts.data))).astype(np.float32)
-            scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
-            for row, numbers in zip(scores, tokens, strict=True):
-                for column in map(place.__getitem__, numbers):
-                    entries = slice(*counts.indptr[column : column + 2])
-                    row[counts.indices[entries]] += weights[entries]
-            yield settings, top_k(scores, k, matching=scores > 0, candidates=candidates)
+            weights = TermWeights(self.postings, settings["k1"], settings["b"])
+            yield settings, self._ranked(terms, weights, k, candidates)
+
+    def _numbers_of(self, queries: Sequence[str]) -> list[list[int]]:
+        return [self.postings.numbers_of(tokens) for tokens in self.tokens(queries)]
+
+    def _ranked(
+        self, queries: Sequence[Sequence[int]], weights: "TermWeights", k: int, candidates: Candidates | None
+    ) -> Ranking:
+        scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
+        for row, terms in zip(scores, queries, strict=True):
+            for term in terms:
+                numbers, values = weights.of(term)
+                row[numbers] += values
+        return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
     def search_with_feedback(
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
@@ -167,29 +135,29 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
         Source: Abdul-Jaleel et al., TREC 2004, "UMass at TREC 2004: Novelty and HARD", with equal document weights.
         """
-        if self.weights is None or not queries:
-            return self.search(queries, k, candidates)
-        terms = vstack([self._model(*pair, weight) for pair in zip(self.tokens(queries), documents, strict=True)])
-        index = self.weights.scores
-        matrix = csc_matrix(
-            (index["data"], index["indices"], index["indptr"]), shape=(self.n_documents, len(self.vocabulary))
-        )
-        scores = np.asarray((terms @ matrix.T).todense(), dtype=np.float32)  # -> (n_queries, n_documents)
+        scores = np.zeros((len(queries), self.n_documents))
+        for row, terms, near in zip(scores, self._numbers_of(queries), documents, strict=True):
+            for term, share in self._moved(terms, near, weight):
+                numbers, values = self.weights.of(term)
+                row[numbers] += share * values
+        scores = scores.astype(np.float32)
         return top_k(scores, k, matching=scores > 0, candidates=candidates)
 
-    def _model(self, tokens: Sequence[str], documents: np.ndarray, weight: float) -> csr_matrix:
-        """Returns (1, n_terms), the term weights of a moved query, which sum to the number of its tokens."""
-        ids = [self.vocabulary[token] for token in tokens if token in self.vocabulary]
-        own = np.bincount(ids, minlength=len(self.vocabulary)) / max(1, len(ids))
-        near = np.zeros(len(self.vocabulary))
+    def _moved(self, own: Sequence[int], documents: np.ndarray, weight: float) -> list[tuple[int, float]]:
+        """Returns the terms of a moved query, in alphabetical order; their weights sum to the number of its tokens."""
+        near: Counter[int] = Counter()
         for number in documents[documents != NO_DOCUMENT]:
-            row = self.counts[[number]]
-            near[row.indices] += row.data / max(1, row.data.sum())
-        if len(self.vocabulary) > self.feedback_terms:
-            near[np.argsort(-near, kind="stable")[self.feedback_terms :]] = 0.0
-        near /= max(near.sum(), 1e-12)
-        moved = (1 - weight) * own + weight * near if near.any() else own
-        return csr_matrix((moved * max(1, len(ids)))[None])
+            terms, counts = self.postings.terms_of(number)
+            near.update(dict(zip(terms.tolist(), (counts / max(1, counts.sum())).tolist(), strict=True)))
+        names = self.postings.terms
+        best = dict(sorted(near.items(), key=lambda pair: (-pair[1], names[pair[0]]))[: self.feedback_terms])
+        total, asked = sum(best.values()), Counter(own)
+        weight = weight if total else 0.0
+        shares = {
+            term: (1 - weight) * asked[term] / max(1, len(own)) + weight * best.get(term, 0.0) / max(total, 1e-12)
+            for term in {*asked, *best}
+        }
+        return [(term, shares[term] * max(1, len(own))) for term in sorted(shares, key=names.__getitem__)]
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [
@@ -199,17 +167,12 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     def _score(self, query: Sequence[str], text: Sequence[str]) -> float:
         """Returns BM25 of one text by the collection's document frequencies and mean length."""
-        length = self.k1 * (1 - self.b + self.b * len(text) / max(self.mean_length, 1e-9))
-        total = 0.0
-        for token in query:
-            if token in self.vocabulary and (frequency := text.count(token)):
-                total += self._inverse_document_frequency(token) * frequency / (frequency + length)
+        length = self.k1 * (1 - self.b + self.b * len(text) / max(self.postings.mean_length, 1e-9))
+        names, total = self.postings.terms, 0.0
+        for number in self.postings.numbers_of(query):
+            if frequency := text.count(names[number]):
+                total += self.postings.rarity(number) * frequency / (frequency + length)
         return total
-
-    def _inverse_document_frequency(self, token: str) -> float:
-        start, end = self.weights.scores["indptr"][self.vocabulary[token] :][:2]
-        documents = int(end - start)
-        return float(np.log(1 + (self.n_documents - documents + 0.5) / (documents + 0.5)))
 
     def coordinates(self, settings: Mapping[str, Any]) -> dict[str, float]:
         return {"ln k1": math.log(max(settings["k1"], MIN_K1)), "b": settings["b"]}
@@ -219,13 +182,13 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        terms = sorted(self.vocabulary)
-        state = {"language": self.known_language, "words_by": segmentation(self.known_language), "terms": terms}
+        postings = self.postings.merged()
+        words_by = segmentation(self.known_language)
+        state = {"language": self.known_language, "words_by": words_by, "terms": postings.terms}
         write_json(folder / VOCABULARY_FILE, state)
-        if self.weights is not None:
-            scores = {name: np.asarray(self.weights.scores[name]) for name in PARTS}
-            counts = {f"counts.{name}": np.asarray(getattr(self.counts, name)) for name in PARTS}
-            save_file(scores | counts, folder / WEIGHTS_FILE)
+        counts = postings.first.by_row
+        parts = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
+        save_file(parts, folder / COUNTS_FILE)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Self:
@@ -238,29 +201,34 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
                 f"{words_by}; install the same packages, pip install 'zero2ir[languages]', or train again"
             )
         retriever.known_language = language
-        retriever.vocabulary = {token: number for number, token in enumerate(state.terms)}
-        n_documents, n_terms = len(corpus.documents), len(retriever.vocabulary)
-        retriever.counts = csr_matrix((n_documents, n_terms), dtype=np.int32)
-        retriever.weights = None
-        if retriever.vocabulary:
-            path = folder / WEIGHTS_FILE
-            layouts = csr_layouts("float32", n_terms) | csr_layouts(INTEGERS, n_documents, "counts.")
-            tensors = read_tensors(path, layouts)
-            retriever.counts = csr_of(str(path), tensors, (n_documents, n_terms), "counts.")
-            most = MAX_TERMS_PER_LETTER * max(map(len, corpus.contents))
-            check_range(f"{path}: counts.data", retriever.counts.data, most + 1)
-            csr_of(str(path), tensors, (n_terms, n_documents))  # the documents of each term
-            retriever.weights = bm25s.BM25(k1=retriever.k1, b=retriever.b, method="lucene")
-            retriever.weights.scores = {name: tensors[name] for name in PARTS} | {"num_docs": n_documents}
-            retriever.weights.vocab_dict = retriever.vocabulary
-            retriever.weights.nonoccurrence_array = None  # Lucene's variant scores absent terms 0
-        return retriever
+        vocabulary = {token: number for number, token in enumerate(state.terms)}
+        shape = (len(corpus.documents), len(vocabulary))
+        path = folder / COUNTS_FILE
+        counts = csr_of(str(path), read_tensors(path, csr_layouts(INTEGERS, shape[0])), shape)
+        check_range(f"{path}: data", counts.data, MAX_TERMS_PER_LETTER * max(map(len, corpus.contents)) + 1)
+        retriever.postings = Postings.of_counts(vocabulary, counts)
+        return retriever._weighted()
 
 
-def _counts(ids: Sequence[Sequence[int]], n_terms: int) -> csr_matrix:
-    """Returns (n_documents, n_terms) int32 term frequencies."""
-    pointers = np.concatenate([[0], np.cumsum([len(one) for one in ids])]).astype(np.int64)
-    flat = np.fromiter((number for one in ids for number in one), dtype=np.int32, count=int(pointers[-1]))
-    counts = csr_matrix((np.ones(len(flat), dtype=np.int32), flat, pointers), shape=(len(ids), n_terms))
-    counts.sum_duplicates()
-    return counts
+class TermWeights:
+    """BM25 weights of terms in documents, computed when a term is first asked for.
+
+    Args:
+        postings: of the documents.
+        k1: as for ``Sparse``.
+        b: likewise.
+    """
+
+    def __init__(self, postings: Postings, k1: float, b: float) -> None:
+        self._postings = postings
+        self._saturation = k1 * (1 - b + b * (postings.lengths / max(postings.mean_length, 1e-9)))
+        self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(self, term: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the numbers of the documents that have a term, and its float32 weights there."""
+        if term not in self._known:
+            numbers, counts = self._postings.documents_of(term)
+            rarity = np.float32(self._postings.rarity(term))  # as bm25s does, so that equal scores stay equal
+            weights = (rarity * (counts / (self._saturation[numbers] + counts))).astype(np.float32)
+            self._known[term] = numbers, weights
+        return self._known[term]

@@ -162,8 +162,9 @@ class ExactIndex:
 
     def _changed_moments(self, kept: np.ndarray, vectors: Vectors) -> Moments | None:
         """Updates known moments, unless most documents change."""
-        gone = np.setdiff1d(np.arange(len(self.vectors)), kept, assume_unique=True)
-        if self._known is None or len(gone) + len(vectors) - len(kept) > len(kept):
+        gone = np.ones(len(self.vectors), dtype=bool)
+        gone[kept] = False
+        if self._known is None or gone.sum() + len(vectors) - len(kept) > len(kept):
             return None
         changes = [(Moments.of([self.vectors[gone]]), -1), (Moments.of([vectors[len(kept) :]]), 1)]
         moments = self._known

@@ -37,7 +37,7 @@ from zero2ir.program.policy import CAUTION, Policy
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 PROGRAM_FILE = "program.json"
 DOCUMENTS_FILE = "documents.parquet"
 RANK_TASK = "rank"  # supported by every program
