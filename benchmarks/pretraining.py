@@ -4,6 +4,7 @@
     python benchmarks/pretraining.py                   # in the same folder: the tables "tasks" and "filters"
     python benchmarks/pretraining.py learned_sparse    # the worth of its two trainings: some minutes a row
     python benchmarks/pretraining.py adapted           # reconstruction first: twenty minutes for 1,000 documents
+    python benchmarks/pretraining.py pairs             # the static encoder on fewer pairs than there are
 
 Trains the encoder again for every row, with the settings, queries and seed of the folder's pipeline, and measures it on
 the test queries, as a static encoder alone and fused with BM25 (conf/model/static_hybrid.yaml). Nothing is chosen here.
@@ -15,6 +16,7 @@ hardly show. A filter that the pipeline does not use (pretraining.synthetic.filt
 """
 
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.encoders.pretext.synthetic_pairs import SyntheticPairs
 from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
+from zero2ir.encoders.static import StaticSettings
 from zero2ir.evaluation.measures import score_run
 from zero2ir.evaluation.significance import Comparison, compare_scores, holm
 from zero2ir.io import paths
@@ -41,6 +44,7 @@ DEPTH = 100
 MODELS = {
     "tasks": ("static", "static_hybrid"),
     "filters": ("static", "static_hybrid"),
+    "pairs": ("static", "static_hybrid"),
     "learned_sparse": ("learned_sparse",),
     "adapted": ("adapted",),
 }  # the files of conf/model that measure a table; the first one is an encoder's own
@@ -52,6 +56,18 @@ class Condition(NamedTuple):
     name: str
     tasks: PairTasks
     changes: Sequence[str] = ()  # Hydra overrides of the settings
+
+
+PAIR_SHARES = (2, 4, 8)
+
+
+def pair_conditions(documents: int, tasks: PairTasks) -> Iterator[Condition]:
+    """Returns all pairs first, then a half, a quarter and an eighth of those of a pair a document, task and epoch."""
+    yield Condition("all pairs", tasks, ["pretraining.static.max_pairs=null"])
+    whole = documents * len(tasks.enabled) * StaticSettings().fit.epochs
+    for share in PAIR_SHARES:
+        most = whole // share
+        yield Condition(f"at most {most:,} pairs", tasks, [f"pretraining.static.max_pairs={most}"])
 
 
 def part_conditions(table: str, tasks: PairTasks) -> Iterator[Condition]:
@@ -122,6 +138,7 @@ def main(tables: Sequence[str]) -> None:
     conditions = {
         "tasks": lambda: task_conditions(synthetic, is_ordered(paths.COLLECTION_FOLDER)),
         "filters": lambda: filter_conditions(synthetic),
+        "pairs": lambda: pair_conditions(len(collection.documents), default),
         "learned_sparse": lambda: part_conditions("learned_sparse", default),
         "adapted": lambda: part_conditions("adapted", default),
     }
@@ -131,10 +148,13 @@ def main(tables: Sequence[str]) -> None:
             config = compose("pretrain_synthetic", PretrainConfig, condition.changes)
             settings = config.pretraining.model_copy(update={"pairs": condition.tasks})
             role = MODELS[table][0]
-            corpus = Corpus(collection.documents)
-            corpus = Corpus(collection.documents, {role: make_encoder(role, corpus, config.encoder, settings, SEED)})
+            corpus, started = Corpus(collection.documents), time.perf_counter()
+            encoder = make_encoder(role, corpus, config.encoder, settings, SEED)
+            seconds = time.perf_counter() - started
+            corpus = Corpus(collection.documents, {role: encoder})
             values[condition.name] = {name: per_query(model(name), corpus, *tested) for name in MODELS[table]}
-            print(condition.name, {name: mean(one) for name, one in values[condition.name].items()}, file=sys.stderr)
+            means = {name: mean(one) for name, one in values[condition.name].items()}
+            print(f"{condition.name}, trained in {seconds:.0f} s:", means, file=sys.stderr)
         show(f"{collection.metadata['name']}, {table}", values)
 
 

@@ -35,6 +35,16 @@ def test_a_tokenizer_of_the_collection_has_its_own_vocabulary(docstrings: list[D
     )
 
 
+def test_beyond_the_most_pairs_a_sample_is_learned(docstrings: list[Document]) -> None:
+    twice = SMALL.fit.model_copy(update={"epochs": 2})
+    steps = []
+    for most in (None, 10_000, 64):
+        settings = SMALL.model_copy(update={"fit": twice, "max_pairs": most})
+        steps.append(train_static(docstrings, settings, seed=0).losses["pairs"][-1].step)
+    assert steps[0] == steps[1] > 3
+    assert steps[2] == 2
+
+
 def test_training_generalises_to_unseen_sentences() -> None:
     """A sentence of each document is kept from training; it should find the rest of its document."""
     held_out, documents = [], []

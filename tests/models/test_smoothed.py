@@ -11,7 +11,8 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
-from zero2ir.models.smoothed import Smoothed, neighbours_of
+from zero2ir.models.neighbours import neighbours_of
+from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
 
 QUERIES = ["open a file", "sort the items of a list"]
@@ -20,23 +21,6 @@ QUERIES = ["open a file", "sort the items of a list"]
 @pytest.fixture(scope="module")
 def corpus(docstrings: list[Document], tiny_encoder: DenseEncoder) -> Corpus:
     return Corpus(docstrings, {"static": tiny_encoder})
-
-
-def test_neighbours_are_the_nearest_without_the_document_itself(corpus: Corpus) -> None:
-    vectors = corpus.encoded("static")
-    near, similarities = neighbours_of(vectors, 4, exact_limit=1000)
-    products = vectors @ vectors.T
-    np.fill_diagonal(products, -np.inf)
-    np.testing.assert_array_equal(near, np.argsort(-products, axis=1, kind="stable")[:, :4])
-    np.testing.assert_allclose(similarities, np.sort(products, axis=1)[:, ::-1][:, :4], atol=1e-3)
-
-
-def test_few_documents_and_empty_ones_have_fewer_neighbours() -> None:
-    vectors = np.array([[1, 0], [0.6, 0.8], [0, 0], [-1, 0]], dtype=np.float32)
-    near, similarities = neighbours_of(vectors, 3, exact_limit=1000)
-    assert near.tolist() == [[1, 0, 0], [0, 1, 1], [2, 2, 2], [3, 3, 3]]
-    np.testing.assert_allclose(similarities[:, 0], [0.6, 0.6, 0, 0], atol=1e-3)
-    assert not similarities[:, 1:].any()
 
 
 def test_a_smoothed_score_by_hand(corpus: Corpus) -> None:

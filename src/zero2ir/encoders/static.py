@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from zero2ir.data.records import Document
 from zero2ir.encoders.dense import DenseEncoder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StaticSettings(Settings):
-    """Settings of the static encoder; it trains in up to two minutes on one core for a few thousand documents.
+    """Settings of the static encoder; it trains in some minutes on one core, however many documents there are.
 
     Attributes:
         tokenizer: "default", the general-purpose encoder's; or "collection", learned from the documents.
@@ -29,6 +29,8 @@ class StaticSettings(Settings):
         initial_deviation: standard deviation of the random initial weights.
         fit: training on pretext pairs, sampled anew in each epoch. A scale of 20 lost 0.02 on train queries of
             beir/scifact and beir/nfcorpus.
+        max_pairs: the most pairs of all epochs together, so that time stops growing at about 10,000 documents of two
+            pairs each; each epoch draws others. None for all.
         checkpoints: checkpoints and held-out documents; none by default, because training is fast.
     """
 
@@ -37,6 +39,7 @@ class StaticSettings(Settings):
     dimension: Annotated[int, Field(ge=2)] = 512
     initial_deviation: Annotated[float, Field(gt=0)] = 0.02
     fit: FitSettings = FitSettings(epochs=12, batch_size=512, learning_rate=0.02, scale=8.0)
+    max_pairs: PositiveInt | None = 240_000
     checkpoints: CheckpointSettings = CheckpointSettings()
 
 
@@ -49,10 +52,11 @@ def train_static(
 ) -> DenseEncoder:
     """Trains token embeddings, whose mean is a text's vector; the arguments are those of ``train_scratch``.
 
-    Training and encoding take seconds on a CPU.
+    Encoding takes seconds on a CPU.
     """
     model = random_table(documents, settings, seed)
-    curve = learn_pairs(model, documents, tasks, settings.fit, settings.checkpoints, seed, folder)
+    fit, checkpoints, most = settings.fit, settings.checkpoints, settings.max_pairs
+    curve = learn_pairs(model, documents, tasks, fit, checkpoints, seed, folder, max_pairs=most)
     origin = EncoderSettings(name=f"static-seed{seed}", source="static", batch_size=256)
     return DenseEncoder(origin, model, {"pairs": curve})
 

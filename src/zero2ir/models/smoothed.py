@@ -16,6 +16,7 @@ from zero2ir.io.settings import Fraction, NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts
 from zero2ir.models.capabilities import Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
+from zero2ir.models.neighbours import changed_neighbours, neighbours_of
 from zero2ir.models.normalization import ScoreStatistics
 from zero2ir.models.ranking import (
     Candidates,
@@ -25,11 +26,10 @@ from zero2ir.models.ranking import (
     search_scope,
     top_k,
 )
-from zero2ir.models.vector_index import build_vector_index, check_searchable
+from zero2ir.models.vector_index import ExactIndex, check_searchable
 from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
-NEIGHBOUR_BLOCK_ROWS = 1 << 12  # documents per batch of the neighbour search
 
 
 class Smoothed(Tunable, Wrapper):
@@ -88,10 +88,10 @@ class Smoothed(Tunable, Wrapper):
         return max(self.neighbours, *(neighbours for neighbours, _ in self.alternatives), 0)
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        """Finds the neighbours among all documents again, by the vectors of the part that has this encoder."""
+        """Finds the neighbours that change, by the vectors of the part that has this encoder."""
         smoothed = super().with_corpus(corpus, kept_numbers)
-        vectors = _vectors(smoothed, self.encoder)
-        smoothed.near, smoothed.similarities = neighbours_of(vectors, self.near.shape[1], self.exact_limit)
+        index = _index(smoothed, self.encoder)
+        smoothed.near, smoothed.similarities = changed_neighbours(self.near, self.similarities, kept_numbers, index)
         return smoothed._shared()
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
@@ -188,35 +188,10 @@ def shares(similarities: np.ndarray) -> np.ndarray:
     return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
 
 
-def _vectors(retriever: Retriever, encoder: str) -> np.ndarray:
+def _index(retriever: Retriever, encoder: str) -> ExactIndex:
     for part in parts(retriever):
         if isinstance(part, Dense) and part.encoder == encoder:
-            return part.nearest.vectors[:]
+            return part.nearest
         with suppress(InputError):
-            return _vectors(part, encoder)
+            return _index(part, encoder)
     raise InputError(f"smoothed: no part has the vectors of encoder {encoder}; train it again with all documents")
-
-
-def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest other documents of each document.
-
-    Args:
-        vectors: (n_documents, dimension) float32 unit vectors.
-        most: number of neighbours.
-        exact_limit: number of documents above which a graph is searched.
-
-    Returns:
-        (n_documents, most) int32 numbers, the nearest first, and (n_documents, most) float16 cosines, at least 0; both
-        padded with the document itself and cosine 0.
-    """
-    n_documents = len(vectors)
-    near = np.repeat(np.arange(n_documents, dtype=np.int32)[:, None], most, axis=1)
-    similarities = np.zeros((n_documents, most), dtype=np.float16)
-    index = build_vector_index(vectors, "float32", exact_limit)
-    for start in range(0, n_documents, NEIGHBOUR_BLOCK_ROWS):
-        ranking = index.search(vectors[start : start + NEIGHBOUR_BLOCK_ROWS], most + 1)
-        for row, (numbers, scores) in enumerate(zip(ranking.numbers, ranking.scores, strict=True), start):
-            kept = np.flatnonzero((numbers != row) & (numbers >= 0) & (scores > 0))[:most]
-            near[row, : len(kept)] = numbers[kept]
-            similarities[row, : len(kept)] = scores[kept]
-    return near, similarities

@@ -1,7 +1,7 @@
 """Nearest-neighbour search over document embeddings: exact, or by a graph for large collections."""
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -24,6 +24,8 @@ from zero2ir.models.ranking import (
 Precision = Literal["float32", "int8"]
 
 DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
+QUERIES_AT_ONCE = 32
+REACH = 100  # documents that may have a new one among their own nearest
 VECTORS, SCALE, MOMENTS = "embeddings.npy", "scale.npy", "moments.npy"
 
 
@@ -178,6 +180,16 @@ class ExactIndex:
             len(queries), len(self.vectors), lambda block: self.vectors.products(queries[block]), k, candidates
         )
 
+    def at_least(self, queries: np.ndarray, least: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields, for each query, the numbers of documents whose inner product with it reaches their own ``least``.
+
+        Args:
+            queries: (n_queries, dimension) float32.
+            least: (n_documents,) float32.
+        """
+        for block in row_blocks(len(queries), QUERIES_AT_ONCE):
+            yield from map(np.flatnonzero, self.vectors.products(queries[block]) >= least)
+
     def save(self, folder: Path) -> None:
         self.vectors.save(folder)
 
@@ -221,6 +233,12 @@ class GraphIndex(ExactIndex):
         variance = np.einsum("qi,ij,qj->q", queries, covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
         return concatenate_rankings(rows)._replace(mean=queries @ mean, deviation=deviation)
+
+    def at_least(self, queries: np.ndarray, least: np.ndarray) -> Iterator[np.ndarray]:
+        """As for exact search, among each query's nearest documents."""
+        near = self.graph.nearest(queries, REACH) if len(queries) else []
+        for query, (numbers, _) in zip(queries, near, strict=True):
+            yield numbers[self.vectors[numbers] @ query >= least[numbers]]
 
     def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
         numbers = np.sort(numbers)

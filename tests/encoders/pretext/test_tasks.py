@@ -160,3 +160,20 @@ def test_all_tasks_make_pairs_of_texts(seed: int) -> None:
     pairs = list(tasks.pairs(documents, rng(seed)))
     assert len(pairs) == 5 * 5
     assert all(query.strip() and text.strip() for query, text in pairs)
+
+
+@given(most=st.integers(1, 70), seed=st.integers(0, 9))
+def test_sampled_pairs_are_the_first_of_each_task(most: int, seed: int) -> None:
+    documents = [
+        Document(f"d{number}", f"title {number}" * (number < 5), f"one two three {number}. four five six.")
+        for number in range(30)
+    ]
+    pairs = list(DEFAULT_PAIR_TASKS.pairs(documents, rng(seed), most))
+    cloze = list(InverseCloze().pairs(documents, rng(seed)))[: most // 2]
+    assert pairs[: len(cloze)] == cloze
+    titles = pairs[len(cloze) :]
+    assert len(titles) == min(5, most - len(cloze))
+    assert set(titles) <= {(document.title, document.text) for document in documents}
+    assert list(DEFAULT_PAIR_TASKS.pairs(documents, rng(seed), 70)) == list(
+        DEFAULT_PAIR_TASKS.pairs(documents, rng(seed))
+    )

@@ -1,6 +1,7 @@
 """The enabled pretext tasks."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -54,10 +55,19 @@ class PairTasks(Settings):
         for task in self.enabled:
             task.check(documents)
 
-    def pairs(self, documents: Sequence[Document], rng: np.random.Generator) -> Iterator[TextPair]:
-        """Yields the pairs of one epoch, task by task, so that a batch rarely has a document twice."""
-        for task in self.enabled:
-            yield from task.pairs(documents, rng)
+    def pairs(
+        self, documents: Sequence[Document], rng: np.random.Generator, most: int | None = None
+    ) -> Iterator[TextPair]:
+        """Yields the pairs of one epoch, task by task, so that a batch rarely has a document twice.
+
+        At most ``most`` pairs are drawn, as many from each task; what a task lacks goes to those after it.
+        """
+        tasks, left = self.enabled, most
+        for place, task in enumerate(tasks):
+            share = None if left is None else left // (len(tasks) - place)
+            for pair in islice(task.pairs(documents, rng), share):
+                left = None if left is None else left - 1
+                yield pair
 
     def without_queries(self, ordered: bool) -> "PairTasks":
         """Returns the tasks for documents alone, ``ordered`` or not; the default ones if none is left."""

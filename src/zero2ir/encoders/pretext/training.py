@@ -25,6 +25,7 @@ def learn_pairs(
     seed: int,
     folder: Path | None = None,
     prompts: tuple[str, str] = ("", ""),
+    max_pairs: int | None = None,
 ) -> list[LossPoint]:
     """Trains a bi-encoder in place on pretext pairs, other ones in each epoch.
 
@@ -37,6 +38,7 @@ def learn_pairs(
         seed: of the pairs, the held-out documents and dropout.
         folder: folder of the checkpoints; None for no resumption.
         prompts: prefixes of queries and of documents.
+        max_pairs: the most pairs of all epochs together, divided evenly among them; None for all.
 
     Returns:
         The loss curve; empty, with a warning, if the documents yield no pair.
@@ -46,7 +48,7 @@ def learn_pairs(
     """
     tasks.check(documents)
     kept, held_out = split_documents(documents, checkpoints.held_out, seed)
-    columns = _columns(kept, tasks, settings.epochs, np.random.default_rng(seed), prompts)
+    columns = _columns(kept, tasks, settings.epochs, np.random.default_rng(seed), prompts, max_pairs)
     if not columns["anchor"]:
         warnings.warn(
             f"no document yields a pair for {', '.join(tasks.names)}: the encoder is not trained", stacklevel=2
@@ -90,9 +92,15 @@ def split_documents(documents: Sequence[Document], share: float, seed: int) -> t
 
 
 def _columns(
-    documents: Sequence[Document], tasks: PairTasks, epochs: int, rng: np.random.Generator, prompts: tuple[str, str]
+    documents: Sequence[Document],
+    tasks: PairTasks,
+    epochs: int,
+    rng: np.random.Generator,
+    prompts: tuple[str, str],
+    max_pairs: int | None = None,
 ) -> Mapping[str, list[str]]:
-    rows = [pair for _ in range(epochs) for pair in tasks.pairs(documents, rng)]
+    most = None if max_pairs is None else max(1, max_pairs // epochs)
+    rows = [pair for _ in range(epochs) for pair in tasks.pairs(documents, rng, most)]
     before_query, before_document = prompts
     return {
         "anchor": [before_query + query for query, _ in rows],
