@@ -152,7 +152,7 @@ class NeighbourGraph:
         divided = [np.sort(part) for part in np.array_split(rng.permutation(n_vectors), min(SHARDS, n_vectors))]
         sample = Sample.drawn(vectors, n_vectors, rng)
         for expansion in EXPANSIONS:
-            shards = _side_by_side(lambda part, depth=expansion: Shard.built(vectors, part, kind.empty(depth)), divided)
+            shards = _side_by_side(vectors, divided, kind, expansion)
             for depth in DEPTHS:
                 graph = cls(kind, shards, len(shards), depth, expansion)
                 if (recall := sample.recall(graph, vectors)) >= MIN_RECALL:
@@ -184,7 +184,7 @@ class NeighbourGraph:
             shards.append(last._replace(graph=last.graph.copy()).extended(vectors, added[:room]))
             added = added[room:]
         parts = [added[block] for block in row_blocks(len(added), GROWN)]
-        shards += _side_by_side(lambda part: Shard.built(vectors, part, self.kind.empty(self.expansion)), parts)
+        shards += _side_by_side(vectors, parts, self.kind, self.expansion)
         return type(self)(self.kind, shards, even, self.depth, self.expansion)
 
     def _lightened(self, shard: Shard, vectors: Rows) -> Shard:
@@ -267,6 +267,7 @@ class Sample(NamedTuple):
         return found / max(1, len(self.queries) * (self.nearest - 1)) if self.nearest > 1 else 1.0
 
 
-def _side_by_side(build: Callable[[np.ndarray], Shard], parts: Sequence[np.ndarray]) -> list[Shard]:
+def _side_by_side(vectors: Rows, parts: Sequence[np.ndarray], kind: Kind, expansion: int) -> list[Shard]:
+    """Builds shards of some numbers each, one core for one at a time."""
     with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1))) as pool:
-        return list(pool.map(build, parts))
+        return list(pool.map(lambda part: Shard.built(vectors, part, kind.empty(expansion)), parts))
