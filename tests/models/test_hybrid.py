@@ -16,6 +16,7 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.examples import Example
 from zero2ir.errors import InputError
 from zero2ir.models.base import Retriever, load_retriever
+from zero2ir.models.capabilities import Exhaustive
 from zero2ir.models.dense import Dense
 from zero2ir.models.hybrid import Hybrid, learned_weights
 from zero2ir.models.normalization import Normalization, ScoreStatistics
@@ -43,6 +44,16 @@ class Given(Retriever):
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         return [np.array([self.scores[int(text)] for text in texts], dtype=np.float32) for texts in candidates]
+
+
+class Slow(Exhaustive, Given):
+    """Given scores that take long to compute."""
+
+    kind = "slow"
+
+    @property
+    def exhaustive(self) -> bool:
+        return True
 
 
 def fused(*scores: Mapping[int, float], **options: Any) -> tuple[list[int], list[float]]:
@@ -82,6 +93,20 @@ def test_an_estimated_mean_says_little_of_the_few_below() -> None:
     assert missing(mean) == pytest.approx(-1.5)
     assert missing(mean + 0.1) == pytest.approx(-1.0)  # no better than the last one found, though 8.5 is left for it
     assert missing(mean - 0.1) == pytest.approx(mean - 0.1 - 3)
+
+
+def test_an_exhaustive_retriever_scores_the_best_documents_of_the_others() -> None:
+    slow = Slow({0: 1.0, 1: 2.0, 2: 9.0, 3: 0.0})
+    for retrievers in ([Given(ONE), slow], [slow, Given(ONE)]):
+        hybrid = Hybrid(retrievers, first_stage_depth=2).index(FOUR)
+        assert hybrid.search(["any"], 4).numbers.tolist() == [[0, 1, -1, -1]]
+
+
+def test_an_exhaustive_retriever_searches_all_documents_if_the_others_find_few_or_there_are_none() -> None:
+    slow = Slow({0: 1.0, 1: 2.0, 2: 9.0, 3: 0.0})
+    for retrievers in ([Given(ONE), slow], [Given({}), slow], [slow, slow]):
+        hybrid = Hybrid(retrievers, first_stage_depth=3).index(FOUR)
+        assert sorted(hybrid.search(["any"], 4).numbers[0].tolist()) == [0, 1, 2, 3]
 
 
 def test_min_max_adds_up() -> None:

@@ -16,8 +16,10 @@ from zero2ir.encoders.tokens import TokenEncoder, Tokens
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.late_interaction import LateInteraction, maxsim, ward_centroids
 from zero2ir.models.ranking import Ranking
+from zero2ir.models.sparse import Sparse
 from zero2ir.models.token_adapter import TokenAdapterSettings, fit_token_adapter
 
 QUERIES = ["remove whitespace from both ends of a string", "open a file", "sort the items of a list", "parse a date"]
@@ -59,7 +61,7 @@ def test_maxsim_in_blocks_of_any_size(
         [sum(max(np.dot(q, d) for d in document) for q in query) for document in documents] for query in queries
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zero2ir.models.late_interaction.MAX_BLOCK_PRODUCTS", block)
+        patch.setattr("zero2ir.models.late_interaction.MAX_BLOCK_ROWS", block)
         scores = maxsim(tokens(*queries), tokens(*documents))
     np.testing.assert_array_equal(scores, np.array(expected).reshape(len(queries), len(documents)))
 
@@ -96,6 +98,13 @@ def test_what_is_usual_is_estimated_on_a_sample(
     np.testing.assert_allclose(found.mean, whole.mean, atol=0.05)
     np.testing.assert_allclose(found.deviation, whole.deviation, rtol=0.5)
     assert (found.mean != whole.mean).all()
+
+
+def test_a_hybrid_scores_few_documents_nearly_as_all(corpus: Corpus) -> None:
+    views = [Sparse(), Dense("static"), LateInteraction()]
+    few, whole = (Hybrid(views, first_stage_depth=depth).index(corpus).search(QUERIES, 5) for depth in (10, 60))
+    assert few.numbers[:, 0].tolist() == whole.numbers[:, 0].tolist()
+    assert overlap(few, whole) > 0.8
 
 
 def overlap(one: Ranking, other: Ranking) -> float:

@@ -215,6 +215,20 @@ def search_with_feedback(
     return retriever.search_with_feedback(queries, documents, weight, k, candidates)
 
 
+class Exhaustive(Retriever):
+    """A retriever that may take long to score all documents, and little for a few candidates."""
+
+    @property
+    @abstractmethod
+    def exhaustive(self) -> bool:
+        """Whether it scores all documents."""
+
+
+def is_exhaustive(retriever: Retriever) -> bool:
+    """See ``Exhaustive.exhaustive``; False for a retriever that is fast on all documents."""
+    return isinstance(retriever, Exhaustive) and retriever.exhaustive
+
+
 class Noted(Model):
     """A model with remarks for the report."""
 

@@ -1,7 +1,7 @@
 """Hybrid retrieval: the weighted sum of several retrievers' normalised scores."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 
@@ -13,10 +13,11 @@ from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
 from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Retriever, copy_with
-from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, learn, search_with_feedback
+from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, is_exhaustive, learn, search_with_feedback
 from zero2ir.models.initialization import Initializable, Initialization
 from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.ranking import (
+    NO_DOCUMENT,
     Candidates,
     Ranking,
     concatenate_rankings,
@@ -28,6 +29,9 @@ from zero2ir.models.ranking import (
 MAX_COMPETITORS = 100  # negatives of an example when weights are learned
 MIN_WEIGHT = 1e-3  # lower weights are raised to this before the logarithm
 
+# Searches by the retriever at a place, to a depth, among candidates.
+PartSearch = Callable[[int, int, Candidates | None], Ranking]
+
 
 class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     """Adds up the normalised scores of several retrievers.
@@ -36,11 +40,16 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
     return: 0 if they do not match, else the expected score below the depth. With min-max and reciprocal rank it gets
     0. A retriever without results for a query adds nothing.
 
+    An exhaustive retriever, such as exact late interaction, scores only the best documents of the others, if there are
+    others.
+
     Args:
         retrievers: two or more.
         weights: one fusion weight per retriever, at least 0; they are divided by their sum.
         normalization: "z-score", "min-max" or "reciprocal-rank".
         depth: number of documents per retriever.
+        first_stage_depth: number of documents of each other retriever that exhaustive ones score; they score all
+            documents for a query of which the others find fewer together.
         steps: the grid of fusion weights has multiples of 1 / ``steps``.
         min_weight: the lowest weight in the grid.
         feedback_weights: each retriever's factor on the feedback weight, 0 to 1; None for 1.
@@ -63,6 +72,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         weights: Sequence[NonNegativeFloat] | None = None,
         normalization: Normalization = "z-score",
         depth: PositiveInt = 1000,
+        first_stage_depth: PositiveInt = 200,
         steps: Annotated[int, Field(ge=1, le=100)] = 10,
         min_weight: Fraction = 0.1,
         feedback_weights: Sequence[Fraction] | None = None,
@@ -78,6 +88,7 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         self.weights = list(weights) if weights is not None else [1 / len(self.retrievers)] * len(self.retrievers)
         self.normalization: Normalization = normalization
         self.depth = depth
+        self.first_stage_depth = first_stage_depth
         self.steps = steps
         self.min_weight = min_weight
         self.feedback_weights = list(feedback_weights) if feedback_weights is not None else [1.0] * len(self.retrievers)
@@ -97,18 +108,34 @@ class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
     ) -> Ranking:
         """Moves each retriever's query by its feedback weight, and fuses the rankings."""
-        depth, scored = search_scope(self.depth, self.n_documents, candidates)
-        rankings = [
-            search_with_feedback(part, queries, documents, weight * share, depth, scored)
-            if share
-            else part.search(queries, depth, scored)
-            for part, share in zip(self.retrievers, self.feedback_weights, strict=True)
-        ]
-        return self._fuse(rankings, k, candidates)
+
+        def search(place: int, depth: int, scored: Candidates | None) -> Ranking:
+            part, share = self.retrievers[place], self.feedback_weights[place]
+            if not share:
+                return part.search(queries, depth, scored)
+            return search_with_feedback(part, queries, documents, weight * share, depth, scored)
+
+        return self._fuse(self._rankings(search, candidates), k, candidates)
 
     def _found(self, queries: Sequence[str], candidates: Candidates | None = None) -> list[Ranking]:
+        return self._rankings(lambda place, *scope: self.retrievers[place].search(queries, *scope), candidates)
+
+    def _rankings(self, search: PartSearch, candidates: Candidates | None) -> list[Ranking]:
+        """Returns each retriever's ranking; the exhaustive ones search last."""
         depth, scored = search_scope(self.depth, self.n_documents, candidates)
-        return [retriever.search(queries, depth, scored) for retriever in self.retrievers]
+        places = range(len(self.retrievers))
+        last = [place for place in places if is_exhaustive(self.retrievers[place])]
+        found = {place: search(place, depth, scored) for place in places if place not in last}
+        if found and scored is None:
+            scored = self._first_stage(list(found.values()))
+        found |= {place: search(place, depth, scored) for place in last}
+        return [found[place] for place in places]
+
+    def _first_stage(self, rankings: Sequence[Ranking]) -> list[np.ndarray]:
+        """Returns the best documents of all rankings for each query; all documents for a query with too few of them."""
+        best = np.concatenate([ranking.numbers[:, : self.first_stage_depth] for ranking in rankings], axis=1)
+        found = [row[row != NO_DOCUMENT] for row in map(np.unique, best)]
+        return [row if len(row) >= self.first_stage_depth else np.arange(self.n_documents) for row in found]
 
     def _fuse(self, rankings: Sequence[Ranking], k: int, candidates: Candidates | None = None) -> Ranking:
         rows = []

@@ -21,7 +21,7 @@ from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.io.settings import NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts, with_parts
-from zero2ir.models.capabilities import Distillable, distil, learn, search_with_feedback, with_corpus
+from zero2ir.models.capabilities import Distillable, Exhaustive, distil, learn, search_with_feedback, with_corpus
 from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
@@ -41,13 +41,14 @@ from zero2ir.models.vector_index import Moments
 
 IndexType = Literal["exact", "graph"]
 MAX_BLOCK_PRODUCTS = 1 << 22  # inner products in memory at once
+MAX_BLOCK_ROWS = 1 << 12  # documents' vectors converted to float32 at once, which fit into a processor's cache
 QUERIES_PER_PASS = 32  # queries that share a pass over the documents
 MOMENT_ROWS = 1 << 13  # vectors whose moments are computed at once
 FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
 FEEDBACK_VECTORS = 10  # ... of which the rarest are used
 
 
-class LateInteraction(Distillable, Adapted):
+class LateInteraction(Exhaustive, Distillable, Adapted):
     """Ranks documents by MaxSim: the mean, over the query's token vectors, of the best cosine with a document's.
 
     Exact search scores all documents. With a first stage its best documents are scored; with ``index_type="graph"``
@@ -104,6 +105,10 @@ class LateInteraction(Distillable, Adapted):
         self._over(corpus, corpus.encoder(self.encoder), corpus.encoded(self.encoder))
         return self._adapted_to(corpus.queries)
 
+    @property
+    def exhaustive(self) -> bool:
+        return self.first_stage is None and self.index_type == "exact"
+
     def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
         return self.network.encode_queries(queries).vectors
 
@@ -122,7 +127,7 @@ class LateInteraction(Distillable, Adapted):
     def _over(self, corpus: Corpus, network: TokenEncoder, documents: Tokens, graph: TokenGraph | None = None) -> Self:
         self.corpus, self.network, self.documents = corpus, network, documents
         vectors = len(documents.vectors)
-        if self.first_stage is None and self.index_type == "exact" and vectors > self.exact_limit:
+        if self.exhaustive and vectors > self.exact_limit:
             raise InputError(
                 f"late_interaction: {vectors} token vectors are more than exact_limit={self.exact_limit}; "
                 "add a first stage, choose index_type=graph, or raise exact_limit"
@@ -172,15 +177,15 @@ class LateInteraction(Distillable, Adapted):
         return np.concatenate([(1 - weight) * query, weight * share[:, None] * centres[order]]).astype(np.float32)
 
     def _nearest(self, encoded: Tokens, candidates: Candidates | None, k: int) -> Ranking:
-        """Ranks all documents, or the candidates."""
+        """Ranks all documents; or the candidates, with mean and deviation of the reference sample."""
         rows = range(len(encoded.lengths))
         if not rows:
             return top_k(np.zeros((0, len(self.documents.lengths)), dtype=np.float32), k)
         if self.graph is None and candidates is None:
             return self._pass(k)([encoded.text(row) for row in rows])
-        return concatenate_rankings(
-            [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
-        )
+        ranked = [self._ranked(encoded.take([row]), self._candidates(encoded, candidates, row), k) for row in rows]
+        sampled = maxsim(encoded, self.sample)
+        return concatenate_rankings(ranked)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
 
     def _pass(self, k: int) -> MicroBatcher[np.ndarray, Ranking]:
         """Returns what ranks all documents; queries of several threads share a pass over the documents."""
@@ -199,14 +204,12 @@ class LateInteraction(Distillable, Adapted):
         return np.unique(np.searchsorted(self.documents.starts, nearest, side="right") - 1)
 
     def _ranked(self, query: Tokens, candidates: np.ndarray, k: int) -> Ranking:
-        """Ranks the candidates; mean and deviation come from the reference sample."""
         scores = np.zeros((1, len(self.documents.lengths)), dtype=np.float32)
         found = np.zeros(scores.shape, dtype=bool)
         if len(candidates):
             scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
             found[0, candidates] = True
-        sampled = maxsim(query, self.sample)
-        return top_k(scores, k, found)._replace(mean=sampled.mean(axis=1), deviation=sampled.std(axis=1))
+        return top_k(scores, k, found)
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)
@@ -288,16 +291,15 @@ def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     block by block on the documents' ragged rows, without padding.
     """
     owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
-    members = (owner[:, None] == np.arange(len(queries.lengths))).astype(np.float32)  # -> (n_vectors, n_queries)
+    members = (np.arange(len(queries.lengths))[:, None] == owner).astype(np.float32)  # -> (n_queries, n_vectors)
     scores = np.zeros((len(queries.lengths), len(documents.lengths)), dtype=np.float32)
-    at, rows = 0, max(1, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors)))
+    at, rows = 0, max(1, min(MAX_BLOCK_ROWS, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors))))
     while at < len(documents.lengths):
         end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
         end = max(end, at + 1)  # a document that exceeds a block is a block of its own
         start, stop = documents.starts[at], documents.starts[end]
-        products = documents.floats(start, stop) @ queries.vectors.T  # -> (n_block, n_vectors)
-        nearest = np.maximum.reduceat(products, documents.starts[at:end] - start, axis=0)
-        scores[:, at:end] = (nearest @ members).T
+        products = documents.products(queries.vectors, start, stop)  # -> (n_vectors, n_block)
+        scores[:, at:end] = members @ np.maximum.reduceat(products, documents.starts[at:end] - start, axis=1)
         at = end
     return scores
 
