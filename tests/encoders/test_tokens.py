@@ -50,13 +50,6 @@ def test_texts_are_taken_in_the_order_asked_for() -> None:
     assert tokens.take([]).vectors.shape == (0, 2)
 
 
-@pytest.mark.parametrize("precision", [np.int8, np.float32])
-def test_inner_products_are_those_of_the_floats(precision: type) -> None:
-    tokens = Tokens(np.arange(-6, 6).reshape(6, 2).astype(precision), np.array([0, 6]))
-    others = np.array([[0.5, -1], [3, 0]], dtype=np.float32)
-    np.testing.assert_allclose(tokens.products(others, 1, 5), others @ tokens.floats(1, 5).T, rtol=1e-6)
-
-
 def test_without_whitening_the_projection_preserves_cosines(
     tiny_transformer_settings: EncoderSettings, docstrings: list[Document]
 ) -> None:

@@ -61,9 +61,20 @@ def test_maxsim_in_blocks_of_any_size(
         [sum(max(np.dot(q, d) for d in document) for q in query) for document in documents] for query in queries
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zero2ir.models.late_interaction.MAX_BLOCK_ROWS", block)
+        patch.setattr("zero2ir.models.late_interaction.MAX_BLOCK_PRODUCTS", block)
         scores = maxsim(tokens(*queries), tokens(*documents))
     np.testing.assert_array_equal(scores, np.array(expected).reshape(len(queries), len(documents)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 400))
+def test_maxsim_of_int8_documents_is_nearly_that_of_floats(seed: int, vectors: int, dimension: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [rng.normal(size=(size, dimension)).astype(np.float32) for size in (vectors, 30)]
+    own, others = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in rows)
+    queries, starts = Tokens(own / vectors, np.array([0, vectors])), np.array([0, 1, 9, 30])
+    steps = np.rint(others * 127).astype(np.int8)
+    exact = maxsim(queries, Tokens(steps.astype(np.float32) / 127, starts))
+    np.testing.assert_allclose(maxsim(queries, Tokens(steps, starts)), exact, atol=0.01)
 
 
 def test_a_document_finds_itself(late: LateInteraction, corpus: Corpus) -> None:

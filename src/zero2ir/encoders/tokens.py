@@ -62,12 +62,6 @@ class Tokens(NamedTuple):
         vectors = self.vectors[rows].astype(np.float32)
         return vectors / INT8_STEPS if self.vectors.dtype == np.int8 else vectors
 
-    def products(self, others: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Returns (n, stop - start) float32 inner products of (n, dimension) float32 with ``start`` to ``stop``."""
-        if self.vectors.dtype == np.int8:
-            others = others / np.float32(INT8_STEPS)  # cheaper than dividing the documents' vectors
-        return others @ self.vectors[start:stop].astype(np.float32).T
-
     def text(self, number: int) -> np.ndarray:
         """Returns the vectors of one text, (n_tokens, dimension) float32."""
         return self.floats(self.starts[number], self.starts[number + 1])

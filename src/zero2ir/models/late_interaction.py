@@ -1,6 +1,6 @@
 """Late interaction: several vectors per text, scored by MaxSim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any, Literal, Self
 
 import numpy as np
+from numkong import dots_pack, dots_packed
 
 from zero2ir.encoders.base import save_encoded
 from zero2ir.encoders.batching import MicroBatcher
@@ -16,7 +17,7 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.distillation import TaughtQuery, fit_listwise
 from zero2ir.encoders.examples import Example, text_columns, weighted_examples
 from zero2ir.encoders.loading import load_encoded
-from zero2ir.encoders.tokens import TokenEncoder, Tokens
+from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.errors import InputError
 from zero2ir.io.settings import NonNegativeInt, PositiveInt
@@ -40,8 +41,7 @@ from zero2ir.models.token_graph import TokenGraph
 from zero2ir.models.vector_index import Moments
 
 IndexType = Literal["exact", "graph"]
-MAX_BLOCK_PRODUCTS = 1 << 22  # inner products in memory at once
-MAX_BLOCK_ROWS = 1 << 12  # documents' vectors converted to float32 at once, which fit into a processor's cache
+MAX_BLOCK_PRODUCTS = 1 << 18  # inner products computed at once, 1 MB, which fits into the cache of a core
 QUERIES_PER_PASS = 32  # queries that share a pass over the documents
 MOMENT_ROWS = 1 << 13  # vectors whose moments are computed at once
 FEEDBACK_CLUSTERS = 24  # clusters of the feedback documents' vectors ...
@@ -287,21 +287,39 @@ def rank_by_maxsim(queries: Sequence[np.ndarray], documents: Tokens, k: int) -> 
 def maxsim(queries: Tokens, documents: Tokens) -> np.ndarray:
     """Sums, over each query's vectors, the greatest inner product with a vector of the document.
 
+    With int8 documents, each of the query's vectors is rounded to 127 steps of its largest component, so that the
+    products are exact sums of integers.
+
     Returns (n_queries, n_documents) float32, 0 for a query without vectors; each document has at least one. Works
     block by block on the documents' ragged rows, without padding.
     """
-    owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
-    members = (np.arange(len(queries.lengths))[:, None] == owner).astype(np.float32)  # -> (n_queries, n_vectors)
     scores = np.zeros((len(queries.lengths), len(documents.lengths)), dtype=np.float32)
-    at, rows = 0, max(1, min(MAX_BLOCK_ROWS, MAX_BLOCK_PRODUCTS // max(1, len(queries.vectors))))
+    if not len(queries.vectors):
+        return scores
+    products, scale = _inner_products(queries.vectors, documents.vectors)
+    owner = np.repeat(np.arange(len(queries.lengths)), queries.lengths)
+    members = (owner[:, None] == np.arange(len(queries.lengths))) * scale  # -> (n_vectors, n_queries)
+    at, rows = 0, max(1, MAX_BLOCK_PRODUCTS // len(queries.vectors))
     while at < len(documents.lengths):
         end = int(np.searchsorted(documents.starts, documents.starts[at] + rows, side="right")) - 1
         end = max(end, at + 1)  # a document that exceeds a block is a block of its own
         start, stop = documents.starts[at], documents.starts[end]
-        products = documents.products(queries.vectors, start, stop)  # -> (n_vectors, n_block)
-        scores[:, at:end] = members @ np.maximum.reduceat(products, documents.starts[at:end] - start, axis=1)
+        nearest = np.maximum.reduceat(products(start, stop), documents.starts[at:end] - start, axis=0)
+        scores[:, at:end] = (nearest.astype(np.float32) @ members).T
         at = end
     return scores
+
+
+def _inner_products(queries: np.ndarray, documents: np.ndarray) -> tuple[Callable[[int, int], np.ndarray], np.ndarray]:
+    """Returns what multiplies vectors ``start`` to ``stop`` of the documents by all of the queries.
+
+    The products, (stop - start, n_vectors), are in the unit of the second result, (n_vectors, 1) float32.
+    """
+    if documents.dtype != np.int8:
+        return lambda start, stop: documents[start:stop] @ queries.T, np.ones((len(queries), 1), dtype=np.float32)
+    step = np.maximum(np.abs(queries).max(axis=1, keepdims=True), 1e-12) / np.float32(INT8_STEPS)
+    packed = dots_pack(np.rint(queries / step).astype(np.int8))
+    return lambda start, stop: np.asarray(dots_packed(documents[start:stop], packed)), step / np.float32(INT8_STEPS)
 
 
 def ward_centroids(vectors: np.ndarray, most: int) -> np.ndarray:
