@@ -95,7 +95,7 @@ def pace(work: Callable[[], object], queries: int) -> tuple[float, float]:
 
 
 def spread(values: Sequence[float]) -> str:
-    return f"{np.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+    return f"{np.median(values):,.1f} [{min(values):,.1f}, {max(values):,.1f}]"
 
 
 if __name__ == "__main__":
