@@ -108,6 +108,22 @@ class SuiteDocuments(Settings):
 
     documents: dict[str, str]
 
+    def alike(self, name: str, digest: str) -> set[str]:
+        """Returns the names of the collections that have this name or these documents."""
+        return {one for one, documents in self.documents.items() if one == name or documents == digest}
+
+
+class Suite(SuiteDocuments):
+    """The schema of ``prior.json``.
+
+    Attributes:
+        measure: by which judged queries are measured.
+        families: by name; see ``family_of``.
+    """
+
+    measure: str
+    families: dict[str, Family]
+
     @property
     def model_types(self) -> list[str]:
         return self.families[MODEL_TYPES].coordinates
@@ -125,22 +141,6 @@ class SuiteDocuments(Settings):
         prior = self.families[MODEL_TYPES].prior(type_coordinates(known), without)
         assert prior is not None
         return prior.among([known.index(name) if name in known else None for name in names])
-
-    def alike(self, name: str, digest: str) -> set[str]:
-        """Returns the names of the collections that have this name or these documents."""
-        return {one for one, documents in self.documents.items() if one == name or documents == digest}
-
-
-class Suite(SuiteDocuments):
-    """The schema of ``prior.json``.
-
-    Attributes:
-        measure: by which judged queries are measured.
-        families: by name; see ``family_of``.
-    """
-
-    measure: str
-    families: dict[str, Family]
 
 
 @cache
