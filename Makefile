@@ -5,6 +5,7 @@
 # make data      MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make docs      builds the documentation in docs/_build/index.html
 # make lock      pins the installed packages
+# make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ STAMP := .venv/.installed
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data lock help
+.PHONY: setup repro lint test test-all docs data lock peers help
 
 setup: $(STAMP)
 
@@ -52,6 +53,12 @@ data: setup
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+# PyTerrier also needs Java, and gets Terrier's jar from Maven Central on first use.
+peers:
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --no-deps -r benchmarks/peers.lock
+	.venv-peers/bin/python -m pip install --quiet "$$(grep '^torch==' benchmarks/peers.lock)"
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
