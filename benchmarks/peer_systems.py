@@ -9,6 +9,7 @@ holds all-MiniLM-L6-v2 in the layout of sentence-transformers. One JSON object o
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -257,46 +258,39 @@ class MaxSim:
 
 
 class PyTerrierBM25:
-    """https://pyterrier.readthedocs.io, indexing and retrieval; needs Java, and the Terrier jar of Maven Central."""
+    """https://pyterrier.readthedocs.io, TerrierIndex; needs Java, and Terrier's jar from Maven Central."""
 
     def __init__(self, model: Path) -> None:
+        import pandas
         import pyterrier
 
-        self.library, self.folder = pyterrier, TemporaryDirectory()
+        self.library, self.frame = pyterrier, pandas.DataFrame
         pyterrier.java.init()
 
     def index(self, texts: Sequence[str]) -> None:
-        indexer = self.library.IterDictIndexer(str(Path(self.folder.name) / str(len(texts))), overwrite=True)
-        self.reference = indexer.index({"docno": str(number), "text": text} for number, text in enumerate(texts))
-        index = self.library.IndexFactory.of(self.reference)
-        self.pipeline = self.library.rewrite.tokenise() >> self.ranker(index)
+        self.folder = TemporaryDirectory()
+        self.terrier = self.library.terrier.TerrierIndex(Path(self.folder.name) / "index")
+        self.terrier.index({"docno": str(number), "text": text} for number, text in enumerate(texts))
 
-    def bm25(self, index: Any) -> Any:
-        return self.library.terrier.Retriever(index, wmodel="BM25")
-
-    def ranker(self, index: Any) -> Any:
-        return self.bm25(index)
+    def pipeline(self, k: int) -> Any:
+        return self.terrier.bm25(num_results=k)
 
     def search(self, queries: Sequence[str], k: int) -> list[Hits]:
-        import pandas
-
-        topics = pandas.DataFrame({"qid": [str(number) for number in range(len(queries))], "query": list(queries)})
+        topics = self.frame({"qid": [str(number) for number in range(len(queries))], "query": list(queries)})
         found: list[Hits] = [[] for _ in queries]
-        for row in (self.pipeline % k)(topics).sort_values("rank").itertuples():
+        for row in self.pipeline(k)(topics).sort_values("rank").itertuples():
             found[int(row.qid)].append((int(row.docno), float(row.score)))
         return found
 
     def save(self, folder: Path) -> None:
-        import shutil
-
-        shutil.copytree(Path(str(self.reference.toString())).parent, folder / "index")
+        shutil.copytree(self.terrier.path, folder / "index")
 
 
 class PyTerrierRM3(PyTerrierBM25):
-    """https://pyterrier.readthedocs.io, query rewriting: BM25, RM3, BM25."""
+    """https://pyterrier.readthedocs.io, TerrierIndex.rm3: BM25, RM3, BM25."""
 
-    def ranker(self, index: Any) -> Any:
-        return self.bm25(index) >> self.library.rewrite.RM3(index) >> self.bm25(index)
+    def pipeline(self, k: int) -> Any:
+        return self.terrier.bm25() >> self.terrier.rm3() >> self.terrier.bm25(num_results=k)
 
 
 OWN = ("sparse", "static_hybrid", "hybrid", "late_interaction")  # models of zero2ir

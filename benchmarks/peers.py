@@ -30,7 +30,6 @@ from zero2ir.config import IngestConfig, compose
 from zero2ir.data.checks import check_collection
 from zero2ir.data.loading import load_collection
 from zero2ir.data.records import Collection, Document, Judgment, Query
-from zero2ir.errors import InputError
 from zero2ir.evaluation.intervals import Interval, bootstrap_interval
 from zero2ir.evaluation.measures import run_of, score_run
 from zero2ir.io import paths
@@ -93,7 +92,7 @@ def main() -> None:
     given = parser.parse_args()
     peers = given.environment / "bin" / "python"
     if not peers.exists():
-        raise InputError(f"{given.environment}: there is no environment of the peers; run make peers")
+        parser.error(f"{given.environment}: there is no environment of the peers; run make peers")
     if not MODEL.exists():
         run(peers, "peer_models.py", str(MODEL))
     collection, _ = check_collection(
@@ -111,27 +110,34 @@ def main() -> None:
 def measure_rounds(names: Sequence[str], rounds: int, peers: Path, task: Path) -> dict[str, list[dict[str, Any]]]:
     """Returns the answers of each system in each round, without those that fail."""
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for _, name in product(range(rounds), names):
+    for number, name in product(range(rounds), names):
         if name not in answers:
             continue
+        print(f"round {number + 1}: {name}", file=sys.stderr)
         try:
             own = name in OWN
             answer = run(Path(sys.executable) if own else peers, "peer_systems.py", name, str(task), own=own)
             answers[name].append(json.loads(answer))
-        except subprocess.CalledProcessError as error:
+        except RuntimeError as error:
             del answers[name]
-            lines = error.stderr.strip().splitlines()
-            print(f"{name} is left out: {lines[-1] if lines else error}\n", flush=True)
+            print(f"{name} is left out: {error}\n", flush=True)
     return answers
 
 
 def run(python: Path, script: str, *words: str, own: bool = False) -> str:
-    """Runs a script of this folder offline and returns its output; only zero2ir's own process sees PYTHONPATH."""
+    """Runs a script of this folder offline and returns its output; only zero2ir's own process sees PYTHONPATH.
+
+    Raises:
+        RuntimeError: it failed; with the last line that it wrote.
+    """
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
     if not own:
         environment.pop("PYTHONPATH", None)
     command = [str(python.absolute()), "-P", str(HERE / script), *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"exit status {done.returncode}; {done.stderr.strip().rpartition(chr(10))[2]}")
+    return done.stdout
 
 
 def print_systems(task: Task, rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
