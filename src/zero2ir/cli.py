@@ -429,7 +429,7 @@ def experiment(
     print(f"report: {run_preset(preset, settings, jobs) / 'index.md'}")
 
 
-@app.command(**_example("zero2ir check --only 'results/sparse/zero_shot/*'"))
+@app.command(**_example("zero2ir check --only 'paper/sparse/zero_shot/*'"))
 def check(
     *,
     only: Annotated[list[str], _repeated("PATTERN", "Names of figures, with * and ?")],
