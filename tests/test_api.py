@@ -193,7 +193,7 @@ def test_bad_judgments(judgments: Any, message: str) -> None:
             {"model": "desne"},
             "model=desne: unknown choice; valid choices are adapted, aligned, auto, crosslingual, dense, ",
         ),
-        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are fine_tune, "),
+        ({"strategy": "magic"}, "strategy=magic: unknown choice; valid choices are distil, fine_tune, "),
         ({"encoder": "bert"}, "encoder=bert: unknown choice; valid choices are hub, minilm, minilm_int8, static"),
         ({"lm": "gpt"}, "lm=gpt: unknown choice; valid choices are gemma3, gguf, none, ollama, "),
         ({"strategy": "fine_tune"}, "strategy=fine_tune needs judgments"),

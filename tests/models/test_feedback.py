@@ -57,7 +57,7 @@ def test_an_encoder_of_another_dimension_is_refused_in_one_line(corpus: Corpus) 
 def test_rm3_by_hand() -> None:
     corpus = Corpus([Document("0", "", "apple pear pear"), Document("1", "", "pear plum"), Document("2", "", "fig")])
     sparse = Sparse().index(corpus)
-    term = {name: sparse.vocabulary[tokenize([name])[0][0]] for name in ("apple", "pear", "plum")}
+    term = {name: sparse.postings.vocabulary[tokenize([name])[0][0]] for name in ("apple", "pear", "plum")}
     alone = {name: sparse.search([name], 3) for name in term}
     weight = {name: np.zeros(3) for name in term}
     for name, ranking in alone.items():
