@@ -10,12 +10,12 @@ have gained over the choice, beside what the choice states of that.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.prior import TYPES, draw, library_model, tested, type_gains, with_judgments
+from benchmarks.prior import TYPES, judged_draws, library_model, tested, type_gains, with_judgments
 from benchmarks.suite import NAMES, Gains, losses_text, mean_text, open_collection
 from zero2ir.strategies.prior import DRAWS as POSTERIOR_DRAWS
 from zero2ir.strategies.prior import suite
@@ -23,7 +23,7 @@ from zero2ir.strategies.prior import suite
 SMALL = ("static_hybrid", "sparse", "static")  # types for a limit that rules out pretrained weights
 SHOWN = 10  # judged queries, for which each collection is shown
 NUMBERS = (0, 1, 2, 5, 10, 20, 50)  # judged queries
-DRAWS, MIN_TEST_QUERIES = 30, 10
+DRAWS = 30
 
 
 class Draw(NamedTuple):
@@ -73,16 +73,12 @@ def measured(name: str) -> Measured:
     collection = open_collection(name, [library_model(one) for one in TYPES])
     corpus, rows = with_judgments(collection)
     _, full, [judged] = type_gains(collection, corpus, [rows])
-    place = {query_id: number for number, query_id in enumerate(collection.query_ids)}
 
-    def draws(number: int) -> Iterator[Draw]:
-        for seed in range(DRAWS if number else 1):
-            ids, rest = draw(collection, rows, number, seed)
-            if len(ids) == number and len(rest) >= MIN_TEST_QUERIES:
-                drawn = judged[:, [place[query_id] for query_id in ids]]
-                yield Draw(drawn[:, ~np.isnan(drawn[0])], tested(full, rest))
+    def draws(number: int) -> list[Draw]:
+        found = judged_draws(collection, rows, judged, number, DRAWS if number else 1)
+        return [Draw(drawn, tested(full, rest)) for drawn, rest in found]
 
-    return Measured(collection.topics, {number: list(draws(number)) for number in NUMBERS})
+    return Measured(collection.topics, {number: draws(number) for number in NUMBERS})
 
 
 def report(values: Mapping[str, Measured], allowed: Sequence[int]) -> None:

@@ -22,7 +22,7 @@ from benchmarks.prior import (
     QUERIES,
     Rows,
     chain,
-    draw,
+    judged_draws,
     learning_gains,
     library_model,
     settings_gains,
@@ -37,7 +37,6 @@ from zero2ir.strategies.prior import family_of, suite
 from zero2ir.strategies.tuning import choose
 
 NUMBERS, DRAWS, LEARNING_DRAWS = (0, 1, 2, 5, 10, 20, 50), 30, 8
-MIN_TEST_QUERIES = 10
 
 
 class Condition(NamedTuple):
@@ -94,16 +93,10 @@ def of_settings(
     coordinates, full, judged = settings_gains(collection, model, controls)
     prior = suite().families[family_of(model)].prior(coordinates, [f"suite/{collection.name}"])
     assert prior is not None
-    place = {query_id: number for number, query_id in enumerate(collection.query_ids)}
     for is_shuffled, (rows, values) in enumerate(zip(controls, judged, strict=True)):
         for number in NUMBERS:
-            gains = []
-            for seed in range(DRAWS):
-                ids, rest = draw(collection, rows, number, seed)
-                if len(ids) == number and len(rest) >= MIN_TEST_QUERIES:
-                    drawn = values[:, [place[query_id] for query_id in ids]]
-                    chosen = choose(drawn[:, ~np.isnan(drawn[0])], prior).index
-                    gains.append(tested(full[chosen], rest))
+            draws = judged_draws(collection, rows, values, number, DRAWS)
+            gains = [tested(full[choose(drawn, prior).index], rest) for drawn, rest in draws]
             if gains:
                 condition = Condition(family_of(model), number, bool(is_shuffled))
                 yield condition, Gains(np.stack(gains), collection.topics)

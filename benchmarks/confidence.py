@@ -9,8 +9,6 @@ perfectly calibrated system on as many queries.
 """
 
 import argparse
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.prior import COMMITTEE, QUERIES, draw, library_model, pooled
-from benchmarks.suite import NAMES, SuiteCollection, open_collection
+from benchmarks.suite import NAMES, SuiteCollection, open_collection, write_reviewed
 from zero2ir.data.digest import content_digest
 from zero2ir.data.records import JudgedDocument
 from zero2ir.evaluation.calibration import error_if_calibrated, reliability
-from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import progress
 from zero2ir.models.ranking import NO_DOCUMENT, Ranking
 from zero2ir.program import confidence_prior as stored
@@ -96,9 +93,7 @@ def main() -> None:
     parser.add_argument("collections", nargs="*", default=NAMES)
     collections = {name: measured(name) for name in parser.parse_args().collections}
     prior = prior_of(collections)
-    text = json.dumps(prior.model_dump(), indent=1)
-    with finished_file(PATH) as file:
-        file.write(re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
+    write_reviewed(prior, PATH)
     report({row: [outcomes(prior, one, name, row) for name, one in collections.items()] for row in STATED}, collections)
 
 

@@ -10,8 +10,6 @@ model type is that over the first one.
 """
 
 import argparse
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,12 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.suite import NAMES, SuiteCollection, open_collection
+from benchmarks.suite import NAMES, SuiteCollection, open_collection, write_reviewed
 from zero2ir.config import LibraryConfig, build, compose
 from zero2ir.data.digest import content_digest
 from zero2ir.data.records import JudgedDocument, Judgment
 from zero2ir.encoders.corpus import Corpus
-from zero2ir.io.files import finished_file
 from zero2ir.io.terminal import progress
 from zero2ir.labelling.pooling import JudgmentPool
 from zero2ir.models.base import Retriever, parts
@@ -57,6 +54,7 @@ LEARNERS = ("dense", "hybrid", "pretrained_hybrid")
 TYPES = ("hybrid", "pretrained_hybrid", "static_hybrid", "sparse", "dense", "static")
 COMMITTEE = ("sparse", "dense", "static")
 JUDGED, QUERIES, DRAWS = 5, 10, 8
+MIN_TEST_QUERIES = 10  # of other topics, in a draw of judged queries
 TUNING = TuningSettings()
 PATH = Path(prior.__file__).with_name(PRIOR_FILE)
 
@@ -224,6 +222,29 @@ def draw(suite: SuiteCollection, rows: Rows, number: int, seed: int) -> tuple[li
     return [suite.query_ids[place] for place in places], suite.of_other_topics(places)
 
 
+def judged_draws(
+    suite: SuiteCollection, rows: Rows, values: np.ndarray, number: int, draws: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Draws so many judged queries several times; none if the collection has too few.
+
+    Args:
+        suite: the collection.
+        rows: its pooled judgments.
+        values: (n_candidates, n_queries) by these judgments, NaN for queries without a relevant document.
+        number: of judged queries.
+        draws: how often.
+
+    Yields:
+        The values of the drawn queries that have a relevant document, and the places of the queries of other topics.
+    """
+    place = {query_id: number for number, query_id in enumerate(suite.query_ids)}
+    for seed in range(draws):
+        ids, rest = draw(suite, rows, number, seed)
+        if len(ids) == number and len(rest) >= MIN_TEST_QUERIES:
+            drawn = values[:, [place[query_id] for query_id in ids]]
+            yield drawn[:, ~np.isnan(drawn[0])], rest
+
+
 def write(suite: SuiteCollection, rows: Sequence[Measured]) -> None:
     """Replaces one collection in the file."""
     name = f"suite/{suite.name}"
@@ -238,9 +259,7 @@ def write(suite: SuiteCollection, rows: Sequence[Measured]) -> None:
         others = known.collections if known and (known.coordinates, known.points) == (names, points) else {}
         families[row.family] = Family(coordinates=names, points=points, collections={**others, name: row.gains})
     new = Suite(measure=TUNING.measure, documents=dict(sorted(documents.items())), families=families)
-    text = json.dumps(new.model_dump(), indent=1)
-    with finished_file(PATH) as file:
-        file.write(re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
+    write_reviewed(new, PATH)
 
 
 def chain(model: Retriever) -> Iterator[Retriever]:

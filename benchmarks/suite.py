@@ -4,9 +4,12 @@ The environment variable ZERO2IR_SUITE names the folder of the suite. Embeddings
 and kept in .cache.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +26,8 @@ from zero2ir.encoders.making import make_encoder, source_role, training_digest
 from zero2ir.evaluation.intervals import interval_over_collections
 from zero2ir.experiments.report import STATISTICS
 from zero2ir.io import paths
-from zero2ir.io.files import finished_folder
+from zero2ir.io.files import finished_file, finished_folder
+from zero2ir.io.settings import Settings
 from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.strategies.tuning import judged_values
@@ -155,6 +159,13 @@ def open_collection(name: str, models: Sequence[Retriever], overrides: Sequence[
         encoder = _encoder(source_role(role, config.encoder, corpus.language), corpus, config)
         corpus.encoders[role] = CachedQueryEncoder(encoder, [query.text for query in queries])
     return SuiteCollection(name, collection, queries, corpus)
+
+
+def write_reviewed(content: Settings, path: Path) -> None:
+    """Writes what the package knows of the suite as JSON that people review: lists of numbers are one line each."""
+    text = json.dumps(content.model_dump(), indent=1)
+    with finished_file(path) as file:
+        file.write(re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
 
 
 def _encoder(role: str, corpus: Corpus, config: LibraryConfig) -> TextEncoder:
