@@ -112,7 +112,7 @@ def train(
     chosen = build(config.model, "model")
     links = {name: build(one.model, "model") for name, one in simpler.items()}
     fit = build(config.strategy, "strategy")
-    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | (fit.needs & {"lm"}) | fit.roles
+    needs = {need for one in (chosen, *links.values()) for need in one.needs()} | fit.corpus_needs
     records = as_documents(documents)
     rows, skipped, quality = prepare_judgments(judgments, records, config.task, translations, config.language)
     pools = as_candidates(candidates, rows, {document.doc_id for document in records})
@@ -213,12 +213,7 @@ def label(
     choose = build(config.selection, "selection")
     members = {name: build(choice, f"committee.{name}") for name, choice in config.committee.items()}
     answers = Annotations(Path(annotations))
-    needs = (
-        chosen.needs()
-        | (fit.needs & {"lm"})
-        | fit.roles
-        | {need for member in members.values() for need in member.needs()}
-    )
+    needs = {need for one in (chosen, *members.values()) for need in one.needs()} | fit.corpus_needs
     records = as_documents(documents)
     rows, quality = as_judgments(judgments, {document.doc_id for document in records})
     given = None if queries is None else as_queries(queries)
@@ -323,7 +318,7 @@ def compare(
     }
     needs = {need for config in configs.values() for need in build(config.model, "model").needs()}
     for one in (build(config.strategy, "strategy") for config in configs.values()):
-        needs |= (one.needs & {"lm"}) | one.roles
+        needs |= one.corpus_needs
     first = next(iter(configs.values()))
     records = as_documents(documents)
     rows = prepare_judgments(judgments, records, first.task, translations, first.language).rows

@@ -211,6 +211,11 @@ class Strategy(ABC):
     roles: frozenset[str] = frozenset()
     order: ClassVar[int] = 100
 
+    @property
+    def corpus_needs(self) -> frozenset[str]:
+        """What the documents need for it: a language model, and encoders beside the model's."""
+        return (self.needs & {"lm"}) | self.roles
+
     @abstractmethod
     def fit(self, model: Retriever, inputs: TrainingInputs) -> FitResult:
         """Trains a model that is indexed on ``inputs.corpus``.
