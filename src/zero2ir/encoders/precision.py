@@ -8,6 +8,7 @@ from typing import Any, Literal
 from zero2ir.errors import InputError
 
 TorchPrecision = Literal["float32", "bfloat16"]
+BFLOAT16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")  # the last one on Arm
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 
@@ -23,7 +24,7 @@ def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16", "int8"]
     if asked == "int8" and importlib.util.find_spec("openvino") is None:
         raise InputError("encoder.precision=int8: openvino is not installed; pip install 'zero2ir[openvino]'")
     if asked == "auto":
-        return "bfloat16" if _computes_in_bfloat16() else "float32"
+        return "bfloat16" if computes_in_bfloat16(*BFLOAT16_FEATURES) else "float32"
     return asked
 
 
@@ -35,8 +36,7 @@ def in_precision(network: Any, precision: str) -> Iterator[None]:
     if precision == "float32":
         yield
         return
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rounded = torch.autocast(device, dtype=getattr(torch, precision))
+    rounded = torch.autocast(network.device.type, dtype=getattr(torch, precision))
 
     def begin(*_: Any) -> None:
         rounded.__enter__()
@@ -53,10 +53,11 @@ def in_precision(network: Any, precision: str) -> Iterator[None]:
             hook.remove()
 
 
-def _computes_in_bfloat16() -> bool:
+def computes_in_bfloat16(*features: str) -> bool:
+    """Tests whether the GPU computes in bfloat16, or without one, whether the processor has one of some features."""
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     processor = torch.cpu.get_capabilities()
-    return any(processor.get(feature) for feature in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one on Arm
+    return any(processor.get(feature) for feature in features)

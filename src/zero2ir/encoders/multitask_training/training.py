@@ -17,6 +17,7 @@ from zero2ir.encoders.multitask_training.evaluation import evaluate_heads
 from zero2ir.encoders.multitask_training.labels import SOURCE_CLUSTERS, Labels, label_documents, of_titles
 from zero2ir.encoders.multitask_training.losses import LEARNED_PARAMETERS, learned_heads, load_heads, task_losses
 from zero2ir.encoders.multitask_training.settings import MultitaskSettings
+from zero2ir.encoders.precision import computes_in_bfloat16
 from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.pretext.training import split_documents
 from zero2ir.encoders.training import Checkpointing, CheckpointSettings, LossPoint, train_in_order
@@ -135,7 +136,7 @@ def _learn(
         checkpointing=Checkpointing(CheckpointSettings(number=settings.checkpoints), folder=folder),
         multi_dataset_batch_sampler=_scheduled_sampler(order),
         learning_rate_mapping={LEARNED_PARAMETERS: settings.head_rate} if begins else {},
-        bf16=bfloat16_is_fast(),
+        bf16=computes_in_bfloat16("amx_bf16"),  # 1.8 to 2.3 times as fast; slower without
         use_cpu=not torch.cuda.is_available(),  # bf16 on a CPU requires it
     )
     start.model.eval()
@@ -182,15 +183,6 @@ def _scheduled_sampler(order: Sequence[int]) -> Any:
             return len(order)
 
     return ScheduledSampler
-
-
-def bfloat16_is_fast() -> bool:
-    """Tests for fast bfloat16: on CPUs it is 1.8 to 2.3 times as fast as float32 with AMX, and slower without."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 @contextmanager
