@@ -185,6 +185,8 @@ def train(
     used = f"{about['labels']} judged documents used{_given(collection.given, about['labels'])}"
     print(f"{len(collection.documents)} documents, {used}")
     print(f"language: {language_of(program.language).name} ({program.language})")
+    if about["precision"]:
+        print("encoders: " + ", ".join(f"{role} in {precision}" for role, precision in about["precision"].items()))
     for question, reason in about.get("skipped_questions", {}).items():
         print(f"skipped: {printable(question)} ({printable(reason)})")
     if "model_choice" in about:

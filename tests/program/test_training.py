@@ -7,7 +7,10 @@ import pytest
 
 from zero2ir.data.records import Document, JudgedDocument, Query
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.models.base import Retriever
+from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.models.rewritten import Rewritten
 from zero2ir.models.sparse import Sparse
@@ -37,6 +40,18 @@ def test_training_states_its_cost(inputs: TrainingInputs, strategy: ZeroShot | F
     assert 0 <= trained.cost["train_seconds"] < 60
     assert trained.program.about["chosen"] == trained.fitted.chosen
     assert trained.program.confidence is not None
+
+
+def test_a_program_states_the_precision_of_its_documents(
+    inputs: TrainingInputs, tiny_transformer: DenseEncoder, tiny_encoder: DenseEncoder
+) -> None:
+    encoder = DenseEncoder(
+        tiny_transformer.settings.model_copy(update={"precision": "bfloat16"}), tiny_transformer.model
+    )
+    corpus = Corpus(inputs.corpus.documents, {"pretrained": encoder, "static": tiny_encoder})
+    model = Hybrid([Dense(), Dense("static")])
+    trained = train_program(model, ZeroShot(), replace(inputs, corpus=corpus), {})
+    assert trained.program.about["precision"] == {"pretrained": "bfloat16", "static": "float32"}
 
 
 def test_what_the_language_model_took_is_part_of_the_cost(inputs: TrainingInputs, script_lm) -> None:

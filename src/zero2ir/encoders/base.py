@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
@@ -27,6 +27,7 @@ class TextEncoder(ABC):
     Attributes:
         settings: the source of the network.
         trained: whether the weights were trained here, rather than loaded from the source.
+        precision: in which documents are encoded: "float32", "bfloat16" or "int8".
         losses: loss curves by part of the training; empty if not trained in this process.
     """
 
@@ -39,6 +40,10 @@ class TextEncoder(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         ENCODERS.add(cls)
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+        return "float32"
 
     @property
     @abstractmethod

@@ -69,8 +69,8 @@ class DenseEncoder(TextEncoder):
         return quantize_int8(self.model)
 
     @cached_property
-    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
-        """The precision in which documents are encoded; that of static token embeddings is always float32."""
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]:  # type: ignore[override]  # as ``model``
+        """That of static token embeddings is always float32."""
         chosen = chosen_precision(self.settings.precision)
         return "float32" if chosen == "bfloat16" and isinstance(self._inference, TokenTable) else chosen
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class SentenceEncoder(TokenEncoder):
     @property
     def model(self) -> Any:
         return self.dense.model
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+        return self.dense.precision
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Encodes documents to int8 vectors, one per sentence and at least one per text."""

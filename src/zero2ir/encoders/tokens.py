@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
@@ -102,9 +102,8 @@ class TokenEncoder(TextEncoder):
         """The prefixes of queries and of documents."""
         return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
 
-    @cached_property
-    def precision(self) -> str:
-        """The precision in which documents are encoded, "float32" or "bfloat16"."""
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
         return "bfloat16" if chosen_precision(self.settings.precision) == "bfloat16" else "float32"
 
     def encode(self, texts: Sequence[str]) -> Tokens:

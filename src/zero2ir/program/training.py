@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zero2ir.models.auto import Auto
-from zero2ir.models.base import Retriever
+from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.prompted import search_without_leakage
 from zero2ir.models.ranking import Ranking, concatenate_rankings
 from zero2ir.program.confidence import CONFIDENCE_DEPTH, Confidence, QueryJudgments
@@ -50,8 +50,9 @@ def train_program(
         model: unfitted, not indexed; of ``Auto``, the best candidate is trained.
         strategy: how to train it.
         inputs: the training inputs.
-        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, as
-            ``own_documents`` the number of queries that are documents, if any, and with ``Auto`` ``model_choice``.
+        about: metadata of the program; ``language``, ``chosen``, ``reason`` and ``labels`` are added, as ``precision``
+            in what each encoder encoded the documents, as ``own_documents`` the number of queries that are documents,
+            if any, and with ``Auto`` ``model_choice``.
         answers: whether the program extracts answers.
 
     Raises:
@@ -64,6 +65,7 @@ def train_program(
     fitted = replace(fitted, report={**indexed.report, **fitted.report})
     confidence = calibrate(fitted.retriever, inputs, fitted.learner)
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
+    precision = {role: inputs.corpus.encoder(role).precision for role in encoder_roles(fitted.retriever)}
     program = Program(
         fitted.retriever,
         inputs.corpus.documents,
@@ -72,6 +74,7 @@ def train_program(
             **about,
             **indexed.report,
             "language": inputs.corpus.language,
+            "precision": precision,
             "chosen": fitted.chosen,
             "reason": fitted.reason,
             "labels": fitted.labels,
