@@ -28,10 +28,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-# Outside a git repository, e.g. in an unpacked archive, DVC must be told so.
+# As `dvc repro`, but the systems run side by side. Outside a git repository, e.g. in an unpacked archive, DVC must be
+# told so.
 repro: setup
 	git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m zero2ir.experiments.pipeline
 
 lint: setup
 	$(BIN)/ruff check
