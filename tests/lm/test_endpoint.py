@@ -2,8 +2,10 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 import zero2ir
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.lm import endpoint as endpoint_module
-from zero2ir.lm.endpoint import is_loopback
+from zero2ir.lm.endpoint import is_loopback, open_endpoint
 from zero2ir.lm.factory import LanguageModel, LMFailure, open_lm
 from zero2ir.lm.limits import Limits, lm_limits
 from zero2ir.lm.settings import LMSettings
@@ -295,6 +297,24 @@ def test_no_wait_is_longer_than_the_longest(endpoint: FakeEndpoint, tmp_path: Pa
         start = time.monotonic()
         assert ask(language_model).query == QUERY
         assert 0.2 <= time.monotonic() - start < 5
+
+
+def test_concurrent_requests_are_spread_over_servers_that_give_the_same_answers(endpoint: FakeEndpoint) -> None:
+    both_are_asked = threading.Barrier(2, timeout=5)
+
+    def answer(asked: Any, number: int) -> Reply:
+        both_are_asked.wait()
+        return MOODS["plain"](asked, number)
+
+    with (
+        FakeEndpoint() as copy,
+        open_endpoint("openai/m", endpoint.url, None, 10, copies=[copy.url]) as engine,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        endpoint.answer = copy.answer = answer
+        lm = dspy.LM("openai/m", engine=engine, cache=False)
+        assert list(pool.map(lm, ["one", "two"])) == [[QUERY], [QUERY]]
+        assert (len(endpoint.posts), len(copy.posts)) == (1, 1)
 
 
 def test_an_answer_that_never_ends_is_cut_off(tmp_path: Path) -> None:

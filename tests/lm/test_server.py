@@ -86,6 +86,13 @@ def test_answers_do_not_depend_on_server_or_order(
         assert again.usage.calls == len(INPUTS)
 
 
+def test_two_servers_give_the_same_answers(smollm2: LanguageModel, tmp_path: Path) -> None:
+    both = SETTINGS.model_copy(update={"slots": 2, "concurrency": 2})
+    with open_lm(both, tmp_path, seed=0) as language_model:
+        assert queries(language_model, INPUTS) == queries(smollm2, INPUTS)
+        assert language_model.usage.calls == len(INPUTS)
+
+
 def test_sampled_answers_depend_only_on_seed_and_request(smollm2: LanguageModel) -> None:
     def sample(seed: int, inputs: list[dict[str, str | None]]) -> list[str]:
         lm = smollm2.lm.copy(seed=seed, temperature=0.8, cache=False)

@@ -16,7 +16,7 @@ def test_every_choice_fits_the_schema_and_is_named_after_its_file(path: Path) ->
 
 def test_the_defaults_are_the_embedded_smollm2() -> None:
     written = yaml.safe_load((CONF / "smollm2.yaml").read_text())
-    assert LMSettings(name="smollm2", quantization="Q8_0") == LMSettings(**written)
+    assert LMSettings(name="smollm2", quantization="Q8_0", slots=2, concurrency=2) == LMSettings(**written)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,12 +102,16 @@ class Transport:
     Args:
         key: the API key; None sends none.
         seconds: time-out of a request, from its start to the end of the answer.
+        addresses: URLs of servers that give the same answers, if there are several, the endpoint's own first.
+            ``stream`` sends a request to the one with the fewest.
     """
 
-    def __init__(self, key: str | None, seconds: float) -> None:
+    def __init__(self, key: str | None, seconds: float, addresses: Sequence[str] = ()) -> None:
         self.key = key
         self.secret = None if key is None or (len(key) < MIN_SECRET and key.isalpha()) else key
         self.seconds = seconds
+        self._requests = dict.fromkeys(addresses, 0)  # not yet answered
+        self._lock = Lock()
 
     @cached_property
     def _direct(self) -> httpx.Client:
@@ -129,7 +134,23 @@ class Transport:
         """
         limits = current_limits()
         seconds = self.seconds if limits is None else min(self.seconds, limits.seconds)
-        return self.send(request.method, request.url, request.headers, request.body, seconds)
+        with self._least_busy(request.url) as url:
+            return self.send(request.method, url, request.headers, request.body, seconds)
+
+    @contextmanager
+    def _least_busy(self, url: str) -> Iterator[str]:
+        """Yields the URL at the server that has the fewest requests, the first of equal ones."""
+        if not self._requests:
+            yield url
+            return
+        with self._lock:
+            address = min(self._requests, key=self._requests.__getitem__)
+            self._requests[address] += 1
+        try:
+            yield address + url.removeprefix(next(iter(self._requests)))
+        finally:
+            with self._lock:
+                self._requests[address] -= 1
 
     def send(self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, seconds: float) -> HttpAnswer:
         """Sends a request; see ``stream``."""
@@ -261,7 +282,12 @@ class EndpointEngine(LM15Engine):
 
 @contextmanager
 def open_endpoint(
-    model: str, url: str | None, key: str | None, seconds: float, name: str | None = None
+    model: str,
+    url: str | None,
+    key: str | None,
+    seconds: float,
+    name: str | None = None,
+    copies: Sequence[str] = (),
 ) -> Iterator[EndpointEngine]:
     """Opens the connection for the duration of the block.
 
@@ -271,11 +297,12 @@ def open_endpoint(
         key: the API key; None for an endpoint that needs none.
         seconds: time-out of a request.
         name: the language model's name, to check first that the endpoint is there; None for no check.
+        copies: URLs of further servers that give the same answers, for concurrent requests.
 
     Raises:
         InputError: the protocol is unknown, or the endpoint gives no answer in the form of the protocol.
     """
-    transport = Transport(key, seconds)
+    transport = Transport(key, seconds, [url, *copies] if url and copies else [])
     engine = EndpointEngine(model, url, transport)
     try:
         if name is not None and url is not None and engine.speaks_openai():

@@ -279,17 +279,19 @@ def _embedded(settings: LMSettings, folder: Path) -> Iterator[tuple[EndpointEngi
     if own:
         settings = fit_to_weights(settings, weights)
     # Half of the cores: llama.cpp's threads wait for each other in every layer, so that one thread on a busy core slows
-    # all of them (two threads on two busy cores took five times as long as one).
-    threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
+    # all of them (two threads on two busy cores took five times as long as one). Servers do not wait for each other.
+    threads = settings.threads or max(1, (os.cpu_count() or 1) // (2 * settings.slots))
     identity = sha256(weights)[:12]
     if settings.chat_template is not None:  # it changes the prompt of a request
         identity += f"-{hashlib.sha256(settings.chat_template.encode()).hexdigest()[:8]}"
     model = f"openai/{settings.name}-{identity}"
-    with (
-        embedded_server(weights, settings.context, settings.slots, threads, settings.chat_template, not own) as url,
-        open_endpoint(model, f"{url}/v1", None, settings.timeout) as engine,
-    ):
-        yield engine, model
+    with ExitStack() as stack:
+        addresses = [
+            stack.enter_context(embedded_server(weights, settings.context, threads, settings.chat_template, not own))
+            for _ in range(settings.slots)
+        ]
+        urls = [f"{address}/v1" for address in addresses]
+        yield stack.enter_context(open_endpoint(model, urls[0], None, settings.timeout, copies=urls[1:])), model
 
 
 @contextmanager

@@ -14,12 +14,13 @@ START_SECONDS = 60.0  # a start takes about two seconds, more on a loaded machin
 
 @contextmanager
 def embedded_server(
-    weights: Path, context: int, slots: int, threads: int, chat_template: str | None = None, thoughts: bool = True
+    weights: Path, context: int, threads: int, chat_template: str | None = None, thoughts: bool = True
 ) -> Iterator[str]:
     """Serves a GGUF model at a free port and yields the base URL, e.g. "http://127.0.0.1:41235".
 
-    The server is a thread of this process and ends with it, even if the process is killed. Each slot has ``context``
-    tokens for prompt and answer together. ``thoughts`` are left to the model, or switched off by its template.
+    The server is a thread of this process and ends with it, even if the process is killed. It answers one request at a
+    time, with ``context`` tokens for prompt and answer together. ``thoughts`` are left to the model, or switched off by
+    its template.
 
     Raises:
         InputError: xllamacpp is missing, or llama.cpp cannot load the file.
@@ -31,8 +32,8 @@ def embedded_server(
 
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
-    params.n_ctx = context * slots
-    params.n_parallel = slots
+    params.n_ctx = context
+    params.n_parallel = 1
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     if chat_template is not None:

@@ -32,8 +32,10 @@ class LMSettings(Settings):
             plain lines best); None for that of the weights. Only for "embedded".
         context: maximum length of prompt and answer together, in tokens; only for "embedded". For a path, it is at
             most what the model was trained with and what fits memory.
-        slots: number of parallel sequences of the embedded server; above 1, rounding differs, which may change texts.
-        threads: CPU threads of the embedded server; None for half of the cores; does not change the texts.
+        slots: number of embedded servers, each of which answers one request at a time; they share the weights in
+            memory. More of them need as much ``concurrency`` and do not change the texts.
+        threads: CPU threads of each embedded server; None for half of the cores, divided among the servers; does not
+            change the texts.
         api_base: the endpoint's URL, e.g. "http://127.0.0.1:8000/v1"; None for the public one of the protocol's owner.
         api_key_env: the *name* of the environment variable that holds the key; None sends no key.
         temperature: 0 is greedy; above 0, the sampling seed is derived from the experiment's seed and the request.
