@@ -212,3 +212,10 @@ def test_texts_with_spaces_are_cut_at_white_space(text: str) -> None:
     assert split_words(text) == text.split()
     assert join_words(text.split()) == " ".join(text.split())
     assert split_words("The city of 北京 is large") == ["The", "city", "of", "北京", "is", "large"]
+
+
+def test_a_repeated_word_is_one_string() -> None:
+    first, second = tokenize(["Running, and running", "it runs"])
+    assert first == ["run", "run"]
+    assert first[0] is first[1]
+    assert second == ["run"]

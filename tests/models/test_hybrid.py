@@ -133,6 +133,43 @@ def test_each_retriever_contributes_its_depth_and_no_more() -> None:
 found = st.dictionaries(st.integers(0, 3), st.floats(-100, 100, width=32), max_size=4)
 
 
+every = st.fixed_dictionaries({number: st.floats(-100, 100, width=32) for number in range(4)})
+
+
+@pytest.mark.parametrize("how", HOW)
+@given(found, found, st.integers(1, 4))
+def test_what_no_ranking_names_counts_in_mean_and_deviation(
+    how: Normalization, one: dict[int, float], other: dict[int, float], depth: int
+) -> None:
+    hybrid = Hybrid([Given(one), Given(other)], [3, 1], how, depth=depth).index(FOUR)
+    kept = assert_fused_as_whole(hybrid, None)
+    assert kept == {
+        *sorted(one, key=lambda n: (-one[n], n))[:depth],
+        *sorted(other, key=lambda n: (-other[n], n))[:depth],
+    }
+
+
+@pytest.mark.parametrize("how", HOW)
+@given(every, every, st.sets(st.integers(0, 3)))
+def test_candidates_are_fused_by_the_mean_and_deviation_of_a_sample(
+    how: Normalization, one: dict[int, float], other: dict[int, float], wanted: set[int]
+) -> None:
+    hybrid = Hybrid([Given(one), Given(other)], [3, 1], how).index(FOUR)
+    assert assert_fused_as_whole(hybrid, [np.array(sorted(wanted), dtype=np.int64)]) == wanted
+
+
+def assert_fused_as_whole(hybrid: Hybrid, candidates: Candidates | None) -> set[int]:
+    """Compares a ranking with the sum over all four documents, and returns its documents."""
+    references = [ScoreStatistics.from_ranking(ranking, 0) for ranking in hybrid._found(["any"], candidates)]
+    total = np.array([0.75, 0.25]) @ [reference.spread(4, hybrid.normalization) for reference in references]
+    ranking = hybrid.search(["any"], 4, candidates)
+    assert ranking.mean == pytest.approx([total.mean()], abs=1e-9)
+    assert ranking.deviation == pytest.approx([total.std()], abs=1e-6)
+    kept = ranking.numbers[0][ranking.numbers[0] >= 0]
+    np.testing.assert_allclose(ranking.scores[0][: len(kept)], total[kept], rtol=1e-6, atol=1e-9)
+    return set(kept.tolist())
+
+
 @pytest.mark.parametrize("how", HOW)
 @given(found, found)
 def test_the_whole_weight_gives_the_ranking_of_that_retriever(

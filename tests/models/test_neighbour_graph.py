@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from zero2ir.errors import InputError
 from zero2ir.models import neighbour_graph
-from zero2ir.models.neighbour_graph import GONE, SHARDS, Kind, NeighbourGraph
+from zero2ir.models.neighbour_graph import GONE, SHARDS, NeighbourGraph
 
 pytest.importorskip("usearch", reason="the extra hnsw is not installed")
 
 DIMENSION = 24
-KIND = Kind(DIMENSION, "f16")
 
 
 def vectors_of(number: int, seed: int = 0) -> np.ndarray:
@@ -23,7 +22,7 @@ def vectors_of(number: int, seed: int = 0) -> np.ndarray:
 
 
 def built(vectors: np.ndarray) -> NeighbourGraph:
-    return NeighbourGraph.built(vectors.__getitem__, len(vectors), KIND)
+    return NeighbourGraph.built(vectors.__getitem__, len(vectors), DIMENSION)
 
 
 def recall(graph: NeighbourGraph, vectors: np.ndarray, k: int = 10) -> float:
@@ -113,14 +112,14 @@ def test_a_changed_graph_is_saved_and_a_wrong_number_is_refused(tmp_path: Path) 
     left = np.concatenate([vectors[kept], vectors_of(9, 1)])
     graph = built(vectors).changed(kept, left.__getitem__, len(left))
     graph.save(tmp_path)
-    loaded = NeighbourGraph.load(tmp_path, len(left), KIND)
+    loaded = NeighbourGraph.load(tmp_path, len(left), DIMENSION)
     for (one, far), (other, near) in zip(graph.nearest(left, 5), loaded.nearest(left, 5), strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(far, near)
     with pytest.raises(InputError, match=r"graph\.npy"):
-        NeighbourGraph.load(tmp_path, len(left) + 1, KIND)
+        NeighbourGraph.load(tmp_path, len(left) + 1, DIMENSION)
     numbers = np.load(tmp_path / "graph.npy")
     numbers[0] = numbers[1]
     np.save(tmp_path / "graph.npy", numbers)
     with pytest.raises(InputError, match=r"graph\.npy: does not hold each of 43 vectors once"):
-        NeighbourGraph.load(tmp_path, len(left), KIND)
+        NeighbourGraph.load(tmp_path, len(left), DIMENSION)

@@ -1,12 +1,22 @@
-"""Rankings without each query's own document."""
+"""Rankings: without each query's own document, of listed documents, and the moments of scores."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, scope_without, top_k
+from zero2ir.models.ranking import (
+    NO_DOCUMENT,
+    Candidates,
+    Ranking,
+    moments,
+    moments_with_others,
+    rank_listed,
+    scope_without,
+    top_k,
+)
 
 
 @st.composite
@@ -72,3 +82,26 @@ def test_by_hand() -> None:
     own = np.array([0, NO_DOCUMENT, 1])
     depth, _ = scope_without(own, 2, None)
     assert numbers(top_k(scores, depth).without(own, 2)) == [[1, 2], [2, 1], [0, 2]]
+
+
+@given(searches())
+def test_listed_documents_are_ranked_as_candidates(
+    search: tuple[np.ndarray, np.ndarray | None, Candidates | None, np.ndarray, int],
+) -> None:
+    scores, _, candidates, _, k = search
+    for row, values in enumerate(scores):
+        numbers = np.arange(len(values))[::-1] if candidates is None else candidates[row]
+        found, expected = rank_listed(numbers, values[numbers], k, len(values)), top_k(values[None], k, None, [numbers])
+        assert (found.numbers == expected.numbers).all()
+        assert (found.scores == expected.scores).all()
+
+
+@given(st.lists(st.floats(-9, 9), max_size=6), st.integers(0, 6), st.floats(-9, 9))
+def test_moments_with_others_are_those_of_all_scores(scores: list[float], others: int, score: float) -> None:
+    found = moments_with_others(np.array(scores), others, score)
+    assert found == pytest.approx(moments(np.array([*scores, *[score] * others])), abs=1e-7)
+
+
+def test_equal_scores_deviate_by_nothing() -> None:
+    assert moments_with_others(np.full(3, 0.1), 7, 0.1) == (0.1, 0.0)
+    assert moments_with_others(np.zeros(0), 7, 0.1) == (0.1, 0.0)

@@ -183,3 +183,17 @@ def test_settings_out_of_range_are_rejected(wrong: dict[str, Any]) -> None:
         Sparse(**wrong)
     with pytest.raises(InputError, match=f"^Sparse.{next(iter(wrong))}.*: Input should be "):
         Sparse().with_params(**wrong)
+
+
+def test_queries_are_scored_a_block_at_a_time(docstrings: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    retriever = Sparse().index(Corpus(docstrings))
+    queries = [document.content[:60] for document in docstrings[:7]]
+    near = retriever.search(queries, 3).numbers
+
+    def found() -> list[Ranking]:
+        return [retriever.search(queries, 5), retriever.search_with_feedback(queries, near, 0.5, 5)]
+
+    expected = found()
+    monkeypatch.setattr("zero2ir.models.ranking.MAX_BLOCK_SCORES", 3 * len(docstrings))
+    for one, other in zip(found(), expected, strict=True):
+        assert_same(one, other)

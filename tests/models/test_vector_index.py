@@ -79,7 +79,7 @@ def test_int8_is_searched_in_blocks(
 ) -> None:
     kept = Vectors.kept(documents, "int8")
     expected = queries @ kept[:].T
-    monkeypatch.setattr("zero2ir.models.vector_index.DEQUANTIZED_ROWS", 1000)
+    monkeypatch.setattr("zero2ir.models.vector_index.ROWS_AT_ONCE", 1000)
     assert len(kept.blocks()) > 2
     np.testing.assert_allclose(kept.products(queries), expected, atol=1e-5)
 
@@ -236,3 +236,33 @@ def test_a_graph_replaces_exact_search_where_the_documents_become_too_many(docum
     found, expected = more.search(documents[:50], 10), ExactIndex(Vectors(documents[:400])).search(documents[:50], 10)
     assert recall(found.numbers, expected.numbers) >= 0.98
     np.testing.assert_allclose(found.deviation, expected.deviation, rtol=1e-4)
+
+
+def test_half_precision_is_kept_and_searched_in_blocks(
+    documents: np.ndarray, queries: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zero2ir.models.vector_index.ROWS_AT_ONCE", 1000)
+    half = documents.astype(np.float16)
+    index = build_vector_index(half, "float32", exact_limit=len(half))
+    assert index.vectors.values is half
+    expected = ExactIndex(Vectors(half.astype(np.float32))).search(queries, 10)
+    found = index.search(queries, 10)
+    assert recall(found.numbers, expected.numbers) > 0.99
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    np.testing.assert_allclose(found.deviation, expected.deviation, rtol=1e-4)
+    index.save(tmp_path)
+    loaded = load_vector_index(tmp_path, len(half), "float32", exact_limit=len(half))
+    assert (loaded.search(queries, 10).numbers == found.numbers).all()
+
+
+def test_half_precision_stays_as_documents_come_and_go(documents: np.ndarray) -> None:
+    kept, added = np.arange(5, 50), documents[50:60]
+    changed = Vectors(documents[:50].astype(np.float16)).changed(kept, added)
+    assert changed.values.dtype == np.float16
+    np.testing.assert_allclose(changed[:], documents[5:60], atol=2**-11)
+
+
+def test_int8_of_half_precision_is_that_of_float32(documents: np.ndarray) -> None:
+    half = documents.astype(np.float16)
+    one, other = Vectors.kept(half, "int8"), Vectors.kept(half.astype(np.float32), "int8")
+    assert (one.values == other.values).all()

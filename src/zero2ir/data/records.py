@@ -15,7 +15,7 @@ class Document(NamedTuple):
     @property
     def content(self) -> str:
         """Title and text as one string, which is indexed, encoded and shown to an LM."""
-        return f"{self.title}\n{self.text}".strip()
+        return f"{self.title}\n{self.text}".strip() if self.title else self.text.strip()  # without a title no copy
 
     @property
     def body(self) -> str:

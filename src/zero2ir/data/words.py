@@ -56,16 +56,9 @@ def tokenize(texts: Sequence[str], language: str = ENGLISH, grams: Sequence[int]
     Returns:
         n lists of words.
     """
-    stop_words, stemmer = _stop_words(language), _stemmer(language)
-    split = []
-    for text in texts:
-        words = _words(normalised(text, language), language, grams)
-        split.append([word for word in words if word not in stop_words])
-    if stemmer is None:
-        return split
-    distinct = list(dict.fromkeys(word for words in split for word in words))
-    stems = dict(zip(distinct, stemmer.stemWords(distinct), strict=True))
-    return [[stems[word] for word in words] for words in split]
+    terms = _Terms(language)
+    split = (_words(normalised(text, language), language, grams) for text in texts)
+    return [[term for word in words if (term := terms[word]) is not None] for words in split]
 
 
 def word_places(text: str, language: str = ENGLISH, grams: Sequence[int] = (2,)) -> list[Place]:
@@ -166,6 +159,18 @@ def _grams(run: str, start: int, sizes: Sequence[int]) -> Iterator[Place]:
     for size in sorted({min(size, len(clusters)) for size in sizes}, reverse=True):
         for first, last in zip(clusters, clusters[size - 1 :], strict=False):
             yield first[0], last[1]
+
+
+class _Terms(dict[str, str | None]):
+    """The stem of each word, None for a stop word; a repeated word costs a reference, not a string of its own."""
+
+    def __init__(self, language: str) -> None:
+        self._stop_words, self._stemmer = _stop_words(language), _stemmer(language)
+
+    def __missing__(self, word: str) -> str | None:
+        term = None if word in self._stop_words else self._stemmer.stemWord(word) if self._stemmer else word
+        self[word] = term
+        return term
 
 
 @cache

@@ -100,7 +100,7 @@ class TextEncoder(ABC):
 
 def readable(texts: Sequence[str]) -> list[str]:
     """Replaces lone surrogates, which tokenizers reject."""
-    return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def device() -> str:

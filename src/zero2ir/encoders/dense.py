@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _NetworkT = TypeVar("_NetworkT")
 
+MOST_AT_ONCE = 200_000  # vectors in float32; more are kept in half of the memory
+
 
 class DenseEncoder(TextEncoder):
     """A sentence-transformers model that maps texts to unit vectors.
@@ -90,8 +92,17 @@ class DenseEncoder(TextEncoder):
         """Encodes documents, longest first to reduce padding.
 
         Returns:
-            (n_texts, dimension) float32 unit vectors; a zero vector for a text without a single token.
+            (n_texts, dimension) float32 unit vectors, float16 of more than ``MOST_AT_ONCE`` texts; a zero vector for a
+            text without a single token.
         """
+        if len(texts) <= MOST_AT_ONCE:
+            return self._documents(texts)
+        rows = np.empty((len(texts), self.dimension), dtype=np.float16)
+        for start in range(0, len(texts), MOST_AT_ONCE):
+            rows[start : start + MOST_AT_ONCE] = self._documents(texts[start : start + MOST_AT_ONCE])
+        return rows
+
+    def _documents(self, texts: Sequence[str]) -> np.ndarray:
         if self.precision == "int8":
             return self._encode(self._in_int8, texts, "document", "float32")
         return self._encode(self._inference or self.model, texts, "document", self.precision)
@@ -137,7 +148,7 @@ class DenseEncoder(TextEncoder):
                         normalize_embeddings=True,
                         truncate_dim=self.settings.dimensions,
                     )
-        return np.nan_to_num(np.asarray(vectors, dtype=np.float32))  # -> (n_texts, dimension)
+        return np.nan_to_num(np.asarray(vectors, dtype=np.float32), copy=False)  # -> (n_texts, dimension)
 
     def write_weights(self, folder: Path) -> None:
         if isinstance(self._network, InferenceNetwork):
@@ -253,4 +264,4 @@ def save_embeddings(path: Path, vectors: np.ndarray) -> None:
 
 def load_embeddings(path: Path, rows: int) -> np.ndarray:
     """Reads vectors; raises ``InputError`` if the file is damaged or does not have ``rows`` vectors."""
-    return read_array(path, ("float32", (rows, None)))
+    return read_array(path, ("float16|float32", (rows, None)))

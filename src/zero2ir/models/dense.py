@@ -114,7 +114,7 @@ class Dense(Distillable, Adapted):
 
     @property
     def dimension(self) -> int:
-        return self.nearest.vectors.values.shape[1]
+        return self.nearest.vectors.dimension
 
     def gradient_cosines(self, examples: Sequence[Example], judged: Sequence[Example]) -> np.ndarray:
         # Also for fine-tuning, which moves the same vectors.

@@ -21,7 +21,10 @@ from zero2ir.models.ranking import (
     Candidates,
     Ranking,
     concatenate_rankings,
-    rank_documents,
+    moments,
+    moments_with_others,
+    rank_listed,
+    reference_sample,
     search_scope,
     top_k,
 )
@@ -246,15 +249,25 @@ def fused(
 ) -> Ranking:
     """Fuses several rankings of one query by the weighted mean of their normalised scores.
 
-    ``candidates`` are the numbers of the documents to rank, None for all ``n_documents``.
+    ``candidates`` are the numbers of the documents to rank, None for all ``n_documents``. Documents in none of the
+    rankings share a score, so that the cost depends on the depth of the rankings only.
     """
-    total = np.zeros(n_documents)
-    found = np.zeros(n_documents, dtype=bool)
+    sample = np.zeros(0, dtype=np.int64) if candidates is None else reference_sample(n_documents)
+    own = sample if candidates is None else candidates
+    numbers = np.unique(np.concatenate([*(one.numbers for one in references), own, sample]))
+    total, rest, found = np.zeros(len(numbers)), 0.0, np.zeros(len(numbers), dtype=bool)
     for weight, reference in zip(weights, references, strict=True):
-        total += weight * reference.spread(n_documents, normalization)
-        found[reference.numbers] |= weight > 0
-    total /= sum(weights)
-    return rank_documents(total, k, found, candidates)
+        scores, missing = reference.spread_over(numbers, n_documents, normalization)
+        total, rest = total + weight * scores, rest + weight * missing
+        found[np.searchsorted(numbers, reference.numbers)] |= weight > 0
+    total, rest = total / sum(weights), rest / sum(weights)
+    if candidates is None:
+        mean, deviation = moments_with_others(total, n_documents - len(numbers), rest)
+    else:
+        mean, deviation = moments(total[np.searchsorted(numbers, sample)])
+    kept = found if candidates is None else np.isin(numbers, candidates)
+    ranking = rank_listed(numbers[kept], total[kept], k, n_documents)
+    return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 
 def learned_weights(

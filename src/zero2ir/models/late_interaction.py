@@ -32,6 +32,7 @@ from zero2ir.models.ranking import (
     Ranking,
     concatenate_rankings,
     distinct_texts,
+    rank_listed,
     reference_sample,
     row_blocks,
     top_k,
@@ -204,12 +205,8 @@ class LateInteraction(Exhaustive, Distillable, Adapted):
         return np.unique(np.searchsorted(self.documents.starts, nearest, side="right") - 1)
 
     def _ranked(self, query: Tokens, candidates: np.ndarray, k: int) -> Ranking:
-        scores = np.zeros((1, len(self.documents.lengths)), dtype=np.float32)
-        found = np.zeros(scores.shape, dtype=bool)
-        if len(candidates):
-            scores[0, candidates] = maxsim(query, self.documents.take(candidates))[0]
-            found[0, candidates] = True
-        return top_k(scores, k, found)
+        scores = maxsim(query, self.documents.take(candidates))[0]
+        return rank_listed(candidates, scores, k, len(self.documents.lengths))
 
     def score(self, queries: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         encoded = self.encode_queries(queries)

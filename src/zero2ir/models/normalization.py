@@ -62,8 +62,16 @@ class ScoreStatistics(NamedTuple):
 
     def spread(self, n_documents: int, how: Normalization) -> np.ndarray:
         """Returns (n_documents,), the normalised scores of all documents; 0 for an empty ranking."""
+        return self.spread_over(np.arange(n_documents), n_documents, how)[0]
+
+    def spread_over(self, numbers: np.ndarray, n_documents: int, how: Normalization) -> tuple[np.ndarray, float]:
+        """Returns (n,), the normalised scores of some documents, and that of each document not in the ranking.
+
+        ``numbers`` are rising, and those of the ranking are among them. All scores are 0 for an empty ranking.
+        """
         if not len(self.scores):
-            return np.zeros(n_documents)
-        spread = np.full(n_documents, self.missing(n_documents, how))
-        spread[self.numbers] = self.normalize(self.scores, how)
-        return spread
+            return np.zeros(len(numbers)), 0.0
+        missing = self.missing(n_documents, how)
+        spread = np.full(len(numbers), missing)
+        spread[np.searchsorted(numbers, self.numbers)] = self.normalize(self.scores, how)
+        return spread, missing

@@ -1,5 +1,6 @@
 """Rankings and operations on them."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -92,11 +93,41 @@ def rank_documents(scores: np.ndarray, k: int, found: np.ndarray, candidates: np
     return ranking._replace(mean=np.array([mean]), deviation=np.array([deviation]))
 
 
+def rank_listed(numbers: np.ndarray, scores: np.ndarray, k: int, n_documents: int) -> Ranking:
+    """Ranks some documents for one query, at a cost that does not depend on the size of the collection.
+
+    Args:
+        numbers: (n,) distinct document numbers.
+        scores: (n,) float, higher is better.
+        k: the length of the ranking, at least 1.
+        n_documents: of the collection.
+
+    Returns:
+        One row; its mean and deviation are 0, and to be replaced by those of the collection.
+    """
+    order = np.argsort(numbers)
+    best = top_k(scores[order][None], k)
+    ranking = empty_ranking(1, min(k, n_documents))
+    width = best.numbers.shape[1]
+    ranking.numbers[:, :width], ranking.scores[:, :width] = numbers[order][best.numbers], best.scores
+    return ranking
+
+
 def moments(scores: np.ndarray) -> tuple[float, float]:
     """Returns mean and standard deviation of (n_documents,) scores; the deviation of equal scores is exactly 0."""
     if not len(scores) or np.ptp(scores) == 0:  # rounding could give a deviation above 0
         return (float(scores[0]) if len(scores) else 0.0), 0.0
     return float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
+
+
+def moments_with_others(scores: np.ndarray, others: int, score: float) -> tuple[float, float]:
+    """Returns the ``moments`` of (n,) scores, and of ``others`` further documents that have the same ``score``."""
+    if not others or (scores == score).all():
+        return moments(np.append(scores, [score] * min(others, 1)))
+    number = len(scores) + others
+    mean = (float(scores.sum()) + others * score) / number
+    squares = float(np.square(scores - mean).sum()) + others * (score - mean) ** 2
+    return mean, math.sqrt(squares / number)
 
 
 def reference_sample(n_documents: int) -> np.ndarray:

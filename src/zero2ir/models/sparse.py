@@ -23,7 +23,7 @@ from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
 from zero2ir.models.postings import Postings
-from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, top_k
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, rank_in_blocks
 
 VOCABULARY_FILE = "vocabulary.json"
 COUNTS_FILE = "counts.safetensors"
@@ -121,12 +121,15 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def _ranked(
         self, queries: Sequence[Sequence[int]], weights: "TermWeights", k: int, candidates: Candidates | None
     ) -> Ranking:
-        scores = np.zeros((len(queries), self.n_documents), dtype=np.float32)
-        for row, terms in zip(scores, queries, strict=True):
-            for term in terms:
-                numbers, values = weights.of(term)
-                row[numbers] += values
-        return top_k(scores, k, matching=scores > 0, candidates=candidates)
+        def score(block: slice) -> np.ndarray:
+            scores = np.zeros((len(queries[block]), self.n_documents), dtype=np.float32)
+            for row, terms in zip(scores, queries[block], strict=True):
+                for term in terms:
+                    numbers, values = weights.of(term)
+                    row[numbers] += values
+            return scores
+
+        return rank_in_blocks(len(queries), self.n_documents, score, k, candidates, only_positive=True)
 
     def search_with_feedback(
         self, queries: Sequence[str], documents: np.ndarray, weight: float, k: int, candidates: Candidates | None = None
@@ -135,13 +138,17 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
         Source: Abdul-Jaleel et al., TREC 2004, "UMass at TREC 2004: Novelty and HARD", with equal document weights.
         """
-        scores = np.zeros((len(queries), self.n_documents))
-        for row, terms, near in zip(scores, self._numbers_of(queries), documents, strict=True):
-            for term, share in self._moved(terms, near, weight):
-                numbers, values = self.weights.of(term)
-                row[numbers] += share * values
-        scores = scores.astype(np.float32)
-        return top_k(scores, k, matching=scores > 0, candidates=candidates)
+        asked = self._numbers_of(queries)
+
+        def score(block: slice) -> np.ndarray:
+            scores = np.zeros((len(asked[block]), self.n_documents))
+            for row, terms, near in zip(scores, asked[block], documents[block], strict=True):
+                for term, share in self._moved(terms, near, weight):
+                    numbers, values = self.weights.of(term)
+                    row[numbers] += share * values
+            return scores.astype(np.float32)
+
+        return rank_in_blocks(len(asked), self.n_documents, score, k, candidates, only_positive=True)
 
     def _moved(self, own: Sequence[int], documents: np.ndarray, weight: float) -> list[tuple[int, float]]:
         """Returns the terms of a moved query, in alphabetical order; their weights sum to the number of its tokens."""

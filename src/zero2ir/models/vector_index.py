@@ -10,20 +10,19 @@ import numpy as np
 from zero2ir.encoders.dense import save_embeddings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import read_array
-from zero2ir.models.neighbour_graph import Kind, NeighbourGraph
+from zero2ir.models.neighbour_graph import NeighbourGraph
 from zero2ir.models.ranking import (
     Candidates,
     Ranking,
     concatenate_rankings,
-    empty_ranking,
     rank_in_blocks,
+    rank_listed,
     row_blocks,
-    top_k,
 )
 
 Precision = Literal["float32", "int8"]
 
-DEQUANTIZED_ROWS = 1 << 13  # int8 vectors converted to float32 at once
+ROWS_AT_ONCE = 1 << 13  # vectors converted to or from float32
 QUERIES_AT_ONCE = 32
 REACH = 100  # documents that may have a new one among their own nearest
 VECTORS, SCALE, MOMENTS = "embeddings.npy", "scale.npy", "moments.npy"
@@ -64,10 +63,10 @@ class Moments(NamedTuple):
 
 
 class Vectors:
-    """One vector per document, stored as float32 or as int8, a quarter of the bytes.
+    """One vector per document, stored as it was encoded or as int8, a quarter of the bytes of float32.
 
     Args:
-        values: (n_documents, dimension) float32, or int8 with a scale.
+        values: (n_documents, dimension) float32 or float16, or int8 with a scale.
         scale: (1, dimension) float32, the factor of int8 values: a dimension's largest magnitude / 127.
     """
 
@@ -79,8 +78,12 @@ class Vectors:
     def kept(cls, vectors: np.ndarray, precision: Precision) -> Self:
         if precision == "float32":
             return cls(vectors)
-        scale = np.maximum(np.abs(vectors).max(axis=0, keepdims=True), 1e-12) / np.float32(127)
-        return cls(np.rint(vectors / scale).astype(np.int8), scale)
+        greatest = np.maximum(vectors.max(axis=0, keepdims=True), -vectors.min(axis=0, keepdims=True))
+        scale = np.maximum(greatest.astype(np.float32), 1e-12) / np.float32(127)
+        values = np.empty(vectors.shape, dtype=np.int8)
+        for block in row_blocks(len(vectors), ROWS_AT_ONCE):
+            values[block] = np.rint(vectors[block] / scale)
+        return cls(values, scale)
 
     def changed(self, kept: np.ndarray, added: np.ndarray) -> "Vectors":
         """Returns the vectors of the numbers ``kept``, then (n_added, dimension) float32 ones; int8 is rounded again.
@@ -92,7 +95,7 @@ class Vectors:
             if np.abs(steps).max(initial=0) > 127:
                 return Vectors.kept(np.concatenate([self[kept], added]), "int8")
             added = steps
-        values = np.empty((len(kept) + len(added), self.values.shape[1]), dtype=self.values.dtype)
+        values = np.empty((len(kept) + len(added), self.dimension), dtype=self.values.dtype)
         np.take(self.values, kept, axis=0, out=values[: len(kept)], mode="clip")  # "raise" would buffer
         values[len(kept) :] = added
         return Vectors(values, self.scale)
@@ -100,20 +103,24 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def dimension(self) -> int:
+        return int(self.values.shape[1])
+
     def __getitem__(self, numbers: np.ndarray | Sequence[int] | slice) -> np.ndarray:
         """Returns the float32 vectors of some documents."""
-        rows = self.values[numbers]
+        rows = self.values[numbers].astype(np.float32, copy=False)
         return rows if self.scale is None else rows * self.scale
 
     def blocks(self) -> list[slice]:
-        return row_blocks(len(self), DEQUANTIZED_ROWS)
+        return row_blocks(len(self), ROWS_AT_ONCE)
 
     def products(self, queries: np.ndarray) -> np.ndarray:
         """Returns (n_queries, n_documents) float32 inner products with (n_queries, dimension) queries."""
-        if self.scale is None:
+        if self.values.dtype == np.float32:
             return queries @ self.values.T
         products = np.empty((len(queries), len(self)), dtype=np.float32)
-        scaled = queries * self.scale  # cheaper than scaling the documents
+        scaled = queries if self.scale is None else queries * self.scale  # cheaper than scaling the documents
         for block in self.blocks():
             products[:, block] = scaled @ self.values[block].astype(np.float32).T
         return products
@@ -129,7 +136,8 @@ class Vectors:
     @classmethod
     def load(cls, folder: Path, rows: int, precision: Precision) -> Self:
         """Loads saved vectors; raises an InputError for a damaged file or another number of vectors."""
-        values = read_array(folder / VECTORS, (precision, (rows, None)))
+        kinds = precision if precision == "int8" else "float16|float32"
+        values = read_array(folder / VECTORS, (kinds, (rows, None)))
         scale = read_array(folder / SCALE, ("float32", (1, values.shape[1]))) if precision == "int8" else None
         return cls(values, scale)
 
@@ -202,7 +210,7 @@ class GraphIndex(ExactIndex):
 
     Args:
         vectors: of the documents.
-        graph: over the same, in half precision.
+        graph: over the same, in int8.
         moments: of the vectors.
     """
 
@@ -212,7 +220,7 @@ class GraphIndex(ExactIndex):
 
     @classmethod
     def built(cls, vectors: Vectors) -> Self:
-        graph = NeighbourGraph.built(vectors.__getitem__, len(vectors), _kind(vectors))
+        graph = NeighbourGraph.built(vectors.__getitem__, len(vectors), vectors.dimension)
         return cls(vectors, graph, vectors.moments())
 
     def changed(self, kept: np.ndarray, added: np.ndarray, exact_limit: int) -> ExactIndex:
@@ -228,7 +236,10 @@ class GraphIndex(ExactIndex):
             return super().search(queries, k)
         if candidates is None:
             candidates = [numbers for numbers, _ in self.graph.nearest(queries, k)]
-        rows = [self._ranked(query, numbers, k) for query, numbers in zip(queries, candidates, strict=True)]
+        rows = [
+            rank_listed(numbers, self.vectors[numbers] @ query, k, len(self.vectors))
+            for query, numbers in zip(queries, candidates, strict=True)
+        ]
         mean, covariance, _ = self.moments()
         variance = np.einsum("qi,ij,qj->q", queries, covariance, queries, optimize=True)
         deviation = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # lower values are rounding errors
@@ -240,14 +251,6 @@ class GraphIndex(ExactIndex):
         for query, (numbers, _) in zip(queries, near, strict=True):
             yield numbers[self.vectors[numbers] @ query >= least[numbers]]
 
-    def _ranked(self, query: np.ndarray, numbers: np.ndarray, k: int) -> Ranking:
-        numbers = np.sort(numbers)
-        found = top_k((self.vectors[numbers] @ query)[None], k)
-        ranking = empty_ranking(1, min(k, len(self.vectors)))
-        width = found.numbers.shape[1]
-        ranking.numbers[:, :width], ranking.scores[:, :width] = numbers[found.numbers], found.scores
-        return ranking
-
     def save(self, folder: Path) -> None:
         super().save(folder)
         mean, covariance, _ = self.moments()
@@ -257,14 +260,10 @@ class GraphIndex(ExactIndex):
     @classmethod
     def load(cls, folder: Path, vectors: Vectors) -> Self:
         """Loads a saved graph; raises an InputError for a damaged file."""
-        dimension = vectors.values.shape[1]
+        dimension = vectors.dimension
         moments = read_array(folder / MOMENTS, ("float64", (1 + dimension, dimension)))
-        graph = NeighbourGraph.load(folder, len(vectors), _kind(vectors))
+        graph = NeighbourGraph.load(folder, len(vectors), dimension)
         return cls(vectors, graph, Moments(moments[0], moments[1:], len(vectors)))
-
-
-def _kind(vectors: Vectors) -> Kind:
-    return Kind(vectors.values.shape[1], "f16")
 
 
 def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: int) -> ExactIndex:
