@@ -4,6 +4,7 @@
 # make test-all  make test, and the slow tests
 # make data      MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make docs      builds the documentation in docs/_build/index.html
+# make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
 # make lock      pins the installed packages
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
@@ -14,7 +15,7 @@ STAMP := .venv/.installed
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data lock peers help
+.PHONY: setup repro lint test test-all docs data profile lock peers help
 
 setup: $(STAMP)
 
@@ -51,6 +52,9 @@ docs: setup
 
 data: setup
 	$(BIN)/python -m zero2ir.data.mirror $(MIRROR)
+
+profile: setup
+	$(BIN)/python benchmarks/profile_stage.py $(STAGE)
 
 lock: setup
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
