@@ -2,16 +2,18 @@
 
 import os
 
-# No library reports to its maker. Each library reads its variable when it is imported, which happens after this; child
-# processes inherit the variables. A variable that the user has set stays as it is.
-for _variable, _off in {
+# No library reports to its maker, and torch's threads sleep while they wait for each other: by default they spin, and
+# beside other jobs a query takes eight times the processor time. Each library reads its variable when it is imported,
+# which happens after this; child processes inherit the variables. A variable that the user has set stays as it is.
+for _variable, _value in {
     "DO_NOT_TRACK": "true",  # read by several
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it downloads a list of prices
     "DVC_NO_ANALYTICS": "true",
+    "OMP_WAIT_POLICY": "PASSIVE",
 }.items():
-    os.environ.setdefault(_variable, _off)
+    os.environ.setdefault(_variable, _value)
 
 from zero2ir.api import CrossValidationResult, compare, label, load, train  # noqa: E402
 from zero2ir.errors import InputError  # noqa: E402
