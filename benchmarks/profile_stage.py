@@ -46,8 +46,9 @@ def profile(name: str) -> Path:
         copy_dependencies(stage, Path(folder))
         command = ["py-spy", "record", "--output", str(graph.resolve()), "--", *shlex.split(stage.cmd)]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        ended = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path, "ZERO2IR_CACHE": ".cache"})
-    if ended.returncode:
+        subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path, "ZERO2IR_CACHE": ".cache"})
+        succeeded = all((Path(folder) / out.def_path).exists() for out in stage.outs)  # py-spy hides the exit status
+    if not succeeded:
         raise InputError(f"{stage.addressing}: {stage.cmd} failed; see above")
     return graph
 
