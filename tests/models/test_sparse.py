@@ -197,3 +197,14 @@ def test_queries_are_scored_a_block_at_a_time(docstrings: list[Document], monkey
     monkeypatch.setattr("zero2ir.models.ranking.MAX_BLOCK_SCORES", 3 * len(docstrings))
     for one, other in zip(found(), expected, strict=True):
         assert_same(one, other)
+
+
+def test_documents_are_counted_a_block_at_a_time(
+    docstrings: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in (len(docstrings), 7):
+        monkeypatch.setattr("zero2ir.models.sparse.BLOCK", block)
+        Sparse().index(Corpus(docstrings)).save(tmp_path / str(block))
+    one, other = (sorted((tmp_path / name).iterdir()) for name in (str(len(docstrings)), "7"))
+    assert [path.name for path in one] == [path.name for path in other]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]

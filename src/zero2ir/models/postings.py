@@ -61,10 +61,17 @@ class Postings:
         self.lengths = np.concatenate([first.lengths, later.lengths])[rows]
 
     @classmethod
-    def of_texts(cls, texts: Sequence[Sequence[str]]) -> Self:
-        """Counts the terms of tokenized documents."""
-        vocabulary = {token: number for number, token in enumerate(sorted({t for text in texts for t in text}))}
-        return cls.of_counts(vocabulary, _counts(texts, vocabulary))
+    def of_blocks(cls, blocks: Iterable[Sequence[Sequence[str]]]) -> Self:
+        """Counts the terms of tokenized documents, a block at a time, because lists of tokens take much memory."""
+        vocabulary: dict[str, int] = {}
+        parts = []
+        for texts in blocks:
+            _extend(vocabulary, texts)
+            parts.append(_counts(texts, vocabulary))
+        for part in parts:
+            part.resize(part.shape[0], len(vocabulary))
+        counts = vstack(parts, format="csr", dtype=np.int32)
+        return cls.of_counts(*_in_order(counts, vocabulary, sorted(vocabulary)))
 
     @classmethod
     def of_counts(cls, vocabulary: dict[str, int], counts: csr_matrix) -> Self:
@@ -76,9 +83,7 @@ class Postings:
     def changed(self, kept: np.ndarray, added: Sequence[Sequence[str]]) -> "Postings":
         """Returns the postings of the documents with numbers ``kept``, then of tokenized new ones."""
         vocabulary = self.vocabulary.copy()
-        for text in added:
-            for token in text:
-                vocabulary.setdefault(token, len(vocabulary))
+        _extend(vocabulary, added)
         new = _counts(added, vocabulary)
         before = self.later.by_row.copy()
         before.resize(before.shape[0], len(vocabulary))
@@ -104,11 +109,7 @@ class Postings:
         first.resize(first.shape[0], len(self.vocabulary))
         counts = vstack([first, self.later.by_row], format="csr", dtype=np.int32)[self.rows]
         terms = sorted(self.terms[number] for number in np.flatnonzero(self.frequencies).tolist())
-        vocabulary = {term: number for number, term in enumerate(terms)}
-        places = np.zeros(len(self.vocabulary), dtype=np.int32)
-        places[[self.vocabulary[term] for term in terms]] = np.arange(len(terms))
-        parts = (counts.data, places[counts.indices], counts.indptr)
-        return Postings.of_counts(vocabulary, csr_matrix(parts, shape=(len(self.rows), len(terms))))
+        return Postings.of_counts(*_in_order(counts, self.vocabulary, terms))
 
     @property
     def n_documents(self) -> int:
@@ -147,6 +148,24 @@ class Postings:
         counts, row = (self.first.by_row, row) if row < n_first else (self.later.by_row, row - n_first)
         entries = slice(*counts.indptr[row : row + 2])
         return counts.indices[entries], counts.data[entries]
+
+
+def _extend(vocabulary: dict[str, int], texts: Iterable[Sequence[str]]) -> None:
+    """Numbers the terms of tokenized documents that have no number yet."""
+    for text in texts:
+        for token in text:
+            vocabulary.setdefault(token, len(vocabulary))
+
+
+def _in_order(
+    counts: csr_matrix, vocabulary: dict[str, int], terms: Sequence[str]
+) -> tuple[dict[str, int], csr_matrix]:
+    """Returns the vocabulary and the counts of ``terms``, which are all that occur, in their order."""
+    places = np.zeros(len(vocabulary), dtype=np.int32)
+    places[[vocabulary[term] for term in terms]] = np.arange(len(terms))
+    ordered = csr_matrix((counts.data, places[counts.indices], counts.indptr), shape=(counts.shape[0], len(terms)))
+    ordered.sort_indices()
+    return {term: number for number, term in enumerate(terms)}, ordered
 
 
 def _counts(texts: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> csr_matrix:

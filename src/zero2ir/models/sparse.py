@@ -23,10 +23,11 @@ from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
 from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
 from zero2ir.models.postings import Postings
-from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, rank_in_blocks
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, rank_in_blocks, row_blocks
 
 VOCABULARY_FILE = "vocabulary.json"
 COUNTS_FILE = "counts.safetensors"
+BLOCK = 1 << 14  # documents whose tokens are in memory at once
 MIN_K1 = 0.1  # lower values rank nearly alike
 MAX_TERMS_PER_LETTER = 10  # transliteration and n-grams give more than one
 
@@ -87,7 +88,8 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
         self.known_language = corpus.language if self.language == AUTO_LANGUAGE else self.language
-        self.postings = Postings.of_texts(self.tokens(corpus.contents))
+        contents = corpus.contents
+        self.postings = Postings.of_blocks(self.tokens(contents[block]) for block in row_blocks(len(contents), BLOCK))
         return self._weighted()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
