@@ -11,9 +11,11 @@ from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.errors import InputError
 from zero2ir.models.base import load_retriever
 from zero2ir.models.dense import Dense
+from zero2ir.models.hybrid import Hybrid
 from zero2ir.models.neighbours import neighbours_of
 from zero2ir.models.smoothed import Smoothed
 from zero2ir.models.sparse import Sparse
+from zero2ir.models.vector_index import ExactIndex, GraphIndex, Vectors
 
 QUERIES = ["open a file", "sort the items of a list"]
 
@@ -28,13 +30,21 @@ def test_a_smoothed_score_by_hand(corpus: Corpus) -> None:
     vectors = corpus.encoded("static")
     scores = dense.encode_queries(QUERIES) @ vectors.T
     own = (scores - scores.mean(axis=1, keepdims=True)) / scores.std(axis=1, keepdims=True)
-    near, similarities = neighbours_of(vectors, 2, exact_limit=1000)
+    near, similarities = neighbours_of(ExactIndex(Vectors(vectors)), 2)
     shares = similarities.astype(np.float32) ** 2
     around = (own[:, near] * shares).sum(axis=2) / shares.sum(axis=1)
     expected = np.sort(0.75 * own + 0.25 * around, axis=1)[:, ::-1]
     ranking = Smoothed(dense, "static", neighbours=2, weight=0.25).index(corpus).search(QUERIES, 60)
     np.testing.assert_allclose(ranking.scores, expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(ranking.deviation, expected.std(axis=1), rtol=1e-3)
+
+
+def test_the_graph_of_a_part_finds_the_neighbours(corpus: Corpus) -> None:
+    dense = Dense("static", exact_limit=10)
+    smoothed = Smoothed(Hybrid([Sparse(), dense]), "static").index(corpus)
+    assert isinstance(dense.nearest, GraphIndex)
+    for found, expected in zip((smoothed.near, smoothed.similarities), neighbours_of(dense.nearest, 5), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_neighbour_of_what_was_found_joins(corpus: Corpus) -> None:

@@ -3,26 +3,25 @@
 import numpy as np
 
 from zero2ir.models.ranking import row_blocks
-from zero2ir.models.vector_index import ExactIndex, build_vector_index
+from zero2ir.models.vector_index import ExactIndex
 
 BLOCK_ROWS = 1 << 12  # documents per batch of the search
 ROUNDING = 1e-3  # of similarities from 0 to 1 in half precision
 
 
-def neighbours_of(vectors: np.ndarray, most: int, exact_limit: int) -> tuple[np.ndarray, np.ndarray]:
+def neighbours_of(index: ExactIndex, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the nearest other documents of each document.
 
     Args:
-        vectors: (n_documents, dimension) float32 unit vectors.
+        index: of the documents' unit vectors.
         most: number of neighbours.
-        exact_limit: number of documents above which a graph is searched.
 
     Returns:
         (n_documents, most) int32 numbers, the nearest first, and (n_documents, most) float16 cosines, at least 0; both
         padded with the document itself and cosine 0.
     """
-    near, similarities = _alone(len(vectors), most)
-    _search(near, similarities, np.arange(len(vectors)), build_vector_index(vectors, "float32", exact_limit))
+    near, similarities = _alone(len(index.vectors), most)
+    _search(near, similarities, np.arange(len(index.vectors)), index)
     return near, similarities
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +25,7 @@ from zero2ir.models.ranking import (
     search_scope,
     top_k,
 )
-from zero2ir.models.vector_index import ExactIndex, check_searchable
+from zero2ir.models.vector_index import ExactIndex, build_vector_index, check_searchable
 from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
@@ -46,7 +45,8 @@ class Smoothed(Tunable, Wrapper):
         weight: of the neighbours beside the document itself, 0 (no smoothing) to 1.
         depth: number of the retriever's documents that are smoothed.
         alternatives: other (neighbours, weight) to try on judgments; weight 0 switches smoothing off.
-        exact_limit: number of documents above which a graph finds the neighbours.
+        exact_limit: number of documents above which a graph finds the neighbours, unless a part of the retriever
+            searches the same embeddings: then its index finds them.
 
     Source: score regularisation, Diaz, CIKM 2005, doi:10.1145/1099554.1099722, one step of its iteration; the cluster
     hypothesis, van Rijsbergen 1979, chapter 3.
@@ -80,8 +80,10 @@ class Smoothed(Tunable, Wrapper):
     def index(self, corpus: Corpus) -> Self:
         check_searchable(len(corpus.documents), self.exact_limit)
         super().index(corpus)
-        vectors = corpus.encoded(self.encoder)
-        self.near, self.similarities = neighbours_of(vectors, self._most(), self.exact_limit)
+        index = _index(self, self.encoder) or build_vector_index(
+            corpus.encoded(self.encoder), "float32", self.exact_limit
+        )
+        self.near, self.similarities = neighbours_of(index, self._most())
         return self._shared()
 
     def _most(self) -> int:
@@ -91,6 +93,10 @@ class Smoothed(Tunable, Wrapper):
         """Finds the neighbours that change, by the vectors of the part that has this encoder."""
         smoothed = super().with_corpus(corpus, kept_numbers)
         index = _index(smoothed, self.encoder)
+        if index is None:
+            raise InputError(
+                f"smoothed: no part has the vectors of encoder {self.encoder}; train it with all documents"
+            )
         smoothed.near, smoothed.similarities = changed_neighbours(self.near, self.similarities, kept_numbers, index)
         return smoothed._shared()
 
@@ -188,10 +194,11 @@ def shares(similarities: np.ndarray) -> np.ndarray:
     return squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-12)
 
 
-def _index(retriever: Retriever, encoder: str) -> ExactIndex:
+def _index(retriever: Retriever, encoder: str) -> ExactIndex | None:
+    """Returns the index of a part that searches the embeddings of an encoder; None if there is none."""
     for part in parts(retriever):
         if isinstance(part, Dense) and part.encoder == encoder:
             return part.nearest
-        with suppress(InputError):
-            return _index(part, encoder)
-    raise InputError(f"smoothed: no part has the vectors of encoder {encoder}; train it again with all documents")
+        if (index := _index(part, encoder)) is not None:
+            return index
+    return None
