@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from results import write
+from stored_results import write
 
 from zero2ir import cli
 from zero2ir.errors import InputError

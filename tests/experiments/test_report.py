@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results import write
+from stored_results import write
 
 from zero2ir.evaluation.results import read_all
 from zero2ir.experiments.preset import Condition, condition
