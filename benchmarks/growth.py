@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.adding import sampled_documents, seconds
-from zero2ir.config import LibraryConfig, build, compose
+from benchmarks.prior import library_model
+from zero2ir.config import LibraryConfig, compose
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.making import make_encoder
 from zero2ir.encoders.settings import EncoderSettings
@@ -41,9 +42,9 @@ QUERIES, K, SEED = 100, 10, 0
 EXACT = 10**9  # as an exact_limit: no graph
 
 MODELS: Mapping[str, Callable[[], Retriever]] = {
-    "sparse": lambda: of_library("sparse"),
-    "static": lambda: of_library("static"),
-    "static_hybrid": lambda: of_library("static_hybrid"),
+    "sparse": lambda: library_model("sparse"),
+    "static": lambda: library_model("static"),
+    "static_hybrid": lambda: library_model("static_hybrid"),
     "dense, exact": lambda: Dense("random", exact_limit=EXACT),
     "dense, graph": lambda: Dense("random", exact_limit=0),
     "late_interaction": lambda: LateInteraction("random tokens", first_stage=Sparse()),
@@ -96,12 +97,6 @@ def measure(name: str, number: int) -> dict[str, float]:
     scale = 1000 / QUERIES
     times = {"encoder": encoder, "index": index, "index_cpu": index_cpu}
     return times | {"query": query * scale, "query_cpu": query_cpu * scale, "memory": peak_memory_mb()}
-
-
-def of_library(name: str) -> Retriever:
-    """Returns a model of conf/model."""
-    model: Retriever = build(compose("library", LibraryConfig, [f"model={name}"]).model, "model")
-    return model
 
 
 def add_encoder(corpus: Corpus, role: str) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
+from zero2ir.encoders.precision import DocumentPrecision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError, one_line
@@ -42,7 +43,7 @@ class TextEncoder(ABC):
         ENCODERS.add(cls)
 
     @property
-    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+    def precision(self) -> DocumentPrecision:
         return "float32"
 
     @property

@@ -13,7 +13,7 @@ from zero2ir.encoders.base import TextEncoder, device, network_errors, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
 from zero2ir.encoders.inference import InferenceNetwork, TokenTable, open_network
 from zero2ir.encoders.openvino import quantize_int8
-from zero2ir.encoders.precision import TorchPrecision, chosen_precision, in_precision
+from zero2ir.encoders.precision import DocumentPrecision, TorchPrecision, chosen_precision, in_precision
 from zero2ir.encoders.settings import EncoderSettings, checked_weights, model_folder
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError, one_line
@@ -71,7 +71,7 @@ class DenseEncoder(TextEncoder):
         return quantize_int8(self.model)
 
     @cached_property
-    def precision(self) -> Literal["float32", "bfloat16", "int8"]:  # type: ignore[override]  # as ``model``
+    def precision(self) -> DocumentPrecision:  # type: ignore[override]  # as ``model``
         """That of static token embeddings is always float32."""
         chosen = chosen_precision(self.settings.precision)
         return "float32" if chosen == "bfloat16" and isinstance(self._inference, TokenTable) else chosen

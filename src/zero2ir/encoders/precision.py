@@ -9,10 +9,11 @@ from zero2ir.errors import InputError
 
 TorchPrecision = Literal["float32", "bfloat16"]
 BFLOAT16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")  # the last one on Arm
+DocumentPrecision = Literal["float32", "bfloat16", "int8"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 
-def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16", "int8"]:
+def chosen_precision(asked: Precision) -> DocumentPrecision:
     """Returns the precision to encode in; "auto" is bfloat16 where the processor computes in it, else float32.
 
     With bfloat16 MiniLM encodes 2.6 times as many abstracts per processor second (AVX-512), to vectors whose cosine

@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zero2ir.data.words import join_words, split_words
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.inference import InferenceNetwork
+from zero2ir.encoders.precision import DocumentPrecision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import INT8_STEPS, TokenEncoder, Tokens
 
@@ -47,7 +48,7 @@ class SentenceEncoder(TokenEncoder):
         return self.dense.model
 
     @property
-    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+    def precision(self) -> DocumentPrecision:
         return self.dense.precision
 
     def encode(self, texts: Sequence[str]) -> Tokens:

@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
 
 from zero2ir.encoders.base import TextEncoder, device, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
-from zero2ir.encoders.precision import chosen_precision, in_precision
+from zero2ir.encoders.precision import DocumentPrecision, chosen_precision, in_precision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError
 from zero2ir.io.arrays import Layout, read_tensors
@@ -103,7 +103,7 @@ class TokenEncoder(TextEncoder):
         return self.model.prompts.get("query") or "", self.model.prompts.get("document") or ""
 
     @property
-    def precision(self) -> Literal["float32", "bfloat16", "int8"]:
+    def precision(self) -> DocumentPrecision:
         return "bfloat16" if chosen_precision(self.settings.precision) == "bfloat16" else "float32"
 
     def encode(self, texts: Sequence[str]) -> Tokens:

@@ -153,7 +153,8 @@ class NeighbourGraph:
         for expansion in EXPANSIONS:
             graph = cls(dimension, [], len(divided), DEPTHS[0], expansion)  # lets go of a former one first
             graph.shards = _side_by_side(vectors, divided, dimension, expansion)
-            for graph.depth in DEPTHS:
+            for depth in DEPTHS:
+                graph.depth = depth
                 if (recall := sample.recall(graph, vectors)) >= MIN_RECALL:
                     return graph
         warnings.warn(

@@ -95,7 +95,7 @@ class Smoothed(Tunable, Wrapper):
         index = _index(smoothed, self.encoder)
         if index is None:
             raise InputError(
-                f"smoothed: no part has the vectors of encoder {self.encoder}; train it with all documents"
+                f"smoothed: no part has the vectors of encoder {self.encoder}; train it again with all documents"
             )
         smoothed.near, smoothed.similarities = changed_neighbours(self.near, self.similarities, kept_numbers, index)
         return smoothed._shared()
