@@ -1,6 +1,6 @@
 """Measures what query vectors gain without labels, and what a linear adapter learns, on the development suite.
 
-    python benchmarks/adaptation.py            # all collections; or their names
+    python -m benchmarks.adaptation            # all collections; or their names
 
 Ten queries are drawn several times. Of these, closed forms see the texts alone, and adapters examples as stated; all
 other queries measure the change of nDCG@10 by the vectors of the pretrained encoder, alone and fused with BM25 (0.3 and

@@ -1,6 +1,6 @@
 """Measures model=auto on the development suite: the model types that it chooses with a few judged queries.
 
-    python benchmarks/auto.py              # all collections; or their names
+    python -m benchmarks.auto              # all collections; or their names
 
 A draw judges some queries of a collection as people would: the first documents of three pooled rankings. The choice
 knows these judgments and the other collections (see ``zero2ir.strategies.prior``). Its gain of nDCG@10 over a fixed

@@ -1,6 +1,6 @@
 """Measures what fine_tune gains from a few judged queries on the development suite.
 
-    python benchmarks/choosing.py          # all collections; or their names
+    python -m benchmarks.choosing          # all collections; or their names
 
 The judged queries are drawn several times, with the first five documents of a committee judged for each. The settings
 of each model, or how strongly it learns, are chosen as in training, by the prior of the other collections (see

@@ -1,6 +1,6 @@
 """Measures on the development suite how scores tell relevance, and how well confidence holds on other collections.
 
-    python benchmarks/confidence.py            # all collections; or the names of some, for a shorter test
+    python -m benchmarks.confidence            # all collections; or the names of some, for a shorter test
 
 Writes src/zero2ir/program/confidence_prior.json, which training reads (see ``zero2ir.program.confidence_prior``), and
 prints the tables of the documentation. Each collection is left out of the prior that it is measured with. There, ten

@@ -1,6 +1,6 @@
 """Measures how near one cheap encoder comes to its teacher by distillation, on the development suite.
 
-    python benchmarks/distillation.py          # four collections; or their names
+    python -m benchmarks.distillation          # four collections; or their names
 
 The topics of a collection are split in two halves. The teacher, the model ``hybrid``, is trained by fine_tune on ten
 judged queries of the first half, with the first documents of a committee judged. The students learn its scores on the

@@ -1,7 +1,7 @@
 """Measures how time and memory of indexing and of searching grow with the number of documents.
 
-    OMP_NUM_THREADS=2 python benchmarks/growth.py              # 1,000 to 1,000,000 documents, hours
-    OMP_NUM_THREADS=2 python benchmarks/growth.py sparse static_hybrid --documents 10000 100000
+    OMP_NUM_THREADS=2 python -m benchmarks.growth              # 1,000 to 1,000,000 documents, hours
+    OMP_NUM_THREADS=2 python -m benchmarks.growth sparse static_hybrid --documents 10000 100000
 
 Documents are two sentences each, drawn from the documents of beir/scifact: words are as frequent as there, but no new
 ones come with further documents. `static` and `static_hybrid` train and apply their own encoder. The vectors of `dense`

@@ -1,7 +1,7 @@
 """Measures zero2ir beside what one would use instead: the same documents, queries, weights and machine.
 
     make peers                                     # the peers' environment, .venv-peers
-    python benchmarks/peers.py beir/scifact        # or further names of conf/dataset
+    python -m benchmarks.peers beir/scifact        # or further names of conf/dataset
 
 Each system runs in a process of its own, all of them in turn in each round. The first table has each system's quality
 on the test queries and the medians over the rounds; ``setup`` imports, loads, and indexes 32 documents. The second one

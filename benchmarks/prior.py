@@ -1,6 +1,6 @@
 """Measures on the development suite what settings, learning and model types gain, as a prior for other collections.
 
-    python benchmarks/prior.py            # all collections; or the names of some, to measure these again
+    python -m benchmarks.prior            # all collections; or the names of some, to measure these again
 
 Writes src/zero2ir/strategies/prior.json, which training reads (see ``zero2ir.strategies.prior``). The gain of a setting
 is that of nDCG@10 over the model's own settings, by all judgments. Beside it stands what pooled judgments show of it by

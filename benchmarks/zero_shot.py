@@ -1,7 +1,7 @@
 """Measures the defaults without labels on the development suite, and how they would have been chosen without each
 collection.
 
-    python benchmarks/zero_shot.py             # all collections; or their names
+    python -m benchmarks.zero_shot             # all collections; or their names
 
 Ten queries are drawn, of which the models know the texts; all others measure nDCG@10. The first table has the models,
 the second one the differences of which each collection weighs the same, with 95 % intervals over collections and
