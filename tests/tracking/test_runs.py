@@ -357,6 +357,32 @@ def leaves(value: Any) -> list[Any]:
     return [leaf for one in value for leaf in leaves(one)] if isinstance(value, list) else [value]
 
 
+# Imports first, so that the two calls begin in the same moment, which the second line of standard input tells.
+PREPARE = """
+import sys
+import mlflow.store.tracking.sqlalchemy_store
+from zero2ir.tracking.runs import TrackingSettings, prepared_store
+print("ready", flush=True)
+sys.stdin.readline()
+prepared_store(TrackingSettings(uri=sys.argv[1], experiment="cranfield"), ["cranfield", "pydocs"])
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_may_prepare_a_new_store_at_once(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    both = [subprocess.Popen([sys.executable, "-c", PREPARE, uri], text=True, cwd=tmp_path, **pipes) for _ in range(2)]
+    assert [one.stdout.readline() for one in both if one.stdout] == ["ready\n"] * 2
+    for one in both:
+        assert one.stdin
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    assert [one.communicate(timeout=300)[1] for one in both] == ["", ""]
+    assert [one.returncode for one in both] == [0, 0]
+    assert not list(tmp_path.glob("*lock*"))
+
+
 def test_logged_program_works_where_nothing_else_of_ours_is(store: Store, tmp_path: Path) -> None:
     ours = [path for path in sys.path if path and (Path(path) / "zero2ir").is_dir()]
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}

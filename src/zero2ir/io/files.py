@@ -62,7 +62,7 @@ def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | Non
     check_output(path, written)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(path.parent):
+    with one_at_a_time(path.parent):
         _remove_leftovers(path)
     part = _temporary(path)
     part.mkdir()
@@ -70,7 +70,7 @@ def finished_folder(path: Path, written: Callable[[Path], Collection[str]] | Non
         yield part
         if written is None:
             write_json(part / MANIFEST, [one.relative_to(part).as_posix() for one in files_below(part)])
-        with _one_at_a_time(path.parent):
+        with one_at_a_time(path.parent):
             _replace(path, part, written)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -122,8 +122,8 @@ def _is_running(process: int) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Waits until no other process checks or replaces anything in a folder, which takes a moment."""
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Locks a folder, in which no other process may check, replace or create anything meanwhile; waits for its turn."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # nothing is there yet, or nothing may be read
@@ -149,7 +149,7 @@ def check_output(path: Path, written: Callable[[Path], Collection[str]] | None =
         raise InputError(f"{path}: is or contains the current folder; give another folder")
     if target.exists() and not target.is_dir():
         raise InputError(f"{path}: is a file; give a folder")
-    with _one_at_a_time(target.parent):
+    with one_at_a_time(target.parent):
         if target.is_dir():
             _check_files(target, path, written)
     check_writable(path, target.parent)

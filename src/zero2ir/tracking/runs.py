@@ -11,13 +11,14 @@ import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
 from zero2ir.errors import InputError
+from zero2ir.io.files import one_at_a_time
 from zero2ir.io.settings import Settings
 from zero2ir.io.sqlite import check_sqlite
 from zero2ir.tracking.registry import Promotion, promote, register, registered_name
@@ -128,11 +129,26 @@ def check_store(uri: str) -> None:
         InputError: as ``check_server``; or the SQLite file cannot be written or belongs to something else.
     """
     check_server(uri)
-    if uri.startswith(SQLITE) and (path := uri.removeprefix(SQLITE).partition("?")[0]) not in ("", ":memory:"):
+    if (path := _sqlite_file(uri)) is not None:
         try:
-            check_sqlite(Path(path), "alembic_version")
+            with store_lock(uri):  # until another process has created all tables
+                check_sqlite(path, "alembic_version")
         except InputError as error:
             raise InputError(f"{error} in MLFLOW_TRACKING_URI") from None
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    """Returns the file of an SQLite store; None for another store."""
+    name = uri.removeprefix(SQLITE).partition("?")[0]
+    return Path(name) if uri.startswith(SQLITE) and name not in ("", ":memory:") else None
+
+
+@contextmanager
+def store_lock(uri: str) -> Iterator[None]:
+    """Lets one process at a time open an SQLite store, since MLflow fails when two create its tables at once."""
+    path = _sqlite_file(uri)
+    with one_at_a_time(path.resolve().parent) if path is not None else nullcontext():
+        yield
 
 
 def check_server(uri: str) -> None:
@@ -414,7 +430,7 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
     uri = settings.uri
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
-    with quiet_mlflow():
+    with quiet_mlflow(), store_lock(uri):
         mlflow.set_tracking_uri(uri)
         for name in experiments:
             mlflow.set_experiment(name)
@@ -425,7 +441,7 @@ def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
     check_store(settings.uri)
     import mlflow
 
-    with quiet_mlflow():
+    with quiet_mlflow(), store_lock(settings.uri):
         mlflow.set_tracking_uri(settings.uri)
         experiment = mlflow.set_experiment(settings.experiment)
     return mlflow.MlflowClient(), experiment.experiment_id

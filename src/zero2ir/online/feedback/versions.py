@@ -14,7 +14,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import finished_folder
 from zero2ir.program.program import load_program, program_digest, written_files
 from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
-from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, metric_name, quiet_mlflow
+from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, metric_name, quiet_mlflow, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +133,7 @@ def client_of(uri: str) -> "MlflowClient":
     check_store(uri)
     import mlflow
 
-    with quiet_mlflow():
+    with quiet_mlflow(), store_lock(uri):
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     return client
