@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SIGNS = ("CI", "PYTEST", "MLFLOW", "DO_NOT_TRACK", "TELEMETRY", "DVC", "LITELLM", "GITHUB_ACTIONS")
+SIGNS = ("CI", "PYTEST", "MLFLOW", "DO_NOT_TRACK", "TELEMETRY", "DVC", "LITELLM", "GITHUB_ACTIONS", "RAY_")
 STATES = """
 import socket, sys
 sys.addaudithook(lambda event, args: event in ("socket.connect", "socket.getaddrinfo") and called.append(args))
@@ -16,10 +16,11 @@ from dvc import analytics
 from huggingface_hub.utils import send_telemetry
 from mlflow.telemetry import get_telemetry_client
 from mlflow.telemetry.utils import is_telemetry_disabled
+from ray._common.usage.usage_lib import usage_stats_enabled
 
 send_telemetry("anything")
 print(is_telemetry_disabled(), get_telemetry_client() is None, huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY)
-print(analytics.is_enabled(), called)
+print(analytics.is_enabled(), usage_stats_enabled(), called)
 """
 
 
@@ -61,7 +62,7 @@ def printed(script: str, folder: Path) -> list[str]:
 
 
 def test_no_library_calls_its_maker(tmp_path: Path) -> None:
-    assert printed(STATES, tmp_path) == ["True True True", "False []"]
+    assert printed(STATES, tmp_path) == ["True True True", "False False []"]
 
 
 def test_no_command_looks_up_a_host(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ for _variable, _value in {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it downloads a list of prices
     "DVC_NO_ANALYTICS": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_WAIT_POLICY": "PASSIVE",
 }.items():
     os.environ.setdefault(_variable, _value)
