@@ -205,6 +205,7 @@ def run_server(app: Any, bound: socket.socket, max_connections: int = 64, second
         app,
         http=partial(LimitedProtocol, many, most, seconds),  # type: ignore[arg-type]
         ws="none",
+        loop="asyncio",  # also where uvloop is installed, which the extra ray brings along
         log_config=None,
         access_log=False,
         backlog=ACCEPTED_AT_ONCE,
