@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from postgresql_server import PostgreSQLServer
 
 from zero2ir.data.pydocs.documents import read_pydocs
 from zero2ir.data.records import Document
@@ -72,6 +73,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return group(nodeid)
 
     return ByGroup(config, log)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL server; each test takes its own database."""
+    with PostgreSQLServer() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

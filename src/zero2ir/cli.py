@@ -20,6 +20,7 @@ from zero2ir.data.highlight import printable
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.errors import InputError, one_line_errors
 from zero2ir.io.files import check_writable
+from zero2ir.io.paths import is_url
 
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
@@ -300,8 +301,14 @@ def serve(
         str, typer.Argument(metavar="PROGRAM", help="Folder of a saved program, or an MLflow model URI.")
     ],
     state: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for feedback and changed documents.", show_default="PROGRAM-state"),
+        str | None,
+        typer.Option(
+            metavar="FOLDER | URL",
+            envvar="ZERO2IR_STATE",
+            help="Folder for feedback and changed documents, or postgresql:// URL of a database that several servers "
+            "may share.",
+            show_default="PROGRAM-state",
+        ),
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: PortOption = 8766,
@@ -317,6 +324,7 @@ def serve(
     """
     from zero2ir.config import ServeConfig, compose, import_own_models
     from zero2ir.io.sockets import listen
+    from zero2ir.online.serving.service import check_database
     from zero2ir.online.serving.web import api_key_from_environment, serve_program
 
     flags = {"log_queries": log_queries, "impressions": impressions}
@@ -325,8 +333,11 @@ def serve(
     key = api_key_from_environment(host)
     bound = listen(port, host)
     is_folder = ":/" not in program
-    state = state or Path(f"{os.path.abspath(program)}-state" if is_folder else "program-state")
-    check_writable(state, state)
+    state = state or (f"{os.path.abspath(program)}-state" if is_folder else "program-state")
+    if is_url(state):
+        check_database(state, serving)
+    else:
+        check_writable(Path(state), Path(state))
     if is_folder:
         import_own_models(Path(program))
     serve_program(program, state, serving, bound, key, allow_endpoint)
@@ -557,7 +568,8 @@ def improve(
     *,
     program: ProgramArgument,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The server's file of grades and clicks.")
+        str | None,
+        typer.Option(metavar="FILE | URL", help="The server's file, or database, of grades and clicks."),
     ] = None,
     judgments: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder with the judgments that the program was trained on.")
@@ -586,13 +598,13 @@ def improve(
         version = versions.roll_back(program)
         print(f"{program}: restored version {version}")
         return
-    if feedback is None or not feedback.is_file():
+    if feedback is None or not (is_url(feedback) or Path(feedback).is_file()):
         raise InputError(f"--feedback {feedback or ''}: no such file; give the feedback.sqlite of the server")
     loaded = api.load(program, allow_endpoint)
     given = read_for_training(judgments, "ranking") if judgments else None
     rows = given.judgments if given else []
     ids = given.query_ids if given and "own_documents" in loaded.about else None  # as in its training
-    with FeedbackStore(feedback) as store:
+    with FeedbackStore(feedback, create=False) as store:
         improved = improved_by(
             loaded, store.events(), rows, settings=ImproveSettings(level=level), seed=seed, query_ids=ids
         )
@@ -610,7 +622,9 @@ def monitor(
     *,
     program: ProgramArgument,
     reference: Annotated[Path, typer.Option(metavar="FILE", help=f"Reference searches: {SEARCHES}.")],
-    current: Annotated[Path, typer.Option(metavar="FILE", help="Current searches, in the same formats.")],
+    current: Annotated[
+        str, typer.Option(metavar="FILE | URL", help="Current searches, in the same formats, or the server's database.")
+    ],
     window: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latest searches to compare.")] = 200,
     planned_checks: Annotated[
         int, typer.Option(metavar="N", min=1, help="Planned checks, which share the significance level.")

@@ -29,7 +29,11 @@ class DataWarning(UserWarning):
 
 
 class StorageError(InputError):
-    """Raised when a local file cannot be used: no disk space, no permission, or locked by another process."""
+    """Raised when a file or database cannot be used: no permission, not reachable, or locked by another process."""
+
+
+class StorageFullError(StorageError):
+    """Raised when a file or database has reached its maximum size, or the disk is full."""
 
 
 def one_line_errors(run: Callable[[], Any]) -> None:

@@ -122,3 +122,8 @@ def training_folder(model: str, strategy: str, seed: int) -> Path:
 def results(model: str, strategy: str, seed: int) -> Path:
     """Returns the folder of a program's results on the test queries."""
     return RESULTS_FOLDER / system_name(model, strategy, seed)
+
+
+def is_url(place: str | Path) -> bool:
+    """Returns whether a place is a URL, not a path."""
+    return isinstance(place, str) and "://" in place

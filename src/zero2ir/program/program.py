@@ -372,6 +372,10 @@ class Program(dspy.Module):
                 raise InputError(f"{name}[{place}]: {known.why_unknown(doc_id)}; leave it out or correct it")
         return np.array([self._number_of[doc_id] for doc_id in dict.fromkeys(ids)], dtype=np.int64)
 
+    def has_document(self, doc_id: str) -> bool:
+        """Returns whether a document has the id."""
+        return doc_id in self._number_of
+
     def document(self, doc_id: str) -> Document:
         """Returns a document by id; an unknown id raises ``InputError``."""
         if doc_id not in self._number_of:

@@ -132,6 +132,20 @@ def test_the_command_replaces_registers_and_rolls_back(bad, asked, tmp_path: Pat
     assert state["about"]["strategy"] == "zero_shot"
 
 
+def test_the_command_reads_a_database(bad, asked, postgresql, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bad.save("program")
+    url = postgresql.url()
+    with pytest.raises(SystemExit):
+        main(["improve", "program", "--feedback", url])
+    assert "***@127.0.0.1" in capsys.readouterr().err
+    with FeedbackStore(url) as store:
+        rows = [FeedbackEvent(query, "grade", query, doc_id, None, 1, 0.0) for query, doc_id in asked.items()]
+        store.record_all(rows)
+    main(["improve", "program", "--feedback", url])
+    assert "Better: nDCG@10" in capsys.readouterr().out
+
+
 def test_the_command_names_a_missing_file(bad, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     bad.save("program")

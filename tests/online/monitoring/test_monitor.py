@@ -123,6 +123,15 @@ def test_searches_are_read_from_text_json_and_feedback(tmp_path: Path):
     assert read_searches(tmp_path / "a.db") == searches
 
 
+def test_searches_are_read_from_a_database(postgresql, tmp_path: Path):
+    url = postgresql.url()
+    with FeedbackStore(url) as store:
+        with pytest.raises(InputError, match="the database: contains no search"):
+            read_searches(url)
+        store.record(FeedbackEvent("a", "impression", "one", "d", 1, None, 7.0, "ada"))
+    assert read_searches(url) == [SearchEvent("one", 7.0)]
+
+
 def test_searches_are_read_from_tables(tmp_path: Path):
     (tmp_path / "a.tsv").write_text("101\twhy is it\n102\tthat\n")
     assert [one.query for one in read_searches(tmp_path / "a.tsv")] == ["why is it", "that"]

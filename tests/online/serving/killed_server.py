@@ -65,7 +65,7 @@ class Server:
 
     Args:
         program: a folder or an MLflow URI.
-        state: the folder that it keeps.
+        state: the folder that it keeps, or a database's URL.
         nursery: starts the process; one that imports everything anew where None.
         options: further words of the command.
         files: how many files a process without nursery may open; None for the default.
@@ -75,7 +75,7 @@ class Server:
     def __init__(
         self,
         program: str | Path,
-        state: Path,
+        state: str | Path,
         nursery: Nursery | None = None,
         options: Sequence[str] = (),
         files: int | None = None,

@@ -164,14 +164,14 @@ def test_a_full_disk_refuses_feedback_and_costs_no_answer(
     opened: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     client = opened(impressions=True)
-    client.service.feedback._connection.execute("PRAGMA query_only = ON")  # as on a full disk
+    client.service.feedback.database._connection.exec_driver_sql("PRAGMA query_only = ON")  # as on a full disk
     answer = client.post("/feedback", json=GRADE)
     assert (answer.status_code, "send it again later" in answer.text) == (503, True)
     assert str(tmp_path) not in answer.text
     assert client.post("/search", json={"query": QUERY}).json()["results"]
     assert not client.service.writer.flush(0.5)
     assert "10 impressions are not recorded yet" in caplog.text
-    client.service.feedback._connection.execute("PRAGMA query_only = OFF")
+    client.service.feedback.database._connection.exec_driver_sql("PRAGMA query_only = OFF")
     assert client.post("/feedback", json=GRADE).json() == {"recorded": True}
     assert client.service.writer.flush(5)
     assert len(client.service.feedback) == 11

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
+from sqlalchemy import Column, MetaData, Table, Text, func, select
+
 from zero2ir.errors import InputError
-from zero2ir.io.sqlite import SQLiteTable
+from zero2ir.io.database import REAL_NUMBER, WHOLE, DatabaseTable
 
 Kind = Literal["grade", "click", "impression", "nothing"]
 
@@ -34,34 +36,35 @@ class FeedbackEvent(NamedTuple):
     user: str = ""
 
 
-class FeedbackStore(SQLiteTable):
-    """Events in an SQLite file, in order of arrival; nothing is ever changed or erased.
+class FeedbackStore(DatabaseTable):
+    """Events in a database, in order of arrival; nothing is ever changed or erased.
 
     ``record`` returns after the event is on disk, so a crash loses nothing; a resent event is stored once. Threads and
-    processes may share a file.
+    processes may share a file, machines a PostgreSQL database.
 
-    See ``SQLiteTable`` for arguments and errors.
+    See ``DatabaseTable`` for arguments and errors.
     """
 
-    table = """
-    CREATE TABLE IF NOT EXISTS events (
-        number INTEGER PRIMARY KEY,
-        event_id TEXT NOT NULL UNIQUE,
-        kind TEXT NOT NULL,
-        query TEXT NOT NULL,
-        doc_id TEXT NOT NULL,
-        position INTEGER,
-        grade INTEGER,
-        timestamp REAL NOT NULL,
-        user TEXT NOT NULL
-    ) STRICT
-    """
+    table = Table(
+        "events",
+        MetaData(),
+        Column("number", WHOLE, primary_key=True),
+        Column("event_id", Text, nullable=False, unique=True),
+        Column("kind", Text, nullable=False),
+        Column("query", Text, nullable=False),
+        Column("doc_id", Text, nullable=False),
+        Column("position", WHOLE),
+        Column("grade", WHOLE),
+        Column("timestamp", REAL_NUMBER, nullable=False),
+        Column("user", Text, nullable=False),
+        sqlite_strict=True,
+    )
 
     def record(self, event: FeedbackEvent) -> bool:
         """Stores an event; returns False and changes nothing if its id is already stored.
 
         Raises:
-            InputError: the event is invalid, or the file cannot be written.
+            InputError: the event is invalid, or the database cannot be written.
         """
         return bool(self.record_all([event]))
 
@@ -80,23 +83,37 @@ class FeedbackStore(SQLiteTable):
             InputError: as for ``record``.
         """
         for events in groups:
-            check_events(events)
-        with self._writing() as connection:
-            rows = "INSERT INTO events (event_id, kind, query, doc_id, position, grade, timestamp, user)"
-            statement = f"{rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-            return [sum(connection.execute(statement, event).rowcount for event in events) for events in groups]
+            self.check(events)
+        rows = [event._asdict() for events in groups for event in events]
+        if not rows:
+            return [0] * len(groups)
+        insert = self.database.insert(self.table).on_conflict_do_nothing(index_elements=["event_id"])
+        with self.database.writing() as connection:
+            new = set(connection.execute(insert.returning(self.table.c.event_id), rows).scalars())
+        numbers = []
+        for events in groups:
+            ids = {event.event_id for event in events} & new
+            numbers.append(len(ids))
+            new -= ids  # of several groups with an event, the first one has stored it
+        return numbers
+
+    def check(self, events: Sequence[FeedbackEvent]) -> None:
+        """Raises InputError if an event is invalid, or cannot be stored in this kind of database."""
+        check_events(events)
+        self.database.check_texts(
+            [text for event in events for text in (event.event_id, event.query, event.doc_id, event.user)]
+        )
 
     def events(self, after: int = 0) -> list[FeedbackEvent]:
         """Returns the events in order of arrival, without the first ``after``."""
-        columns = ", ".join(FeedbackEvent._fields)
-        with self._reading() as connection:
-            rows = connection.execute(f"SELECT {columns} FROM events ORDER BY number LIMIT -1 OFFSET ?", [after])
+        columns = [self.table.c[name] for name in FeedbackEvent._fields]
+        with self.database.reading() as connection:
+            rows = connection.execute(select(*columns).order_by(self.table.c.number).offset(after))
             return [FeedbackEvent(*row) for row in rows]
 
     def __len__(self) -> int:
-        with self._reading() as connection:
-            (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
-        return int(count)
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(self.table)).scalar_one())
 
 
 def check_events(events: Iterable[FeedbackEvent]) -> None:

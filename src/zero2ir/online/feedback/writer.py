@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import NamedTuple
 
-from zero2ir.errors import StorageError
-from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore, check_events
+from zero2ir.errors import InputError, StorageError
+from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 
 LOG = logging.getLogger("zero2ir.online.serving")
 
@@ -55,14 +55,19 @@ class FeedbackWriter:
             InputError: the event is invalid.
             StorageError: the queue is full.
         """
-        check_events([event])
+        self.store.check([event])
         waiter: Future[bool] = Future()
         if not self._queued(_Entry([event], waiter)):
-            raise StorageError(f"{self.store.path}: {self.waiting} events wait to be written")
+            raise StorageError(f"{self.store.shown}: {self.waiting} events wait to be written")
         return waiter
 
     def write_impressions(self, events: Sequence[FeedbackEvent]) -> None:
-        """Queues impressions and returns at once."""
+        """Queues impressions and returns at once; those that can never be stored are lost."""
+        try:
+            self.store.check(events)
+        except InputError as error:
+            self._lose(len(events), str(error))
+            return
         if not self._queued(_Entry(events)):
             self._lose(len(events), f"{self.waiting} events wait to be written")
 

@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from zero2ir.data.tables import read_query_log
 from zero2ir.data.words import split_words, tokenize
 from zero2ir.errors import InputError
+from zero2ir.io.paths import is_url
 from zero2ir.io.values import id_value
 
 if TYPE_CHECKING:
@@ -43,19 +44,29 @@ class SearchEvent(NamedTuple):
     query_id: str | None = None
 
 
-def read_searches(path: Path) -> list[SearchEvent]:
+def read_searches(place: str | Path) -> list[SearchEvent]:
     """Reads searches from a query log (a table, or a text file with one query per line) or a server's feedback store.
+
+    Args:
+        place: a file, or the URL of a server's database.
 
     Raises:
         InputError: the file does not exist, contains no search, or has an invalid line; the message names the line.
     """
+    if is_url(place):
+        return _checked(_from_feedback(place), "the database")
+    path = Path(place)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give queries as .txt or .jsonl, or the feedback file of a server")
     with path.open("rb") as file:
         is_feedback = file.read(len(_SQLITE)) == _SQLITE
-    searches = _from_feedback(path) if is_feedback else [_event(row, place) for place, row in read_query_log(path)]
+    searches = _from_feedback(path) if is_feedback else [_event(row, line) for line, row in read_query_log(path)]
+    return _checked(searches, str(path))
+
+
+def _checked(searches: list[SearchEvent], place: str) -> list[SearchEvent]:
     if not searches:
-        raise InputError(f"{path}: contains no search; a server records impressions with --impressions")
+        raise InputError(f"{place}: contains no search; a server records impressions with --impressions")
     return searches
 
 
@@ -75,11 +86,11 @@ def _event(row: dict[str, Any], place: str) -> SearchEvent:
     return SearchEvent(query, timestamp, seconds if "seconds" in row else None, fallback, query_id)
 
 
-def _from_feedback(path: Path) -> list[SearchEvent]:
+def _from_feedback(place: str | Path) -> list[SearchEvent]:
     """Reads each search once, with or without results: its impressions share query, user and time."""
     from zero2ir.online.feedback.store import FeedbackStore
 
-    with FeedbackStore(path) as store:
+    with FeedbackStore(place, create=False) as store:
         searches = {
             (one.query, one.user, one.timestamp): None
             for one in store.events()

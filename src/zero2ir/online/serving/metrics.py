@@ -31,6 +31,8 @@ class Metrics:
         self.circuits = Gauge("zero2ir_circuit_open", "1 if a program is being skipped", ["program"], **options)
         documents = Gauge("zero2ir_documents", "Documents in the collection", **options)
         documents.set_function(lambda: len(self.service.program.documents))
+        version = Gauge("zero2ir_document_version", "Number of the last change of documents", **options)
+        version.set_function(lambda: self.service.version)
         waiting = Gauge("zero2ir_waiting_events", "Feedback events that are not written yet", **options)
         waiting.set_function(lambda: self.service.writer.waiting)
         lost = Gauge("zero2ir_lost_impressions", "Impressions that could not be written", **options)

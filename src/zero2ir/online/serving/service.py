@@ -3,11 +3,11 @@
 import fcntl
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Self
 from uuid import uuid4
 
@@ -15,9 +15,11 @@ import dspy
 
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
+from zero2ir.io.database import check_shared
+from zero2ir.io.paths import is_url
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.feedback.writer import FeedbackWriter
-from zero2ir.online.serving.journal import DocumentJournal
+from zero2ir.online.serving.journal import Changes, DocumentJournal
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.program import Program, load_program
 from zero2ir.tracking.runs import check_server
@@ -25,50 +27,80 @@ from zero2ir.tracking.runs import check_server
 LOG = logging.getLogger("zero2ir.online.serving")
 
 FEEDBACK_FILE, DOCUMENTS_FILE, LOCK_FILE = "feedback.sqlite", "documents.sqlite", "lock"
-BUSY_SECONDS = 0.1  # how long to wait for another process's lock on a file
+BUSY_SECONDS = 0.1  # how long to wait for another process's lock on a file ...
+SHARED_BUSY_SECONDS = 1.0  # ... and on a table of a database, which other services write all the time
 
 
 class SearchService:
-    """A program with a folder for its document changes and its feedback.
+    """A program with a place for its document changes and its feedback.
 
-    The saved program never changes: changes of documents and feedback are stored in files beside it, and are restored
-    when the service is opened again, even after a crash.
+    The saved program never changes: changes of documents and feedback are stored beside it, and are restored when the
+    service is opened again, even after a crash. Several services may share a PostgreSQL database: each one applies the
+    document changes of the others, in the order in which they were stored.
 
     Args:
         program: the trained program.
-        folder: folder of the files; created if missing.
+        state: folder of the files, created if missing; or the URL of a PostgreSQL database.
         settings: limits and what is recorded.
 
     Attributes:
         program: the program with the current documents; replaced as a whole, so that a search sees one state.
+        version: number of the last document change that the program has.
 
     Raises:
-        InputError: another service uses the folder, a file cannot be opened, or no document is left.
+        InputError: another service uses the folder, the files or the database cannot be used, or no document is left.
     """
 
-    def __init__(self, program: Program, folder: Path, settings: ServingSettings) -> None:
+    def __init__(self, program: Program, state: Path | str, settings: ServingSettings) -> None:
         self.settings = settings
         self._changing = Lock()
-        max_bytes = settings.max_file_megabytes * 1_000_000
+        self._is_behind = False
         with ExitStack() as stack:
-            stack.enter_context(_exclusive(folder))
-            self.feedback = stack.enter_context(FeedbackStore(folder / FEEDBACK_FILE, BUSY_SECONDS, max_bytes))
-            self.journal = stack.enter_context(DocumentJournal(folder / DOCUMENTS_FILE, BUSY_SECONDS, max_bytes))
-            self.program = self._with_changes(program)
+            self.feedback, self.journal = _open_state(state, settings, stack)
+            self.program, self.version = self._with_changes(program)
             self.writer = FeedbackWriter(self.feedback, settings.max_waiting_events)
             stack.callback(self.writer.close)
+            if self.journal.database.is_shared:
+                stack.enter_context(_repeated(self._refresh_or_log, settings.refresh_seconds))
             self._files = stack.pop_all()
 
-    def _with_changes(self, program: Program) -> Program:
-        added, removed = self.journal.changes()
-        return program.with_documents(added, removed) if added or removed else program
+    def _with_changes(self, program: Program) -> tuple[Program, int]:
+        """Returns a saved program with all changes, and the number of the last one."""
+        changes = self.journal.changes()
+        return _changed(program, changes), changes.number
+
+    def refresh(self) -> None:
+        """Applies what other services changed since the last refresh.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        with self._changing:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.journal.database.is_shared:
+            changes = self.journal.changes(self.version)
+            self.program, self.version = _changed(self.program, changes), changes.number
+
+    def _refresh_or_log(self) -> None:
+        """Refreshes; logs the first of several errors, because the next attempt may succeed, and searches go on."""
+        try:
+            self.refresh()
+        except Exception as error:
+            if not self._is_behind:
+                reason = error if isinstance(error, InputError) else type(error).__name__
+                LOG.error("document changes of other services are not applied: %s", reason)
+            self._is_behind = True
+        else:
+            self._is_behind = False
 
     def replace(self, program: Program) -> None:
         """Replaces the program by a newly trained one with the current documents; searches do not wait for it."""
         with self._changing:
-            ready = self._with_changes(program)
+            ready, version = self._with_changes(program)
             warm_up(ready)
-            self.program = ready
+            self.program, self.version = ready, version
 
     def search(
         self,
@@ -88,9 +120,9 @@ class SearchService:
             InputError: a candidate is not a document.
             NoAnswerError: see ``Program.forward``.
         """
-        program = self.program
         if candidates is not None:
-            program.numbers_of(candidates)
+            self.find(candidates).numbers_of(candidates)
+        program = self.program
         left = min(deadline or program.fallback.deadline, program.fallback.deadline) - waited
         most = min(k, len(program.documents))
         answer = program(query=query, k=most, candidates=candidates, deadline=left, query_id=query_id)
@@ -116,6 +148,12 @@ class SearchService:
         self.program.document(event.doc_id)
         return self.writer.write(event)
 
+    def find(self, doc_ids: Sequence[str]) -> Program:
+        """Returns the current program, after a refresh if one of the documents is unknown."""
+        if self.journal.database.is_shared and not all(map(self.program.has_document, doc_ids)):
+            self.refresh()
+        return self.program
+
     def add(self, documents: Sequence[Document]) -> None:
         """Adds documents, replacing those with the same ids; returns after they are stored."""
         self._change(documents, ())
@@ -130,10 +168,18 @@ class SearchService:
 
     def _change(self, added: Sequence[Document], removed: Sequence[str]) -> None:
         with self._changing:
-            self.program.numbers_of(removed)
-            changed = self.program.with_documents(added, removed)
-            self.journal.record(added, removed)
-            self.program = changed
+            self._catch_up()
+            program = self.program
+            program.numbers_of(removed)
+            changed = program.with_documents(added, removed)
+
+            def check(others: Changes) -> None:
+                _check_left(program, [others, Changes(list(added), list(removed), 0)])
+
+            others = self.journal.record(added, removed, self.version, check)
+            if others.added or others.removed:
+                changed = _changed(program, others).with_documents(added, removed)
+            self.program, self.version = changed, others.number
 
     def close(self) -> None:
         """Writes the events that wait, and closes the files."""
@@ -144,6 +190,68 @@ class SearchService:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _open_state(
+    state: Path | str, settings: ServingSettings, stack: ExitStack
+) -> tuple[FeedbackStore, DocumentJournal]:
+    """Opens a folder's files, under an exclusive lock, or a database, until the stack closes."""
+    max_bytes = settings.max_file_megabytes * 1_000_000
+    feedback: Path | str = state
+    documents: Path | str = state
+    busy_seconds = SHARED_BUSY_SECONDS
+    if is_url(state):
+        check_shared(str(state))
+    else:
+        folder, busy_seconds = Path(state), BUSY_SECONDS
+        stack.enter_context(_exclusive(folder))
+        feedback, documents = folder / FEEDBACK_FILE, folder / DOCUMENTS_FILE
+    return (
+        stack.enter_context(FeedbackStore(feedback, busy_seconds, max_bytes)),
+        stack.enter_context(DocumentJournal(documents, busy_seconds, max_bytes)),
+    )
+
+
+def check_database(url: str, settings: ServingSettings) -> None:
+    """Checks that a database can keep the state of services; creates its tables if there are none.
+
+    Raises:
+        InputError: it cannot be used, or is no PostgreSQL database.
+    """
+    with ExitStack() as stack:
+        _open_state(url, settings, stack)
+
+
+def _changed(program: Program, changes: Changes) -> Program:
+    return program.with_documents(changes.added, changes.removed) if changes.added or changes.removed else program
+
+
+def _check_left(program: Program, changes: Sequence[Changes]) -> None:
+    """Raises InputError if the changes, in order, leave no document of a program; no index is built."""
+    there: dict[str, bool] = {}
+    for one in changes:
+        there |= dict.fromkeys(one.removed, False) | {document.doc_id: True for document in one.added}
+    more = sum(is_there - program.has_document(doc_id) for doc_id, is_there in there.items())
+    if len(program.documents) + more < 1:
+        raise InputError("documents: no document would be left; keep at least one")
+
+
+@contextmanager
+def _repeated(run: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Calls ``run`` in a thread again and again, with a pause, until the block ends."""
+    ended = Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            run()
+
+    thread = Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

@@ -18,7 +18,8 @@ class ServingSettings(Settings):
             the process may open few files.
         request_seconds: seconds in which a request must arrive, and in which a client must read a part of its answer.
         max_waiting_events: maximum number of feedback events that wait to be written.
-        max_file_megabytes: maximum size of each file of feedback and of changed documents.
+        max_file_megabytes: maximum size of each file, or table, of feedback and of changed documents.
+        refresh_seconds: seconds between two looks for document changes of other services on the same database.
         max_log_lines: maximum number of log lines per second.
         log_queries: whether to log queries and error texts, which may contain queries.
         impressions: whether to record each shown document as a feedback event of kind "impression".
@@ -33,6 +34,7 @@ class ServingSettings(Settings):
     request_seconds: PositiveFloat = 10.0
     max_waiting_events: PositiveInt = 10_000
     max_file_megabytes: PositiveInt = 1000
+    refresh_seconds: PositiveFloat = 1.0
     max_log_lines: PositiveInt = 100
     log_queries: bool = False
     impressions: bool = False

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import time
 from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from zero2ir.data.records import Document
-from zero2ir.errors import InputError, StorageError
+from zero2ir.errors import InputError, StorageError, StorageFullError
 from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.online.feedback.store import FeedbackEvent
@@ -187,7 +186,7 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     @app.exception_handler(StorageError)
     async def storage_error(request: Request, error: StorageError) -> JSONResponse:
         LOG.error("%s", error)
-        if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if isinstance(error, StorageFullError):
             return error_response(507, "not stored: the server's file is full (serving.max_file_megabytes)")
         return error_response(503, "not stored: the server cannot write its file; send it again later")
 
@@ -225,11 +224,13 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     @app.post("/feedback")
     async def feedback(request: feedback_request) -> FeedbackResponse:  # type: ignore[valid-type]
         event = FeedbackEvent(**request.model_dump(), timestamp=time.time())  # type: ignore[attr-defined]
+        if not service.program.has_document(event.doc_id):  # another service may have added it just now
+            await to_thread.run_sync(service.find, [event.doc_id])
         written = asyncio.wrap_future(service.record_feedback(event))
         try:
             recorded = await asyncio.wait_for(written, WRITE_SECONDS)
         except TimeoutError:
-            raise StorageError(f"{service.feedback.path}: not written within {WRITE_SECONDS:g} s") from None
+            raise StorageError(f"{service.feedback.shown}: not written within {WRITE_SECONDS:g} s") from None
         metrics.feedback.labels(event.kind).inc(int(recorded))
         return FeedbackResponse(recorded=recorded)
 
@@ -400,7 +401,7 @@ def on_sighup(reopen: Callable[[], None]) -> None:
 
 def serve_program(
     place: str,
-    state: Path,
+    state: Path | str,
     settings: ServingSettings,
     bound: socket.socket,
     api_key: str | None,
@@ -410,7 +411,7 @@ def serve_program(
 
     Args:
         place: folder of the program, or an MLflow model URI.
-        state: folder for feedback and document changes.
+        state: folder, or database's URL, for feedback and document changes.
         settings: limits, logging and recording.
         bound: the socket.
         api_key: see ``application``.
