@@ -125,7 +125,6 @@ def overlap(one: Ranking, other: Ranking) -> float:
 
 
 def test_the_graph_finds_nearly_what_exact_search_finds(late: LateInteraction, corpus: Corpus) -> None:
-    pytest.importorskip("usearch")
     queries = [text.partition(".")[0] for text in corpus.contents[::3]]
     exact = late.search(queries, 10)
     recall = [
@@ -137,20 +136,11 @@ def test_the_graph_finds_nearly_what_exact_search_finds(late: LateInteraction, c
 
 
 def test_a_damaged_graph_is_refused_in_one_line(corpus: Corpus, tmp_path: Path) -> None:
-    pytest.importorskip("usearch")
     LateInteraction(index_type="graph").index(corpus).save(tmp_path)
     (tmp_path / "graph.0.usearch").write_bytes(b"no graph")
     with pytest.raises(InputError, match=r"graph\.0\.usearch: missing or damaged") as refused:
         load_retriever(tmp_path, corpus)
     assert "\n" not in str(refused.value)
-
-
-def test_without_usearch_one_line_says_what_to_install(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
-    with pytest.raises(
-        InputError, match=r"^index_type=graph needs the package usearch; pip install 'zero2ir\[hnsw\]'$"
-    ):
-        LateInteraction(index_type="graph").index(corpus)
 
 
 def test_exact_search_has_a_limit_and_a_first_stage_has_none(corpus: Corpus) -> None:

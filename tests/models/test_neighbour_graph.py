@@ -11,8 +11,6 @@ from zero2ir.errors import InputError
 from zero2ir.models import neighbour_graph
 from zero2ir.models.neighbour_graph import GONE, SHARDS, NeighbourGraph
 
-pytest.importorskip("usearch", reason="the extra hnsw is not installed")
-
 DIMENSION = 24
 
 

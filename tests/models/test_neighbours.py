@@ -33,8 +33,6 @@ def test_few_documents_and_empty_ones_have_fewer_neighbours() -> None:
 @pytest.mark.parametrize("exact_limit", [1000, 0])
 @given(data=st.data())
 def test_changed_neighbours_are_those_of_all_documents(exact_limit: int, data: st.DataObject) -> None:
-    if exact_limit == 0:
-        pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     rng = np.random.default_rng(data.draw(st.integers(0, 9)))
     vectors = unit(rng, data.draw(st.integers(1, 30)))
     kept = np.array(sorted(data.draw(st.sets(st.integers(0, len(vectors) - 1)))), dtype=np.int64)

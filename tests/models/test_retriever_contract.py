@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,6 @@ from zero2ir.models.translated import Translated
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 
-HNSW = find_spec("usearch") is not None  # the extra hnsw
-
 
 def dense_adapter() -> Dense:
     return Dense("static", "adapter", adapter={"steps": 5})
@@ -68,7 +65,7 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "dense with adapter": dense_adapter,
     "dense with encoder": dense_encoder,
     "dense in int8": lambda: Dense("static", adapter={"steps": 5}, vectors="int8"),
-    **({"dense by a graph": lambda: Dense("static", adapter={"steps": 5}, exact_limit=0)} if HNSW else {}),
+    "dense by a graph": lambda: Dense("static", adapter={"steps": 5}, exact_limit=0),
     "late interaction with adapter": late_interaction,
     "late interaction with encoder": lambda: LateInteraction(learning="encoder", fit=QUICK),
     "late interaction after a first stage": lambda: late_interaction(first_stage=dense_adapter(), depth=20),

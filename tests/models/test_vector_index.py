@@ -39,7 +39,6 @@ def queries(tiny_encoder: DenseEncoder) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def graph(documents: np.ndarray) -> GraphIndex:
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     return GraphIndex.built(Vectors(documents))
 
 
@@ -101,7 +100,6 @@ def test_moments_by_hand() -> None:
 
 @pytest.mark.parametrize("row", [[0.3, 0.4], [0.0, 0.0]])
 def test_equal_documents_deviate_by_nothing(row: list[float]) -> None:
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     built = GraphIndex.built(Vectors(np.array([row] * 7, dtype=np.float32)))
     ranking = built.search(np.array([[0.6, 0.8], [0.0, 0.0]], dtype=np.float32), 3)
     assert ranking.deviation.tolist() == [0, 0]
@@ -110,7 +108,6 @@ def test_equal_documents_deviate_by_nothing(row: list[float]) -> None:
 
 
 def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.ndarray, tmp_path: Path) -> None:
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     few = documents[:300]
     assert type(build_vector_index(few, "float32", exact_limit=300)) is ExactIndex
     built = [build_vector_index(few, "int8", exact_limit=299) for _ in range(2)]
@@ -126,7 +123,6 @@ def test_a_graph_is_built_beyond_the_limit_and_is_the_same_again(documents: np.n
 
 @pytest.mark.parametrize("cut", [True, False])
 def test_a_damaged_graph_is_rejected(cut: bool, documents: np.ndarray, tmp_path: Path) -> None:
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     build_vector_index(documents[:50], "float32", exact_limit=10).save(tmp_path)
     path = tmp_path / "graph.0.usearch"
     content = path.read_bytes()
@@ -139,7 +135,6 @@ def test_a_damaged_graph_is_rejected(cut: bool, documents: np.ndarray, tmp_path:
 
 def test_an_altered_graph_is_rejected_or_leads_only_to_its_documents(documents: np.ndarray, tmp_path: Path) -> None:
     """usearch itself follows edges to nodes that do not exist, and crashes the process."""
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     n_documents, dimension = 300, documents.shape[1]
     build_vector_index(documents[:n_documents], "float32", exact_limit=10).save(tmp_path)
     path = tmp_path / "graph.0.usearch"
@@ -165,20 +160,10 @@ def test_an_altered_graph_is_rejected_or_leads_only_to_its_documents(documents: 
     assert rejected > 100
 
 
-def test_without_usearch_a_large_collection_is_refused_before_it_is_encoded(
-    docstrings: list[Document], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"60 documents are too many.*pip install 'zero2ir\[hnsw\]', or raise"):
-        Dense("static", exact_limit=59).index(Corpus(docstrings))
-
-
 @pytest.mark.parametrize("options", [{"vectors": "int8"}, {"exact_limit": 10}, {"vectors": "int8", "exact_limit": 10}])
 def test_dense_learns_and_moves_toward_documents_as_with_exact_search(
     options: dict, docstrings: list[Document], tiny_encoder: DenseEncoder, tmp_path: Path
 ) -> None:
-    if "exact_limit" in options:
-        pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     corpus = Corpus(docstrings, {"static": tiny_encoder})
     examples, toward = [Example("gumbo zydeco", 7, (1, 2))], np.array([[3, 5, -1]])
     adapter = {"steps": 40, "learning_rate": 0.05, "penalty": 0.001}
@@ -227,7 +212,6 @@ def test_documents_come_and_go_as_if_indexed_at_once(precision: Precision, data:
 
 
 def test_a_graph_replaces_exact_search_where_the_documents_become_too_many(documents: np.ndarray) -> None:
-    pytest.importorskip("usearch", reason="the extra hnsw is not installed")
     index = build_vector_index(documents[:300], "float32", exact_limit=310)
     grown = index.changed(np.arange(300), documents[300:320], exact_limit=310)
     more = grown.changed(np.arange(320), documents[320:400], exact_limit=310)

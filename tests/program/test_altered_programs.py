@@ -10,7 +10,6 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,6 @@ from zero2ir.program.program import PROGRAM_FILE, FallbackLink, Program, load_pr
 SEED = int(os.environ.get("ZERO2IR_ALTERATION_SEED", "24"))
 PER_FAMILY = int(os.environ.get("ZERO2IR_ALTERATIONS", "8"))  # drawn alterations of each family
 QUERIES = ["remove whitespace from both ends of a string", "open a file", ""]
-HNSW = find_spec("usearch") is not None  # the extra hnsw
 CROSS = {"epochs": 1, "candidates": 4, "learning_rate": 0.001}
 FAMILIES: dict[str, Callable[[], Retriever]] = {
     "sparse": lambda: Sparse(alternatives=[(1.2, 0.75)]),
@@ -85,10 +83,9 @@ FAMILIES: dict[str, Callable[[], Retriever]] = {
     "translated": lambda: Translated(Hybrid([Sparse(), Dense("static")]), translations=2),
     "rewritten": lambda: Rewritten(Sparse(), "query2doc"),
     "expanded": lambda: Expanded(Sparse(), queries=1),
+    "dense by a graph": lambda: Dense("static", exact_limit=0),
+    "late interaction by a graph": lambda: LateInteraction(index_type="graph", depth=10),
 }
-if HNSW:
-    FAMILIES["dense by a graph"] = lambda: Dense("static", exact_limit=0)
-    FAMILIES["late interaction by a graph"] = lambda: LateInteraction(index_type="graph", depth=10)
 
 Alteration = tuple[str, Callable[[Path], None]]  # what is altered, and how in a program's folder
 

@@ -22,7 +22,7 @@ from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
-from zero2ir.models.vector_index import Moments, Precision, build_vector_index, check_searchable, load_vector_index
+from zero2ir.models.vector_index import Moments, Precision, build_vector_index, load_vector_index
 
 
 class Dense(Distillable, Adapted):
@@ -63,7 +63,6 @@ class Dense(Distillable, Adapted):
         self.exact_limit = exact_limit
 
     def index(self, corpus: Corpus) -> Self:
-        check_searchable(len(corpus.documents), self.exact_limit)  # before hours of encoding
         self.network = corpus.encoder(self.encoder)
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
@@ -76,7 +75,6 @@ class Dense(Distillable, Adapted):
         return self.nearest.moments()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
-        check_searchable(len(corpus.documents), self.exact_limit)
         added = encode_in_turns(self.network, corpus.contents_from(len(kept_numbers)))
         vectors = np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *added])
         nearest = self.nearest.changed(kept_numbers, vectors, self.exact_limit)

@@ -25,7 +25,7 @@ from zero2ir.models.ranking import (
     search_scope,
     top_k,
 )
-from zero2ir.models.vector_index import ExactIndex, build_vector_index, check_searchable
+from zero2ir.models.vector_index import ExactIndex, build_vector_index
 from zero2ir.models.wrapper import Wrapper
 
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
@@ -78,7 +78,6 @@ class Smoothed(Tunable, Wrapper):
         return super().needs() | {self.encoder}
 
     def index(self, corpus: Corpus) -> Self:
-        check_searchable(len(corpus.documents), self.exact_limit)
         super().index(corpus)
         index = _index(self, self.encoder) or build_vector_index(
             corpus.encoded(self.encoder), "float32", self.exact_limit

@@ -6,7 +6,6 @@ from typing import Self
 import numpy as np
 
 from zero2ir.encoders.tokens import Tokens
-from zero2ir.errors import InputError
 from zero2ir.models.neighbour_graph import NeighbourGraph
 
 
@@ -18,8 +17,8 @@ class TokenGraph:
 
     @classmethod
     def from_documents(cls, documents: Tokens) -> Self:
-        """Builds the graphs; raises an InputError if usearch is not installed."""
-        return cls(NeighbourGraph.built(documents.float_rows, len(documents.vectors), _dimension(documents)))
+        """Builds the graphs."""
+        return cls(NeighbourGraph.built(documents.float_rows, len(documents.vectors), documents.vectors.shape[1]))
 
     def changed(self, kept: np.ndarray, documents: Tokens) -> Self:
         """Returns graphs over the token vectors of other documents, of which the first are those of rows ``kept``."""
@@ -38,13 +37,5 @@ class TokenGraph:
 
     @classmethod
     def load(cls, folder: Path, documents: Tokens) -> Self:
-        """Loads saved graphs; raises an InputError for a damaged file, or if usearch is not installed."""
-        return cls(NeighbourGraph.load(folder, len(documents.vectors), _dimension(documents)))
-
-
-def _dimension(documents: Tokens) -> int:
-    try:
-        import usearch.index  # noqa: F401
-    except ImportError:
-        raise InputError("index_type=graph needs the package usearch; pip install 'zero2ir[hnsw]'") from None
-    return int(documents.vectors.shape[1])
+        """Loads saved graphs; raises an InputError for a damaged file."""
+        return cls(NeighbourGraph.load(folder, len(documents.vectors), documents.vectors.shape[1]))

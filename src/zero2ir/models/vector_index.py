@@ -1,6 +1,5 @@
 """Nearest-neighbour search over document embeddings: exact, or by a graph for large collections."""
 
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -8,7 +7,6 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 
 from zero2ir.encoders.dense import save_embeddings
-from zero2ir.errors import InputError
 from zero2ir.io.arrays import read_array
 from zero2ir.models.neighbour_graph import NeighbourGraph
 from zero2ir.models.ranking import (
@@ -273,16 +271,6 @@ def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: i
 
 
 def load_vector_index(folder: Path, rows: int, precision: Precision, exact_limit: int) -> ExactIndex:
-    """Loads a saved index; raises an InputError for a damaged file, or if usearch is not installed."""
-    check_searchable(rows, exact_limit)
+    """Loads a saved index; raises an InputError for a damaged file."""
     kept = Vectors.load(folder, rows, precision)
     return ExactIndex(kept) if rows <= exact_limit else GraphIndex.load(folder, kept)
-
-
-def check_searchable(documents: int, exact_limit: int) -> None:
-    """Raises an InputError if so many documents need a graph, and usearch is not installed."""
-    if documents > exact_limit and importlib.util.find_spec("usearch") is None:
-        raise InputError(
-            f"{documents:,} documents are too many for exact search, and usearch is not installed; "
-            "pip install 'zero2ir[hnsw]', or raise the dense model's exact_limit"
-        )
