@@ -2,7 +2,8 @@
 
 ``<!-- table: NAME -->`` becomes a table of reproduction.yaml and the command that makes it, ``<!-- commands -->`` the
 commands of the command line, ``<!-- settings: GROUP -->`` a group of the configuration, ``<!-- languages -->`` the
-supported languages.
+supported languages, ``<!-- reproductions -->`` the log of checked figures. The page of all figures is written beside
+the built pages, as figures/index.html.
 """
 
 import re
@@ -12,10 +13,9 @@ from typing import Any
 
 from command_reference import commands_markdown
 from language_table import languages_markdown
-from result_tables import table_markdown
+from result_tables import reproductions_markdown, table_markdown, write_figures
 from settings_reference import group_markdown, panel_markdown, stages_markdown
 
-MARKER = re.compile(r"^<!-- (table|settings|stages|commands|panel|languages)(?:: (\S+))? -->$", re.MULTILINE)
 WRITERS: dict[str, Callable[[str], str]] = {
     "table": table_markdown,
     "settings": group_markdown,
@@ -23,7 +23,9 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "stages": lambda _: stages_markdown(),
     "languages": lambda _: languages_markdown(),
     "panel": lambda _: panel_markdown(),
+    "reproductions": lambda _: reproductions_markdown(),
 }
+MARKER = re.compile(rf"^<!-- ({'|'.join(WRITERS)})(?:: (\S+))? -->$", re.MULTILINE)
 
 
 def fill(page: str) -> str:
@@ -40,7 +42,13 @@ def _always_outdated(app: Any, env: Any, *changed: set[str]) -> list[str]:
     return [name for name in env.found_docs if MARKER.search(Path(env.doc2path(name)).read_text(encoding="utf-8"))]
 
 
+def _write_figures(app: Any, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html":
+        write_figures(Path(app.outdir) / "figures")
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", _fill_source)
     app.connect("env-get-outdated", _always_outdated)
+    app.connect("build-finished", _write_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -449,24 +449,51 @@ def check(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the tables into FILE, between their markers, and exit.")
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Number of figures, drawn by chance.", show_default="all"),
+    ] = None,
+    seed: SeedOption = 0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Start no run after M minutes; what is left is named.", show_default="none"),
+    ] = None,
+    log: Annotated[Path, typer.Option(metavar="FILE", help="Log of all checks, to which these are added.")] = Path(
+        "docs", "results", "reproductions.jsonl"
+    ),
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a page of the figures and their checks, and exit."),
+    ] = None,
     jobs: JobsOption = None,
 ) -> None:
     """Reproduces published figures and compares them."""
-    from zero2ir.experiments import reproduction
+    from zero2ir.experiments import reproduction, reproduction_log
 
     published = reproduction.read_reproduction()
     if write:
         reproduction.write_tables(write, published.tables)
         return
     wanted = reproduction.figures(published, only)
+    if sample is not None:
+        wanted = reproduction.sampled(wanted, sample, seed)
+    if html:
+        page = reproduction_log.write_page(html, wanted, reproduction_log.read_log(log))
+        print(f"written: {page}")
+        return
     if names:
         for figure in wanted:
             print(f"{figure.name}: {figure.expected} (tolerance {figure.tolerance:g})")
         return
     checked = []
-    for one in reproduction.check_figures(wanted, jobs):
+    for one in reproduction.check_figures(wanted, jobs, None if minutes is None else 60 * minutes):
         print(one.line, flush=True)
+        reproduction_log.append_check(log, one)
         checked.append(one)
+    done = {one.figure.name for one in checked}
+    for figure in wanted:
+        if figure.name not in done:
+            print(f"NOT CHECKED {figure.name}: the {minutes:g} minutes were over")
     if wrong := sum(not one.agrees for one in checked):
         raise InputError(f"{wrong} of {len(checked)} figures differ from the published ones")
     print(f"all {len(checked)} figures match the published ones")

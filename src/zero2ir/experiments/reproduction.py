@@ -5,7 +5,9 @@ tables of the documentation and of the README are written from that file; ``chec
 After the "two-click reproductions" of Pyserini (Lin et al., SIGIR 2021, doi:10.1145/3404835.3463238).
 """
 
+import random
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -63,6 +65,7 @@ class TableSpec(Settings):
         columns: the columns; the first one contains the names of the rows.
         rows: cells as printed.
         unchecked_rows: first cells of rows that are not checked.
+        former_defaults: whether the defaults have changed since; such a table is not checked until it is made again.
     """
 
     command: str
@@ -72,6 +75,7 @@ class TableSpec(Settings):
     columns: Annotated[tuple[ColumnSpec, ...], Field(min_length=2)]
     rows: tuple[tuple[str, ...], ...]
     unchecked_rows: tuple[str, ...] = ()
+    former_defaults: bool = False
 
     @model_validator(mode="after")
     def _rectangular(self) -> "TableSpec":
@@ -208,7 +212,7 @@ def figures(reproduction: Reproduction, only: Sequence[str] = ()) -> list[Publis
 
 def _figures(reproduction: Reproduction) -> Iterator[PublishedFigure]:
     for name, table in reproduction.tables.items():
-        for row in table.rows if table.preset else ():
+        for row in table.rows if table.preset and not table.former_defaults else ():
             if row[0] in table.unchecked_rows:
                 continue
             label = row[0].replace("`", "").replace(" / ", "/")
@@ -221,12 +225,22 @@ def _matches(figure: PublishedFigure, pattern: str) -> bool:
     return fnmatch(figure.name, pattern) or figure.name.startswith(pattern)
 
 
-def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) -> Iterator[FigureCheck]:
+def sampled(every: Sequence[PublishedFigure], number: int, seed: int) -> list[PublishedFigure]:
+    """Returns so many figures drawn by chance, or all if there are fewer, in their order."""
+    drawn = random.Random(seed).sample(range(len(every)), min(number, len(every)))
+    return [every[place] for place in sorted(drawn)]
+
+
+def check_figures(
+    wanted: Sequence[PublishedFigure], jobs: int | None = None, seconds: float | None = None
+) -> Iterator[FigureCheck]:
     """Runs the conditions of some figures again and compares the figures.
 
     Args:
         wanted: the figures.
         jobs: number of conditions run in parallel; None for as many as memory and cores allow.
+        seconds: after which no condition starts; the figures of those that have not are not checked. With it, one
+            condition runs at a time.
 
     Raises:
         InputError: a preset is invalid, or the project has uncommitted changes.
@@ -237,7 +251,10 @@ def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) ->
     by_preset: dict[str, list[tuple[Condition, list[PublishedFigure]]]] = {}
     for (preset, _), group in groups.items():
         by_preset.setdefault(preset, []).append((needed_condition(preset, group), group))
-    for preset, runs in by_preset.items():
+    start = time.monotonic()
+    for preset, runs in _turns(by_preset, seconds):
+        if seconds is not None and time.monotonic() - start > seconds:
+            return
         settings = read_preset(preset)
         if settings.target == "report":
             settings = settings.model_copy(update={"target": "evaluate"})
@@ -245,6 +262,14 @@ def check_figures(wanted: Sequence[PublishedFigure], jobs: int | None = None) ->
         for (copy, error), (_, group) in zip(copies, runs, strict=True):
             for figure in group:
                 yield measure_again(figure, copy, error)
+
+
+def _turns(
+    by_preset: Mapping[str, list[tuple[Condition, list[PublishedFigure]]]], seconds: float | None
+) -> Iterator[tuple[str, list[tuple[Condition, list[PublishedFigure]]]]]:
+    """Yields what runs together: the conditions of a preset, or with a limit of time one of them."""
+    for preset, runs in by_preset.items():
+        yield from [(preset, runs)] if seconds is None else [(preset, [one]) for one in runs]
 
 
 def needed_condition(preset: str, group: Sequence[PublishedFigure]) -> Condition:
