@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zero2ir.data.records import Document, JudgedDocument
+from zero2ir.data.stored_documents import StoredDocuments, write_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.dense import DenseEncoder
 from zero2ir.encoders.tokens import TokenEncoder
@@ -55,6 +56,29 @@ def learned_dense(corpus: Corpus, judgments: list[tuple[str, str, int]]) -> Retr
     learned = Dense("static").index(corpus).learn(inputs.judged_examples(list(inputs.queries)), seed=0)
     assert learned is not None
     return learned
+
+
+def test_stored_documents_make_a_program_that_reads_from_disk(
+    corpus: Corpus, string_methods: list[dict[str, str]], tmp_path: Path
+) -> None:
+    write_documents(corpus.documents, tmp_path / "documents.arrow")
+    stored = StoredDocuments(tmp_path / "documents.arrow")
+    retriever = Sparse().index(Corpus(stored, language="en"))
+    Program(retriever, stored, about={"model": "sparse"}).save(tmp_path / "saved")
+    program = load_program(tmp_path / "saved")
+    assert isinstance(program.documents, StoredDocuments)
+    assert list(program.documents) == list(corpus.documents)
+    expected = Program(Sparse().index(corpus), corpus.documents)(query=QUERIES[0])
+    assert (program(query=QUERIES[0]).docids, program(query=QUERIES[0]).scores) == (expected.docids, expected.scores)
+    assert program.document("strip") == corpus.documents[program.numbers_of(["strip"])[0]]
+    with pytest.raises(InputError, match="no document has the id 'nothing'"):
+        program.numbers_of(["nothing"])
+    for change in (lambda: program.add(string_methods[:1]), lambda: program.remove(["strip"])):
+        with pytest.raises(InputError, match="index all documents again"):
+            change()
+    (tmp_path / "saved" / "documents.arrow").unlink()
+    with pytest.raises(InputError, match="missing"):
+        load_program(tmp_path / "saved")
 
 
 @pytest.fixture(scope="module", params=["sparse", "dense", "hybrid"])
@@ -249,7 +273,7 @@ def cut(name: str, size: int) -> Callable[[Path], None]:
         (lambda folder: (folder / PROGRAM_FILE).write_text("[]"), "truncated or altered"),
         (state_with(about={"model": "better"}), "truncated or altered"),
         (state_with(files={}), "truncated or altered"),
-        (state_with(format=8), "format 8 is newer than 7.*upgrade zero2ir"),
+        (state_with(format=9), "format 9 is newer than 8.*upgrade zero2ir"),
         (state_with(format=6), "format 6 is older than 7.*train it again"),
         (state_with(format="new"), "truncated or altered"),
         (state_with(format=float("inf")), "truncated or altered"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from zero2ir.data.languages import AUTO_LANGUAGE, likely_language
 from zero2ir.data.records import Document
+from zero2ir.data.stored_documents import StoredContents, StoredDocuments
 from zero2ir.encoders.base import TextEncoder, embed
 from zero2ir.encoders.cached import CachedQueryEncoder, take_rows
 from zero2ir.errors import InputError
@@ -57,9 +58,14 @@ class Corpus:
         self._cache = cache
 
     @cached_property
-    def contents(self) -> list[str]:
+    def contents(self) -> Sequence[str]:
         """Title and text of each document."""
-        return self.contents_from(0)
+        return StoredContents(self.documents) if isinstance(self.documents, StoredDocuments) else self.contents_from(0)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether documents are read from disk when they are asked for, and indexes shall be mapped into memory."""
+        return isinstance(self.documents, StoredDocuments)
 
     def contents_from(self, first: int) -> list[str]:
         """Title and text of each document from number ``first`` on."""
@@ -71,8 +77,10 @@ class Corpus:
         return likely_language(self.contents) if self._language == AUTO_LANGUAGE else self._language
 
     @cached_property
-    def number_of(self) -> dict[str, int]:
+    def number_of(self) -> Mapping[str, int]:
         """A document's number by its id."""
+        if isinstance(self.documents, StoredDocuments):
+            return self.documents.numbers
         return {document.doc_id: number for number, document in enumerate(self.documents)}
 
     def with_encoders(self, encoders: Mapping[str, TextEncoder]) -> "Corpus":

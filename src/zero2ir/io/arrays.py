@@ -16,6 +16,8 @@ from zero2ir.io.values import shown
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+BLOCK_BYTES = 1 << 24  # of an array that are checked at once
+
 Layout = tuple[str, tuple[int | None, ...]]  # types, separated by "|", and shape
 INTEGERS = "int32|int64"
 SAFETENSORS_TYPES = {
@@ -39,6 +41,34 @@ def read_array(path: Path, layout: Layout) -> np.ndarray:
         raise
     except Exception as error:  # numpy parses the header as Python and raises what that raises
         raise _damaged(path, error) from None
+
+
+def map_array(path: Path, layout: Layout, limits: tuple[int, int | None] | None = None) -> np.ndarray:
+    """Maps a ``.npy`` file into memory, read-only, after checking it as ``read_array`` does, a block at a time.
+
+    Args:
+        path: the file.
+        layout: see above.
+        limits: the least value, and the first one that is too large, None for no such one; None for no limits.
+    """
+    try:
+        _check_blocks(path, layout, limits)
+        return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    except InputError:
+        raise
+    except Exception as error:  # as above
+        raise _damaged(path, error) from None
+
+
+def _check_blocks(path: Path, layout: Layout, limits: tuple[int, int | None] | None) -> None:
+    """Checks a file by a map of its own, so that its pages do not stay in memory."""
+    mapped: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    _check_layout(str(path), mapped.dtype.name, mapped.shape, layout)
+    rows = max(1, BLOCK_BYTES * len(mapped) // max(1, mapped.nbytes))
+    for start in range(0, len(mapped), rows):
+        block = _finite(str(path), np.asarray(mapped[start : start + rows]))
+        if limits is not None:
+            check_range(str(path), block, limits[1], limits[0])
 
 
 def read_tensors(path: Path, layouts: Mapping[str, Layout]) -> dict[str, np.ndarray]:
@@ -91,11 +121,12 @@ def csr_of(where: str, tensors: Mapping[str, np.ndarray], shape: tuple[int, int]
     return csr_matrix((data, indices, pointers), shape=shape)
 
 
-def check_range(where: str, numbers: np.ndarray, limit: int) -> None:
-    """Raises an InputError unless all numbers are at least 0 and below the limit."""
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < limit:
+def check_range(where: str, numbers: np.ndarray, limit: int | None, least: int = 0) -> None:
+    """Raises an InputError unless all numbers are at least ``least`` and below the limit, if there is one."""
+    if numbers.size and not (least <= numbers.min() and (limit is None or numbers.max() < limit)):
+        most = "any" if limit is None else limit - 1
         raise InputError(
-            f"{where}: numbers from {numbers.min()} to {numbers.max()}, not 0 to {limit - 1}; create or get it again"
+            f"{where}: numbers from {numbers.min()} to {numbers.max()}, not {least} to {most}; create or get it again"
         )
 
 

@@ -7,6 +7,7 @@ that of its parts; its docstring states the result for a model without the inter
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -177,6 +178,67 @@ def with_corpus(model: ModelT, corpus: Corpus, kept_numbers: np.ndarray) -> Mode
             f"{model.kind}: a trained model of this type cannot change its documents; train it again with all documents"
         )
     return model.clone().index(corpus)
+
+
+class Shardable(Retriever):
+    """A retriever that can be indexed in shards, ranges of the documents, one by one and in several processes.
+
+    A composite writes and joins its parts; whoever has an index of its own extends this.
+    """
+
+    def write_shard(self, corpus: Corpus, folder: Path, n_documents: int) -> None:
+        """Writes the index of one shard.
+
+        Args:
+            corpus: the documents of the shard, with encoders.
+            folder: an empty folder.
+            n_documents: of all shards, which decides on precision and on graphs.
+        """
+        for place, part in enumerate(parts(self)):
+            write_shard(part, corpus, folder / str(place), n_documents)
+
+    def of_shards(self, corpus: Corpus, shards: Sequence[Path], folder: Path) -> Self:
+        """Returns a copy that is indexed as ``index`` would have done, with arrays that are mapped into memory.
+
+        Args:
+            corpus: the documents of all shards, with encoders.
+            shards: the folders that ``write_shard`` wrote, in the order of the documents.
+            folder: for files that join those of the shards; they are in use as long as the copy is.
+        """
+        joined = [
+            of_shards(part, corpus, [shard / str(place) for shard in shards], folder / str(place))
+            for place, part in enumerate(parts(self))
+        ]
+        copied = with_parts(self, joined)
+        copied.corpus = corpus
+        return copied
+
+
+def require_shardable(model: Model) -> None:
+    """Raises an InputError if a model, or one nested in it, cannot be indexed in shards."""
+    if not isinstance(model, Shardable):
+        raise InputError(
+            f"{model.kind}: a model of this type cannot be indexed in shards; choose one of BM25 and vectors, such as "
+            "sparse, static, dense, static_hybrid or hybrid"
+        )
+    for nested in nested_models(model):
+        require_shardable(nested)
+
+
+def write_shard(retriever: Retriever, corpus: Corpus, folder: Path, n_documents: int) -> None:
+    """See ``Shardable.write_shard``; raises an InputError for another retriever."""
+    require_shardable(retriever)
+    assert isinstance(retriever, Shardable)
+    folder.mkdir(parents=True, exist_ok=True)
+    retriever.write_shard(corpus, folder, n_documents)
+
+
+def of_shards(retriever: RetrieverT, corpus: Corpus, shards: Sequence[Path], folder: Path) -> RetrieverT:
+    """See ``Shardable.of_shards``; raises an InputError for another retriever."""
+    require_shardable(retriever)
+    assert isinstance(retriever, Shardable)
+    folder.mkdir(parents=True, exist_ok=True)
+    return retriever.of_shards(corpus, shards, folder)
 
 
 class FeedbackSearch(Retriever):

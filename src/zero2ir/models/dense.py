@@ -16,16 +16,25 @@ from zero2ir.encoders.loading import load_encoder
 from zero2ir.encoders.training import FitSettings, fit
 from zero2ir.io.settings import NonNegativeInt
 from zero2ir.models.base import copy_with
-from zero2ir.models.capabilities import Distillable
+from zero2ir.models.capabilities import Distillable, Shardable
 from zero2ir.models.dense_adapter import DenseAdapterSettings, adapter_gradient_cosines, distil_adapter, fit_adapter
 from zero2ir.models.encoder_based import Adapted
 from zero2ir.models.initialization import Initialization
 from zero2ir.models.query_adaptation import AdaptationSettings
-from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts
-from zero2ir.models.vector_index import Moments, Precision, build_vector_index, load_vector_index
+from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, distinct_texts, row_blocks
+from zero2ir.models.vector_index import (
+    Moments,
+    Precision,
+    build_vector_index,
+    join_vector_shards,
+    load_vector_index,
+    write_vector_shard,
+)
+
+ENCODED_AT_ONCE = 1 << 13  # documents of a shard
 
 
-class Dense(Distillable, Adapted):
+class Dense(Distillable, Shardable, Adapted):
     """Ranks documents by the cosine of their embedding and the query's.
 
     Args:
@@ -67,6 +76,17 @@ class Dense(Distillable, Adapted):
         self.nearest = build_vector_index(corpus.encoded(self.encoder), self.vectors, self.exact_limit)
         self.corpus = corpus
         return self._adapted_to(corpus.queries)
+
+    def write_shard(self, corpus: Corpus, folder: Path, n_documents: int) -> None:
+        network, contents = corpus.encoder(self.encoder), corpus.contents
+        blocks = (network.encode(contents[block]) for block in row_blocks(len(contents), ENCODED_AT_ONCE))
+        shape = len(contents), network.dimension
+        write_vector_shard(folder, blocks, shape, n_documents, self.exact_limit)
+
+    def of_shards(self, corpus: Corpus, shards: Sequence[Path], folder: Path) -> Self:
+        nearest = join_vector_shards(shards, folder, self.vectors, self.exact_limit)
+        joined = copy_with(self, corpus=corpus, network=corpus.encoder(self.encoder), nearest=nearest)
+        return joined._adapted_to(corpus.queries)
 
     def query_vectors(self, queries: Sequence[str]) -> np.ndarray:
         return self.checked(self.network.encode_queries(queries))
@@ -163,5 +183,7 @@ class Dense(Distillable, Adapted):
     def load(cls, folder: Path, corpus: Corpus) -> Self:
         retriever = super().load(folder, corpus)
         retriever.network = load_encoder(folder / "encoder", cls.encoder_type)
-        retriever.nearest = load_vector_index(folder, len(corpus.documents), retriever.vectors, retriever.exact_limit)
+        retriever.nearest = load_vector_index(
+            folder, len(corpus.documents), retriever.vectors, retriever.exact_limit, corpus.is_stored
+        )
         return retriever._with_saved_maps(folder)

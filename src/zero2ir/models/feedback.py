@@ -8,12 +8,12 @@ import numpy as np
 
 from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Retriever
-from zero2ir.models.capabilities import Tunable, search_with_feedback
+from zero2ir.models.capabilities import Shardable, Tunable, search_with_feedback
 from zero2ir.models.ranking import Candidates, Ranking
 from zero2ir.models.wrapper import Wrapper
 
 
-class PseudoRelevanceFeedback(Tunable, Wrapper):
+class PseudoRelevanceFeedback(Tunable, Shardable, Wrapper):
     """Searches, and searches again with the query moved toward the best documents of the first search.
 
     The retriever moves the query: Rocchio for vectors, RM3 for BM25; in a hybrid each part moves its own query toward

@@ -25,13 +25,14 @@ NODE_HEAD = 10  # bytes of key and level
 BLOCK_NODES = 1 << 13  # nodes in memory at once
 
 
-def load_graph(path: Path, empty: Any, n_vectors: int) -> Any:
+def load_graph(path: Path, empty: Any, n_vectors: int, mapped: bool = False) -> Any:
     """Loads a graph whose keys are the numbers of its vectors.
 
     Args:
         path: a file that usearch wrote.
         empty: a graph with the settings of the saved one, into which it is loaded.
         n_vectors: the number of vectors.
+        mapped: whether the file is mapped into memory, read-only, instead of copied.
 
     Raises:
         InputError: the file is missing or damaged, has other settings, or leads to a node that does not exist.
@@ -43,7 +44,7 @@ def load_graph(path: Path, empty: Any, n_vectors: int) -> Any:
     if not fitting:
         raise InputError(f"{path}: not a graph over {n_vectors} vectors with these settings; create or get it again")
     try:
-        empty.load(str(path))
+        (empty.view if mapped else empty.load)(str(path))
     except RuntimeError as error:
         raise InputError(f"{path}: usearch cannot load it ({one_line(error)[:200]}); create or get it again") from None
     return empty

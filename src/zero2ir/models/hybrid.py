@@ -13,7 +13,15 @@ from zero2ir.encoders.examples import Example, weighted_examples
 from zero2ir.errors import InputError
 from zero2ir.io.settings import Fraction, PositiveInt
 from zero2ir.models.base import Retriever, copy_with
-from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable, is_exhaustive, learn, search_with_feedback
+from zero2ir.models.capabilities import (
+    FeedbackSearch,
+    Shardable,
+    Tunable,
+    Updatable,
+    is_exhaustive,
+    learn,
+    search_with_feedback,
+)
 from zero2ir.models.initialization import Initializable, Initialization
 from zero2ir.models.normalization import Normalization, ScoreStatistics
 from zero2ir.models.ranking import (
@@ -36,7 +44,7 @@ MIN_WEIGHT = 1e-3  # lower weights are raised to this before the logarithm
 PartSearch = Callable[[int, int, Candidates | None], Ranking]
 
 
-class Hybrid(Tunable, Initializable, Updatable, FeedbackSearch):
+class Hybrid(Tunable, Initializable, Updatable, Shardable, FeedbackSearch):
     """Adds up the normalised scores of several retrievers.
 
     With z-scores, a document that a retriever did not return gets the mean score of all documents that it did not

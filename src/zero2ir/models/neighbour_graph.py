@@ -153,16 +153,55 @@ class NeighbourGraph:
         for expansion in EXPANSIONS:
             graph = cls(dimension, [], len(divided), DEPTHS[0], expansion)  # lets go of a former one first
             graph.shards = _side_by_side(vectors, divided, dimension, expansion)
-            for depth in DEPTHS:
-                graph.depth = depth
-                if (recall := sample.recall(graph, vectors)) >= MIN_RECALL:
-                    return graph
-        warnings.warn(
-            f"the graph over {n_vectors:,} vectors finds {recall:.0%} of a vector's {NEAREST} nearest, less than "
-            f"{MIN_RECALL:.0%}; raise exact_limit to compare queries with all of them",
-            stacklevel=2,
-        )
+            if (recall := graph._deepened(sample, vectors)) >= MIN_RECALL:
+                return graph
+        graph._warn_of(recall)
         return graph
+
+    @classmethod
+    def joined(
+        cls, paths: Sequence[Path], lengths: Sequence[int], vectors: Rows, dimension: int, seed: int = 0
+    ) -> Self:
+        """Maps graphs into memory that ``write_graph`` wrote over consecutive ranges of the vectors.
+
+        Since the nearest may all be in one range, each graph is searched for all of them. Too low a recall raises the
+        depth of the search, or warns.
+
+        Args:
+            paths: a file for each range, in their order.
+            lengths: of the ranges.
+            vectors: all of them.
+            dimension: of the vectors.
+            seed: draws the vectors by which recall is measured.
+        """
+        starts, expansion = np.cumsum([0, *lengths]), EXPANSIONS[0]
+        shards = [
+            Shard(
+                load_graph(path, empty_graph(dimension, expansion), number, mapped=True),
+                np.arange(number) + start,
+                number,
+            )
+            for path, number, start in zip(paths, lengths, starts, strict=False)
+        ]
+        graph = cls(dimension, shards, 0, DEPTHS[0], expansion)
+        sample = Sample.drawn(vectors, len(graph), np.random.default_rng(seed))
+        if (recall := graph._deepened(sample, vectors)) < MIN_RECALL:
+            graph._warn_of(recall)
+        return graph
+
+    def _deepened(self, sample: "Sample", vectors: Rows) -> float:
+        """Raises the depth of the search until it suffices, or to the last one; returns the recall."""
+        for self.depth in DEPTHS:
+            if (recall := sample.recall(self, vectors)) >= MIN_RECALL:
+                break
+        return recall
+
+    def _warn_of(self, recall: float) -> None:
+        warnings.warn(
+            f"the graph over {len(self):,} vectors finds {recall:.0%} of a vector's {NEAREST} nearest, less than "
+            f"{MIN_RECALL:.0%}; raise exact_limit to compare queries with all of them",
+            stacklevel=3,
+        )
 
     def changed(self, kept: np.ndarray, vectors: Rows, n_vectors: int) -> Self:
         """Returns a copy over other vectors; it inserts the new ones, and shares the shards that do not change.
@@ -211,12 +250,11 @@ class NeighbourGraph:
         write_json(folder / STATE_FILE, state.model_dump())
         save_embeddings(folder / NUMBERS_FILE, np.concatenate([shard.numbers for shard in self.shards]))
         for place, shard in enumerate(self.shards):
-            with finished_file(folder / GRAPH_FILE.format(place), "wb") as file:
-                file.write(shard.graph.save())
+            _write(shard.graph, folder / GRAPH_FILE.format(place))
 
     @classmethod
-    def load(cls, folder: Path, n_vectors: int, dimension: int) -> Self:
-        """Loads saved graphs; raises an InputError for a damaged file."""
+    def load(cls, folder: Path, n_vectors: int, dimension: int, mapped: bool = False) -> Self:
+        """Loads saved graphs, or maps them into memory; raises an InputError for a damaged file."""
         state = read_state(folder / STATE_FILE, GraphState)
         path = folder / NUMBERS_FILE
         numbers = read_array(path, ("int64", (sum(state.lengths),)))
@@ -228,7 +266,9 @@ class NeighbourGraph:
             raise InputError(f"{path}: does not hold each of {n_vectors} vectors once; create or get it again")
         shards = [
             Shard(
-                load_graph(folder / GRAPH_FILE.format(place), empty_graph(dimension, state.expansion), len(part)),
+                load_graph(
+                    folder / GRAPH_FILE.format(place), empty_graph(dimension, state.expansion), len(part), mapped
+                ),
                 part,
                 own,
             )
@@ -269,6 +309,16 @@ class Sample(NamedTuple):
             near = int((vectors(numbers) @ query >= least - TOLERANCE).sum())
             found += max(0, min(near, self.nearest) - 1)
         return found / max(1, len(self.queries) * (self.nearest - 1)) if self.nearest > 1 else 1.0
+
+
+def write_graph(path: Path, vectors: Rows, n_vectors: int, dimension: int) -> None:
+    """Builds a graph over some vectors on one thread, and writes it for ``NeighbourGraph.joined``."""
+    _write(Shard.built(vectors, np.arange(n_vectors), empty_graph(dimension, EXPANSIONS[0])).graph, path)
+
+
+def _write(graph: "Index", path: Path) -> None:
+    with finished_file(path, "wb") as file:
+        file.write(graph.save())
 
 
 def _side_by_side(vectors: Rows, parts: Sequence[np.ndarray], dimension: int, expansion: int) -> list[Shard]:

@@ -13,7 +13,7 @@ from zero2ir.errors import InputError
 from zero2ir.io.arrays import check_range, read_array
 from zero2ir.io.settings import Fraction, NonNegativeInt, PositiveInt
 from zero2ir.models.base import Retriever, parts
-from zero2ir.models.capabilities import Tunable, search_with_feedback
+from zero2ir.models.capabilities import Shardable, Tunable, search_with_feedback
 from zero2ir.models.dense import Dense
 from zero2ir.models.neighbours import changed_neighbours, neighbours_of
 from zero2ir.models.normalization import ScoreStatistics
@@ -31,7 +31,7 @@ from zero2ir.models.wrapper import Wrapper
 NEIGHBOURS_FILE, SIMILARITIES_FILE = "neighbours.npy", "similarities.npy"
 
 
-class Smoothed(Tunable, Wrapper):
+class Smoothed(Tunable, Shardable, Wrapper):
     """Moves each document's score toward the scores of its nearest documents.
 
     A document is more likely to be relevant if its neighbours are. Unlike feedback this depends on no single document
@@ -98,6 +98,18 @@ class Smoothed(Tunable, Wrapper):
             )
         smoothed.near, smoothed.similarities = changed_neighbours(self.near, self.similarities, kept_numbers, index)
         return smoothed._shared()
+
+    def of_shards(self, corpus: Corpus, shards: Sequence[Path], folder: Path) -> Self:
+        """Joins the parts, and searches the neighbours of each document in the joined index, in this process."""
+        joined = super().of_shards(corpus, shards, folder)
+        index = _index(joined, self.encoder)
+        if index is None:
+            raise InputError(
+                f"smoothed: no part has the vectors of encoder {self.encoder}, so that shards give no neighbours; "
+                "set model.encoder to that of a part"
+            )
+        joined.near, joined.similarities = neighbours_of(index, self._most())
+        return joined._shared()
 
     def search(self, queries: Sequence[str], k: int, candidates: Candidates | None = None) -> Ranking:
         if not self.weight:

@@ -21,15 +21,18 @@ from zero2ir.io.files import write_json
 from zero2ir.io.settings import Fraction, NonNegativeInt, Settings, read_state
 from zero2ir.io.values import shown
 from zero2ir.models.base import copy_with
-from zero2ir.models.capabilities import FeedbackSearch, Tunable, Updatable
+from zero2ir.models.capabilities import FeedbackSearch, Shardable, Tunable, Updatable
 from zero2ir.models.postings import Postings
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking, rank_in_blocks, row_blocks
+from zero2ir.models.sharded_postings import ShardedPostings, write_postings
 
 VOCABULARY_FILE = "vocabulary.json"
 COUNTS_FILE = "counts.safetensors"
+SHARDS_FOLDER = "shards"  # instead of the counts, if they are in shards
 BLOCK = 1 << 14  # documents whose tokens are in memory at once
 MIN_K1 = 0.1  # lower values rank nearly alike
 MAX_TERMS_PER_LETTER = 10  # transliteration and n-grams give more than one
+MOST_KNOWN = 1 << 24  # weights that are kept for later queries
 
 
 class VocabularyState(Settings):
@@ -47,7 +50,7 @@ class VocabularyState(Settings):
         return terms
 
 
-class Sparse(Tunable, Updatable, FeedbackSearch):
+class Sparse(Tunable, Updatable, Shardable, FeedbackSearch):
     """BM25 as Lucene computes it, on Snowball stems (Porter2 for English) without stop words.
 
     Scores are those of bm25s to the last bit. It computes all weights at once; but an added document changes them all,
@@ -87,10 +90,25 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
     def index(self, corpus: Corpus) -> Self:
         self.corpus = corpus
-        self.known_language = corpus.language if self.language == AUTO_LANGUAGE else self.language
-        contents = corpus.contents
-        self.postings = Postings.of_blocks(self.tokens(contents[block]) for block in row_blocks(len(contents), BLOCK))
+        self.known_language = self._language_of(corpus)
+        self.postings = self._counted(corpus)
         return self._weighted()
+
+    def _language_of(self, corpus: Corpus) -> str:
+        return corpus.language if self.language == AUTO_LANGUAGE else self.language
+
+    def _counted(self, corpus: Corpus) -> Postings:
+        contents = corpus.contents
+        return Postings.of_blocks(self.tokens(contents[block]) for block in row_blocks(len(contents), BLOCK))
+
+    def write_shard(self, corpus: Corpus, folder: Path, n_documents: int) -> None:
+        shard = copy_with(self, known_language=self._language_of(corpus))
+        write_postings(folder, shard._counted(corpus))
+
+    def of_shards(self, corpus: Corpus, shards: Sequence[Path], folder: Path) -> Self:
+        """Joins the counts of all shards; document frequencies and lengths are those of all documents."""
+        language, postings = self._language_of(corpus), ShardedPostings.joined(shards)
+        return copy_with(self, corpus=corpus, known_language=language, postings=postings)._weighted()
 
     def with_corpus(self, corpus: Corpus, kept_numbers: np.ndarray) -> Self:
         """Counts the terms of the new documents only; document frequencies and lengths are those of all documents."""
@@ -195,6 +213,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
         words_by = segmentation(self.known_language)
         state = {"language": self.known_language, "words_by": words_by, "terms": postings.terms}
         write_json(folder / VOCABULARY_FILE, state)
+        if isinstance(postings, ShardedPostings):
+            postings.save(folder / SHARDS_FOLDER)
+            return
         counts = postings.first.by_row
         parts = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
         save_file(parts, folder / COUNTS_FILE)
@@ -211,6 +232,9 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
             )
         retriever.known_language = language
         vocabulary = {token: number for number, token in enumerate(state.terms)}
+        if (shards := folder / SHARDS_FOLDER).is_dir():
+            retriever.postings = ShardedPostings.load(shards, vocabulary, len(corpus.documents))
+            return retriever._weighted()
         shape = (len(corpus.documents), len(vocabulary))
         path = folder / COUNTS_FILE
         counts = csr_of(str(path), read_tensors(path, csr_layouts(INTEGERS, shape[0])), shape)
@@ -220,7 +244,7 @@ class Sparse(Tunable, Updatable, FeedbackSearch):
 
 
 class TermWeights:
-    """BM25 weights of terms in documents, computed when a term is first asked for.
+    """BM25 weights of terms in documents, computed when a term is first asked for, and kept up to a number of weights.
 
     Args:
         postings: of the documents.
@@ -232,12 +256,17 @@ class TermWeights:
         self._postings = postings
         self._saturation = k1 * (1 - b + b * (postings.lengths / max(postings.mean_length, 1e-9)))
         self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._n_known = 0
 
     def of(self, term: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers of the documents that have a term, and its float32 weights there."""
-        if term not in self._known:
-            numbers, counts = self._postings.documents_of(term)
-            rarity = np.float32(self._postings.rarity(term))  # as bm25s does, so that equal scores stay equal
-            weights = (rarity * (counts / (self._saturation[numbers] + counts))).astype(np.float32)
-            self._known[term] = numbers, weights
-        return self._known[term]
+        if (known := self._known.get(term)) is not None:
+            return known
+        numbers, counts = self._postings.documents_of(term)
+        rarity = np.float32(self._postings.rarity(term))  # as bm25s does, so that equal scores stay equal
+        weights = (rarity * (counts / (self._saturation[numbers] + counts))).astype(np.float32)
+        if self._n_known + len(weights) > MOST_KNOWN:
+            self._known, self._n_known = {}, 0
+        self._known[term] = numbers, weights
+        self._n_known += len(weights)
+        return numbers, weights

@@ -1,14 +1,15 @@
 """Nearest-neighbour search over document embeddings: exact, or by a graph for large collections."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
-from zero2ir.encoders.dense import save_embeddings
-from zero2ir.io.arrays import read_array
-from zero2ir.models.neighbour_graph import NeighbourGraph
+from zero2ir.encoders.dense import MOST_AT_ONCE, save_embeddings
+from zero2ir.io.arrays import map_array, read_array
+from zero2ir.models.neighbour_graph import GRAPH_FILE, NeighbourGraph, write_graph
 from zero2ir.models.ranking import (
     Candidates,
     Ranking,
@@ -24,6 +25,7 @@ ROWS_AT_ONCE = 1 << 13  # vectors converted to or from float32
 QUERIES_AT_ONCE = 32
 REACH = 100  # documents that may have a new one among their own nearest
 VECTORS, SCALE, MOMENTS = "embeddings.npy", "scale.npy", "moments.npy"
+STEPS = "embeddings.int8.npy"  # while shards are joined
 
 
 class Moments(NamedTuple):
@@ -73,12 +75,13 @@ class Vectors:
         self.scale = scale
 
     @classmethod
-    def kept(cls, vectors: np.ndarray, precision: Precision) -> Self:
+    def kept(cls, vectors: np.ndarray, precision: Precision, empty: Callable[..., np.ndarray] = np.empty) -> Self:
+        """Returns vectors in a precision; ``empty`` makes the array of int8 values of a shape and a type."""
         if precision == "float32":
             return cls(vectors)
         greatest = np.maximum(vectors.max(axis=0, keepdims=True), -vectors.min(axis=0, keepdims=True))
         scale = np.maximum(greatest.astype(np.float32), 1e-12) / np.float32(127)
-        values = np.empty(vectors.shape, dtype=np.int8)
+        values = empty(vectors.shape, dtype=np.int8)
         for block in row_blocks(len(vectors), ROWS_AT_ONCE):
             values[block] = np.rint(vectors[block] / scale)
         return cls(values, scale)
@@ -132,10 +135,14 @@ class Vectors:
             save_embeddings(folder / SCALE, self.scale)
 
     @classmethod
-    def load(cls, folder: Path, rows: int, precision: Precision) -> Self:
-        """Loads saved vectors; raises an InputError for a damaged file or another number of vectors."""
+    def load(cls, folder: Path, rows: int, precision: Precision, mapped: bool = False) -> Self:
+        """Loads saved vectors, or maps them into memory.
+
+        Raises:
+            InputError: a file is damaged, or has another number of vectors.
+        """
         kinds = precision if precision == "int8" else "float16|float32"
-        values = read_array(folder / VECTORS, (kinds, (rows, None)))
+        values = (map_array if mapped else read_array)(folder / VECTORS, (kinds, (rows, None)))
         scale = read_array(folder / SCALE, ("float32", (1, values.shape[1]))) if precision == "int8" else None
         return cls(values, scale)
 
@@ -256,11 +263,11 @@ class GraphIndex(ExactIndex):
         self.graph.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, vectors: Vectors) -> Self:
-        """Loads a saved graph; raises an InputError for a damaged file."""
+    def load(cls, folder: Path, vectors: Vectors, mapped: bool = False) -> Self:
+        """Loads a saved graph, or maps it into memory; raises an InputError for a damaged file."""
         dimension = vectors.dimension
         moments = read_array(folder / MOMENTS, ("float64", (1 + dimension, dimension)))
-        graph = NeighbourGraph.load(folder, len(vectors), dimension)
+        graph = NeighbourGraph.load(folder, len(vectors), dimension, mapped)
         return cls(vectors, graph, Moments(moments[0], moments[1:], len(vectors)))
 
 
@@ -270,7 +277,55 @@ def build_vector_index(vectors: np.ndarray, precision: Precision, exact_limit: i
     return ExactIndex(kept) if len(kept) <= exact_limit else GraphIndex.built(kept)
 
 
-def load_vector_index(folder: Path, rows: int, precision: Precision, exact_limit: int) -> ExactIndex:
-    """Loads a saved index; raises an InputError for a damaged file."""
-    kept = Vectors.load(folder, rows, precision)
-    return ExactIndex(kept) if rows <= exact_limit else GraphIndex.load(folder, kept)
+def load_vector_index(
+    folder: Path, rows: int, precision: Precision, exact_limit: int, mapped: bool = False
+) -> ExactIndex:
+    """Loads a saved index; raises an InputError for a damaged file.
+
+    Vectors and graphs are read into memory, or ``mapped`` into it.
+    """
+    kept = Vectors.load(folder, rows, precision, mapped)
+    return ExactIndex(kept) if rows <= exact_limit else GraphIndex.load(folder, kept, mapped)
+
+
+def write_vector_shard(
+    folder: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], n_documents: int, exact_limit: int
+) -> None:
+    """Writes the vectors of a range of the documents, and a graph over them if all documents need graphs.
+
+    Args:
+        folder: of the shard.
+        blocks: (n, dimension) float32 unit vectors, in order.
+        shape: number and dimension of all of these.
+        n_documents: of all shards; as ``DenseEncoder.encode``, so many decide whether vectors are float16.
+        exact_limit: as for ``build_vector_index``.
+    """
+    kind = np.float16 if n_documents > MOST_AT_ONCE else np.float32
+    values = open_memmap(folder / VECTORS, "w+", kind, shape)
+    start = 0
+    for rows in blocks:
+        values[start : start + len(rows)] = rows
+        start += len(rows)
+    values.flush()
+    if n_documents > exact_limit:
+        write_graph(folder / GRAPH_FILE.format(0), Vectors(values).__getitem__, *shape)
+
+
+def join_vector_shards(shards: Sequence[Path], folder: Path, precision: Precision, exact_limit: int) -> ExactIndex:
+    """Returns the index over the vectors of all shards, which one file in ``folder`` joins and maps into memory.
+
+    Exact search gives the scores of ``build_vector_index`` to the last bit. The products with vectors of two files
+    would not: the last bit depends on the length of the array.
+    """
+    parts = [map_array(shard / VECTORS, ("float16|float32", (None, None))) for shard in shards]
+    shape = sum(map(len, parts)), parts[0].shape[1]
+    joined = open_memmap(folder / VECTORS, "w+", parts[0].dtype, shape)
+    np.concatenate(parts, out=joined)
+    joined.flush()
+    values = map_array(folder / VECTORS, ("float16|float32", shape))
+    kept = Vectors.kept(values, precision, lambda shape, dtype: open_memmap(folder / STEPS, "w+", dtype, shape))
+    if len(kept) <= exact_limit:
+        return ExactIndex(kept)
+    graphs = [shard / GRAPH_FILE.format(0) for shard in shards]
+    graph = NeighbourGraph.joined(graphs, list(map(len, parts)), kept.__getitem__, kept.dimension)
+    return GraphIndex(kept, graph, kept.moments())

@@ -19,6 +19,7 @@ from zero2ir.data.known_ids import KnownIds
 from zero2ir.data.languages import ENGLISH
 from zero2ir.data.own_documents import is_own_document
 from zero2ir.data.records import Document
+from zero2ir.data.stored_documents import StoredDocuments, check_documents, write_documents
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
 
 FORMAT_VERSION = 7
+STORED_FORMAT_VERSION = 8  # with documents and indexes that are mapped into memory
 PROGRAM_FILE = "program.json"
 DOCUMENTS_FILE = "documents.parquet"
+STORED_DOCUMENTS_FILE = "documents.arrow"  # instead
 RANK_TASK = "rank"  # supported by every program
 FALLBACK_FOLDER = "fallback"
 
@@ -176,7 +179,7 @@ class Program(dspy.Module):
         if len(set(names)) < len(names):
             raise InputError(f"fallback: {', '.join(names)}; program names must be unique")
         self.chain = FallbackChain(names, self.fallback) if self.links else None
-        self._number_of = {document.doc_id: number for number, document in enumerate(documents)}
+        self._number_of: Mapping[str, int] = Corpus(documents).number_of
 
     @property
     def name(self) -> str:
@@ -366,7 +369,9 @@ class Program(dspy.Module):
         Raises:
             InputError: ``doc_ids`` is a string, or an id is unknown.
         """
-        ids, known = as_ids(doc_ids, name), KnownIds("document", self._number_of)
+        # The reason compares all ids with an unknown one, which stored documents are too many for.
+        compared = () if isinstance(self.documents, StoredDocuments) else self._number_of
+        ids, known = as_ids(doc_ids, name), KnownIds("document", compared)
         for place, doc_id in enumerate(ids):
             if doc_id not in self._number_of:
                 raise InputError(f"{name}[{place}]: {known.why_unknown(doc_id)}; leave it out or correct it")
@@ -406,8 +411,13 @@ class Program(dspy.Module):
             removed: ids to remove; unknown ids are ignored.
 
         Raises:
-            InputError: no document would be left.
+            InputError: no document would be left, or the documents are stored in shards.
         """
+        if isinstance(self.documents, StoredDocuments):
+            raise InputError(
+                "documents: those of a program of zero2ir index cannot change; index all documents again, which "
+                "replaces the program at once"
+            )
         gone = {*removed, *(document.doc_id for document in added)}
         kept = [number for number, document in enumerate(self.documents) if document.doc_id not in gone]
         documents = [*(self.documents[number] for number in kept), *added]
@@ -431,7 +441,7 @@ class Program(dspy.Module):
         return changed
 
     def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
-        """Writes the program as a folder of JSON, safetensors, npy and Parquet files, without pickle.
+        """Writes the program as a folder of JSON, safetensors, npy, Parquet and Arrow files, without pickle.
 
         An existing folder is replaced only if it is a program without other files; else raises InputError.
         ``save_program=True`` writes DSPy's pickled form of the same bytes, which ``mlflow.dspy`` requires.
@@ -452,9 +462,13 @@ class Program(dspy.Module):
         self.retriever.save(folder / "retriever")
         for number, link in enumerate(self.links):
             link.retriever.save(folder / FALLBACK_FOLDER / str(number))
-        write_records(self.documents, Document, folder / DOCUMENTS_FILE)
+        is_stored = isinstance(self.documents, StoredDocuments)
+        if is_stored:
+            write_documents(self.documents, folder / STORED_DOCUMENTS_FILE)
+        else:
+            write_records(self.documents, Document, folder / DOCUMENTS_FILE)
         state: dict[str, Any] = {
-            "format": FORMAT_VERSION,
+            "format": STORED_FORMAT_VERSION if is_stored else FORMAT_VERSION,
             "about": self.about,
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
             "policy": None if self.policy is None else self.policy.as_dict(),
@@ -491,7 +505,7 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
     """
     folder = Path(folder)
     state = _checked_state(folder)
-    documents = _read_documents(folder / DOCUMENTS_FILE)
+    documents = _read_documents(folder, state.format)
     language_model = _restored_lm(None if state.lm is None else state.lm.model_dump(), allow_endpoints)
     corpus = Corpus(documents, language_model=language_model, language=str(state.about.get("language", ENGLISH)))
     retriever = load_retriever(folder / "retriever", corpus)
@@ -515,7 +529,11 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
     )
 
 
-def _read_documents(path: Path) -> list[Document]:
+def _read_documents(folder: Path, version: int) -> Sequence[Document]:
+    if version == STORED_FORMAT_VERSION:
+        check_documents(folder / STORED_DOCUMENTS_FILE)
+        return StoredDocuments(folder / STORED_DOCUMENTS_FILE)
+    path = folder / DOCUMENTS_FILE
     documents = read_records(path, Document)
     if any(not isinstance(text, str) for document in documents for text in document):
         raise InputError(f"{path}: an id, title or text is missing or no text; get it again")
@@ -591,9 +609,14 @@ def _state(folder: Path) -> ProgramState:
         digest = _digest({name: value for name, value in state.items() if name != "digest"})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
-    if version != FORMAT_VERSION:
-        age, remedy = ("newer", "upgrade zero2ir") if version > FORMAT_VERSION else ("older", "train it again")
-        raise InputError(f"{path}: format {version} is {age} than {FORMAT_VERSION}, which this zero2ir reads; {remedy}")
+    known = FORMAT_VERSION, STORED_FORMAT_VERSION
+    if version not in known:
+        age, than, remedy = (
+            ("newer", max(known), "upgrade zero2ir")
+            if version > max(known)
+            else ("older", FORMAT_VERSION, "train it again")
+        )
+        raise InputError(f"{path}: format {version} is {age} than {than}, which this zero2ir reads; {remedy}")
     if state.get("digest") != digest:
         raise InputError(f"{path}: truncated or altered; save the program again")
     try:
