@@ -65,6 +65,7 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 COMMANDS = {
     "train": "--output --model --strategy --task --encoder --lm --language --seed --set --fallback --risk "
     "--latency --memory --no-lm",
+    "index": "--output --shards --model --passages --overlap --executor --jobs --encoder --language --seed --set",
     "search": "-k --query-id --json --allow-endpoint",
     "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",

@@ -16,8 +16,8 @@ for _variable, _value in {
 }.items():
     os.environ.setdefault(_variable, _value)
 
-from zero2ir.api import CrossValidationResult, compare, label, load, train  # noqa: E402
+from zero2ir.api import CrossValidationResult, compare, index, label, load, train  # noqa: E402
 from zero2ir.errors import InputError  # noqa: E402
 
 __version__ = "0.1.0"
-__all__ = ["CrossValidationResult", "InputError", "compare", "label", "load", "train"]
+__all__ = ["CrossValidationResult", "InputError", "compare", "index", "label", "load", "train"]

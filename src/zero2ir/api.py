@@ -1,6 +1,6 @@
 """The library interface: trains, compares and loads programs, and collects judgments, without a pipeline."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zero2ir.evaluation.intervals import Interval
     from zero2ir.evaluation.significance import Comparison
     from zero2ir.labelling.loop import Labelling
+    from zero2ir.program.indexing import IndexReport
     from zero2ir.program.program import Program
 
 
@@ -156,6 +157,80 @@ def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":
 
         import_own_models(Path(folder))
     return load_program(folder, allow_endpoints)
+
+
+def index(
+    source: str | Path,
+    output: str | Path,
+    *,
+    model: str = "static_hybrid",
+    encoder: str = "minilm",
+    language: str = AUTO_LANGUAGE,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    shards: int | None = None,
+    passages: int | None = None,
+    overlap: int = 0,
+    executor: str = "local",
+    jobs: int | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> "IndexReport":
+    """Indexes documents that need not fit into memory, without judgments, and saves a program.
+
+    The documents are read one after another and indexed in shards, in several processes. The program ranks as one that
+    was indexed at once; its documents, counts and vectors are read from disk when a query needs them. Repeat a call
+    that was killed: it goes on with the shards that are missing. In a script, call it below
+    ``if __name__ == "__main__":``, as the processes import the script.
+
+    Args:
+        source: a folder as for the command ``train``, of which the documents are read; or an id of ir_datasets.
+        output: folder of the program; beside it, a working folder keeps what is finished.
+        model: a file of conf/model that combines BM25 and vectors: sparse, static, dense, static_hybrid, hybrid.
+        encoder: as for ``train``. Encoders are trained on a random sample of 100,000 documents, or on all of fewer.
+        language: as for ``train``.
+        seed: random seed.
+        settings: further Hydra overrides.
+        shards: number of shards, which are ranges of the documents in their order; None for one in 100,000 documents.
+        passages: greatest length of a passage in words, into which longer documents are cut; None keeps them whole.
+        overlap: number of words that a passage shares with the previous one.
+        executor: "local" for processes of this machine, "ray" for a cluster (``RAY_ADDRESS``) or this machine by Ray.
+        jobs: processes side by side; None for as many as cores and free memory allow.
+        tell: gets a line about each finished step.
+
+    Returns:
+        The numbers of documents (or passages) and shards, and of the shards that a former call had finished.
+
+    Raises:
+        InputError: a document or a choice is invalid; the message says what to do.
+    """
+    from zero2ir.config import build
+    from zero2ir.data.document_stream import open_stream
+    from zero2ir.data.settings import PassageSettings
+    from zero2ir.program.indexing import IndexSettings, executor_of, index_documents
+
+    settings, seed = as_texts(settings, "settings"), seed_value(seed)
+    for name, number in (("shards", shards), ("passages", passages), ("jobs", jobs)):
+        if number is not None and number < 1:
+            raise InputError(f"{name}={number}: give 1 or more")
+    if not 0 <= overlap < (passages or 1):
+        raise InputError(f"overlap={overlap}: give 0 or more, and less than passages ({passages or 'not given'})")
+    cut = None if passages is None else PassageSettings(words=passages, overlap=overlap)
+    config = _config("ranking", model, "zero_shot", encoder, None, language, settings)
+    chosen = build(config.model, "model")
+    plan = {
+        "model": model,
+        "seed": seed,
+        "shards": shards,
+        "passages": None if cut is None else cut.model_dump(),
+        "settings": config.model_dump(mode="json", exclude={"strategy", "task", "evaluation"}),
+    }
+    return index_documents(
+        open_stream(str(source)),
+        Path(output),
+        IndexSettings(chosen, config, seed, shards, cut, plan),
+        executor_of(executor, jobs, chosen),
+        tell or (lambda line: None),
+    )
 
 
 def label(

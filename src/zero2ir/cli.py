@@ -234,6 +234,68 @@ def _check_output(output: Path, folder: Path) -> None:
         raise InputError(f"--output {output}: overlaps the folder of the documents, {folder}; give a folder beside it")
 
 
+@app.command(**_example("zero2ir index my-folder --output my-program --shards 8"))
+def index(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER | ID",
+            help="Documents as for train, of which nothing else is read; or an id of ir_datasets.",
+        ),
+    ],
+    output: OutputOption,
+    shards: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of shards.", show_default="one in 100,000 documents")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="A file of conf/model: sparse, static, dense, static_hybrid, hybrid."),
+    ] = "static_hybrid",
+    passages: Annotated[
+        int | None,
+        typer.Option(metavar="WORDS", help="Cut longer documents into passages.", show_default="documents stay whole"),
+    ] = None,
+    overlap: Annotated[
+        int, typer.Option(metavar="WORDS", help="Words that a passage shares with the previous one.")
+    ] = 0,
+    executor: Annotated[str, typer.Option(metavar="EXECUTOR", help="local or ray.")] = "local",
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes side by side.", show_default="as cores and memory allow"),
+    ] = None,
+    encoder: EncoderOption = "minilm",
+    language: LanguageOption = AUTO_LANGUAGE,
+    seed: SeedOption = 0,
+    settings: SettingsOption,
+) -> None:
+    """Indexes documents that need not fit into memory, without judgments, and saves a program.
+
+    A command that was killed goes on where it was, if it is repeated. The program is searched and served as any other;
+    its documents cannot change.
+    """
+    if Path(source).is_dir():
+        _check_output(output, Path(source))
+    report = api.index(
+        source,
+        output,
+        model=model,
+        encoder=encoder,
+        language=language,
+        seed=seed,
+        settings=settings,
+        shards=shards,
+        passages=passages,
+        overlap=overlap,
+        executor=executor,
+        jobs=jobs,
+        tell=lambda line: print(line, flush=True),
+    )
+    continued = f", {report.continued} of them from a former run" if report.continued else ""
+    print(f"{report.documents:,} {'passages' if passages else 'documents'} in {report.shards} shards{continued}")
+    print(f"saved in {output}; try: zero2ir search {output} 'your query'")
+
+
 @app.command(**_example("zero2ir search my-program 'remove white space' -k 5"))
 def search(
     *,

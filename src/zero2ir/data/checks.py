@@ -265,8 +265,7 @@ def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: Is
     first: dict[str, Record] = {}
     for record in records:
         key = record[0]
-        if not key or key.split() != [key]:
-            raise InputError(f"{_place(raw, kind, key)}: the id {key!r} is empty or contains white space; change it")
+        check_id(_place(raw, kind, key), key)
         if key not in first:
             first[key] = record
         elif first[key] == record:
@@ -274,6 +273,12 @@ def _unique(raw: RawCollection, kind: str, records: Sequence[Record], issues: Is
         else:
             raise InputError(f"{_place(raw, kind, key)}: two texts have the {kind} id {key!r}; remove or rename one")
     return first.values()
+
+
+def check_id(place: str, key: str) -> None:
+    """Raises an InputError for an id that is not valid in TREC files."""
+    if not key or key.split() != [key]:
+        raise InputError(f"{place}: the id {key!r} is empty or contains white space; change it")
 
 
 def _place(raw: RawCollection, kind: str, key: str) -> str:

@@ -50,6 +50,19 @@ def read(train: str | None, test: str, candidates: str | None = None) -> RawColl
     return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes, candidates=rows)
 
 
+def stream_documents(key: str) -> Iterator[tuple[str, Document]]:
+    """Yields the documents of an id one after another, each with a name of its place.
+
+    Raises:
+        InputError: the id is unknown or has no documents, or the source files are not available.
+    """
+    dataset = _dataset(key, ("docs",))
+    with _sources_of(key):
+        for record in dataset.docs_iter():
+            document = _document(record)
+            yield f"ir_datasets {key}, document {document.doc_id!r}", document
+
+
 @contextmanager
 def _sources_of(ids: str) -> Iterator[None]:
     """Turns a failed download of the source files into an InputError that says what to do."""

@@ -203,12 +203,39 @@ def _noted(rows: Iterable[tuple[str, Record]], kind: str, places: dict[tuple[str
         yield record
 
 
+def document_files(folder: Path) -> list[Path]:
+    """Returns the files of a folder's documents: a table, or text files.
+
+    Raises:
+        InputError: see ``read``.
+    """
+    table, texts = _sources(folder, None, Counter())
+    return texts if table is None else [table]
+
+
+def stream_documents(folder: Path) -> Iterator[tuple[str, Document]]:
+    """Yields the documents of a folder one after another, each with its place; notes of the reader are left out.
+
+    Raises:
+        InputError: see ``read``.
+    """
+    yield from _documents(folder, None, Counter())
+
+
 def _documents(folder: Path, language: str | None, notes: Counter[str]) -> Iterator[tuple[str, Document]]:
-    if tables := find_tables(folder, layout.DOCUMENTS, language):
-        for place, row in read_table(tables[""], DOCUMENTS):
-            title = text_of(row, "title", place) if "title" in row else ""
-            yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+    table, texts = _sources(folder, language, notes)
+    if table is None:
+        yield from (_text_document(folder, path) for path in texts)
         return
+    for place, row in read_table(table, DOCUMENTS):
+        title = text_of(row, "title", place) if "title" in row else ""
+        yield place, Document(text_of(row, "doc_id", place), title, text_of(row, "text", place))
+
+
+def _sources(folder: Path, language: str | None, notes: Counter[str]) -> tuple[Path | None, list[Path]]:
+    """Returns the table of documents, or else text files."""
+    if tables := find_tables(folder, layout.DOCUMENTS, language):
+        return tables[""], []
     if language is not None:
         raise InputError(f"{folder}: no docs.{language}.jsonl or .tsv; add one, or correct dataset.document_language")
     files, unknown = _files_below(folder, notes), unknown_tables(folder)
@@ -227,7 +254,7 @@ def _documents(folder: Path, language: str | None, notes: Counter[str]) -> Itera
         refuse_near_names(folder, role, [path.name for path in texts if path.parent == folder])
     if not texts:
         raise InputError(f"{folder}: no {layout.DOCUMENTS.names}; add one, or text files ({', '.join(TEXT_SUFFIXES)})")
-    yield from (_text_document(folder, path) for path in texts)
+    return None, texts
 
 
 def _files_below(folder: Path, notes: Counter[str]) -> list[Path]:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,8 +62,37 @@ def train_program(
     """
     indexed, index_seconds = timed(lambda: index_model(model, inputs))
     start = time.perf_counter()
-    fitted = strategy.fit(indexed.retriever, inputs)
-    fitted = replace(fitted, report={**indexed.report, **fitted.report})
+    program, fitted = fit_program(indexed.retriever, strategy, inputs, about, answers, indexed.report)
+    cost = {
+        "index_seconds": index_seconds,
+        "train_seconds": round(time.perf_counter() - start, 2),
+        "peak_memory_mb": peak_memory_mb(),
+        "labels": fitted.labels,
+    }
+    return TrainingResult(program, fitted, cost | lm_cost(inputs.corpus.language_model))
+
+
+class FittedProgram(NamedTuple):
+    """A program, and the strategy's result."""
+
+    program: Program
+    fitted: FitResult
+
+
+def fit_program(
+    retriever: Retriever,
+    strategy: Strategy,
+    inputs: TrainingInputs,
+    about: Mapping[str, Any],
+    answers: bool = False,
+    report: Mapping[str, Any] = MappingProxyType({}),
+) -> FittedProgram:
+    """Trains an indexed retriever by a strategy and calibrates its confidence.
+
+    The arguments are those of ``train_program``; ``report`` tells how the retriever was chosen.
+    """
+    fitted = strategy.fit(retriever, inputs)
+    fitted = replace(fitted, report={**report, **fitted.report})
     confidence = calibrate(fitted.retriever, inputs, fitted.learner)
     own = {"own_documents": len(inputs.own_documents)} if inputs.own_documents else {}
     precision = {role: inputs.corpus.encoder(role).precision for role in encoder_roles(fitted.retriever)}
@@ -72,7 +102,7 @@ def train_program(
         confidence,
         {
             **about,
-            **indexed.report,
+            **report,
             "language": inputs.corpus.language,
             "precision": precision,
             "chosen": fitted.chosen,
@@ -83,13 +113,7 @@ def train_program(
         inputs.corpus.language_model,
         reader_of(fitted.retriever, inputs.corpus) if answers else None,
     )
-    cost = {
-        "index_seconds": index_seconds,
-        "train_seconds": round(time.perf_counter() - start, 2),
-        "peak_memory_mb": peak_memory_mb(),
-        "labels": fitted.labels,
-    }
-    return TrainingResult(program, fitted, cost | lm_cost(inputs.corpus.language_model))
+    return FittedProgram(program, fitted)
 
 
 def calibrate(retriever: Retriever, inputs: TrainingInputs, learner: Learner | None = None) -> Confidence:
