@@ -8,9 +8,10 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -376,6 +377,19 @@ def serve(
     port: PortOption = 8766,
     log_queries: Annotated[bool, typer.Option("--log-queries", help="Log the text of queries.")] = False,
     impressions: Annotated[bool, typer.Option("--impressions", help="Record the shown documents as feedback.")] = False,
+    executor: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where the program runs: in this process, or in Ray Serve's replicas."),
+    ] = "local",
+    replicas: Annotated[int, typer.Option(metavar="N", min=1, help="Replicas, for --executor ray.")] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address of a Ray cluster, for --executor ray.",
+            show_default="RAY_ADDRESS, or a Ray of its own on this machine",
+        ),
+    ] = None,
     allow_endpoint: AllowEndpointOption,
     settings: SettingsOption,
 ) -> None:
@@ -389,6 +403,10 @@ def serve(
     from zero2ir.online.serving.service import check_database
     from zero2ir.online.serving.web import api_key_from_environment, serve_program
 
+    if executor == "local" and (replicas > 1 or address):
+        raise InputError(f"{'--replicas' if replicas > 1 else '--address'}: one process serves alone; --executor ray")
+    if executor == "ray" and not is_url(state or ""):
+        raise InputError("--executor ray: replicas share a database; give its URL with --state postgresql://...")
     flags = {"log_queries": log_queries, "impressions": impressions}
     overrides = [f"serving.{name}=true" for name, is_set in flags.items() if is_set]
     serving = compose("serve", ServeConfig, [*settings, *overrides]).serving
@@ -400,6 +418,14 @@ def serve(
         check_database(state, serving)
     else:
         check_writable(Path(state), Path(state))
+    if executor == "ray":
+        from zero2ir.online.serving.replicas import ReplicaSettings, serve_replicas
+
+        place = os.path.abspath(program) if is_folder else program
+        prepare = partial(import_own_models, Path(place)) if is_folder else None
+        shared = ReplicaSettings(place, state, serving, allow_endpoint, prepare)
+        serve_replicas(shared, replicas, bound, key, address)
+        return
     if is_folder:
         import_own_models(Path(program))
     serve_program(program, state, serving, bound, key, allow_endpoint)

@@ -6,7 +6,7 @@ from typing import Any
 import dspy
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from zero2ir.online.serving.service import SearchService
+from zero2ir.online.serving.service import LOG, SearchService
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -39,6 +39,13 @@ class Metrics:
         lost.set_function(lambda: self.service.writer.lost)
         failures = Gauge("zero2ir_lm_failures", "Unusable answers of the language model", **options)
         failures.set_function(self._lm_failures)
+
+    def record_request(self, scope: Any, status: int, seconds: float) -> None:
+        """Counts and logs a request, without its content."""
+        route = getattr(scope.get("route"), "path", "other")  # the pattern of the path: ids are private
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+        LOG.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
 
     def answered(self, answer: dspy.Prediction) -> None:
         """Counts an answer and the programs that were skipped for it."""

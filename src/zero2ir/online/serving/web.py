@@ -6,10 +6,7 @@ import os
 import signal
 import socket
 import time
-from asyncio import Semaphore
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
@@ -22,24 +19,21 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError, StorageFullError
-from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
-from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
+from zero2ir.io.http_server import error_response, log_to_stderr, run_server
+from zero2ir.io.sockets import HOST, LOOPBACK_NAMES
 from zero2ir.online.feedback.store import FeedbackEvent
+from zero2ir.online.serving.guard import Guard
 from zero2ir.online.serving.metrics import Metrics
 from zero2ir.online.serving.service import LOG, SearchService, open_program, warm_up
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.program.fallback import NoAnswerError
 
 KEY_VARIABLE = "ZERO2IR_API_KEY"
-PUBLIC_PATHS = {"/health", "/docs", "/openapi.json"}  # accessible without an API key ...
-PAGE_FILES = "/static-offline-docs/"  # ... and so are the files of the page at /docs
-CLIENT_CLOSED = 499  # status in the log of a request that was cut off
-LARGE_BYTES, LARGE_AT_ONCE = 100_000, 8  # larger requests are read and answered a few at a time, to save memory
 SEARCH_THREADS = 40
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 WRITE_SECONDS = 2.0  # how long feedback waits for the disk
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -170,8 +164,9 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
     """
     metrics = Metrics(service)
     app = FastAPIOffline(title="zero2ir", version=version("zero2ir"), redoc_url=None)
+    app.state.metrics = metrics
     most = service.settings.max_body_bytes
-    app.add_middleware(_Guard, metrics=metrics, max_body_bytes=most, hosts=hosts, api_key=api_key)
+    app.add_middleware(Guard, record=metrics.record_request, max_body_bytes=most, hosts=hosts, api_key=api_key)
     search_request, documents_request = search_type(service.settings), documents_type(service.settings)
     feedback_request, searches = feedback_type(service.settings), CapacityLimiter(SEARCH_THREADS)
 
@@ -250,22 +245,27 @@ def application(service: SearchService, hosts: set[str] | None = None, api_key: 
 
     @app.get("/health")
     async def health() -> HealthResponse:  # async, so that it never waits for a thread
-        program = service.program
-        breakers = {} if program.chain is None else program.chain.breakers
-        return HealthResponse(
-            status="ok",
-            program=program.name,
-            documents=len(program.documents),
-            circuits={name: "open" if one.is_open else "closed" for name, one in breakers.items()},
-            waiting_events=service.writer.waiting,
-            lost_impressions=service.writer.lost,
-        )
+        return health_of(service)
 
     @app.get("/metrics")
     async def prometheus() -> Response:
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.text(), media_type=METRICS_TYPE)
 
     return app
+
+
+def health_of(service: SearchService) -> HealthResponse:
+    """Returns the state of a service."""
+    program = service.program
+    breakers = {} if program.chain is None else program.chain.breakers
+    return HealthResponse(
+        status="ok",
+        program=program.name,
+        documents=len(program.documents),
+        circuits={name: "open" if one.is_open else "closed" for name, one in breakers.items()},
+        waiting_events=service.writer.waiting,
+        lost_impressions=service.writer.lost,
+    )
 
 
 def response_json(answer: Any, documents: list[Document], name: str) -> dict[str, Any]:
@@ -286,91 +286,6 @@ def response_json(answer: Any, documents: list[Document], name: str) -> dict[str
         "served_by": answer.get("served_by") or name,
         "steps": answer.get("steps") or [],
     }
-
-
-@dataclass
-class _Guard:
-    """Refuses requests before the application sees them, and logs one line without the request's content."""
-
-    app: Any
-    metrics: Metrics
-    max_body_bytes: int
-    hosts: set[str] | None
-    api_key: str | None
-    large: Semaphore = field(default_factory=lambda: Semaphore(LARGE_AT_ONCE))
-
-    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        start, status = time.perf_counter(), 500
-
-        async def recorded_send(message: Any) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        request = Request(scope)
-        try:
-            refused = self._unauthorized(request) or refusal(request, self.hosts, self.max_body_bytes)
-            if refused is not None:
-                await refused(scope, receive, recorded_send)
-            else:
-                length = int(request.headers.get("content-length", 0))
-                large = length > LARGE_BYTES or "transfer-encoding" in request.headers
-                async with self.large if large else nullcontext():
-                    await self._answer(scope, receive, recorded_send)
-        except ClientDisconnect:
-            status = CLIENT_CLOSED
-        finally:
-            self._log(scope, status, time.perf_counter() - start)
-
-    def _unauthorized(self, request: Request) -> JSONResponse | None:
-        if self.api_key is None or request.url.path in PUBLIC_PATHS or request.url.path.startswith(PAGE_FILES):
-            return None
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and equal_secrets(key, self.api_key):
-            return None
-        return error_response(401, "send the API key in the header Authorization: Bearer <key>")
-
-    async def _answer(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-        body, problem = await self._body(receive), None
-        if len(body) > self.max_body_bytes:
-            problem = error_response(413, f"the request is larger than {self.max_body_bytes} bytes")
-        elif body and (reason := json_problem(body)):
-            problem = error_response(400, reason)
-        await (problem or self.app)(scope, _replayed(body, receive), send)
-
-    async def _body(self, receive: Callable[[], Awaitable[Any]]) -> bytes:
-        """Reads the body, at most until it is too large; raises ClientDisconnect if it is cut off."""
-        body, more = bytearray(), True
-        while more and len(body) <= self.max_body_bytes:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        return bytes(body)
-
-    def _log(self, scope: Any, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")  # the pattern of the path: ids are private
-        self.metrics.requests.labels(route, str(status)).inc()
-        self.metrics.seconds.labels(route).observe(seconds)
-        LOG.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
-
-
-def _replayed(body: bytes, receive: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
-    """Returns a receive function that first gives a body that was already read."""
-    sent = False
-
-    async def receive_again() -> Any:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
 
 
 def api_key_from_environment(host: str) -> str | None:
@@ -425,6 +340,12 @@ def serve_program(
         serve(service, bound, api_key)
 
 
+def hosts_of(bound: socket.socket) -> tuple[str, set[str] | None]:
+    """Returns the address of a listening socket, and the host names accepted in requests; see ``application``."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{host}:{port}", {f"{name}:{port}" for name in LOOPBACK_NAMES} if host == HOST else None
+
+
 def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> None:
     """Prints the address and serves until Ctrl-C or SIGTERM.
 
@@ -433,9 +354,8 @@ def serve(service: SearchService, bound: socket.socket, api_key: str | None) -> 
     """
     from threadpoolctl import threadpool_limits
 
-    host, port = bound.getsockname()[:2]
-    hosts = {f"{name}:{port}" for name in LOOPBACK_NAMES} if host == HOST else None
-    print(f"serving on http://{host}:{port}; its API is described at /docs; Ctrl-C stops it", flush=True)
+    address, hosts = hosts_of(bound)
+    print(f"serving on {address}; its API is described at /docs; Ctrl-C stops it", flush=True)
     limits = service.settings
     with threadpool_limits(1, user_api="blas"):
         run_server(application(service, hosts, api_key), bound, limits.max_connections, limits.request_seconds)
