@@ -23,7 +23,7 @@ from zero2ir.data.stored_documents import StoredDocuments, check_documents, writ
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
 from zero2ir.io import paths
-from zero2ir.io.files import check_output, files_below, finished_folder, read_json, sha256, write_json
+from zero2ir.io.files import check_output, files_below, finished_file, finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.settings import Settings, first_mistake
 from zero2ir.io.values import MAX_EXACT_FLOAT, id_value, number_value, shown, text_value, whole_number
@@ -31,6 +31,7 @@ from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
+from zero2ir.program.card import CARD_FILE, model_card
 from zero2ir.program.confidence import Confidence, ConfidenceState
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import CAUTION, Policy
@@ -467,6 +468,8 @@ class Program(dspy.Module):
             write_documents(self.documents, folder / STORED_DOCUMENTS_FILE)
         else:
             write_records(self.documents, Document, folder / DOCUMENTS_FILE)
+        with finished_file(folder / CARD_FILE) as file:
+            file.write(model_card(self))
         state: dict[str, Any] = {
             "format": STORED_FORMAT_VERSION if is_stored else FORMAT_VERSION,
             "about": self.about,

@@ -1,0 +1,120 @@
+"""The model card of a saved program: README.md, in the form that model hubs show."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from zero2ir.data.languages import language_of
+from zero2ir.io.markdown import Table, escaped, markdown
+
+if TYPE_CHECKING:
+    from zero2ir.program.program import Program
+
+CARD_FILE = "README.md"
+UNTRAINED = "zero_shot"
+LIMITS = (
+    "Ten judged queries do not distinguish systems that differ by less than about 0.16 nDCG@10: that this program is "
+    "the best one for these documents is likely, not shown.",
+    "The stated probabilities hold for queries like the judged ones. Watch them with `zero2ir monitor`.",
+    "A pretrained encoder has the biases of the texts it was trained on.",
+)
+
+
+def model_card(program: "Program") -> str:
+    """Returns the card as Markdown with a YAML header; the same program gives the same card.
+
+    Source of the form: Mitchell et al., "Model cards for model reporting", FAT* 2019, arXiv 1810.03993, and the header
+    of Hugging Face's hub. Texts of users are escaped.
+    """
+    return "\n\n".join([_header(program), *_sections(program)]) + "\n"
+
+
+def _header(program: "Program") -> str:
+    tags = ["information-retrieval", "zero2ir", *dict.fromkeys([program.name, *(link.name for link in program.links)])]
+    known = {
+        "library_name": "zero2ir",
+        "pipeline_tag": "text-ranking",
+        "language": [program.language],
+        "license": "other",
+        "license_name": "that-of-the-documents",
+        "tags": tags,
+    }
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in known.items()]  # JSON is YAML
+    return "\n".join(["---", *lines, "---"])
+
+
+def _sections(program: "Program") -> list[str]:
+    about = program.about
+    name = about.get("model", program.name)
+    return [
+        f"# {escaped(str(name))} by {escaped(str(about.get('strategy', UNTRAINED)))}, a zero2ir program",
+        f"It searches {len(program.documents):,} documents in {language_of(program.language).name}, which this folder "
+        "contains, and states the probability that a document is relevant.",
+        '## Use\n\n```python\nimport zero2ir\n\nprogram = zero2ir.load("this-folder")\n'
+        'answer = program(query="…")\nprint(answer.docids, answer.scores, answer.confidence)\n```\n\n'
+        f"Saved by zero2ir {version('zero2ir')}. Loading runs no code of this folder.",
+        "## How it was made\n\n" + markdown(_facts(program)).rstrip(),
+        *_model_choice(about.get("model_choice")),
+        *_quality(about.get("quality")),
+        "## How far to trust it\n\n" + _trust(program),
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in LIMITS),
+        "## Licences\n\nThe folder contains the documents and, in an index or in weights, what was learned from them: "
+        "share it only if you may share the documents. zero2ir is under Apache-2.0, and so are its own encoder "
+        "(all-MiniLM-L6-v2) and language model (SmolLM2-135M-Instruct); for other weights ask their makers.",
+    ]
+
+
+def _facts(program: "Program") -> Table:
+    about = program.about
+    rows = [
+        ["model type", str(about.get("model", program.name))],
+        ["training strategy", str(about.get("strategy", UNTRAINED))],
+        ["judged documents used", f"{about.get('labels', 0):,}"],
+        ["chosen", str(about.get("chosen", ""))],
+        ["because", str(about.get("reason", ""))],
+        ["encoders", ", ".join(f"{role} in {kind}" for role, kind in about.get("precision", {}).items())],
+        ["language model", "" if program.language_model is None else program.language_model.settings.name],
+        ["falls back to", ", ".join(link.name for link in program.links)],
+        ["seed", str(about.get("seed", ""))],
+    ]
+    return Table(["", ""], [row for row in rows if row[1]], labels=2)
+
+
+def _model_choice(choice: Mapping[str, Any] | None) -> list[str]:
+    if not choice:
+        return []
+    rows = [
+        [
+            one["name"],
+            f"{one['difference']:+.3f} [{one['ci_low']:+.3f}, {one['ci_high']:+.3f}]",
+            "over a limit" if one["probability_best"] is None else f"{one['probability_best']:.0%}",
+        ]
+        for one in choice["candidates"]
+    ]
+    table = Table(["model type", "expected nDCG@10, difference", "probability of being best"], rows, labels=1)
+    return [f"## The model type\n\nChosen on {choice['queries']} judged queries:\n\n{markdown(table).rstrip()}"]
+
+
+def _quality(quality: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    if not quality:
+        return []
+    table = Table(["", "number"], [[flaw, f"{found['count']:,}"] for flaw, found in quality.items()], labels=1)
+    return ["## What was left out of the data\n\n" + markdown(table).rstrip()]
+
+
+def _trust(program: "Program") -> str:
+    if program.confidence is None:
+        return "It states no probabilities."
+    lines: Sequence[str] = [
+        "The probabilities come from the judged queries and from how scores relate to relevance on other collections; "
+        "their 95 % intervals say how much few queries leave open."
+    ]
+    if (policy := program.policy) is not None:
+        lines = [
+            *lines,
+            f"It answers plainly where the risk of a wrong first document is at most {policy.risk:.0%}, with a warning "
+            f"up to {policy.max_risk:.0%}, and else not at all.",
+        ]
+    lines = [*lines, "No figure on test queries is in this card: `zero2ir compare` cross-validates on your judgments."]
+    return "\n\n".join(lines)
