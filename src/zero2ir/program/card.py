@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zero2ir.data.languages import language_of
 from zero2ir.io.markdown import Table, escaped, markdown
-
-if TYPE_CHECKING:
-    from zero2ir.program.program import Program
+from zero2ir.program.policy import Policy
 
 CARD_FILE = "README.md"
 UNTRAINED = "zero_shot"
@@ -21,21 +20,43 @@ LIMITS = (
 )
 
 
-def model_card(program: "Program") -> str:
-    """Returns the card as Markdown with a YAML header; the same program gives the same card.
+@dataclass(frozen=True)
+class Card:
+    """What the card of a program states.
 
-    Source of the form: Mitchell et al., "Model cards for model reporting", FAT* 2019, arXiv 1810.03993, and the header
-    of Hugging Face's hub. Texts of users are escaped.
+    Attributes:
+        about: metadata of the program.
+        names: the model type, then those that it falls back to.
+        language: ISO 639-1 code.
+        documents: their number.
+        language_model: its name; empty without one.
+        policy: when it warns or abstains; None to answer always.
+        is_calibrated: whether it states probabilities.
     """
-    return "\n\n".join([_header(program), *_sections(program)]) + "\n"
+
+    about: Mapping[str, Any]
+    names: Sequence[str]
+    language: str
+    documents: int
+    language_model: str
+    policy: Policy | None
+    is_calibrated: bool
+
+    def markdown(self) -> str:
+        """Returns the card; the same program gives the same one.
+
+        Source of the form: Mitchell et al., "Model cards for model reporting", FAT* 2019, arXiv 1810.03993, and the
+        header of Hugging Face's hub. Texts of users are escaped.
+        """
+        return "\n\n".join([_header(self), *_sections(self)]) + "\n"
 
 
-def _header(program: "Program") -> str:
-    tags = ["information-retrieval", "zero2ir", *dict.fromkeys([program.name, *(link.name for link in program.links)])]
+def _header(card: Card) -> str:
+    tags = ["information-retrieval", "zero2ir", *dict.fromkeys(card.names)]
     known = {
         "library_name": "zero2ir",
         "pipeline_tag": "text-ranking",
-        "language": [program.language],
+        "language": [card.language],
         "license": "other",
         "license_name": "that-of-the-documents",
         "tags": tags,
@@ -44,20 +65,20 @@ def _header(program: "Program") -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _sections(program: "Program") -> list[str]:
-    about = program.about
-    name = about.get("model", program.name)
+def _sections(card: Card) -> list[str]:
+    about = card.about
+    name = about.get("model", card.names[0])
     return [
         f"# {escaped(str(name))} by {escaped(str(about.get('strategy', UNTRAINED)))}, a zero2ir program",
-        f"It searches {len(program.documents):,} documents in {language_of(program.language).name}, which this folder "
+        f"It searches {card.documents:,} documents in {language_of(card.language).name}, which this folder "
         "contains, and states the probability that a document is relevant.",
         '## Use\n\n```python\nimport zero2ir\n\nprogram = zero2ir.load("this-folder")\n'
         'answer = program(query="…")\nprint(answer.docids, answer.scores, answer.confidence)\n```\n\n'
         f"Saved by zero2ir {version('zero2ir')}. Loading runs no code of this folder.",
-        "## How it was made\n\n" + markdown(_facts(program)).rstrip(),
+        "## How it was made\n\n" + markdown(_facts(card)).rstrip(),
         *_model_choice(about.get("model_choice")),
         *_quality(about.get("quality")),
-        "## How far to trust it\n\n" + _trust(program),
+        "## How far to trust it\n\n" + _trust(card),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in LIMITS),
         "## Licences\n\nThe folder contains the documents and, in an index or in weights, what was learned from them: "
         "share it only if you may share the documents. zero2ir is under Apache-2.0, and so are its own encoder "
@@ -65,17 +86,17 @@ def _sections(program: "Program") -> list[str]:
     ]
 
 
-def _facts(program: "Program") -> Table:
-    about = program.about
+def _facts(card: Card) -> Table:
+    about = card.about
     rows = [
-        ["model type", str(about.get("model", program.name))],
+        ["model type", str(about.get("model", card.names[0]))],
         ["training strategy", str(about.get("strategy", UNTRAINED))],
         ["judged documents used", f"{about.get('labels', 0):,}"],
         ["chosen", str(about.get("chosen", ""))],
         ["because", str(about.get("reason", ""))],
         ["encoders", ", ".join(f"{role} in {kind}" for role, kind in about.get("precision", {}).items())],
-        ["language model", "" if program.language_model is None else program.language_model.settings.name],
-        ["falls back to", ", ".join(link.name for link in program.links)],
+        ["language model", card.language_model],
+        ["falls back to", ", ".join(card.names[1:])],
         ["seed", str(about.get("seed", ""))],
     ]
     return Table(["", ""], [row for row in rows if row[1]], labels=2)
@@ -103,14 +124,14 @@ def _quality(quality: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
     return ["## What was left out of the data\n\n" + markdown(table).rstrip()]
 
 
-def _trust(program: "Program") -> str:
-    if program.confidence is None:
+def _trust(card: Card) -> str:
+    if not card.is_calibrated:
         return "It states no probabilities."
     lines: Sequence[str] = [
         "The probabilities come from the judged queries and from how scores relate to relevance on other collections; "
         "their 95 % intervals say how much few queries leave open."
     ]
-    if (policy := program.policy) is not None:
+    if (policy := card.policy) is not None:
         lines = [
             *lines,
             f"It answers plainly where the risk of a wrong first document is at most {policy.risk:.0%}, with a warning "

@@ -31,7 +31,7 @@ from zero2ir.models.base import Reader, Retriever, load_retriever
 from zero2ir.models.capabilities import find_reader, search_without, task_functions, with_corpus
 from zero2ir.models.lexical_reader import LexicalReader
 from zero2ir.models.ranking import NO_DOCUMENT, Candidates, Ranking
-from zero2ir.program.card import CARD_FILE, model_card
+from zero2ir.program.card import CARD_FILE, Card
 from zero2ir.program.confidence import Confidence, ConfidenceState
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import CAUTION, Policy
@@ -453,6 +453,19 @@ class Program(dspy.Module):
         with finished_folder(Path(path), written_files) as folder:
             self._write(folder)
 
+    def card(self) -> str:
+        """Returns the model card, in Markdown."""
+        settings = None if self.language_model is None else self.language_model.settings
+        return Card(
+            self.about,
+            [self.name, *(link.name for link in self.links)],
+            self.language,
+            len(self.documents),
+            "" if settings is None else settings.name,
+            self.policy,
+            self.confidence is not None,
+        ).markdown()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the archive of the program's folder, so that unpickling checks every file."""
         with TemporaryDirectory() as folder:
@@ -469,7 +482,7 @@ class Program(dspy.Module):
         else:
             write_records(self.documents, Document, folder / DOCUMENTS_FILE)
         with finished_file(folder / CARD_FILE) as file:
-            file.write(model_card(self))
+            file.write(self.card())
         state: dict[str, Any] = {
             "format": STORED_FORMAT_VERSION if is_stored else FORMAT_VERSION,
             "about": self.about,
