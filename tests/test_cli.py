@@ -67,7 +67,7 @@ COMMANDS = {
     "--latency --memory --no-lm",
     "index": "--output --shards --model --passages --overlap --executor --jobs --encoder --language --seed --set",
     "search": "-k --query-id --json --allow-endpoint",
-    "serve": "--state --host --port --log-queries --impressions --allow-endpoint --set",
+    "serve": "--state --host --port --log-queries --impressions --executor --replicas --address --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
     "experiment": "--set --jobs",
     "check": "--only --list --write --jobs",

@@ -200,14 +200,26 @@ def test_the_log_tells_neither_password_nor_query(replicated: Replicated) -> Non
         assert secret not in told
 
 
-def test_ray_listens_on_the_loopback_interface_only_and_ends_with_the_server(replicated: Replicated) -> None:
+def test_ray_is_on_the_loopback_interface_only_and_writes_what_waits_when_it_ends(replicated: Replicated) -> None:
+    import psycopg
+
     below = [psutil.Process(replicated.server.number), *psutil.Process(replicated.server.number).children(True)]
     listening = {
         one.laddr.ip for process in below for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN
     }
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    replicated.server.end()
-    assert replicated.server.process is not None
+    with FeedbackStore(replicated.url) as store, psycopg.connect(replicated.url) as connection:
+        before = len(store)
+        connection.execute("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE")
+        for _ in range(10):
+            assert len(found(replicated.server, "white space")) == 3
+        assert sum(one["waiting_events"] for one in replicated.health()["replicas"]) == 30
+        assert replicated.server.process is not None
+        replicated.server.process.terminate()
+        time.sleep(1.0)
+        connection.rollback()
+        replicated.server.process.communicate(timeout=60)
+        assert len(store) == before + 30
     assert replicated.server.process.returncode == 0
     _, alive = psutil.wait_procs(below, 30)
     assert not alive
