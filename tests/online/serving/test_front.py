@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from zero2ir.cli import main
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.errors import InputError
+from zero2ir.io.sockets import listen
 from zero2ir.models.sparse import Sparse
-from zero2ir.online.serving.replicas import called, merged_metrics
+from zero2ir.online.feedback.store import FeedbackStore
+from zero2ir.online.serving.replicas import LOOPBACK_ONLY, ReplicaSettings, called, merged_metrics, serve_replicas
 from zero2ir.online.serving.service import SearchService
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import application
@@ -47,6 +51,19 @@ def test_a_whole_request_gets_the_whole_response_of_the_application(program: Pro
     }
     assert len(families) == 1
     assert samples["a", "/search", "200"] == samples["b", "/search", "200"] == 1
+
+
+def test_what_is_not_installed_is_named(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program.save(tmp_path / "program")
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_DEDUP_LOGS", *LOOPBACK_ONLY):
+        monkeypatch.setenv(name, "")  # and restored
+    for package in ("ray", "psycopg"):
+        monkeypatch.setitem(sys.modules, package, None)
+    settings = ReplicaSettings(str(tmp_path / "program"), "postgresql://host/name", ServingSettings(), ())
+    with listen(0) as bound, pytest.raises(InputError, match=r"pip install 'zero2ir\[ray\]'"):
+        serve_replicas(settings, 2, bound, None, None)
+    with pytest.raises(InputError, match=r"pip install 'zero2ir\[postgres\]'"):
+        FeedbackStore("postgresql://host/name")
 
 
 @pytest.mark.parametrize(

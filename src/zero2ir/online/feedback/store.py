@@ -1,7 +1,8 @@
 """Append-only feedback store; an event is on disk before it is acknowledged."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import Column, MetaData, Table, Text, func, select
 
@@ -87,15 +88,20 @@ class FeedbackStore(DatabaseTable):
         rows = [event._asdict() for events in groups for event in events]
         if not rows:
             return [0] * len(groups)
-        insert = self.database.insert(self.table).on_conflict_do_nothing(index_elements=["event_id"])
         with self.database.writing() as connection:
-            new = set(connection.execute(insert.returning(self.table.c.event_id), rows).scalars())
+            new = set(connection.execute(self._insert, rows).scalars())
         numbers = []
         for events in groups:
             ids = {event.event_id for event in events} & new
             numbers.append(len(ids))
             new -= ids  # of several groups with an event, the first one has stored it
         return numbers
+
+    @cached_property
+    def _insert(self) -> Any:
+        """The statement that stores events and returns the ids of new ones."""
+        insert = self.database.insert(self.table).on_conflict_do_nothing(index_elements=["event_id"])
+        return insert.returning(self.table.c.event_id)
 
     def check(self, events: Sequence[FeedbackEvent]) -> None:
         """Raises InputError if an event is invalid, or cannot be stored in this kind of database."""
