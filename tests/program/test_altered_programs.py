@@ -20,6 +20,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from zero2ir.data.records import Document
+from zero2ir.data.stored_documents import StoredDocuments, write_documents
 from zero2ir.encoders.base import TextEncoder
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.examples import Example
@@ -28,7 +29,7 @@ from zero2ir.io.files import files_below, sha256
 from zero2ir.lm.factory import LanguageModel
 from zero2ir.models.aligned import Aligned
 from zero2ir.models.base import Retriever
-from zero2ir.models.capabilities import learn
+from zero2ir.models.capabilities import learn, of_shards, write_shard
 from zero2ir.models.cross_encoder import CrossEncoder
 from zero2ir.models.dense import Dense
 from zero2ir.models.expanded import Expanded
@@ -63,6 +64,8 @@ FAMILIES: dict[str, Callable[[], Retriever]] = {
     "surface": CharacterNgrams,
     "learned sparse": LearnedSparse,
     "learned sparse with encoder": lambda: LearnedSparse(queries="network", learning="encoder", fit={"epochs": 1}),
+    "hybrid in shards": lambda: Hybrid([Sparse(), Dense("static")]),
+    "graph in shards": lambda: Dense("static", exact_limit=0),
     "dense": lambda: Dense("static", adapter={"steps": 5}),
     "dense in int8": lambda: Dense("static", vectors="int8"),
     "dense with encoder": lambda: Dense("pretrained", "encoder", fit={"epochs": 1, "batch_size": 8}),
@@ -95,8 +98,21 @@ def corpus(docstrings: list[Document], tiny_encoders: dict[str, TextEncoder], or
     return Corpus(docstrings, tiny_encoders, language_model=oracle)
 
 
-def built(family: str, corpus: Corpus) -> Program:
+def in_shards(family: str, corpus: Corpus, folder: Path) -> Program:
+    """A program of three shards, which is read from disk."""
+    write_documents(corpus.documents, folder / "documents.arrow")
+    stored, shards = StoredDocuments(folder / "documents.arrow"), [folder / f"shard{place}" for place in range(3)]
+    for shard, first in zip(shards, (0, 20, 40), strict=True):
+        write_shard(FAMILIES[family](), Corpus(stored.part(first, first + 20), corpus.encoders), shard, len(stored))
+    own = Corpus(stored, corpus.encoders)
+    confidence = Confidence(0.5, 1.0, (0.7, 0.4), (1.5, 0.1), (0.5, 0.1))
+    return Program(of_shards(FAMILIES[family](), own, shards, folder / "joined"), stored, confidence, {"model": family})
+
+
+def built(family: str, corpus: Corpus, folder: Path) -> Program:
     """A trained program of a family, with all that a program may have."""
+    if family.endswith(" in shards"):
+        return in_shards(family, corpus, folder)
     model = FAMILIES[family]().index(corpus)
     words = [" ".join(text.split()[:3]) for text in corpus.contents[:6]]
     examples = [
@@ -130,7 +146,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, oracle: LanguageModel) -> None:
 def test_an_altered_program_is_rejected_in_one_line_or_gives_finite_answers(
     family: str, corpus: Corpus, tmp_path: Path
 ) -> None:
-    built(family, corpus).save(tmp_path / "whole")
+    built(family, corpus, tmp_path).save(tmp_path / "whole")
     search(tmp_path / "whole")
     rng = np.random.default_rng([SEED, *family.encode()])
     wrong = []
@@ -387,7 +403,7 @@ def graph_alteration(path: Path, rng: np.random.Generator) -> Alteration:
 def test_a_program_downloads_and_imports_nothing(
     settings: dict[str, str], message: str, corpus: Corpus, tmp_path: Path
 ) -> None:
-    built("dense", corpus).save(tmp_path)
+    built("dense", corpus, tmp_path).save(tmp_path)
     path = tmp_path / "retriever" / "encoder" / "encoder.json"
     state = json.loads(path.read_text())
     state["settings"] |= settings
@@ -400,7 +416,7 @@ def test_a_program_downloads_and_imports_nothing(
 
 
 def test_a_class_outside_sentence_transformers_is_not_imported(corpus: Corpus, tmp_path: Path) -> None:
-    built("dense with encoder", corpus).save(tmp_path)
+    built("dense with encoder", corpus, tmp_path).save(tmp_path)
     path = tmp_path / "retriever" / "encoder" / "weights" / "modules.json"
     modules = json.loads(path.read_text())
     modules[0]["type"] = "antigravity.Module"
@@ -413,7 +429,7 @@ def test_a_class_outside_sentence_transformers_is_not_imported(corpus: Corpus, t
 
 @pytest.mark.parametrize("depth", [12, 150])
 def test_models_are_not_nested_without_end(depth: int, corpus: Corpus, tmp_path: Path) -> None:
-    built("feedback", corpus).save(tmp_path)
+    built("feedback", corpus, tmp_path).save(tmp_path)
     inner = tmp_path / "inner"
     shutil.move(tmp_path / "retriever" / "retriever", inner)
     folder = tmp_path / "retriever"
@@ -428,8 +444,8 @@ def test_models_are_not_nested_without_end(depth: int, corpus: Corpus, tmp_path:
         search(tmp_path)
 
 
-def test_a_long_ranking_takes_no_more_memory_than_the_collection(corpus: Corpus) -> None:
-    program = built("sparse", corpus)
+def test_a_long_ranking_takes_no_more_memory_than_the_collection(corpus: Corpus, tmp_path: Path) -> None:
+    program = built("sparse", corpus, tmp_path)
     ranking, probabilities = program.search(QUERIES, 10**9)
     assert ranking.numbers.shape == ranking.scores.shape == (len(QUERIES), len(corpus.documents))
     assert probabilities is not None

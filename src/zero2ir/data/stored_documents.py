@@ -181,8 +181,8 @@ def _batch(rows: Iterator[Document]) -> list[Document]:
     return batch
 
 
-def check_documents(path: Path) -> None:
-    """Checks a file that may come from somebody else, without keeping its documents in memory.
+def check_documents(path: Path) -> StoredDocuments:
+    """Checks a file that may come from somebody else, without keeping its documents in memory, and returns them.
 
     Raises:
         InputError: it is damaged, a value is missing or no text, there is no document, or two have the same id.
@@ -207,6 +207,7 @@ def check_documents(path: Path) -> None:
     documents = StoredDocuments(path)
     if not len(documents) or next(documents.numbers.repeated(), None) is not None:
         raise InputError(f"{path}: no document, or two of the same id; create or get it again")
+    return documents
 
 
 def _open(path: Path) -> list[Any]:

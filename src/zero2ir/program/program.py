@@ -547,8 +547,7 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
 
 def _read_documents(folder: Path, version: int) -> Sequence[Document]:
     if version == STORED_FORMAT_VERSION:
-        check_documents(folder / STORED_DOCUMENTS_FILE)
-        return StoredDocuments(folder / STORED_DOCUMENTS_FILE)
+        return check_documents(folder / STORED_DOCUMENTS_FILE)
     path = folder / DOCUMENTS_FILE
     documents = read_records(path, Document)
     if any(not isinstance(text, str) for document in documents for text in document):
