@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, open_memmap, write_array_header_1_0
 
 from zero2ir.encoders.dense import MOST_AT_ONCE, save_embeddings
 from zero2ir.io.arrays import map_array, read_array
+from zero2ir.io.files import finished_file
 from zero2ir.models.neighbour_graph import GRAPH_FILE, NeighbourGraph, write_graph
 from zero2ir.models.ranking import (
     Candidates,
@@ -317,15 +318,24 @@ def join_vector_shards(shards: Sequence[Path], folder: Path, precision: Precisio
     Exact search gives the scores of ``build_vector_index`` to the last bit. The products with vectors of two files
     would not: the last bit depends on the length of the array.
     """
-    parts = [map_array(shard / VECTORS, ("float16|float32", (None, None))) for shard in shards]
-    shape = sum(map(len, parts)), parts[0].shape[1]
-    joined = open_memmap(folder / VECTORS, "w+", parts[0].dtype, shape)
-    np.concatenate(parts, out=joined)
-    joined.flush()
-    values = map_array(folder / VECTORS, ("float16|float32", shape))
+    lengths = _join_arrays([shard / VECTORS for shard in shards], folder / VECTORS)
+    values = map_array(folder / VECTORS, ("float16|float32", (sum(lengths), None)))
     kept = Vectors.kept(values, precision, lambda shape, dtype: open_memmap(folder / STEPS, "w+", dtype, shape))
     if len(kept) <= exact_limit:
         return ExactIndex(kept)
     graphs = [shard / GRAPH_FILE.format(0) for shard in shards]
-    graph = NeighbourGraph.joined(graphs, list(map(len, parts)), kept.__getitem__, kept.dimension)
+    graph = NeighbourGraph.joined(graphs, lengths, kept.__getitem__, kept.dimension)
     return GraphIndex(kept, graph, kept.moments())
+
+
+def _join_arrays(paths: Sequence[Path], joined: Path) -> list[int]:
+    """Writes the rows of several files of arrays one after another to one file; returns their numbers."""
+    parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+    lengths = list(map(len, parts))
+    shape = sum(lengths), *parts[0].shape[1:]
+    head = {"descr": dtype_to_descr(parts[0].dtype), "fortran_order": False, "shape": shape}
+    with finished_file(joined, "wb") as file:
+        write_array_header_1_0(file, head)
+        while parts:
+            file.write(parts.pop(0).data)  # whose pages leave the memory with it
+    return lengths
