@@ -70,7 +70,7 @@ COMMANDS = {
     "serve": "--state --host --port --log-queries --impressions --executor --replicas --address --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
     "experiment": "--set --jobs",
-    "check": "--only --list --write --jobs",
+    "check": "--only --list --write --sample --seed --minutes --log --html --jobs",
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
     "--model --strategy --encoder --lm --language --seed --set",
     "improve": "--feedback --judgments --roll-back --level --seed --allow-endpoint --tracking --name",
@@ -224,7 +224,7 @@ def test_train_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[st
     assert (folder.parent / "my-searcher" / "program.json").is_file()
 
 
-AUTO = ["--model", "auto", "--encoder", "static", "--set", "pretraining.static.dimension=16"]
+AUTO = ["--encoder", "static", "--set", "pretraining.static.dimension=16"]
 AUTO += ["--set", "pretraining.static.fit.epochs=1"]
 
 
@@ -238,6 +238,7 @@ def test_train_chooses_the_model_and_says_what_of(folder: Path, capsys: pytest.C
     choice = load("auto").about["model_choice"]
     assert choice["candidates"][0]["name"] == choice["model"]
     assert f"model type: {choice['model']}" in printed
+    assert f"# {choice['model']} by " in load("auto").card().replace("\\", "")
     for column in ("Probability of being best", "Expected loss", "ms a query", "Bytes a document"):
         assert column in printed
     rows = [one for one in choice["candidates"] if f"│ {one['name']} " in printed]

@@ -37,7 +37,7 @@ def train(
     judgments: Judgments | QuestionAnswerPairs = (),
     *,
     task: str = "ranking",
-    model: str = "hybrid",
+    model: str = "auto",
     strategy: str = "fine_tune",
     encoder: str = "minilm",
     lm: str | None = None,
@@ -63,8 +63,8 @@ def train(
             task="qa", (question, answer) or (question, [answer, ...]) rows; the passages are found automatically, and
             the program returns answers, too. ``program.about["skipped_questions"]`` lists unusable questions.
         task: a file of conf/task: ranking, qa.
-        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full; "auto" chooses one, and
-            ``program.about["model_choice"]`` says why.
+        model: a file of conf/model, e.g. sparse, dense, late_interaction, hybrid, full; "auto" chooses among six model
+            types, and ``program.about["model_choice"]`` says why.
         strategy: a file of conf/strategy: zero_shot (without judgments), fine_tune, meta, distil; with an LM also
             fixed_prompt, prompt and hybrid.
         encoder: a file of conf/encoder: minilm, hub, static.

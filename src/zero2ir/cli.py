@@ -131,7 +131,7 @@ def train(
     *,
     folder: FolderArgument,
     output: OutputOption,
-    model: ModelOption = "hybrid",
+    model: ModelOption = "auto",
     strategy: StrategyOption = "fine_tune",
     task: TaskOption = "ranking",
     encoder: EncoderOption = "minilm",

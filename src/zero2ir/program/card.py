@@ -67,9 +67,8 @@ def _header(card: Card) -> str:
 
 def _sections(card: Card) -> list[str]:
     about = card.about
-    name = about.get("model", card.names[0])
     return [
-        f"# {escaped(str(name))} by {escaped(str(about.get('strategy', UNTRAINED)))}, a zero2ir program",
+        f"# {escaped(card.names[0])} by {escaped(str(about.get('strategy', UNTRAINED)))}, a zero2ir program",
         f"It searches {card.documents:,} documents in {language_of(card.language).name}, which this folder "
         "contains, and states the probability that a document is relevant.",
         '## Use\n\n```python\nimport zero2ir\n\nprogram = zero2ir.load("this-folder")\n'
@@ -89,7 +88,7 @@ def _sections(card: Card) -> list[str]:
 def _facts(card: Card) -> Table:
     about = card.about
     rows = [
-        ["model type", str(about.get("model", card.names[0]))],
+        ["model type", card.names[0]],
         ["training strategy", str(about.get("strategy", UNTRAINED))],
         ["judged documents used", f"{about.get('labels', 0):,}"],
         ["chosen", str(about.get("chosen", ""))],

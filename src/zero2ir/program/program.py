@@ -458,7 +458,7 @@ class Program(dspy.Module):
         settings = None if self.language_model is None else self.language_model.settings
         return Card(
             self.about,
-            [self.name, *(link.name for link in self.links)],
+            [self.about.get("model_choice", {}).get("model", self.name), *(link.name for link in self.links)],
             self.language,
             len(self.documents),
             "" if settings is None else settings.name,
