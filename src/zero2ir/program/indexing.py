@@ -31,12 +31,13 @@ from zero2ir.encoders.corpus import Corpus
 from zero2ir.encoders.loading import load_encoder
 from zero2ir.errors import DataWarning, InputError
 from zero2ir.io.files import finished_folder, read_json, write_json
+from zero2ir.io.ray_cluster import require_ray
 from zero2ir.models.base import Retriever, encoder_roles
 from zero2ir.models.capabilities import of_shards, require_shardable, write_shard
 from zero2ir.models.sharded_postings import shard_name
 from zero2ir.program.preparation import PreparationSettings, prepare_corpus
 from zero2ir.program.program import check_program_output
-from zero2ir.program.side_by_side import Executor, LocalExecutor, RayExecutor, require_ray, usable_cores
+from zero2ir.program.side_by_side import Executor, LocalExecutor, RayExecutor, usable_cores
 from zero2ir.program.training import fit_program
 from zero2ir.strategies.base import TrainingInputs
 from zero2ir.strategies.zero_shot import ZeroShot

@@ -1,6 +1,5 @@
 """Calls of a function in processes of their own, on this machine or by Ray."""
 
-import importlib.util
 import json
 import logging
 import os
@@ -12,9 +11,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from zero2ir.errors import InputError
+from zero2ir.io.ray_cluster import connected_ray
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -78,7 +78,11 @@ class RayExecutor(Executor):
     def run(self, work: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> Iterator[ResultT]:
         if not tasks:
             return
-        ray = started_ray(self.jobs)
+        connected_ray(self.jobs)
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False
         gpus = self.gpus if ray.cluster_resources().get("GPU") else 0
         rows = ray.data.from_items([{"place": place} for place in range(len(tasks))], override_num_blocks=len(tasks))
 
@@ -93,28 +97,6 @@ class RayExecutor(Executor):
             if row["error"]:
                 raise InputError(row["error"])
             yield json.loads(row["result"])
-
-
-def require_ray() -> None:
-    """Raises an InputError if Ray is not installed."""
-    if importlib.util.find_spec("ray") is None:
-        raise InputError("executor ray: Ray is not installed; pip install 'zero2ir[ray]', or use the executor local")
-
-
-def started_ray(cores: int) -> Any:
-    """Returns Ray, connected to a cluster; without one, it starts with so many cores on this machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported
-    import ray
-    import ray.data
-
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    if not ray.is_initialized():
-        # Without an address, Ray would connect to whatever cluster somebody has started on this machine.
-        own: dict[str, Any] = {"address": "local", "num_cpus": cores, "include_dashboard": False}
-        ray.init(log_to_driver=False, configure_logging=False, **({} if os.environ.get("RAY_ADDRESS") else own))
-    return ray
 
 
 def usable_cores() -> int:
