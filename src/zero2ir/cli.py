@@ -81,7 +81,10 @@ AllowEndpointOption = Annotated[
     ),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Conditions run in parallel.", show_default="as memory allows")
+    int | None,
+    typer.Option(
+        metavar="N", help="Conditions, or tasks on a cluster, run in parallel.", show_default="as memory allows"
+    ),
 ]
 PortOption = Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")]
 LevelOption = Annotated[float, typer.Option(metavar="LEVEL", help="Significance level.")]
@@ -522,11 +525,23 @@ def experiment(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="A file of conf/experiment.")],
     settings: SettingsOption,
     jobs: JobsOption = None,
+    executor: Annotated[
+        Literal["local", "ray", "submitit"],
+        typer.Option(help="Where systems run: on this machine, a Ray cluster, or Slurm by submitit."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ray://HOST:PORT",
+            help="Address of a Ray cluster.",
+            show_default="RAY_ADDRESS, or a Ray of its own on this machine",
+        ),
+    ] = None,
 ) -> None:
     """Runs the pipeline under many conditions."""
     from zero2ir.experiments.runner import run_preset
 
-    print(f"report: {run_preset(preset, settings, jobs) / 'index.md'}")
+    print(f"report: {run_preset(preset, settings, jobs, executor, address) / 'index.md'}")
 
 
 @app.command(**_example("zero2ir check --only 'paper/sparse/zero_shot/*'"))

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from zero2ir.errors import InputError
-from zero2ir.experiments.pipeline import outdated_stages, reproduce, systems_of
+from zero2ir.experiments.pipeline import outdated_stages, reproduce
+from zero2ir.experiments.stages import systems_of
 from zero2ir.experiments.workspaces import DVC
 
 MEET = "touch met-{0}; for n in $(seq 600); do test -e met-{1} && break; sleep 0.1; done; test -e met-{1}"

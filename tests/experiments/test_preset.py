@@ -84,7 +84,7 @@ def test_changes_from_the_command_line_go_last() -> None:
     ("name", "changes", "message"),
     [
         ("nothing", [], "experiment=nothing: unknown choice; valid choices are budget_curve"),
-        ("smoke", ["pannel.x=1"], "pannel: unknown key; valid keys are benchmark, conf, memory_gb, panel"),
+        ("smoke", ["pannel.x=1"], "pannel: unknown key; valid keys are benchmark, conf, cpus, gpus, memory_gb, panel"),
         ("smoke", ["memory_gb=0"], "memory_gb: Input should be greater than 0"),
         ("smoke", ["sweep.dataset=[]"], "sweep.dataset: List should have at least 1 item"),
     ],

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import ExperimentConfig, condition, read_preset
 from zero2ir.experiments.runner import require_folder, run_preset, side_by_side
-from zero2ir.experiments.workspaces import Workspace, command_variables, committed_revision
+from zero2ir.experiments.workspaces import Workspace, command_variables, committed_revision, project_origin
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@b"]
 
@@ -49,7 +49,7 @@ def preset(**changes: object) -> ExperimentConfig:
 @pytest.fixture
 def made(project: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     copy = copy_with(conf={"strategy/prompt.yaml": {"candidates": [2]}})
-    copy.update(str(project / ".dvc" / "cache"))
+    copy.update(project_origin())
     return copy
 
 
@@ -80,7 +80,7 @@ def test_an_update_brings_new_code_and_keeps_results(made: Workspace) -> None:
     (made.folder / "dvc.lock").write_text("made: here\n")
     Path("src/code.py").write_text("VALUE = 2\n")
     commit()
-    copy_with().update("unused")
+    copy_with().update(project_origin())
     assert (made.folder / "src" / "code.py").read_text() == "VALUE = 2\n"
     assert (made.folder / "results").is_dir()
     assert (made.folder / "dvc.lock").is_file()
@@ -113,7 +113,7 @@ def test_a_folder_outside_git_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_missing_configuration_file_is_one_line(made: Workspace) -> None:
     with pytest.raises(InputError, match=r"conf: model/x\.yaml is not a file in conf"):
-        copy_with(conf={"model/x.yaml": {"a": 1}}).update("unused")
+        copy_with(conf={"model/x.yaml": {"a": 1}}).update(project_origin())
 
 
 def test_a_command_runs_with_the_copy_s_code_and_its_own_environment(made: Workspace) -> None:

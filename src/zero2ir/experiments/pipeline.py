@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from zero2ir.errors import InputError, one_line_errors
 from zero2ir.experiments.runner import side_by_side
+from zero2ir.experiments.stages import SHARED_STAGES, stages_of, systems_of
 from zero2ir.experiments.workspaces import DVC
 
-SHARED_STAGES = ("ingest", "pretrain-synthetic")  # of all systems
-SYSTEM_STAGES = ("train", "evaluate")  # a matrix
 MEMORY_GB = 3.0  # of the training or evaluation of one system, at most
 
 
@@ -41,15 +40,9 @@ def outdated_stages() -> list[str]:
     return list(json.loads(dvc("status", "--json", stdout=subprocess.PIPE)))
 
 
-def systems_of(stages: list[str]) -> list[str]:
-    """Returns the systems that stages of the matrix belong to: model-strategy-seed for train@model-strategy-seed."""
-    parts = [stage.partition("@") for stage in stages]
-    return list(dict.fromkeys(system for stage, _, system in parts if stage in SYSTEM_STAGES))
-
-
 def train_and_evaluate(system: str) -> None:
     """Runs the two stages of a system."""
-    dvc("repro", "--single-item", *(f"{stage}@{system}" for stage in SYSTEM_STAGES))
+    dvc("repro", "--single-item", *stages_of(system))
 
 
 def dvc(*words: str, stdout: int | None = None) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from zero2ir.config import Panel, checked, compose, read_panel
 from zero2ir.errors import InputError
-from zero2ir.io.settings import Settings
+from zero2ir.io.settings import PositiveInt, Settings
 
 
 class ExperimentConfig(Settings):
@@ -24,7 +24,9 @@ class ExperimentConfig(Settings):
         target: last pipeline stage that a condition needs; None for none.
         benchmark: command to run after the pipeline; its printed tables are kept; "{dataset}" is the condition's.
         shared_caches: parts of .cache shared by all conditions; without "embeddings" each condition encodes anew.
-        memory_gb: maximum memory of one condition in GB; determines how many run in parallel.
+        memory_gb: maximum memory in GB of one condition, and so of one task; determines how many run in parallel.
+        cpus: processor cores of one task; for ``--executor ray`` and ``submitit``.
+        gpus: GPUs of one task, for these executors; Ray also takes a share such as 0.5.
     """
 
     title: str = ""
@@ -35,6 +37,8 @@ class ExperimentConfig(Settings):
     benchmark: str | None = None
     shared_caches: tuple[str, ...] = ("lm", "embeddings")
     memory_gb: Annotated[float, Field(gt=0)] = 3.0
+    cpus: PositiveInt = 1
+    gpus: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Condition(NamedTuple):

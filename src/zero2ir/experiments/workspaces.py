@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import Condition, ExperimentConfig
@@ -60,9 +61,26 @@ def committed_revision() -> str:
     return git("rev-parse", "HEAD")
 
 
-def dvc_cache() -> str:
-    """Returns the folder of the project's DVC cache."""
-    return _output([*DVC, "cache", "dir"], Path())
+class Origin(NamedTuple):
+    """Where copies of the project get its code from, and where their results and caches are.
+
+    Attributes:
+        repository: folder or URL of the git repository.
+        results: folder of the DVC cache.
+        caches: folder of the caches of LM answers and embeddings.
+        remote: whether results are also fetched from, and those of a task pushed to, the DVC remote of the committed
+            .dvc/config, since other machines do not see the folder ``results``.
+    """
+
+    repository: str
+    results: str
+    caches: Path
+    remote: bool = False
+
+
+def project_origin() -> Origin:
+    """Returns the origin for copies on this machine: the current folder."""
+    return Origin(str(Path.cwd()), _output([*DVC, "cache", "dir"], Path()), paths.CACHE_FOLDER.resolve())
 
 
 class Workspace:
@@ -73,37 +91,49 @@ class Workspace:
         condition: the condition that runs in it.
         preset: gives the changes of the configuration and the shared caches.
         revision: commit of the project to run, even if the project moves on.
+        folder: of the copy; None for the one of this condition in the current project.
+        start: runs a command like ``subprocess.call``.
     """
 
-    def __init__(self, experiment: str, condition: Condition, preset: ExperimentConfig, revision: str) -> None:
+    def __init__(
+        self,
+        experiment: str,
+        condition: Condition,
+        preset: ExperimentConfig,
+        revision: str,
+        folder: Path | None = None,
+        start: Callable[..., int] = subprocess.call,
+    ) -> None:
         self.name = f"{experiment}-{condition.name}"
+        self.experiment = experiment
         self.condition = condition
         self.preset = preset
         self.revision = revision
-        self.folder = WORKSPACES_FOLDER / experiment / condition.name
-        self.log = WORKSPACES_FOLDER / experiment / f"{condition.name}.log"
+        self.folder = folder or WORKSPACES_FOLDER / experiment / condition.name
+        self.log = self.folder.with_name(f"{self.folder.name}.log")
+        self._start = start
 
-    def update(self, cache: str) -> None:
+    def update(self, origin: Origin) -> None:
         """Checks out the commit and writes panel and configuration; keeps existing results.
 
         Args:
-            cache: the project's DVC cache; makes results available to other conditions and to `dvc exp apply`.
+            origin: its DVC cache makes results available to other conditions and to `dvc exp apply`.
 
         Raises:
             InputError: git fails, or a file of the preset's configuration does not exist.
         """
         from omegaconf import OmegaConf
 
-        project = Path.cwd()
         if not (self.folder / ".git").exists():
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            git("clone", "--quiet", "--no-checkout", str(project), str(self.folder))
-        git("fetch", "--quiet", str(project), "HEAD", folder=self.folder)
+            git("clone", "--quiet", "--no-checkout", origin.repository, str(self.folder))
+        else:
+            git("fetch", "--quiet", origin.repository, "HEAD", folder=self.folder)
         git("checkout", "--quiet", "--force", "--detach", self.revision, folder=self.folder)
         for part in self.preset.shared_caches:
-            self._share(project / paths.CACHE_FOLDER / part)
+            self._share(origin.caches / part)
         config = ConfigParser()
-        config["cache"] = {"dir": cache}
+        config["cache"] = {"dir": origin.results}
         with finished_file(self.folder / ".dvc" / "config.local") as file:
             config.write(file)
         for name, changes in self.preset.conf.items():
@@ -134,11 +164,22 @@ class Workspace:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         own = dict(os.environ) | {"PATH": path, "PYTHONPATH": code} | dict(environment)
         with self._claimed() as claim, self.log.open("a", encoding="utf-8") as log:
-            ended = subprocess.run(
+            status = self._start(
                 command, cwd=self.folder, env=own, stdout=output or log, stderr=log, pass_fds=[claim.fileno()]
             )
-        if ended.returncode:
+        if status:
             raise InputError(f"{self.name}: {' '.join(command[:4])} failed; see {self.log}")
+
+    def reproduce(self, origin: Origin, environment: Mapping[str, str], *words: str) -> None:
+        """Runs `dvc repro` with further arguments; it restores what the DVC cache, or the remote, has."""
+        self.run([*DVC, "repro", *(["--pull"] if origin.remote else []), *words], environment)
+
+    def outdated(self, environment: Mapping[str, str]) -> list[str]:
+        """Returns the stages that `dvc repro` would run or restore, in the order of dvc.yaml."""
+        with TemporaryFile("w+", encoding="utf-8") as printed:
+            self.run([*DVC, "status", "--json"], environment, printed)
+            printed.seek(0)
+            return list(json.load(printed))
 
     @contextmanager
     def _claimed(self) -> Iterator[IO[str]]:

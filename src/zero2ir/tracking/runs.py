@@ -437,6 +437,23 @@ def prepared_store(settings: TrackingSettings, experiments: Iterable[str]) -> st
     return uri
 
 
+def open_pipeline_run(uri: str, experiment: str, pipeline: PipelineRun) -> None:
+    """Creates the run of a pipeline, unless it exists, so that no two systems that are logged at once create it.
+
+    Args:
+        uri: of the store, as ``prepared_store`` returned it.
+        experiment: name of an existing experiment.
+        pipeline: the run.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise InputError(f"{experiment}: no such experiment in MLflow; it was deleted meanwhile")
+    _pipeline_run(client, found.experiment_id, pipeline)
+
+
 def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
     check_store(settings.uri)
     import mlflow
