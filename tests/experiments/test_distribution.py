@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from zero2ir.experiments.preset import ExperimentConfig, condition, read_preset
 from zero2ir.experiments.runner import run_conditions
 from zero2ir.experiments.tasks import Outcome, Task, run_task
-from zero2ir.experiments.workspaces import Workspace
+from zero2ir.experiments.workspaces import Origin, Workspace
 
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@b"]
 SYSTEMS = ("first", "second", "third")
@@ -25,7 +25,7 @@ class Here:
     def __init__(self, machines: Sequence[str] = ()) -> None:
         self.machines = machines
 
-    def without(self, repository: str) -> Sequence[str]:
+    def without(self, origin: Origin) -> Sequence[str]:
         return self.machines
 
     def run(self, task: Task) -> Outcome:

@@ -25,7 +25,7 @@ class Blind:
 
     machines = ("node-b",)
 
-    def without(self, repository: str) -> Sequence[str]:
+    def without(self, origin: Origin) -> Sequence[str]:
         return self.machines
 
     def run(self, task: Task) -> Outcome:
@@ -37,7 +37,7 @@ class Blind:
 class Sighted(Blind):
     """Machines that see it."""
 
-    def without(self, repository: str) -> Sequence[str]:
+    def without(self, origin: Origin) -> Sequence[str]:
         return ()
 
 
@@ -63,7 +63,7 @@ def test_a_store_that_other_machines_cannot_reach_is_refused(store: str, message
 
 
 def test_a_shared_folder_is_used_where_all_machines_see_it(tmp_path: Path) -> None:
-    own = Origin(str(tmp_path), "/results", tmp_path / ".cache")
+    own = Origin(str(tmp_path), "/results", tmp_path / ".cache", "id")
     assert task_origin(Sighted(), own, "HEAD", SERVER) == own
     with pytest.raises(InputError, match=r"MLFLOW_TRACKING_URI=sqlite:///mlflow\.db: tasks on node-b cannot record"):
         task_origin(Sighted(), own, "HEAD", "sqlite:///mlflow.db")
@@ -81,7 +81,7 @@ def test_without_a_shared_folder_both_remotes_are_needed(tmp_path: Path, monkeyp
     config.write_text("[core]\n    analytics = false\n")
     git("add", "--all")
     git("commit", "--message", "all")
-    own = Origin(str(project), "/results", project / ".cache")
+    own = Origin(str(project), "/results", project / ".cache", "id")
     with pytest.raises(InputError, match=r"node-b does not see this folder, and the committed \.dvc/config has no def"):
         task_origin(Blind(), own, "HEAD", SERVER)
     config.write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = s3://bucket\n")
@@ -165,7 +165,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def waiting_task(folder: Path) -> Task:
     """A task whose machine does not see the project's folder."""
     one = condition({}, {"models": ["sparse"]})
-    origin = Origin(str(folder / "nowhere"), "/results", folder / ".cache")
+    origin = Origin(str(folder / "nowhere"), "/results", folder / ".cache", "id")
     return Task("sparse", "smoke", one, preset(), "0" * 40, origin, "elsewhere", ("train@sparse",), False, {})
 
 

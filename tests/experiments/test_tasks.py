@@ -15,7 +15,7 @@ import pytest
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import condition, read_preset
 from zero2ir.experiments.tasks import Task, machine_caches, origin_here, run_attended, run_task, temporary_folder
-from zero2ir.experiments.workspaces import Origin
+from zero2ir.experiments.workspaces import PROJECT_ID, Origin
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -68,6 +68,7 @@ with temporary_folder(Path({str(tmp_path)!r})) as folder:
     ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": str(SOURCE)})
     assert ended.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
+    (tmp_path / "half-removed").mkdir()
     with temporary_folder(tmp_path) as first, temporary_folder(tmp_path) as second:
         assert sorted(tmp_path.iterdir()) == sorted([first, second])  # neither is taken for one that was left
     assert not left.exists()
@@ -80,8 +81,9 @@ def task(origin: Origin, host: str) -> Task:
 
 
 def test_another_machine_keeps_its_own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".git").mkdir()
-    origin = Origin(str(tmp_path), "/results", tmp_path / ".cache")
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    (tmp_path / PROJECT_ID).write_text("id")
+    origin = Origin(str(tmp_path), "/results", tmp_path / ".cache", "id")
     monkeypatch.setenv("ZERO2IR_CACHE", str(tmp_path / "own"))
     assert origin_here(task(origin, socket.gethostname())) == origin
     assert origin_here(task(origin, "elsewhere")) == origin._replace(caches=tmp_path / "own")
@@ -91,7 +93,9 @@ def test_another_machine_keeps_its_own_caches(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_machine_without_the_project_says_so(tmp_path: Path) -> None:
-    missing = Origin(str(tmp_path / "project"), "/results", tmp_path / ".cache")
+    (tmp_path / "project" / ".dvc" / "tmp").mkdir(parents=True)
+    (tmp_path / "project" / PROJECT_ID).write_text("another folder at the same path")
+    missing = Origin(str(tmp_path / "project"), "/results", tmp_path / ".cache", "id")
     outcome = run_task(task(missing, "elsewhere"))
     assert outcome.host == socket.gethostname()
     assert outcome.error == (
@@ -108,7 +112,8 @@ def test_caches_of_another_user_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_machine_that_cannot_write_is_an_outcome(tmp_path: Path) -> None:
     """As one whose disk is full: nothing can be created in /dev/full."""
-    (tmp_path / ".git").mkdir()
-    outcome = run_task(task(Origin(str(tmp_path), "/results", Path("/dev/full")), socket.gethostname()))
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    (tmp_path / PROJECT_ID).write_text("id")
+    outcome = run_task(task(Origin(str(tmp_path), "/results", Path("/dev/full"), "id"), socket.gethostname()))
     assert outcome.host == socket.gethostname()
     assert "/dev/full" in outcome.error

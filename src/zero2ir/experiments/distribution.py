@@ -33,7 +33,7 @@ class Distribution:
         store: URI of the tracking store.
         progress: is told about every task.
         jobs: number of tasks at once; None for as many as the executor takes.
-        here: number of copies in which this machine runs a command at once.
+        here: limits the commands that this machine runs in copies at once.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class Distribution:
         store: str,
         progress: Progress,
         jobs: int | None,
-        here: int,
+        here: Semaphore,
     ) -> None:
         self._executor = executor
         self._task_origin, self._origin, self._host, self._store = task_origin, origin, host, store
         self._environment: Mapping[str, str] = {"MLFLOW_TRACKING_URI": store}
         self._progress = progress
         self._slots = Semaphore(jobs) if jobs else nullcontext()
-        self._here = Semaphore(here)
+        self._here = here
 
     def run(self, copy: Workspace) -> None:
         """Runs the unfinished tasks of a condition, and restores what they made in its copy.

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.preset import ExperimentConfig
-from zero2ir.experiments.tasks import Outcome, Task, run_task, sees_project
-from zero2ir.experiments.workspaces import Origin, git
+from zero2ir.experiments.tasks import Outcome, Task, run_task
+from zero2ir.experiments.workspaces import Origin, git, sees_project
 from zero2ir.io.files import finished_file
 
 ExecutorName = Literal["local", "ray", "submitit"]
@@ -47,7 +47,7 @@ class Executor(Protocol):
     def machines(self) -> Sequence[str]:
         """Names of the machines other than this one that may run tasks."""
 
-    def without(self, repository: str) -> Sequence[str]:
+    def without(self, origin: Origin) -> Sequence[str]:
         """Returns those of ``machines`` that do not see the project's folder."""
 
     def run(self, task: Task) -> Outcome:
@@ -92,14 +92,14 @@ class RayExecutor:
         )
         return f"no machine of the cluster offers {needs}; tasks wait until one joins"
 
-    def without(self, repository: str) -> list[str]:
+    def without(self, origin: Origin) -> list[str]:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         look = ray.remote(sees_project).options(num_cpus=0)
         others = [node for node in self._nodes if node["NodeManagerHostname"] in self.machines]
         places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in others]
-        asked = [look.options(scheduling_strategy=place).remote(repository) for place in places]
+        asked = [look.options(scheduling_strategy=place).remote(origin) for place in places]
         try:
             seen = ray.get(asked)
         except ray.exceptions.RayError as error:
@@ -211,7 +211,7 @@ class SlurmExecutor:
         self._jobs: list[Any] = []
         self._lock, self._stopped = Lock(), False
 
-    def without(self, repository: str) -> Sequence[str]:
+    def without(self, origin: Origin) -> Sequence[str]:
         return ()  # Slurm needs a shared folder anyway; a task on a machine that does not see it says so
 
     def run(self, task: Task) -> Outcome:
@@ -309,7 +309,7 @@ def task_origin(executor: Executor, own: Origin, revision: str, store: str) -> O
     if not executor.machines:
         return own
     check_reachable(store, executor.machines[0])
-    blind = executor.without(own.repository)
+    blind = executor.without(own)
     if not blind:
         return own
     reason = f"{own.repository}: {blind[0]} does not see this folder"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Semaphore
 
 from zero2ir.config import EvaluateConfig, IngestConfig, check_choices, compose
 from zero2ir.errors import InputError
@@ -97,23 +98,25 @@ def run_conditions(
     origin = origin._replace(remote=for_tasks.remote)
     store = prepared_store(tracking, sorted({one.panel.dataset for one in wanted}))
     copies = [Workspace(name, condition, preset, revision) for condition in wanted]
-    here = min((not executor and jobs) or side_by_side(preset.memory_gb), len(copies))
+    side = min((not executor and jobs) or side_by_side(preset.memory_gb), len(copies))
+    here = Semaphore(side)
     progress = Progress([copy.name for copy in copies])
     if executor:
         distribution = Distribution(executor, for_tasks, origin, socket.gethostname(), store, progress, jobs, here)
         print(f"{name}: {len(copies)} conditions; code and results of tasks: {place_of(for_tasks)}", flush=True)
     else:
         distribution = None
-        print(f"{name}: {len(copies)} conditions, {here} at a time", flush=True)
+        print(f"{name}: {len(copies)} conditions, {side} at a time", flush=True)
 
     def run(copy: Workspace) -> None:
         if distribution:
             distribution.run(copy)
-        progress.move(copy.name, CONDITION, SUBMITTED)
-        run_one(copy, origin, {"MLFLOW_TRACKING_URI": store})
+        with here:
+            progress.move(copy.name, CONDITION, SUBMITTED)
+            run_one(copy, origin, {"MLFLOW_TRACKING_URI": store})
 
     outcomes: dict[Workspace, InputError | None] = {}
-    with progress.shown(), ThreadPoolExecutor(len(copies) if executor else here) as pool:
+    with progress.shown(), ThreadPoolExecutor(len(copies) if executor else side) as pool:
         running = {pool.submit(run, copy): copy for copy in copies}
         try:
             for future in as_finished(running):

@@ -13,15 +13,16 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.preset import Condition, ExperimentConfig
-from zero2ir.experiments.workspaces import DVC, Origin, Workspace, command_variables
+from zero2ir.experiments.workspaces import DVC, Origin, Workspace, command_variables, sees_project
 from zero2ir.io import paths
+from zero2ir.io.files import one_at_a_time
 
 MAX_LOG = 200_000  # characters of a task's log that come back
 CLAIM = "claim"  # locked as long as the task lives
@@ -116,17 +117,12 @@ def origin_here(task: Task) -> Origin:
         InputError: this machine does not see the project's folder, or cannot write its own caches.
     """
     origin = task.origin
-    if not origin.remote and not sees_project(origin.repository):
+    if not origin.remote and not sees_project(origin):
         raise InputError(f"{origin.repository}: no such project on {socket.gethostname()}; put it in a shared folder")
     if socket.gethostname() == task.host and not origin.remote:
         return origin
     caches = machine_caches()
     return origin._replace(caches=caches, results=str(caches / "dvc") if origin.remote else origin.results)
-
-
-def sees_project(repository: str) -> bool:
-    """Returns whether this machine sees the folder of the project."""
-    return (Path(repository) / ".git").exists()
 
 
 def machine_caches() -> Path:
@@ -147,18 +143,29 @@ def machine_caches() -> Path:
 def temporary_folder(parent: Path) -> Iterator[Path]:
     """Yields a new folder that is removed afterwards; also removes those whose process was killed."""
     parent.mkdir(parents=True, exist_ok=True)
-    for other in parent.iterdir():
-        with suppress(OSError), (other / CLAIM).open("r+") as claim:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(other)
     folder = parent / uuid4().hex
-    folder.mkdir()
-    try:
-        with (folder / CLAIM).open("w") as claim:
+    with ExitStack() as stack:
+        with one_at_a_time(parent):
+            for other in parent.iterdir():
+                if not _is_claimed(other):
+                    shutil.rmtree(other, ignore_errors=True)
+            folder.mkdir()
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            claim = stack.enter_context((folder / CLAIM).open("w"))
             fcntl.flock(claim, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield folder
+
+
+def _is_claimed(folder: Path) -> bool:
+    """Returns whether the process that made a temporary folder lives."""
+    try:
+        with (folder / CLAIM).open("r+") as claim:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:  # removed in part
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def run_attended(command: Any, **options: Any) -> int:

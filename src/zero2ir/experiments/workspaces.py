@@ -17,15 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
+from uuid import uuid4
 
 from zero2ir.errors import InputError
 from zero2ir.experiments.preset import Condition, ExperimentConfig
 from zero2ir.io import paths
-from zero2ir.io.files import finished_file
+from zero2ir.io.files import finished_file, one_at_a_time
 
 WORKSPACES_FOLDER = paths.CACHE_FOLDER / "experiments"
 TRACKED_SOURCES = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # with the panel they determine the figures
 PRINTED = "printed"
+PROJECT_ID = Path(".dvc/tmp/zero2ir-project")  # DVC's folder for what is this project's only
 DVC = (sys.executable, "-m", "dvc")
 
 
@@ -68,6 +70,7 @@ class Origin(NamedTuple):
         repository: folder or URL of the git repository.
         results: folder of the DVC cache.
         caches: folder of the caches of LM answers and embeddings.
+        project: what tells the project's folder from another one at the same path of another machine.
         remote: whether results are also fetched from, and those of a task pushed to, the DVC remote of the committed
             .dvc/config, since other machines do not see the folder ``results``.
     """
@@ -75,12 +78,33 @@ class Origin(NamedTuple):
     repository: str
     results: str
     caches: Path
+    project: str
     remote: bool = False
 
 
 def project_origin() -> Origin:
     """Returns the origin for copies on this machine: the current folder."""
-    return Origin(str(Path.cwd()), _output([*DVC, "cache", "dir"], Path()), paths.CACHE_FOLDER.resolve())
+    folder = Path.cwd()
+    results = _output([*DVC, "cache", "dir"], folder)
+    return Origin(str(folder), results, paths.CACHE_FOLDER.resolve(), _project_id(folder))
+
+
+def _project_id(folder: Path) -> str:
+    """Returns the name that a project gave itself in a file that is in no commit."""
+    path = folder / PROJECT_ID
+    with one_at_a_time(folder / ".dvc"):
+        if not path.exists():
+            with finished_file(path) as file:
+                file.write(uuid4().hex)
+    return path.read_text(encoding="utf-8")
+
+
+def sees_project(origin: Origin) -> bool:
+    """Returns whether this machine sees the folder of a project."""
+    try:
+        return (Path(origin.repository) / PROJECT_ID).read_text(encoding="utf-8") == origin.project
+    except OSError:
+        return False
 
 
 class Workspace:
