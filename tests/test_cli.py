@@ -69,7 +69,7 @@ COMMANDS = {
     "search": "-k --query-id --json --allow-endpoint",
     "serve": "--state --host --port --log-queries --impressions --executor --replicas --address --allow-endpoint --set",
     "compare": "--models --strategies --folds --task --encoder --lm --language --seed --set",
-    "experiment": "--set --jobs",
+    "experiment": "--set --jobs --executor --address",
     "check": "--only --list --write --sample --seed --minutes --log --html --jobs",
     "label": "--queries --output --web --port --budget --selection --annotator --annotations --import --export "
     "--model --strategy --encoder --lm --language --seed --set",
