@@ -1,6 +1,6 @@
 """Measures `zero2ir index` on a corpus that is read from disk: speed, memory of all processes, and what a search finds.
 
-    python -m benchmarks.corpora                                        # a million passages, about an hour
+    python -m benchmarks.corpora --jobs 2                               # a million passages, about an hour each
     python -m benchmarks.corpora --passages 20000 --shards 4 --executors local ray
 
 Passages are two sentences each, drawn from the documents of beir/scifact: words are as frequent as there, but no new
@@ -9,7 +9,7 @@ indexes the same folder by the command of a user, in a process of its own. Memor
 several times a second: `PSS` counts a page that processes share once, in equal parts, `RSS` in each of them; both count
 pages of mapped files that happen to be in memory, `private` does not. Searches are in a process of their own, one query
 at a time; R@100 is the share of a query's exact hundred nearest vectors that the graphs find. The queries are passages
-of the same kind that are not in the corpus.
+of the same kind that are not in the corpus. Each of the `--jobs` needs about 1 GB.
 """
 
 import argparse
