@@ -104,13 +104,6 @@ def readable(texts: Sequence[str]) -> list[str]:
     return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
-def device() -> str:
-    """Returns the torch device to use."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @contextmanager
 def network_errors(where: str) -> Iterator[None]:
     """Turns whatever a library raises while it loads a network into an InputError."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from zero2ir.encoders.base import TextEncoder, device, network_errors, readable
+from zero2ir.encoders.base import TextEncoder, network_errors, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.inference import InferenceNetwork, TokenTable, open_network
 from zero2ir.encoders.openvino import quantize_int8
 from zero2ir.encoders.precision import DocumentPrecision, TorchPrecision, chosen_precision, in_precision

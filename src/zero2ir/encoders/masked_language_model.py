@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.base import device
 from zero2ir.encoders.dense import DenseEncoder, bert_body
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.sparse import (

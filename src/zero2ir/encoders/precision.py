@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from zero2ir.encoders.devices import device
 from zero2ir.errors import InputError
 
 TorchPrecision = Literal["float32", "bfloat16"]
@@ -14,7 +15,7 @@ Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 def chosen_precision(asked: Precision) -> DocumentPrecision:
-    """Returns the precision to encode in; "auto" is bfloat16 where the processor computes in it, else float32.
+    """Returns the precision to encode in; "auto" is bfloat16 where the device computes in it, else float32.
 
     With bfloat16 MiniLM encodes 2.6 times as many abstracts per processor second (AVX-512), to vectors whose cosine
     with the exact ones is 0.9999.
@@ -55,10 +56,10 @@ def in_precision(network: Any, precision: str) -> Iterator[None]:
 
 
 def computes_in_bfloat16(*features: str) -> bool:
-    """Tests whether the GPU computes in bfloat16, or without one, whether the processor has one of some features."""
+    """Tests whether the device computes in bfloat16: a GPU, or a processor with one of some features."""
     import torch
 
-    if torch.cuda.is_available():
+    if device() == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    processor = torch.cpu.get_capabilities()
+    processor = torch.cpu.get_capabilities() if device() == "cpu" else {}
     return any(processor.get(feature) for feature in features)

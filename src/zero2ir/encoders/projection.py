@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from zero2ir.encoders.base import device, readable
+from zero2ir.encoders.base import readable
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.tokens import TokenEncoder
 from zero2ir.errors import InputError

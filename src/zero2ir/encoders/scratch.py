@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, model_validator
 
 from zero2ir.data.records import Document
-from zero2ir.encoders.base import device
 from zero2ir.encoders.dense import DenseEncoder
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.pretext.tasks import DEFAULT_PAIR_TASKS, PairTasks
 from zero2ir.encoders.pretext.training import learn_pairs
 from zero2ir.encoders.settings import EncoderSettings

@@ -10,8 +10,9 @@ import numpy as np
 from safetensors.numpy import save, save_file
 from scipy.sparse import csr_matrix
 
-from zero2ir.encoders.base import WEIGHTS, TextEncoder, device, readable
+from zero2ir.encoders.base import WEIGHTS, TextEncoder, readable
 from zero2ir.encoders.batching import BATCH_LOCK
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.encoders.training import LossPoint
 from zero2ir.errors import InputError

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save
 
-from zero2ir.encoders.base import TextEncoder, device, readable
+from zero2ir.encoders.base import TextEncoder, readable
 from zero2ir.encoders.batching import BATCH_LOCK, MicroBatcher
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.precision import DocumentPrecision, chosen_precision, in_precision
 from zero2ir.encoders.settings import EncoderSettings
 from zero2ir.errors import InputError

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, Ty
 import numpy as np
 from pydantic import Field, model_validator
 
+from zero2ir.encoders.devices import device
 from zero2ir.io.files import finished_file, finished_folder, write_json
 from zero2ir.io.settings import Settings
 from zero2ir.io.terminal import is_interactive
@@ -164,7 +165,6 @@ def train_in_order(
         The loss curve.
     """
     import sentence_transformers
-    import torch
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     checkpoints = checkpointing.checkpoints
@@ -199,7 +199,8 @@ def train_in_order(
             restore_callback_states_from_checkpoint=True,
             report_to="none",
             disable_tqdm=True,
-            dataloader_pin_memory=torch.cuda.is_available(),
+            use_cpu=device() == "cpu",
+            dataloader_pin_memory=device() == "cuda",
             **options,
         )
         trainer_type = getattr(sentence_transformers, f"{type(model).__name__}Trainer")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from zero2ir.encoders.base import device, readable
+from zero2ir.encoders.base import readable
 from zero2ir.encoders.batching import BATCH_LOCK
 from zero2ir.encoders.corpus import Corpus
+from zero2ir.encoders.devices import device
 from zero2ir.encoders.distillation import TaughtQuery
 from zero2ir.encoders.examples import Example
 from zero2ir.encoders.loading import check_vocabulary, checked_network

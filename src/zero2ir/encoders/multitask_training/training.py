@@ -137,7 +137,6 @@ def _learn(
         multi_dataset_batch_sampler=_scheduled_sampler(order),
         learning_rate_mapping={LEARNED_PARAMETERS: settings.head_rate} if begins else {},
         bf16=computes_in_bfloat16("amx_bf16"),  # 1.8 to 2.3 times as fast; slower without
-        use_cpu=not torch.cuda.is_available(),  # bf16 on a CPU requires it
     )
     start.model.eval()
     return losses, curve
