@@ -1,21 +1,24 @@
 """Ray is an extra, and nobody else's cluster is taken by chance."""
 
 import importlib.util
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from zero2ir.errors import InputError
-from zero2ir.io.ray_cluster import require_ray
+from zero2ir.io.ray_cluster import connect_to_ray, require_ray
 
 CLUSTER = """
 import os
-from zero2ir.io.ray_cluster import connected_ray
-ray = connected_ray(1)
-assert connected_ray(1) is ray
-assert ray.cluster_resources()["CPU"] == 1
-print(ray.util.get_node_ip_address(), os.environ["RAY_USAGE_STATS_ENABLED"])
+from zero2ir.io.ray_cluster import connect_to_ray, ray_cluster
+with ray_cluster(cores=1) as is_own:
+    import ray
+    assert is_own
+    assert not connect_to_ray(cores=2)
+    assert ray.cluster_resources()["CPU"] == 1
+    print(ray.util.get_node_ip_address(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """
 
 
@@ -23,6 +26,15 @@ def test_without_ray_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'zero2ir\[ray\]'"):
         require_ray()
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(InputError, match=rf"--address {address}: no Ray cluster answers .*; ray status"):
+            connect_to_ray(address)
 
 
 @pytest.mark.slow

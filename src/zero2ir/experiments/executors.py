@@ -5,9 +5,7 @@ An executor's ``run`` waits until a task has ended somewhere; callers run severa
 
 import hashlib
 import json
-import logging
 import math
-import os
 import re
 import shutil
 import socket
@@ -21,20 +19,19 @@ from threading import Lock
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from zero2ir.errors import InputError, one_line
+from zero2ir.errors import InputError
 from zero2ir.experiments.preset import ExperimentConfig
 from zero2ir.experiments.tasks import Outcome, Task, run_task
 from zero2ir.experiments.workspaces import Origin, git, sees_project
 from zero2ir.io.files import finished_file
+from zero2ir.io.ray_cluster import ray_cluster
 
 ExecutorName = Literal["local", "ray", "submitit"]
 BYTES_PER_GB = 1 << 30
 RETRIES = 3  # of a task whose machine was lost
-OBJECT_STORE_BYTES = 100 << 20  # of a Ray of our own: tasks and outcomes are small
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SLURM_MINUTES = 24 * 60  # time limit of a job unless SBATCH_TIMELIMIT says otherwise
 POLL_SECONDS = 2.0
-CONNECT_SECONDS = 10.0
 INTERRUPTED = "interrupted"
 LIVE_STATES = ("PENDING", "RUNNING", "REQUEUE", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING")  # of a Slurm job
 LOST_STATES = ("NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "INTERRUPTED")
@@ -142,39 +139,12 @@ def reason_of(error: Exception) -> str:
 
 @contextmanager
 def ray_executor(preset: ExperimentConfig, address: str | None) -> Iterator[RayExecutor]:
-    """Connects to a Ray cluster; without an address, to that of RAY_ADDRESS, or to one of its own on this machine.
-
-    Raises:
-        InputError: Ray is not installed, or the cluster does not answer.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--executor ray: Ray is not installed; pip install 'zero2ir[ray]'") from None
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_answers(where)
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    try:
-        ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **(own if where == "local" else {}))
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, ray.exceptions.RayError) as error:
-        raise InputError(f"--address {where}: no Ray cluster answers ({one_line(error)[:200]}); ray status") from None
-    try:
+    """Connects to a Ray cluster; raises InputError as ``connect_to_ray``."""
+    with ray_cluster(address):
         executor = RayExecutor(preset)
         if executor.idle_reason:
             print(executor.idle_reason, flush=True)
         yield executor
-    finally:
-        ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Raises ``InputError`` if nothing listens at a cluster's address, which Ray itself tries for very long."""
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
-    try:
-        if parts.hostname and parts.port:
-            socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise InputError(f"--address {address}: no Ray cluster answers ({one_line(error)[:200]}); ray status") from None
 
 
 class SlurmExecutor:

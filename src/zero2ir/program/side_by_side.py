@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from typing import TypeVar
 
 from zero2ir.errors import InputError
-from zero2ir.io.ray_cluster import connected_ray
+from zero2ir.io.ray_cluster import connect_to_ray
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -78,7 +78,7 @@ class RayExecutor(Executor):
     def run(self, work: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> Iterator[ResultT]:
         if not tasks:
             return
-        connected_ray(self.jobs)
+        connect_to_ray(cores=self.jobs)
         import ray.data
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -12,10 +12,11 @@ from zero2ir.cli import main
 from zero2ir.data.records import Document
 from zero2ir.encoders.corpus import Corpus
 from zero2ir.errors import InputError
+from zero2ir.io.ray_cluster import OWN_CLUSTER
 from zero2ir.io.sockets import listen
 from zero2ir.models.sparse import Sparse
 from zero2ir.online.feedback.store import FeedbackStore
-from zero2ir.online.serving.replicas import LOOPBACK_ONLY, ReplicaSettings, called, merged_metrics, serve_replicas
+from zero2ir.online.serving.replicas import ReplicaSettings, called, merged_metrics, serve_replicas
 from zero2ir.online.serving.service import SearchService
 from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import application
@@ -55,7 +56,7 @@ def test_a_whole_request_gets_the_whole_response_of_the_application(program: Pro
 
 def test_what_is_not_installed_is_named(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.save(tmp_path / "program")
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_DEDUP_LOGS", *LOOPBACK_ONLY):
+    for name in ("RAY_AUTH_TOKEN", "RAY_DEDUP_LOGS", *OWN_CLUSTER):
         monkeypatch.setenv(name, "")  # and restored
     for package in ("ray", "psycopg"):
         monkeypatch.setitem(sys.modules, package, None)

@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zero2ir.errors import InputError, one_line
 from zero2ir.io.http_server import error_response, log_to_stderr, run_server
+from zero2ir.io.ray_cluster import ray_cluster
 from zero2ir.io.sockets import HOST
 from zero2ir.online.serving.guard import Guard
 from zero2ir.online.serving.service import LOG, SearchService, open_program, warm_up
@@ -30,9 +30,6 @@ from zero2ir.online.serving.settings import ServingSettings
 from zero2ir.online.serving.web import METRICS_TYPE, application, health_of, hosts_of, on_sighup
 from zero2ir.program.program import Program
 
-LOCAL = "local"  # the address of a Ray that this process starts
-LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's way, whatever the system is
-OBJECT_STORE_BYTES = 100 << 20  # of a Ray of our own: requests and answers are small
 ATTEMPTS = 3  # of a request whose replica ends
 PROBE_SECONDS = 2.0  # how long to wait for the state and the metrics of the replicas
 HEALTH_CHECK_SECONDS = 2.0  # between two looks whether a replica lives
@@ -254,7 +251,10 @@ def serve_replicas(
     settings.open()  # so that a mistake is one line, and not an error of each replica
     log_to_stderr(settings.serving.max_log_lines, LOG.name)
     limits, (shown, hosts) = settings.serving, hosts_of(bound)
-    with _connected(address, replicas) as is_own, _deployed(settings, replicas, is_own) as handle:
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each request is a line
+    cores = max(replicas, os.cpu_count() or 1)
+    connected = ray_cluster(address, cores, show_output=True)
+    with connected as is_own, _deployed(settings, replicas, is_own) as handle:
         on_sighup(lambda: reopen_all(handle))
         print(
             f"serving on {shown} with {replicas} replicas; its API is described at /docs; Ctrl-C stops it", flush=True
@@ -276,33 +276,6 @@ def reopen_all(handle: Any) -> None:
                 raise InputError(f"replica {name}: {reason}")
             if reason is not None:
                 LOG.warning("a replica ended (%s); it opens the program when it starts again", type(reason).__name__)
-
-
-@contextmanager
-def _connected(address: str | None, replicas: int) -> Iterator[bool]:
-    """Connects to a Ray cluster for the block; yields whether this process started it."""
-    where, own = address or os.environ.get("RAY_ADDRESS") or LOCAL, dict[str, Any]()
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each request is a line
-    if where == LOCAL:  # only for this process, on the loopback interface; Ray reads this when it is imported
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), **LOOPBACK_ONLY)
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--executor ray: Ray is not installed; pip install 'zero2ir[ray]'") from None
-    if where == LOCAL:
-        own = {
-            "num_cpus": max(replicas, os.cpu_count() or 1),
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-        }
-    try:
-        ray.init(where, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, ray.exceptions.RayError) as error:
-        raise InputError(f"--address {where}: no Ray cluster answers ({one_line(error)[:200]}); ray status") from None
-    try:
-        yield where == LOCAL
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
