@@ -483,6 +483,14 @@ def test_mistake_in_a_model_or_strategy(choice: str, override: str, message: str
     assert re.search(message, refusal(lambda: build(getattr(config, group), group)))
 
 
+def test_a_name_in_place_of_the_number_of_an_entry_is_refused() -> None:
+    word = "model.retrievers.static.exact_limit=0"
+    assert refusal(lambda: composed("model=static_hybrid", word)) == (
+        f"{word}: model.retrievers is a list; write the number of the entry, such as model.retrievers.0, "
+        "instead of 'static'"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

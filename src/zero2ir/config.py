@@ -297,7 +297,11 @@ def _composed(name: str | None, overrides: Sequence[str], schema: type[BaseModel
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            yield hydra_compose(name, list(overrides))
+            try:
+                config = hydra_compose(name, list(overrides))
+            except TypeError as error:  # of OmegaConf, at a name where a list has numbers
+                raise InputError(_explained_index(error, overrides)) from error
+            yield config
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # ValueError for model=0
@@ -583,6 +587,17 @@ def _explained(error: BaseException, schema: type[BaseModel]) -> str:
     if unknown := re.search(r"Could not override '([^']+)'", message):
         return _unknown_key(unknown[1], schema)
     return message
+
+
+def _explained_index(error: TypeError, overrides: Sequence[str]) -> str:
+    """Returns which override names an entry of a list instead of giving its number."""
+    message = one_line(error)
+    index = re.search(r"Index '(.+?)'", message)
+    word = next((one.lstrip("+~") for one in overrides if index and f".{index[1]}" in one), "")
+    if not index or not word:
+        return message
+    place = word.partition(f".{index[1]}")[0]
+    return f"{word}: {place} is a list; write the number of the entry, such as {place}.0, instead of {index[1]!r}"
 
 
 def _check_encoding(path: Path) -> None:
