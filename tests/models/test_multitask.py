@@ -85,6 +85,7 @@ def test_a_saved_program_does_every_task_as_before(program: Program, tmp_path: P
         ".json",
         ".safetensors",
         ".txt",
+        ".md",
         ".npy",
         ".parquet",
     }
