@@ -16,7 +16,9 @@ from zero2ir.io.ray_cluster import connect_to_ray, ray_cluster
 with ray_cluster(cores=1) as is_own:
     import ray
     assert is_own
+    token = os.environ["RAY_AUTH_TOKEN"]
     assert not connect_to_ray(cores=2)
+    assert os.environ["RAY_AUTH_TOKEN"] == token
     assert ray.cluster_resources()["CPU"] == 1
     print(ray.util.get_node_ip_address(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,8 @@ def connect_to_ray(address: str | None = None, cores: int | None = None, *, show
         InputError: Ray is not installed, or the cluster does not answer.
     """
     require_ray()
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        return False
     where = address or os.environ.get("RAY_ADDRESS") or LOCAL
     own: dict[str, Any] = {}
     if where == LOCAL:
@@ -53,15 +56,17 @@ def connect_to_ray(address: str | None = None, cores: int | None = None, *, show
         _check_answers(where)
     import ray
 
-    if ray.is_initialized():
-        return False
-    try:
-        ray.init(where, log_to_driver=show_output, logging_level=logging.ERROR, **own)
-    except Exception as error:  # Ray raises that itself if a busy machine needs more than 30 s to start it
-        if where == LOCAL:
-            reason = one_line(error)[:200]
-            raise InputError(f"Ray: did not start ({reason}); repeat the command, or use the executor local") from None
-        raise _no_answer(where, error) from None
+    for is_last in (False, True):  # Ray waits 30 s for its own start; on a busy machine the second one is quicker
+        try:
+            ray.init(where, log_to_driver=show_output, logging_level=logging.ERROR, **own)
+            break
+        except Exception as error:  # of many types
+            ray.shutdown()
+            if where != LOCAL:
+                raise _no_answer(where, error) from None
+            if is_last:
+                reason = one_line(error)[:200]
+                raise InputError(f"Ray: did not start ({reason}); repeat it, or use the executor local") from None
     return where == LOCAL
 
 
