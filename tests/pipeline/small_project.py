@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,3 +163,19 @@ def write_collection(folder: Path) -> None:
 def write_lines(path: Path, lines: Any) -> None:
     """Writes text lines."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def committed_project(folder: Path, preset: Mapping[str, Any]) -> Project:
+    """A project like ``new_project``, in git, with a preset "tiny"."""
+    made = new_project(folder)
+    text = "# @package _global_\n" + yaml.safe_dump(preset)
+    (made.folder / "conf" / "experiment" / "tiny.yaml").write_text(text, encoding="utf-8")
+    (made.folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n", encoding="utf-8")
+    (made.folder / ".gitignore").write_text(
+        "/.cache/\n/mlruns/\n/mlflow.db*\n/reports/\n/data/\n/models/\n/results/\n/report/\n__pycache__/\n"
+    )
+    (made.folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n/site\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init"], ["add", "--all"], [*identity, "commit", "--message", "all"]):
+        subprocess.run(["git", *words], cwd=made.folder, check=True, capture_output=True)
+    return made

@@ -9,8 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import yaml
-from small_project import Project, new_project
+from small_project import Project, committed_project
 
 pytestmark = pytest.mark.slow
 PRESET = {
@@ -31,18 +30,7 @@ NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 0, "memory": 2 << 30, "object
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A committed project with a preset of six systems."""
-    made = new_project(tmp_path_factory.mktemp("distributed") / "project")
-    preset = "# @package _global_\n" + yaml.safe_dump(PRESET)
-    (made.folder / "conf" / "experiment" / "tiny.yaml").write_text(preset, encoding="utf-8")
-    (made.folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n", encoding="utf-8")
-    (made.folder / ".gitignore").write_text(
-        "/.cache/\n/mlruns/\n/mlflow.db*\n/reports/\n/data/\n/models/\n/results/\n/report/\n__pycache__/\n"
-    )
-    (made.folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n/site\n")
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init"], ["add", "--all"], [*identity, "commit", "--message", "all"]):
-        subprocess.run(["git", *words], cwd=made.folder, check=True, capture_output=True)
-    return made
+    return committed_project(tmp_path_factory.mktemp("distributed") / "project", PRESET)
 
 
 @pytest.fixture(scope="module")

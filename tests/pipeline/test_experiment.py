@@ -1,11 +1,9 @@
 """A preset by one command, killed in the middle and gone on with by the same command."""
 
 import signal
-import subprocess
 
 import pytest
-import yaml
-from small_project import Project, new_project
+from small_project import Project, committed_project
 
 pytestmark = pytest.mark.slow
 PRESET = {
@@ -20,18 +18,7 @@ COMMAND = ("zero2ir", "experiment", "tiny", "--jobs", "1")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A committed project with a preset of two conditions."""
-    made = new_project(tmp_path_factory.mktemp("experiment") / "project")
-    preset = "# @package _global_\n" + yaml.safe_dump(PRESET)
-    (made.folder / "conf" / "experiment" / "tiny.yaml").write_text(preset, encoding="utf-8")
-    (made.folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n", encoding="utf-8")
-    (made.folder / ".gitignore").write_text(
-        "/.cache/\n/mlruns/\n/mlflow.db*\n/reports/\n/data/\n/models/\n/results/\n/report/\n__pycache__/\n"
-    )
-    (made.folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n/site\n")
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init"], ["add", "--all"], [*identity, "commit", "--message", "all"]):
-        subprocess.run(["git", *words], cwd=made.folder, check=True, capture_output=True)
-    return made
+    return committed_project(tmp_path_factory.mktemp("experiment") / "project", PRESET)
 
 
 def test_killed_it_goes_on_and_ends_in_one_report(project: Project) -> None:
