@@ -4,7 +4,6 @@ MLflow would attach both to an open run. Our runs start at the end, so that a ki
 then ``zero2ir.tracking.runs`` logs the records.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,6 +12,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, Field
 
 from zero2ir.io.settings import Settings
+from zero2ir.io.threads import repeated
 
 SYSTEM_METRIC_PREFIX = "system/"  # MLflow's own prefix: the page "System metrics" of a run shows these
 
@@ -74,20 +74,11 @@ def _system(telemetry: Telemetry, seconds: float) -> Iterator[None]:
     if not seconds:
         yield
         return
-    ended = threading.Event()
-
-    def sample_regularly() -> None:
-        while not ended.wait(seconds):
-            telemetry.sample()
-
     telemetry.sample()
-    thread = threading.Thread(target=sample_regularly, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(telemetry.sample, seconds):
+            yield
     finally:
-        ended.set()
-        thread.join()
         telemetry.sample()
 
 

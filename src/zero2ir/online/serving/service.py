@@ -3,11 +3,11 @@
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Self
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from zero2ir.data.records import Document
 from zero2ir.errors import InputError, StorageError
 from zero2ir.io.database import check_shared
 from zero2ir.io.paths import is_url
+from zero2ir.io.threads import repeated
 from zero2ir.online.feedback.store import FeedbackEvent, FeedbackStore
 from zero2ir.online.feedback.writer import FeedbackWriter
 from zero2ir.online.serving.journal import Changes, DocumentJournal
@@ -61,7 +62,7 @@ class SearchService:
             self.writer = FeedbackWriter(self.feedback, settings.max_waiting_events)
             stack.callback(self.writer.close)
             if self.journal.database.is_shared:
-                stack.enter_context(_repeated(self._refresh_or_log, settings.refresh_seconds))
+                stack.enter_context(repeated(self._refresh_or_log, settings.refresh_seconds))
             self._files = stack.pop_all()
 
     def _with_changes(self, program: Program) -> tuple[Program, int]:
@@ -234,24 +235,6 @@ def _check_left(program: Program, changes: Sequence[Changes]) -> None:
     more = sum(is_there - program.has_document(doc_id) for doc_id, is_there in there.items())
     if len(program.documents) + more < 1:
         raise InputError("documents: no document would be left; keep at least one")
-
-
-@contextmanager
-def _repeated(run: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Calls ``run`` in a thread again and again, with a pause, until the block ends."""
-    ended = Event()
-
-    def repeat() -> None:
-        while not ended.wait(seconds):
-            run()
-
-    thread = Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager
