@@ -4,8 +4,9 @@ from functools import cache
 from pathlib import Path
 
 from zero2ir.experiments.reproduction import Reproduction, figures, read_reproduction
-from zero2ir.experiments.reproduction_log import LOG_FILE, read_log, reproductions, write_page
+from zero2ir.experiments.reproduction_log import read_log, reproductions, write_page
 from zero2ir.io.markdown import Table, markdown
+from zero2ir.io.paths import REPRODUCTIONS_FILE
 
 PROJECT = Path(__file__).parents[2]
 
@@ -30,11 +31,11 @@ def reproductions_markdown() -> str:
     """The checks of the log, by day, revision and machine."""
     rows = [
         [one.date, f"{one.agreeing} of {one.checked}", one.revision, one.machine, one.python]
-        for one in reproductions(read_log(PROJECT / LOG_FILE))
+        for one in reproductions(read_log(PROJECT / REPRODUCTIONS_FILE))
     ]
     return markdown(Table(["date", "figures that agree", "revision", "machine", "Python"], rows, labels=5))
 
 
 def write_figures(folder: Path) -> None:
     """Writes the page of every published figure and its last check."""
-    write_page(folder, figures(published()), read_log(PROJECT / LOG_FILE))
+    write_page(folder, figures(published()), read_log(PROJECT / REPRODUCTIONS_FILE))

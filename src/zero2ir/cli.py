@@ -21,7 +21,7 @@ from zero2ir.data.highlight import printable
 from zero2ir.data.languages import AUTO_LANGUAGE, language_of
 from zero2ir.errors import InputError, one_line_errors
 from zero2ir.io.files import check_writable
-from zero2ir.io.paths import is_url
+from zero2ir.io.paths import REPRODUCTIONS_FILE, is_url
 
 ANNOTATIONS = "annotations.jsonl"
 DECIDED = {"warn": "; unsure", "abstain": "; confidence too low for the stated risk, so no document is returned"}
@@ -561,9 +561,9 @@ def check(
         float | None,
         typer.Option(metavar="M", help="Start no run after M minutes; what is left is named.", show_default="none"),
     ] = None,
-    log: Annotated[Path, typer.Option(metavar="FILE", help="Log of all checks, to which these are added.")] = Path(
-        "docs", "results", "reproductions.jsonl"
-    ),
+    log: Annotated[
+        Path, typer.Option(metavar="FILE", help="Log of all checks, to which these are added.")
+    ] = REPRODUCTIONS_FILE,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write a page of the figures and their checks, and exit."),

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from zero2ir.errors import InputError
 from zero2ir.experiments.reproduction import FigureCheck, PublishedFigure, figures, read_reproduction, sampled
 from zero2ir.experiments.reproduction_log import (
-    LOG_FILE,
     LoggedCheck,
     append_check,
     read_log,
     reproductions,
     write_page,
 )
+from zero2ir.io.paths import REPRODUCTIONS_FILE
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = figures(read_reproduction(PROJECT / "reproduction.yaml"))
@@ -28,7 +28,7 @@ def log_of(path: Path, *checks: FigureCheck) -> list[LoggedCheck]:
 
 
 def test_the_projects_log_can_be_read() -> None:
-    assert all(one.figure for one in read_log(PROJECT / LOG_FILE))
+    assert all(one.figure for one in read_log(PROJECT / REPRODUCTIONS_FILE))
 
 
 def test_a_check_is_read_as_it_was_written(tmp_path: Path) -> None:

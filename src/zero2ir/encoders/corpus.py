@@ -60,7 +60,7 @@ class Corpus:
     @cached_property
     def contents(self) -> Sequence[str]:
         """Title and text of each document."""
-        return StoredContents(self.documents) if isinstance(self.documents, StoredDocuments) else self.contents_from(0)
+        return StoredContents(self.documents) if self.is_stored else self.contents_from(0)
 
     @property
     def is_stored(self) -> bool:

@@ -15,7 +15,6 @@ from zero2ir.io.lines import read_lines
 from zero2ir.io.settings import Settings
 from zero2ir.tracking.provenance import code_revision, describe_runtime
 
-LOG_FILE = Path("docs", "results", "reproductions.jsonl")
 PAGE_FILE = "index.html"
 
 
