@@ -140,15 +140,18 @@ def train(
     return program
 
 
-def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":
+def load(folder: str | Path, allow_endpoints: Sequence[str] = (), key: str | None = None) -> "Program":
     """Loads a saved program after checking all its files.
+
+    With a key, or one in the environment variable ``ZERO2IR_SIGNING_KEY``, it must be signed with that (see
+    ``Program.save``).
 
     A program may name the endpoint of a language model, and the environment variable with the key for it. Endpoints
     beyond this machine and all keys need your consent: "URL", or "URL=VARIABLE" to send the key in that variable there,
     in ``allow_endpoints`` or, separated by white space, in the environment variable ``ZERO2IR_ENDPOINTS``.
 
     Raises:
-        InputError: a file is missing or altered, or the program needs your consent.
+        InputError: a file is missing or altered, the program is not signed with the key, or it needs your consent.
     """
     from zero2ir.program.program import load_program
 
@@ -156,7 +159,7 @@ def load(folder: str | Path, allow_endpoints: Sequence[str] = ()) -> "Program":
         from zero2ir.config import import_own_models
 
         import_own_models(Path(folder))
-    return load_program(folder, allow_endpoints)
+    return load_program(folder, allow_endpoints, key)
 
 
 def index(

@@ -35,6 +35,7 @@ from zero2ir.program.card import CARD_FILE, Card
 from zero2ir.program.confidence import Confidence, ConfidenceState
 from zero2ir.program.fallback import FallbackChain, FallbackResult, FallbackSettings
 from zero2ir.program.policy import CAUTION, Policy
+from zero2ir.program.signature import check_signature, signature, signing_key
 
 if TYPE_CHECKING:
     from zero2ir.lm.factory import LanguageModel
@@ -69,7 +70,13 @@ class FileState(Settings):
 
 
 class ProgramState(Settings):
-    """The schema of ``program.json``; ``files`` are all others by their paths in the folder."""
+    """The schema of ``program.json``.
+
+    Attributes:
+        files: all other files by their paths in the folder.
+        digest: of everything but the signature.
+        signature: see ``zero2ir.program.signature``; None if the program is not signed.
+    """
 
     format: int
     about: dict[str, Any]
@@ -80,6 +87,7 @@ class ProgramState(Settings):
     reads: bool
     files: dict[str, FileState]
     digest: str
+    signature: str | None = None
 
 
 class FallbackLink(NamedTuple):
@@ -441,17 +449,33 @@ class Program(dspy.Module):
         changed.chain = self.chain  # keeps the state of its circuit breakers
         return changed
 
-    def save(self, path: str | Path, save_program: bool = False, modules_to_serialize: Any = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        save_program: bool = False,
+        modules_to_serialize: Any = None,
+        *,
+        sign: str | None = None,
+    ) -> None:
         """Writes the program as a folder of JSON, safetensors, npy, Parquet and Arrow files, without pickle.
 
-        An existing folder is replaced only if it is a program without other files; else raises InputError.
-        ``save_program=True`` writes DSPy's pickled form of the same bytes, which ``mlflow.dspy`` requires.
+        An existing folder is replaced only if it is a program without other files.
+
+        Args:
+            path: the folder.
+            save_program: writes DSPy's pickled form of the same bytes instead, which ``mlflow.dspy`` requires.
+            modules_to_serialize: of the pickled form.
+            sign: the key of a signature; None for that in ``ZERO2IR_SIGNING_KEY``, if it is set.
+
+        Raises:
+            InputError: the folder has other files, or the key is too short.
         """
+        key = signing_key(sign)
         if save_program:
             super().save(str(path), save_program=True, modules_to_serialize=modules_to_serialize)
             return
         with finished_folder(Path(path), written_files) as folder:
-            self._write(folder)
+            self._write(folder, key)
 
     def card(self) -> str:
         """Returns the model card, in Markdown."""
@@ -469,10 +493,10 @@ class Program(dspy.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the archive of the program's folder, so that unpickling checks every file."""
         with TemporaryDirectory() as folder:
-            self._write(Path(folder))
+            self._write(Path(folder), signing_key())
             return _unpack, (_pack(Path(folder)),)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, key: str | None) -> None:
         self.retriever.save(folder / "retriever")
         for number, link in enumerate(self.links):
             link.retriever.save(folder / FALLBACK_FOLDER / str(number))
@@ -502,10 +526,11 @@ class Program(dspy.Module):
                 for path in files_below(folder)
             },
         }
-        write_json(folder / PROGRAM_FILE, state | {"digest": _digest(state)})
+        state["digest"] = digest = _digest(state)
+        write_json(folder / PROGRAM_FILE, state if key is None else state | {"signature": signature(digest, key)})
 
 
-def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ()) -> Program:
+def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = (), key: str | None = None) -> Program:
     """Loads a saved program after checking all its files.
 
     Its language model, if any, is loaded at the first request, with the settings of the training; its responses are
@@ -514,13 +539,16 @@ def load_program(folder: str | Path, allow_endpoints: Sequence[str] | None = ())
     Args:
         folder: the saved program.
         allow_endpoints: see ``zero2ir.lm.consent.require_consent``; None to allow all, for the user's own programs.
+        key: with which the program must be signed; None for that in ``ZERO2IR_SIGNING_KEY``, if it is set.
 
     Raises:
         InputError: the folder is not a program or of another version, or a file is missing, altered or unexpected; or
-            the language model is at an endpoint that is not allowed.
+            there is a key, and the program is not signed with it; or the language model is at an endpoint that is not
+            allowed.
     """
-    folder = Path(folder)
+    folder, key = Path(folder), signing_key(key)
     state = _checked_state(folder)
+    check_signature(str(folder / PROGRAM_FILE), state.digest, state.signature, key)
     documents = _read_documents(folder, state.format)
     language_model = _restored_lm(None if state.lm is None else state.lm.model_dump(), allow_endpoints)
     corpus = Corpus(documents, language_model=language_model, language=str(state.about.get("language", ENGLISH)))
@@ -621,7 +649,7 @@ def _state(folder: Path) -> ProgramState:
     try:
         state = read_json(path)
         version = int(state["format"])
-        digest = _digest({name: value for name, value in state.items() if name != "digest"})
+        digest = _digest({name: value for name, value in state.items() if name not in ("digest", "signature")})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(f"{path}: truncated or altered; save the program again") from None
     known = FORMAT_VERSION, STORED_FORMAT_VERSION
