@@ -90,6 +90,9 @@ def test_scifact(ingested):
     collection = read_collection(ingested / "scifact")
     assert counts(collection) == {"documents": 5183, "train": 809, "test": 300, "judgments": 1258}
     assert collection.documents[0].title.startswith("Microstructural development of human newborn")
+    assert collection.metadata["description"].startswith("A version of the SciFact dataset, for fact verification.")
+    assert collection.metadata["url"] == "https://ir-datasets.com/beir.html#beir/scifact/test"
+    assert "@inproceedings{Wadden2020Scifact,\n" in collection.metadata["citation"]
 
 
 def test_nfcorpus(ingested):

@@ -68,6 +68,8 @@ def test_load_reads_what_the_settings_name(tmp_path):
     (tmp_path / "docs.tsv").write_text("d1\ttext\n")
     raw = load_collection(settings_of("local", path=str(tmp_path)))
     assert [document.doc_id for document in raw.documents] == ["d1"]
+    assert raw.licence == "unknown"
+    assert load_collection(settings_of("local", path=str(tmp_path), licence="CC0-1.0")).licence == "CC0-1.0"
     assert load_collection(settings_of("pydocs")).source.startswith("standard library of Python")
 
 

@@ -101,7 +101,7 @@ def test_a_second_collection_replaces_the_first(tmp_path):
     smaller = Collection(COLLECTION.documents[:1], [], [], COLLECTION.metadata)
     write_collection(smaller, {}, folder)
     assert read_collection(folder) == smaller
-    assert len(files_below(tmp_path)) == 4
+    assert len(files_below(tmp_path)) == 5
     (folder / "notes.txt").touch()
     with pytest.raises(InputError, match=r"notes\.txt: not written by zero2ir"):
         write_collection(COLLECTION, QUALITY, folder)

@@ -89,7 +89,8 @@ def check_collection(raw: RawCollection) -> tuple[Collection, DataQuality]:
     for query in queries:
         if query.query_id not in relevant:
             issues.add("queries without a relevant document", _place(raw, "query", query.query_id))
-    facts = {"source": raw.source, "licence": raw.licence}
+    known = {"description": raw.description, "url": raw.url, "citation": raw.citation}
+    facts = {"source": raw.source, "licence": raw.licence} | {key: text for key, text in known.items() if text}
     notes = {note: DataIssue(count) for note, count in raw.notes.items()}
     if raw.candidates is None:
         return Collection(documents, queries, judgments, facts), {**issues.quality(_FLAWS), **notes}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from zero2ir.data.records import CandidateDocument, Document, Judgment, Query, RawCollection
@@ -47,7 +48,18 @@ def read(train: str | None, test: str, candidates: str | None = None) -> RawColl
         notes = {"Cranfield judgments of code -1, left out": len(judgments) - len(graded)}
         judgments = graded
     source = f"ir_datasets {ir_datasets.__version__}: {ids}"
-    return RawCollection(documents, queries, judgments, source, _licence(splits["test"]), notes, candidates=rows)
+    return RawCollection(
+        documents,
+        queries,
+        judgments,
+        source,
+        _licence(splits["test"]),
+        notes,
+        candidates=rows,
+        description=_description(test),
+        url=f"https://ir-datasets.com/{test.split('/')[0]}.html#{test}",
+        citation=_citation(splits["test"]),
+    )
 
 
 def stream_documents(key: str) -> Iterator[tuple[str, Document]]:
@@ -109,6 +121,27 @@ def _cranfield_grades(judgments: list[Judgment]) -> list[Judgment]:
 
 def _licence(dataset: Any) -> str:
     """Returns the sentence on the licence in the dataset's documentation, or "unknown"."""
-    text = re.sub(r"<[^>]*>", " ", dataset.documentation().get("desc", ""))
-    sentences = re.split(r"(?<=[.!?])\s", " ".join(text.split()))
+    sentences = re.split(r"(?<=[.!?])\s", _plain(dataset.documentation().get("desc", "")))
     return next((sentence for sentence in sentences if re.search(r"\blicen[sc]ed?\b", sentence, re.I)), "unknown")
+
+
+def _description(key: str) -> str:
+    """Returns the first paragraph on the documents of an id in ir_datasets' documentation; "" if there is none."""
+    import ir_datasets
+
+    text = ir_datasets.load(ir_datasets.docs_parent_id(key)).documentation().get("desc", "")
+    return _plain(text.partition("</p>")[0])
+
+
+def _citation(dataset: Any) -> str:
+    """Returns the BibTeX entries of a dataset, of which ir_datasets stores one file; "" if it names none."""
+    import ir_datasets
+
+    path = Path(ir_datasets.__file__).parent / "docs" / "bibliography.bib"
+    entries = re.split(r"\n(?=@)", path.read_text(encoding="utf-8"))
+    named = {entry.partition("{")[2].partition(",")[0].strip(): entry.strip() for entry in entries}
+    return "\n\n".join(named[key] for key in dataset.documentation().get("bibtex_ids", ()) if key in named)
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())

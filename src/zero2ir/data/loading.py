@@ -19,6 +19,8 @@ def load_collection(settings: DatasetSettings) -> RawCollection:
     raw = _read(settings)
     if settings.topic is not None:
         raw = replace(raw, queries=[query._replace(topic=_topic(query, settings.topic)) for query in raw.queries])
+    if settings.licence is not None:
+        raw = replace(raw, licence=settings.licence)
     if settings.candidates == "qrels":
         places = {("candidate", key): place for (kind, key), place in raw.places.items() if kind == "judgment"}
         candidates = [CandidateDocument(*judgment[:2]) for judgment in raw.judgments]

@@ -95,6 +95,9 @@ class RawCollection:
             keys are ("document", doc_id), ("query", query_id), ("judgment", index in ``judgments``) and ("candidate",
             index in ``candidates``).
         candidates: the documents that each query ranks; None for the whole collection.
+        description: one or two sentences on the data; empty if nothing is known.
+        url: a page about the data; empty if there is none.
+        citation: BibTeX entries of the works to cite; empty if there are none.
     """
 
     documents: Sequence[Document]
@@ -105,6 +108,9 @@ class RawCollection:
     notes: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[tuple[str, str | int], str] = field(default_factory=dict)
     candidates: Sequence[CandidateDocument] | None = None
+    description: str = ""
+    url: str = ""
+    citation: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,8 @@ class Collection:
     """A checked collection: ids are unique, texts are not empty, and judgments refer to known queries and documents.
 
     Attributes:
-        metadata: "source" and "licence" of the data; in the pipeline, also its "name", its "language", and the settings
-            "ordered" and "deep_judgments".
+        metadata: "source" and "licence" of the data, and, if known, "description", "url" and "citation"; in the
+            pipeline, also its "name", its "language", and the settings "ordered" and "deep_judgments".
         candidates: the documents that each query ranks, each pair once; None for the whole collection.
     """
 

@@ -60,6 +60,8 @@ class DatasetSettings(Settings):
             not independent: at most one is judged, the others are then not tested, and intervals and tests resample
             topics. None if each query is a topic of its own.
         passages: how long documents are split into passages; None keeps them whole.
+        licence: the licence of the data, which the collection's description and the model cards state; None for what
+            the source says.
     """
 
     name: str
@@ -75,6 +77,7 @@ class DatasetSettings(Settings):
     candidates: Literal["qrels", "run"] | None = None
     topic: str | None = None
     passages: PassageSettings | None = None
+    licence: str | None = None
 
     @field_validator("topic")
     @classmethod

@@ -1,18 +1,20 @@
-"""Stores a collection on disk as three or four Parquet files and a manifest."""
+"""Stores a collection on disk as three or four Parquet files, a manifest and a description for other tools."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from zero2ir.data.croissant import CROISSANT_FILE, describe
 from zero2ir.data.languages import AUTO_LANGUAGE
 from zero2ir.data.records import CandidateDocument, Collection, DataQuality, Document, Judgment, Query
 from zero2ir.errors import InputError
-from zero2ir.io.files import files_below, finished_folder, read_json, sha256, write_json
+from zero2ir.io.files import finished_folder, read_json, sha256, write_json
 from zero2ir.io.parquet import read_records, write_records
 from zero2ir.io.paths import ingested
 
-_FILES = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
+_FILES: dict[str, type] = {"documents.parquet": Document, "queries.parquet": Query, "qrels.parquet": Judgment}
 _CANDIDATES = "candidates.parquet"  # exists only if each query ranks its own candidates
 _MANIFEST_KEYS_OF_CHECKS = ("counts", "quality", "sha256")  # the manifest's keys that are not collection metadata
 
@@ -23,25 +25,28 @@ def write_collection(collection: Collection, quality: DataQuality, folder: Path)
     Args:
         collection: a checked collection.
         quality: the flaws found by the checks; written to ``manifest.json`` with counts, source, licence and digests.
+            ``croissant.json`` describes the files for other tools.
         folder: replaced if it exists.
     """
-    rows: dict[str, Sequence[Document] | Sequence[Query] | Sequence[Judgment]] = {
+    rows: dict[str, Sequence[tuple[Any, ...]]] = {
         "documents.parquet": collection.documents,
         "queries.parquet": collection.queries,
         "qrels.parquet": collection.judgments,
     }
+    files = dict(_FILES)
+    if collection.candidates is not None:
+        rows[_CANDIDATES], files[_CANDIDATES] = collection.candidates, CandidateDocument
     with finished_folder(folder) as part:
         for name, records in rows.items():
-            write_records(records, _FILES[name], part / name)
-        if collection.candidates is not None:
-            write_records(collection.candidates, CandidateDocument, part / _CANDIDATES)
+            write_records(records, files[name], part / name)
         manifest = {
             **collection.metadata,
             "counts": _counts(collection),
             "quality": {flaw: asdict(issue) for flaw, issue in quality.items()},
-            "sha256": {path.name: sha256(path) for path in files_below(part)},
+            "sha256": {name: sha256(part / name) for name in files},
         }
         write_json(part / "manifest.json", manifest)
+        write_json(part / CROISSANT_FILE, describe(collection.metadata, files, part))
 
 
 def read_documents(folder: Path) -> list[Document]:

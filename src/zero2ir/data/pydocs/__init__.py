@@ -32,6 +32,9 @@ def read() -> RawCollection:
         judgments=judgments,
         source=f"standard library of Python {version}",
         licence="PSF-2.0 (documents), Apache-2.0 (queries and judgments)",
+        description=f"The documentation in the standard library of Python {version}, with questions in the words of "
+        "people who do not know the name of what they need. A language model wrote the questions and the judgments.",
+        url="https://docs.python.org/3/library/",
         notes={"standard library modules that could not be imported": failed} | lacking,
     )
 
