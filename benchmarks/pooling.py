@@ -7,7 +7,7 @@ The pool of a test query is the first ten documents of every run below the given
 first ten of each model of the committee. ``forms`` writes what nobody has judged yet, in an order drawn by chance and
 without the systems that found it, in as many forms as there are judges; a query's documents are in one form. A tenth is
 in a second form, too, and some documents that were judged before are among the others: so the agreement of judges with
-each other and with the earlier ones is known. A judge writes one grade a line, in the order of the form, in
+each other and with the earlier ones is known. A judge writes a document's number in the form and its grade on a line of
 ``form-N.grades``. ``take`` prints the agreement and adds the grades of the first judge to qrels.tsv.
 """
 
@@ -165,10 +165,16 @@ def take_grades(folder: Path) -> None:
 def graded(form: Path) -> Iterator[tuple[Pair, int]]:
     """Yields the pairs of a form with their grades."""
     pairs = [Pair(*pair) for pair in json.loads(form.read_text(encoding="utf-8"))]
-    grades = form.with_suffix(".grades").read_text(encoding="utf-8").split()
-    if len(grades) != len(pairs) or not set(grades) <= GRADES:
-        raise SystemExit(f"{form.with_suffix('.grades')}: {len(grades)} grades, of {sorted(GRADES)}, for {len(pairs)}")
-    yield from zip(pairs, map(int, grades), strict=True)
+    path = form.with_suffix(".grades")
+    grades = dict[int, int]()
+    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        number, _, grade = line.strip().partition(" ")
+        if grade not in GRADES or not number.isdigit() or int(number) in grades or not 0 < int(number) <= len(pairs):
+            raise SystemExit(f"{path}:{place}: {line!r}; write the number of a document, once, and a grade of 0 to 2")
+        grades[int(number)] = int(grade)
+    if missing := sorted(set(range(1, len(pairs) + 1)) - grades.keys()):
+        raise SystemExit(f"{path}: documents {missing[:10]} have no grade")
+    yield from ((pair, grades[number]) for number, pair in enumerate(pairs, 1))
 
 
 if __name__ == "__main__":
