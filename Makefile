@@ -6,7 +6,8 @@
 # make docs      builds the documentation in docs/_build/index.html
 # make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
 # make lock      pins the installed packages, with their digests
-# make dist-check  installs the wheel in an empty environment, and trains, searches, serves and runs the pipeline there
+# make sbom      writes a bill of materials of packages, weights and data, with licences, to dist/sbom.cdx.json
+# make dist-check  tries the wheel in an empty environment: training, search, service and pipeline
 # make peers     installs what benchmarks/peers.py compares zero2ir with, in .venv-peers
 # make help      lists these targets
 
@@ -17,7 +18,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup repro lint test test-all docs data profile lock dist-check peers help
+.PHONY: setup repro lint test test-all docs data profile lock sbom dist-check peers help
 
 setup: $(STAMP)
 
@@ -67,6 +68,9 @@ profile: setup
 lock: setup
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(BIN)/python -m tools.lock .venv-lock/bin/uv
+
+sbom: setup
+	$(BIN)/python -m tools.sbom
 
 dist-check: setup
 	$(BIN)/python -m tools.dist_check
