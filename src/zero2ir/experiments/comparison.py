@@ -189,7 +189,9 @@ def at_revision(described: str, commit: str, system: str) -> ResultsBySystem:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
     except ImportError:
-        raise InputError(f"{described}: reading results of a revision needs DVC; pip install 'zero2ir[pipeline]'") from None
+        raise InputError(
+            f"{described}: reading results of a revision needs DVC; pip install 'zero2ir[pipeline]'"
+        ) from None
     with tempfile.TemporaryDirectory() as folder:
         try:
             DVCFileSystem(".", rev=commit).get(str(paths.RESULTS_FOLDER), folder, recursive=True)
