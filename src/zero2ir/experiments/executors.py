@@ -20,14 +20,13 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from zero2ir.errors import InputError
-from zero2ir.experiments.preset import ExperimentConfig
+from zero2ir.experiments.preset import BYTES_PER_GB, ExperimentConfig
 from zero2ir.experiments.tasks import Outcome, Task, run_task
 from zero2ir.experiments.workspaces import Origin, git, sees_project
 from zero2ir.io.files import finished_file
 from zero2ir.io.ray_cluster import ray_cluster
 
 ExecutorName = Literal["local", "ray", "submitit"]
-BYTES_PER_GB = 1 << 30
 RETRIES = 3  # of a task whose machine was lost
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SLURM_MINUTES = 24 * 60  # time limit of a job unless SBATCH_TIMELIMIT says otherwise

@@ -11,6 +11,8 @@ from zero2ir.config import Panel, checked, compose, read_panel
 from zero2ir.errors import InputError
 from zero2ir.io.settings import PositiveInt, Settings
 
+BYTES_PER_GB = 1 << 30
+
 
 class ExperimentConfig(Settings):
     """conf/experiment.yaml: the pipeline under many conditions.

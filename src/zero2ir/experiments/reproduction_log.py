@@ -12,6 +12,7 @@ from zero2ir.errors import InputError, one_line
 from zero2ir.experiments.reproduction import FigureCheck, PublishedFigure
 from zero2ir.io.files import finished_file
 from zero2ir.io.lines import read_lines
+from zero2ir.io.pages import render_page
 from zero2ir.io.settings import Settings
 from zero2ir.tracking.provenance import code_revision, describe_runtime
 
@@ -120,15 +121,6 @@ def reproductions(checks: Iterable[LoggedCheck]) -> list[LoggedReproduction]:
 
 def write_page(folder: Path, published: Sequence[PublishedFigure], checks: Sequence[LoggedCheck]) -> Path:
     """Writes the page with every published figure, the command that checks it, and the last check; returns its path."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("zero2ir.experiments", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     last = {one.figure: one for one in checks}
     tables: dict[str, list[dict[str, Any]]] = {}
     for figure in published:
@@ -137,7 +129,7 @@ def write_page(folder: Path, published: Sequence[PublishedFigure], checks: Seque
     states = [row["state"] for rows in tables.values() for row in rows]
     folder.mkdir(parents=True, exist_ok=True)
     with finished_file(folder / PAGE_FILE) as file:
-        file.write(environment.get_template("page.html.j2").render(tables=tables, states=states))
+        file.write(render_page("zero2ir.experiments", "page.html.j2", tables=tables, states=states))
     return folder / PAGE_FILE
 
 

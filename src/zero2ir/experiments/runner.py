@@ -12,7 +12,7 @@ from zero2ir.config import EvaluateConfig, IngestConfig, check_choices, compose
 from zero2ir.errors import InputError
 from zero2ir.experiments.distribution import Distribution
 from zero2ir.experiments.executors import Executor, ExecutorName, open_executor, place_of, task_origin
-from zero2ir.experiments.preset import Condition, ExperimentConfig, conditions, read_preset
+from zero2ir.experiments.preset import BYTES_PER_GB, Condition, ExperimentConfig, conditions, read_preset
 from zero2ir.experiments.progress import FAILED, FINISHED, SUBMITTED, Progress
 from zero2ir.experiments.stages import REPORT_STAGE
 from zero2ir.experiments.workspaces import (
@@ -27,7 +27,6 @@ from zero2ir.io.files import check_output, finished_file
 from zero2ir.tracking.runs import prepared_store
 
 REPORTS = Path("reports")
-BYTES_PER_GB = 1 << 30
 CONDITION = "condition"  # the name of its own task
 
 

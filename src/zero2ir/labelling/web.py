@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zero2ir.errors import InputError
 from zero2ir.io.http_server import error_response, json_problem, log_to_stderr, refusal, run_server
+from zero2ir.io.pages import render_page
 from zero2ir.io.sockets import HOST, LOOPBACK_NAMES, equal_secrets
 from zero2ir.labelling.export import JSONL, QRELS, QUERIES, export_lines
 from zero2ir.labelling.session import GRADE_NAMES, Session, View
@@ -174,10 +175,6 @@ def view_json(view: View) -> dict[str, Any]:
 
 
 def _page(page_secret: str, saves: bool) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.get_template("label.html.j2")
-    return template.render(token=page_secret, grades=GRADE_NAMES, saves=saves, exports=(QRELS, QUERIES, JSONL))
+    exports = QRELS, QUERIES, JSONL
+    values: dict[str, Any] = {"token": page_secret, "grades": GRADE_NAMES, "saves": saves, "exports": exports}
+    return render_page("zero2ir.labelling", "page/label.html.j2", **values)

@@ -15,6 +15,7 @@ import numpy as np
 from zero2ir.errors import InputError
 from zero2ir.io.files import check_writable, finished_file
 from zero2ir.io.lines import read_lines
+from zero2ir.io.pages import render_page
 from zero2ir.online.monitoring.monitor import DriftCheck
 from zero2ir.online.monitoring.searches import FALLBACK_SIGNAL, QUERY_VECTORS, SearchSignals
 from zero2ir.report.figures import COLOURS, GREY, STYLE
@@ -155,16 +156,9 @@ def _json(value: Any) -> Any:
 
 
 def _page(check: DriftCheck, checks: Sequence[Mapping[str, Any]], reference: SearchSignals) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("zero2ir.online.monitoring", "."),
-        autoescape=True,  # queries may contain anything
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return render_page(
+        "zero2ir.online.monitoring",
+        "page.html.j2",
         check=check,
         searches=len(reference.queries),
         checks=len(checks),
