@@ -13,6 +13,7 @@ from zero2ir.evaluation.results import SystemIdentity, ranking_measures, write_r
 from zero2ir.io import paths
 from zero2ir.io.files import check_output, sha256
 from zero2ir.models.capabilities import notes
+from zero2ir.program.card import CARD_FILE
 from zero2ir.program.cost import lm_cost, timed
 from zero2ir.program.program import load_program, program_digest
 from zero2ir.program.ranking import answer_queries, rank_queries, translated_query_run
@@ -90,11 +91,13 @@ def main(config: EvaluateConfig) -> None:
         program_digest(training_folder / paths.PROGRAM_FOLDER),
         TrainingRecord.model_validate_json((training_folder / paths.TRACKING_FILE).read_text(encoding="utf-8")),
         {paths.TRAINING_FILE: training},
+        (training_folder / paths.PROGRAM_FOLDER / CARD_FILE).read_text(encoding="utf-8"),
     )
     log_evaluation(
         config.tracking,
         run_id,
         metrics=figures(metrics),
+        measure=config.task.measures[0],
         folder=results,
         tags={key: str(value) for key, value in names.items()} | {"test_queries": str(len(queries))},
         data=[DatasetInput(f"{panel.dataset} test queries", test, sha256(test), "test")],
@@ -103,18 +106,21 @@ def main(config: EvaluateConfig) -> None:
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """Flattens measures, intervals and calibration to metrics by name; costs are logged with the training."""
+    """Returns metrics by name: the measures with intervals, and the means of the groups.
+
+    Costs are logged with the training; the other intervals are in the results folder.
+    """
     flat: dict[str, float] = {}
-    nested = {
-        f"{group}/{key}": value
-        for group in ("condensed", "confidence", "ceiling", "ceiling_share")
-        for key, value in metrics.get(group, {}).items()
-    }
-    for name, value in (metrics | nested).items():
+    for name, value in metrics.items():
         if isinstance(value, dict) and "mean" in value:
             flat |= {name: value["mean"], f"{name} ci_low": value["ci_low"], f"{name} ci_high": value["ci_high"]}
         elif isinstance(value, float):
             flat[name] = value
+    for group in ("condensed", "confidence", "ceiling", "ceiling_share"):
+        for name, value in metrics.get(group, {}).items():
+            mean = value["mean"] if isinstance(value, dict) else value
+            if isinstance(mean, float):
+                flat[f"{group}/{name}"] = mean
     return flat
 
 

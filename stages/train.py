@@ -68,16 +68,18 @@ def tracking_record(
     fitted, panel = trained.fitted, config.panel
     documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
     digest = sha256(documents)
-    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget", "auxiliary_collections"}
-    conf = {
-        "model": complete(config.model),
-        "strategy": complete(config.strategy),
-        "tuning": config.tuning.model_dump(mode="json"),
-    }
+    choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget"}
+    conf = {"model": stated(config.model), "strategy": stated(config.strategy)}
+    prompts = fitted.report.get("prompts", ())
     return TrainingRecord(
         panel=panel.model_dump(mode="json"),
         revision=code_revision(),
         parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
+        settings={
+            "model": complete(config.model),
+            "strategy": complete(config.strategy),
+            "tuning": config.tuning.model_dump(mode="json"),
+        },
         metrics={f"cost/{key}": value for key, value in cost.items()}
         | {f"judgments/{key}": value for key, value in judgment_counts(read_judgments(judged)).items()}
         | tuning_metrics(fitted.report.get("decisions", ()))
@@ -86,13 +88,25 @@ def tracking_record(
         | {"documents": digest, "chosen": fitted.chosen, "reason": fitted.reason},
         seconds=cost["train_seconds"],
         ended=time.time(),
-        nested_runs=tuple(prompt_run(record) for record in fitted.report.get("prompts", ())),
+        nested_runs=tuple(prompt_run(record) for record in prompts),
+        prompts=tuple(record for record in prompts if record["chosen"]),
         data=(
             DatasetInput(f"{panel.dataset} documents", documents, digest, "training"),
             DatasetInput(f"{panel.dataset} judgments, seed {config.seed}", judged, sha256(judged), "training"),
         ),
         telemetry=telemetry,
     )
+
+
+def stated(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings that the file of a model or strategy states: names and lists of objects are left out."""
+    kept: dict[str, Any] = {}
+    for key, value in choice.items():
+        if isinstance(value, Mapping):
+            kept[key] = stated(value)
+        elif key != "_target_" and not (isinstance(value, list) and any(isinstance(one, Mapping) for one in value)):
+            kept[key] = value
+    return kept
 
 
 def tuning_metrics(decisions: Sequence[Mapping[str, Any]]) -> dict[str, float]:

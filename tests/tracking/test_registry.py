@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zero2ir.data.records import Judgment
 from zero2ir.evaluation.measures import Run
 from zero2ir.evaluation.results import EvaluationSettings, SystemIdentity, write_results
-from zero2ir.tracking.registry import BEST_ALIAS, Promotion, better, promote, registered_name, versions
+from zero2ir.tracking.registry import BEST_ALIAS, Promotion, better, promote, versions
 
 OPTIONS = {"resamples": 500, "level": 0.95, "seed": 0}
 QUERIES = [f"q{number}" for number in range(40)]
@@ -160,7 +160,3 @@ def test_many_contenders_make_it_harder() -> None:
 @given(st.dictionaries(st.sampled_from(QUERIES), st.floats(0, 1), min_size=2))
 def test_nobody_is_better_than_itself(found: dict[str, float]) -> None:
     assert better({"twin": dict(found)}, found, "v", "RR@10", {**OPTIONS, "resamples": 100}) is None
-
-
-def test_a_registered_name_has_no_slash() -> None:
-    assert registered_name("beir/scifact") == "beir-scifact"

@@ -4,7 +4,6 @@ Every evaluated program is a version of the registered model of its collection. 
 program that is significantly better on the test queries than its holder; if they are equal, it stays.
 """
 
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
 BEST_ALIAS = "best"
 VERSION_TAGS = ("program", "documents", "model", "strategy", "seed", "revision")  # copied from the run to its version
 SYSTEM_TAG = "system"
+MAX_DESCRIPTION = 5000  # characters that MLflow keeps
+DESCRIPTION = (
+    "Search programs that were evaluated on {0}; the tag `system` of a version says which one it is. The alias `best` "
+    "moves only to a program that is significantly better on the test queries: the tag `best_reason` says by how much."
+)
 
 
 class Promotion(NamedTuple):
@@ -30,39 +34,43 @@ class Promotion(NamedTuple):
     reason: str
 
 
-def registered_name(experiment: str) -> str:
-    """Returns the registered model's name of an experiment; MLflow allows neither "/" nor ":" in it."""
-    return re.sub(r"[/:]", "-", experiment)
+def register(client: "MlflowClient", name: str, run: "Run", description: str) -> None:
+    """Registers a run's logged program as a version, unless it is registered already or the run logged none.
 
-
-def register(client: "MlflowClient", name: str, run: "Run") -> None:
-    """Registers a run's logged program as a version, unless it is registered already or the run logged none."""
+    Args:
+        client: of the store.
+        name: of the registered model.
+        run: that logged the program.
+        description: of the version, Markdown.
+    """
     logged = run.outputs.model_outputs if run.outputs else []
     tags = {key: run.data.tags[key] for key in VERSION_TAGS if key in run.data.tags}
     if not logged or tags["program"] in {version.tags.get("program") for version in versions(client, name)}:
         return
-    ensure_registered(client, name)
+    ensure_registered(client, name, description=DESCRIPTION.format(name))
     client.create_model_version(
         name,
         f"models:/{logged[0].model_id}",
         run.info.run_id,
         tags | {SYSTEM_TAG: str(run.info.run_name)},
+        description=description[:MAX_DESCRIPTION],
         model_id=logged[0].model_id,
     )
 
 
-def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
-    """Returns all versions, the newest first."""
-    found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
+def versions(client: "MlflowClient", name: str, further: str = "") -> list["ModelVersion"]:
+    """Returns all versions, the newest first; ``further`` is a condition of MLflow's search."""
+    conditions = " AND ".join(filter(None, [f"name = '{name}'", further]))
+    found = client.search_model_versions(conditions, max_results=10_000)
     return sorted(found, key=lambda version: -int(version.version))
 
 
-def ensure_registered(client: "MlflowClient", name: str) -> None:
+def ensure_registered(client: "MlflowClient", name: str, description: str | None = None) -> None:
     """Creates the registered model, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -2,12 +2,16 @@
 
 Each collection has one experiment. A run of the pipeline (one panel, one revision of the code) is a parent run. Its
 child runs are the systems and the encoders; the child runs of a system are the prompts that its training tried.
+
+A run holds as parameters only what tells it from others; all settings are its artifact ``settings.yaml``.
 """
 
 import hashlib
 import json
+import math
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,11 +25,15 @@ from zero2ir.errors import InputError
 from zero2ir.io.files import one_at_a_time
 from zero2ir.io.settings import Settings
 from zero2ir.io.sqlite import check_sqlite
-from zero2ir.tracking.registry import Promotion, promote, register, registered_name
+from zero2ir.tracking.names import metric_name, model_name, prompt_name, registered_name
+from zero2ir.tracking.prompts import register_prompt
+from zero2ir.tracking.registry import Promotion, promote, register
 from zero2ir.tracking.telemetry import Telemetry, TelemetrySettings, record_telemetry
+from zero2ir.tracking.views import save_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
 
     from zero2ir.encoders.training import LossPoint
     from zero2ir.program.program import Program
@@ -35,9 +43,16 @@ PIPELINE_TAG = "pipeline"  # digest of panel and revision
 PACKAGE = Path(__file__).parents[1]
 SQLITE = "sqlite:///"
 RESULTS_ARTIFACT = "results"
+REPORT_ARTIFACT = "report"
+SETTINGS_ARTIFACT = "settings.yaml"
+CARD_ARTIFACT = "model_card.md"
+CHART = "figures/png/quality.png"  # in the report's folder: the first measure of each system with its interval
+TABLE = "summary.md"  # beside it
 MAX_CHARACTERS = 500  # of a tag or parameter
-# MLflow's limits: characters of a dataset's digest, metrics and traces in one call
-MAX_DIGEST_CHARACTERS, MAX_METRICS, MAX_TRACES = 36, 1000, 100
+MAX_DESCRIPTION = 8000  # characters of a run's description, MLflow's limit
+DIGEST_CHARACTERS = 12  # of a dataset, so that MLflow's pages have room for its name; the tag ``documents`` is complete
+MAX_METRICS, MAX_TRACES = 1000, 100  # MLflow's limits in one call
+STALE_MINUTES = 60  # an unfinished pipeline that recorded nothing for so long counts as killed
 SERVER_SECONDS = 5.0  # to connect, and to answer
 
 
@@ -65,6 +80,12 @@ class PipelineRun(NamedTuple):
     def digest(self) -> str:
         content = json.dumps([self.panel, self.revision], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Of the run, such as "6 systems, 4023ec4"."""
+        systems = math.prod(len(self.panel.get(key, ())) for key in ("models", "strategies", "seeds"))
+        return f"{systems} system{'s' * (systems != 1)}, {self.digest[:7]}"
 
 
 class DatasetInput(NamedTuple):
@@ -100,12 +121,15 @@ class TrainingRecord(BaseModel):
     Attributes:
         panel: params.yaml, as JSON values.
         revision: of the code.
-        parameters: nested settings.
+        parameters: nested settings that tell this system from others.
+        settings: all settings of the model, the strategy and the tuning, with their defaults.
         metrics: by measure or cost name.
         tags: model, strategy, seed, what was chosen and why.
         seconds: duration of the training.
         ended: seconds since 1970.
         nested_runs: the candidates that the training tried; each becomes a child run.
+        prompts: the prompts that the program uses, as the prompt search records them; each becomes a version in
+            MLflow's prompt registry.
         data: the training data.
         telemetry: recorded during the training.
     """
@@ -113,11 +137,13 @@ class TrainingRecord(BaseModel):
     panel: dict[str, Any]
     revision: str
     parameters: dict[str, Any]
+    settings: dict[str, Any] = {}
     metrics: dict[str, float]
     tags: dict[str, str]
     seconds: float
     ended: float
     nested_runs: tuple[NestedRun, ...] = ()
+    prompts: tuple[dict[str, Any], ...] = ()
     data: tuple[DatasetInput, ...] = ()
     telemetry: Telemetry = Telemetry()
 
@@ -173,11 +199,6 @@ def check_server(uri: str) -> None:
         )
 
 
-def metric_name(measure: str) -> str:
-    """Replaces characters that MLflow forbids in names: nDCG@10 becomes nDCG.10."""
-    return re.sub(r"[^\w./ -]+", ".", measure).strip(".")
-
-
 def flatten_parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flattens nested settings to MLflow parameters: {"model": {"k1": 0.9}} becomes {"model.k1": "0.9"}."""
     result: dict[str, Any] = {}
@@ -227,7 +248,7 @@ def log_pretraining(
     client, experiment = _client(settings)
     now = int(time.time() * 1000)
     seconds = sum(value for key, value in metrics.items() if key.endswith("_seconds"))
-    run_id = _new_run(client, experiment, name, pipeline, tags, started=now - int(seconds * 1000))
+    run_id = _new_run(client, experiment.experiment_id, name, pipeline, tags, started=now - int(seconds * 1000))
     values = [
         Metric(f"{part}/{key}", value, now, point.step)
         for part, curve in losses.items()
@@ -249,6 +270,7 @@ def log_training(
     digest: str,
     training: TrainingRecord,
     artifacts: Mapping[str, Any],
+    card: str,
 ) -> str:
     """Logs a training as a child run of the pipeline, with the program as an MLflow model.
 
@@ -261,37 +283,61 @@ def log_training(
         digest: of the saved program.
         training: the record.
         artifacts: JSON files by name.
+        card: the program's model card, Markdown; it becomes the run's description, too.
 
     Returns:
         The run's id; if a finished run has this name and program, its id, and nothing is logged.
     """
     import mlflow
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment = _client(settings)
-    query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}' AND attributes.status = 'FINISHED'"
-    if found := client.search_runs([experiment], query, order_by=["attributes.start_time DESC"], max_results=1):
-        return str(found[0].info.run_id)
+    if (finished := _finished_run(client, experiment.experiment_id, name, digest)) is not None:
+        return finished
     started = int((training.ended - training.seconds) * 1000)
     pipeline = PipelineRun(training.panel, training.revision)
-    run_id = _new_run(client, experiment, name, pipeline, {PROGRAM_TAG: digest, **training.tags}, started)
+    tags = {PROGRAM_TAG: digest, **training.tags}
+    run_id = _new_run(client, experiment.experiment_id, name, pipeline, tags, started)
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, without_header(card)[:MAX_DESCRIPTION])
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(flatten_parameters(training.parameters))
         _log_data(training.data)
         mlflow.log_metrics({metric_name(key): value for key, value in training.metrics.items()})
-        for file, value in artifacts.items():
+        for file, value in {**artifacts, SETTINGS_ARTIFACT: training.settings}.items():
             mlflow.log_dict(value, file)
+        mlflow.log_text(card, CARD_ARTIFACT)
         with quiet_mlflow(), _requirements_unchecked():
             mlflow.dspy.log_model(
                 program,
-                name="program",
+                name=model_name(name),
                 use_dspy_model_save=True,
                 code_paths=[str(PACKAGE)],
                 pip_requirements=_requirements(),
             )
     _log_telemetry(client, run_id, training.telemetry)
     for one in training.nested_runs:
-        _log_nested_run(client, experiment, run_id, name, one)
+        _log_nested_run(client, experiment.experiment_id, run_id, name, one)
+    for prompt in training.prompts:
+        with store_lock(settings.uri):  # two systems may use the same prompt
+            register_prompt(client, prompt_name(settings.experiment, prompt["part"]), prompt, run_id)
     return run_id
+
+
+def _finished_run(client: "MlflowClient", experiment: str, name: str, digest: str) -> str | None:
+    """Returns the newest finished run of a program; ends those whose recording was killed."""
+    query = f"tags.{PROGRAM_TAG} = '{digest}' AND attributes.run_name = '{name}'"
+    finished = None
+    for run in client.search_runs([experiment], query, order_by=["attributes.start_time ASC"]):
+        if run.info.status == "FINISHED":
+            finished = str(run.info.run_id)
+        elif run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+    return finished
+
+
+def without_header(card: str) -> str:
+    """Returns a model card without the YAML between its lines "---"."""
+    return card.split("---\n", 2)[-1].strip()
 
 
 def _log_nested_run(client: "MlflowClient", experiment: str, parent: str, name: str, nested_run: NestedRun) -> None:
@@ -314,33 +360,56 @@ def log_evaluation(
     run_id: str,
     *,
     metrics: Mapping[str, float],
+    measure: str,
     folder: Path,
     tags: Mapping[str, str],
     data: Sequence[DatasetInput] = (),
     telemetry: Telemetry | None = None,
 ) -> None:
-    """Adds the measures and the results folder to the training's run, and registers the program."""
-    import mlflow
+    """Adds the measures and the results folder to the training's run, and registers the program.
 
-    client, _ = _client(settings)
+    ``measure`` is the one by which the saved view of the experiment sorts the systems.
+    """
+    import mlflow
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+    client, experiment = _client(settings)
+    save_view(client, experiment, measure)
     with mlflow.start_run(run_id=run_id):
         mlflow.set_tags(_short(tags))
         mlflow.log_metrics({metric_name(key): value for key, value in metrics.items()})
         mlflow.log_artifacts(str(folder), RESULTS_ARTIFACT)
         _log_data(data)
     _log_telemetry(client, run_id, telemetry)
+    run = client.get_run(run_id)
     with quiet_mlflow():
-        register(client, registered_name(settings.experiment), client.get_run(run_id))
+        register(client, registered_name(settings.experiment), run, run.data.tags.get(MLFLOW_RUN_NOTE, ""))
 
 
 def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, tags: Mapping[str, str]) -> None:
-    """Adds the report folder to the pipeline's run and ends the run."""
+    """Adds the report folder to the pipeline's run, describes the run by its chart and table, and ends the run."""
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
     client, experiment = _client(settings)
-    run_id = _pipeline_run(client, experiment, pipeline)
-    for key, value in _short(tags).items():
+    run_id = _pipeline_run(client, experiment.experiment_id, pipeline)
+    client.log_artifacts(run_id, str(folder), REPORT_ARTIFACT)
+    for key, value in {**_short(tags), MLFLOW_RUN_NOTE: report_description(run_id, folder)}.items():
         client.set_tag(run_id, key, value)
-    client.log_artifacts(run_id, str(folder), "report")
     client.set_terminated(run_id)
+
+
+def report_description(run_id: str, folder: Path) -> str:
+    """Returns the description of a pipeline's run, Markdown: the report's chart and table of systems.
+
+    Its links are relative to the address of MLflow's pages. Of a table that is too long, the first lines remain.
+    """
+    artifact = f"get-artifact?run_uuid={run_id}&path={REPORT_ARTIFACT}"
+    text = f"![Systems with intervals]({artifact}/{CHART})\n\nThe whole report is the artifact `report/index.html`.\n"
+    for line in (folder / TABLE).read_text(encoding="utf-8").splitlines():
+        if len(text) + len(line) >= MAX_DESCRIPTION:
+            break
+        text += f"\n{line}"
+    return text
 
 
 def log_best(
@@ -358,7 +427,7 @@ def log_best(
     with quiet_mlflow():
         move = promote(client, registered_name(settings.experiment), contenders, **rule)
     if move is not None:
-        run_id = _pipeline_run(client, experiment, pipeline)
+        run_id = _pipeline_run(client, experiment.experiment_id, pipeline)
         client.set_tag(run_id, "best", move.system)
         client.set_tag(run_id, "best_reason", move.reason[:MAX_CHARACTERS])
     return move
@@ -375,21 +444,52 @@ def _new_run(
     """Creates a child run of the pipeline and returns its id."""
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    own = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), "revision": pipeline.revision}
+    own = {MLFLOW_PARENT_RUN_ID: _pipeline_run(client, experiment, pipeline), **_origin(pipeline.revision)}
     run = client.create_run(experiment, start_time=started, run_name=name, tags=own | _short(tags))
     return str(run.info.run_id)
+
+
+def _origin(revision: str) -> dict[str, str]:
+    """Returns the tags by which MLflow's pages show the code that made a run."""
+    from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
+
+    source = {MLFLOW_SOURCE_NAME: sys.argv[0], MLFLOW_SOURCE_TYPE: "LOCAL"}
+    return {"revision": revision, MLFLOW_GIT_COMMIT: revision.partition("+")[0], **source}
 
 
 def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: PipelineRun) -> str:
     """Returns the id of the parent run; the first stage that logs creates it, the report ends it."""
     found = client.search_runs([experiment], f"tags.{PIPELINE_TAG} = '{pipeline.digest}'", max_results=1)
     if found:
+        if found[0].info.status == "KILLED":  # it goes on
+            client.update_run(found[0].info.run_id, "RUNNING")
         return str(found[0].info.run_id)
-    tags = {PIPELINE_TAG: pipeline.digest, "revision": pipeline.revision}
-    run = client.create_run(experiment, run_name=f"pipeline/{pipeline.digest[:7]}", tags=tags)
+    end_stale_pipelines(client, experiment)
+    tags = {PIPELINE_TAG: pipeline.digest, **_origin(pipeline.revision)}
+    run = client.create_run(experiment, run_name=pipeline.name, tags=tags)
     for key, value in flatten_parameters(pipeline.panel).items():
         client.log_param(run.info.run_id, key, value)
     return str(run.info.run_id)
+
+
+def end_stale_pipelines(client: "MlflowClient", experiment: str) -> None:
+    """Marks the pipelines as killed that have recorded nothing for an hour and have no report.
+
+    No process tells MLflow that it was killed. A pipeline that goes on is set to running again.
+    """
+    unfinished = f"tags.{PIPELINE_TAG} != '' AND attributes.status = 'RUNNING'"
+    oldest = (time.time() - 60 * STALE_MINUTES) * 1000
+    for run in client.search_runs([experiment], unfinished):
+        if (last := last_record(client, experiment, run)) < oldest:
+            client.set_terminated(run.info.run_id, "KILLED", last)
+
+
+def last_record(client: "MlflowClient", experiment: str, run: "Run") -> int:
+    """Returns when a run or a child of it was started or ended last; milliseconds since 1970."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    children = client.search_runs([experiment], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
+    return max(one.info.end_time or one.info.start_time for one in (run, *children))
 
 
 def _log_data(data: Sequence[DatasetInput]) -> None:
@@ -402,7 +502,7 @@ def _log_data(data: Sequence[DatasetInput]) -> None:
         with warnings.catch_warnings():  # MLflow has two names for this kind of source
             warnings.simplefilter("ignore", UserWarning)
             source = resolve_dataset_source(str(path.resolve()))
-        dataset = MetaDataset(source, name=name, digest=digest[:MAX_DIGEST_CHARACTERS])  # type: ignore[abstract]
+        dataset = MetaDataset(source, name=name, digest=digest[:DIGEST_CHARACTERS])  # type: ignore[abstract]
         mlflow.log_input(dataset, context=context)
 
 
@@ -454,14 +554,14 @@ def open_pipeline_run(uri: str, experiment: str, pipeline: PipelineRun) -> None:
     _pipeline_run(client, found.experiment_id, pipeline)
 
 
-def _client(settings: TrackingSettings) -> tuple["MlflowClient", str]:
+def _client(settings: TrackingSettings) -> tuple["MlflowClient", "Experiment"]:
     check_store(settings.uri)
     import mlflow
 
     with quiet_mlflow(), store_lock(settings.uri):
         mlflow.set_tracking_uri(settings.uri)
         experiment = mlflow.set_experiment(settings.experiment)
-    return mlflow.MlflowClient(), experiment.experiment_id
+    return mlflow.MlflowClient(), experiment
 
 
 def _short(tags: Mapping[str, str]) -> dict[str, str]:

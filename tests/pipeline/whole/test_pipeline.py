@@ -107,7 +107,7 @@ def test_mlflow_holds_a_run_for_every_prompt_that_was_tried(runs):
 def test_a_logged_program_answers_in_a_new_process(finished, runs):
     run = next(run for run in runs if run.info.run_name == "static_hybrid/hybrid/seed0")
     loaded = finished.run(
-        *("python", "-c", LOAD, f"runs:/{run.info.run_id}/program", "split a string at every comma"),
+        *("python", "-c", LOAD, f"models:/{run.outputs.model_outputs[0].model_id}", "split a string at every comma"),
         MLFLOW_TRACKING_URI="sqlite:///mlflow.db",
         PYTHONPATH="",  # the code comes with the program
     )

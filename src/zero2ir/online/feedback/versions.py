@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from zero2ir.errors import InputError
 from zero2ir.io.files import finished_folder
 from zero2ir.program.program import load_program, program_digest, written_files
+from zero2ir.tracking.names import metric_name
 from zero2ir.tracking.registry import BEST_ALIAS, ensure_registered
-from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, metric_name, quiet_mlflow, store_lock
+from zero2ir.tracking.runs import MAX_CHARACTERS, check_store, quiet_mlflow, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -135,7 +135,7 @@ def log_check(uri: str, name: str, folder: Path, check: DriftCheck, number: int)
         number: number of the check.
     """
     from zero2ir.online.feedback.versions import client_of, experiment_of
-    from zero2ir.tracking.runs import metric_name
+    from zero2ir.tracking.names import metric_name
 
     client = client_of(uri)
     drifted = ", ".join(signal.name for signal in check.alerts)
