@@ -52,6 +52,7 @@ NAME = "hybrid/fine_tune/seed0"
 DIGEST = "d1" * 32
 QUERY = "list of the words in the string"
 PIPELINE = PipelineRun({"dataset": "trial", "models": ["hybrid"], "seeds": [0]}, "abc")
+SUMMARY = "| Model | nDCG@10 |\n| :-- | --: |\n| hybrid | 0.5 |\n\nMeans.\n\nNo difference is significant.\n"
 CARD = '---\nlicense: "other"\n---\n\n# hybrid by fine_tune\n\nIt searches 40 documents.\n'
 PROMPT = {
     "digest": "4711",
@@ -145,7 +146,7 @@ def store(
     results = folder / "results"
     results.mkdir()
     (results / "metrics.json").write_text('{"nDCG@10": 0.5}', encoding="utf-8")
-    (results / "summary.md").write_text("| Model | nDCG@10 |\n| :-- | --: |\n| hybrid | 0.5 |\n", encoding="utf-8")
+    (results / "summary.md").write_text(SUMMARY, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # MLflow keeps artifacts below the current folder
         patch.setenv("OPENAI_API_KEY", KEY)
@@ -307,18 +308,19 @@ def test_the_pipeline_is_the_parent_and_holds_the_report(store: Store) -> None:
     assert parent.data.tags["revision"] == "abc"
     assert parent.data.tags["dataset"] == "pydocs"
     assert (store.artifacts(parent) / "report" / "metrics.json").is_file()
-    picture, _, table = parent.data.tags["mlflow.note.content"].partition("\n\n")
-    assert f"(get-artifact?run_uuid={parent.info.run_id}&path=report/figures/png/quality.png)" in picture
+    findings, picture, table, *_ = parent.data.tags["mlflow.note.content"].split("\n\n")
+    assert findings == "No difference is significant."
+    assert f"(get-artifact?run_uuid={parent.info.run_id}&path=report/figures/quality.svg)" in picture
     assert table.endswith("| hybrid | 0.5 |")
-    assert store.run(NAME).data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
 def test_a_report_s_long_table_is_cut_at_a_line(tmp_path: Path) -> None:
     rows = [f"| {number:04} | 0.5 |" for number in range(1000)]
-    (tmp_path / "summary.md").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "summary.md").write_text("\n".join(rows) + "\n\nMeans.", encoding="utf-8")
     text = report_description("r1", tmp_path)
-    assert 7900 < len(text) < 8000
-    assert text.splitlines()[-1] in rows
+    assert 7950 < len(text) <= 8000
+    assert all(line in rows for line in text.splitlines() if line.startswith("|"))
+    assert text.endswith("Means.\n\nThe artifact `report/index.html` is the whole report.")
 
 
 def test_a_pipeline_is_named_by_its_systems() -> None:

@@ -46,7 +46,7 @@ RESULTS_ARTIFACT = "results"
 REPORT_ARTIFACT = "report"
 SETTINGS_ARTIFACT = "settings.yaml"
 CARD_ARTIFACT = "model_card.md"
-CHART = "figures/png/quality.png"  # in the report's folder: the first measure of each system with its interval
+CHART = "figures/quality.svg"  # in the report's folder: the first measure of each system with its interval
 TABLE = "summary.md"  # beside it
 MAX_CHARACTERS = 500  # of a tag or parameter
 MAX_DESCRIPTION = 8000  # characters of a run's description, MLflow's limit
@@ -399,17 +399,17 @@ def log_report(settings: TrackingSettings, pipeline: PipelineRun, folder: Path, 
 
 
 def report_description(run_id: str, folder: Path) -> str:
-    """Returns the description of a pipeline's run, Markdown: the report's chart and table of systems.
+    """Returns the description of a pipeline's run, Markdown: the report's findings, its chart and its table of systems.
 
-    Its links are relative to the address of MLflow's pages. Of a table that is too long, the first lines remain.
+    MLflow's page shows the first lines, and the rest when somebody asks for more. The chart's address is relative to
+    that of the page. Of a table that is too long, the first lines remain.
     """
-    artifact = f"get-artifact?run_uuid={run_id}&path={REPORT_ARTIFACT}"
-    text = f"![Systems with intervals]({artifact}/{CHART})\n\nThe whole report is the artifact `report/index.html`.\n"
-    for line in (folder / TABLE).read_text(encoding="utf-8").splitlines():
-        if len(text) + len(line) >= MAX_DESCRIPTION:
-            break
-        text += f"\n{line}"
-    return text
+    table, *notes = (folder / TABLE).read_text(encoding="utf-8").strip().split("\n\n")
+    chart = f"![Systems with intervals](get-artifact?run_uuid={run_id}&path={REPORT_ARTIFACT}/{CHART})"
+    before = "\n\n".join([*notes[1:], chart]) + "\n\n"
+    after = "\n\n".join(["", *notes[:1], f"The artifact `{REPORT_ARTIFACT}/index.html` is the whole report."])
+    room = MAX_DESCRIPTION - len(before) - len(after)
+    return before + table[: table.rfind("\n", 0, room) if len(table) > room else None] + after
 
 
 def log_best(
