@@ -69,12 +69,12 @@ def tracking_record(
     documents, judged = paths.COLLECTION_FOLDER / "documents.parquet", paths.judgments(config.seed)
     digest = sha256(documents)
     choices = {"dataset", "task", "lm", "encoder", "pretraining", "budget"}
-    conf = {"model": stated(config.model), "strategy": stated(config.strategy)}
+    values = {"model": stated(config.model), "strategy": stated(config.strategy)}  # MLflow sorts them to the end
     prompts = fitted.report.get("prompts", ())
     return TrainingRecord(
         panel=panel.model_dump(mode="json"),
         revision=code_revision(),
-        parameters={**names, **panel.model_dump(mode="json", include=choices), "conf": conf},
+        parameters={**names, **panel.model_dump(mode="json", include=choices), "values": values},
         settings={
             "model": complete(config.model),
             "strategy": complete(config.strategy),

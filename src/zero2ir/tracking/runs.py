@@ -454,7 +454,8 @@ def _origin(revision: str) -> dict[str, str]:
     from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
     source = {MLFLOW_SOURCE_NAME: sys.argv[0], MLFLOW_SOURCE_TYPE: "LOCAL"}
-    return {"revision": revision, MLFLOW_GIT_COMMIT: revision.partition("+")[0], **source}
+    commit = {} if revision == "unknown" else {MLFLOW_GIT_COMMIT: revision.partition("+")[0]}
+    return {"revision": revision, **commit, **source}
 
 
 def _pipeline_run(client: "MlflowClient", experiment: str, pipeline: PipelineRun) -> str:
