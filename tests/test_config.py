@@ -537,7 +537,7 @@ def test_params_that_are_missing_or_no_yaml(project: Path) -> None:
     (project / "params.yaml").write_text("seeds: [0", encoding="utf-8")
     assert refusal(read_panel).startswith("params.yaml: ")
     (project / "params.yaml").unlink()
-    assert refusal(read_panel) == "params.yaml: no such file; run in the project's folder"
+    assert refusal(read_panel) == "params.yaml: no such file; run this in a clone of zero2ir"
 
 
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=12))

@@ -196,7 +196,8 @@ def train(
         print(f"skipped: {printable(question)} ({printable(reason)})")
     if "model_choice" in about:
         _print_model_choice(about["model_choice"])
-    print(f"chosen: {about['chosen']}, because {about['reason']}")
+    reasons = about["reason"].split("; ")
+    print(f"chosen: {about['chosen']}, because", *reasons, sep="\n  " if reasons[1:] else " ")
     print(f"saved in {output}; try: zero2ir search {output} 'your query'")
 
 
@@ -211,15 +212,18 @@ def _limits(model: str, limits: Mapping[str, float | bool | None]) -> list[str]:
 
 def _print_model_choice(choice: Mapping[str, Any]) -> None:
     """Prints the candidates of model=auto, and what further judgments would tell."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from zero2ir.report.model_choice import candidates_table, worth_of_judging
 
     shown = candidates_table(choice)
-    table = Table(title=f"model type: {choice['model']}")
+    table = Table(title=f"model type: {choice['model']}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, header in enumerate(shown.headers):
-        table.add_column(header, justify="left" if number < shown.labels else "right")
+        is_label = number < shown.labels
+        words = f"{header} {' '.join(row[number] for row in shown.rows) if is_label else ''}".split()
+        table.add_column(header, justify="left" if is_label else "right", min_width=max(map(len, words)))
     for row in shown.rows:
         table.add_row(*row)
     Console().print(table)

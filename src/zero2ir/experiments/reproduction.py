@@ -174,7 +174,7 @@ def read_reproduction(path: Path = REPRODUCTION_FILE) -> Reproduction:
     try:
         return Reproduction.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError:
-        raise InputError(f"{path}: missing; run in the project's folder") from None
+        raise InputError(f"{path}: missing; run this in a clone of zero2ir") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValidationError) as error:
         raise InputError(f"{path}: {one_line(error)[:300]}") from None
 

@@ -112,7 +112,7 @@ def _model_choice(choice: Mapping[str, Any] | None) -> list[str]:
         ]
         for one in choice["candidates"]
     ]
-    table = Table(["model type", "expected nDCG@10, difference", "probability of being best"], rows, labels=1)
+    table = Table(["model type", "expected nDCG@10, difference", "chance of being best"], rows, labels=1)
     return [f"## The model type\n\nChosen on {choice['queries']} judged queries:\n\n{markdown(table).rstrip()}"]
 
 

@@ -9,7 +9,7 @@ from zero2ir.report.tables import format_amount, format_signed, format_value
 
 def candidates_table(choice: Mapping[str, Any]) -> Table:
     """Returns one row per candidate, the likeliest first; see ``CandidateReport``."""
-    headers = ["Model type", "nDCG@10, expected difference", "Probability of being best", "Expected loss"]
+    headers = ["Model type", "nDCG@10, expected difference", "Chance of being best", "Expected loss"]
     headers += ["ms a query", "Bytes a document", "MB"]
     rows = [
         [
