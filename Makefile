@@ -1,7 +1,7 @@
 # make repro     runs the pipeline
 # make lint      checks style, types and layers
 # make test      make lint, and the fast tests, including one pipeline with the small language model
-# make test-all  make test, and the slow tests
+# make test-all  make lint, and all tests
 # make data      MIRROR=<folder>  copies a mirror of source files into the ir_datasets home
 # make docs      builds the documentation in docs/_build/index.html
 # make profile   STAGE=<stage>  writes a flame graph of a stage to reports/profile-<stage>.svg
@@ -53,8 +53,8 @@ lint: setup
 test: lint
 	$(PYTEST)
 
-test-all: test
-	$(PYTEST) -m slow
+test-all: lint  # one call, so that no process waits between the fast tests and the slow ones
+	$(PYTEST) -m ''
 
 docs: setup
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build

@@ -41,15 +41,23 @@ settings.register_profile("zero2ir", deadline=None, max_examples=50)  # the firs
 settings.load_profile("zero2ir")
 
 
-WHOLE, PIPELINES = "tests/pipeline/whole/", "tests/pipeline/"
+WHOLE = "tests/pipeline/whole/"
+LONGEST = (  # the longest first
+    WHOLE,
+    "tests/pipeline/",
+    "tests/docs/test_code_blocks.py",
+    "tests/program/test_indexing.py",
+    "tests/online/serving/test_replicas.py",
+)
 FILLING = "tests/models/test_retriever_contract.py"  # its many small groups keep both processes busy to the end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first and the shortest last, so that no process waits for another one at the end."""
 
-    def place(item: pytest.Item) -> tuple[bool, ...]:
-        return item.nodeid.startswith(FILLING), not item.nodeid.startswith(WHOLE), not item.nodeid.startswith(PIPELINES)
+    def place(item: pytest.Item) -> int:
+        ranks = (rank for rank, prefix in enumerate(LONGEST) if item.nodeid.startswith(prefix))
+        return next(ranks, len(LONGEST) + item.nodeid.startswith(FILLING))
 
     items.sort(key=place)
 

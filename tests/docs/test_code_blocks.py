@@ -1,7 +1,7 @@
 """Every code block of the README and of the documentation runs, the blocks of a page in their order.
 
 A comment in front of a block says where it does not: ``<!-- skip: next "reason" -->`` never runs here,
-``<!-- skip: next if(fast, reason="...") -->`` runs in the slow suite. Sybil reads both.
+``<!-- skip: next if(fast, reason="...") -->`` runs in ``make test-all``. Sybil reads both.
 """
 
 import os
@@ -49,27 +49,32 @@ def run_page(page: Path, fast: bool) -> None:
             continue
 
 
-def with_blocks(slow: bool) -> list[Path]:
-    """The pages that have anything to run, or anything that only the slow suite runs."""
-    marks = ("<!-- skip: next if(fast",) if slow else ("```python\n", "```sh\n")
+def with_blocks() -> list[Path]:
+    """The pages that have anything to run."""
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    return [page for page, text in texts.items() if any(mark in text for mark in marks)]
+    return [page for page, text in texts.items() if any(mark in text for mark in ("```python\n", "```sh\n"))]
+
+
+@pytest.fixture(scope="session")
+def fast(request: pytest.FixtureRequest) -> bool:
+    """Whether slow tests are left out, and slow blocks with them."""
+    return "not slow" in str(request.config.getoption("markexpr"))
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quickstart(fast: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder after the quickstart: my-folder and my-program, which other pages go on from."""
     folder = tmp_path_factory.mktemp("quickstart")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_page(QUICKSTART, fast=True)
+        run_page(QUICKSTART, fast)
     return folder
 
 
 def in_folder(page: Path, quickstart: Path, folder: Path) -> Path:
     """A copy of the quickstart's folder for another page; an empty folder for those that begin with nothing."""
     work = folder / "work"
-    if page in (QUICKSTART, PROJECT / "README.md"):
+    if page == PROJECT / "README.md":
         work.mkdir()
     else:
         shutil.copytree(quickstart, work)
@@ -82,20 +87,11 @@ def test_the_quickstart_ends_in_a_program(quickstart: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in with_blocks(slow=False) if page != QUICKSTART],
+    [page for page in with_blocks() if page != QUICKSTART],
     ids=lambda page: page.relative_to(PROJECT).as_posix(),
 )
 def test_the_blocks_of_a_page_run(
-    page: Path, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, fast: bool, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(in_folder(page, quickstart, tmp_path))
-    run_page(page, fast=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", with_blocks(slow=True), ids=lambda page: page.relative_to(PROJECT).as_posix())
-def test_the_slow_blocks_of_a_page_run(
-    page: Path, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(in_folder(page, quickstart, tmp_path))
-    run_page(page, fast=False)
+    run_page(page, fast)
