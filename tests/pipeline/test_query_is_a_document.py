@@ -19,7 +19,7 @@ def archive(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     project = fresh.copy(tmp_path_factory.mktemp("archive") / "project")
     shutil.copytree(QUESTIONS, project.folder / "questions")
     project.edit("conf/dataset/local.yaml", lambda dataset: dataset.update(path="questions"))
-    budget = {"queries": 4, "documents_per_query": 1}
+    budget = {"queries": 4, "documents_per_query": 1, "judging": "relevant"}
     choices = {"lm": "none", "models": ["sparse"], "strategies": ["zero_shot"], "seeds": [0], "budget": budget}
     project.edit("params.yaml", lambda panel: panel.update(choices))
     project.done("dvc", "repro")

@@ -295,8 +295,8 @@ def test_cranfield_in_four_shards_is_the_unsharded_one(tmp_path: Path) -> None:
     except (OSError, RuntimeError):
         pytest.skip("the source files of cranfield are not on this machine")
     rows = [document._asdict() for document in documents if document.content]  # two of 1,400 are empty
-    expected = zero2ir.train(rows, model="static_hybrid", strategy="zero_shot")
-    report = zero2ir.index("cranfield", tmp_path / "program", shards=4, jobs=1)
+    expected = zero2ir.train(rows, model="static_hybrid", strategy="zero_shot", settings=FAST)
+    report = zero2ir.index("cranfield", tmp_path / "program", shards=4, jobs=1, settings=FAST)
     assert report == IndexReport(documents=1398, shards=4, continued=0)
     program = zero2ir.load(tmp_path / "program")
     assert_same(expected.search(queries, 1000)[0], program.search(queries, 1000)[0])
